@@ -1,0 +1,19 @@
+"""How one configuration is trained. The documented public names, loaded on first use so that importing this is free."""
+
+import importlib
+
+_HOMES = {
+    "OptimizedTrainer": "trainable.trainer",
+    "CosineAnnealingWithWarmup": "trainable.techniques.schedule",
+    "ExpertCollapseDetector": "trainable.techniques.expert_collapse",
+    "GlobalBatchLoadBalancer": "trainable.techniques.load_balance",
+    "CODProgressiveAugmentation": "trainable.techniques.progressive_augmentation",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trainable' has no attribute {name!r}; public names: {', '.join(_HOMES)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
