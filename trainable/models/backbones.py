@@ -1,0 +1,196 @@
+"""Backbones with one shape: images in [0, 1] in, four maps at strides 4, 8, 16 and 32 out.
+
+"small" is the project's own encoder; the others are torchvision's classifiers without their heads, cut into four
+stages. Each normalises its input itself. Weights are "scratch", "imagenet" (torchvision's own, downloaded once), or
+the path of a file with a state dict.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
+
+MIN_MATCHED_FRACTION = 0.9
+"""Share of the trunk's tensors that a weights file must hold."""
+
+
+class Backbone(nn.Module):
+    """Four stages in a row; the result is one map per stage, finest first."""
+
+    def __init__(self, stages: list[nn.Sequential], channels: tuple[int, ...], normalise: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.channels = channels
+        self.normalise = normalise
+        self.batch_norm_frozen = False
+        self.checkpointing = False
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """images (B, 3, H, W) in [0, 1] -> maps (B, channels[i], H / stride, W / stride)."""
+        maps = [self.normalise(images)]
+        for stage in self.stages:
+            maps.append(self._run_stage(stage, maps[-1]))
+        return maps[1:]
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Frozen BatchNorm layers keep their running statistics in training too."""
+        super().train(mode)
+        if self.batch_norm_frozen:
+            for layer in _batch_norms(self):
+                layer.eval()
+        return self
+
+    def _run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+        if not (self.checkpointing and self.training):
+            return stage(x)
+        contexts = partial(_forward_and_recomputation, stage)
+        return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)
+
+
+def build_backbone(name: str, weights: str = "scratch", *, freeze_batch_norm: bool = False) -> Backbone:
+    """Builds a backbone of BACKBONES with its weights.
+
+    Raises:
+        ValueError: an unknown name, weights that cannot be had, or a file that does not fit.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"Unknown backbone {name!r}; allowed: {', '.join(BACKBONES)}.")
+    backbone = _build_small(weights) if name == "small" else _build_torchvision(name, weights)
+    backbone.batch_norm_frozen = freeze_batch_norm
+    return backbone.train()
+
+
+def load_matching_weights(module: nn.Module, path: str) -> None:
+    """Loads a state dict file into a module; wrappers' prefixes are removed, other heads in the file are ignored.
+
+    Raises:
+        ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, or another shape.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"Weights file {path!r} does not exist; give 'scratch', 'imagenet' or the path of a file.")
+    found = _plain_names(torch.load(file, map_location="cpu", weights_only=True))
+    wanted = module.state_dict()
+    matched = {name: found[name] for name in wanted if name in found}
+    if len(matched) < MIN_MATCHED_FRACTION * len(wanted):
+        raise ValueError(
+            f"{path} holds {len(matched)} of the {len(wanted)} tensors of this network; at least "
+            f"{MIN_MATCHED_FRACTION:.0%} must be there. Missing: {_some(wanted.keys() - found.keys())}. "
+            f"Not expected: {_some(found.keys() - wanted.keys())}. Give the weights of this architecture."
+        )
+    reshaped = [name for name, tensor in matched.items() if tensor.shape != wanted[name].shape]
+    if reshaped:
+        raise ValueError(f"{path} holds tensors of another shape: {_some(reshaped)}. Give the weights of this network.")
+    module.load_state_dict(matched, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a torchvision classifier becomes four stages: the last layer of each, by index in its feature sequence."""
+
+    ends: tuple[int, int, int, int]
+    channels: tuple[int, int, int, int]
+
+
+_CUTS = {
+    "mobilenet_v3_small": _Cut((2, 4, 9, 12), (16, 24, 48, 96)),
+    "resnet50": _Cut((5, 6, 7, 8), (256, 512, 1024, 2048)),
+    "convnext_tiny": _Cut((2, 4, 6, 8), (96, 192, 384, 768)),
+    "efficientnet_v2_s": _Cut((3, 4, 6, 7), (48, 64, 160, 256)),
+}
+BACKBONES = ("small", *_CUTS)
+
+
+def _build_small(weights: str) -> Backbone:
+    if weights == "imagenet":
+        raise ValueError("The small backbone has no ImageNet weights; use weights='scratch' or the path of a file.")
+    backbone = Backbone(small_encoder_stages(), SMALL_CHANNELS, standardise_images)
+    if weights != "scratch":
+        load_matching_weights(backbone, weights)
+    return backbone
+
+
+def _build_torchvision(name: str, weights: str) -> Backbone:
+    cut = _CUTS[name]
+    classifier = _imagenet_classifier(name) if weights == "imagenet" else torchvision.models.get_model(name)
+    if hasattr(classifier, "fc"):
+        layers = list(classifier.children())
+        del classifier.fc
+    else:
+        classifier.features = classifier.features[: cut.ends[-1]]
+        layers = list(classifier.features)
+        del classifier.classifier
+    if weights not in ("scratch", "imagenet"):
+        load_matching_weights(classifier, weights)
+    starts = (0, *cut.ends)
+    stages = [nn.Sequential(*layers[start:end]) for start, end in zip(starts, cut.ends, strict=False)]
+    return Backbone(stages, cut.channels, _imagenet_normalise)
+
+
+def _imagenet_classifier(name: str) -> nn.Module:
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        return torchvision.models.get_model(name, weights=weights)
+    except URLError as error:
+        raise ValueError(
+            f"The ImageNet weights of {name} could not be downloaded ({error.reason}). Fetch {weights.url} where "
+            "there is a network, copy it here, and give the file's path as weights."
+        ) from error
+
+
+def _imagenet_normalise(images: Tensor) -> Tensor:
+    mean = images.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    spread = images.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    return (images - mean) / spread
+
+
+def _plain_names(payload: Mapping[str, Any]) -> dict[str, Tensor]:
+    for wrapper in ("state_dict", "model_state_dict", "model"):
+        if isinstance(payload.get(wrapper), Mapping):
+            payload = payload[wrapper]
+    return {_without_prefixes(name): value for name, value in payload.items() if isinstance(value, Tensor)}
+
+
+def _without_prefixes(name: str) -> str:
+    for prefix in ("module.", "_orig_mod.", "model."):
+        if name.startswith(prefix):
+            return _without_prefixes(name.removeprefix(prefix))
+    return name
+
+
+def _some(names: Any) -> str:
+    names = sorted(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
+
+
+def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def _forward_and_recomputation(stage: nn.Module) -> tuple[Any, Any]:
+    return nullcontext(), _running_statistics_kept(stage)
+
+
+@contextmanager
+def _running_statistics_kept(stage: nn.Module) -> Iterator[None]:
+    """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice."""
+    layers = _batch_norms(stage)
+    before = [(layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, (momentum, batches) in zip(layers, before, strict=True):
+            layer.momentum = momentum
+            layer.num_batches_tracked.copy_(batches)

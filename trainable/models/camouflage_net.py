@@ -1,0 +1,142 @@
+"""Camouflage segmentation network: backbone, top-down pyramid, mixture of experts at stride 4, three heads.
+
+Sources: Tsung-Yi Lin et al., "Feature Pyramid Networks for Object Detection", 2017, https://arxiv.org/abs/1612.03144;
+    Chen-Yu Lee et al., "Deeply-Supervised Nets", 2014, https://arxiv.org/abs/1409.5185 (the auxiliary heads).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainable.models.backbones import BACKBONES, build_backbone
+from trainable.models.moe import MixtureOfExperts, Routing
+from trainable.models.output import ModelOutput
+
+MIN_SIDE_PX = 32
+RARE_FOREGROUND_LOGIT = -2.0
+"""Initial bias of every head: about one pixel in eight is object. With 0 thin objects are learned far later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CamouflageNetConfig:
+    """What the network is made of."""
+
+    backbone: str = "small"
+    """One of BACKBONES; "small" trains from scratch on a CPU."""
+    weights: str = "scratch"
+    """"scratch", "imagenet", or the path of a state dict file."""
+    freeze_batch_norm: bool = False
+    """Keep the running statistics of pre-trained weights; sensible below about 8 images a batch."""
+    pyramid_channels: int = 32
+    """Channels of the pyramid and of the experts, a multiple of 8."""
+    num_experts: int = 4
+    """At least 1; 1 builds one plain block without a router."""
+    top_k: int = 2
+    """Experts per image or position, from 1 to num_experts."""
+    routing: Routing = "image"
+    """"image": one decision per image from its colour statistics; "token": one per position at stride 4."""
+    capacity_factor: float | None = None
+    """Most assignments an expert serves, in multiples of its fair share, at least 1; None is unlimited."""
+    router_noise: float = 0.0
+    """Standard deviation of the noise on router logits while training, at least 0."""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone is {self.backbone!r}; allowed: {', '.join(BACKBONES)}.")
+        if self.routing not in ("image", "token"):
+            raise ValueError(f"routing is {self.routing!r}; allowed: image, token.")
+        if self.freeze_batch_norm and self.weights == "scratch":
+            raise ValueError("freeze_batch_norm needs pre-trained statistics; set weights or turn it off.")
+        if self.pyramid_channels < 8 or self.pyramid_channels % 8:
+            raise ValueError(f"pyramid_channels is {self.pyramid_channels}; give a multiple of 8.")
+        self._check_experts()
+
+    def _check_experts(self) -> None:
+        if self.num_experts < 1:
+            raise ValueError(f"num_experts is {self.num_experts}; give at least 1.")
+        if not 1 <= self.top_k <= self.num_experts:
+            raise ValueError(
+                f"top_k is {self.top_k}; with num_experts={self.num_experts} give 1 to {self.num_experts}."
+            )
+        if self.capacity_factor is not None and not self.capacity_factor >= 1:
+            raise ValueError(f"capacity_factor is {self.capacity_factor}; give at least 1, or None for no limit.")
+        if not self.router_noise >= 0:
+            raise ValueError(f"router_noise is {self.router_noise}; give 0 (off) or more.")
+
+
+class CamouflageNet(nn.Module):
+    """Images (B, 3, H, W) in [0, 1], any H and W from 32, to logits of the object's mask."""
+
+    def __init__(self, config: CamouflageNetConfig):
+        super().__init__()
+        self.config = config
+        width = config.pyramid_channels
+        self.backbone = build_backbone(config.backbone, config.weights, freeze_batch_norm=config.freeze_batch_norm)
+        self.pyramid = _TopDownPyramid(self.backbone.channels, width)
+        self.moe = MixtureOfExperts(
+            width,
+            num_experts=config.num_experts,
+            top_k=config.top_k,
+            routing=config.routing,
+            router_features=6 if config.routing == "image" else None,
+            capacity_factor=config.capacity_factor,
+            router_noise=config.router_noise,
+        )
+        self.head = _head(width)
+        self.aux_heads = nn.ModuleList(_head(width) for _ in range(2))
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        """Predictions (B, 1, H, W); auxiliary logits at strides 8 and 16; embeddings at stride 4."""
+        if min(images.shape[-2:]) < MIN_SIDE_PX:
+            raise ValueError(f"Images of {tuple(images.shape[-2:])} px; the network needs {MIN_SIDE_PX} px or more.")
+        fine, *coarse = self.pyramid(self.backbone(images))
+        colour = _colour_statistics(images) if self.config.routing == "image" else None
+        features, routing = self.moe(fine, colour)
+        logits = self.head(features)
+        return ModelOutput(
+            predictions=F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False),
+            aux_outputs=tuple(head(level) for head, level in zip(self.aux_heads, coarse, strict=True)),
+            routing=() if routing is None else (routing,),
+            embeddings=features,
+        )
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keeps only the maps between backbone stages and computes the rest again in the backward pass.
+
+        The experts stay outside, so that routing is decided and counted once.
+        """
+        self.backbone.checkpointing = True
+
+
+class _TopDownPyramid(nn.Module):
+    """Adds each coarser map to the finer one; smooths only what a head reads, unlike torchvision's, which would
+    leave the coarsest convolution without a gradient.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int):
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(before, width, 1) for before in channels)
+        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Maps at strides 4 to 32 -> maps of equal width at strides 4, 8 and 16."""
+        level = self.lateral[-1](maps[-1])
+        levels = []
+        for lateral, finer in zip(self.lateral[-2::-1], maps[-2::-1], strict=True):
+            level = lateral(finer) + F.interpolate(level, size=finer.shape[-2:], mode="nearest")
+            levels.insert(0, level)
+        return [levels[0], *(smooth(level).relu() for smooth, level in zip(self.smooth, levels[1:], strict=True))]
+
+
+def _head(width: int) -> nn.Conv2d:
+    head = nn.Conv2d(width, 1, 3, padding=1)
+    nn.init.constant_(head.bias, RARE_FOREGROUND_LOGIT)
+    return head
+
+
+def _colour_statistics(images: Tensor) -> Tensor:
+    """Mean and spread of each channel of the raw image, about centred and scaled, shape (B, 6)."""
+    spread, mean = torch.std_mean(images.float(), dim=(2, 3), correction=0)
+    return torch.cat([(mean - 0.45) * 4, (spread - 0.2) * 8], dim=1)

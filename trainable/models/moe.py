@@ -1,0 +1,230 @@
+"""Sparse mixture of experts: a router sends each image, or each position, to k of N small expert blocks.
+
+What: y = x + sum over the k chosen experts of gate * expert(norm(x)). The gates are the chosen router probabilities,
+    made to sum to 1 for k > 1; for k = 1 the gate is the probability itself, because a gate that is always 1 would
+    hand the router no gradient. A capacity factor bounds how many assignments an expert serves while training: the
+    ones beyond it are counted and skip the experts through the residual path. In evaluation nothing is dropped, so
+    that a prediction does not depend on the other images of its batch.
+Sources: Noam Shazeer et al., "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer", 2017,
+    https://arxiv.org/abs/1701.06538 (top-k gates, noise); William Fedus, Barret Zoph, Noam Shazeer, "Switch
+    Transformers", 2021, https://arxiv.org/abs/2101.03961 (k = 1, capacity).
+Cost: k expert blocks an image or position whatever N is, and no host synchronisation; dropped assignments are
+    computed and weighed by zero.
+Off: num_experts=1 builds one plain block without a router; forward then returns no routing.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainable.models.output import RoutingInfo
+
+Routing = Literal["image", "token"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where T tokens go; N experts, k chosen."""
+
+    probs: Tensor
+    """Router probabilities, fp32, shape (T, N)."""
+    experts: Tensor
+    """Chosen experts, best first, int64, shape (T, k)."""
+    gates: Tensor
+    """Weight of each chosen expert's output, fp32, shape (T, k); zero where the expert was full."""
+    overflow: Tensor | None
+    """How many assignments found their expert full, a scalar; None without a capacity."""
+
+
+def route(logits: Tensor, top_k: int, *, capacity_factor: float | None = None) -> Route:
+    """Chooses top_k experts for each row of logits (T, N); an expert serves at most ceil(factor * T * k / N) rows."""
+    probs = logits.float().softmax(dim=-1)
+    chosen, experts = probs.topk(top_k, dim=-1)
+    gates = chosen if top_k == 1 else chosen / chosen.sum(dim=-1, keepdim=True)
+    if capacity_factor is None:
+        return Route(probs=probs, experts=experts, gates=gates, overflow=None)
+    num_tokens, num_experts = logits.shape
+    capacity = math.ceil(capacity_factor * num_tokens * top_k / num_experts)
+    served = _queue_positions(experts, num_experts) < capacity
+    return Route(probs=probs, experts=experts, gates=gates * served, overflow=(~served).sum())
+
+
+class MixtureOfExperts(nn.Module):
+    """Residual block of routed experts on maps (B, C, H, W).
+
+    Routing "image" makes one decision per image and the experts are small convolution blocks; "token" makes one per
+    position and the experts are two-layer perceptrons.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        num_experts: int = 4,
+        top_k: int = 2,
+        routing: Routing = "image",
+        router_features: int | None = None,
+        capacity_factor: float | None = None,
+        router_noise: float = 0.0,
+    ):
+        """router_features is the length of forward's router_input; None lets the router read the map itself."""
+        super().__init__()
+        self.num_experts = num_experts
+        self.top_k = top_k
+        self.routing: Routing = routing
+        self.capacity_factor = capacity_factor
+        self.router_noise = router_noise
+        self.norm = nn.GroupNorm(1, channels)
+        self.experts = _EXPERTS[routing](num_experts, channels)
+        own_features = 2 * channels if routing == "image" else channels
+        self.router = nn.Linear(router_features or own_features, num_experts) if num_experts > 1 else None
+
+    def forward(self, x: Tensor, router_input: Tensor | None = None) -> tuple[Tensor, RoutingInfo | None]:
+        """Returns the map, same shape, and its routing; router_input (B, router_features) is for image routing."""
+        tokens = self.norm(x)
+        if self.router is None:
+            return x + self.experts(tokens, *_everyone_to_the_only_expert(tokens, self.routing)), None
+        logits = self._router_logits(tokens if router_input is None else router_input)
+        chosen = route(
+            self._with_noise(logits), self.top_k, capacity_factor=self.capacity_factor if self.training else None
+        )
+        y = x + self.experts(tokens, chosen.experts, chosen.gates)
+        return y, RoutingInfo(
+            routing_probs=chosen.probs,
+            expert_assignments=chosen.experts,
+            router_logits=logits,
+            capacity_overflow=chosen.overflow,
+        )
+
+    @torch.no_grad()
+    def reinitialise_expert(
+        self, dead: int, busiest: int, generator: torch.Generator, noise: float = 0.02
+    ) -> list[tuple[nn.Parameter, int]]:
+        """Makes a dead expert a noisy twin of the busiest one, router row included, so that they share its tokens.
+
+        Args:
+            dead: index of the expert to overwrite.
+            busiest: index of the expert to copy.
+            generator: a CPU generator.
+            noise: standard deviation of the noise as a fraction of the copied weights' root mean square.
+
+        Returns:
+            The rewritten rows as (parameter, index along its first axis): an optimizer's moments there are stale.
+        """
+        if self.router is None or dead == busiest or not {dead, busiest} <= set(range(self.num_experts)):
+            raise ValueError(
+                f"Cannot make expert {dead} from expert {busiest}: give two different indices below num_experts, "
+                f"which is {self.num_experts} here."
+            )
+        rewritten = [*self.experts.parameters(), *self.router.parameters()]
+        for parameter in rewritten:
+            source = parameter[busiest]
+            scale = noise * source.square().mean().sqrt()
+            draw = torch.randn(source.shape, generator=generator).to(source)
+            parameter[dead] = source + scale * draw
+        return [(parameter, dead) for parameter in rewritten]
+
+    def _router_logits(self, source: Tensor) -> Tensor:
+        """In fp32 whatever the autocast: a rounding error in a logit changes which expert is chosen."""
+        with torch.autocast(source.device.type, enabled=False):
+            return self.router(_router_view(source.float(), self.routing))
+
+    def _with_noise(self, logits: Tensor) -> Tensor:
+        if not self.training or self.router_noise == 0:
+            return logits
+        return logits + self.router_noise * torch.randn_like(logits)
+
+
+class _ConvExperts(nn.Module):
+    """N blocks of 3x3 convolution, ReLU, 1x1 convolution; all chosen pairs run as one grouped convolution."""
+
+    def __init__(self, num_experts: int, channels: int):
+        super().__init__()
+        # Stored flat: channels-last conversion of a module accepts no parameter of five dimensions.
+        self.spatial = nn.Parameter(_he_uniform(num_experts, channels, 9 * channels, fan_in=9 * channels))
+        self.spatial_bias = nn.Parameter(torch.zeros(num_experts, channels))
+        self.mix = nn.Parameter(_he_uniform(num_experts, channels, channels, fan_in=channels))
+        self.mix_bias = nn.Parameter(torch.zeros(num_experts, channels))
+
+    def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
+        """x (B, C, H, W), experts and gates (B, k): every image is one group, with its own experts' weights."""
+        batch, channels, height, width = x.shape
+        spatial = self.spatial[experts].view(-1, channels, 3, 3)
+        spatial_bias = self.spatial_bias[experts].flatten()
+        one_group_each = x.reshape(1, batch * channels, height, width)
+        hidden = F.conv2d(one_group_each, spatial, spatial_bias, padding=1, groups=batch).relu()
+        # The last layer is linear, so the gates may scale its small weights instead of its large output.
+        mix = (self.mix[experts] * gates[:, :, None, None]).transpose(1, 2).reshape(batch * channels, -1, 1, 1)
+        mix_bias = (self.mix_bias[experts] * gates[:, :, None]).sum(dim=1).flatten()
+        y = F.conv2d(hidden, mix, mix_bias, groups=batch)
+        return y.reshape(x.shape)
+
+
+class _TokenExperts(nn.Module):
+    """N perceptrons C -> 2C -> C; tokens are sorted by expert and multiplied group by group."""
+
+    def __init__(self, num_experts: int, channels: int):
+        super().__init__()
+        if channels % 8:
+            raise ValueError(
+                f"Token routing was given {channels} channels; grouped matrix products need a multiple of 8."
+            )
+        self.up = nn.Parameter(_he_uniform(num_experts, channels, 2 * channels, fan_in=channels))
+        self.down = nn.Parameter(_he_uniform(num_experts, 2 * channels, channels, fan_in=2 * channels))
+
+    def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
+        """x (B, C, H, W), experts and gates (B*H*W, k)."""
+        batch, channels, height, width = x.shape
+        top_k = experts.shape[1]
+        tokens = x.permute(0, 2, 3, 1).reshape(-1, channels)
+        by_expert = experts.flatten().argsort(stable=True)
+        group_ends = F.one_hot(experts.flatten(), len(self.up)).sum(dim=0).cumsum(dim=0).to(torch.int32)
+        # Repeating before sorting keeps every index unique, so that no backward pass adds in an arbitrary order.
+        grouped = tokens.repeat_interleave(top_k, dim=0).index_select(0, by_expert)
+        grouped = self._perceptrons(grouped, group_ends)
+        y = grouped.index_select(0, by_expert.argsort()).unflatten(0, (-1, top_k))
+        y = (y * gates[:, :, None]).sum(dim=1).to(x.dtype)
+        return y.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def _perceptrons(self, grouped: Tensor, group_ends: Tensor) -> Tensor:
+        """grouped_mm does not follow autocast by itself, hence the casts."""
+        device_type = grouped.device.type
+        autocast = torch.is_autocast_enabled(device_type)
+        dtype = torch.get_autocast_dtype(device_type) if autocast else grouped.dtype
+        hidden = F.grouped_mm(grouped.to(dtype), self.up.to(dtype), offs=group_ends).relu()
+        return F.grouped_mm(hidden, self.down.to(dtype), offs=group_ends)
+
+
+_EXPERTS = {"image": _ConvExperts, "token": _TokenExperts}
+
+
+def _queue_positions(experts: Tensor, num_experts: int) -> Tensor:
+    """How many earlier assignments each one finds at its expert (T, k): all first choices come before any second."""
+    num_tokens, top_k = experts.shape
+    arrivals = F.one_hot(experts.T.flatten(), num_experts)
+    earlier = arrivals.cumsum(dim=0) - arrivals
+    return (earlier * arrivals).sum(dim=-1).view(top_k, num_tokens).T
+
+
+def _router_view(source: Tensor, routing: Routing) -> Tensor:
+    """Rows for the router: given descriptors as they are, else mean and spread per image, or the tokens (T, C)."""
+    if source.ndim == 2:
+        return source
+    if routing == "token":
+        return source.permute(0, 2, 3, 1).flatten(0, 2)
+    spread, mean = torch.std_mean(source, dim=(2, 3), correction=0)
+    return torch.cat([mean, spread], dim=1)
+
+
+def _everyone_to_the_only_expert(x: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
+    rows = len(x) if routing == "image" else len(x) * x.shape[2] * x.shape[3]
+    return torch.zeros(rows, 1, dtype=torch.long, device=x.device), torch.ones(rows, 1, device=x.device)
+
+
+def _he_uniform(*shape: int, fan_in: int) -> Tensor:
+    bound = math.sqrt(3 / fan_in)
+    return torch.empty(shape).uniform_(-bound, bound)

@@ -1,0 +1,48 @@
+"""A small encoder that trains from scratch on a CPU: residual blocks with GroupNorm, 16-24-32-48 channels.
+
+What: four stages at strides 4, 8, 16 and 32 on the per-image standardised picture. GroupNorm because batches are
+    small and because a picture's features must not depend on its neighbours in the batch.
+Sources: Kaiming He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385;
+    Yuxin Wu, Kaiming He, "Group Normalization", 2018, https://arxiv.org/abs/1803.08494.
+Cost: 0.1 M parameters.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+SMALL_CHANNELS = (16, 24, 32, 48)
+
+
+def small_encoder_stages() -> list[nn.Sequential]:
+    """The four stages, to be run one after another."""
+    first, *_ = SMALL_CHANNELS
+    stem = nn.Sequential(_conv_norm(3, first, stride=2), nn.ReLU(), *_stage(first, first))
+    return [stem, *(nn.Sequential(*_stage(before, after)) for before, after in pairwise(SMALL_CHANNELS))]
+
+
+def standardise_images(images: Tensor) -> Tensor:
+    """Every channel of every image (B, 3, H, W) to mean 0 and spread 1: texture stays, colour cast goes."""
+    spread, mean = torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
+    # A grey level is 1/255: below that a spread is noise, not texture to be amplified.
+    return (images - mean) / spread.clamp_min(1 / 255)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with GroupNorm around an identity path."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(_conv_norm(channels, channels), nn.ReLU(), _conv_norm(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.body(x)).relu()
+
+
+def _stage(before: int, after: int) -> tuple[nn.Module, ...]:
+    return _conv_norm(before, after, stride=2), nn.ReLU(), ResidualBlock(after)
+
+
+def _conv_norm(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.GroupNorm(8, after))
