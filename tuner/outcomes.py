@@ -8,6 +8,9 @@ import math
 from collections.abc import Mapping
 from enum import StrEnum
 
+EPOCH, OUTCOME = "epoch", "outcome"
+"""What a trial's results call its finished epochs (1 after the first) and, in its last one, what ended it."""
+
 Numbers = Mapping[str, float | str]
 
 
@@ -40,21 +43,22 @@ class Outcome(StrEnum):
         return not self.counts_as_bad and self is not Outcome.FAILED
 
 
-def outcome_of(last_result: Mapping | None, *, objective: str) -> Outcome:
+def outcome_of(last_result: Mapping | None, *, objective: str, max_epochs: int) -> Outcome:
     """What ended a trial that Ray reports as over without an error, from its last (flat) result.
 
-    A trainable that ends itself says why under `outcome`. Without that word it was ended from outside: by the
-    scheduler, at a rung or at a value that is not finite, or (no result at all) before it ever ran.
+    A trainable that ends itself says why under `outcome`. Without that word the trial was ended from outside: before
+    it was ever measured, at its full length, or by the scheduler.
     """
     if not last_result or objective not in last_result:
         return Outcome.INTERRUPTED
-    if "outcome" in last_result:
-        return Outcome(last_result["outcome"])
-    return Outcome.STOPPED_AT_RUNG if math.isfinite(last_result[objective]) else Outcome.DIVERGED
+    at_full_length = last_result[EPOCH] >= max_epochs
+    from_outside = Outcome.COMPLETED if at_full_length else Outcome.STOPPED_AT_RUNG
+    outcome = Outcome(last_result.get(OUTCOME, from_outside))
+    return Outcome.DIVERGED if outcome.may_win and not math.isfinite(last_result[objective]) else outcome
 
 
 def describe(outcome: Outcome, numbers: Numbers) -> str:
-    """One sentence without a full stop, such as `stopped at rung 2 (epoch 6): 0.612 misses the cutoff 0.655, rank 7 of 9`.
+    """Such as `stopped at rung 2 (epoch 6): 0.612 misses the cutoff 0.655, rank 7 of 9`.
 
     A clause is said when all its numbers are known; the first one needs none.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from tuner.outcomes import Numbers, Outcome
-from tuner.records import DECISIONS, FORMAT, SETTINGS, TRIALS, SearchRecord, read_search
+from tuner.records import DECISIONS, FORMAT, SETTINGS, TRIALS, DecisionRecord, SearchRecord, read_search
 
 REQUIRED_SETTINGS = frozenset({"space", "objective", "mode"})
 
@@ -42,6 +42,10 @@ class Recorder:
             _cut_torn_line(folder / name)
         return cls(folder, record, clock=clock)
 
+    def __reduce__(self) -> tuple:
+        """A recorder that Ray restores goes on with the files of its folder."""
+        return type(self).resume, (self.folder,)
+
     @property
     def elapsed(self) -> float:
         """Seconds the search has run until now, over all its sessions."""
@@ -61,6 +65,10 @@ class Recorder:
         assert self.record.by_id[trial].outcome is None, f"{trial} has already ended"
         readable = {name: _finite_or_name(value) for name, value in numbers.items()}
         self._write(TRIALS, event="end", trial=trial, outcome=str(outcome), numbers=readable, epoch=epoch)
+
+    @property
+    def decisions(self) -> list[DecisionRecord]:
+        return self.record.decisions
 
     def decision(self, trial: str, **fields) -> None:
         """`fields` are those of DecisionRecord but for the time."""

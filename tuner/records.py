@@ -95,8 +95,8 @@ class SearchRecord:
 
     @property
     def default_trial(self) -> TrialRecord | None:
-        """The trial that everything is compared with: number 0."""
-        return next((trial for trial in self.trials if trial.number == 0), None)
+        """What everything is compared with: the (last) trial numbered 0; a killed search may begin it twice."""
+        return {trial.number: trial for trial in self.by_id.values()}.get(0)
 
     @property
     def comparison_epoch(self) -> int | None:

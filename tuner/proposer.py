@@ -1,0 +1,203 @@
+"""Which configuration next: Optuna as a Ray searcher that says at which epoch a value was measured, and why it ended.
+
+Ray's own bridge tells every stopped trial as complete with its early value, and leaves a trial with a NaN running for
+ever. Here a complete trial has its full length; a stopped one is pruned, with the values it had, by epoch; one whose
+configuration is to blame (diverged, out of memory, experts collapsed) is pruned and infeasible, which TPE ranks behind
+all others however good its early values were; the rest has failed and teaches nothing. Nothing non-finite gets through.
+"""
+
+import logging
+import math
+import pickle
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from tuner.outcomes import EPOCH, Outcome, outcome_of
+from tuner.study_mirror import StudyMirror
+
+logger = logging.getLogger(__name__)
+
+DUPLICATE_TRIES = 10
+"""How often at most Optuna is asked for a configuration that was not proposed before."""
+
+
+@dataclass(slots=True)
+class Proposal:
+    """A configuration that is being tried."""
+
+    number: int
+    trial: optuna.Trial
+    epoch: int = 0
+    """The last one whose value Optuna knows."""
+
+
+class Proposer(Searcher):
+    """Asks Optuna for configurations and tells it what came of them.
+
+    Args:
+        space: asks a trial for its parameters and returns them as a dict; picklable.
+        enqueue: what to try first, in this order: the parameters that the space asks for, by name.
+        sampler: `tpe` or `random`.
+        max_epochs: the full length of a trial.
+        mirror: keeps a copy of the finished trials on disk.
+    """
+
+    def __init__(
+        self,
+        space: Callable[[optuna.Trial], dict],
+        *,
+        metric: str,
+        mode: str,
+        max_epochs: int,
+        seed: int,
+        sampler: str = "tpe",
+        enqueue: Iterable[dict] = (),
+        mirror: StudyMirror | None = None,
+    ) -> None:
+        super().__init__(metric=metric, mode=mode)
+        self._space = space
+        self._max_epochs = max_epochs
+        self._mirror = mirror
+        self._study = _new_study(sampler, mode=mode, seed=seed)
+        self._proposals: dict[str, Proposal] = {}
+        for params in enqueue:
+            check_params(space, params)
+            self._study.enqueue_trial(params, skip_if_exists=True)
+
+    @property
+    def study(self) -> optuna.Study:
+        return self._study
+
+    def number_of(self, trial_id: str) -> int:
+        """0 for the first proposal, which is the default configuration when that was enqueued first."""
+        return self._proposals[trial_id].number
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec) -> bool:
+        """Ray hands over what TuneConfig says, which must be what this was made for."""
+        return (metric, mode) == (self.metric, self.mode)
+
+    def suggest(self, trial_id: str) -> dict:
+        trial, params = self._ask()
+        proposal = Proposal(len(self._proposals), trial)
+        self._proposals[trial_id] = proposal
+        trial.set_user_attr("number", proposal.number)
+        trial.set_user_attr("trial", trial_id)
+        return params
+
+    def on_trial_result(self, trial_id: str, result: dict) -> None:
+        """Reports each epoch once, even one that is repeated after a restore."""
+        if proposal := self._running(trial_id):
+            self._report(proposal, epoch=result[EPOCH], value=result[self.metric])
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        proposal = self._running(trial_id)
+        if proposal is None:
+            return
+        outcome = outcome_of(result, objective=self.metric, max_epochs=self._max_epochs)
+        if error or outcome is Outcome.INTERRUPTED:
+            self._tell(proposal, Outcome.FAILED if error else outcome, epoch=proposal.epoch)
+            return
+        epoch, value = result[EPOCH], result[self.metric]
+        self._report(proposal, epoch=epoch, value=value)
+        self._tell(proposal, outcome, epoch=epoch, value=value if outcome is Outcome.COMPLETED else None)
+
+    def close(self) -> None:
+        """Ends what still runs when the search is over: Ray says nothing of trials that a time budget cut off."""
+        for trial_id in self._proposals:
+            if proposal := self._running(trial_id):
+                self._tell(proposal, Outcome.INTERRUPTED, epoch=proposal.epoch)
+
+    def save(self, checkpoint_path: str) -> None:
+        state = {"study": self._study, "proposals": self._proposals}
+        Path(checkpoint_path).write_bytes(pickle.dumps(state))
+
+    def restore(self, checkpoint_path: str) -> None:
+        state = pickle.loads(Path(checkpoint_path).read_bytes())
+        self._study, self._proposals = state["study"], state["proposals"]
+
+    def _ask(self) -> tuple[optuna.Trial, dict]:
+        """Refuses what was proposed before, for as long as there is hope of something new."""
+        for tries_left in reversed(range(DUPLICATE_TRIES)):
+            trial = self._study.ask()
+            params = self._space(trial)
+            if not any(trial.params == proposal.trial.params for proposal in self._proposals.values()):
+                break
+            if tries_left:
+                self._study.tell(trial, state=TrialState.FAIL)
+            else:
+                logger.warning("nothing new in %d tries: %s is tried again", DUPLICATE_TRIES, trial.params)
+        return trial, params
+
+    def _running(self, trial_id: str) -> Proposal | None:
+        """None once Optuna knows the end, and for a trial younger than the snapshot a killed search came back from."""
+        proposal = self._proposals.get(trial_id)
+        if proposal is None:
+            logger.warning("trial %s is missing in the restored study, which learns nothing from it", trial_id)
+            return None
+        ended = self._study.get_trials(deepcopy=False)[proposal.trial.number].state.is_finished()
+        return None if ended else proposal
+
+    def _report(self, proposal: Proposal, *, epoch: int, value: float) -> None:
+        if epoch > proposal.epoch and math.isfinite(value):
+            proposal.trial.report(value, step=epoch)
+            proposal.epoch = epoch
+
+    def _tell(self, proposal: Proposal, outcome: Outcome, *, epoch: int, value: float | None = None) -> None:
+        proposal.trial.set_user_attr("outcome", str(outcome))
+        proposal.trial.set_user_attr("epoch", epoch)
+        if outcome.counts_as_bad:
+            proposal.trial.set_constraint("outcome", 1.0)
+        self._study.tell(proposal.trial, value, state=_STATES[outcome])
+        if self._mirror is not None:
+            self._mirror.update(self._study)
+
+
+def check_params(space: Callable[[optuna.Trial], dict], params: dict) -> None:
+    """Raises ValueError unless these are exactly parameters that the space asks for, each within its range."""
+    trial = optuna.trial.FixedTrial(params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            space(trial)
+        except (UserWarning, ValueError) as error:
+            raise ValueError(f"{params} cannot be tried first: {error}") from error
+    unknown = sorted(params.keys() - trial.params.keys())
+    if unknown:
+        asked = ", ".join(sorted(trial.params))
+        raise ValueError(f"{params} cannot be tried first: the space does not ask for {unknown[0]!r}, but for {asked}")
+
+
+_STATES = {
+    Outcome.COMPLETED: TrialState.COMPLETE,
+    Outcome.STOPPED_AT_RUNG: TrialState.PRUNED,
+    Outcome.PLATEAUED: TrialState.PRUNED,
+    Outcome.DIVERGED: TrialState.PRUNED,
+    Outcome.OUT_OF_MEMORY: TrialState.PRUNED,
+    Outcome.EXPERTS_COLLAPSED: TrialState.PRUNED,
+    Outcome.FAILED: TrialState.FAIL,
+    Outcome.INTERRUPTED: TrialState.FAIL,
+}
+
+
+def _new_study(sampler: str, *, mode: str, seed: int) -> optuna.Study:
+    if sampler not in _SAMPLERS:
+        raise ValueError(f"sampler is {sampler!r}, but must be one of {', '.join(_SAMPLERS)}")
+    direction = {"max": "maximize", "min": "minimize"}[mode]
+    return optuna.create_study(sampler=_SAMPLERS[sampler](seed), direction=direction)
+
+
+def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+    """Joint over each group of parameters that occur together, which is what a conditional space needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+
+
+_SAMPLERS = {"tpe": _tpe, "random": lambda seed: optuna.samplers.RandomSampler(seed=seed)}

@@ -1,0 +1,52 @@
+"""A copy of the study's finished trials on disk, for `optuna-dashboard study.journal` and `optuna.load_study`.
+
+Only a copy: the study that proposes lives in memory and comes back with Ray's snapshot, so that the two can never
+disagree about what a resumed search knows. Cost: one appended line or two per finished trial. Off: no mirror.
+"""
+
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+FILE = "study.journal"
+
+
+class StudyMirror:
+    """Brings the file up to date with a study, at first by writing it anew: after a restore it may be ahead of it."""
+
+    def __init__(self, path: Path, *, study_name: str) -> None:
+        self._path = path
+        self._study_name = study_name
+        self._copy: optuna.Study | None = None
+        self._written: set[int] = set()
+
+    def update(self, study: optuna.Study) -> None:
+        """Appends the trials that have finished since the last time."""
+        if self._copy is None:
+            self._copy = self._begin(study.direction)
+        for trial in study.get_trials(deepcopy=False):
+            is_new = trial.number not in self._written
+            if is_new and trial.state.is_finished() and "outcome" in trial.user_attrs:
+                self._copy.add_trial(trial)
+                self._written.add(trial.number)
+
+    def _begin(self, direction: optuna.study.StudyDirection) -> optuna.Study:
+        """A search that was killed while it wrote leaves Optuna's lock behind."""
+        for leftover in (self._path, self._path.with_name(self._path.name + ".lock")):
+            leftover.unlink(missing_ok=True)
+        self._written.clear()
+        return optuna.create_study(storage=_storage(self._path), study_name=self._study_name, direction=direction)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_copy": None}
+
+
+def load_mirror(path: Path) -> optuna.Study:
+    """The study that a search left behind."""
+    return optuna.load_study(study_name=None, storage=_storage(path))
+
+
+def _storage(path: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(path)))
