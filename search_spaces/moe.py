@@ -1,0 +1,114 @@
+"""What may vary when camouflaged objects are segmented by a mixture of experts.
+
+The learning rates that the documents recommend suit a pre-trained backbone; a small network trained from scratch
+needs some thirty times more, so its default and its range are its own.
+"""
+
+from search_spaces.shared import (
+    suggest_augmentation,
+    suggest_averaging,
+    suggest_optimizer,
+    suggest_schedule,
+)
+from search_spaces.space import Situation, Space, Trial
+
+SCRATCH_MAX_LR = (3e-4, 3e-2)
+PRETRAINED_MAX_LR = (1e-5, 1e-3)
+NUM_EXPERTS = (1, 2, 4, 6, 8)
+
+
+def suggest(trial: Trial, situation: Situation) -> dict:
+    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
+    return (
+        suggest_optimizer(trial, max_lr=max_lr)
+        | suggest_schedule(trial)
+        | suggest_experts(trial)
+        | suggest_augmentation(trial)
+        | suggest_averaging(trial)
+    )
+
+
+def suggest_experts(trial: Trial) -> dict:
+    """One expert is a plain block: nothing to route, to balance or to watch."""
+    num_experts = trial.suggest_categorical("num_experts", NUM_EXPERTS)
+    if num_experts == 1:
+        return {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False}
+    return {
+        "num_experts": num_experts,
+        "top_k": trial.suggest_int("top_k", 1, 2),
+        "router_noise": trial.suggest_float("router_noise", 0.0, 0.3),
+        "load_balance": True,
+        "alpha_l2": trial.suggest_float("alpha_l2", 1e-4, 1e-1, log=True),
+        "alpha_cv": trial.suggest_float("alpha_cv", 1e-4, 1e-1, log=True),
+        "collapse": True,
+        "collapse_threshold": trial.suggest_float("collapse_threshold", 0.1, 0.6),
+        "collapse_response": trial.suggest_categorical(
+            "collapse_response", ["none", "rebalance", "noise", "reinitialise"]
+        ),
+    }
+
+
+def defaults(situation: Situation) -> dict:
+    """Trial 0: what a person who knows the field would write."""
+    return {
+        "max_lr": _recommended_max_lr(situation) if situation.pretrained else 3e-3,
+        "weight_decay": 1e-4 if situation.pretrained else 1e-2,
+        "accumulation_steps": 2,
+        "warmup_fraction": 0.05 if situation.pretrained else 0.1,
+        "min_lr_ratio": 0.01,
+        "num_experts": 4,
+        "top_k": 2,
+        "router_noise": 0.0,
+        "alpha_l2": 0.01,
+        "alpha_cv": 0.01,
+        "collapse_threshold": 0.3,
+        "collapse_response": "rebalance",
+        **_augmentation(initial=0.3, rise=0.0, start=0.2, ramp=0.1),
+        "averaging": False,
+    }
+
+
+def recommended(situation: Situation) -> list[dict]:
+    """The documents' rows by number of experts, each with the augmentation of one of their training lengths."""
+    rows = (
+        {"num_experts": 4, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.4},
+        {"num_experts": 6, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.3},
+        {"num_experts": 8, "alpha_l2": 0.02, "alpha_cv": 0.02, "collapse_threshold": 0.24},
+    )
+    ramps = (
+        _augmentation(initial=0.3, rise=0.4, start=0.3, ramp=0.2),
+        _augmentation(initial=0.3, rise=0.5, start=0.2, ramp=0.1),
+        _augmentation(initial=0.3, rise=0.5, start=0.2, ramp=0.05),
+    )
+    return [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
+
+
+def _recommended_max_lr(situation: Situation) -> float:
+    """The documents' table by size of the training set."""
+    if situation.num_train_images < 1_000:
+        return 5e-5
+    return 1e-4 if situation.num_train_images <= 10_000 else 2e-4
+
+
+def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> dict:
+    return {
+        "augmentation": True,
+        "initial_strength": initial,
+        "strength_rise": rise,
+        "start_fraction": start,
+        "ramp_fraction": ramp,
+    }
+
+
+SPACE = Space(
+    name="moe",
+    workload="moe",
+    objective="val/s_measure",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=12,
+    grace_epochs=3,
+    reduction_factor=2,
+)

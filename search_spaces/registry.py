@@ -1,0 +1,17 @@
+"""The search spaces by name."""
+
+import difflib
+
+from search_spaces import moe
+from search_spaces.space import Space
+
+SPACES: dict[str, Space] = {space.name: space for space in (moe.SPACE,)}
+
+
+def get_space(name: str) -> Space:
+    """The space of that name; raises ValueError with the nearest and all known names when there is none."""
+    if name not in SPACES:
+        nearest = difflib.get_close_matches(name, SPACES, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else "."
+        raise ValueError(f"{name} is no search space, known: {', '.join(SPACES)}{hint}")
+    return SPACES[name]

@@ -1,0 +1,37 @@
+"""Groups of parameters that several spaces share. Names are those of the training configuration."""
+
+from search_spaces.space import Trial
+
+def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> dict:
+    return {
+        "max_lr": trial.suggest_float("max_lr", *max_lr, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
+        "accumulation_steps": trial.suggest_categorical("accumulation_steps", [1, 2, 4]),
+    }
+
+
+def suggest_schedule(trial: Trial) -> dict:
+    return {
+        "warmup_fraction": trial.suggest_float("warmup_fraction", 0.0, 0.2),
+        "min_lr_ratio": trial.suggest_float("min_lr_ratio", 1e-3, 1e-1, log=True),
+    }
+
+
+def suggest_augmentation(trial: Trial) -> dict:
+    """The ramp as fractions of the budget; the rise is asked for, so that the end is never below the start."""
+    if not trial.suggest_categorical("augmentation", [True, False]):
+        return {"augmentation": False}
+    initial = trial.suggest_float("initial_strength", 0.0, 0.5)
+    return {
+        "augmentation": True,
+        "initial_strength": initial,
+        "max_strength": initial + trial.suggest_float("strength_rise", 0.0, 0.5),
+        "start_fraction": trial.suggest_float("start_fraction", 0.0, 0.5),
+        "ramp_fraction": trial.suggest_float("ramp_fraction", 0.05, 0.5),
+    }
+
+
+def suggest_averaging(trial: Trial) -> dict:
+    if not trial.suggest_categorical("averaging", [False, True]):
+        return {"averaging": False}
+    return {"averaging": True, "half_life_epochs": trial.suggest_float("half_life_epochs", 0.05, 2.0, log=True)}

@@ -1,0 +1,128 @@
+"""One training configuration, typed and frozen, and the one door through which a dict of parameters becomes it.
+
+A configuration is composed of its owners' configurations, one section each; a technique that is off is None. The
+names inside the sections are unique, so that a search space can speak of `max_lr` without saying where it lives.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from trainable.data.batches import CropConfig
+from trainable.fields import built, changed, unknown_name
+from trainable.techniques.averaging import AveragingConfig
+from trainable.techniques.collapse_response import CollapseConfig
+from trainable.techniques.load_balance import LoadBalanceConfig
+from trainable.techniques.optimizer import OptimizerConfig
+from trainable.techniques.precision import PRECISIONS
+from trainable.techniques.progressive_augmentation import AugmentationConfig
+from trainable.techniques.schedule import ScheduleConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialConfig:
+    """Everything that decides a training run, but for the machine it runs on."""
+
+    workload: str
+    """Name of the task, such as "moe"."""
+    max_epochs: int
+    """The planned budget in epochs: schedule, warm-up and augmentation are fractions of it."""
+    data: Any
+    """What to train on; the task's own type."""
+    model: Any
+    """The network; the task's own type."""
+    loss: Any
+    """The criterion; the task's own type."""
+    seed: int = 0
+    """Seeds the weights, the order of the data, the augmentation and the router's noise."""
+    batch_size: int = 16
+    """Images of a micro-batch."""
+    accumulation_steps: int = 1
+    """Micro-batches of an optimizer update; the effective batch is their product."""
+    precision: str = "auto"
+    """auto, fp32, fp16 or bf16."""
+    max_grad_norm: float | None = 1.0
+    """The gradient is clipped to this norm; None is off."""
+    crop: CropConfig | None = None
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    load_balance: LoadBalanceConfig | None = None
+    collapse: CollapseConfig | None = None
+    augmentation: AugmentationConfig | None = None
+    averaging: AveragingConfig | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {self.precision!r}; allowed: {', '.join(PRECISIONS)}.")
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be positive, or None for no clipping.")
+
+    @property
+    def effective_batch(self) -> int:
+        """Images of one optimizer update."""
+        return self.batch_size * self.accumulation_steps
+
+
+def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
+    """Puts flat parameters such as ``{"max_lr": 3e-3, "averaging": False}`` over a workload's default configuration.
+
+    A section's own name switches it: False or None is off, True is on with what `base` or its defaults say.
+
+    Raises:
+        ValueError: a name is unknown (the nearest is given), belongs to a section that is off, or a value is not of
+            its field's type or range.
+    """
+    sections = _sections(base)
+    owners = {inner.name: name for name, kind in sections.items() for inner in fields(kind)}
+    own = {outer.name for outer in fields(base)} - set(sections)
+    for name in params:
+        if name not in own and name not in owners and name not in sections:
+            raise ValueError(unknown_name("parameter", name, {*own, *owners, *sections}))
+    changes = {name: value for name, value in params.items() if name in own}
+    for section, kind in sections.items():
+        inner = {name: value for name, value in params.items() if owners.get(name) == section}
+        current = getattr(base, section)
+        changes[section] = _switched(section, kind, current, params.get(section, current is not None), inner)
+    return changed(type(base), base, changes)
+
+
+def to_dict(config: TrialConfig) -> dict[str, object]:
+    """The configuration as nested plain data, complete: every default is written out."""
+    return asdict(config)
+
+
+def from_dict(data: Mapping[str, object], base: TrialConfig) -> TrialConfig:
+    """Reads what :func:`to_dict` wrote; `base` is the workload's default and gives the types of its sections.
+
+    Raises:
+        ValueError: a name is unknown or missing, or a value is not of its field's type or range.
+    """
+    sections = _sections(base)
+    inner = {
+        name: built(sections[name], value, name) if name in sections and value is not None else value
+        for name, value in data.items()
+    }
+    return built(type(base), inner, "the configuration")
+
+
+def _sections(base: TrialConfig) -> dict[str, type]:
+    """The dataclass of each section, also of those that are off in `base`."""
+    found = {}
+    for name, hint in get_type_hints(type(base)).items():
+        value = getattr(base, name)
+        kinds = [type(value)] if is_dataclass(value) else [kind for kind in get_args(hint) if is_dataclass(kind)]
+        found |= dict.fromkeys([name] * len(kinds), *kinds[:1])
+    return found
+
+
+def _switched(section: str, kind: type, current: object, switch: object, inner: Mapping[str, object]) -> object:
+    if switch not in (True, False, None):
+        raise ValueError(f"{section} is {switch!r}; allowed: true or false, its parameters have names of their own.")
+    if switch:
+        return current if current is not None and not inner else changed(kind, current, inner)
+    if inner:
+        raise ValueError(f"{', '.join(inner)} given while {section} is off; drop it, or set {section}=true.")
+    return None

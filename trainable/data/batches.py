@@ -1,0 +1,159 @@
+"""Batches of images and masks straight from the memory-mapped cache: no decoding, no worker processes.
+
+A crop and a flip are one gather of uint8 pixels. The order, the crops and the flips of an epoch depend on (seed,
+epoch) alone, so that a resumed run sees what an uninterrupted one would have seen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainable.data.image_mask_set import ImageMaskSet
+
+DEVICE_MEMORY_SHARE = 0.2
+"""A set that takes less than this share of the free memory of a GPU is kept there whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropConfig:
+    """Random crops instead of whole images, for small objects in large pictures."""
+
+    crop_px: int = 96
+    """Side of the square crop in pixels."""
+    crops_per_image: int = 3
+    """How many crops of each image make an epoch."""
+    foreground_share: float = 0.75
+    """Share of the crops that are centred on a pixel of the object, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if self.crop_px < 16:
+            raise ValueError(f"crop_px is {self.crop_px}; it must be 16 or more.")
+        if self.crops_per_image < 1:
+            raise ValueError(f"crops_per_image is {self.crops_per_image}; it must be 1 or more.")
+        if not 0.0 <= self.foreground_share <= 1.0:
+            raise ValueError(f"foreground_share is {self.foreground_share}; it must lie between 0 and 1.")
+
+
+class TrainingBatches:
+    """Shuffled, flipped and, on request, cropped micro-batches of one epoch; call `set_epoch` before each.
+
+    Yields images (B, 3, H, W) in [0, 1] in channels-last memory and masks (B, 1, H, W) of 0 and 1. The last batch may
+    be smaller.
+    """
+
+    def __init__(
+        self, data: ImageMaskSet, *, batch_size: int, seed: int, device: torch.device, crop: CropConfig | None = None
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
+        self.batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+        self._crop = crop
+        self._images, self._masks = _placed(data.images, device), _placed(data.masks, device)
+        height, width = data.images.shape[1:3]
+        if crop is not None and crop.crop_px > min(height, width):
+            raise ValueError(f"crop_px is {crop.crop_px}, larger than the images, {width}x{height}; make it smaller.")
+        self._window = (height, width) if crop is None else (crop.crop_px, crop.crop_px)
+        self._repeats = 1 if crop is None else crop.crops_per_image
+        self._foreground = None if crop is None else _ForegroundPixels(data.masks)
+
+    def __len__(self) -> int:
+        return -(-len(self._images) * self._repeats // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order, crops and flips of epoch `epoch`."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        order = rng.permutation(np.repeat(np.arange(len(self._images)), self._repeats))
+        for start in range(0, len(order), self.batch_size):
+            yield self._gather(order[start : start + self.batch_size], rng)
+
+    def _gather(self, index: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Crops and flips by indexing: a flipped crop reads its columns from right to left."""
+        height, width = self._window
+        tops, lefts = self._corners(index, rng)
+        rows = tops[:, None] + np.arange(height)
+        columns = lefts[:, None] + np.arange(width)
+        flipped = rng.random(len(index)) < 0.5
+        columns[flipped] = columns[flipped, ::-1]
+        at = (index[:, None, None], rows[:, :, None], columns[:, None])
+        return _as_images(_take(self._images, at)), _as_masks(_take(self._masks, at))
+
+    def _corners(self, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        room = np.array(self._images.shape[1:3]) - self._window
+        corners = rng.integers(0, room + 1, size=(len(index), 2))
+        if self._foreground is not None:
+            centred = rng.random(len(index)) < self._crop.foreground_share
+            centres = self._foreground.draw(index, rng)
+            centred &= centres[:, 0] >= 0
+            corners[centred] = np.clip(centres[centred] - np.array(self._window) // 2, 0, room)
+        return corners[:, 0], corners[:, 1]
+
+
+class EvaluationBatches:
+    """Whole images in order, each with its mask at the mask's own resolution; a batch holds one mask size."""
+
+    def __init__(self, data: ImageMaskSet, *, batch_size: int, device: torch.device) -> None:
+        self._images = _placed(data.images, device)
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for index in range(len(data)):
+            sizes.setdefault(data.native_mask(index).shape, []).append(index)
+        self._groups = [
+            group[start : start + batch_size] for group in sizes.values() for start in range(0, len(group), batch_size)
+        ]
+        self._masks = [_placed(np.stack([data.native_mask(i) for i in group]), device) for group in self._groups]
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for group, masks in zip(self._groups, self._masks, strict=True):
+            yield _as_images(_take(self._images, (np.array(group),))), _as_masks(_take(masks, (np.arange(len(group)),)))
+
+
+class _ForegroundPixels:
+    """Where the objects are: draws a random foreground pixel of an image."""
+
+    def __init__(self, masks: np.ndarray) -> None:
+        pixels = [np.flatnonzero(mask) for mask in masks]
+        self._pixels = np.concatenate(pixels) if pixels else np.empty(0, np.int64)
+        self._counts = np.array([len(one) for one in pixels])
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._width = masks.shape[2]
+
+    def draw(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Rows and columns, shape (B, 2); -1 where the image has no object."""
+        counts = self._counts[index]
+        offsets = (rng.random(len(index)) * np.maximum(counts, 1)).astype(np.int64)
+        places = np.minimum(self._starts[index] + offsets, max(len(self._pixels) - 1, 0))
+        flat = np.where(counts > 0, self._pixels[places] if len(self._pixels) else 0, 0)
+        return np.where(counts[:, None] > 0, np.stack(np.divmod(flat, self._width), axis=1), -1)
+
+
+def _placed(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
+    """The mapped array itself, or a copy on the GPU where it takes little of the free memory."""
+    if device.type == "cuda" and array.nbytes < DEVICE_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return torch.from_numpy(np.array(array)).to(device)
+    return array
+
+
+def _take(pixels: np.ndarray | Tensor, at: tuple[np.ndarray, ...]) -> Tensor:
+    """Copies pixels by index, on whichever side they lie."""
+    if isinstance(pixels, Tensor):
+        return pixels[tuple(torch.from_numpy(part).to(pixels.device) for part in at)]
+    return torch.from_numpy(pixels[at])
+
+
+def _as_images(pixels: Tensor) -> Tensor:
+    """Bytes (B, H, W, 3) as float images (B, 3, H, W) in [0, 1]; the memory stays channels-last."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255.0)
+
+
+def _as_masks(pixels: Tensor) -> Tensor:
+    return pixels.unsqueeze(1).float()

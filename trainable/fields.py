@@ -1,0 +1,80 @@
+"""Plain data (JSON, command-line values) into the typed fields of dataclasses, strictly, each error a sentence."""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def typed(value: object, hint: object, name: str) -> object:
+    """`value` as the type that the field `name` declares, where nothing is lost.
+
+    An int becomes a float, a whole float an int, a list a tuple, a mapping the dataclass of the field.
+
+    Raises:
+        ValueError: the value is of another type.
+    """
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if hint is Any or (value is None and type(None) in options):
+        return value
+    for option in options:
+        if dataclasses.is_dataclass(option):
+            if isinstance(value, option):
+                return value
+            if isinstance(value, Mapping):
+                return built(option, value, name)
+        kind = get_origin(option) or option
+        if kind is Literal and value in get_args(option):
+            return value
+        if _fits(value, kind):
+            return kind(value)
+    allowed = " or ".join(_described(option) for option in options)
+    raise ValueError(f"{name} is {value!r}; it must be {allowed}.")
+
+
+def built(kind: type, data: Mapping[str, object], where: str) -> Any:
+    """The dataclass `kind` from a mapping that holds each of its fields, no more and no fewer.
+
+    Raises:
+        ValueError: a field is missing, unknown (the nearest is given), or of another type.
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{where} is {data!r}; it must hold the fields of {kind.__name__}.")
+    names = [field.name for field in dataclasses.fields(kind)]
+    for name in data:
+        if name not in names:
+            raise ValueError(unknown_name(f"field of {where}", name, names))
+    missing = sorted(set(names) - set(data))
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}; it is written whole, with every field.")
+    hints = get_type_hints(kind)
+    return kind(**{name: typed(value, hints[name], name) for name, value in data.items()})
+
+
+def changed(kind: type, current: object | None, values: Mapping[str, object]) -> Any:
+    """`current`, or the defaults of `kind`, with some fields set from plain values."""
+    hints = get_type_hints(kind)
+    converted = {name: typed(value, hints[name], name) for name, value in values.items()}
+    return kind(**converted) if current is None else dataclasses.replace(current, **converted)
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not known: with the nearest one, or with all."""
+    known = sorted(known)
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")
+
+
+def _described(option: Any) -> str:
+    if get_origin(option) is Literal:
+        return ", ".join(get_args(option))
+    return getattr(option, "__name__", str(option)).replace("NoneType", "null")
+
+
+def _fits(value: object, kind: type) -> bool:
+    if kind in (int, float) and not isinstance(value, bool) and isinstance(value, int | float):
+        return kind is float or value == int(value)
+    if kind is tuple:
+        return isinstance(value, list | tuple)
+    return kind in (str, bool) and isinstance(value, kind)

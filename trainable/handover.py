@@ -1,0 +1,87 @@
+"""The file that hands a configuration over: complete, typed, with what is needed to get the same curve again."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from trainable.config import TrialConfig, from_dict, to_dict
+from trainable.tasks.registry import get_task
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A configuration with its circumstances."""
+
+    config: TrialConfig
+    data_fingerprint: dict[str, str]
+    """sha256 of each split, so that a later run knows whether it sees the same data."""
+    num_threads: int = 1
+    """Threads of the runs that were compared; sums depend on it in the last bit."""
+    found_by: dict[str, object] = field(default_factory=dict)
+    """The search, trial and objective this comes from; for people."""
+    versions: dict[str, str] = field(default_factory=lambda: current_versions())
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of what a curve depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "torchvision", "numpy")}
+
+
+def write_handover(path: Path, handover: Handover) -> None:
+    """Writes the file as JSON, indented for people."""
+    content = {
+        "format": FORMAT,
+        "found_by": handover.found_by,
+        "versions": handover.versions,
+        "num_threads": handover.num_threads,
+        "data_fingerprint": handover.data_fingerprint,
+        "config": to_dict(handover.config),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_handover(path: Path) -> Handover:
+    """Reads what :func:`write_handover` wrote.
+
+    Raises:
+        ValueError: no such file, not JSON, another format, an unknown or missing field, or a value out of range.
+    """
+    content = _read_json(path)
+    found = content.get("format")
+    if found != FORMAT:
+        raise ValueError(f"{path} has configuration format {found}; this version reads format {FORMAT}.")
+    missing = {"config", "data_fingerprint", "num_threads", "versions", "found_by"} - set(content)
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; export it again with python -m tuner.export.")
+    config = content["config"]
+    if not isinstance(config, Mapping) or not isinstance(config.get("workload"), str):
+        raise ValueError(f"{path}: config must hold the fields of a configuration, workload first.")
+    try:
+        typed = from_dict(config, get_task(config["workload"]).default_config())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Handover(
+        config=typed,
+        data_fingerprint=content["data_fingerprint"],
+        num_threads=content["num_threads"],
+        found_by=content["found_by"],
+        versions=content["versions"],
+    )
+
+
+def _read_json(path: Path) -> Mapping[str, object]:
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file; give the config.json that python -m tuner.export wrote.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} holds a {type(content).__name__}; it must be a JSON object.")
+    return content

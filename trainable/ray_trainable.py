@@ -1,0 +1,106 @@
+"""The trial that Ray runs: a thin class around a TrainingRun. The only file here that imports ray."""
+
+import logging
+from pathlib import Path
+
+import torch
+from ray import tune
+from ray.util.metrics import Gauge
+
+from trainable.config import TrialConfig, from_params
+from trainable.tasks.registry import get_task
+from trainable.techniques.divergence import DivergedError
+from trainable.training_run import EpochResult, TrainingRun
+
+CHECKPOINT = "checkpoint.pt"
+OBJECTIVE = "objective"
+
+
+class Trial(tune.Trainable):
+    """Trains one proposed configuration, an epoch a step; the process is reused for the next one.
+
+    Each result holds `objective`, always finite, and flat metrics; a last one also `outcome` with its numbers.
+    """
+
+    def setup(self, config: dict, *, base: TrialConfig, cache_dir: str, device: str, search: str) -> None:
+        # Ray logs every checkpoint at INFO, twice an epoch.
+        logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
+        self._base, self._device, self._search = base, torch.device(device), search
+        self._task = get_task(base.workload)
+        self._splits = self._task.open_data(base, cache_dir=Path(cache_dir))
+        self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
+        self._begin(config)
+
+    def reset_config(self, new_config: dict) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, object]:
+        try:
+            result = self._run_or_begin().run_epoch()
+        except DivergedError as error:
+            return self._ended("diverged", term=error.term, value=str(error.value), step=error.step)
+        except torch.OutOfMemoryError as error:
+            self._run = None
+            return self._ended("out_of_memory", error=str(error).splitlines()[0])
+        self._publish(result)
+        ending = {"done": True, "outcome": "completed"} if self._run.is_complete else {}
+        timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
+        return {OBJECTIVE: result.objective, **timing, **result.metrics, **ending}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        if self._run is not None:
+            self._run.save(Path(checkpoint_dir) / CHECKPOINT)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        path = Path(checkpoint_dir) / CHECKPOINT
+        if path.exists():
+            self._run_or_begin().restore(path)
+
+    def cleanup(self) -> None:
+        self._run = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._search})"
+
+    def _begin(self, config: dict) -> None:
+        """Forgets the last trial; the next is built with its first step, where running out of memory has a name."""
+        self._params = config
+        self._run: TrainingRun | None = None
+        self._epochs_begun = 0
+
+    def _run_or_begin(self) -> TrainingRun:
+        if self._run is None:
+            torch.cuda.empty_cache()
+            torch.set_num_threads(self._num_threads())
+            self._run = TrainingRun(from_params(self._params, self._base), self._splits, device=self._device)
+        return self._run
+
+    def _num_threads(self) -> int:
+        """One thread for each CPU of the trial: trials side by side must not crowd each other out."""
+        return max(1, int(self.trial_resources.required_resources.get("CPU", 1)))
+
+    def _ended(self, outcome: str, **numbers: object) -> dict[str, object]:
+        """The last result of a trial that can't go on: the worst objective, which no search mistakes for a good one."""
+        epoch = 1 if self._run is None else self._run.epoch + 1
+        result = {OBJECTIVE: self._task.worst_objective, "epoch": epoch, "epoch_seconds": 0.0, "done": True}
+        return result | {"outcome": outcome} | {f"outcome_{name}": value for name, value in numbers.items()}
+
+    def _publish(self, result: EpochResult) -> None:
+        """Shows the trial's state on Ray's metrics port; the labels move on with the trial."""
+        usage = [value for name, value in result.metrics.items() if name.startswith("moe/usage_")]
+        values = {"objective": result.objective, "epoch": float(result.epoch)}
+        values |= {"lowest_expert_usage": min(usage)} if usage else {}
+        for name, value in values.items():
+            self._gauges[name].set(value, tags={"search": self._search, "trial": self.trial_id})
+
+
+_GAUGES = {
+    "objective": "Validation objective of the last epoch",
+    "epoch": "Epochs completed",
+    "lowest_expert_usage": "Share of assignments of the least used expert",
+}
+
+
+def _gauge(name: str, text: str) -> Gauge:
+    return Gauge(f"tuner_{name}", description=text, tag_keys=("search", "trial"))

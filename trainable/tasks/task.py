@@ -1,0 +1,65 @@
+"""What differs between workloads, and nothing else: data, network, criterion and metrics. The loop is the trainer's."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from trainable.config import TrialConfig
+from trainable.trainer import Criterion, Metrics
+
+Progress = Callable[[int, int], None]
+
+
+class Task(ABC):
+    """One workload. Stateless: everything it makes comes from a configuration and opened data."""
+
+    name: ClassVar[str]
+    """The workload's word in every room."""
+    objective: ClassVar[str]
+    """The metric that a search compares, one of `metric_names`; free of the loss that is searched."""
+    mode: ClassVar[str]
+    """"max" or "min"."""
+    worst_objective: ClassVar[float]
+    """What a trial that diverged counts as."""
+    metric_names: ClassVar[tuple[str, ...]]
+    """Names of the validation metrics of an epoch, as they stand in the results."""
+
+    @abstractmethod
+    def default_config(self, source: str | None = None) -> TrialConfig:
+        """The fair default for the embedded data, or for the data at `source`."""
+
+    @abstractmethod
+    def open_data(self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Any:
+        """The three splits with their fingerprint; decodes or generates on first use only.
+
+        Raises:
+            ValueError: the data cannot be trained on; the message holds all that is wrong.
+        """
+
+    @abstractmethod
+    def suited_config(self, config: TrialConfig, splits: Any) -> TrialConfig:
+        """The configuration with what only the opened data can tell."""
+
+    @abstractmethod
+    def build_model(self, config: TrialConfig) -> nn.Module:
+        """The network, with fresh weights from torch's global random generator."""
+
+    @abstractmethod
+    def build_criterion(self, config: TrialConfig) -> Criterion:
+        """``(logits, targets) -> mean loss``."""
+
+    @abstractmethod
+    def build_metrics(self, *, final: bool) -> Metrics:
+        """A fresh accumulator; `final` adds what is too slow for every epoch."""
+
+    @abstractmethod
+    def training_batches(self, config: TrialConfig, data: Any, device: torch.device) -> Any:
+        """Batches of the training split with `set_epoch`."""
+
+    @abstractmethod
+    def evaluation_batches(self, config: TrialConfig, data: Any, device: torch.device) -> Iterable:
+        """Batches of a split, in order and unchanged."""

@@ -1,0 +1,82 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file without pickled code.
+
+What: tensors and plain values only, so that ``torch.load(weights_only=True)`` reads it; written beside its place and
+renamed, so that a crash leaves the former file whole; the state of every random generator included.
+Cost: one write of the state. Off: do not call it.
+"""
+
+import os
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint of this project, or of another format."""
+
+
+def write_checkpoint(path: str | Path, state: dict) -> None:
+    """Writes `state` (tensors, numbers, strings, lists, dicts) so that `path` is always a whole file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save({"format": FORMAT, **state}, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict:
+    """Reads what :func:`write_checkpoint` wrote; code in the file is refused, not run.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds pickled code, or is of another format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read as a checkpoint ({type(error).__name__}): {error}") from error
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(f"{path} has checkpoint format {found}; this version reads format {FORMAT}.")
+    return state
+
+
+def random_state() -> dict[str, object]:
+    """State of the generators of Python, NumPy, torch and every CUDA device, as tensors and plain values."""
+    version, keys, gauss = random.getstate()
+    name, numpy_keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(keys), gauss],
+        "numpy": [name, numpy_keys.tolist(), int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict) -> None:
+    """Puts every generator back to a state of :func:`random_state`."""
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    name, numpy_keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.array(numpy_keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+
+
+def load_optimizer_progress(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Restores moments and step counts, and keeps the hyper-parameters that the optimizer is configured with now."""
+    configured = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, options in zip(optimizer.param_groups, configured, strict=True):
+        group.update(options)

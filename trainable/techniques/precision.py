@@ -1,0 +1,70 @@
+"""Mixed precision: which number format a device really computes in, and loss scaling where the format needs it.
+
+What: fp16 halves memory and doubles speed on tensor cores but has a narrow range, so the loss is scaled up before
+the backward pass; bf16 has the range of fp32 and needs no scaling. A request that the device cannot serve is
+resolved to what it can, and the reason is kept: :attr:`Precision.name` is what is in effect.
+Source: Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740.
+Cost: none in fp32. Off: ``use_amp=False`` or ``precision="fp32"``.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """The format in effect on one device."""
+
+    name: str
+    """fp32, fp16 or bf16."""
+    device_type: str
+    reason: str
+    """Why this format: what was asked for and what the device offers."""
+
+    @property
+    def needs_scaling(self) -> bool:
+        return self.name == "fp16"
+
+    def autocast(self) -> AbstractContextManager:
+        """Context in which matrix products and convolutions run in this format."""
+        dtype = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}[self.name]
+        return torch.autocast(self.device_type, dtype=dtype, enabled=dtype is not None)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """The loss scaler; it passes everything through unchanged unless the format is fp16."""
+        return torch.amp.GradScaler(self.device_type, enabled=self.needs_scaling)
+
+
+def resolve_precision(requested: str, device: torch.device) -> Precision:
+    """Turns a wish into what `device` does.
+
+    "auto" takes bf16 on CUDA devices that have it, fp16 on older ones, and fp32 elsewhere. bf16 is honoured on a
+    CPU; fp16 is not, because its convolutions have no fast path there.
+
+    Raises:
+        ValueError: `requested` is not one of "auto", "fp32", "fp16", "bf16".
+    """
+    if requested not in PRECISIONS:
+        raise ValueError(f"precision is {requested!r}; allowed: {', '.join(PRECISIONS)}.")
+    if device.type == "cuda":
+        name, reason = _on_cuda(requested)
+    elif requested == "bf16":
+        name, reason = "bf16", f"asked for; {device.type} has bf16 autocast"
+    elif requested == "fp32":
+        name, reason = "fp32", "asked for"
+    else:
+        name, reason = "fp32", f"{requested} was asked for, and {device.type} has no fast 16-bit path"
+    return Precision(name=name, device_type=device.type, reason=reason)
+
+
+def _on_cuda(requested: str) -> tuple[str, str]:
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if requested == "auto":
+        return ("bf16", "the device has bf16") if has_bf16 else ("fp16", "the device has no bf16")
+    if requested == "bf16" and not has_bf16:
+        return "fp16", "bf16 was asked for, and the device has none"
+    return requested, "asked for"

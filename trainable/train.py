@@ -1,0 +1,165 @@
+"""Trains one configuration, without Ray.
+
+    python -m trainable.train --config results/moe/<run>/best/config.json
+
+Writes the curve, a checkpoint after every epoch, TensorBoard events, and at the end weights and test metrics.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from trainable.handover import Handover, read_handover
+from trainable.tasks.registry import get_task
+from trainable.training_run import EpochResult, TrainingRun
+
+logger = logging.getLogger("trainable.train")
+
+CHECKPOINT, CURVE, METRICS, WEIGHTS = "checkpoint.pt", "curve.jsonl", "metrics.json", "weights.pt"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        train(_planned(options), options.output or options.config.parent.parent / "train", resume=options.resume)
+    except (ValueError, ArithmeticError) as error:
+        logger.error("error: %s", error)
+        return 2
+    except KeyboardInterrupt:
+        logger.info("Interrupted. Every finished epoch is saved; the same command with --resume goes on from there.")
+        return 130
+    return 0
+
+
+def train(handover: Handover, output: Path, *, resume: bool = False, device: str = "auto") -> dict[str, float]:
+    """Trains to the planned budget and returns the metrics on the test split.
+
+    Raises:
+        ValueError: the data is not what the configuration was found on, or `output` holds a run and `resume` is off.
+        DivergedError: the training diverged.
+    """
+    _check_output(output, resume)
+    torch.set_num_threads(handover.num_threads)
+    run = open_run(handover, device)
+    output.mkdir(parents=True, exist_ok=True)
+    if resume and (output / CHECKPOINT).exists():
+        run.restore(output / CHECKPOINT)
+    logger.info("%s on %s in %s; results in %s", run.config.workload, run.device, run.trainer.precision_effective, output)
+    with closing(SummaryWriter(output)) as board:
+        run_epochs(run, on_epoch=lambda result: _record(run, result, output, board))
+    metrics = run.test()
+    torch.save(run.weights(), output / WEIGHTS)
+    (output / METRICS).write_text(json.dumps({"test": metrics}, indent=2) + "\n")
+    logger.info("test: %s", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    return metrics
+
+
+def open_run(handover: Handover, device: str = "auto") -> TrainingRun:
+    """The run of a configuration before its first epoch; refuses data other than that it was found on."""
+    task = get_task(handover.config.workload)
+    splits = task.open_data(handover.config, on_progress=_preparing)
+    expected, found = handover.data_fingerprint, splits.fingerprint
+    if expected and expected != found:
+        differing = ", ".join(name for name in found if expected.get(name) != found[name])
+        raise ValueError(
+            f"The data at {handover.config.data.source} is not what this configuration was found on "
+            f"({differing} differ); restore the data, or name the new data with --data."
+        )
+    return TrainingRun(handover.config, splits, device=chosen_device(device))
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the first GPU where there is one.
+
+    Raises:
+        ValueError: the device is not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "mps") and not name.startswith("cuda"):
+        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N, mps.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r}, but this machine has no CUDA device; use --device cpu.")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device is 'mps', but this machine has none; use --device cpu.")
+    return torch.device(name)
+
+
+def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:
+    """Trains what is left of the budget."""
+    results = []
+    while not run.is_complete:
+        results.append(run.run_epoch())
+        on_epoch(results[-1])
+    return results
+
+
+def _record(run: TrainingRun, result: EpochResult, output: Path, board: SummaryWriter) -> None:
+    """Puts an epoch on disk: the curve's line first, then the checkpoint that a resumed run starts from."""
+    with (output / CURVE).open("a") as curve:
+        curve.write(json.dumps(asdict(result)) + "\n")
+    for name, value in result.metrics.items():
+        board.add_scalar(name, value, result.epoch)
+    run.save(output / CHECKPOINT)
+    left = (run.config.max_epochs - result.epoch) * result.seconds
+    logger.info(
+        "epoch %d/%d  loss %.4f  %s %.4f  lr %.2e  %.1f s  about %s left",
+        result.epoch,
+        run.config.max_epochs,
+        result.metrics["train/loss"],
+        run.task.objective,
+        result.objective,
+        result.metrics["train/lr"],
+        result.seconds,
+        time.strftime("%M:%S" if left < 3600 else "%H:%M:%S", time.gmtime(left)),
+    )
+
+
+def _check_output(output: Path, resume: bool) -> None:
+    if not resume and (output / CURVE).exists():
+        raise ValueError(f"{output} already holds a run; give another --output, or --resume to go on with it.")
+
+
+def _planned(options: argparse.Namespace) -> Handover:
+    """The configuration file with what the command line changes."""
+    handover = read_handover(options.config)
+    config, fingerprint = handover.config, handover.data_fingerprint
+    if options.epochs is not None:
+        config = replace(config, max_epochs=options.epochs)
+    if options.seed is not None:
+        config = replace(config, seed=options.seed)
+    if options.data is not None:
+        config, fingerprint = replace(config, data=replace(config.data, source=options.data)), {}
+    return replace(handover, config=config, data_fingerprint=fingerprint)
+
+
+def _preparing(done: int, total: int) -> None:
+    if done == total or done % max(1, total // 10) == 0:
+        logger.info("preparing data: %d of %d", done, total)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainable.train", description="Train one configuration, without Ray.")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where results go (default: beside the export)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="train N epochs; schedule and ramps stretch with it")
+    parser.add_argument("--seed", type=int, metavar="N", help="another seed than the file's")
+    parser.add_argument("--data", metavar="DIR", help="other data than the file's")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

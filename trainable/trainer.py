@@ -1,0 +1,414 @@
+"""The training loop: reads top to bottom and calls each technique by its name.
+
+A person brings a model, an optimizer, a criterion and a loader of (images, masks); a workload's task brings the
+same. Techniques are small objects held as public attributes, each replaceable, each ``None`` when off.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainable.losses.router import router_z_loss
+from trainable.losses.segmentation import deep_supervision
+from trainable.metrics.running_mean import RunningMeans
+from trainable.models.output import ModelOutput, as_model_output
+from trainable.techniques.accumulation import num_updates, sample_weights, windows
+from trainable.techniques.averaging import WeightAverage
+from trainable.techniques.checkpoint import (
+    load_optimizer_progress,
+    random_state,
+    read_checkpoint,
+    restore_random_state,
+    write_checkpoint,
+)
+from trainable.techniques.collapse_response import CollapseResponse
+from trainable.techniques.contrastive_term import ContrastiveTerm
+from trainable.techniques.divergence import MAX_SKIPPED_UPDATES, DivergedError, check_finite
+from trainable.techniques.expert_collapse import ExpertCollapseDetector
+from trainable.techniques.load_balance import GlobalBatchLoadBalancer
+from trainable.techniques.optimizer import assert_all_trained
+from trainable.techniques.precision import resolve_precision
+from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
+from trainable.techniques.schedule import CosineAnnealingWithWarmup
+
+logger = logging.getLogger(__name__)
+
+Batch = tuple[Tensor, Tensor]
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+class Metrics(Protocol):
+    """Accumulates over batches of probabilities and masks, and reduces once."""
+
+    def update(self, probabilities: Tensor, masks: Tensor) -> None: ...
+    def compute(self) -> dict[str, float]: ...
+
+
+class OptimizedTrainer:
+    """Trains a segmentation model with the documented techniques.
+
+    Args:
+        model: returns logits (B, 1, H, W), a dict, a tuple or a ModelOutput; see trainable/models/output.py.
+        optimizer: holds every trainable parameter of the model and the criterion; its groups keep their proportions.
+        criterion: ``(logits, masks) -> mean loss`` over the samples of a batch.
+        device: where to train, such as "cpu" or "cuda".
+        accumulation_steps: micro-batches per optimizer update, >= 1.
+        use_amp: fp16 with loss scaling on CUDA; `precision_effective` says what is in effect.
+        precision: "auto", "fp32", "fp16" or "bf16"; overrides `use_amp`.
+        total_epochs, warmup_epochs: length of the schedule and of its warm-up, in epochs.
+        min_lr, max_lr: bounds of the learning rate.
+        num_experts: experts per layer; needed for balancing and collapse detection.
+        aug_transition_epoch, aug_transition_duration, aug_max_strength: the ramp of the augmentation, in epochs.
+        max_grad_norm: the gradient of a whole update is clipped to this norm; None is off.
+        aux_weight: weight of the mean auxiliary loss.
+        z_loss_weight: weight of the router's z-loss, 0 is off.
+        seed: seeds the augmentation's own random generator.
+
+    Raises:
+        ValueError: an argument is out of its range, or a trainable parameter is not in the optimizer.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        criterion: Criterion,
+        device: torch.device | str,
+        *,
+        accumulation_steps: int = 1,
+        use_amp: bool = True,
+        precision: str | None = None,
+        total_epochs: float = 100,
+        warmup_epochs: float = 5,
+        min_lr: float = 1e-6,
+        max_lr: float = 1e-4,
+        num_experts: int | None = None,
+        enable_load_balancing: bool = False,
+        enable_collapse_detection: bool = False,
+        enable_progressive_aug: bool = True,
+        aug_transition_epoch: float = 20,
+        aug_transition_duration: float = 10,
+        aug_max_strength: float = 0.8,
+        max_grad_norm: float | None = 1.0,
+        aux_weight: float = 0.4,
+        z_loss_weight: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        _check_arguments(accumulation_steps, num_experts, enable_load_balancing or enable_collapse_detection)
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        self.optimizer = optimizer
+        self.criterion = criterion.to(self.device) if isinstance(criterion, nn.Module) else criterion
+        assert_all_trained(optimizer, [module for module in (model, criterion) if isinstance(module, nn.Module)])
+        self.accumulation_steps = accumulation_steps
+        self.max_grad_norm = max_grad_norm
+        self.aux_weight = aux_weight
+        self.z_loss_weight = z_loss_weight
+
+        self.precision = resolve_precision(precision or ("fp16" if use_amp else "fp32"), self.device)
+        self.scaler = self.precision.scaler()
+        self.scheduler = CosineAnnealingWithWarmup(optimizer, warmup_epochs, total_epochs, min_lr, max_lr)
+        self.augmentation: CODProgressiveAugmentation | None = None
+        if enable_progressive_aug:
+            generator = torch.Generator().manual_seed(seed)
+            self.augmentation = CODProgressiveAugmentation(
+                max_strength=aug_max_strength,
+                transition_epoch=aug_transition_epoch,
+                transition_duration=aug_transition_duration,
+                generator=generator,
+            )
+        self.load_balancer = GlobalBatchLoadBalancer(num_experts) if enable_load_balancing else None
+        self.collapse_detector = ExpertCollapseDetector(num_experts) if enable_collapse_detection else None
+        self.collapse_response: CollapseResponse | None = None
+        self.contrastive: ContrastiveTerm | None = None
+        self.averaging: WeightAverage | None = None
+
+        self.current_epoch = 0
+        self.global_step = 0
+        self.best_loss = float("inf")
+        self.latest_loss = float("nan")
+        self._skipped_in_a_row = 0
+
+    @property
+    def precision_effective(self) -> str:
+        """The number format that the device computes in: fp32, fp16 or bf16."""
+        return self.precision.name
+
+    def train_epoch(self, loader: Iterable[Batch], epoch: int, log_interval: int = 10) -> dict[str, object]:
+        """Trains one epoch and returns its metrics under their documented names.
+
+        Raises:
+            DivergedError: a loss term or the gradient is not finite; the weights are those before it.
+            ValueError: the loader is empty or has no length, or routing is needed and the model gives none.
+        """
+        updates = num_updates(_length(loader), self.accumulation_steps)
+        self._begin_epoch(epoch)
+        means = RunningMeans()
+        done = 0
+        for index, window in enumerate(windows(loader, self.accumulation_steps)):
+            self.scheduler.step(epoch + (done + 1) / updates)
+            done += self._update(window, means)
+            if log_interval and (index + 1) % log_interval == 0:
+                logger.info("epoch %d, update %d of %d, loss %.4f", epoch, index + 1, updates, means.compute()["loss"])
+        return self._epoch_metrics(means.compute())
+
+    @torch.no_grad()
+    def validate(
+        self,
+        loader: Iterable[Batch],
+        metrics_fn: Callable[[Tensor, Tensor], Mapping[str, float]] | None = None,
+        *,
+        metrics: Metrics | None = None,
+    ) -> dict[str, float]:
+        """Evaluates with the averaged weights when averaging is on; never augments.
+
+        Predictions are resized to the masks where the masks come at their own resolution.
+
+        Args:
+            loader: batches (images, masks); all masks of one batch have one size.
+            metrics_fn: ``(logits, masks) -> dict``; its values are averaged over the samples.
+            metrics: an accumulator for what is no mean over batches, fed with probabilities.
+
+        Returns:
+            ``val_loss`` and the metrics.
+        """
+        means = RunningMeans()
+        with self._evaluating():
+            for images, masks in loader:
+                images, masks = self._to_device((images, masks))
+                logits = _resized(self._forward(images).predictions.float(), masks)
+                values = {"val_loss": self.criterion(logits, masks)}
+                values |= (
+                    {} if metrics_fn is None else {k: torch.as_tensor(v) for k, v in metrics_fn(logits, masks).items()}
+                )
+                means.add(values, len(images))
+                if metrics is not None:
+                    metrics.update(logits.sigmoid(), masks)
+        result = means.compute() | ({} if metrics is None else metrics.compute())
+        self.latest_loss = result["val_loss"]
+        self.best_loss = min(self.best_loss, self.latest_loss)
+        return result
+
+    def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
+        """Writes everything that :meth:`load_checkpoint` needs to go on after `epoch` as if nothing had happened."""
+        write_checkpoint(path, {"epoch": epoch, "metrics": _plain(metrics or {}), "trainer": self.state_dict()})
+
+    def load_checkpoint(self, path: str | Path) -> int:
+        """Restores a checkpoint under the present configuration and returns its epoch.
+
+        Raises:
+            CheckpointError: the file is no checkpoint of this format.
+        """
+        state = read_checkpoint(path, self.device)
+        self.load_state_dict(state["trainer"])
+        return state["epoch"]
+
+    def state_dict(self) -> dict[str, object]:
+        """Progress only, never configuration: weights, moments, counters, random generators."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "parts": {name: part.state_dict() for name, part in self._stateful_parts()},
+            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores progress; learning rates, decay, clipping and strengths stay as configured now."""
+        self.model.load_state_dict(state["model"])
+        load_optimizer_progress(self.optimizer, state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        for name, part in self._stateful_parts():
+            if name in state["parts"]:
+                part.load_state_dict(state["parts"][name])
+        for name in _COUNTERS:
+            setattr(self, name, state["counters"][name])
+        restore_random_state(state["random"])
+
+    def get_training_summary(self) -> dict[str, object]:
+        """Where the training stands, under the documented names."""
+        detector, balancer = self.collapse_detector, self.load_balancer
+        statistics = detector.get_statistics() if detector else {}
+        return {
+            "current_epoch": self.current_epoch,
+            "global_step": self.global_step,
+            "current_lr": self.scheduler.get_last_lr()[0],
+            "best_loss": self.best_loss,
+            "latest_loss": self.latest_loss,
+            "precision": self.precision_effective,
+            "augmentation_strength": self.augmentation.current_strength if self.augmentation else 0.0,
+            "expert_collapse_detected": bool(statistics.get("collapsed", False)),
+            "collapse_stats": statistics,
+            "global_load_stats": balancer.get_global_statistics() if balancer else {},
+        }
+
+    def _begin_epoch(self, epoch: int) -> None:
+        self.current_epoch = epoch
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.augmentation is not None:
+            self.augmentation.update_epoch(epoch)
+
+    def _update(self, window: list[Batch], means: RunningMeans) -> bool:
+        """One optimizer update from a window of micro-batches; False when fp16 overflowed and it was skipped."""
+        batches = [self._augmented(self._to_device(batch)) for batch in window]
+        if self.load_balancer is not None and self.load_balancer.mode == "exact":
+            self._observe_ahead(batches)
+        weights = sample_weights([len(images) for images, _ in batches])
+        terms: dict[str, Tensor] = {}
+        for (images, masks), weight in zip(batches, weights, strict=True):
+            micro = self._losses(images, masks)
+            self.scaler.scale(micro["loss"] * weight).backward()
+            terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
+        means.add(terms, sum(len(images) for images, _ in batches))
+        stepped = self._step(terms)
+        if self.load_balancer is not None:
+            self.load_balancer.reset_batch_statistics()
+        return stepped
+
+    def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Every term of a micro-batch's mean loss; "loss" is their weighted sum."""
+        output = self._forward(images)
+        supervised = deep_supervision(output, masks, self.criterion, self.aux_weight)
+        terms = {"loss": supervised.total, "aux_loss": supervised.aux}
+        terms |= self._routing_losses(output)
+        if self.contrastive is not None:
+            terms["contrastive_loss"] = self.contrastive(self._forward, self.augmentation, images, masks)
+        terms["loss"] = terms["loss"] + sum(value for name, value in terms.items() if name not in ("loss", "aux_loss"))
+        return terms
+
+    def _routing_losses(self, output: ModelOutput) -> dict[str, Tensor]:
+        if self.load_balancer is None and self.collapse_detector is None and not self.z_loss_weight:
+            return {}
+        if not output.routing:
+            raise ValueError(
+                "Load balancing, collapse detection or the z-loss is on, but the model returned no routing "
+                "information; return routing_info{routing_probs [B,N], expert_assignments [B,k]}, or switch them off."
+            )
+        if self.collapse_detector is not None:
+            self.collapse_detector.observe(output.routing)
+        terms = {}
+        if self.load_balancer is not None:
+            if self.load_balancer.mode != "exact":
+                self.load_balancer.observe(output.routing)
+            terms["load_balance_loss"] = self.load_balancer.loss(output.routing)
+        if self.z_loss_weight:
+            terms["z_loss"] = self.z_loss_weight * router_z_loss(output.routing)
+        return terms
+
+    def _step(self, terms: dict[str, Tensor]) -> bool:
+        self.scaler.unscale_(self.optimizer)
+        limit = self.max_grad_norm if self.max_grad_norm is not None else float("inf")
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+        names = [*terms, "gradient"]
+        values = dict(zip(names, torch.stack([*terms.values(), norm.to(self.device)]).float().tolist(), strict=True))
+        overflowed = self.precision.needs_scaling and self._overflowed(values)
+        check_finite({} if overflowed else values, epoch=self.current_epoch, step=self.global_step)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if overflowed:
+            return False
+        self.global_step += 1
+        if self.averaging is not None:
+            self.averaging.update()
+        return True
+
+    def _overflowed(self, values: dict[str, float]) -> bool:
+        """True when only the scaled gradient is not finite: the scale was too high, and the update is skipped."""
+        losses = {name: value for name, value in values.items() if name != "gradient"}
+        check_finite(losses, epoch=self.current_epoch, step=self.global_step)
+        overflowed = values["gradient"] in (float("inf"), float("-inf")) or values["gradient"] != values["gradient"]
+        self._skipped_in_a_row = self._skipped_in_a_row + 1 if overflowed else 0
+        if self._skipped_in_a_row > MAX_SKIPPED_UPDATES:
+            raise DivergedError(
+                term="gradient", value=values["gradient"], epoch=self.current_epoch, step=self.global_step
+            )
+        return overflowed
+
+    def _forward(self, images: Tensor) -> ModelOutput:
+        with self.precision.autocast():
+            return as_model_output(self.model(images))
+
+    def _augmented(self, batch: Batch) -> Batch:
+        return batch if self.augmentation is None else self.augmentation.apply(*batch)
+
+    def _to_device(self, batch: Batch) -> Batch:
+        images, masks = batch
+        return images.to(self.device, non_blocking=True), masks.to(self.device, non_blocking=True)
+
+    @torch.no_grad()
+    def _observe_ahead(self, batches: list[Batch]) -> None:
+        """Counts the window's load before its first backward pass; leaves buffers and random state untouched."""
+        buffers = [buffer.clone() for buffer in self.model.buffers()]
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            for images, _ in batches:
+                self.load_balancer.observe(self._forward(images).routing)
+        for buffer, value in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(value)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self.averaging is not None:
+                stack.enter_context(self.averaging.applied())
+            self.model.eval()
+            yield
+            self.model.train()
+
+    def _epoch_metrics(self, losses: dict[str, float]) -> dict[str, object]:
+        metrics: dict[str, object] = losses | {"lr": self.scheduler.get_last_lr()[0]}
+        if self.load_balancer is not None:
+            metrics |= {
+                f"global_{name.removeprefix('global_')}": value
+                for name, value in self.load_balancer.get_global_statistics().items()
+            }
+        if self.collapse_detector is not None:
+            metrics |= {f"collapse_{name}": v for name, v in self.collapse_detector.get_statistics().items()}
+        if self.augmentation is not None:
+            metrics["aug_strength"] = self.augmentation.current_strength
+        return metrics
+
+    def _stateful_parts(self) -> Iterator[tuple[str, object]]:
+        for name in _PARTS:
+            part = getattr(self, name)
+            if part is not None:
+                yield name, part
+
+
+_PARTS = ("scheduler", "augmentation", "load_balancer", "collapse_detector", "collapse_response", "averaging")
+_COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss", "_skipped_in_a_row")
+
+
+def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_experts: bool) -> None:
+    if accumulation_steps < 1:
+        raise ValueError(f"accumulation_steps is {accumulation_steps}; it must be 1 or more.")
+    if watches_experts and num_experts is None:
+        raise ValueError("Load balancing and collapse detection need num_experts, the experts of a layer; it is None.")
+
+
+def _length(loader: Iterable[Batch]) -> int:
+    if not hasattr(loader, "__len__"):
+        raise ValueError("The loader has no length; the schedule needs to know how many batches an epoch has.")
+    if len(loader) == 0:
+        raise ValueError("The loader is empty; give it at least one batch.")
+    return len(loader)
+
+
+def _resized(logits: Tensor, masks: Tensor) -> Tensor:
+    """Logits at the masks' own resolution, where metrics are defined."""
+    if logits.shape[-2:] == masks.shape[-2:]:
+        return logits
+    return nn.functional.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _plain(metrics: Mapping[str, object]) -> dict[str, object]:
+    """Metrics as plain values, which a checkpoint without pickled code can hold."""
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in metrics.items()}

@@ -1,0 +1,152 @@
+"""One training run from its configuration: opens the data, builds the trainer, trains epoch after epoch.
+
+The same object trains inside Ray and standalone; that is why the curve is the same.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainable.config import TrialConfig
+from trainable.tasks.registry import get_task
+from trainable.tasks.task import Task
+from trainable.techniques.averaging import WeightAverage
+from trainable.techniques.collapse_response import CollapseResponse
+from trainable.techniques.expert_collapse import ExpertCollapseDetector
+from trainable.techniques.optimizer import build_optimizer
+from trainable.trainer import OptimizedTrainer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult:
+    """What one epoch gave; every value a finite float."""
+
+    epoch: int
+    """Epochs completed, 1 after the first."""
+    objective: float
+    metrics: dict[str, float]
+    """Flat names: train/..., val/..., moe/..., aug_strength."""
+    seconds: float
+
+
+class TrainingRun:
+    """A run that stands after `epoch` completed epochs.
+
+    Args:
+        config: the complete configuration.
+        splits: the opened data, as the task's `open_data` gives it.
+        device: where to train.
+    """
+
+    def __init__(self, config: TrialConfig, splits: Any, *, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.task: Task = get_task(config.workload)
+        self.epoch = 0
+        self._splits = splits
+        _seed_everything(config.seed)
+        self._training = self.task.training_batches(config, splits.train, self.device)
+        self._validation = self.task.evaluation_batches(config, splits.validation, self.device)
+        self.trainer = build_trainer(self.task, config, updates_per_epoch=self._updates_per_epoch, device=self.device)
+
+    @property
+    def _updates_per_epoch(self) -> int:
+        return -(-len(self._training) // self.config.accumulation_steps)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.epoch >= self.config.max_epochs
+
+    def run_epoch(self) -> EpochResult:
+        """Trains and validates one epoch.
+
+        Raises:
+            DivergedError: a loss, the gradient or a validation metric is not finite.
+        """
+        began = time.perf_counter()
+        self._training.set_epoch(self.epoch)
+        train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
+        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
+        self.epoch += 1
+        metrics = _flat(train, val)
+        objective = metrics[self.task.objective]
+        return EpochResult(
+            epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began
+        )
+
+    def test(self) -> dict[str, float]:
+        """Metrics on the test split, which no search ever opens."""
+        batches = self.task.evaluation_batches(self.config, self._splits.test, self.device)
+        return self.trainer.validate(batches, metrics=self.task.build_metrics(final=True))
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The weights that were evaluated: the averaged ones where averaging is on."""
+        return self.trainer.evaluated_weights()
+
+    def save(self, path: Path) -> None:
+        """Writes the state after the last completed epoch."""
+        self.trainer.save_checkpoint(path, self.epoch)
+
+    def restore(self, path: Path) -> None:
+        """Goes on where :meth:`save` left off.
+
+        Raises:
+            CheckpointError: the file is no checkpoint of this format.
+        """
+        self.epoch = self.trainer.load_checkpoint(path)
+
+
+def build_trainer(
+    task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device
+) -> OptimizedTrainer:
+    """The trainer with every technique that the configuration switches on."""
+    model = task.build_model(config)
+    optimizer = build_optimizer(model, config.optimizer)
+    num_experts = getattr(config.model, "num_experts", 1)
+    trainer = OptimizedTrainer(
+        model,
+        optimizer,
+        task.build_criterion(config),
+        device,
+        accumulation_steps=config.accumulation_steps,
+        precision=config.precision,
+        total_epochs=config.max_epochs,
+        warmup_epochs=config.schedule.warmup_fraction * config.max_epochs,
+        min_lr=config.schedule.min_lr_ratio * config.optimizer.max_lr,
+        max_lr=config.optimizer.max_lr,
+        enable_progressive_aug=False,
+        max_grad_norm=config.max_grad_norm,
+        aux_weight=config.loss.aux_weight,
+        z_loss_weight=config.loss.z_loss_weight if num_experts > 1 else 0.0,
+    )
+    if config.augmentation is not None:
+        trainer.augmentation = config.augmentation.build(config.max_epochs, config.seed)
+    if config.load_balance is not None:
+        trainer.load_balancer = config.load_balance.build(num_experts)
+    if config.averaging is not None:
+        trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))
+    _watch_experts(trainer, config, num_experts)
+    return trainer
+
+
+def _watch_experts(trainer: OptimizedTrainer, config: TrialConfig, num_experts: int) -> None:
+    """Usage is always counted where there are experts; the response is what the configuration switches."""
+
+
+def _seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _flat(train: dict[str, object], val: dict[str, float]) -> dict[str, float]:
+    """The documented names of the trainer as flat floats; text and lists stay behind."""
+    flat = {f"train/{name}": float(value) for name, value in train.items() if isinstance(value, int | float)}
+    flat |= {f"val/{name.removeprefix('val_')}": float(value) for name, value in val.items()}
+    usage = train.get("collapse_expert_usage", ())
+    return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}
