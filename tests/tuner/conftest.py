@@ -1,0 +1,136 @@
+"""A search made up of plausible learning curves: what a results folder looks like, without any training."""
+
+import heapq
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
+from tuner.records import SearchRecord
+
+SETTINGS = {
+    "space": "moe",
+    "workload": "moe",
+    "objective": "s_measure",
+    "mode": "max",
+    "data": "camouflage scenes",
+    "num_trials": 40,
+    "max_epochs": 12,
+    "grace_epochs": 3,
+    "reduction_factor": 2,
+    "concurrent": 2,
+    "seed": 0,
+}
+DEFAULTS = {"max_lr": 3e-3, "weight_decay": 0.01, "num_experts": 4, "top_k": 2, "averaging": "off", "aug_maximum": 0.3}
+
+
+class SyntheticSearch:
+    """Runs a search in memory time: two lanes, successive halving on curves whose level depends on the parameters."""
+
+    def __init__(self, folder: Path, **changed_settings) -> None:
+        self.settings = SETTINGS | changed_settings
+        self.now = 0.0
+        self.recorder = Recorder.create(folder, self.settings, clock=lambda: self.now)
+        self.generator = np.random.default_rng(self.settings["seed"])
+        self.rungs = [3, 6]
+        self.arrived = {rung: [] for rung in self.rungs}
+
+    def run(self, *, until: float = math.inf, on_event: Callable[[SearchRecord], None] = lambda _: None) -> None:
+        waiting = list(range(self.settings["num_trials"]))
+        lanes = [(3.0 + 0.01 * lane, lane, None) for lane in range(min(self.settings["concurrent"], len(waiting)))]
+        heapq.heapify(lanes)
+        while lanes and lanes[0][0] < until:
+            self.now, lane, trial = heapq.heappop(lanes)
+            trial = self._epoch(*trial) if trial else self._start(waiting)
+            on_event(self.recorder.record)
+            if trial is not None:
+                heapq.heappush(lanes, (self.now + self._seconds(trial[1]), lane, trial))
+            elif waiting:
+                heapq.heappush(lanes, (self.now + 0.2, lane, None))
+
+    def sample(self, number: int) -> dict:
+        if number == 0:
+            return dict(DEFAULTS)
+        draw = self.generator
+        params = {
+            "max_lr": float(10 ** draw.uniform(-3.5, -1.5)),
+            "weight_decay": float(10 ** draw.uniform(-4, -1)),
+            "num_experts": int(draw.integers(2, 9)),
+            "top_k": int(draw.integers(1, 3)),
+            "averaging": str(draw.choice(["off", "ema"])),
+            "aug_maximum": float(draw.uniform(0, 0.9)),
+        }
+        return params | ({"ema_decay": float(draw.uniform(0.9, 0.999))} if params["averaging"] == "ema" else {})
+
+    def _start(self, waiting: list[int]) -> tuple | None:
+        if not waiting:
+            return None
+        number = waiting.pop(0)
+        params = self.sample(number)
+        trial = f"t{number:04d}"
+        self.recorder.start(trial, number=number, params=params)
+        return trial, params, 1
+
+    def _epoch(self, trial: str, params: dict, epoch: int) -> tuple | None:
+        if params["max_lr"] > 0.02 and epoch == 2:
+            self.recorder.result(trial, epoch=2, objective=math.nan, metrics={"train/loss": math.nan}, seconds=1.0)
+            numbers = {"epoch": 2, "step": 31, "term": "loss", "value": math.nan}
+            return self.recorder.end(trial, Outcome.DIVERGED, numbers=numbers, epoch=2)
+        value = self._value(params, epoch)
+        metrics = self._metrics(params, epoch, value)
+        self.recorder.result(trial, epoch=epoch, objective=value, metrics=metrics, seconds=self._seconds(params))
+        if epoch == self.settings["max_epochs"]:
+            return self.recorder.end(
+                trial, Outcome.COMPLETED, numbers={"epoch": epoch, "objective": value}, epoch=epoch
+            )
+        if epoch in self.rungs and self._stops(trial, epoch, value):
+            return None
+        return trial, params, epoch + 1
+
+    def _stops(self, trial: str, epoch: int, value: float) -> bool:
+        earlier, rung = self.arrived[epoch], self.rungs.index(epoch) + 1
+        cutoff = float(np.percentile(earlier, 50)) if earlier else None
+        earlier.append(value)
+        stops = cutoff is not None and value < cutoff and trial != "t0000"
+        numbers = {"rung": rung, "epoch": epoch, "value": value, "cutoff": cutoff}
+        numbers |= {"rank": 1 + sum(other > value for other in earlier), "of": len(earlier)}
+        self.recorder.decision(trial, action="stop" if stops else "continue", **numbers)
+        if stops:
+            self.recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=epoch)
+        return stops
+
+    def _value(self, params: dict, epoch: int) -> float:
+        level = 0.83 - 0.1 * math.log10(params["max_lr"] / 8e-3) ** 2 - 0.06 * params["aug_maximum"] ** 2
+        level -= 0.01 * abs(params["num_experts"] - 5)
+        return float(level - 0.38 * math.exp(-epoch / 3.0) + self.generator.normal(0, 0.008))
+
+    def _metrics(self, params: dict, epoch: int, value: float) -> dict:
+        usage = self.generator.dirichlet(np.linspace(1, 3 + epoch, params["num_experts"]) * 8)
+        return {
+            "val/s_measure": value,
+            "train/loss": 1.4 - value,
+            "train/lr": params["max_lr"],
+            "aug_strength": 0.1,
+            **{f"moe/usage_{expert}": float(share) for expert, share in enumerate(usage)},
+        }
+
+    def _seconds(self, params: dict) -> float:
+        return 0.8 + 0.05 * params["num_experts"]
+
+
+@pytest.fixture
+def synthetic_search(tmp_path):
+    """A function that begins one under the test's own folder."""
+    begun = []
+
+    def begin(name: str = "run", **changed_settings) -> SyntheticSearch:
+        begun.append(SyntheticSearch(tmp_path / "results" / "moe" / name, **changed_settings))
+        return begun[-1]
+
+    yield begin
+    for synthetic in begun:
+        synthetic.recorder.close()

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from tuner import standing
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
+
+SETTINGS = {
+    "space": "moe",
+    "objective": "s",
+    "mode": "max",
+    "num_trials": 4,
+    "max_epochs": 4,
+    "grace_epochs": 2,
+    "reduction_factor": 2,
+    "concurrent": 1,
+}
+
+
+def recorded(folder, *, curves, endings=None, **changed):
+    """Trials with these curves, two seconds an epoch; `endings` by trial number."""
+    recorder = Recorder.create(folder, SETTINGS | changed, clock=lambda: 0.0)
+    for number, curve in enumerate(curves):
+        recorder.start(f"t{number}", number=number, params={})
+        for epoch, value in enumerate(curve, start=1):
+            recorder.result(f"t{number}", epoch=epoch, objective=value, metrics={}, seconds=2.0)
+        if number in (endings or {}):
+            numbers = {"rung": 1} if endings[number] is Outcome.STOPPED_AT_RUNG else {}
+            recorder.end(f"t{number}", endings[number], numbers=numbers, epoch=len(curve))
+    recorder.close()
+    return recorder.record
+
+
+def test_before_the_first_trial_the_epochs_left_are_those_that_the_scheduler_plans(tmp_path):
+    # Two epochs each, then every second trial trains two more.
+    assert standing.expected_epochs_left(recorded(tmp_path, curves=[])) == pytest.approx(4 * (2 + 0.5 * 2))
+
+
+def test_a_running_trial_past_the_only_rung_has_exactly_the_rest_of_its_budget_left(tmp_path):
+    search = recorded(tmp_path, curves=[[0.1, 0.2, 0.3]], num_trials=1)
+    assert standing.expected_epochs_left(search) == pytest.approx(1.0)
+
+
+def test_the_stop_rate_seen_at_a_rung_replaces_the_planned_one(tmp_path):
+    stopped = {number: Outcome.STOPPED_AT_RUNG for number in range(98)}
+    search = recorded(tmp_path, curves=[[0.1, 0.2]] * 98, endings=stopped, num_trials=99)
+    # 98 of 98 were stopped, and 2 trials of the plan, of which one passes: one in a hundred goes on.
+    assert standing.expected_epochs_left(search) == pytest.approx(2 + 0.01 * 2)
+
+
+def test_the_expected_epochs_are_the_mean_over_many_searches_that_go_on_at_the_same_rates(tmp_path):
+    curves = [[0.1] * length for length in (12, 3, 3, 6, 2, 12, 3)]
+    stop = Outcome.STOPPED_AT_RUNG
+    endings = dict(enumerate([Outcome.COMPLETED, stop, stop, stop, Outcome.DIVERGED, Outcome.COMPLETED, stop]))
+    changed = {"num_trials": 8, "max_epochs": 12, "grace_epochs": 3}
+    search = recorded(tmp_path, curves=curves, endings=endings, **changed)
+    # By hand: of 7 trials 1 ended at epoch 2, of 6 at epoch 3 three, of 3 at epoch 6 one; 2 planned trials beside each.
+    passes = {2: (6 + 2) / (7 + 2), 3: (3 + 1) / (6 + 2), 6: (2 + 1) / (3 + 2)}
+    draws = np.random.default_rng(0)
+    lengths = [simulated_length(passes, draws) for _ in range(20_000)]
+    assert standing.expected_epochs_left(search) == pytest.approx(np.mean(lengths), rel=0.02)
+
+
+def simulated_length(passes, draws):
+    return next((epoch for epoch, rate in passes.items() if draws.random() > rate), 12)
+
+
+def test_the_time_left_is_the_work_divided_by_the_lanes_but_no_less_than_the_longest_trial(tmp_path):
+    two = recorded(tmp_path / "two", curves=[[0.1, 0.2, 0.3]], num_trials=9, concurrent=2)
+    epochs = standing.expected_epochs_left(two)
+    assert standing.expected_seconds_left(two) == pytest.approx(2.0 * epochs / 2)
+    many = recorded(tmp_path / "many", curves=[[0.1]] * 2, num_trials=2, concurrent=64)
+    assert standing.expected_seconds_left(many) == pytest.approx(2.0 * standing.expected_epochs_left(many) / 2)
+
+
+def test_nothing_is_left_when_all_trials_have_ended_and_nothing_is_known_before_the_first_epoch(tmp_path):
+    over = recorded(tmp_path / "over", curves=[[0.1] * 4], endings={0: Outcome.COMPLETED}, num_trials=1)
+    assert standing.expected_seconds_left(over) == 0.0
+    assert standing.expected_seconds_left(recorded(tmp_path / "new", curves=[])) is None
+
+
+def test_an_interrupted_trial_still_has_its_epochs_to_train(tmp_path):
+    search = recorded(tmp_path, curves=[[0.1, 0.2]], endings={0: Outcome.INTERRUPTED}, num_trials=1)
+    assert standing.expected_epochs_left(search) == pytest.approx(2.0)
+
+
+def test_without_early_stopping_every_trial_trains_to_its_full_length(tmp_path):
+    search = recorded(tmp_path, curves=[], reduction_factor=None)
+    assert standing.expected_epochs_left(search) == pytest.approx(4 * 4)
+
+
+def test_the_winner_is_compared_with_the_default_at_the_last_epoch_that_both_reached(tmp_path):
+    curves, stopped = [[0.5, 0.6], [0.4, 0.7, 0.8, 0.9]], {0: Outcome.STOPPED_AT_RUNG}
+    comparison = standing.compare_with_default(recorded(tmp_path, curves=curves, endings=stopped))
+    assert (comparison.winner.number, comparison.epoch) == (1, 2)
+    assert (comparison.winner_value, comparison.default_value) == (0.7, 0.6)
+    assert comparison.gain == pytest.approx(0.1)
+
+
+def test_a_trial_is_not_the_best_for_being_ahead_of_the_running_default(tmp_path):
+    comparison = standing.compare_with_default(recorded(tmp_path, curves=[[0.5], [0.4, 0.6], [0.55]]))
+    assert (comparison.winner.number, comparison.epoch) == (2, 1)
+
+
+def test_a_lower_loss_is_a_gain(tmp_path):
+    comparison = standing.compare_with_default(recorded(tmp_path, curves=[[0.5], [0.4]], mode="min"))
+    assert comparison.winner.number == 1
+    assert comparison.gain == pytest.approx(0.1)
+
+
+def test_there_is_no_comparison_without_a_measured_default(tmp_path):
+    diverged = {0: Outcome.DIVERGED}
+    assert standing.compare_with_default(recorded(tmp_path / "a", curves=[])) is None
+    search = recorded(tmp_path / "b", curves=[[float("nan")], [0.4]], endings=diverged)
+    assert standing.compare_with_default(search) is None
+
+
+def test_endings_are_counted_by_rung(tmp_path):
+    stop, done = Outcome.STOPPED_AT_RUNG, Outcome.COMPLETED
+    endings = {0: done, 1: stop, 2: stop, 3: Outcome.DIVERGED}
+    search = recorded(tmp_path, curves=[[0.1] * 4, [0.1] * 2, [0.1] * 2, [0.1], [0.1]], endings=endings)
+    assert standing.count_endings(search) == {"completed": 1, "stopped at rung 1 (epoch 2)": 2, "diverged": 1}

@@ -1,0 +1,84 @@
+"""What a search says into a file or a pipe: a line for each trial that ends and one every minute."""
+
+import contextlib
+from pathlib import Path
+from typing import TextIO
+
+from tuner import standing, wording
+from tuner.outcomes import Outcome
+from tuner.records import SearchRecord
+
+PROGRESS_SECONDS = 60
+"""A line is said at least this often, by the clock of the search, while results arrive."""
+
+
+class PlainView:
+    """Each line stands alone, so that `grep` and `tail -f` read it."""
+
+    def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
+        self._heading = heading(search, results=results, dashboard=dashboard)
+        self._stream = stream
+        self._ended = {trial.trial for trial in search.trials if trial.outcome is not None}
+        self._spoke = search.elapsed
+
+    def start(self) -> None:
+        for name, words in self._heading.items():
+            self.message(f"{name}: {words}")
+
+    def update(self, search: SearchRecord) -> None:
+        news = [trial for trial in search.trials if trial.outcome is not None and trial.trial not in self._ended]
+        for trial in news:
+            self._ended.add(trial.trial)
+            self._say(search, f"trial {trial.number} {trial.sentence}")
+        if search.elapsed - self._spoke >= PROGRESS_SECONDS:
+            self._say(search, _running_words(search))
+
+    def message(self, text: str) -> None:
+        """A reader that has gone away, as `head` does, does not end the search."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(wording.one_line(text) + "\n")
+            self._stream.flush()
+
+    def stop(self) -> None:
+        """Every line has been written."""
+
+    def _say(self, search: SearchRecord, news: str) -> None:
+        self._spoke = search.elapsed
+        left = standing.expected_seconds_left(search)
+        clock = wording.duration(search.elapsed) + ("" if left is None else f" | ~{wording.duration(left)} left")
+        self.message(f"[{clock}] {news}; {_best_words(search)}; {ended_words(search)} ended")
+
+
+def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:
+    """What is searched, how long, and where to look; the live picture begins with it too."""
+    settings = search.settings
+    data = f" on {settings['data']}" if isinstance(settings.get("data"), str) else ""
+    trials, epochs, lanes = (settings[name] for name in ("num_trials", "max_epochs", "concurrent"))
+    rows = {
+        "searching": f"{settings['space']}{data}",
+        "budget": f"{trials} trials of up to {epochs} epochs, {lanes} at once",
+        "results": str(results),
+    }
+    return rows | ({"dashboard": dashboard} if dashboard else {})
+
+
+def ended_words(search: SearchRecord) -> str:
+    ended = [trial for trial in search.trials if trial.outcome not in (None, Outcome.INTERRUPTED)]
+    return f"{len(ended)} of {search.settings['num_trials']} trials"
+
+
+def _best_words(search: SearchRecord) -> str:
+    comparison = standing.compare_with_default(search)
+    if comparison is None:
+        return "nothing measured yet"
+    objective, default = search.settings["objective"], wording.number(comparison.default_value)
+    if comparison.winner is comparison.default:
+        return f"best so far: the default, {objective} {default}"
+    best = wording.number(comparison.winner_value)
+    return f"best trial {comparison.winner.number} {objective} {best} (default {default})"
+
+
+def _running_words(search: SearchRecord) -> str:
+    running = [trial for trial in search.trials if trial.outcome is None]
+    each = (f"trial {trial.number} epoch {standing.last_epoch(trial)}" for trial in running)
+    return f"running: {', '.join(each)}" if running else "no trial is running"

@@ -1,0 +1,154 @@
+"""Where a search stands: the epochs it has used and will still use, the best trial beside the default, the endings.
+
+Pure functions of a `SearchRecord`, for the terminal and the report alike.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.outcomes import Outcome
+from tuner.records import SearchRecord, TrialRecord
+from tuner.rungs import rung_epochs
+
+PRIOR_TRIALS = 2
+"""How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The best trial and the default configuration, measured at the same epoch."""
+
+    winner: TrialRecord
+    default: TrialRecord
+    epoch: int
+    gain: float
+    """How much better the winner is, in the direction of the objective: negative is worse."""
+
+    @property
+    def winner_value(self) -> float:
+        return self.winner.results[self.epoch].objective
+
+    @property
+    def default_value(self) -> float:
+        return self.default.results[self.epoch].objective
+
+
+def compare_with_default(search: SearchRecord) -> Comparison | None:
+    """At the highest epoch at which both were measured; None when there is none.
+
+    While the default configuration still trains, the best is that of its last epoch: others may be further, and a trial
+    is not the best for being the only one there.
+    """
+    default = search.default_trial
+    if default is None or not measured_epochs(default):
+        return None
+    winner = search.winner if default.outcome else search.best(max(measured_epochs(default)))
+    if winner is None:
+        return None
+    both = measured_epochs(winner) & measured_epochs(default)
+    if not both:
+        return None
+    epoch = max(both)
+    gain = gain_over_default(search, winner, epoch)
+    return Comparison(winner=winner, default=default, epoch=epoch, gain=gain)
+
+
+def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> float | None:
+    """How much better than the default configuration at the same epoch; None where one of them was not measured."""
+    default = search.default_trial
+    values = (trial.objective_at(epoch), default.objective_at(epoch) if default else None)
+    if None in values:
+        return None
+    return (values[0] - values[1]) * (1.0 if search.settings["mode"] == "max" else -1.0)
+
+
+def measured_epochs(trial: TrialRecord) -> set[int]:
+    return {epoch for epoch, result in trial.results.items() if result.objective is not None}
+
+
+def ending_of(trial: TrialRecord) -> str:
+    """A few words that trials of the same ending share, such as `stopped at rung 1 (epoch 3)`."""
+    if trial.outcome is None:
+        return "running"
+    words = trial.outcome.replace("_", " ")
+    if trial.outcome is not Outcome.STOPPED_AT_RUNG:
+        return words
+    return f"{words} {trial.numbers.get('rung', '?')} (epoch {last_epoch(trial)})"
+
+
+def count_endings(search: SearchRecord) -> dict[str, int]:
+    """How many ended how: the completed ones first, then those stopped from the last rung to the first, then others."""
+    ended = [trial for trial in search.trials if trial.outcome is not None]
+    ended.sort(key=lambda trial: (list(Outcome).index(trial.outcome), -last_epoch(trial)))
+    return dict(Counter(ending_of(trial) for trial in ended))
+
+
+def last_epoch(trial: TrialRecord) -> int:
+    return max(trial.results, default=0)
+
+
+def epochs_of_rungs(settings: dict) -> tuple[int, ...]:
+    """None where early stopping is off."""
+    if settings["reduction_factor"] is None:
+        return ()
+    return rung_epochs(**{name: settings[name] for name in ("grace_epochs", "max_epochs", "reduction_factor")})
+
+
+def epochs_done(search: SearchRecord) -> int:
+    return sum(len(trial.results) for trial in search.by_id.values())
+
+
+def expected_epochs_left(search: SearchRecord) -> float:
+    """Epochs that the trials now running and those still to come will train, given how many were stopped so far."""
+    return sum(_expected_by_trial(search))
+
+
+def expected_seconds_left(search: SearchRecord) -> float | None:
+    """From the measured seconds per epoch; None before the first epoch ended.
+
+    The lanes share the work, but the longest trial is trained in one of them.
+    """
+    seconds = [result.seconds for trial in search.by_id.values() for result in trial.results.values()]
+    if not seconds:
+        return None
+    epochs = _expected_by_trial(search)
+    mean_seconds = math.fsum(seconds) / len(seconds)
+    return mean_seconds * max(sum(epochs) / search.settings["concurrent"], max(epochs, default=0.0))
+
+
+def _expected_by_trial(search: SearchRecord) -> list[float]:
+    """For each trial that has not ended and each still to come."""
+    continues = _continue_rates(search)
+    after = _epochs_after(continues)
+    running = [trial for trial in search.by_id.values() if trial.outcome in (None, Outcome.INTERRUPTED)]
+    to_come = max(0, search.settings["num_trials"] - len(search.by_id))
+    return [after[min(last_epoch(t), len(after) - 1)] for t in running] + [continues[0] * after[0]] * to_come
+
+
+def _continue_rates(search: SearchRecord) -> list[float]:
+    """For each epoch from 0 to the one before the last: the share of the trials that got there and went on.
+
+    The Kaplan-Meier estimate, smoothed by `PRIOR_TRIALS` trials that behave as the scheduler plans: one in
+    `reduction_factor` passes a rung, all pass in between.
+    """
+    settings = search.settings
+    planned = {epoch: 1 / settings["reduction_factor"] for epoch in epochs_of_rungs(settings)}
+    went_on, arrived = Counter(), Counter()
+    for trial in search.by_id.values():
+        last = last_epoch(trial)
+        went_on.update(range(last))
+        arrived.update(range(last if trial.outcome in (None, Outcome.INTERRUPTED) else last + 1))
+    return [
+        (went_on[epoch] + PRIOR_TRIALS * planned.get(epoch, 1.0)) / (arrived[epoch] + PRIOR_TRIALS)
+        for epoch in range(settings["max_epochs"])
+    ]
+
+
+def _epochs_after(continues: Sequence[float]) -> list[float]:
+    """Expected epochs still to train for a trial that goes on from each epoch; 0 at the last one."""
+    after = [0.0, 1.0]
+    for rate in reversed(continues[1:]):
+        after.append(1.0 + rate * after[-1])
+    return after[::-1]

@@ -1,0 +1,49 @@
+"""How numbers, times and parameters are written for people: the same in the terminal, the report and the figures."""
+
+import math
+
+
+def number(value: float | None) -> str:
+    """Three decimals where they say enough, else three significant digits; a dash for what was not measured.
+
+    >>> number(0.8034), number(0.00012), number(None)
+    ('0.803', '0.00012', '-')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.3g}"
+
+
+def difference(value: float) -> str:
+    """Signed, with the decimals of `number`."""
+    return f"{value:+.3f}" if abs(value) < 100 else f"{value:+.3g}"
+
+
+def gain(value: float) -> str:
+    """In words, since for a loss a better value is a lower one."""
+    return f"{difference(abs(value))[1:]} {'better' if value >= 0 else 'worse'}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours, minutes and seconds.
+
+    >>> duration(72), duration(3672)
+    ('1:12', '1:01:12')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def parameter(value: object) -> str:
+    """Three significant digits for a float, else the value itself."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and control characters, as an error message of a library may hold them."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def count(quantity: int, noun: str) -> str:
+    return f"{quantity} {noun}" if quantity == 1 else f"{quantity} {noun}s"
