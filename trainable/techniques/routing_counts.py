@@ -1,0 +1,43 @@
+"""Counting where tokens went: what load balancing and collapse detection both need, without reading the device."""
+
+import torch
+from torch import Tensor, distributed
+
+from trainable.models.output import RoutingInfo
+
+
+def mean_router_probability(info: RoutingInfo) -> Tensor:
+    """Mean over the tokens that count, with its gradient, fp32, shape (N,)."""
+    probs = info.routing_probs.float()
+    if info.token_mask is None:
+        return probs.mean(dim=0)
+    kept = info.token_mask.to(probs.dtype)
+    return (probs * kept[:, None]).sum(dim=0) / kept.sum().clamp(min=1.0)
+
+
+def routing_counts(info: RoutingInfo, num_experts: int) -> Tensor:
+    """Assignments to each expert, then tokens, then overflowed assignments; masked tokens left out; int64, (N + 2,).
+
+    Raises:
+        ValueError: the router chooses among another number of experts.
+    """
+    if info.routing_probs.shape[-1] != num_experts:
+        raise ValueError(
+            f"The routing covers {info.routing_probs.shape[-1]} experts, num_experts is {num_experts}; "
+            "give the number of experts that the model has."
+        )
+    experts = torch.arange(num_experts, device=info.expert_assignments.device)
+    hits = info.expert_assignments[..., None] == experts
+    kept = torch.ones_like(hits[:, 0, 0]) if info.token_mask is None else info.token_mask.bool()
+    assignments = (hits & kept[:, None, None]).sum(dim=(0, 1))
+    overflow = assignments.new_zeros(()) if info.capacity_overflow is None else info.capacity_overflow.to(assignments)
+    return torch.cat([assignments, torch.stack([kept.sum(), overflow])])
+
+
+def summed_over_ranks(values: Tensor) -> Tensor:
+    """The sum over all ranks, on every rank; the values themselves where torch.distributed is not set up."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    total = values.clone()
+    distributed.all_reduce(total)
+    return total
