@@ -1,9 +1,10 @@
 """Which configuration next: Optuna as a Ray searcher that says at which epoch a value was measured, and why it ended.
 
 Ray's own bridge tells every stopped trial as complete with its early value, and leaves a trial with a NaN running for
-ever. Here a complete trial has its full length; a stopped one is pruned, with the values it had, by epoch; one whose
-configuration is to blame (diverged, out of memory, experts collapsed) is pruned and infeasible, which TPE ranks behind
-all others however good its early values were; the rest has failed and teaches nothing. Nothing non-finite gets through.
+ever. Here a complete trial has its full length, or had stopped improving. One stopped at a rung is pruned, with the
+values it had, by epoch. One whose configuration is to blame (diverged, out of memory, experts collapsed) is pruned and
+infeasible, which TPE ranks behind all others however good its early values were. The rest has failed and teaches
+nothing. Nothing non-finite gets through.
 """
 
 import logging
@@ -106,7 +107,8 @@ class Proposer(Searcher):
             return
         epoch, value = result[EPOCH], result[self.metric]
         self._report(proposal, epoch=epoch, value=value)
-        self._tell(proposal, outcome, epoch=epoch, value=value if outcome is Outcome.COMPLETED else None)
+        is_complete = _STATES[outcome] is TrialState.COMPLETE
+        self._tell(proposal, outcome, epoch=epoch, value=value if is_complete else None)
 
     def close(self) -> None:
         """Ends what still runs when the search is over: Ray says nothing of trials that a time budget cut off."""
@@ -177,7 +179,7 @@ def check_params(space: Callable[[optuna.Trial], dict], params: dict) -> None:
 _STATES = {
     Outcome.COMPLETED: TrialState.COMPLETE,
     Outcome.STOPPED_AT_RUNG: TrialState.PRUNED,
-    Outcome.PLATEAUED: TrialState.PRUNED,
+    Outcome.PLATEAUED: TrialState.COMPLETE,
     Outcome.DIVERGED: TrialState.PRUNED,
     Outcome.OUT_OF_MEMORY: TrialState.PRUNED,
     Outcome.EXPERTS_COLLAPSED: TrialState.PRUNED,

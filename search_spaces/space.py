@@ -1,0 +1,99 @@
+"""What a search space is: the parameters that may vary, and the budget that a trial is given.
+
+A space knows an Optuna trial, of which it needs the three questions of `Trial`, and nothing else.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+MODES = ("max", "min")
+
+Params = dict[str, Any]
+"""One configuration, or a part of one: values by the names of the training configuration."""
+
+
+class Trial(Protocol):
+    """What a space asks of an `optuna.Trial`."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the ranges and the recommended values of a space depend on."""
+
+    num_train_images: int
+    """Images in the training split."""
+    pretrained: bool
+    """The backbone comes with trained weights; they bear a much lower learning rate than training from scratch."""
+    max_epochs: int
+    """Planned length of a trial: the horizon of schedule, warm-up and ramps, at whatever rung it is stopped."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_train_images", "max_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """One search space. Its functions live at the top of a module, so that they can be pickled."""
+
+    name: str
+    """What `--space` calls it."""
+    workload: str
+    """The task that trains its configurations."""
+    objective: str
+    """The metric that is compared, such as `val/s_measure`."""
+    mode: str
+    """`max` or `min`: which end of the objective is better."""
+    suggest: Callable[[Trial, Situation], Params]
+    """Asks the trial and returns all parameters of one configuration, fixed ones included."""
+    defaults: Callable[[Situation], Params]
+    """A fair configuration to beat, by the names that `suggest` asks for."""
+    recommended: Callable[[Situation], list[Params]]
+    """What is worth trying right after the defaults; a value that is left out is the default's."""
+    max_epochs: int
+    """Full length of a trial, unless the user says otherwise."""
+    grace_epochs: int
+    """Epochs that every trial gets: the first rung."""
+    reduction_factor: int
+    """One in so many trials is kept at each rung; the rungs are this factor apart."""
+    max_warmup_fraction: float = 0.0
+    """The longest warm-up that `suggest` may draw, as a share of `max_epochs`."""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"name is {self.name!r}, but must be a word of letters, digits and underscores")
+        if self.mode not in MODES:
+            raise ValueError(f"mode of {self.name} is {self.mode!r}, but must be one of {', '.join(MODES)}")
+        if not 1 <= self.grace_epochs <= self.max_epochs:
+            given, limit = self.grace_epochs, self.max_epochs
+            raise ValueError(f"grace_epochs of {self.name} is {given}, but must be from 1 to max_epochs ({limit})")
+        if self.reduction_factor < 2:
+            raise ValueError(f"reduction_factor of {self.name} is {self.reduction_factor}, but must be at least 2")
+        self._check_warmup()
+
+    def with_max_epochs(self, max_epochs: int) -> Self:
+        """The same space with another budget; the first rung keeps its share of it."""
+        if max_epochs < 1:
+            raise ValueError(f"max_epochs is {max_epochs}, but must be at least 1")
+        grace_epochs = math.ceil(self.grace_epochs * max_epochs / self.max_epochs)
+        return replace(self, max_epochs=max_epochs, grace_epochs=grace_epochs)
+
+    def _check_warmup(self) -> None:
+        """A rung during the warm-up would compare trials that never saw their own learning rate."""
+        longest = self.max_warmup_fraction * self.max_epochs
+        if longest >= self.grace_epochs:
+            raise ValueError(
+                f"a warm-up of {self.name} can take {longest:g} epochs and reach past the first rung, epoch "
+                f"{self.grace_epochs}: raise grace_epochs above it, or lower max_warmup_fraction"
+            )
