@@ -10,8 +10,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ CACHE_VARIABLE = "VISION_TUNER_CACHE"
 _MANIFEST = "manifest.json"
 _INDEX = "index.json"
 _IMAGES, _MASKS, _NATIVE = "images.u8", "masks.u8", "native_masks.bits"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _NUM_SAMPLED_BLOCKS = 16
 _BLOCK_BYTES = 64 * 1024
 
@@ -66,15 +68,18 @@ def cached(key: str, cache_dir: Path, build: Callable[[Path], None], *, needed_b
     folder = cache_dir / f"{key}-v{FORMAT_VERSION}"
     if folder.is_dir() and _damage(folder) is None:
         return folder
-    _make_writable(cache_dir)
-    with FileLock(cache_dir / f"{folder.name}.lock"):
+    with disk_errors_as_sentences(cache_dir):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(cache_dir / f"{folder.name}.lock").acquire()
+    with lock:
         if folder.is_dir():
             damage = _damage(folder)
             if damage is None:
                 return folder
             logger.warning("The cache %s is damaged (%s): it is built again.", folder, damage)
             shutil.rmtree(folder)
-        _build_beside(folder, build, needed_bytes)
+        require_space(cache_dir, needed_bytes)
+        _build_beside(folder, build)
     return folder
 
 
@@ -122,6 +127,28 @@ def open_splits(folder: Path) -> Splits:
     return Splits(**sets, fingerprint=index["fingerprint"])
 
 
+@contextmanager
+def disk_errors_as_sentences(cache_dir: Path) -> Iterator[None]:
+    """A full disk or a folder that cannot be written becomes a CacheError; any other error stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise CacheError(_no_space(cache_dir)) from error
+        if error.errno in _NOT_WRITABLE:
+            raise CacheError(
+                f"The cache folder {cache_dir} cannot be written ({error.strerror}); "
+                f"set {CACHE_VARIABLE} to a folder that can."
+            ) from error
+        raise
+
+
+def require_space(cache_dir: Path, num_bytes: int) -> None:
+    """Minutes of decoding are not spent on what will not fit."""
+    if shutil.disk_usage(cache_dir).free < num_bytes:
+        raise CacheError(f"{_no_space(cache_dir)} The images need {num_bytes / 1e6:.0f} MB.")
+
+
 def fingerprint(splits: Mapping[str, list[tuple[str, str]]]) -> dict[str, str]:
     """sha256 of each split and of `all`, over its (name, content digest) pairs in order of name."""
     everything = [line for lines in splits.values() for line in lines]
@@ -139,45 +166,25 @@ def _digest(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _make_writable(cache_dir: Path) -> None:
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        (cache_dir / ".writable").touch()
-    except OSError as error:
-        raise CacheError(
-            f"The cache folder {cache_dir} cannot be written ({error.strerror}); "
-            f"set {CACHE_VARIABLE} to a folder that can."
-        ) from error
-
-
-def _build_beside(folder: Path, build: Callable[[Path], None], needed_bytes: int) -> None:
+def _build_beside(folder: Path, build: Callable[[Path], None]) -> None:
     """Builds under another name, which the lock makes ours alone, and moves it into place when it is whole."""
     unfinished = folder.with_name(f"{folder.name}.building")
     shutil.rmtree(unfinished, ignore_errors=True)
-    _require_space(folder.parent, needed_bytes)
     try:
-        unfinished.mkdir()
-        build(unfinished)
-        _write_manifest(unfinished)
-        unfinished.rename(folder)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CacheError(_no_space(folder.parent)) from error
-        raise
+        with disk_errors_as_sentences(folder.parent):
+            unfinished.mkdir()
+            build(unfinished)
+            _write_manifest(unfinished)
+            unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _require_space(cache_dir: Path, needed_bytes: int) -> None:
-    if shutil.disk_usage(cache_dir).free < needed_bytes:
-        raise CacheError(f"{_no_space(cache_dir)} The images need {needed_bytes / 1e6:.0f} MB.")
 
 
 def _no_space(cache_dir: Path) -> str:
     free_mb = shutil.disk_usage(cache_dir).free / 1e6
     return (
         f"The disk of the cache folder {cache_dir} is full ({free_mb:.0f} MB free); nothing half-made was left there. "
-        f"Free some space or set {CACHE_VARIABLE} to a folder on another disk."
+        f"Free some space, or set {CACHE_VARIABLE} to a folder on another disk."
     )
 
 

@@ -1,0 +1,70 @@
+"""What a check of a data folder found: a table by file name, and the error that carries all of it at once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """In order: an error stops the search before its first trial; a warning and a note do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing about one file, or about all of them."""
+
+    file: str
+    """Path below the data folder."""
+    problem: str
+    """What is the case, with its numbers."""
+    action: str
+    """What the user can do, or what was done; the same words for the same kind, by which the table is grouped."""
+    severity: Severity = Severity.ERROR
+
+
+class BadFileError(ValueError):
+    """One file that cannot be used; becomes a finding where its name is known."""
+
+    def __init__(self, problem: str, action: str) -> None:
+        super().__init__(problem, action)
+        self.problem = problem
+        self.action = action
+
+    def finding(self, file: str) -> Finding:
+        return Finding(file=file, problem=self.problem, action=self.action)
+
+
+class DataError(ValueError):
+    """The data cannot be used as it is. The message holds every problem found, not only the first."""
+
+    def __init__(self, sentence: str, findings: Iterable[Finding] = ()) -> None:
+        self.findings = tuple(findings)
+        serious = [finding for finding in self.findings if finding.severity is not Severity.NOTE]
+        super().__init__("\n".join([sentence, format_table(serious)]) if serious else sentence)
+
+
+def errors_among(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity is Severity.ERROR]
+
+
+def format_table(findings: Sequence[Finding], *, max_rows: int = 10) -> str:
+    """Plain text, errors first: one block for each kind of problem, with at most `max_rows` files in it."""
+    blocks: dict[tuple[Severity, str], list[Finding]] = {}
+    for severity in Severity:
+        for finding in findings:
+            if finding.severity is severity:
+                blocks.setdefault((severity, finding.action), []).append(finding)
+    return "\n".join(_format_block(*kind, rows, max_rows) for kind, rows in blocks.items())
+
+
+def _format_block(severity: Severity, action: str, rows: Sequence[Finding], max_rows: int) -> str:
+    shown = rows[:max_rows]
+    width = max(len(row.file) for row in shown)
+    lines = [f"{severity}: {action}", *(f"  {row.file:<{width}}  {row.problem}" for row in shown)]
+    if len(rows) > len(shown):
+        lines.append(f"  and {len(rows) - len(shown)} more")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""The same picture, or the same source, in two parts: a test on training images proves nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainable.data.findings import Finding, Severity
+from trainable.data.folder_layout import Pair
+
+LEAKED_STEMS = ("COD10K-CAM-1-Aquatic-3-Crab-32", "COD10K-CAM-2-Terrestrial-23-Cat-1506")
+"""In both parts of COD10K as published (noted by Fan et al., Concealed Object Detection, in the SINet-V2 code)."""
+
+
+def without_known_leaks(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Finding]]:
+    """Leaves COD10K's two double images out of training where the folder holds them in both parts."""
+    tested = {pair.image.stem for pair in pairs if pair.split == "test"}.intersection(LEAKED_STEMS)
+    kept = [pair for pair in pairs if pair.split == "test" or pair.image.stem not in tested]
+    warnings = [
+        Finding(
+            file=pair.image.as_posix(),
+            problem="is in COD10K's training and test part alike",
+            action="Left out of training; nothing to do.",
+            severity=Severity.WARNING,
+        )
+        for pair in pairs
+        if pair not in kept
+    ]
+    return kept, warnings
+
+
+def check_leakage(pairs: Sequence[Pair], groups: Sequence[str], digests: Mapping[Path, str]) -> list[Finding]:
+    """An error for every group in two parts that the folders name, a warning for copies that can stay together."""
+    first_in_group: dict[str, Pair] = {}
+    findings = []
+    for pair, group in zip(pairs, groups, strict=True):
+        first = first_in_group.setdefault(group, pair)
+        is_copy = digests[pair.image] == digests[first.image]
+        if _part(pair) != _part(first):
+            findings.append(_in_two_parts(pair, first, None if is_copy else group))
+        elif is_copy and pair is not first:
+            findings.append(_copy(pair, first))
+    return findings
+
+
+def _part(pair: Pair) -> str:
+    return pair.split or "train"
+
+
+def _in_two_parts(pair: Pair, first: Pair, group: str | None) -> Finding:
+    what = "is the same picture as" if group is None else f"has the same source {group!r} as"
+    return Finding(
+        file=pair.image.as_posix(),
+        problem=f"({_part(pair)}) {what} {first.image.as_posix()} ({_part(first)})",
+        action="Remove one of the two: what is trained on cannot be tested on.",
+    )
+
+
+def _copy(pair: Pair, first: Pair) -> Finding:
+    return Finding(
+        file=pair.image.as_posix(),
+        problem=f"is the same picture as {first.image.as_posix()}",
+        action="Both stay in the same part; nothing to do, or remove one.",
+        severity=Severity.WARNING,
+    )

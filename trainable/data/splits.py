@@ -1,0 +1,102 @@
+"""Train, validation and test parts that depend on names and contents alone: never on order, clock or machine.
+
+Every group (all frames of one video, all tiles or copies of one picture) goes to one part. Within each fifth of the
+foreground fractions the groups stand in the order of a hash of their name, and each part takes its share of that order;
+a group's place follows from its own hash, so that adding files moves few others.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+MAX_STRATA = 5
+_MIN_GROUPS_PER_STRATUM = 5
+
+
+def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None = None) -> list[str]:
+    """The source of each image: what the pattern finds in its name, or the name; equal contents join their groups.
+
+    Raises:
+        ValueError: a name does not hold the pattern.
+    """
+    ids = list(names) if pattern is None else _matched(names, pattern)
+    first_with: dict[str, str] = {}
+    joined: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while group in joined:
+            group = joined[group]
+        return group
+
+    for group, digest in sorted(zip(ids, digests, strict=True)):
+        one, other = root(first_with.setdefault(digest, group)), root(group)
+        if one != other:
+            joined[max(one, other)] = min(one, other)
+    return [root(group) for group in ids]
+
+
+def stratified_group_split(
+    groups: Sequence[str], foregrounds: Sequence[float], shares: Mapping[str, float], *, seed: int = 0
+) -> list[str]:
+    """The part of each image. Every part gets at least one group and about its share of the images.
+
+    Raises:
+        ValueError: there are fewer groups than parts.
+    """
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    if len(members) < len(shares):
+        raise ValueError(
+            f"{len(groups)} images in {len(members)} groups cannot be split into {', '.join(shares)}: "
+            f"at least {len(shares)} groups are needed."
+        )
+    order = _order(members, foregrounds, seed)
+    part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
+    return [part_of[group] for group in groups]
+
+
+def _matched(names: Sequence[str], pattern: str) -> list[str]:
+    regex = re.compile(pattern)
+    matches = [regex.search(name) for name in names]
+    unmatched = [name for name, match in zip(names, matches, strict=True) if match is None]
+    if unmatched:
+        raise ValueError(
+            f"group_pattern {pattern!r} is not found in {len(unmatched)} of {len(names)} names, such as "
+            f"{unmatched[0]!r}; it must hold the source of every image, in its first parentheses if there are any."
+        )
+    return [match.group(1) if regex.groups else match.group(0) for match in matches]
+
+
+def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float], seed: int) -> list[str]:
+    """Groups by their place from 0 to 1 within their stratum, which deals every stratum out evenly."""
+    means = {group: float(np.mean([foregrounds[row] for row in rows])) for group, rows in members.items()}
+    num_strata = max(1, min(MAX_STRATA, len(members) // _MIN_GROUPS_PER_STRATUM))
+    edges = np.quantile(list(means.values()), np.arange(1, num_strata) / num_strata)
+    strata: dict[int, list[str]] = {}
+    for group in sorted(members, key=lambda group: _hash(group, seed)):
+        strata.setdefault(int(np.searchsorted(edges, means[group], side="right")), []).append(group)
+    place = {}
+    for stratum in strata.values():
+        sizes = np.array([len(members[group]) for group in stratum])
+        place.update(zip(stratum, (np.cumsum(sizes) - sizes / 2) / sizes.sum(), strict=True))
+    return sorted(members, key=lambda group: (place[group], _hash(group, seed)))
+
+
+def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
+    """The part of each group in order: cut where the middle of a group passes the share, leaving none empty."""
+    middles = np.cumsum(sizes) - np.array(sizes) / 2
+    bounds = np.cumsum(list(shares.values()))[:-1] / sum(shares.values()) * sum(sizes)
+    cuts = [int(cut) for cut in np.searchsorted(middles, bounds)]
+    for place in range(len(cuts)):
+        cuts[place] = max(cuts[place], cuts[place - 1] + 1 if place else 1)
+    for place in reversed(range(len(cuts))):
+        cuts[place] = min(cuts[place], (cuts[place + 1] if place + 1 < len(cuts) else len(sizes)) - 1)
+    lengths = np.diff([0, *cuts, len(sizes)])
+    return [part for part, length in zip(shares, lengths, strict=True) for _ in range(length)]
+
+
+def _hash(group: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
