@@ -1,0 +1,124 @@
+"""The metrics of camouflaged object segmentation, accumulated over batches and averaged over images.
+
+What: S-, E- and F-measure, MAE, IoU and Dice by the literature's protocol. Every metric is computed per image; curves
+are averaged over images first, and their mean and maximum over the 256 thresholds are taken after. IoU and Dice are
+of the plain probability at 0.5, per image, and 1 where mask and decision are both empty. Images with an empty mask
+count like all others; `num_empty_masks` says how many there were.
+Source: the modules this one composes, each with its own; equal to PySODMetrics 1.6.2.
+Cost: one histogram per batch (trainable/metrics/level_histogram.py); one read from the device, in `compute`.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from trainable.metrics.confusion import dice, e_measure, f_measure, iou
+from trainable.metrics.level_histogram import LevelHistogram, count_levels, stretched_levels
+from trainable.metrics.structure import s_measure
+from trainable.metrics.weighted_f import weighted_f_measure
+
+METRIC_NAMES = (
+    "s_measure",
+    "e_measure_adaptive",
+    "e_measure_mean",
+    "e_measure_max",
+    "f_measure_adaptive",
+    "f_measure_mean",
+    "f_measure_max",
+    "mae",
+    "iou",
+    "dice",
+    "num_empty_masks",
+)
+
+
+class CamouflageMetrics:
+    """Sums per-image metrics on the device of the predictions; batches may differ in number and size of images.
+
+    Args:
+        weighted_f: adds `weighted_f_measure`, which moves every batch to the CPU.
+        min_max_normalise: stretches each prediction to [0, 1] first, as the common protocol does.
+    """
+
+    def __init__(self, *, weighted_f: bool = False, min_max_normalise: bool = True) -> None:
+        self.weighted_f = weighted_f
+        self.min_max_normalise = min_max_normalise
+        self._sums: dict[str, Tensor] = {}
+        self._reach: Tensor | None = None
+        self._num_images = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*METRIC_NAMES, "weighted_f_measure") if self.weighted_f else METRIC_NAMES
+
+    @torch.no_grad()
+    def update(self, probabilities: Tensor, masks: Tensor) -> None:
+        """Adds a batch of probabilities in [0, 1] and masks of 0 and 1, both (B, 1, H, W)."""
+        histogram = count_levels(probabilities, masks, min_max_normalise=self.min_max_normalise)
+        per_image = _per_image(histogram)
+        if self.weighted_f:
+            per_image["weighted_f_measure"] = weighted_f_measure(stretched_levels(probabilities, histogram), masks)
+        for name, values in per_image.items():
+            self._sums[name] = self._sums.get(name, 0.0) + values.sum(0)
+        self._stretch_reach(probabilities, masks)
+        self._num_images += len(masks)
+
+    def compute(self) -> dict[str, float]:
+        """The averages over all images so far, by name; all NaN when a prediction was.
+
+        Raises:
+            ValueError: there were no images, or values outside [0, 1].
+        """
+        if not self._num_images:
+            raise ValueError("No image was given to the metrics; the loader was empty.")
+        means = {name: total / self._num_images for name, total in self._sums.items()}
+        for curve in ("e_measure", "f_measure"):
+            values = means.pop(curve)
+            means |= {f"{curve}_mean": values.mean(), f"{curve}_max": values.max()}
+        means["num_empty_masks"] = self._sums["num_empty_masks"]
+        ordered = torch.stack([means[name] for name in self.names])
+        *values, below, above, below_mask, above_mask = torch.cat([ordered, self._reach]).tolist()
+        if math.isnan(above):
+            return dict.fromkeys(self.names, math.nan)
+        _check_range("Probabilities", -below, above, "apply torch.sigmoid to logits")
+        _check_range("Masks", -below_mask, above_mask, "divide 8-bit masks by 255")
+        return dict(zip(self.names, values, strict=True))
+
+    def _stretch_reach(self, probabilities: Tensor, masks: Tensor) -> None:
+        """Keeps the extreme values on the device: checking them here would wait for the device at every batch."""
+        (lowest, highest), (lowest_mask, highest_mask) = probabilities.aminmax(), masks.aminmax()
+        reach = torch.stack([value.double() for value in (-lowest, highest, -lowest_mask, highest_mask)])
+        self._reach = reach if self._reach is None else torch.maximum(self._reach, reach)
+
+
+def mean_absolute_error(histogram: LevelHistogram) -> Tensor:
+    """Mean absolute difference of the stretched prediction and the mask, shape (B,)."""
+    outside, inside = histogram.by_level().unbind(1)
+    differences = outside * histogram.values + inside * (1 - histogram.values)
+    return differences.sum(1) / (outside + inside).sum(1)
+
+
+def _per_image(histogram: LevelHistogram) -> dict[str, Tensor]:
+    """Values of shape (B,), and the two curves of shape (B, 256)."""
+    curve, adaptive, half = (
+        histogram.at_every_threshold(),
+        histogram.at_adaptive_threshold(),
+        histogram.at_one_half(),
+    )
+    return {
+        "s_measure": s_measure(histogram),
+        "e_measure": e_measure(curve),
+        "e_measure_adaptive": e_measure(adaptive),
+        "f_measure": f_measure(curve),
+        "f_measure_adaptive": f_measure(adaptive),
+        "mae": mean_absolute_error(histogram),
+        "iou": iou(half),
+        "dice": dice(half),
+        "num_empty_masks": (half.objects == 0).double(),
+    }
+
+
+def _check_range(what: str, lowest: float, highest: float, remedy: str) -> None:
+    if lowest < 0 or highest > 1:
+        raise ValueError(f"{what} range from {lowest:.4g} to {highest:.4g}; they must lie in [0, 1]: {remedy}.")
