@@ -78,8 +78,8 @@ def _readable(numbers: Numbers) -> dict[str, str]:
 _CLAUSES = {
     Outcome.COMPLETED: _clauses("completed", " {epoch} epochs", " with {objective}"),
     Outcome.STOPPED_AT_RUNG: _clauses(
-        "stopped at",
-        " rung {rung}",
+        "stopped",
+        " at rung {rung}",
         " (epoch {epoch})",
         ": {value} misses the cutoff {cutoff}",
         ", rank {rank} of {of}",

@@ -25,7 +25,7 @@ from tuner.study_mirror import StudyMirror
 
 logger = logging.getLogger(__name__)
 
-DUPLICATE_TRIES = 10
+DUPLICATE_TRIES = 20
 """How often at most Optuna is asked for a configuration that was not proposed before."""
 
 
@@ -106,7 +106,8 @@ class Proposer(Searcher):
             self._tell(proposal, Outcome.FAILED if error else outcome, epoch=proposal.epoch)
             return
         epoch, value = result[EPOCH], result[self.metric]
-        self._report(proposal, epoch=epoch, value=value)
+        if not outcome.counts_as_bad:
+            self._report(proposal, epoch=epoch, value=value)
         is_complete = _STATES[outcome] is TrialState.COMPLETE
         self._tell(proposal, outcome, epoch=epoch, value=value if is_complete else None)
 

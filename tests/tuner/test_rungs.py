@@ -1,0 +1,136 @@
+"""The oracle is Ray's own scheduler, driven with the same results in the same order."""
+
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.schedulers import AsyncHyperBandScheduler
+
+from tuner.records import DecisionRecord
+from tuner.rungs import CONTINUE, STOP, Rungs, rung_epochs
+
+
+@pytest.mark.parametrize(
+    ("grace", "longest", "factor", "epochs"),
+    [
+        (3, 12, 2, (3, 6)),
+        (1, 9, 3, (1, 3)),
+        (1, 100, 4, (1, 4, 16, 64)),
+        (5, 50, 3, (5, 15, 45)),
+        (1, 244, 3, (1, 3, 9, 27, 81, 243)),
+        (1, 1001, 10, (1, 10, 100, 1000)),
+        (12, 12, 2, ()),
+    ],
+)
+def test_rungs_are_exact_powers_below_the_full_length(grace, longest, factor, epochs):
+    assert rung_epochs(grace_epochs=grace, max_epochs=longest, reduction_factor=factor) == epochs
+
+
+@pytest.mark.parametrize(
+    ("grace", "longest", "factor", "sentence"),
+    [
+        (0, 12, 2, "grace_epochs is 0, but must be from 1 to max_epochs"),
+        (13, 12, 2, "grace_epochs is 13"),
+        (1, 12, 1, "reduction_factor is 1, but must be a whole number of at least 2"),
+    ],
+)
+def test_impossible_rungs_are_refused(grace, longest, factor, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        rung_epochs(grace_epochs=grace, max_epochs=longest, reduction_factor=factor)
+
+
+def test_a_decision_worked_by_hand():
+    rungs = Rungs([3], reduction_factor=3, mode="max")
+    arrivals = [("a", 0.5), ("b", 0.4), ("c", 0.7), ("d", 0.45)]
+    decisions = [rungs.record(trial, epoch=3, value=value) for trial, value in arrivals]
+    assert [d.action for d in decisions] == [CONTINUE, STOP, CONTINUE, STOP]
+    assert [d.cutoff for d in decisions] == [
+        None,
+        0.5,
+        pytest.approx(0.4 + 2 / 3 * 0.1),
+        pytest.approx(0.5 + 1 / 3 * 0.2),
+    ]
+    assert [(d.rank, d.of) for d in decisions] == [(1, 1), (2, 2), (1, 3), (3, 4)]
+    assert {d.rung for d in decisions} == {1}
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(4))
+def test_decisions_are_those_of_ray(mode, factor, seed):
+    draw = random.Random(seed)
+    longest = draw.choice([9, 20, 27])
+    grace = draw.randint(1, 3)
+    ray_scheduler = AsyncHyperBandScheduler(
+        "epoch", "value", mode, max_t=longest, grace_period=grace, reduction_factor=factor
+    )
+    epochs = rung_epochs(grace_epochs=grace, max_epochs=longest, reduction_factor=factor)
+    ours = Rungs(epochs, reduction_factor=factor, mode=mode)
+    running, next_id = {}, 0
+    for _ in range(600):
+        if len(running) < 6:
+            running[str(next_id)] = 0
+            ray_scheduler.on_trial_add(None, SimpleNamespace(trial_id=str(next_id)))
+            next_id += 1
+        trial = draw.choice(sorted(running))
+        running[trial] += 1
+        # Rounded, so that ties occur.
+        value, epoch = round(draw.gauss(0, 1), 1), running[trial]
+        expected = ray_scheduler.on_trial_result(
+            None, SimpleNamespace(trial_id=trial), {"epoch": epoch, "value": value}
+        )
+        if epoch == longest:
+            del running[trial]
+            continue
+        decision = ours.record(trial, epoch=epoch, value=value)
+        assert (decision.action if decision else CONTINUE) == expected.lower()
+        if expected == "STOP":
+            del running[trial]
+    assert next_id > 20
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_value_that_is_not_finite_stops_at_once_and_is_never_compared_with(value, epoch):
+    rungs = Rungs([3], reduction_factor=2, mode="max")
+    assert rungs.record("sick", epoch=epoch, value=value).action == STOP
+    assert rungs.record("first", epoch=3, value=-100.0).of == 1
+
+
+def test_without_rungs_only_a_value_that_is_not_finite_stops():
+    rungs = Rungs([], reduction_factor=2, mode="max")
+    assert all(rungs.record("a", epoch=epoch, value=-float(epoch)) is None for epoch in range(1, 20))
+    assert rungs.record("a", epoch=20, value=math.nan).action == STOP
+
+
+def test_a_trial_restored_late_does_not_fill_lower_rungs():
+    rungs = Rungs([1, 3, 9], reduction_factor=3, mode="max")
+    for epoch in (4, 5, 9):
+        rungs.record("restored", epoch=epoch, value=0.9)
+    assert rungs.record("new", epoch=1, value=0.1).of == 1
+    assert rungs.record("new", epoch=3, value=0.1).of == 1
+    assert rungs.record("new", epoch=9, value=0.1).of == 2
+
+
+def test_a_trial_that_repeats_a_rung_gets_the_decision_that_it_got():
+    rungs = Rungs([3], reduction_factor=2, mode="max")
+    values = {"a": 0.5, "b": 0.4, "c": 0.9}
+    first = {trial: rungs.record(trial, epoch=3, value=value) for trial, value in values.items()}
+    again = {trial: rungs.record(trial, epoch=3, value=value) for trial, value in values.items()}
+    assert again == first
+
+
+def test_rungs_replayed_from_the_records_decide_as_the_old_ones_would():
+    old, decisions = Rungs([1, 2], reduction_factor=2, mode="min"), []
+    draw = random.Random(0)
+    for number in range(20):
+        for epoch in (1, 2):
+            value = math.nan if number % 5 == 0 else draw.random()
+            decision = old.record(str(number), epoch=epoch, value=value)
+            fields = {name: getattr(decision, name) for name in decision.__slots__}
+            fields["value"] = value if math.isfinite(value) else None
+            decisions.append(DecisionRecord(trial=str(number), time=0.0, **fields))
+    new = Rungs.replayed([1, 2], decisions, reduction_factor=2, mode="min")
+    for epoch in (1, 2):
+        assert new.record("next", epoch=epoch, value=0.3) == old.record("next", epoch=epoch, value=0.3)
