@@ -1,0 +1,181 @@
+"""What counts of assignments prove about a router of N experts, k of them chosen by each token.
+
+What: an expert is dead when the exact upper confidence bound of its share lies below a threshold; the load is
+imbalanced when its coefficient of variation (CV) exceeds a limit and a chi-square test rejects the uniform router.
+Sources: Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial, 1934,
+https://doi.org/10.1093/biomet/26.4.404; Shazeer et al., Outrageously Large Neural Networks, 2017,
+https://arxiv.org/abs/1701.06538 (CV of the load).
+Cost: microseconds on the host. Off: nobody asks.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+IMBALANCE_LIMIT = 0.5
+"""Share of the largest possible CV above which the load is imbalanced, where no absolute limit is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollapseLimits:
+    """Where a layer counts as collapsed."""
+
+    share: float
+    """Share of the assignments below which an expert is dead."""
+    cv: float | None
+    """Absolute limit of the CV; None is IMBALANCE_LIMIT of the largest possible one."""
+    confidence: float | None
+    """Mean largest probability below which a layer counts as collapsed; None judges by the load alone."""
+    level: float
+    """Significance of each single test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerVerdict:
+    """What one layer's window shows."""
+
+    reasons: tuple[str, ...]
+    """Why the layer counts as collapsed; empty when it does not."""
+    usage: tuple[float, ...]
+    """Share of the assignments of each expert; zeros when nothing was routed yet."""
+    dead_experts: tuple[int, ...]
+    """Experts proven to lie below the threshold, the least used first."""
+    num_assignments: int
+    load_imbalance_cv: float
+    imbalance: float
+    """CV as a share of the largest possible one, 0 to 1."""
+    effective_experts: float
+    """exp(entropy of the usage) / N, 0 to 1."""
+    confidence: float
+    """Mean largest router probability."""
+    router_entropy: float
+    """Mean entropy of the router's probabilities as a share of log N, 0 to 1."""
+
+    @property
+    def router_undecided(self) -> bool:
+        """The router hardly tells experts apart: the opposite of collapse, and no alarm."""
+        return self.router_entropy > 0.98
+
+    @property
+    def router_saturated(self) -> bool:
+        """The router is certain of every choice while the load is uneven."""
+        return bool(self.reasons) and self.router_entropy < 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollapseVerdict:
+    """One check of all layers."""
+
+    layers: tuple[LayerVerdict, ...]
+
+    @property
+    def collapsed(self) -> bool:
+        return any(layer.reasons for layer in self.layers)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons of all layers, with the layer's number where there are several."""
+        several = len(self.layers) > 1
+        return tuple(
+            f"layer {index}: {reason}" if several else reason
+            for index, layer in enumerate(self.layers)
+            for reason in layer.reasons
+        )
+
+    @property
+    def dead_experts(self) -> tuple[tuple[int, ...], ...]:
+        """The dead experts of each layer."""
+        return tuple(layer.dead_experts for layer in self.layers)
+
+    def report(self) -> str:
+        """The documented text, one reason a line; empty when nothing is wrong."""
+        return "\n".join(("Expert Collapse Detected:", *self.reasons)) if self.collapsed else ""
+
+
+def judge_layer(
+    counts: np.ndarray, *, tokens: float, confidence: float, entropy: float, limits: CollapseLimits
+) -> LayerVerdict:
+    """Judges assignment counts (N,) of a number of tokens, with the means of the router's confidence and entropy."""
+    usage = counts / max(1.0, counts.sum())
+    possible = largest_cv(len(counts), counts.sum() / tokens) if counts.any() else 0.0
+    cv = float(usage.std() * len(counts))
+    cv_limit = IMBALANCE_LIMIT * possible if limits.cv is None else limits.cv
+    dead = np.flatnonzero(share_upper_bounds(counts, tokens, limits.level) < limits.share)
+    reasons = []
+    if len(dead):
+        reasons.append(
+            f"{len(dead)}/{len(counts)} experts underutilized (min usage: {usage.min():.2f} < {round(limits.share, 3)})"
+        )
+    if cv > cv_limit and uniform_p_value(counts, tokens) < limits.level:
+        reasons.append(f"High load imbalance (CV: {cv:.2f} > {round(cv_limit, 2)})")
+    if limits.confidence is not None and counts.any() and confidence < limits.confidence:
+        reasons.append(f"Low routing confidence ({confidence:.2f} < {limits.confidence})")
+    return LayerVerdict(
+        reasons=tuple(reasons),
+        usage=tuple(usage.tolist()),
+        dead_experts=tuple(dead[usage[dead].argsort(kind="stable")].tolist()),
+        num_assignments=round(counts.sum()),
+        load_imbalance_cv=cv,
+        imbalance=cv / possible if possible else 0.0,
+        effective_experts=effective_experts(usage),
+        confidence=confidence,
+        router_entropy=entropy,
+    )
+
+
+def largest_cv(num_experts: int, top_k: float = 1) -> float:
+    """Coefficient of variation of the load when every token chooses the same k experts."""
+    return math.sqrt(max(0.0, num_experts / top_k - 1.0))
+
+
+def effective_experts(usage: np.ndarray) -> float:
+    """Share of the experts that are in use, exp(entropy) / N, from 1 / N to 1; 0 where nothing was routed."""
+    used = usage[usage > 0]
+    return float(np.exp(-(used * np.log(used)).sum()) / len(usage)) if len(used) else 0.0
+
+
+def share_upper_bounds(counts: np.ndarray, tokens: float, significance: float) -> np.ndarray:
+    """Exact upper confidence bound of each expert's share of the assignments, shape (N,).
+
+    A token chooses an expert at most once, so the count is binomial in the tokens, whatever k is. The true share is
+    above its bound with a chance of at most `significance`.
+    """
+    if not counts.any():
+        return np.ones_like(counts)
+    choosing_tokens = stats.beta.isf(significance, counts + 1.0, np.maximum(tokens - counts, 1e-9))
+    return choosing_tokens * tokens / counts.sum()
+
+
+def uniform_p_value(counts: np.ndarray, tokens: float) -> float:
+    """Chance of a load at least this uneven under a uniform router: chi-square, corrected for k distinct choices."""
+    num_experts, assignments = len(counts), counts.sum()
+    top_k = assignments / tokens
+    if assignments == 0 or top_k >= num_experts:
+        return 1.0
+    expected = assignments / num_experts
+    statistic = ((counts - expected) ** 2 / expected).sum() * (num_experts - 1) / (num_experts - top_k)
+    return float(stats.chi2.sf(statistic, num_experts - 1))
+
+
+def single_test_level(num_experts: int, num_layers: int, false_alarm_rate: float) -> float:
+    """Level of each single test, so that all of one check together stay below the rate: N + 1 tests a layer."""
+    return false_alarm_rate / (num_layers * (num_experts + 1))
+
+
+def assignments_to_find_dead_expert(
+    num_experts: int, threshold: float = 0.3, *, top_k: int = 1, false_alarm_rate: float = 0.01, num_layers: int = 1
+) -> int:
+    """How many assignments of a layer prove that an expert which is never chosen is dead.
+
+    Args:
+        num_experts: experts of the layer.
+        threshold: fraction of the fair share below which an expert is dead, between 0 and 1.
+        top_k: experts per token.
+        false_alarm_rate: chance of an alarm at a balanced router, over all layers.
+        num_layers: layers that are checked together.
+    """
+    significance = single_test_level(num_experts, num_layers, false_alarm_rate)
+    tokens = math.floor(math.log(significance) / math.log1p(-top_k * threshold / num_experts)) + 1
+    return tokens * top_k
