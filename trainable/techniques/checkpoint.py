@@ -8,6 +8,7 @@ Cost: one write of the state. Off: do not call it.
 import os
 import pickle
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,8 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} can't be read as a checkpoint: it is damaged, or another kind of file.")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:

@@ -1,0 +1,130 @@
+"""Trains the best configurations again beside the default, on several seeds, and judges them on the test split.
+
+    python -m tuner.confirm results/moe/<run> --seeds 3
+
+The search compared single runs on the validation split; this says whether what it found holds on data it never saw.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import ray
+
+from trainable.handover import Handover
+from trainable.train import open_run, run_epochs
+from tuner.cluster import ray_running
+from tuner.export import handover_of
+from tuner.records import SearchRecord, TrialRecord, read_search
+
+FILE = "confirm.json"
+FIRST_SEED = 1000
+"""Seeds of the confirmation start here, apart from the search's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedRun:
+    """One training to the full budget."""
+
+    trial: int
+    """Number of the trial whose configuration this is; 0 is the default."""
+    seed: int
+    test: dict[str, float]
+    """Metrics on the test split."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.confirm", description="Judge the winner on the test split.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="how many of the best (default: 1)")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each (default: 3)")
+    options = parser.parse_args(arguments)
+    try:
+        with ray_running(None):
+            confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=_say)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def confirm(
+    folder: Path, *, top: int, num_seeds: int = 3, on_run: Callable[[ConfirmedRun, int, int], None]
+) -> list[ConfirmedRun]:
+    """Runs what is missing of the confirmation on a running Ray, saving each training as it ends.
+
+    Args:
+        on_run: called with a finished training, how many are done, and how many there are.
+
+    Raises:
+        ValueError: the folder holds no finished trial to confirm.
+    """
+    record = read_search(folder)
+    done = read_confirmation(folder)
+    known = {(run.trial, run.seed) for run in done}
+    wanted = [(trial, FIRST_SEED + i) for i in range(num_seeds) for trial in candidates(record, top)]
+    todo = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
+    pending = {_start(record, trial, seed, folder): (trial.number, seed) for trial, seed in todo}
+    while pending:
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        number, seed = pending.pop(ready)
+        done.append(ConfirmedRun(trial=number, seed=seed, test=ray.get(ready)))
+        _write(folder, record, done)
+        on_run(done[-1], len(wanted) - len(pending), len(wanted))
+    return done
+
+
+def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
+    """The default first, then the best of those compared at the same epoch."""
+    epoch = record.comparison_epoch
+    if epoch is None:
+        raise ValueError("No trial has a finite objective; there is nothing to confirm.")
+    sign = -1.0 if record.settings["mode"] == "max" else 1.0
+    reached = [trial for trial in record.trials if trial.may_win and trial.objective_at(epoch) is not None]
+    best = sorted(reached, key=lambda trial: (sign * trial.objective_at(epoch), trial.number))[:top]
+    default = record.default_trial
+    return [trial for trial in (default,) if trial is not None] + [trial for trial in best if trial is not default]
+
+
+def read_confirmation(folder: Path) -> list[ConfirmedRun]:
+    """The trainings that are already done."""
+    path = folder / FILE
+    return [ConfirmedRun(**run) for run in json.loads(path.read_text())["runs"]] if path.exists() else []
+
+
+def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:
+    said = record.settings
+    handover = handover_of(record, trial, folder)
+    handover = replace(handover, config=replace(handover.config, seed=seed))
+    task = ray.remote(num_cpus=said["cpus_per_trial"], num_gpus=said["gpus_per_trial"])(_train_and_test)
+    return task.remote(handover, said["device"])
+
+
+def _train_and_test(handover: Handover, device: str) -> dict[str, float]:
+    run = open_run(handover, device)
+    run_epochs(run, on_epoch=lambda result: None)
+    return run.test()
+
+
+def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None:
+    """Rewrites the file whole, so that a crash leaves the former one."""
+    content = {"objective": record.settings["objective"], "runs": [asdict(run) for run in runs]}
+    partial = folder / f".{FILE}"
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(folder / FILE)
+
+
+def _say(run: ConfirmedRun, done: int, total: int) -> None:
+    name = "default" if run.trial == 0 else f"trial {run.trial}"
+    score = statistics.fmean([run.test["s_measure"]])
+    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: test {score:.4f}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

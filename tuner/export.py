@@ -1,0 +1,141 @@
+"""Hands the winner over: one configuration file, its weights and its metrics.
+
+python -m tuner.export results/moe/<run>            writes best/config.json, best/weights.pt, best/metrics.json
+python -m tuner.export results/moe/<run> --verify   trains it again, without Ray, and compares the curve
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainable.config import TrialConfig, from_params
+from trainable.handover import Handover, read_handover, write_handover
+from trainable.ray_trainable import CHECKPOINT
+from trainable.techniques.checkpoint import read_checkpoint
+from tuner.base_config import base_config
+from tuner.records import SearchRecord, TrialRecord, read_search
+
+FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
+CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
+"""Largest difference of the objective that counts as the same curve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Two curves of one configuration, epoch by epoch."""
+
+    searched: list[float]
+    retrained: list[float]
+
+    @property
+    def largest_difference(self) -> float:
+        return max(abs(a - b) for a, b in zip(self.searched, self.retrained, strict=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0 done, 1 not verified, 2 a mistake of the user's."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.export", description="Hand the winner of a search over.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument("--verify", action="store_true", help="train it again and compare the curves")
+    options = parser.parse_args(arguments)
+    try:
+        best = export(options.folder)
+        sys.stdout.write(f"{best / CONFIG}\n")
+        return _verify_and_say(options.folder) if options.verify else 0
+    except (ValueError, ArithmeticError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def export(folder: Path) -> Path:
+    """Writes the winner's files and returns their folder.
+
+    Raises:
+        ValueError: no such search, no trial that may win, or its checkpoint is gone.
+    """
+    record = read_search(folder)
+    winner = _winner(record, folder)
+    best = folder / FOLDER
+    write_handover(best / CONFIG, handover_of(record, winner, folder))
+    _export_weights(folder, winner, best / WEIGHTS)
+    last = winner.last
+    metrics = {"trial": winner.number, "epoch": last.epoch, "objective": last.objective, "metrics": last.metrics}
+    (best / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
+    return best
+
+
+def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Handover:
+    """A trial's configuration as the file that standalone training reads."""
+    said = record.settings
+    return Handover(
+        config=trial_config(record, trial),
+        data_fingerprint=said["data_fingerprint"],
+        num_threads=max(1, int(said["cpus_per_trial"])),
+        found_by={"search": f"{said['space']}/{folder.name}", "trial": trial.number, "objective": said["objective"]},
+        versions=said["versions"],
+    )
+
+
+def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
+    """What a trial was trained with, made as the trial itself made it."""
+    return from_params(trial.params, base_config(record.settings))
+
+
+def verify(folder: Path) -> Verification:
+    """Trains the exported configuration again, in this process and without Ray."""
+    from trainable.train import open_run, run_epochs
+
+    record = read_search(folder)
+    winner = _winner(record, folder)
+    handover = read_handover(folder / FOLDER / CONFIG)
+    torch.set_num_threads(handover.num_threads)
+    run = open_run(handover, "cuda" if record.settings["device"] == "cuda" else "cpu")
+    searched = [winner.results[epoch].objective for epoch in sorted(winner.results)]
+    retrained = run_epochs(run, on_epoch=lambda result: _say_epoch(result.epoch, result.objective, searched))
+    return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
+
+
+def _verify_and_say(folder: Path) -> int:
+    verification = verify(folder)
+    on_gpu = read_search(folder).settings["device"] == "cuda"
+    tolerance = GPU_TOLERANCE if on_gpu else CPU_TOLERANCE
+    same = verification.largest_difference <= tolerance
+    said = (
+        "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"
+    )
+    sys.stdout.write(
+        f"{len(verification.searched)} epochs compared, largest difference {verification.largest_difference:.3g}: {said}\n"
+    )
+    return 0 if same else 1
+
+
+def _say_epoch(epoch: int, objective: float, searched: list[float]) -> None:
+    beside = f"{searched[epoch - 1]:.6f}" if epoch <= len(searched) else "-"
+    sys.stdout.write(f"epoch {epoch:3d}  search {beside}  again {objective:.6f}\n")
+    sys.stdout.flush()
+
+
+def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
+    if record.winner is None:
+        raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to export.")
+    return record.winner
+
+
+def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> None:
+    if not winner.checkpoints:
+        raise ValueError(
+            f"Trial {winner.number} of {folder} has no checkpoint on record; train its config.json instead."
+        )
+    checkpoint = read_checkpoint(folder / winner.checkpoints[max(winner.checkpoints)] / CHECKPOINT)
+    parts = checkpoint["trainer"]["parts"]
+    weights = parts["averaging"]["average"] if "averaging" in parts else checkpoint["trainer"]["model"]
+    torch.save(weights, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

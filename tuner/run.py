@@ -1,0 +1,219 @@
+"""One search from start to finish: data, plan, Ray, trials, winner."""
+
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from search_spaces.pinning import PinnedSpace
+from search_spaces.registry import get_space
+from search_spaces.space import Situation, Space
+from trainable.config import TrialConfig, from_params, to_dict
+from trainable.data.image_cache import default_cache_dir
+from trainable.handover import current_versions
+from trainable.ray_trainable import OBJECTIVE, Trial
+from trainable.tasks.registry import get_task
+from tuner.base_config import base_config
+from tuner.cluster import Slots, ray_running, share_out
+from tuner.live_view import make_view
+from tuner.outcomes import Outcome
+from tuner.proposer import Proposer
+from tuner.recorder import Recorder
+from tuner.records import SearchRecord, read_search
+from tuner.rungs import rung_epochs
+from tuner.scheduler import StoppingScheduler
+from tuner.search_callback import SearchCallback, Watch
+from tuner.settings import SearchSettings
+from tuner.study_mirror import FILE as STUDY_FILE
+from tuner.study_mirror import StudyMirror
+
+RAY_FOLDER = "ray"
+MAX_FAILURES = 2
+"""How often a trial whose process died goes on from its last checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a search will do, decided before Ray starts."""
+
+    space: PinnedSpace
+    base: TrialConfig
+    fingerprint: dict[str, str]
+    rungs: tuple[int, ...]
+
+    @property
+    def max_epochs(self) -> int:
+        return self.base.max_epochs
+
+
+def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
+    """Opens the data and checks everything that can be wrong.
+
+    Raises:
+        ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
+    """
+    space = get_space(settings.space)
+    task = get_task(space.workload)
+    base = _base_config(settings, space)
+    splits = task.open_data(base, on_progress=on_progress)
+    base = task.suited_config(base, splits)
+    situation = Situation(
+        num_train_images=len(splits.train),
+        pretrained=base.model.weights != "scratch",
+        max_epochs=base.max_epochs,
+    )
+    own = space.defaults(situation).keys()
+    pins = {name: value for name, value in settings.pinned.items() if name in own}
+    pinned = PinnedSpace(space=space, situation=situation, pins=pins)
+    rungs = _rungs(space, base.max_epochs) if settings.policy == "asha" else ()
+    return Plan(space=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
+
+
+def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> SearchRecord:
+    """Searches as planned, into `settings.folder`; returns what is on record when it ended or was interrupted.
+
+    Raises:
+        ValueError: the cluster cannot be reached or is too small, or the folder already holds a search.
+    """
+    folder = settings.folder.absolute()
+    with ray_running(settings.address, verbose=verbose) as dashboard:
+        slots = share_out(settings, ray.cluster_resources())
+        recorder = Recorder.create(folder, _described(settings, plan, slots))
+        tuner = _tuner(settings, plan, slots, recorder)
+        return _fit(tuner, folder, dashboard, settings.time_budget_seconds)
+
+
+def resume_search(folder: Path, *, address: str | None = None, verbose: bool = False) -> SearchRecord:
+    """Goes on with an interrupted search where it stood.
+
+    Raises:
+        ValueError: the folder holds no search, or one that cannot be resumed.
+    """
+    folder = folder.absolute()
+    said = read_search(folder).settings
+    base = base_config(said)
+    with ray_running(address, verbose=verbose) as dashboard:
+        path = folder / RAY_FOLDER
+        if not tune.Tuner.can_restore(path):
+            raise ValueError(f"{folder} was interrupted before its first trial began; start the search anew.")
+        tuner = tune.Tuner.restore(str(path), _trainable(said, base), resume_unfinished=True)
+        return _fit(tuner, folder, dashboard, None)
+
+
+def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float | None) -> SearchRecord:
+    SearchCallback.watch = Watch(
+        make_view=partial(_view, folder=folder, dashboard=dashboard), budget_seconds=budget_seconds
+    )
+    # Ray replaces earlier handlers when it starts; SIGUSR1 makes it save and return, where SIGTERM would kill it.
+    former = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        tuner.fit()
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    return _close(folder)
+
+
+def _close(folder: Path) -> SearchRecord:
+    """Puts on record that trials without an end were interrupted."""
+    recorder = Recorder.resume(folder)
+    for trial in recorder.record.trials:
+        if trial.outcome is None:
+            epoch = trial.last.epoch if trial.last else 0
+            recorder.end(trial.trial, Outcome.INTERRUPTED, numbers={"epoch": epoch}, epoch=epoch)
+    recorder.close()
+    return recorder.record
+
+
+def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tune.Tuner:
+    mode = plan.space.space.mode
+    proposer = Proposer(
+        plan.space,
+        metric=OBJECTIVE,
+        mode=mode,
+        max_epochs=plan.max_epochs,
+        seed=settings.seed,
+        sampler="random" if settings.policy == "random" else "tpe",
+        enqueue=plan.space.first_points(),
+        mirror=StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
+    )
+    scheduler = StoppingScheduler(recorder, rung_epochs=plan.rungs, reduction_factor=plan.space.space.reduction_factor)
+    return tune.Tuner(
+        _trainable(recorder.record.settings, plan.base),
+        tune_config=tune.TuneConfig(
+            metric=OBJECTIVE,
+            mode=mode,
+            num_samples=settings.num_trials,
+            max_concurrent_trials=slots.concurrent,
+            search_alg=proposer,
+            scheduler=scheduler,
+            reuse_actors=True,
+            trial_dirname_creator=_trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name=RAY_FOLDER,
+            storage_path=str(recorder.folder),
+            callbacks=[SearchCallback(recorder, proposer, objective=OBJECTIVE, max_epochs=plan.max_epochs)],
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            verbose=0,
+        ),
+    )
+
+
+def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
+    """The trial's class under a name that people find on the dashboard, with what every trial shares."""
+    named = type(f"{said['space'].title()}Trial", (Trial,), {})
+    bound = tune.with_parameters(
+        named, base=base, cache_dir=str(default_cache_dir()), device=said["device"], search=said["name"]
+    )
+    return tune.with_resources(bound, {"cpu": said["cpus_per_trial"], "gpu": said["gpus_per_trial"]})
+
+
+def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, Any]:
+    """The settings file: all that was asked for and all that was picked."""
+    space = plan.space.space
+    return {
+        **{name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()},
+        **asdict(slots),
+        "name": settings.folder.name,
+        "device": slots.device,
+        "objective": space.objective,
+        "mode": space.mode,
+        "max_epochs": plan.max_epochs,
+        "rung_epochs": list(plan.rungs),
+        "reduction_factor": space.reduction_factor,
+        "data_fingerprint": plan.fingerprint,
+        "base_config": to_dict(plan.base),
+        "versions": current_versions() | {"ray": ray.__version__},
+    }
+
+
+def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
+    """The workload's default with what the user fixed outside the space."""
+    base = get_task(space.workload).default_config(settings.data)
+    situation = Situation(num_train_images=1, pretrained=False, max_epochs=base.max_epochs)
+    searched = space.defaults(situation).keys()
+    fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
+    fixed |= {"max_epochs": settings.max_epochs or space.max_epochs, "seed": settings.seed}
+    fixed |= {"inverted_masks": True} if settings.inverted_masks else {}
+    return from_params(fixed, base)
+
+
+def _rungs(space: Space, max_epochs: int) -> tuple[int, ...]:
+    """The space's rungs, stretched with the budget."""
+    grace = max(1, round(space.grace_epochs * max_epochs / space.max_epochs))
+    return rung_epochs(grace_epochs=grace, max_epochs=max_epochs, reduction_factor=space.reduction_factor)
+
+
+def _view(search: SearchRecord, *, folder: Path, dashboard: str):
+    return make_view(sys.stdout, search, results=folder, dashboard=dashboard)
+
+
+def _trial_folder(trial: tune.experiment.Trial) -> str:
+    return trial.trial_id

@@ -1,0 +1,128 @@
+"""Finds a better training configuration for a vision workload.
+
+python -m tuner.search --space moe
+python -m tuner.search --space moe --data path/to/images-and-masks --trials 60
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from search_spaces.pinning import parse_pins
+from search_spaces.registry import SPACES
+from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _list() if options.list else _run(options)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted before the first trial; nothing was written.\n")
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Ray, torch and the figures take seconds to import, which `--help` and `--list` do without.
+    from tuner import finish, run
+
+    if options.resume is not None:
+        record = run.resume_search(options.resume, address=options.address, verbose=options.verbose)
+        return finish.finish(options.resume, record)
+    settings = _settings(options)
+    plan = run.plan_search(settings, on_progress=_preparing)
+    record = run.run_search(settings, plan, verbose=options.verbose)
+    return finish.finish(settings.folder, record)
+
+
+def _settings(options: argparse.Namespace) -> SearchSettings:
+    """The options under the names of SearchSettings; those that were left out keep its defaults."""
+    given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
+    return SearchSettings(**given | {"pinned": parse_pins(options.set)})
+
+
+def _list() -> int:
+    for name, space in SPACES.items():
+        sys.stdout.write(f"{name}  {space.mode} {space.objective}, {space.max_epochs} epochs\n")
+    return 0
+
+
+def _preparing(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    sys.stderr.write(f"\rPreparing data: {done} of {total}{end}")
+
+
+_SETTING_NAMES = frozenset(SearchSettings.__dataclass_fields__)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.search",
+        description="Find a better training configuration: Optuna proposes, ASHA stops poor trials early, Ray runs them.",
+        epilog="Without options it searches the embedded data with what suits this machine.",
+    )
+    parser.set_defaults(space="moe")
+    _add_search(parser.add_argument_group("what to search"))
+    _add_budget(parser.add_argument_group("how much"))
+    _add_machine(parser.add_argument_group("on what"))
+    _add_results(parser.add_argument_group("results"))
+    return parser
+
+
+def _add_search(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--space", metavar="NAME", help=f"search space: {', '.join(SPACES)} (default: moe)")
+    group.add_argument("--data", metavar="DIR", help="folder of images and masks (default: embedded, generated scenes)")
+    group.add_argument("--inverted-masks", action="store_true", default=None, help="in the masks, white is background")
+    group.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"
+    )
+    group.add_argument(
+        "--policy",
+        metavar="NAME",
+        help=f"{' or '.join(POLICIES)}: stop poor trials early, or random proposals at full length (default: asha)",
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="seed of proposals and of every training (default: 0)")
+    group.add_argument("--list", action="store_true", help="list the search spaces and leave")
+
+
+def _add_budget(group: argparse._ArgumentGroup) -> None:
+    trials_help = f"configurations to try (default: {DEFAULT_TRIALS})"
+    group.add_argument("--trials", dest="num_trials", type=int, metavar="N", help=trials_help)
+    group.add_argument("--max-epochs", type=int, metavar="N", help="epochs of a full training (default: the space's)")
+    group.add_argument(
+        "--time-budget",
+        dest="time_budget_seconds",
+        type=float,
+        metavar="SECONDS",
+        help="stop after so long, to be resumed at will (default: none)",
+    )
+    group.add_argument(
+        "--confirm", type=int, metavar="K", help="train the best K again beside the default, 3 seeds each (default: 1)"
+    )
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--concurrent", type=int, metavar="N", help="trials at a time (default: what fits)")
+    group.add_argument("--cpus-per-trial", type=float, metavar="N", help="CPUs, and threads, of a trial (default: 1)")
+    group.add_argument(
+        "--gpus-per-trial", type=float, metavar="N", help="GPUs of a trial, 0.5 for two on one (default: 1 if any)"
+    )
+    group.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: start Ray here)")
+    group.add_argument("--verbose", action="store_true", help="show Ray's own messages too")
+
+
+def _add_results(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--storage", type=Path, metavar="DIR", help="folder of all results (default: results)")
+    group.add_argument("--name", metavar="NAME", help="folder of this search in it (default: date and time)")
+    group.add_argument(
+        "--resume", type=Path, metavar="DIR", help="go on with an interrupted search, results/<space>/<run>"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Puts what Ray reports on record, at once, and shows it."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from tuner.live_view import View
+from tuner.outcomes import EPOCH, Numbers, Outcome, outcome_of
+from tuner.proposer import Proposer
+from tuner.recorder import Recorder
+from tuner.records import SearchRecord
+from tuner.tensorboard_events import TrialBoards
+
+SECONDS = "epoch_seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What belongs to this session of a search and not to the search: who looks on, and until when."""
+
+    make_view: Callable[[SearchRecord], View]
+    budget_seconds: float | None = None
+    """Seconds the search may run in all, over its sessions."""
+
+
+class SearchCallback(tune.Callback):
+    """The one listener: records first, then TensorBoard, then the view.
+
+    Ray pickles it with the search and makes it anew at a resume; the recorder then goes on with its files.
+    """
+
+    watch: ClassVar[Watch | None] = None
+    """Set before the search begins; Ray's restored copy finds it here too."""
+
+    def __init__(self, recorder: Recorder, proposer: Proposer, *, objective: str, max_epochs: int) -> None:
+        self._recorder = recorder
+        self._proposer = proposer
+        self._objective = objective
+        self._max_epochs = max_epochs
+        self._boards = TrialBoards(recorder.folder / "tensorboard")
+        self._view: View | None = None
+        self._is_over = False
+
+    def setup(self, **info) -> None:
+        assert self.watch is not None
+        self._view = self.watch.make_view(self._recorder.record)
+        self._view.start()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
+        self._recorder.start(trial.trial_id, number=self._proposer.number_of(trial.trial_id), params=trial.config)
+        self._show()
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info) -> None:
+        metrics = {name: value for name, value in result.items() if "/" in name and isinstance(value, float)}
+        self._recorder.result(
+            trial.trial_id,
+            epoch=result[EPOCH],
+            objective=result[self._objective],
+            metrics=metrics,
+            seconds=result[SECONDS],
+        )
+        self._boards.add(trial.trial_id, result[EPOCH], metrics)
+        self._show()
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info
+    ) -> None:
+        path = os.path.relpath(checkpoint.path, self._recorder.folder.absolute())
+        self._recorder.checkpoint(trial.trial_id, epoch=trial.last_result[EPOCH], path=path)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
+        outcome = outcome_of(trial.last_result, objective=self._objective, max_epochs=self._max_epochs)
+        self._end(trial, outcome, self._numbers(trial, outcome))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
+        self._end(trial, Outcome.FAILED, {"error": _last_line(trial.error_file)})
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info) -> None:
+        """Out of time: ends as by Ctrl-C, which saves the running trials for a resume."""
+        budget = self.watch.budget_seconds
+        if budget is not None and self._recorder.elapsed > budget and not self._is_over:
+            self._is_over = True
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def on_experiment_end(self, trials: list[Trial], **info) -> None:
+        self._view.stop()
+        self._boards.close()
+        self._recorder.close()
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_view": None, "_is_over": False}
+
+    def _end(self, trial: Trial, outcome: Outcome, numbers: Numbers) -> None:
+        epoch = (trial.last_result or {}).get(EPOCH, 0)
+        self._recorder.end(trial.trial_id, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
+        record = self._recorder.record.by_id[trial.trial_id]
+        self._boards.end(trial.trial_id, record.params, record.last.objective if record.last else None)
+        self._show()
+
+    def _numbers(self, trial: Trial, outcome: Outcome) -> Numbers:
+        """What the outcome rests on: the deciding rung, or what the trial said of itself."""
+        if outcome is Outcome.STOPPED_AT_RUNG:
+            decision = self._recorder.record.last_decision(trial.trial_id)
+            return {name: getattr(decision, name) for name in ("rung", "value", "cutoff", "rank", "of")}
+        prefix = "outcome_"
+        said = {name.removeprefix(prefix): v for name, v in trial.last_result.items() if name.startswith(prefix)}
+        return said | {"objective": trial.last_result[self._objective]}
+
+    def _show(self) -> None:
+        self._view.update(self._recorder.record)
+
+
+def _last_line(path: str | None) -> str:
+    """The exception itself, from the file that holds the traceback."""
+    lines = Path(path).read_text().strip().splitlines() if path else []
+    return lines[-1] if lines else "the process ended without a word"
