@@ -1,0 +1,113 @@
+"""Contrastive views: a second look at each image, in other light, out of focus or mirrored.
+
+What: the anchor is the image as it is, the positive the same image with its own random brightness, contrast, Gaussian
+blur and horizontal flip. `ViewPair` knows which positives were flipped, so that dense features of the two views can be
+compared pixel by pixel. Each image has its own draws. Serves metric learning, consistency regularisation and
+self-supervised pre-training.
+Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), ICML 2020,
+https://arxiv.org/abs/2002.05709; views that are aligned before they are compared: Pinheiro et al., "Unsupervised
+Learning of Dense Visual Representations", NeurIPS 2020, https://arxiv.org/abs/2011.05499.
+Cost: a few passes over the pixels, and two one-dimensional convolutions for the images that are blurred.
+Off: `probability=0`, or `p_contrastive=0` in the progressive augmentation.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_BRIGHTNESS_CHANGE = 0.5
+MAX_CONTRAST_CHANGE = 0.5
+MAX_BLUR_SIGMA_PX = 2.0
+BLUR_SHARE = 0.5
+FLIP_SHARE = 0.5
+_MIN_BLUR_SIGMA_PX = 0.1
+_SIGMAS_IN_KERNEL = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPair:
+    """Two views of a batch: images [B, 3, H, W], masks [B, 1, H, W], and which positives are mirrored, [B] bool."""
+
+    anchor: Tensor
+    positive: Tensor
+    anchor_masks: Tensor
+    positive_masks: Tensor
+    flipped: Tensor
+
+    def undo_geometry(self, features: Tensor) -> Tensor:
+        """Maps of the positive view, [B, C, h, w] of any size, laid over those of the anchor."""
+        return flip_where(features, self.flipped)
+
+
+def contrastive_views(
+    images: Tensor, masks: Tensor, *, probability: float, magnitude: float, generator: torch.Generator
+) -> ViewPair:
+    """Images [B, 3, H, W] in [0, 1] and masks [B, 1, H, W] beside a randomly changed second view of each.
+
+    Args:
+        probability: of new brightness and contrast; blur and flip come half as often.
+        magnitude: in [0, 1]; at 1 brightness and contrast change by up to 50 % and the blur has a sigma up to 2 px.
+        generator: on the CPU, whatever device the images are on.
+    """
+    count = len(images)
+    chance, size = torch.rand(2, 3, count, generator=generator)
+    recoloured, blurred, flipped = chance < probability * torch.tensor([1.0, BLUR_SHARE, FLIP_SHARE])[:, None]
+    brightness, contrast = 1.0 + recoloured * magnitude * _changes(size[:2])
+    sigma_px = (size[2] * magnitude * MAX_BLUR_SIGMA_PX).clamp_min(_MIN_BLUR_SIGMA_PX)
+    positive = adjust_colour(images, brightness.to(images.device), contrast.to(images.device))
+    positive = _blur_rows(positive, blurred.nonzero().squeeze(1), sigma_px).clamp_(0.0, 1.0)
+    flipped_rows = flipped.nonzero().squeeze(1).to(images.device)
+    positive.index_copy_(0, flipped_rows, positive.index_select(0, flipped_rows).flip(-1))
+    positive_masks = masks.index_copy(0, flipped_rows, masks.index_select(0, flipped_rows).flip(-1))
+    return ViewPair(images, positive, masks, positive_masks, flipped.to(images.device))
+
+
+def adjust_colour(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Each image [B, C, H, W] scaled by its brightness [B], then stretched about its mean by its contrast [B]."""
+    mean = images.mean(dim=(1, 2, 3))
+    scale = brightness * contrast
+    offset = brightness * mean * (1.0 - contrast)
+    return (images * _per_image(scale)).add_(_per_image(offset))
+
+
+def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
+    """Each image [B, C, H, W] blurred with its own sigma [B], mirrored at the border; separable."""
+    count, channels, height, width = images.shape
+    radius = min(math.ceil(_SIGMAS_IN_KERNEL * float(sigma_px.max())), height - 1, width - 1)
+    kernels = _gaussian_kernels(sigma_px, radius).repeat_interleave(channels, dim=0).to(images)
+    planes = images.reshape(1, count * channels, height, width)
+    # One group per image and channel: the whole batch in one convolution although every sigma differs.
+    with torch.autocast(images.device.type, enabled=False):
+        planes = F.pad(planes, (radius, radius, radius, radius), mode="reflect")
+        planes = F.conv2d(planes, kernels[:, None, :, None], groups=count * channels)
+        planes = F.conv2d(planes, kernels[:, None, None, :], groups=count * channels)
+    return planes.reshape(images.shape)
+
+
+def flip_where(images: Tensor, flipped: Tensor) -> Tensor:
+    """Images [B, C, H, W] mirrored left to right where `flipped` [B] is true."""
+    return torch.where(_per_image(flipped), images.flip(-1), images)
+
+
+def _changes(uniform: Tensor) -> Tensor:
+    limits = torch.tensor([MAX_BRIGHTNESS_CHANGE, MAX_CONTRAST_CHANGE])[:, None]
+    return limits * (2.0 * uniform - 1.0)
+
+
+def _blur_rows(images: Tensor, rows: Tensor, sigma_px: Tensor) -> Tensor:
+    if len(rows) == 0:
+        return images
+    on_device = rows.to(images.device)
+    return images.index_copy_(0, on_device, gaussian_blur(images.index_select(0, on_device), sigma_px[rows]))
+
+
+def _gaussian_kernels(sigma_px: Tensor, radius: int) -> Tensor:
+    offsets_px = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    return torch.softmax(-0.5 * (offsets_px / sigma_px[:, None]) ** 2, dim=1)
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
