@@ -1,0 +1,144 @@
+import dataclasses
+import functools
+import pickle
+
+import optuna
+import pytest
+
+from search_spaces.pinning import PinnedSpace, parse_pins
+from search_spaces.space import Situation, Space
+
+SITUATION = Situation(num_train_images=240, pretrained=False, max_epochs=12)
+DEFAULT = {"max_lr": 3e-3, "num_experts": 4, "top_k": 2, "averaging": False}
+
+
+def suggest(trial, situation):
+    params = {"batch_size": 16, "max_lr": trial.suggest_float("max_lr", 1e-4, 1e-1, log=True)}
+    params["num_experts"] = trial.suggest_categorical("num_experts", [1, 2, 4])
+    params["top_k"] = 1 if params["num_experts"] == 1 else trial.suggest_int("top_k", 1, 2)
+    params["averaging"] = trial.suggest_categorical("averaging", [False, True])
+    if params["averaging"]:
+        params["half_life_epochs"] = trial.suggest_float("half_life_epochs", 0.05, 2.0)
+    return params
+
+
+def defaults(situation):
+    return DEFAULT
+
+
+def recommended(situation):
+    return [{"max_lr": 1e-2}, {}]
+
+
+SPACE = Space(
+    name="toy",
+    workload="toy",
+    objective="val/score",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=12,
+    grace_epochs=3,
+    reduction_factor=2,
+)
+pinned = functools.partial(PinnedSpace, SPACE, SITUATION)
+
+
+def sampled(space, number=40):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trials = [study.ask() for _ in range(number)]
+    return [(space(trial), trial.params) for trial in trials]
+
+
+def test_without_pins_it_is_the_space_itself():
+    assert pinned()(optuna.trial.FixedTrial(DEFAULT)) == DEFAULT | {"batch_size": 16}
+
+
+def test_a_pinned_parameter_has_its_value_in_every_configuration_and_is_never_asked_of_optuna():
+    for params, asked in sampled(pinned(pins={"max_lr": 1})):
+        assert params["max_lr"] == 1.0
+        assert isinstance(params["max_lr"], float)
+        assert "max_lr" not in asked
+
+
+def test_parameters_that_depend_on_a_pinned_one_follow_it():
+    assert not any("top_k" in asked for _, asked in sampled(pinned(pins={"num_experts": 1})))
+    assert all("half_life_epochs" in asked for _, asked in sampled(pinned(pins={"averaging": True})))
+
+
+def test_a_pinned_conditional_parameter_keeps_to_its_condition():
+    tops = {(params["num_experts"] == 1, params["top_k"]) for params, _ in sampled(pinned(pins={"top_k": 2}))}
+    assert tops == {(True, 1), (False, 2)}
+
+
+def test_a_value_that_the_space_leaves_fixed_can_be_pinned_and_so_can_one_outside_the_range():
+    params = pinned(pins={"batch_size": 8, "num_experts": 16})(optuna.trial.FixedTrial(DEFAULT))
+    assert (params["batch_size"], params["num_experts"]) == (8, 16)
+
+
+def test_the_first_points_are_the_defaults_and_the_recommended_each_once():
+    assert pinned().first_points() == [DEFAULT, DEFAULT | {"max_lr": 1e-2}]
+
+
+def test_the_first_points_leave_out_what_is_no_longer_asked_and_fill_in_what_now_is():
+    points = pinned(pins={"num_experts": 1, "averaging": True}).first_points()
+    assert points == [{"max_lr": lr, "half_life_epochs": pytest.approx(1.025)} for lr in (3e-3, 1e-2)]
+
+
+def test_every_first_point_is_one_that_optuna_accepts():
+    space = pinned(pins={"averaging": True})
+    for point in space.first_points():
+        trial = optuna.trial.FixedTrial(point)
+        space(trial)
+        assert trial.params == point
+
+
+def test_it_can_be_pickled():
+    copy = pickle.loads(pickle.dumps(pinned(pins={"max_lr": 1e-3})))
+    trial = optuna.trial.FixedTrial({name: value for name, value in DEFAULT.items() if name != "max_lr"})
+    assert copy(trial)["max_lr"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("pins", "sentence"),
+    [
+        (
+            {"max_l": 1e-3},
+            "the space toy has no parameter 'max_l'; the nearest is 'max_lr', all: averaging, batch_size",
+        ),
+        ({"top_k": 2, "num_experts": 1}, "--set top_k=2 has no effect together with --set num_experts=1"),
+        ({"max_lr": "fast"}, "--set max_lr was given 'fast', but must be a number"),
+        ({"max_lr": True}, "--set max_lr was given True, but must be a number"),
+        ({"top_k": 1.5}, "--set top_k was given 1.5, but must be a whole number"),
+        ({"averaging": "yes"}, "--set averaging was given 'yes', but must be like one of False, True"),
+    ],
+)
+def test_a_wrong_pin_is_refused_before_the_search(pins, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        pinned(pins=pins)
+
+
+def test_a_space_whose_defaults_it_never_asks_for_is_our_mistake():
+    wrong = dataclasses.replace(SPACE, defaults=lambda situation: DEFAULT | {"max_lrr": 1e-3})
+    with pytest.raises(AssertionError, match=r"toy never asks for .'max_lrr'"):
+        PinnedSpace(wrong, SITUATION)
+
+
+def test_assignments_are_read_as_json_or_as_text():
+    texts = ["max_lr=3e-4", "num_experts=4", "averaging=true", "collapse=False", "gone=null", "response=noise", "f=a=b"]
+    assert parse_pins(texts) == {
+        "max_lr": 3e-4,
+        "num_experts": 4,
+        "averaging": True,
+        "collapse": False,
+        "gone": None,
+        "response": "noise",
+        "f": "a=b",
+    }
+
+
+@pytest.mark.parametrize("text", ["max_lr", "=1", "max_lr="])
+def test_an_assignment_without_a_name_or_a_value_is_a_sentence(text):
+    with pytest.raises(ValueError, match="takes name=value, such as --set max_lr=3e-4"):
+        parse_pins([text])

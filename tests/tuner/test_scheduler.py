@@ -1,0 +1,256 @@
+"""One small real search by Ray, stopped in the middle and restored; the trials are toys with prescribed curves."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import ray
+from optuna.trial import TrialState
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+
+from tuner.outcomes import Outcome
+from tuner.proposer import Proposer
+from tuner.recorder import Recorder
+from tuner.records import read_search
+from tuner.rungs import rung_epochs
+from tuner.scheduler import StoppingScheduler
+from tuner.study_mirror import StudyMirror, load_mirror
+
+MAX_EPOCHS = 4
+SETTINGS = {"space": "toy", "objective": "objective", "mode": "max"}
+ENVIRONMENT = {
+    "TUNE_GLOBAL_CHECKPOINT_S": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def space(trial):
+    return {
+        "quality": trial.suggest_float("quality", 0.0, 1.0),
+        "fate": trial.suggest_categorical("fate", ["complete", "nan", "out_of_memory", "error"]),
+    }
+
+
+def point(quality, fate="complete"):
+    return {"quality": quality, "fate": fate}
+
+
+POINTS = [
+    point(0.5),
+    point(0.9),
+    point(0.1),
+    point(0.6, "nan"),
+    point(0.61, "out_of_memory"),
+    point(0.62, "error"),
+    point(0.8),
+    point(0.2),
+    point(0.99),
+]
+INTERRUPTED_AT = 0.8
+"""The quality of the trial during which the search is stopped, after its second epoch."""
+
+
+class Toy(tune.Trainable):
+    def setup(self, config):
+        logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
+        self.reset_config(config)
+
+    def reset_config(self, new_config):
+        self.config, self.epoch = new_config, 0
+        return True
+
+    def step(self):
+        self.epoch += 1
+        result = {"epoch": self.epoch, "objective": self.config["quality"] * (1 - 0.5**self.epoch)}
+        fate = self.config["fate"]
+        if self.epoch == 2 and fate == "error":
+            raise OSError("a disk that is full")
+        if self.epoch == 2 and fate == "nan":
+            result["objective"] = float("nan")
+        if self.epoch == 2 and fate == "out_of_memory":
+            return {"epoch": 2, "objective": 0.0, "done": True, "outcome": "out_of_memory"}
+        if self.epoch == MAX_EPOCHS:
+            result |= {"done": True, "outcome": "completed"}
+        return result
+
+    def save_checkpoint(self, checkpoint_dir):
+        (Path(checkpoint_dir) / "epoch").write_text(str(self.epoch))
+
+    def load_checkpoint(self, checkpoint_dir):
+        self.epoch = int((Path(checkpoint_dir) / "epoch").read_text())
+
+
+class Bookkeeper(tune.Callback):
+    """Records results, stops the search once by the signal that Ray listens to, and closes the proposer."""
+
+    def __init__(self, recorder, proposer):
+        self.recorder, self.proposer = recorder, proposer
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        if trial.trial_id not in self.recorder.record.by_id:
+            number = self.proposer.number_of(trial.trial_id)
+            self.recorder.start(trial.trial_id, number=number, params=trial.config)
+        self.recorder.result(
+            trial.trial_id, epoch=result["epoch"], objective=result["objective"], metrics={}, seconds=0
+        )
+        mark = self.recorder.folder / "stopped_once"
+        if trial.config["quality"] == INTERRUPTED_AT and result["epoch"] == 2 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def on_experiment_end(self, trials, **info):
+        self.proposer.close()
+        states = [trial.state.name for trial in self.proposer.study.get_trials()]
+        with (self.recorder.folder / "states.jsonl").open("a") as file:
+            file.write(json.dumps(states) + "\n")
+        self.recorder.close()
+
+
+def begin(folder):
+    recorder = Recorder.create(folder, SETTINGS)
+    mirror = StudyMirror(folder / "study.journal", study_name="toy")
+    proposer = Proposer(
+        space, metric="objective", mode="max", max_epochs=MAX_EPOCHS, seed=0, enqueue=POINTS, mirror=mirror
+    )
+    epochs = rung_epochs(grace_epochs=1, max_epochs=MAX_EPOCHS, reduction_factor=2)
+    scheduler = StoppingScheduler(recorder, rung_epochs=epochs, reduction_factor=2)
+    return tune.Tuner(
+        Toy,
+        tune_config=tune.TuneConfig(
+            metric="objective",
+            mode="max",
+            search_alg=proposer,
+            scheduler=scheduler,
+            num_samples=len(POINTS),
+            max_concurrent_trials=1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=[Bookkeeper(recorder, proposer)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """The folder of a search that was stopped in the middle and restored."""
+    folder = tmp_path_factory.mktemp("search") / "run"
+    # Unix sockets need a short path.
+    ray_folder = tempfile.mkdtemp(prefix="t", dir="/tmp")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=ray_folder)
+        try:
+            begin(folder).fit()
+            tune.Tuner.restore(str(folder / "ray"), trainable=Toy).fit()
+        finally:
+            ray.shutdown()
+            ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+            shutil.rmtree(ray_folder, ignore_errors=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_quality(search):
+    return {trial.params["quality"]: trial for trial in read_search(search).trials}
+
+
+@pytest.fixture(scope="module")
+def study(search):
+    return {trial.params["quality"]: trial for trial in load_mirror(search / "study.journal").trials}
+
+
+def test_each_configuration_was_tried_once_in_the_order_proposed(by_quality):
+    assert list(by_quality) == [params["quality"] for params in POINTS]
+    assert [trial.number for trial in by_quality.values()] == list(range(len(POINTS)))
+
+
+def test_no_epoch_is_lost_or_repeated_but_the_one_in_flight(search, by_quality):
+    assert list(by_quality[INTERRUPTED_AT].results) == [1, 2, 3, 4]
+    lines = [json.loads(line) for line in (search / "trials.jsonl").read_text().splitlines()]
+    results = [(line["trial"], line["epoch"]) for line in lines if line["event"] == "result"]
+    assert len(results) - len(set(results)) <= 1
+
+
+def test_trials_stop_where_the_rungs_say(by_quality):
+    last_epochs = {quality: trial.last.epoch for quality, trial in by_quality.items()}
+    assert last_epochs == {0.5: 4, 0.9: 4, 0.1: 1, 0.6: 2, 0.61: 2, 0.62: 1, 0.8: 4, 0.2: 1, 0.99: 4}
+
+
+def test_a_value_that_is_not_finite_stops_its_trial_at_once(search, by_quality):
+    sick = by_quality[0.6]
+    (stop,) = [d for d in read_search(search).decisions if d.trial == sick.trial and d.action == "stop"]
+    assert (stop.epoch, stop.value) == (2, None)
+    assert sick.last.not_finite == {"objective": "nan"}
+
+
+def test_a_restored_search_remembers_its_rungs(search, by_quality):
+    decisions = {(d.trial, d.rung): d for d in read_search(search).decisions}
+    assert decisions[by_quality[0.2].trial, 1].of == 8
+    assert decisions[by_quality[0.99].trial, 1].of == 9
+    # At the second rung: 0.5, 0.9, 0.8 and itself; the others never reported a finite second epoch.
+    assert (decisions[by_quality[0.99].trial, 2].rank, decisions[by_quality[0.99].trial, 2].of) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("quality", "state", "outcome", "epochs"),
+    [
+        (0.5, TrialState.COMPLETE, Outcome.COMPLETED, [1, 2, 3, 4]),
+        (0.1, TrialState.PRUNED, Outcome.STOPPED_AT_RUNG, [1]),
+        (0.6, TrialState.PRUNED, Outcome.DIVERGED, [1]),
+        (0.61, TrialState.PRUNED, Outcome.OUT_OF_MEMORY, [1]),
+        (0.62, TrialState.FAIL, Outcome.FAILED, [1]),
+        (INTERRUPTED_AT, TrialState.COMPLETE, Outcome.COMPLETED, [1, 2, 3, 4]),
+        (0.99, TrialState.COMPLETE, Outcome.COMPLETED, [1, 2, 3, 4]),
+    ],
+)
+def test_optuna_was_told_the_truth(study, quality, state, outcome, epochs):
+    trial = study[quality]
+    assert (trial.state, trial.user_attrs["outcome"]) == (state, outcome)
+    assert trial.intermediate_values == {epoch: quality * (1 - 0.5**epoch) for epoch in epochs}
+
+
+def test_no_trial_is_left_running_in_the_study(search):
+    when_stopped, at_the_end = map(json.loads, (search / "states.jsonl").read_text().splitlines())
+    before = ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED", "PRUNED", "FAIL"]
+    assert when_stopped == [*before, "FAIL", "WAITING", "WAITING"]
+    assert at_the_end == [*before, "COMPLETE", "PRUNED", "COMPLETE"]
+
+
+class Ledger:
+    def __init__(self):
+        self.decisions = []
+
+    def decision(self, trial, **fields):
+        self.decisions.append(SimpleNamespace(trial=trial, **fields))
+
+
+def test_without_rungs_trials_train_to_their_full_length_unless_they_diverge():
+    scheduler = StoppingScheduler(ledger := Ledger(), rung_epochs=(), reduction_factor=2)
+    scheduler.set_search_properties("objective", "max")
+    trial = SimpleNamespace(trial_id="a")
+    for epoch in range(1, 9):
+        result = {"epoch": epoch, "objective": -epoch}
+        assert scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+    assert ledger.decisions == []
+    sick = {"epoch": 9, "objective": float("nan")}
+    assert scheduler.on_trial_result(None, trial, sick) == TrialScheduler.STOP
+    assert [d.action for d in ledger.decisions] == ["stop"]
