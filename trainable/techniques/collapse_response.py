@@ -90,11 +90,10 @@ def zero_moments(optimizer: torch.optim.Optimizer, rows: Iterable[tuple[nn.Param
 
 
 class CollapseResponse:
-    """Acts on verdicts; :attr:`events` holds all it ever did.
+    """Acts on what a detector finds; :attr:`events` holds all it ever did.
 
     Args:
         response: the highest step of the ladder; "none" only watches.
-        detector: forgets its window after an act.
         balancer: needed from "rebalance" on, with an alpha above 0.
         layers: the mixture-of-experts layers in the order of the model's routing; needed from "noise" on.
         optimizer: holds the layers' parameters.
@@ -106,7 +105,6 @@ class CollapseResponse:
         self,
         response: Response,
         *,
-        detector: ExpertCollapseDetector,
         balancer: GlobalBatchLoadBalancer | None,
         layers: Sequence[ExpertLayer],
         optimizer: torch.optim.Optimizer,
@@ -120,7 +118,6 @@ class CollapseResponse:
             raise ValueError(f"response {response!r} changes expert layers, but the model has none that it can change.")
         self.events: list[CollapseEvent] = []
         self._config = config or ResponseConfig()
-        self._detector = detector
         self._balancer = balancer
         self._layers = layers
         self._optimizer = optimizer
@@ -135,12 +132,13 @@ class CollapseResponse:
             return "cooldown"
         return "warned" if self._alarmed_checks else "healthy"
 
-    def respond(self, verdict: CollapseVerdict, *, epoch: int, step: int) -> tuple[CollapseEvent, ...]:
-        """Takes the verdict of one check and returns what was done about it, usually nothing."""
+    def step(self, detector: ExpertCollapseDetector, *, epoch: int, step: int) -> tuple[CollapseEvent, ...]:
+        """Checks once and returns what was done about it, usually nothing; an act clears the detector's window."""
         self._fade_noise()
         if self._cooldown_left:
             self._cooldown_left -= 1
             return ()
+        verdict = detector.check()
         if not verdict.collapsed:
             self._alarmed_checks = self._acts = 0
             return ()
@@ -152,7 +150,7 @@ class CollapseResponse:
             self.events.extend(done)
             self._acts += 1
             self._alarmed_checks, self._cooldown_left = 0, self._config.cooldown_checks
-            self._detector.reset()
+            detector.reset()
         return done
 
     def state_dict(self) -> dict[str, object]:

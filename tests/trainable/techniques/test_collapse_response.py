@@ -45,6 +45,20 @@ class FakeLayer:
         return [(self.weight, dead)]
 
 
+class FakeDetector:
+    """Finds what it is told to find."""
+
+    def __init__(self, verdict: CollapseVerdict) -> None:
+        self.verdict = verdict
+        self.resets = 0
+
+    def check(self) -> CollapseVerdict:
+        return self.verdict
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
 class Scene:
     """A response and everything it may act on."""
 
@@ -55,10 +69,8 @@ class Scene:
             layer.weight.square().sum().backward()
         self.optimizer.step()
         self.balancer = GlobalBatchLoadBalancer(NUM_EXPERTS)
-        self.detector = ExpertCollapseDetector(NUM_EXPERTS)
         self.response = CollapseResponse(
             response,
-            detector=self.detector,
             balancer=self.balancer,
             layers=self.layers,
             optimizer=self.optimizer,
@@ -68,7 +80,7 @@ class Scene:
 
     def check(self, *layers: list[int]) -> list[str]:
         """Responds to one check and names what was done."""
-        return [event.action for event in self.response.respond(verdict_of(*layers), epoch=3, step=70)]
+        return [event.action for event in self.response.step(FakeDetector(verdict_of(*layers)), epoch=3, step=70)]
 
     def snapshot(self) -> dict:
         return {
@@ -151,11 +163,13 @@ def test_imbalance_without_a_dead_expert_starts_the_ladder_over():
     assert [scene.check(imbalanced)[0] for _ in range(3)] == ["rebalance", "noise", "rebalance"]
 
 
-def test_evidence_from_before_an_act_is_dropped():
-    scene = Scene()
-    scene.detector.update(torch.full((300, NUM_EXPERTS), 0.25), torch.zeros(300, 1, dtype=torch.long))
-    scene.response.respond(scene.detector.check(), epoch=0, step=0)
-    assert scene.detector.check().layers[0].num_assignments == 0
+def test_evidence_from_before_an_act_is_dropped_and_only_then():
+    scene, detector = Scene(config=ResponseConfig(patience_checks=2)), FakeDetector(verdict_of(DEAD_2))
+    resets = []
+    for _ in range(3):
+        scene.response.step(detector, epoch=0, step=0)
+        resets.append(detector.resets)
+    assert resets == [0, 1, 1]
 
 
 # Each step changes what it says and nothing else.
@@ -316,8 +330,8 @@ def test_a_wrong_setting_is_refused_with_what_is_allowed(wrong, sentence):
 
 def response_with(response="reinitialise", **changed) -> CollapseResponse:
     scene = Scene()
-    parts = {"detector": scene.detector, "balancer": scene.balancer, "layers": scene.layers}
-    parts |= {"optimizer": scene.optimizer, "generator": torch.Generator()}
+    parts = {"balancer": scene.balancer, "layers": scene.layers, "optimizer": scene.optimizer}
+    parts |= {"generator": torch.Generator()}
     return CollapseResponse(response, **parts | changed)
 
 
@@ -350,7 +364,7 @@ def train_moe(response: str | None, router_bias: list[float], updates: int = 160
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.05, momentum=0.9)
     balancer = GlobalBatchLoadBalancer(NUM_EXPERTS, alpha_l2=0.05, alpha_cv=0.05)
     detector = ExpertCollapseDetector.from_config(NUM_EXPERTS, CollapseConfig(threshold=0.3, window_size=10))
-    parts = {"detector": detector, "balancer": balancer, "layers": [layer], "optimizer": optimizer}
+    parts = {"balancer": balancer, "layers": [layer], "optimizer": optimizer}
     generator = torch.Generator().manual_seed(0)
     acting = response and CollapseResponse(response, **parts, generator=generator, config=EAGER)
     for update in range(1, updates + 1):
@@ -366,7 +380,7 @@ def train_moe(response: str | None, router_bias: list[float], updates: int = 160
         optimizer.step()
         balancer.reset_batch_statistics()
         if acting and update % 10 == 0:
-            acting.respond(detector.check(), epoch=0, step=update)
+            acting.step(detector, epoch=0, step=update)
     usage = usage_of(layer)
     return usage, acting.events if acting else [], [p.detach().clone() for p in layer.parameters()]
 
