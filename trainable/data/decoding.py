@@ -65,10 +65,11 @@ def fitting_size(sizes: Sequence[tuple[int, int]], long_side_px: int) -> tuple[i
     """(height, width) in multiples of 16: the shape that all images share within 2 %, else a square."""
     heights, widths = np.array(sizes or [(_STEP_PX, _STEP_PX)]).T
     ratios = heights / widths
-    long_px = max(_STEP_PX, min(long_side_px, heights.max(), widths.max()) // _STEP_PX * _STEP_PX)
+    largest_px = min(long_side_px, int(max(heights.max(), widths.max())))
+    long_px = max(_STEP_PX, largest_px // _STEP_PX * _STEP_PX)
     if ratios.max() > _SAME_SHAPE * ratios.min():
         return long_px, long_px
-    ratio = np.median(ratios)
+    ratio = float(np.median(ratios))
     short_px = max(_STEP_PX, round(long_px * min(ratio, 1 / ratio) / _STEP_PX) * _STEP_PX)
     return (short_px, long_px) if ratio < 1 else (long_px, short_px)
 

@@ -19,25 +19,28 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
     """
     memory = cache_dir / "file_hashes" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.json"
     known = _recall(memory)
+    lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
+    changed = [file for file in files if file not in lines]
     with ThreadPoolExecutor() as pool:
-        lines = dict(zip(files, pool.map(lambda file: _line(root, file, known), files), strict=True))
+        lines.update(zip(changed, pool.map(lambda file: _read(root, file), changed), strict=True))
     unreadable = [line for line in lines.values() if isinstance(line, Finding)]
     if unreadable:
-        raise DataError(f"{root}: {len(unreadable)} files cannot be opened.", unreadable)
-    current = {file.as_posix(): line for file, line in lines.items()}
-    if current != known:
-        _remember(memory, current, cache_dir)
+        raise DataError(f"{root}: {len(unreadable)} of {len(files)} files cannot be opened.", unreadable)
+    if changed or len(known) != len(lines):
+        _remember(memory, {file.as_posix(): line for file, line in lines.items()}, cache_dir)
     return {file: line[-1] for file, line in lines.items()}
 
 
-def _line(root: Path, file: Path, known: dict[str, list]) -> list | Finding:
-    """[bytes, modified, changed, sha256]; the time of change catches a file rewritten with its old modified time."""
+def _stamp(path: Path) -> list[int]:
+    """Bytes, time modified, time changed; the last catches a file that was rewritten under its old modified time."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _read(root: Path, file: Path) -> list | Finding:
+    """Stamp and sha256; the stamp is taken first, so that a file written meanwhile is read again next time."""
     try:
-        status = (root / file).stat()
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        line = known.get(file.as_posix(), [])
-        if line[:-1] == stamp:
-            return line
+        stamp = _stamp(root / file)
         with (root / file).open("rb") as stream:
             return [*stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
     except OSError as error:

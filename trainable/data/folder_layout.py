@@ -20,7 +20,7 @@ MASK_FOLDERS = ("gt", "gt_object", "mask", "masks")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 _MAX_DEPTH = 4
-_PART = re.compile(r"(train|val|test)(ing|idation)?[-_ ]?(data)?(set)?s?([-_ ].*)?", re.IGNORECASE)
+_PART = re.compile(r"(train|val|test)(ing|idation)?[-_ ]?(data)?(set)?([-_ ].*)?", re.IGNORECASE)
 _SPLIT_OF_PART = {"train": "train", "val": "validation", "test": "test"}
 _EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 
@@ -129,7 +129,7 @@ def _missing_mask(image: Path, mask_folder: str, mask_stems: list[str]) -> Findi
     stem = image.stem
     place = bisect_left(mask_stems, stem)
     near = mask_stems[place] if place < len(mask_stems) and mask_stems[place].startswith(stem) else None
-    hint = f"; there is a {near}, but names must be equal" if near else ""
+    hint = f"; there is {near}, but names must be equal" if near else ""
     return Finding(
         file=image.as_posix(),
         problem=f"has no mask: {mask_folder} holds no {stem}{hint}",

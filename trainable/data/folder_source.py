@@ -71,7 +71,10 @@ class FolderSource:
 
     def key(self) -> str:
         """Files without a partner count, so that a folder with errors never finds the cache of its good part."""
-        pairs = [[*asdict(pair).values(), self.digests[pair.image], self.digests[pair.mask]] for pair in self.pairs]
+        pairs = [
+            (pair.name, pair.image, pair.mask, pair.split, self.digests[pair.image], self.digests[pair.mask])
+            for pair in self.pairs
+        ]
         parts = [pairs, asdict(self.options), [asdict(finding) for finding in self.findings]]
         return hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:32]
 

@@ -13,7 +13,7 @@ LEAKED_STEMS = ("COD10K-CAM-1-Aquatic-3-Crab-32", "COD10K-CAM-2-Terrestrial-23-C
 def without_known_leaks(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Finding]]:
     """Leaves COD10K's two double images out of training where the folder holds them in both parts."""
     tested = {pair.image.stem for pair in pairs if pair.split == "test"}.intersection(LEAKED_STEMS)
-    kept = [pair for pair in pairs if pair.split == "test" or pair.image.stem not in tested]
+    leaked = [pair for pair in pairs if pair.split != "test" and pair.image.stem in tested]
     warnings = [
         Finding(
             file=pair.image.as_posix(),
@@ -21,10 +21,9 @@ def without_known_leaks(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Finding
             action="Left out of training; nothing to do.",
             severity=Severity.WARNING,
         )
-        for pair in pairs
-        if pair not in kept
+        for pair in leaked
     ]
-    return kept, warnings
+    return [pair for pair in pairs if pair not in leaked], warnings
 
 
 def check_leakage(pairs: Sequence[Pair], groups: Sequence[str], digests: Mapping[Path, str]) -> list[Finding]:

@@ -50,12 +50,17 @@ def stratified_group_split(
         members.setdefault(group, []).append(row)
     if len(members) < len(shares):
         raise ValueError(
-            f"{len(groups)} images in {len(members)} groups cannot be split into {', '.join(shares)}: "
+            f"{_counted(len(groups), 'image')} in {_counted(len(members), 'group')} cannot be split into "
+            f"{', '.join(shares)}: "
             f"at least {len(shares)} groups are needed."
         )
     order = _order(members, foregrounds, seed)
     part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
     return [part_of[group] for group in groups]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _matched(names: Sequence[str], pattern: str) -> list[str]:
