@@ -87,8 +87,8 @@ class CamouflageMetrics:
 
     def _stretch_reach(self, probabilities: Tensor, masks: Tensor) -> None:
         """Keeps the extreme values on the device: checking them here would wait for the device at every batch."""
-        (lowest, highest), (lowest_mask, highest_mask) = probabilities.aminmax(), masks.aminmax()
-        reach = torch.stack([value.double() for value in (-lowest, highest, -lowest_mask, highest_mask)])
+        extremes = (-probabilities.amin(), probabilities.amax(), -masks.amin(), masks.amax())
+        reach = torch.stack([value.double() for value in extremes])
         self._reach = reach if self._reach is None else torch.maximum(self._reach, reach)
 
 
