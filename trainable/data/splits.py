@@ -38,7 +38,7 @@ def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None 
 
 
 def stratified_group_split(
-    groups: Sequence[str], foregrounds: Sequence[float], shares: Mapping[str, float], *, seed: int = 0
+    groups: Sequence[str], foregrounds: Sequence[float], shares: Mapping[str, float]
 ) -> list[str]:
     """The part of each image. Every part gets at least one group and about its share of the images.
 
@@ -54,7 +54,7 @@ def stratified_group_split(
             f"{', '.join(shares)}: "
             f"at least {len(shares)} groups are needed."
         )
-    order = _order(members, foregrounds, seed)
+    order = _order(members, foregrounds)
     part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
     return [part_of[group] for group in groups]
 
@@ -75,19 +75,19 @@ def _matched(names: Sequence[str], pattern: str) -> list[str]:
     return [match.group(1) if regex.groups else match.group(0) for match in matches]
 
 
-def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float], seed: int) -> list[str]:
+def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float]) -> list[str]:
     """Groups by their place from 0 to 1 within their stratum, which deals every stratum out evenly."""
     means = {group: float(np.mean([foregrounds[row] for row in rows])) for group, rows in members.items()}
     num_strata = max(1, min(MAX_STRATA, len(members) // _MIN_GROUPS_PER_STRATUM))
     edges = np.quantile(list(means.values()), np.arange(1, num_strata) / num_strata)
     strata: dict[int, list[str]] = {}
-    for group in sorted(members, key=lambda group: _hash(group, seed)):
+    for group in sorted(members, key=_hash):
         strata.setdefault(int(np.searchsorted(edges, means[group], side="right")), []).append(group)
     place = {}
     for stratum in strata.values():
         sizes = np.array([len(members[group]) for group in stratum])
         place.update(zip(stratum, (np.cumsum(sizes) - sizes / 2) / sizes.sum(), strict=True))
-    return sorted(members, key=lambda group: (place[group], _hash(group, seed)))
+    return sorted(members, key=lambda group: (place[group], _hash(group)))
 
 
 def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
@@ -103,5 +103,5 @@ def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
     return [part for part, length in zip(shares, lengths, strict=True) for _ in range(length)]
 
 
-def _hash(group: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+def _hash(group: str) -> str:
+    return hashlib.sha256(group.encode()).hexdigest()
