@@ -51,8 +51,7 @@ def stratified_group_split(
     if len(members) < len(shares):
         raise ValueError(
             f"{_counted(len(groups), 'image')} in {_counted(len(members), 'group')} cannot be split into "
-            f"{', '.join(shares)}: "
-            f"at least {len(shares)} groups are needed."
+            f"{', '.join(shares)}: at least {len(shares)} groups are needed."
         )
     order = _order(members, foregrounds)
     part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
@@ -66,13 +65,14 @@ def _counted(number: int, noun: str) -> str:
 def _matched(names: Sequence[str], pattern: str) -> list[str]:
     regex = re.compile(pattern)
     matches = [regex.search(name) for name in names]
-    unmatched = [name for name, match in zip(names, matches, strict=True) if match is None]
+    sources = [match[1 if regex.groups else 0] if match else None for match in matches]
+    unmatched = [name for name, source in zip(names, sources, strict=True) if source is None]
     if unmatched:
         raise ValueError(
             f"group_pattern {pattern!r} is not found in {len(unmatched)} of {len(names)} names, such as "
             f"{unmatched[0]!r}; it must hold the source of every image, in its first parentheses if there are any."
         )
-    return [match.group(1) if regex.groups else match.group(0) for match in matches]
+    return sources
 
 
 def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float]) -> list[str]:

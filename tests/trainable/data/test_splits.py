@@ -47,8 +47,8 @@ def test_strata_hold_where_most_masks_are_empty():
     names, _ = example(200)
     foregrounds = [0.0] * 150 + [0.2] * 50
     parts = np.array(stratified_group_split(names, foregrounds, SHARES))
-    assert abs(np.sum(parts[:150] == "va tr tr tr va te tr tr te tr") - 30) <= 1
-    assert abs(np.sum(parts[150:] == "va tr tr tr va te tr tr te tr") - 10) <= 1
+    assert abs(np.sum(parts[:150] == "test") - 30) <= 1
+    assert abs(np.sum(parts[150:] == "test") - 10) <= 1
 
 
 def test_groups_are_never_divided():
@@ -101,6 +101,11 @@ def test_a_pattern_finds_the_source_by_its_parentheses_or_whole():
     names = ["0001TP_007680", "0006R0_f01050", "0006R0_f01770"]
     assert group_ids(names, ["x", "y", "z"], r"^(.+?)_") == ["0001TP", "0006R0", "0006R0"]
     assert group_ids(names, ["x", "y", "z"], r"^[^_]+") == ["0001TP", "0006R0", "0006R0"]
+
+
+def test_parentheses_that_stay_empty_are_no_source():
+    with pytest.raises(ValueError, match=r"not found in 1 of 2 names, such as 'plate'"):
+        group_ids(["clip_1", "plate"], ["x", "y"], r"clip_(\d)|plate")
 
 
 def test_equal_contents_join_their_groups_even_in_a_chain():
