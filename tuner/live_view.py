@@ -126,7 +126,7 @@ def _block(value: float, low: float, high: float) -> str:
 
 
 def _best(search: SearchRecord) -> Block:
-    comparison = standing.compare_with_default(search)
+    comparison = standing.compare_best_so_far(search)
     if comparison is None:
         return [("best", Text("nothing measured yet", style="dim"))]
     rows = Table.grid(padding=(0, 2))
@@ -138,7 +138,7 @@ def _best(search: SearchRecord) -> Block:
 
 
 def _versus_default(search: SearchRecord, comparison: standing.Comparison) -> Text:
-    text = Text(f"{search.settings['objective']} at epoch {comparison.epoch}", style="dim")
+    text = Text(f"{wording.metric(search.settings['objective'])} at epoch {comparison.epoch}", style="dim")
     if comparison.winner is comparison.default:
         return text.append(", the default configuration")
     colour = "green" if comparison.gain >= 0 else "red"
@@ -149,17 +149,23 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
     running = [trial for trial in search.trials if trial.outcome is None]
     if not running:
         return []
-    measured = [r.objective for t in search.by_id.values() for r in t.results.values() if r.objective is not None]
-    low, high = min(measured, default=0.0), max(measured, default=1.0)
     width, height = size
     room = max(1, height - ROWS_BESIDE_RUNNING)
+    lowest, highest = _span(search)
+    names = ("", "epoch", "", wording.metric(search.settings["objective"]), "vs default")
     rows = Table.grid(padding=(0, 2))
-    rows.add_row(*(Text(name, style="dim") for name in ("", "epoch", "", search.settings["objective"], "vs default")))
+    rows.add_row(*(Text(name, style="dim") for name in names))
     for trial in running[:room]:
-        rows.add_row(*_running_row(search, trial, low=low, high=high, wide=width >= PARAMETERS_WIDTH))
+        rows.add_row(*_running_row(search, trial, low=lowest, high=highest, wide=width >= PARAMETERS_WIDTH))
     if len(running) > room:
         rows.add_row(Text(f"and {len(running) - room} more", style="dim"))
     return [("running", rows)]
+
+
+def _span(search: SearchRecord) -> tuple[float, float]:
+    """The lowest and the highest value of the objective, so that all sparklines share one scale."""
+    measured = [r.objective for t in search.by_id.values() for r in t.results.values() if r.objective is not None]
+    return min(measured, default=0.0), max(measured, default=1.0)
 
 
 def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: float, wide: bool) -> list[Text]:

@@ -57,7 +57,7 @@ def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> di
     rows = {
         "searching": f"{settings['space']}{data}",
         "budget": f"{trials} trials of up to {epochs} epochs, {lanes} at once",
-        "results": str(results),
+        "results": wording.path(results),
     }
     return rows | ({"dashboard": dashboard} if dashboard else {})
 
@@ -68,10 +68,10 @@ def ended_words(search: SearchRecord) -> str:
 
 
 def _best_words(search: SearchRecord) -> str:
-    comparison = standing.compare_with_default(search)
+    comparison = standing.compare_best_so_far(search)
     if comparison is None:
         return "nothing measured yet"
-    objective, default = search.settings["objective"], wording.number(comparison.default_value)
+    objective, default = wording.metric(search.settings["objective"]), wording.number(comparison.default_value)
     if comparison.winner is comparison.default:
         return f"best so far: the default, {objective} {default}"
     best = wording.number(comparison.winner_value)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.rungs import rung_epochs
 
 PRIOR_TRIALS = 2
 """How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
@@ -35,24 +34,26 @@ class Comparison:
         return self.default.results[self.epoch].objective
 
 
-def compare_with_default(search: SearchRecord) -> Comparison | None:
-    """At the highest epoch at which both were measured; None when there is none.
+def compare_best_so_far(search: SearchRecord) -> Comparison | None:
+    """The best trial beside the default; None where the default was not measured.
 
     While the default configuration still trains, the best is that of its last epoch: others may be further, and a trial
     is not the best for being the only one there.
     """
     default = search.default_trial
-    if default is None or not measured_epochs(default):
-        return None
-    winner = search.winner if default.outcome else search.best(max(measured_epochs(default)))
-    if winner is None:
-        return None
-    both = measured_epochs(winner) & measured_epochs(default)
+    if default is None or default.outcome is not None:
+        return compare_with_default(search, search.winner)
+    return compare_with_default(search, search.best(max(measured_epochs(default), default=0)))
+
+
+def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
+    """At the highest epoch at which both were measured; None when there is none."""
+    default = search.default_trial
+    both = measured_epochs(trial) & measured_epochs(default) if trial and default else set()
     if not both:
         return None
-    epoch = max(both)
-    gain = gain_over_default(search, winner, epoch)
-    return Comparison(winner=winner, default=default, epoch=epoch, gain=gain)
+    gain = gain_over_default(search, trial, max(both))
+    return Comparison(winner=trial, default=default, epoch=max(both), gain=gain)
 
 
 def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> float | None:
@@ -64,8 +65,24 @@ def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> f
     return (values[0] - values[1]) * (1.0 if search.settings["mode"] == "max" else -1.0)
 
 
+def measured_at(search: SearchRecord, epoch: int) -> list[TrialRecord]:
+    """The trials that are compared at this epoch."""
+    return [trial for trial in search.trials if trial.may_win and trial.objective_at(epoch) is not None]
+
+
 def measured_epochs(trial: TrialRecord) -> set[int]:
     return {epoch for epoch, result in trial.results.items() if result.objective is not None}
+
+
+def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
+    """The epoch of the trial's best value; of equals, the earlier."""
+    pick = {"max": max, "min": min}[search.settings["mode"]]
+    return pick(sorted(measured_epochs(trial)), key=trial.objective_at, default=None)
+
+
+def unfinished(search: SearchRecord) -> list[TrialRecord]:
+    """The trials that train now, or would on a resume."""
+    return [trial for trial in search.trials if trial.outcome in (None, Outcome.INTERRUPTED)]
 
 
 def ending_of(trial: TrialRecord) -> str:
@@ -89,13 +106,6 @@ def last_epoch(trial: TrialRecord) -> int:
     return max(trial.results, default=0)
 
 
-def epochs_of_rungs(settings: dict) -> tuple[int, ...]:
-    """None where early stopping is off."""
-    if settings["reduction_factor"] is None:
-        return ()
-    return rung_epochs(**{name: settings[name] for name in ("grace_epochs", "max_epochs", "reduction_factor")})
-
-
 def epochs_done(search: SearchRecord) -> int:
     return sum(len(trial.results) for trial in search.by_id.values())
 
@@ -108,23 +118,25 @@ def expected_epochs_left(search: SearchRecord) -> float:
 def expected_seconds_left(search: SearchRecord) -> float | None:
     """From the measured seconds per epoch; None before the first epoch ended.
 
-    The lanes share the work, but the longest trial is trained in one of them.
+    The lanes share the work, but the longest trial is trained in one of them, and a time budget ends it all.
     """
+    settings = search.settings
     seconds = [result.seconds for trial in search.by_id.values() for result in trial.results.values()]
     if not seconds:
         return None
     epochs = _expected_by_trial(search)
     mean_seconds = math.fsum(seconds) / len(seconds)
-    return mean_seconds * max(sum(epochs) / search.settings["concurrent"], max(epochs, default=0.0))
+    left = mean_seconds * max(sum(epochs) / settings["concurrent"], max(epochs, default=0.0))
+    budget = settings.get("time_budget_seconds")
+    return left if budget is None else min(left, max(0.0, budget - search.elapsed))
 
 
 def _expected_by_trial(search: SearchRecord) -> list[float]:
     """For each trial that has not ended and each still to come."""
     continues = _continue_rates(search)
     after = _epochs_after(continues)
-    running = [trial for trial in search.by_id.values() if trial.outcome in (None, Outcome.INTERRUPTED)]
     to_come = max(0, search.settings["num_trials"] - len(search.by_id))
-    return [after[min(last_epoch(t), len(after) - 1)] for t in running] + [continues[0] * after[0]] * to_come
+    return [after[min(last_epoch(t), len(after) - 1)] for t in unfinished(search)] + [continues[0] * after[0]] * to_come
 
 
 def _continue_rates(search: SearchRecord) -> list[float]:
@@ -134,7 +146,7 @@ def _continue_rates(search: SearchRecord) -> list[float]:
     `reduction_factor` passes a rung, all pass in between.
     """
     settings = search.settings
-    planned = {epoch: 1 / settings["reduction_factor"] for epoch in epochs_of_rungs(settings)}
+    planned = dict.fromkeys(settings["rung_epochs"], 1 / settings["reduction_factor"])
     went_on, arrived = Counter(), Counter()
     for trial in search.by_id.values():
         last = last_epoch(trial)

@@ -1,6 +1,7 @@
 """How numbers, times and parameters are written for people: the same in the terminal, the report and the figures."""
 
 import math
+from pathlib import Path
 
 
 def number(value: float | None) -> str:
@@ -33,6 +34,17 @@ def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def metric(name: str) -> str:
+    """Without the split it was measured on: `s_measure` for `val/s_measure`."""
+    return name.rpartition("/")[2]
+
+
+def path(place: Path) -> str:
+    """As one would type it from here."""
+    here = Path.cwd()
+    return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
 def parameter(value: object) -> str:

@@ -14,16 +14,25 @@ from tuner.records import SearchRecord
 
 SETTINGS = {
     "space": "moe",
-    "workload": "moe",
-    "objective": "s_measure",
-    "mode": "max",
+    "name": "spring",
     "data": "camouflage scenes",
+    "objective": "val/s_measure",
+    "mode": "max",
+    "policy": "asha",
     "num_trials": 40,
     "max_epochs": 12,
-    "grace_epochs": 3,
+    "rung_epochs": [3, 6],
     "reduction_factor": 2,
+    "time_budget_seconds": None,
     "concurrent": 2,
+    "cpus_per_trial": 1.0,
+    "gpus_per_trial": 0.0,
+    "device": "cpu",
     "seed": 0,
+    "pinned": {"batch_size": 16},
+    "data_fingerprint": {"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32, "all": "01" * 32},
+    "base_config": {"workload": "moe", "max_epochs": 12},
+    "versions": {"python": "3.11", "torch": "2.15.0", "ray": "2.60.0"},
 }
 DEFAULTS = {"max_lr": 3e-3, "weight_decay": 0.01, "num_experts": 4, "top_k": 2, "averaging": "off", "aug_maximum": 0.3}
 
@@ -36,7 +45,7 @@ class SyntheticSearch:
         self.now = 0.0
         self.recorder = Recorder.create(folder, self.settings, clock=lambda: self.now)
         self.generator = np.random.default_rng(self.settings["seed"])
-        self.rungs = [3, 6]
+        self.rungs = self.settings["rung_epochs"]
         self.arrived = {rung: [] for rung in self.rungs}
 
     def run(self, *, until: float = math.inf, on_event: Callable[[SearchRecord], None] = lambda _: None) -> None:
@@ -120,6 +129,16 @@ class SyntheticSearch:
 
     def _seconds(self, params: dict) -> float:
         return 0.8 + 0.05 * params["num_experts"]
+
+
+@pytest.fixture(scope="session")
+def finished_folder(tmp_path_factory):
+    """The results of a search of forty trials; not to be changed."""
+    folder = tmp_path_factory.mktemp("results") / "moe" / "finished"
+    synthetic = SyntheticSearch(folder, seed=1)
+    synthetic.run()
+    synthetic.recorder.close()
+    return folder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ SETTINGS = {
     "mode": "max",
     "num_trials": 4,
     "max_epochs": 4,
-    "grace_epochs": 2,
+    "rung_epochs": [2],
     "reduction_factor": 2,
     "concurrent": 1,
 }
@@ -52,7 +52,7 @@ def test_the_expected_epochs_are_the_mean_over_many_searches_that_go_on_at_the_s
     curves = [[0.1] * length for length in (12, 3, 3, 6, 2, 12, 3)]
     stop = Outcome.STOPPED_AT_RUNG
     endings = dict(enumerate([Outcome.COMPLETED, stop, stop, stop, Outcome.DIVERGED, Outcome.COMPLETED, stop]))
-    changed = {"num_trials": 8, "max_epochs": 12, "grace_epochs": 3}
+    changed = {"num_trials": 8, "max_epochs": 12, "rung_epochs": [3, 6]}
     search = recorded(tmp_path, curves=curves, endings=endings, **changed)
     # By hand: of 7 trials 1 ended at epoch 2, of 6 at epoch 3 three, of 3 at epoch 6 one; 2 planned trials beside each.
     passes = {2: (6 + 2) / (7 + 2), 3: (3 + 1) / (6 + 2), 6: (2 + 1) / (3 + 2)}
@@ -73,6 +73,12 @@ def test_the_time_left_is_the_work_divided_by_the_lanes_but_no_less_than_the_lon
     assert standing.expected_seconds_left(many) == pytest.approx(2.0 * standing.expected_epochs_left(many) / 2)
 
 
+def test_a_time_budget_ends_the_search_however_much_is_left_to_train(tmp_path):
+    search = recorded(tmp_path, curves=[[0.1]], num_trials=1000, time_budget_seconds=60)
+    search.elapsed = 45.0
+    assert standing.expected_seconds_left(search) == pytest.approx(15.0)
+
+
 def test_nothing_is_left_when_all_trials_have_ended_and_nothing_is_known_before_the_first_epoch(tmp_path):
     over = recorded(tmp_path / "over", curves=[[0.1] * 4], endings={0: Outcome.COMPLETED}, num_trials=1)
     assert standing.expected_seconds_left(over) == 0.0
@@ -85,34 +91,34 @@ def test_an_interrupted_trial_still_has_its_epochs_to_train(tmp_path):
 
 
 def test_without_early_stopping_every_trial_trains_to_its_full_length(tmp_path):
-    search = recorded(tmp_path, curves=[], reduction_factor=None)
+    search = recorded(tmp_path, curves=[], rung_epochs=[])
     assert standing.expected_epochs_left(search) == pytest.approx(4 * 4)
 
 
 def test_the_winner_is_compared_with_the_default_at_the_last_epoch_that_both_reached(tmp_path):
     curves, stopped = [[0.5, 0.6], [0.4, 0.7, 0.8, 0.9]], {0: Outcome.STOPPED_AT_RUNG}
-    comparison = standing.compare_with_default(recorded(tmp_path, curves=curves, endings=stopped))
+    comparison = standing.compare_best_so_far(recorded(tmp_path, curves=curves, endings=stopped))
     assert (comparison.winner.number, comparison.epoch) == (1, 2)
     assert (comparison.winner_value, comparison.default_value) == (0.7, 0.6)
     assert comparison.gain == pytest.approx(0.1)
 
 
 def test_a_trial_is_not_the_best_for_being_ahead_of_the_running_default(tmp_path):
-    comparison = standing.compare_with_default(recorded(tmp_path, curves=[[0.5], [0.4, 0.6], [0.55]]))
+    comparison = standing.compare_best_so_far(recorded(tmp_path, curves=[[0.5], [0.4, 0.6], [0.55]]))
     assert (comparison.winner.number, comparison.epoch) == (2, 1)
 
 
 def test_a_lower_loss_is_a_gain(tmp_path):
-    comparison = standing.compare_with_default(recorded(tmp_path, curves=[[0.5], [0.4]], mode="min"))
+    comparison = standing.compare_best_so_far(recorded(tmp_path, curves=[[0.5], [0.4]], mode="min"))
     assert comparison.winner.number == 1
     assert comparison.gain == pytest.approx(0.1)
 
 
 def test_there_is_no_comparison_without_a_measured_default(tmp_path):
     diverged = {0: Outcome.DIVERGED}
-    assert standing.compare_with_default(recorded(tmp_path / "a", curves=[])) is None
+    assert standing.compare_best_so_far(recorded(tmp_path / "a", curves=[])) is None
     search = recorded(tmp_path / "b", curves=[[float("nan")], [0.4]], endings=diverged)
-    assert standing.compare_with_default(search) is None
+    assert standing.compare_best_so_far(search) is None
 
 
 def test_endings_are_counted_by_rung(tmp_path):

@@ -1,0 +1,199 @@
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tuner.outcomes import Outcome
+from tuner.records import read_search
+from tuner.report import main, results_table, write_report
+from tuner.report_text import table
+
+
+@pytest.fixture(scope="module")
+def reported(finished_folder):
+    """The folder of a finished search with its report."""
+    write_report(finished_folder)
+    return finished_folder
+
+
+@pytest.fixture
+def copied(finished_folder, tmp_path):
+    """The same, to be changed."""
+    return Path(shutil.copytree(finished_folder, tmp_path / "results" / "moe" / "copied"))
+
+
+def report_of(recorder) -> str:
+    return write_report(recorder.folder).read_text()
+
+
+def test_the_report_tells_the_winner_beside_the_default_at_the_same_epoch(reported):
+    search, text = read_search(reported), (reported / "report.md").read_text()
+    best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
+    assert f"**Trial {search.winner.number} is {best - default:.3f} better than the default configuration**" in text
+    assert f"{best:.3f} at epoch 12 on the validation split, against {default:.3f}." in text
+    assert f"| `max_lr` | 0.003 | {search.winner.params['max_lr']:.3g} |" in text
+
+
+def test_every_picture_of_the_report_exists_and_every_trial_has_its_line(reported):
+    text = (reported / "report.md").read_text()
+    shown = [line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert len(shown) == 6
+    assert all((reported / path).is_file() for path in shown)
+    assert sum(trial.sentence in text for trial in read_search(reported).trials) == 40
+
+
+def test_every_command_of_the_report_names_this_search(copied, monkeypatch):
+    monkeypatch.chdir(copied.parents[2])
+    text = write_report(copied).read_text()
+    commands = [line for line in text.splitlines() if line.startswith(("python -m", "tensorboard"))]
+    assert all("results/moe/copied" in command and "/tmp" not in command for command in commands)
+    assert "python -m tuner.export results/moe/copied" in commands
+    assert not any("--resume" in command for command in commands)
+
+
+def test_the_table_has_each_parameter_in_its_column_and_reads_back(reported):
+    frame = pd.read_csv(reported / "results.csv")
+    search = read_search(reported)
+    assert len(frame) == 40
+    assert frame["max_lr"].tolist() == pytest.approx([trial.params["max_lr"] for trial in search.trials])
+    with_average = [trial.params["averaging"] == "ema" for trial in search.trials]
+    assert frame["ema_decay"].notna().tolist() == with_average
+    assert frame["ending"].tolist() == [trial.sentence for trial in search.trials]
+    diverged = frame[frame["outcome"] == "diverged"]
+    assert len(diverged) > 0
+    assert diverged["objective"].isna().all()
+    assert diverged["best_objective"].notna().all()
+
+
+def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
+    winner = read_search(copied).winner.number
+    values = {(0, 1): 0.70, (0, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
+    runs = [{"trial": trial, "seed": seed, "test": {"s_measure": v}} for (trial, seed), v in values.items()]
+    (copied / "confirm.json").write_text(json.dumps({"runs": runs}))
+    text = write_report(copied).read_text()
+    assert "## On the test split" in text
+    assert "| mean ± standard deviation | 0.725 ± 0.035 | 0.770 ± 0.042 |" in text
+    assert "cannot be told from chance" in text
+    assert "python -m tuner.confirm" not in text
+
+
+def test_an_interrupted_search_says_how_to_go_on(synthetic_search):
+    synthetic = synthetic_search()
+    synthetic.run(until=40)
+    text = report_of(synthetic.recorder)
+    assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in text
+    assert "| running |" in text
+
+
+def test_a_search_of_one_trial_says_that_the_default_is_the_best(synthetic_search):
+    synthetic = synthetic_search(num_trials=1)
+    synthetic.run()
+    text = report_of(synthetic.recorder)
+    assert "**The default configuration is the best that was found**" in text
+    assert "this search has 1." in text
+
+
+def test_a_search_in_which_all_diverged_says_so(synthetic_search):
+    synthetic = synthetic_search(num_trials=5)
+    sample = synthetic.sample
+    synthetic.sample = lambda number: sample(number) | {"max_lr": 1.0}
+    synthetic.run()
+    text = report_of(synthetic.recorder)
+    assert "**No trial gave a value that could be compared.**" in text
+    assert text.count("diverged in epoch 2 at step 31: loss was nan") == 5
+    assert "python -m tuner.export" not in text
+
+
+def test_a_search_without_a_single_trial_has_a_report(synthetic_search):
+    text = report_of(synthetic_search().recorder)
+    assert "No trial had begun." in text
+    assert "**No trial gave a value" in text
+
+
+def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_search):
+    synthetic = synthetic_search(seed=1)
+    sample = synthetic.sample
+    synthetic.sample = lambda number: sample(number) | ({"max_lr": 1.0} if number == 0 else {})
+    synthetic.run()
+    text = report_of(synthetic.recorder)
+    assert f"**Trial {synthetic.recorder.record.winner.number} is the best**" in text
+
+
+def test_a_default_that_was_stopped_early_is_compared_where_it_ended(synthetic_search):
+    recorder = synthetic_search(num_trials=2).recorder
+    for number, curve in enumerate([[0.5, 0.6, 0.7], [0.4, 0.5, 0.6, 0.9]]):
+        recorder.start(str(number), number=number, params={})
+        for epoch, value in enumerate(curve, start=1):
+            recorder.result(str(number), epoch=epoch, objective=value, metrics={}, seconds=1.0)
+        recorder.end(str(number), Outcome.STOPPED_AT_RUNG, numbers={"rung": 1}, epoch=len(curve))
+    text = report_of(recorder)
+    assert "0.900 at epoch 4 on the validation split; where the default ended, at epoch 3, it was 0.600 against" in text
+
+
+def test_metrics_that_were_not_finite_do_not_break_the_report(synthetic_search):
+    synthetic = synthetic_search(num_trials=3)
+    metrics = synthetic._metrics
+    synthetic._metrics = lambda params, epoch, value: dict.fromkeys(metrics(params, epoch, value), math.nan)
+    synthetic.run()
+    assert "## Every trial" in report_of(synthetic.recorder)
+
+
+def test_an_error_text_with_line_breaks_and_bars_does_not_break_the_table():
+    assert table(("a",), [("x|y\nz",)]) == "| a |\n| --- |\n| x\\|y z |"
+
+
+def test_the_report_can_be_made_again_and_is_the_same(reported):
+    def content():
+        return {path: path.read_bytes() for path in reported.rglob("*") if path.suffix in (".md", ".png", ".csv")}
+
+    before = content()
+    write_report(reported)
+    assert content() == before
+    assert len(before) == 8
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: None, "holds no search"),
+        (lambda folder: (folder / "settings.json").write_text("{"), "is not JSON"),
+        (lambda folder: (folder / "settings.json").write_text('{"format": 0}'), "has format 0"),
+    ],
+)
+def test_a_wrong_folder_is_a_sentence_and_exit_code_two(tmp_path, capsys, make, said):
+    make(tmp_path)
+    assert main([str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(synthetic_search, capsys):
+    folder = synthetic_search().recorder.folder
+    (folder / "figures").write_text("in the way")
+    assert main([str(folder)]) == 2
+    assert "figures" in capsys.readouterr().err
+
+
+def test_the_report_needs_neither_torch_nor_ray(synthetic_search):
+    code = (
+        "import sys; from tuner.report import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or sum(name in sys.modules for name in ('torch', 'ray')))"
+    )
+    command = [sys.executable, "-c", code, str(synthetic_search().recorder.folder)]
+    assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_an_unmeasured_trial_has_empty_cells(synthetic_search):
+    recorder = synthetic_search().recorder
+    recorder.start("a", number=0, params={"max_lr": 0.1})
+    row = results_table(recorder.record).iloc[0]
+    assert (row["outcome"], row["epochs"], row["max_lr"]) == ("running", 0, 0.1)
+    assert pd.isna(row["objective"])
+    assert pd.isna(row["best_epoch"])

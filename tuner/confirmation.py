@@ -1,0 +1,100 @@
+"""What the confirmation of a search says: is a configuration better than the default on data the search never saw?
+
+What: both are trained on the same seeds and judged on the test split; the differences are taken seed by seed, and their
+mean is given with its 95 % interval. Only an interval that leaves out zero tells the two apart.
+Source: Student, "The probable error of a mean", Biometrika 6, 1908, https://doi.org/10.2307/2331554: the paired t
+interval. Cost: none, it reads `confirm.json`. Off: no such file, no claim.
+"""
+
+import json
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import t as student_t
+
+from tuner import wording
+from tuner.records import SearchRecord
+
+FILE = "confirm.json"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """One configuration beside the default."""
+
+    trial: int
+    values: dict[int, float]
+    """The objective on the test split, by seed."""
+    default_values: dict[int, float]
+    higher_is_better: bool
+
+    @property
+    def gains(self) -> list[float]:
+        """For each seed of both, how much better than the default: negative is worse."""
+        sign = 1.0 if self.higher_is_better else -1.0
+        seeds = sorted(self.values.keys() & self.default_values.keys())
+        return [sign * (self.values[seed] - self.default_values[seed]) for seed in seeds]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the mean gain, at 95 % confidence; None for fewer than two seeds."""
+        gains = self.gains
+        if len(gains) < 2:
+            return None
+        quantile = float(student_t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1))
+        half = quantile * statistics.stdev(gains) / math.sqrt(len(gains))
+        return statistics.fmean(gains) - half, statistics.fmean(gains) + half
+
+    @property
+    def is_distinguishable(self) -> bool:
+        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+
+    @property
+    def sentence(self) -> str:
+        """What may be claimed, and no more."""
+        gains, name = self.gains, f"trial {self.trial}"
+        if not gains:
+            return f"On the test split, {name} and the default have no seed in common that gave a number."
+        claim = f"On the test split, {name} is {wording.gain(statistics.fmean(gains))} than the default"
+        if self.interval is None:
+            return f"{claim} on one seed, which says nothing of chance."
+        low, high = map(wording.difference, self.interval)
+        evidence = f"mean of {len(gains)} seeds, 95 % interval of the paired gain {low} to {high}"
+        doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
+        return f"{claim}{doubt} ({evidence})."
+
+
+def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:
+    """What `python -m tuner.confirm` left in a results folder, the trials in the order of their numbers.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    try:
+        by_trial = _values_by_trial(json.loads(path.read_text(encoding="utf-8")), search)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
+    default = by_trial.pop(0, {})
+    better = search.settings["mode"] == "max"
+    return [
+        Confirmation(trial=trial, values=values, default_values=default, higher_is_better=better)
+        for trial, values in sorted(by_trial.items())
+    ]
+
+
+def _values_by_trial(content: dict, search: SearchRecord) -> dict[int, dict[int, float]]:
+    """The objective by trial and seed, of the runs that gave a finite one."""
+    objective = wording.metric(search.settings["objective"])
+    by_trial: dict[int, dict[int, float]] = {}
+    for run in content["runs"]:
+        metrics = {wording.metric(name): value for name, value in run["test"].items()}
+        value = metrics[objective]
+        if value is not None and math.isfinite(value):
+            by_trial.setdefault(run["trial"], {})[run["seed"]] = value
+    return by_trial

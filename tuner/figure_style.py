@@ -1,0 +1,68 @@
+"""How the pictures of a report look, and what a picture is.
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart; what matters is labelled in place.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLACK, GREY, BLUE, SKY, RED, GREEN = "#222222", "#8c8c8c", "#0072B2", "#56B4E9", "#D55E00", "#009E73"
+ORANGE, PURPLE, YELLOW = "#E69F00", "#CC79A7", "#F0E442"
+SERIES = (SKY, ORANGE, GREEN, PURPLE, BLUE, YELLOW, RED, GREY)
+STYLE = {
+    "figure.dpi": 130,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#777777",
+    "axes.labelcolor": "#444444",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#ebebeb",
+    "xtick.color": "#777777",
+    "ytick.color": "#777777",
+    "xtick.labelcolor": "#444444",
+    "ytick.labelcolor": "#444444",
+}
+LABEL_POINTS = 9.5
+LINE_POINTS = 1.45 * LABEL_POINTS
+"""From one line of labels to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture and what it shows; without a figure, the caption says why there is none."""
+
+    title: str
+    caption: str
+    figure: Figure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Words beside the right edge, at the height of what they name."""
+
+    y: float
+    text: str
+    colour: str
+
+
+def new_axes(*, height: float = 4.4, width: float = 8.0) -> Axes:
+    return Figure(figsize=(width, height)).subplots()
+
+
+def label_right(axes: Axes, labels: Sequence[Label]) -> None:
+    """Writes the labels beside the right edge, moved apart where they would cover each other."""
+    bottom, top = axes.get_ylim()
+    points = 72 * axes.figure.get_size_inches()[1]
+    height = -math.inf
+    for label in sorted(labels, key=lambda label: label.y):
+        height = max(height + LINE_POINTS / points, (label.y - bottom) / (top - bottom))
+        place = {"xycoords": "axes fraction", "va": "center", "fontsize": LABEL_POINTS}
+        axes.annotate(label.text, (1.015, height), color=label.colour, **place)

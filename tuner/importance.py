@@ -1,0 +1,140 @@
+"""Which parameters decided between good and poor trials, and how much of that chance alone would show.
+
+What: the share of each parameter in telling the best quarter of the trials from all of them, measured at the first
+rung, which trials reach before any is chosen. A trial that its configuration ended (diverged, out of memory) counts as
+the worst. Chance: the same shares after shuffling the values among the trials, over and over.
+Source: Watanabe, Bansal, Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary Subspaces",
+IJCAI 2023, https://arxiv.org/abs/2304.10255, as Optuna implements it, conditional parameters included.
+Cost: about 10 ms for each shuffle of 40 trials.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+from tuner.records import SearchRecord, TrialRecord
+from tuner.standing import measured_at
+
+BEST_SHARE = 0.25
+MIN_TRIALS = 20
+"""Five in the best quarter; with fewer the shares are mostly chance."""
+SHUFFLES = 60
+LOG_RATIO = 10
+"""Values that span less than this are read on a linear scale in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importance:
+    """Shares by parameter, the largest first; they add up to 1."""
+
+    shares: dict[str, float]
+    chance: dict[str, float]
+    """What shuffled values exceed once in twenty times, on the same scale."""
+    epoch: int
+    num_trials: int
+    num_ended_before: int
+    """How many of them were ended by their own configuration and count as the worst."""
+
+    @property
+    def beyond_chance(self) -> list[str]:
+        return [name for name, share in self.shares.items() if share > self.chance[name]]
+
+
+def measure_importance(search: SearchRecord) -> Importance | None:
+    """None where there are too few trials, or where no parameter varied."""
+    epoch = first_common_epoch(search)
+    measured = measured_at(search, epoch)
+    ended = [trial for trial in search.trials if trial.outcome is not None and trial.outcome.counts_as_bad]
+    trials = measured + ended
+    distributions = distributions_of(trials)
+    if len(trials) < MIN_TRIALS or len(measured) < BEST_SHARE * len(trials) or not distributions:
+        return None
+    shares, chance = _shares_and_chance(trials, _goodness(search, measured, ended, epoch), distributions)
+    return Importance(
+        shares=dict(sorted(shares.items(), key=lambda item: -item[1])),
+        chance=chance,
+        epoch=epoch,
+        num_trials=len(trials),
+        num_ended_before=len(ended),
+    )
+
+
+def first_common_epoch(search: SearchRecord) -> int:
+    """The first rung, where early stopping has not yet chosen; the first decision's epoch is it."""
+    rungs = [decision.epoch for decision in search.decisions if decision.rung is not None]
+    return min(rungs, default=search.comparison_epoch or 1)
+
+
+def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
+    """The ranges that were tried, by parameter; one that never varied is left out."""
+    tried: dict[str, list] = {}
+    for trial in trials:
+        for name, value in trial.params.items():
+            tried.setdefault(name, []).append(value)
+    return {name: _distribution(values) for name, values in tried.items() if len(set(map(repr, values))) > 1}
+
+
+def is_logarithmic(values: Sequence[float]) -> bool:
+    """Whether numbers are to be read by their order of magnitude: half of them crowd into the lowest quarter."""
+    low, high = min(values), max(values)
+    return low > 0 and high / low > LOG_RATIO and (float(np.median(values)) - low) / (high - low) < 0.25
+
+
+def _distribution(values: list) -> BaseDistribution:
+    if all(type(value) is int for value in values):
+        return IntDistribution(min(values), max(values), log=is_logarithmic(values))
+    if all(type(value) in (int, float) for value in values):
+        return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
+    return CategoricalDistribution({repr(value): value for value in values}.values())
+
+
+def _goodness(search: SearchRecord, measured: list[TrialRecord], ended: list[TrialRecord], epoch: int) -> np.ndarray:
+    """Higher is better; those that ended before are all below the worst that was measured."""
+    values = np.array([trial.objective_at(epoch) for trial in measured])
+    values = values if search.settings["mode"] == "max" else -values
+    return np.concatenate([values, np.full(len(ended), values.min() - 1.0)])
+
+
+def _shares_and_chance(
+    trials: Sequence[TrialRecord], goodness: np.ndarray, distributions: dict[str, BaseDistribution]
+) -> tuple[dict[str, float], dict[str, float]]:
+    generator = np.random.default_rng(0)
+    raw = _raw_importance(trials, goodness, distributions)
+    shuffled = [_raw_importance(trials, generator.permutation(goodness), distributions) for _ in range(SHUFFLES)]
+    total = sum(raw.values()) or 1.0
+    shares = {name: value / total for name, value in raw.items()}
+    chance = {name: float(np.quantile([draw[name] for draw in shuffled], 0.95)) / total for name in raw}
+    return shares, chance
+
+
+def _raw_importance(
+    trials: Sequence[TrialRecord], goodness: np.ndarray, distributions: dict[str, BaseDistribution]
+) -> dict[str, float]:
+    with _quiet_optuna():
+        study = optuna.create_study(direction="maximize")
+        study.add_trials([_frozen(trial, value, distributions) for trial, value in zip(trials, goodness, strict=True)])
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
+        return get_param_importances(study, evaluator=evaluator, normalize=False)
+
+
+@contextlib.contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna says that a study was made, that `normalize` is new and that few trials have a conditional parameter."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    optuna.logging.set_verbosity(verbosity)
+
+
+def _frozen(trial: TrialRecord, value: float, distributions: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
+    params = {name: trial.params[name] for name in distributions if name in trial.params}
+    used = {name: distributions[name] for name in params}
+    return optuna.trial.create_trial(params=params, distributions=used, value=float(value))

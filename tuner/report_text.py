@@ -1,0 +1,180 @@
+"""The sections of a report, in Markdown: each is a function of the records."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tuner import standing, wording
+from tuner.confirmation import Confirmation
+from tuner.figure_style import Picture
+from tuner.records import SearchRecord, TrialRecord
+
+LEFT_OUT = ("format", "base_config", "data_fingerprint")
+"""Settings that are too long for a table, or for machines."""
+
+
+def say_result(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
+    """The title and the one thing to know."""
+    settings = search.settings
+    title = f"# Search `{settings['space']}`" + (f", {settings['name']}" if "name" in settings else "")
+    claims = [confirmation.sentence for confirmation in confirmations]
+    return "\n\n".join([title, _headline(search), *claims])
+
+
+def _headline(search: SearchRecord) -> str:
+    if search.winner is None:
+        return "**No trial gave a value that could be compared.** Below is what each of them ended by."
+    comparison = standing.compare_with_default(search, search.winner)
+    value = wording.number(search.winner.objective_at(search.comparison_epoch))
+    best = f"{_objective(search)} {value} at epoch {search.comparison_epoch} on the validation split"
+    if comparison is None:
+        return f"**Trial {search.winner.number} is the best**, with {best}; the default configuration was not measured."
+    if comparison.winner is comparison.default:
+        return f"**The default configuration is the best that was found**, with {best}."
+    if comparison.epoch < search.comparison_epoch:
+        there = f"{wording.number(comparison.winner_value)} against {wording.number(comparison.default_value)}"
+        early = f"where the default ended, at epoch {comparison.epoch}, it was {there}"
+        return f"**Trial {search.winner.number} is the best**, with {best}; {early}."
+    gain, default = wording.gain(comparison.gain), wording.number(comparison.default_value)
+    return f"**Trial {search.winner.number} is {gain} than the default configuration**: {best}, against {default}."
+
+
+def say_what_was_searched(search: SearchRecord) -> str:
+    settings = {name: value for name, value in search.settings.items() if name not in LEFT_OUT}
+    settings |= {"data": search.settings.get("data") or "embedded: generated scenes"}
+    if "data_fingerprint" in search.settings:
+        settings["data_fingerprint"] = search.settings["data_fingerprint"]["all"][:16]
+    settings["ran for"] = wording.duration(search.elapsed)
+    rows = [
+        (name.replace("_", " "), _setting(value)) for name, value in settings.items() if value not in (None, {}, [])
+    ]
+    return "## What was searched\n\n" + table(("setting", "value"), rows) + "\n\nAll of it is in `settings.json`."
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_setting(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_setting, value))
+    return wording.parameter(value)
+
+
+def say_winner(search: SearchRecord) -> str:
+    """How the winner was chosen, and in what it differs from the default."""
+    winner, default = search.winner, search.default_trial
+    if winner is None:
+        return ""
+    epoch = search.comparison_epoch
+    rivals = wording.count(len(standing.measured_at(search, epoch)), "trial")
+    how = (
+        f"Trial {winner.number} has the best {_objective(search)} of the {rivals} that were measured at epoch {epoch}, "
+        "the highest that any reached; values of different epochs are never compared. It is the best of several on the "
+        "validation split, so on new data it is likely to be a little less good than here."
+    )
+    differences = "" if default is None else _parameters(winner, default)
+    return "\n\n".join(part for part in ("## The winner", how, differences) if part)
+
+
+def _parameters(winner: TrialRecord, default: TrialRecord) -> str:
+    if winner is default:
+        rows = [(f"`{name}`", wording.parameter(value)) for name, value in winner.params.items()]
+        return table(("parameter", "default"), rows)
+    names = list(dict.fromkeys([*default.params, *winner.params]))
+    differing = [name for name in names if default.params.get(name, "") != winner.params.get(name, "")]
+    rows = [(f"`{name}`", *(_parameter(trial, name) for trial in (default, winner))) for name in differing]
+    same = ", ".join(f"`{name}` {_parameter(winner, name)}" for name in names if name not in differing)
+    difference = table(("parameter", "default", f"trial {winner.number}"), rows)
+    return difference + (f"\n\nThe same in both: {same}." if same else "")
+
+
+def _parameter(trial: TrialRecord, name: str) -> str:
+    return wording.parameter(trial.params[name]) if name in trial.params else "not used"
+
+
+def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
+    """Each confirmed configuration beside the default, seed by seed."""
+    if not confirmations:
+        return ""
+    parts = ["## On the test split", f"{_objective(search)} after full training, on images that the search never saw."]
+    for confirmation in confirmations:
+        parts += [_seeds(confirmation), confirmation.sentence]
+    return "\n\n".join(parts)
+
+
+def _seeds(confirmation: Confirmation) -> str:
+    both = (confirmation.default_values, confirmation.values)
+    seeds = sorted(both[0].keys() | both[1].keys())
+    rows = [(f"seed {seed}", *(wording.number(values.get(seed)) for values in both)) for seed in seeds]
+    spread = ("mean ± standard deviation", *(_mean_and_spread(list(values.values())) for values in both))
+    return table(("", "default", f"trial {confirmation.trial}"), [*rows, spread])
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return wording.number(values[0] if values else None)
+    return f"{wording.number(statistics.fmean(values))} ± {wording.number(statistics.stdev(values))}"
+
+
+def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
+    """Paths are those from the report to the pictures."""
+    parts = ["## Pictures"]
+    for picture, path in pictures:
+        parts.append(f"### {picture.title}")
+        parts += [] if path is None else [f"![{picture.title}]({path.as_posix()})"]
+        parts.append(picture.caption)
+    return "\n\n".join(parts)
+
+
+def say_trials(search: SearchRecord) -> str:
+    rows = [_trial_row(search, trial) for trial in search.trials]
+    header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ended by")
+    counts = ", ".join(f"{quantity} {ending}" for ending, quantity in standing.count_endings(search).items())
+    total = f"{counts}. " if counts else ""
+    if not rows:
+        return "## Every trial\n\nNo trial had begun."
+    return f"## Every trial\n\n{total}Their parameters are in `results.csv`.\n\n{table(header, rows)}"
+
+
+def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
+    best = standing.best_epoch(search, trial)
+    name = f"**{trial.number}**" if trial is search.winner else str(trial.number)
+    return (
+        f"{name} (default)" if trial is search.default_trial else name,
+        str(standing.last_epoch(trial)),
+        wording.number(trial.last.objective if trial.last else None),
+        wording.number(None if best is None else trial.objective_at(best)),
+        wording.duration(sum(result.seconds for result in trial.results.values())),
+        trial.sentence,
+    )
+
+
+def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> str:
+    place = wording.path(folder)
+    if search.winner is None:
+        return ""
+    steps = [
+        ("Write the winner as one file, with its weights", f"python -m tuner.export {place}"),
+        ("Train it again without Ray, and compare the curves", f"python -m tuner.export {place} --verify"),
+        ("Train it, to any length", f"python -m trainable.train --config {place}/best/config.json"),
+        ("See every metric of every trial", f"tensorboard --logdir {place}/tensorboard"),
+    ]
+    if not is_confirmed:
+        steps.insert(0, ("Judge it on the test split, on three seeds", f"python -m tuner.confirm {place}"))
+    if len(search.trials) < search.settings["num_trials"] or standing.unfinished(search):
+        steps.insert(0, ("Go on with the search", f"python -m tuner.search --resume {place}"))
+    lines = [f"# {words}\n{command}" for words, command in steps]
+    return "## What next\n\n```\n" + "\n".join(lines) + "\n```"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; no cell breaks it."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return wording.one_line(text).replace("|", "\\|")
+
+
+def _objective(search: SearchRecord) -> str:
+    return f"`{wording.metric(search.settings['objective'])}`"
