@@ -5,19 +5,20 @@ needs some thirty times more, so its default and its range are its own.
 """
 
 from search_spaces.shared import (
+    MAX_WARMUP_FRACTION,
     suggest_augmentation,
     suggest_averaging,
     suggest_optimizer,
     suggest_schedule,
 )
-from search_spaces.space import Situation, Space, Trial
+from search_spaces.space import Params, Situation, Space, Trial
 
 SCRATCH_MAX_LR = (3e-4, 3e-2)
 PRETRAINED_MAX_LR = (1e-5, 1e-3)
 NUM_EXPERTS = (1, 2, 4, 6, 8)
 
 
-def suggest(trial: Trial, situation: Situation) -> dict:
+def suggest(trial: Trial, situation: Situation) -> Params:
     max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
     return (
         suggest_optimizer(trial, max_lr=max_lr)
@@ -28,7 +29,7 @@ def suggest(trial: Trial, situation: Situation) -> dict:
     )
 
 
-def suggest_experts(trial: Trial) -> dict:
+def suggest_experts(trial: Trial) -> Params:
     """One expert is a plain block: nothing to route, to balance or to watch."""
     num_experts = trial.suggest_categorical("num_experts", NUM_EXPERTS)
     if num_experts == 1:
@@ -48,7 +49,7 @@ def suggest_experts(trial: Trial) -> dict:
     }
 
 
-def defaults(situation: Situation) -> dict:
+def defaults(situation: Situation) -> Params:
     """Trial 0: what a person who knows the field would write."""
     return {
         "max_lr": _recommended_max_lr(situation) if situation.pretrained else 3e-3,
@@ -68,7 +69,7 @@ def defaults(situation: Situation) -> dict:
     }
 
 
-def recommended(situation: Situation) -> list[dict]:
+def recommended(situation: Situation) -> list[Params]:
     """The documents' rows by number of experts, each with the augmentation of one of their training lengths."""
     rows = (
         {"num_experts": 4, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.4},
@@ -90,7 +91,7 @@ def _recommended_max_lr(situation: Situation) -> float:
     return 1e-4 if situation.num_train_images <= 10_000 else 2e-4
 
 
-def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> dict:
+def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> Params:
     return {
         "augmentation": True,
         "initial_strength": initial,
@@ -111,4 +112,5 @@ SPACE = Space(
     max_epochs=12,
     grace_epochs=3,
     reduction_factor=2,
+    max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -1,8 +1,12 @@
 """Groups of parameters that several spaces share. Names are those of the training configuration."""
 
-from search_spaces.space import Trial
+from search_spaces.space import Params, Trial
 
-def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> dict:
+MAX_WARMUP_FRACTION = 0.2
+"""Largest warm-up of the budget; it has to end before the first rung."""
+
+
+def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> Params:
     return {
         "max_lr": trial.suggest_float("max_lr", *max_lr, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
@@ -10,14 +14,14 @@ def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> dict:
     }
 
 
-def suggest_schedule(trial: Trial) -> dict:
+def suggest_schedule(trial: Trial) -> Params:
     return {
-        "warmup_fraction": trial.suggest_float("warmup_fraction", 0.0, 0.2),
+        "warmup_fraction": trial.suggest_float("warmup_fraction", 0.0, MAX_WARMUP_FRACTION),
         "min_lr_ratio": trial.suggest_float("min_lr_ratio", 1e-3, 1e-1, log=True),
     }
 
 
-def suggest_augmentation(trial: Trial) -> dict:
+def suggest_augmentation(trial: Trial) -> Params:
     """The ramp as fractions of the budget; the rise is asked for, so that the end is never below the start."""
     if not trial.suggest_categorical("augmentation", [True, False]):
         return {"augmentation": False}
@@ -31,7 +35,7 @@ def suggest_augmentation(trial: Trial) -> dict:
     }
 
 
-def suggest_averaging(trial: Trial) -> dict:
+def suggest_averaging(trial: Trial) -> Params:
     if not trial.suggest_categorical("averaging", [False, True]):
         return {"averaging": False}
     return {"averaging": True, "half_life_epochs": trial.suggest_float("half_life_epochs", 0.05, 2.0, log=True)}

@@ -11,7 +11,8 @@ from typing import Any, get_args, get_type_hints
 from trainable.data.batches import CropConfig
 from trainable.fields import built, changed, unknown_name
 from trainable.techniques.averaging import AveragingConfig
-from trainable.techniques.collapse_response import CollapseConfig
+from trainable.techniques.contrastive_term import ContrastiveConfig
+from trainable.techniques.expert_collapse import CollapseConfig
 from trainable.techniques.load_balance import LoadBalanceConfig
 from trainable.techniques.optimizer import OptimizerConfig
 from trainable.techniques.precision import PRECISIONS
@@ -49,6 +50,7 @@ class TrialConfig:
     load_balance: LoadBalanceConfig | None = None
     collapse: CollapseConfig | None = None
     augmentation: AugmentationConfig | None = None
+    contrastive: ContrastiveConfig | None = None
     averaging: AveragingConfig | None = None
 
     def __post_init__(self) -> None:

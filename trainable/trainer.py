@@ -155,7 +155,10 @@ class OptimizedTrainer:
             done += self._update(window, means)
             if log_interval and (index + 1) % log_interval == 0:
                 logger.info("epoch %d, update %d of %d, loss %.4f", epoch, index + 1, updates, means.compute()["loss"])
-        return self._epoch_metrics(means.compute())
+        metrics = self._epoch_metrics(means.compute())
+        if self.collapse_response is not None:
+            self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step)
+        return metrics
 
     @torch.no_grad()
     def validate(
@@ -193,6 +196,11 @@ class OptimizedTrainer:
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result
+
+    def evaluated_weights(self) -> dict[str, Tensor]:
+        """A copy of the weights that validation uses: the averaged ones when averaging is on."""
+        with self._evaluating():
+            return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
         """Writes everything that :meth:`load_checkpoint` needs to go on after `epoch` as if nothing had happened."""
@@ -279,7 +287,7 @@ class OptimizedTrainer:
         terms = {"loss": supervised.total, "aux_loss": supervised.aux}
         terms |= self._routing_losses(output)
         if self.contrastive is not None:
-            terms["contrastive_loss"] = self.contrastive(self._forward, self.augmentation, images, masks)
+            terms["contrastive_loss"] = self.contrastive(output, self._forward, images, masks)
         terms["loss"] = terms["loss"] + sum(value for name, value in terms.items() if name not in ("loss", "aux_loss"))
         return terms
 
@@ -383,7 +391,15 @@ class OptimizedTrainer:
                 yield name, part
 
 
-_PARTS = ("scheduler", "augmentation", "load_balancer", "collapse_detector", "collapse_response", "averaging")
+_PARTS = (
+    "scheduler",
+    "augmentation",
+    "contrastive",
+    "load_balancer",
+    "collapse_detector",
+    "collapse_response",
+    "averaging",
+)
 _COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss", "_skipped_in_a_row")
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 
 from trainable.config import TrialConfig
+from trainable.models.moe import MixtureOfExperts
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.techniques.averaging import WeightAverage
 from trainable.techniques.collapse_response import CollapseResponse
-from trainable.techniques.expert_collapse import ExpertCollapseDetector
+from trainable.techniques.contrastive_term import ContrastiveTerm
+from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
+from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import build_optimizer
 from trainable.trainer import OptimizedTrainer
 
@@ -75,9 +78,7 @@ class TrainingRun:
         self.epoch += 1
         metrics = _flat(train, val)
         objective = metrics[self.task.objective]
-        return EpochResult(
-            epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began
-        )
+        return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
 
     def test(self) -> dict[str, float]:
         """Metrics on the test split, which no search ever opens."""
@@ -101,9 +102,7 @@ class TrainingRun:
         self.epoch = self.trainer.load_checkpoint(path)
 
 
-def build_trainer(
-    task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device
-) -> OptimizedTrainer:
+def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device) -> OptimizedTrainer:
     """The trainer with every technique that the configuration switches on."""
     model = task.build_model(config)
     optimizer = build_optimizer(model, config.optimizer)
@@ -127,7 +126,9 @@ def build_trainer(
     if config.augmentation is not None:
         trainer.augmentation = config.augmentation.build(config.max_epochs, config.seed)
     if config.load_balance is not None:
-        trainer.load_balancer = config.load_balance.build(num_experts)
+        trainer.load_balancer = GlobalBatchLoadBalancer.from_config(num_experts, config.load_balance)
+    if config.contrastive is not None:
+        trainer.contrastive = ContrastiveTerm(config.contrastive, seed=config.seed)
     if config.averaging is not None:
         trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))
     _watch_experts(trainer, config, num_experts)
@@ -135,7 +136,19 @@ def build_trainer(
 
 
 def _watch_experts(trainer: OptimizedTrainer, config: TrialConfig, num_experts: int) -> None:
-    """Usage is always counted where there are experts; the response is what the configuration switches."""
+    """Usage is counted wherever there are experts; what is done about a collapse is what the configuration says."""
+    if num_experts == 1:
+        return
+    watched = config.collapse or CollapseConfig()
+    trainer.collapse_detector = ExpertCollapseDetector.from_config(num_experts, watched, top_k=config.model.top_k)
+    if watched.collapse_response != "none":
+        trainer.collapse_response = CollapseResponse(
+            watched.collapse_response,
+            balancer=trainer.load_balancer,
+            layers=[module for module in trainer.model.modules() if isinstance(module, MixtureOfExperts)],
+            optimizer=trainer.optimizer,
+            generator=torch.Generator().manual_seed(config.seed),
+        )
 
 
 def _seed_everything(seed: int) -> None:

@@ -13,7 +13,6 @@ from tuner.settings import SearchSettings
 
 QUIET = {
     # Ray reads these when it is imported or when a search begins; a user's own value is kept.
-    "RAY_AUTH_MODE": "token",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -83,7 +82,9 @@ def share_out(settings: SearchSettings, available: dict[str, float]) -> Slots:
     room = int(min([cpus // cpu] + ([gpus / gpu] if gpu else [])))
     concurrent = settings.concurrent or room
     if concurrent > room:
-        raise ValueError(f"concurrent is {concurrent}, but there is room for {room} trials ({cpus:g} CPUs, {gpus:g} GPUs).")
+        raise ValueError(
+            f"concurrent is {concurrent}, but there is room for {room} trials ({cpus:g} CPUs, {gpus:g} GPUs)."
+        )
     return Slots(concurrent=min(concurrent, settings.num_trials), cpus_per_trial=cpu, gpus_per_trial=gpu)
 
 

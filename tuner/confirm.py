@@ -7,7 +7,6 @@ The search compared single runs on the validation split; this says whether what 
 
 import argparse
 import json
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with ray_running(None):
-            confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=_say)
+            confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -119,10 +118,10 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
     partial.replace(folder / FILE)
 
 
-def _say(run: ConfirmedRun, done: int, total: int) -> None:
+def say_run(run: ConfirmedRun, done: int, total: int) -> None:
     name = "default" if run.trial == 0 else f"trial {run.trial}"
-    score = statistics.fmean([run.test["s_measure"]])
-    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: test {score:.4f}\n")
+    metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in list(run.test.items())[:3])
+    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}, on the test split: {metrics}\n")
     sys.stdout.flush()
 
 

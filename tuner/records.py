@@ -109,6 +109,12 @@ class SearchRecord:
         epoch = self.comparison_epoch
         return None if epoch is None else self.best(epoch)
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Trials are missing, or were cut off: a resume would go on with it."""
+        ended = [trial for trial in self.trials if trial.outcome not in (None, Outcome.INTERRUPTED)]
+        return len(ended) < self.settings["num_trials"]
+
     def best(self, epoch: int) -> TrialRecord | None:
         """The best of the trials measured at this very epoch; of equals, the earlier."""
         sign = {"max": -1.0, "min": 1.0}[self.settings["mode"]]

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import get_task
 from tuner.base_config import base_config
 from tuner.cluster import Slots, ray_running, share_out
+from tuner.confirm import confirm, say_run
 from tuner.live_view import make_view
 from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
@@ -42,7 +43,8 @@ MAX_FAILURES = 2
 class Plan:
     """What a search will do, decided before Ray starts."""
 
-    space: PinnedSpace
+    space: Space
+    pinned: PinnedSpace
     base: TrialConfig
     fingerprint: dict[str, str]
     rungs: tuple[int, ...]
@@ -59,6 +61,8 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
     """
     space = get_space(settings.space)
+    if settings.max_epochs is not None:
+        space = space.with_max_epochs(settings.max_epochs)
     task = get_task(space.workload)
     base = _base_config(settings, space)
     splits = task.open_data(base, on_progress=on_progress)
@@ -70,9 +74,9 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     )
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
-    pinned = PinnedSpace(space=space, situation=situation, pins=pins)
-    rungs = _rungs(space, base.max_epochs) if settings.policy == "asha" else ()
-    return Plan(space=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
+    pinned = PinnedSpace(space, situation, pins=pins)
+    rungs = _rungs(space) if settings.policy == "asha" else ()
+    return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
 
 
 def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> SearchRecord:
@@ -85,8 +89,8 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     with ray_running(settings.address, verbose=verbose) as dashboard:
         slots = share_out(settings, ray.cluster_resources())
         recorder = Recorder.create(folder, _described(settings, plan, slots))
-        tuner = _tuner(settings, plan, slots, recorder)
-        return _fit(tuner, folder, dashboard, settings.time_budget_seconds)
+        record = _fit(_tuner(settings, plan, slots, recorder), folder, dashboard, settings.time_budget_seconds)
+        return _confirmed(folder, record)
 
 
 def resume_search(folder: Path, *, address: str | None = None, verbose: bool = False) -> SearchRecord:
@@ -103,7 +107,14 @@ def resume_search(folder: Path, *, address: str | None = None, verbose: bool = F
         if not tune.Tuner.can_restore(path):
             raise ValueError(f"{folder} was interrupted before its first trial began; start the search anew.")
         tuner = tune.Tuner.restore(str(path), _trainable(said, base), resume_unfinished=True)
-        return _fit(tuner, folder, dashboard, None)
+        return _confirmed(folder, _fit(tuner, folder, dashboard, None))
+
+
+def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
+    """Judges the best on the test split, once the search is complete."""
+    if record.settings["confirm"] and record.winner is not None and not record.is_unfinished:
+        confirm(folder, top=record.settings["confirm"], on_run=say_run)
+    return record
 
 
 def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float | None) -> SearchRecord:
@@ -131,18 +142,18 @@ def _close(folder: Path) -> SearchRecord:
 
 
 def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tune.Tuner:
-    mode = plan.space.space.mode
+    mode = plan.space.mode
     proposer = Proposer(
-        plan.space,
+        plan.pinned,
         metric=OBJECTIVE,
         mode=mode,
         max_epochs=plan.max_epochs,
         seed=settings.seed,
         sampler="random" if settings.policy == "random" else "tpe",
-        enqueue=plan.space.first_points(),
+        enqueue=plan.pinned.first_points(),
         mirror=StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
     )
-    scheduler = StoppingScheduler(recorder, rung_epochs=plan.rungs, reduction_factor=plan.space.space.reduction_factor)
+    scheduler = StoppingScheduler(recorder, rung_epochs=plan.rungs, reduction_factor=plan.space.reduction_factor)
     return tune.Tuner(
         _trainable(recorder.record.settings, plan.base),
         tune_config=tune.TuneConfig(
@@ -177,7 +188,7 @@ def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
 
 def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, Any]:
     """The settings file: all that was asked for and all that was picked."""
-    space = plan.space.space
+    space = plan.space
     return {
         **{name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()},
         **asdict(slots),
@@ -200,15 +211,15 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
     situation = Situation(num_train_images=1, pretrained=False, max_epochs=base.max_epochs)
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
-    fixed |= {"max_epochs": settings.max_epochs or space.max_epochs, "seed": settings.seed}
-    fixed |= {"inverted_masks": True} if settings.inverted_masks else {}
+    fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
+    fixed |= {} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks}
     return from_params(fixed, base)
 
 
-def _rungs(space: Space, max_epochs: int) -> tuple[int, ...]:
-    """The space's rungs, stretched with the budget."""
-    grace = max(1, round(space.grace_epochs * max_epochs / space.max_epochs))
-    return rung_epochs(grace_epochs=grace, max_epochs=max_epochs, reduction_factor=space.reduction_factor)
+def _rungs(space: Space) -> tuple[int, ...]:
+    return rung_epochs(
+        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
+    )
 
 
 def _view(search: SearchRecord, *, folder: Path, dashboard: str):

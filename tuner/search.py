@@ -53,8 +53,10 @@ def _list() -> int:
 
 
 def _preparing(done: int, total: int) -> None:
-    end = "\n" if done == total else ""
-    sys.stderr.write(f"\rPreparing data: {done} of {total}{end}")
+    """A counter that stays in its line; piped, only its end."""
+    if sys.stderr.isatty() or done == total:
+        start, end = ("\r", "") if sys.stderr.isatty() and done < total else ("\r" * sys.stderr.isatty(), "\n")
+        sys.stderr.write(f"{start}Preparing data: {done} of {total}{end}")
 
 
 _SETTING_NAMES = frozenset(SearchSettings.__dataclass_fields__)
@@ -77,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_search(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--space", metavar="NAME", help=f"search space: {', '.join(SPACES)} (default: moe)")
     group.add_argument("--data", metavar="DIR", help="folder of images and masks (default: embedded, generated scenes)")
-    group.add_argument("--inverted-masks", action="store_true", default=None, help="in the masks, white is background")
+    group.add_argument(
+        "--inverted-masks",
+        action=argparse.BooleanOptionalAction,
+        help="white is the background of the masks, or surely is not (default: stop when it looks so)",
+    )
     group.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"
     )

@@ -11,13 +11,15 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from tuner.live_view import View
-from tuner.outcomes import EPOCH, Numbers, Outcome, outcome_of
+from tuner.outcomes import EPOCH, OUTCOME, Numbers, Outcome, outcome_of
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord
 from tuner.tensorboard_events import TrialBoards
 
 SECONDS = "epoch_seconds"
+_WITHOUT_VALUE = frozenset(outcome for outcome in Outcome if outcome.counts_as_bad)
+"""The last result of such a trial carries a stand-in for the objective, which is no measurement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class SearchCallback(tune.Callback):
         self._show()
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info) -> None:
+        if result.get(OUTCOME) in _WITHOUT_VALUE:
+            return
         metrics = {name: value for name, value in result.items() if "/" in name and isinstance(value, float)}
         self._recorder.result(
             trial.trial_id,
@@ -71,6 +75,8 @@ class SearchCallback(tune.Callback):
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info
     ) -> None:
+        if trial.trial_id not in self._recorder.record.by_id or not self._recorder.record.by_id[trial.trial_id].results:
+            return
         path = os.path.relpath(checkpoint.path, self._recorder.folder.absolute())
         self._recorder.checkpoint(trial.trial_id, epoch=trial.last_result[EPOCH], path=path)
 
@@ -106,7 +112,7 @@ class SearchCallback(tune.Callback):
     def _numbers(self, trial: Trial, outcome: Outcome) -> Numbers:
         """What the outcome rests on: the deciding rung, or what the trial said of itself."""
         if outcome is Outcome.STOPPED_AT_RUNG:
-            decision = self._recorder.record.last_decision(trial.trial_id)
+            decision = next(d for d in reversed(self._recorder.decisions) if d.trial == trial.trial_id)
             return {name: getattr(decision, name) for name in ("rung", "value", "cutoff", "rank", "of")}
         prefix = "outcome_"
         said = {name.removeprefix(prefix): v for name, v in trial.last_result.items() if name.startswith(prefix)}

@@ -17,7 +17,7 @@ from trainable.losses.segmentation import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.tasks.task import Progress, Task
-from trainable.techniques.collapse_response import CollapseConfig
+from trainable.techniques.expert_collapse import CollapseConfig
 from trainable.techniques.load_balance import LoadBalanceConfig
 from trainable.techniques.progressive_augmentation import AugmentationConfig
 from trainable.trainer import Criterion
@@ -38,8 +38,8 @@ class CamouflageData:
     image_width_px: int | None = None
     long_side_px: int = 240
     """Longer side that images are resized to when no size is given."""
-    inverted_masks: bool = False
-    """True when 255 is the background."""
+    inverted_masks: bool | None = None
+    """True when 255 is the background, False when it surely is not; None stops when it looks so."""
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
     scenes: SceneConfig = field(default_factory=SceneConfig)

@@ -33,7 +33,9 @@ class Task(ABC):
         """The fair default for the embedded data, or for the data at `source`."""
 
     @abstractmethod
-    def open_data(self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Any:
+    def open_data(
+        self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> Any:
         """The three splits with their fingerprint; decodes or generates on first use only.
 
         Raises:

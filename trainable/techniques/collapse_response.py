@@ -13,7 +13,7 @@ dropped. All ranks act alike if their generators were seeded alike.
 Sources: the ladder is this project's; twins of a busy expert follow Komatsuzaki et al., Sparse Upcycling, 2023,
 https://arxiv.org/abs/2212.05055; noise on router logits Shazeer et al., Outrageously Large Neural Networks, 2017,
 https://arxiv.org/abs/1701.06538.
-Cost: none while healthy. Off: `response="none"`, or no response at all.
+Cost: none while healthy. Off: `collapse_response="none"`, or no response at all.
 """
 
 import math
@@ -111,7 +111,9 @@ class CollapseResponse:
         generator: torch.Generator,
         config: ResponseConfig | None = None,
     ) -> None:
-        self._ladder = get_args(Action)[: get_args(Response).index(CollapseConfig(response=response).response)]
+        self._ladder = get_args(Action)[
+            : get_args(Response).index(CollapseConfig(collapse_response=response).collapse_response)
+        ]
         if self._ladder and (balancer is None or not balancer.alpha_l2 + balancer.alpha_cv > 0.0):
             raise ValueError(f"response {response!r} raises the balance coefficients; switch load balancing on.")
         if len(self._ladder) > 1 and not layers:

@@ -40,9 +40,9 @@ Response = Literal["none", "rebalance", "noise", "reinitialise"]
 class CollapseConfig:
     """When an expert counts as dead, and how far the response may go."""
 
-    threshold: float = 0.3
+    collapse_threshold: float = 0.3
     """Fraction of the fair share 1/N below which an expert is dead, between 0 and 1."""
-    response: Response = "none"
+    collapse_response: Response = "none"
     """Highest step of the response's ladder: "none", "rebalance", "noise" or "reinitialise"."""
     window_size: int = 100
     """Micro-batches that the window spans at least, >= 1."""
@@ -52,11 +52,13 @@ class CollapseConfig:
     """Largest chance that one check calls a balanced router collapsed, between 0 and 1."""
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "false_alarm_rate"):
+        for name in ("collapse_threshold", "false_alarm_rate"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1. Off is no detector.")
-        if self.response not in get_args(Response):
-            raise ValueError(f"response is {self.response!r}; allowed: {', '.join(get_args(Response))}.")
+        if self.collapse_response not in get_args(Response):
+            raise ValueError(
+                f"collapse_response is {self.collapse_response!r}; allowed: {', '.join(get_args(Response))}."
+            )
         if self.window_size < 1:
             raise ValueError(f"window_size is {self.window_size}; it must be 1 micro-batch or more.")
 
@@ -92,7 +94,9 @@ class ExpertCollapseDetector:
             raise ValueError(
                 f"num_experts is {num_experts} and top_k {top_k}; give 2 experts or more, and a top_k up to that."
             )
-        CollapseConfig(threshold=collapse_threshold, window_size=window_size, false_alarm_rate=false_alarm_rate)
+        CollapseConfig(
+            collapse_threshold=collapse_threshold, window_size=window_size, false_alarm_rate=false_alarm_rate
+        )
         self.num_experts = num_experts
         self.collapse_threshold = collapse_threshold
         self.cv_threshold = cv_threshold
@@ -111,17 +115,17 @@ class ExpertCollapseDetector:
             ValueError: the window holds too few assignments to prove anything.
         """
         needed = assignments_to_find_dead_expert(
-            num_experts, config.threshold, top_k=top_k, false_alarm_rate=config.false_alarm_rate
+            num_experts, config.collapse_threshold, top_k=top_k, false_alarm_rate=config.false_alarm_rate
         )
         window = 4 * needed if config.window_assignments is None else config.window_assignments
         if window < needed:
             raise ValueError(
-                f"window_assignments is {window}; with {num_experts} experts and a threshold of {config.threshold} it "
+                f"window_assignments is {window}; with {num_experts} experts and a threshold of {config.collapse_threshold} it "
                 f"takes {needed} to prove that an expert is dead. Give at least that, or None."
             )
         return cls(
             num_experts,
-            config.threshold / num_experts,
+            config.collapse_threshold / num_experts,
             config.window_size,
             top_k=top_k,
             window_assignments=window,

@@ -41,7 +41,7 @@ class LoadBalanceConfig:
     """Weight of the micro-batch's importance term, >= 0."""
     alpha_cv: float = 0.01
     """Weight of the global batch's load term, >= 0."""
-    mode: Mode = "running"
+    balance_mode: Mode = "running"
     """Which load the second term sees: "running", "previous" or "exact"."""
     previous_decay: float = 0.9
     """Share of its memory that mode "previous" keeps at each update, 0 up to but not including 1."""
@@ -50,8 +50,8 @@ class LoadBalanceConfig:
         for name in ("alpha_l2", "alpha_cv"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number >= 0, where 0 is off.")
-        if self.mode not in get_args(Mode):
-            raise ValueError(f"mode is {self.mode!r}; allowed: {', '.join(get_args(Mode))}.")
+        if self.balance_mode not in get_args(Mode):
+            raise ValueError(f"balance_mode is {self.balance_mode!r}; allowed: {', '.join(get_args(Mode))}.")
         if not 0.0 <= self.previous_decay < 1.0:
             raise ValueError(f"previous_decay is {self.previous_decay}; it must be at least 0 and below 1.")
 
@@ -108,7 +108,7 @@ class GlobalBatchLoadBalancer:
     ) -> None:
         if num_experts < 2:
             raise ValueError(f"num_experts is {num_experts}; balancing needs at least 2. Off is no balancer.")
-        LoadBalanceConfig(alpha_l2=alpha_l2, alpha_cv=alpha_cv, mode=mode, previous_decay=previous_decay)
+        LoadBalanceConfig(alpha_l2=alpha_l2, alpha_cv=alpha_cv, balance_mode=mode, previous_decay=previous_decay)
         self.num_experts = num_experts
         self.alpha_l2 = alpha_l2
         self.alpha_cv = alpha_cv
@@ -123,7 +123,11 @@ class GlobalBatchLoadBalancer:
     @classmethod
     def from_config(cls, num_experts: int, config: LoadBalanceConfig) -> "GlobalBatchLoadBalancer":
         return cls(
-            num_experts, config.alpha_l2, config.alpha_cv, mode=config.mode, previous_decay=config.previous_decay
+            num_experts,
+            config.alpha_l2,
+            config.alpha_cv,
+            mode=config.balance_mode,
+            previous_decay=config.previous_decay,
         )
 
     def observe(self, routing: Sequence[RoutingInfo]) -> None:

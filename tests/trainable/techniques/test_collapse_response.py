@@ -363,7 +363,7 @@ def train_moe(response: str | None, router_bias: list[float], updates: int = 160
         layer.router.bias.copy_(torch.tensor(router_bias))
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.05, momentum=0.9)
     balancer = GlobalBatchLoadBalancer(NUM_EXPERTS, alpha_l2=0.05, alpha_cv=0.05)
-    detector = ExpertCollapseDetector.from_config(NUM_EXPERTS, CollapseConfig(threshold=0.3, window_size=10))
+    detector = ExpertCollapseDetector.from_config(NUM_EXPERTS, CollapseConfig(collapse_threshold=0.3, window_size=10))
     parts = {"balancer": balancer, "layers": [layer], "optimizer": optimizer}
     generator = torch.Generator().manual_seed(0)
     acting = response and CollapseResponse(response, **parts, generator=generator, config=EAGER)

@@ -42,11 +42,12 @@ def test_brightness_scales_as_torchvision_does():
         torch.testing.assert_close(changed[index], tv.adjust_brightness(images[index], factor))
 
 
-def test_contrast_stretches_about_the_mean_of_each_image():
-    images, contrast = images_of(3) * 0.5 + 0.2, torch.tensor([0.5, 1.0, 1.5])
-    changed = adjust_colour(images, torch.ones(3), contrast)
-    torch.testing.assert_close(changed.mean((1, 2, 3)), images.mean((1, 2, 3)))
-    torch.testing.assert_close(changed.std((1, 2, 3)), contrast * images.std((1, 2, 3)))
+def test_contrast_stretches_about_the_mean_of_each_brightened_image():
+    images = images_of(3) * 0.5 + 0.2
+    brightness, contrast = torch.tensor([1.0, 0.6, 1.3]), torch.tensor([0.5, 1.2, 1.5])
+    changed = adjust_colour(images, brightness, contrast)
+    torch.testing.assert_close(changed.mean((1, 2, 3)), brightness * images.mean((1, 2, 3)))
+    torch.testing.assert_close(changed.std((1, 2, 3)), brightness * contrast * images.std((1, 2, 3)))
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 32), (31, 17)])

@@ -74,7 +74,9 @@ def test_uniform_routing_raises_an_alarm_in_less_than_one_check_of_a_hundred(tok
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.6])
 def test_a_dead_expert_is_found_within_the_predicted_number_of_assignments_and_not_before(top_k, threshold):
     predicted = assignments_to_find_dead_expert(NUM_EXPERTS, threshold, top_k=top_k)
-    detector = ExpertCollapseDetector.from_config(NUM_EXPERTS, CollapseConfig(threshold=threshold), top_k=top_k)
+    detector = ExpertCollapseDetector.from_config(
+        NUM_EXPERTS, CollapseConfig(collapse_threshold=threshold), top_k=top_k
+    )
     rng = np.random.default_rng(0)
     living = uniform_choices(rng, predicted // top_k, num_experts=NUM_EXPERTS - 1, top_k=top_k)
     for token in living[:-1]:
@@ -216,7 +218,7 @@ def test_a_threshold_that_cannot_mean_what_it_says_is_warned_about_where_it_is_s
 def test_thresholds_that_fit_are_taken_without_a_word():
     ExpertCollapseDetector(6, cv_threshold=2.0)
     for num_experts in (2, 4, 8, 64):
-        ExpertCollapseDetector.from_config(num_experts, CollapseConfig(threshold=0.9))
+        ExpertCollapseDetector.from_config(num_experts, CollapseConfig(collapse_threshold=0.9))
 
 
 # The window.
@@ -302,10 +304,10 @@ def test_a_restored_detector_gives_the_same_verdicts(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"threshold": 0.0}, "threshold is 0.0; it must lie between 0 and 1"),
-        ({"threshold": math.nan}, "threshold is nan"),
+        ({"collapse_threshold": 0.0}, "threshold is 0.0; it must lie between 0 and 1"),
+        ({"collapse_threshold": math.nan}, "threshold is nan"),
         ({"false_alarm_rate": 1.0}, "false_alarm_rate is 1.0"),
-        ({"response": "restart"}, "response is 'restart'; allowed: none, rebalance, noise, reinitialise"),
+        ({"collapse_response": "restart"}, "response is 'restart'; allowed: none, rebalance, noise, reinitialise"),
         ({"window_size": 0}, "window_size is 0"),
     ],
 )

@@ -123,6 +123,21 @@ def test_fourier_magnitude_and_probability_are_apart():
     assert (weak - images).abs().max() < 0.5 * (strong - images).abs().max()
 
 
+def test_strength_limits_how_much_light_changes():
+    images = torch.full((300, 3, 4, 4), 0.4)
+    for strength in (0.2, 1.0):
+        light = at_strength(strength).views(images, images[:, :1]).positive.mean(dim=(1, 2, 3)) / 0.4
+        assert (light - 1.0).abs().max().item() == pytest.approx(0.5 * strength, rel=0.1)
+
+
+def test_strength_limits_how_much_a_crop_cuts_off():
+    rows = torch.linspace(0.0, 1.0, 64)[:, None].expand(400, 3, 64, 32)
+    for strength in (0.4, 1.0):
+        seen, _ = at_strength(strength).apply(rows, torch.zeros(400, 1, 64, 32), "mirror")
+        shortest = (seen.amax(dim=(1, 2, 3)) - seen.amin(dim=(1, 2, 3))).min().item()
+        assert shortest == pytest.approx(0.95 - 0.25 * strength, abs=0.03)
+
+
 def test_one_random_batch_holds_every_type():
     images, masks = batch_of(300, 16, 12)
     counts = {}
@@ -138,6 +153,12 @@ def test_mixing_never_pairs_an_image_with_itself():
     augmentation = CODProgressiveAugmentation(**FULL)
     for _ in range(20):
         assert changed(images, augmentation.apply(images, masks, "fourier")[0]).all()
+
+
+def test_a_single_image_has_no_partner_and_stays_as_it_is():
+    images, masks = batch_of(1)
+    augmentation = CODProgressiveAugmentation(**FULL, pixel_range=PixelRange.between(-1.0, 1.0))
+    assert torch.equal(augmentation.apply(images, masks, "fourier")[0], images)
 
 
 def test_mixing_leaves_the_masks_alone():

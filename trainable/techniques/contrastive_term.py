@@ -1,0 +1,75 @@
+"""A contrastive term beside the segmentation loss: two looks at an image should be embedded alike, object apart from ground.
+
+What: the batch is seen a second time in other colours, blurred and mirrored; whole images find their second look among
+the others (NT-Xent), each place agrees with its own in the second look once the mirror is undone, and the object's
+embeddings are pulled away from the background's.
+Sources: those of losses/contrastive.py.
+Cost: a second forward and backward pass. Off: ``contrastive=None``, which is the default.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainable.losses.contrastive import dense_consistency, foreground_background_contrast, nt_xent
+from trainable.models.output import ModelOutput
+from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastiveConfig:
+    """How strongly the embeddings are shaped, and by how different a second look."""
+
+    contrastive_weight: float = 0.1
+    """Weight of the sum of the three losses, > 0; off is no term."""
+    contrastive_temperature: float = 0.1
+    """Sharpness of the comparisons, 0.01 or more."""
+    view_strength: float = 0.5
+    """How different the second look is, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if not self.contrastive_weight > 0:
+            raise ValueError(f"contrastive_weight is {self.contrastive_weight}; it must be positive, off is none.")
+        if not self.contrastive_temperature >= 0.01:
+            raise ValueError(f"contrastive_temperature is {self.contrastive_temperature}; it must be 0.01 or more.")
+        if not 0 <= self.view_strength <= 1:
+            raise ValueError(f"view_strength is {self.view_strength}; it must lie between 0 and 1.")
+
+
+class ContrastiveTerm:
+    """Adds the three losses; holds the random stream of the second looks."""
+
+    def __init__(self, config: ContrastiveConfig, *, seed: int) -> None:
+        self.config = config
+        strength = config.view_strength
+        generator = torch.Generator().manual_seed(seed)
+        self._second_look = CODProgressiveAugmentation(strength, strength, 0, 0, generator=generator)
+
+    def __call__(
+        self, output: ModelOutput, forward: Callable[[Tensor], ModelOutput], images: Tensor, masks: Tensor
+    ) -> Tensor:
+        """The weighted term for a batch whose own `output` is at hand.
+
+        Raises:
+            ValueError: the model gives no embeddings.
+        """
+        if output.embeddings is None:
+            raise ValueError(
+                "The contrastive term needs embeddings (B, D, h, w) in the model's output; there are none."
+            )
+        pair = self._second_look.views(images, masks)
+        anchor, positive = output.embeddings, forward(pair.positive).embeddings
+        temperature = self.config.contrastive_temperature
+        loss = dense_consistency(anchor, pair.undo_geometry(positive))
+        loss = loss + foreground_background_contrast(anchor, masks, temperature=temperature)
+        if len(images) > 1:
+            loss = loss + nt_xent(anchor.mean(dim=(2, 3)), positive.mean(dim=(2, 3)), temperature=temperature)
+        return self.config.contrastive_weight * loss
+
+    def state_dict(self) -> dict[str, object]:
+        return self._second_look.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self._second_look.load_state_dict(state)

@@ -1,0 +1,25 @@
+"""After the last trial: the report, the winner's files, and a sentence about each."""
+
+import sys
+from pathlib import Path
+
+from tuner.export import CONFIG, export
+from tuner.records import SearchRecord
+from tuner.report import write_report
+
+INTERRUPTED = 130
+
+
+def finish(folder: Path, record: SearchRecord) -> int:
+    """Writes what the records allow and says what to do next; returns the exit status of the search."""
+    report = write_report(folder)
+    lines = [f"Report      {report}"]
+    if record.winner is not None:
+        lines.append(f"Winner      {export(folder) / CONFIG}")
+        lines.append(f"Train it    python -m trainable.train --config {folder / 'best' / CONFIG}")
+    else:
+        lines.append("Winner      none: no trial gave a finite objective; the report says what ended each.")
+    if record.is_unfinished:
+        lines.append(f"Go on       python -m tuner.search --resume {folder}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return INTERRUPTED if record.is_unfinished else 0
