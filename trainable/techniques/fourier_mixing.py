@@ -6,8 +6,8 @@ What: the spectrum of image 1 is moved towards that of image 2 at low frequencie
 and phase together along the straight line between the two numbers, a low-pass cross-fade. Objects stay where image 1
 has them, so its mask stays right and binary.
 Source: Yang and Soatto, "FDA: Fourier Domain Adaptation for Semantic Segmentation", CVPR 2020,
-https://arxiv.org/abs/2004.05498; for camouflage Le et al., "CamoFA", WACV 2025, https://arxiv.org/abs/2308.15660.
-Both cut the spectrum; the smooth weight here leaves no ringing and means the same at every resolution.
+https://arxiv.org/abs/2004.05498, which swaps a square of the spectrum; the smooth weight here leaves no ringing and
+means the same at every resolution. A relative for camouflage that learns its weight: "CamoFA", WACV 2025.
 Cost: two forward and one inverse FFT an image; about 5 ms for one of 352 x 352 on one CPU core.
 Off: `mixing=0`, or `p_fourier=0` in the progressive augmentation.
 """
