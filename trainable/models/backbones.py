@@ -5,7 +5,8 @@ stages. Each normalises its input itself. Weights are "scratch", "imagenet" (tor
 the path of a file with a state dict.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from trainable.fields import unknown_name
 from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
 
 MIN_MATCHED_FRACTION = 0.9
@@ -64,7 +66,7 @@ def build_backbone(name: str, weights: str = "scratch", *, freeze_batch_norm: bo
         ValueError: an unknown name, weights that cannot be had, or a file that does not fit.
     """
     if name not in BACKBONES:
-        raise ValueError(f"Unknown backbone {name!r}; allowed: {', '.join(BACKBONES)}.")
+        raise ValueError(unknown_name("backbone", name, BACKBONES))
     backbone = _build_small(weights) if name == "small" else _build_torchvision(name, weights)
     backbone.batch_norm_frozen = freeze_batch_norm
     return backbone.train()
@@ -76,10 +78,7 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
     Raises:
         ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, or another shape.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"Weights file {path!r} does not exist; give 'scratch', 'imagenet' or the path of a file.")
-    found = _plain_names(torch.load(file, map_location="cpu", weights_only=True))
+    found = _read_state_dict(Path(path))
     wanted = module.state_dict()
     matched = {name: found[name] for name in wanted if name in found}
     if len(matched) < MIN_MATCHED_FRACTION * len(wanted):
@@ -92,6 +91,16 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
     if reshaped:
         raise ValueError(f"{path} holds tensors of another shape: {_some(reshaped)}. Give the weights of this network.")
     module.load_state_dict(matched, strict=False)
+
+
+class _ImageNetNormalisation(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,7 @@ _CUTS = {
     "efficientnet_v2_s": _Cut((3, 4, 6, 7), (48, 64, 160, 256)),
 }
 BACKBONES = ("small", *_CUTS)
+WITHOUT_BATCH_NORM = ("small", "convnext_tiny")
 
 
 def _build_small(weights: str) -> Backbone:
@@ -134,7 +144,7 @@ def _build_torchvision(name: str, weights: str) -> Backbone:
         load_matching_weights(classifier, weights)
     starts = (0, *cut.ends)
     stages = [nn.Sequential(*layers[start:end]) for start, end in zip(starts, cut.ends, strict=False)]
-    return Backbone(stages, cut.channels, _imagenet_normalise)
+    return Backbone(stages, cut.channels, _ImageNetNormalisation())
 
 
 def _imagenet_classifier(name: str) -> nn.Module:
@@ -148,17 +158,19 @@ def _imagenet_classifier(name: str) -> nn.Module:
         ) from error
 
 
-def _imagenet_normalise(images: Tensor) -> Tensor:
-    mean = images.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    spread = images.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    return (images - mean) / spread
-
-
-def _plain_names(payload: Mapping[str, Any]) -> dict[str, Tensor]:
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ValueError(f"Weights file {path} does not exist; give 'scratch', 'imagenet' or the path of a file.")
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as weights; give a state dict written by torch.save.") from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(payload.get(wrapper), Mapping):
+        if isinstance(payload, Mapping) and isinstance(payload.get(wrapper), Mapping):
             payload = payload[wrapper]
-    return {_without_prefixes(name): value for name, value in payload.items() if isinstance(value, Tensor)}
+    if not isinstance(payload, Mapping):
+        raise ValueError(f"{path} holds a {type(payload).__name__}; give a state dict: names and tensors.")
+    return {_without_prefixes(str(name)): value for name, value in payload.items() if isinstance(value, Tensor)}
 
 
 def _without_prefixes(name: str) -> str:
@@ -168,7 +180,7 @@ def _without_prefixes(name: str) -> str:
     return name
 
 
-def _some(names: Any) -> str:
+def _some(names: Iterable[str]) -> str:
     names = sorted(names)
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
 

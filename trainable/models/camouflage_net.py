@@ -4,13 +4,15 @@ Sources: Tsung-Yi Lin et al., "Feature Pyramid Networks for Object Detection", 2
     Chen-Yu Lee et al., "Deeply-Supervised Nets", 2014, https://arxiv.org/abs/1409.5185 (the auxiliary heads).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainable.models.backbones import BACKBONES, build_backbone
+from trainable.fields import unknown_name
+from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
 from trainable.models.moe import MixtureOfExperts, Routing
 from trainable.models.output import ModelOutput
 
@@ -44,11 +46,16 @@ class CamouflageNetConfig:
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone is {self.backbone!r}; allowed: {', '.join(BACKBONES)}.")
+            raise ValueError(unknown_name("backbone", self.backbone, BACKBONES))
+        if (self.backbone, self.weights) == ("small", "imagenet"):
+            raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
         if self.routing not in ("image", "token"):
             raise ValueError(f"routing is {self.routing!r}; allowed: image, token.")
-        if self.freeze_batch_norm and self.weights == "scratch":
-            raise ValueError("freeze_batch_norm needs pre-trained statistics; set weights or turn it off.")
+        if self.freeze_batch_norm and (self.weights == "scratch" or self.backbone in WITHOUT_BATCH_NORM):
+            raise ValueError(
+                f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
+                f"{self.weights} has none; turn it off."
+            )
         if self.pyramid_channels < 8 or self.pyramid_channels % 8:
             raise ValueError(f"pyramid_channels is {self.pyramid_channels}; give a multiple of 8.")
         self._check_experts()
@@ -60,9 +67,9 @@ class CamouflageNetConfig:
             raise ValueError(
                 f"top_k is {self.top_k}; with num_experts={self.num_experts} give 1 to {self.num_experts}."
             )
-        if self.capacity_factor is not None and not self.capacity_factor >= 1:
+        if self.capacity_factor is not None and not 1 <= self.capacity_factor < math.inf:
             raise ValueError(f"capacity_factor is {self.capacity_factor}; give at least 1, or None for no limit.")
-        if not self.router_noise >= 0:
+        if not 0 <= self.router_noise < math.inf:
             raise ValueError(f"router_noise is {self.router_noise}; give 0 (off) or more.")
 
 
@@ -138,5 +145,7 @@ def _head(width: int) -> nn.Conv2d:
 
 def _colour_statistics(images: Tensor) -> Tensor:
     """Mean and spread of each channel of the raw image, about centred and scaled, shape (B, 6)."""
-    spread, mean = torch.std_mean(images.float(), dim=(2, 3), correction=0)
+    images = images.float()
+    mean = images.mean(dim=(2, 3))
+    spread = (images.square().mean(dim=(2, 3)) - mean.square()).clamp_min(0).sqrt()
     return torch.cat([(mean - 0.45) * 4, (spread - 0.2) * 8], dim=1)

@@ -158,10 +158,10 @@ class _ConvExperts(nn.Module):
         one_group_each = x.reshape(1, batch * channels, height, width)
         hidden = F.conv2d(one_group_each, spatial, spatial_bias, padding=1, groups=batch).relu()
         # The last layer is linear, so the gates may scale its small weights instead of its large output.
-        mix = (self.mix[experts] * gates[:, :, None, None]).transpose(1, 2).reshape(batch * channels, -1, 1, 1)
-        mix_bias = (self.mix_bias[experts] * gates[:, :, None]).sum(dim=1).flatten()
-        y = F.conv2d(hidden, mix, mix_bias, groups=batch)
-        return y.reshape(x.shape)
+        mix = (self.mix[experts] * gates[:, :, None, None]).transpose(1, 2).flatten(2)
+        mix_bias = (self.mix_bias[experts] * gates[:, :, None]).sum(dim=1)
+        y = torch.baddbmm(mix_bias[:, :, None], mix, hidden.view(batch, -1, height * width))
+        return y.view(x.shape)
 
 
 class _TokenExperts(nn.Module):

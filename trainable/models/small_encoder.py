@@ -9,8 +9,8 @@ Cost: 0.1 M parameters.
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 SMALL_CHANNELS = (16, 24, 32, 48)
 
@@ -18,15 +18,20 @@ SMALL_CHANNELS = (16, 24, 32, 48)
 def small_encoder_stages() -> list[nn.Sequential]:
     """The four stages, to be run one after another."""
     first, *_ = SMALL_CHANNELS
-    stem = nn.Sequential(_conv_norm(3, first, stride=2), nn.ReLU(), *_stage(first, first))
-    return [stem, *(nn.Sequential(*_stage(before, after)) for before, after in pairwise(SMALL_CHANNELS))]
+    # No norm after the first convolution: its input is standardised already, and at stride 2 it would cost a tenth
+    # of the whole training step.
+    stem = nn.Conv2d(3, first, 3, stride=2, padding=1)
+    return [
+        nn.Sequential(stem, nn.ReLU(), *_stage(first, first)),
+        *(nn.Sequential(*_stage(before, after)) for before, after in pairwise(SMALL_CHANNELS)),
+    ]
 
 
 def standardise_images(images: Tensor) -> Tensor:
     """Every channel of every image (B, 3, H, W) to mean 0 and spread 1: texture stays, colour cast goes."""
-    spread, mean = torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
-    # A grey level is 1/255: below that a spread is noise, not texture to be amplified.
-    return (images - mean) / spread.clamp_min(1 / 255)
+    # One group per channel is that standardisation, and on a CPU ten times faster than std_mean, if contiguous. The
+    # spread of one grey level added to every channel's keeps a flat one from having its noise blown up.
+    return F.group_norm(images.contiguous(), num_groups=images.shape[1], eps=(1 / 255) ** 2)
 
 
 class ResidualBlock(nn.Module):
