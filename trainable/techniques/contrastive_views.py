@@ -8,7 +8,7 @@ Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Repr
 https://arxiv.org/abs/2002.05709; views that are aligned before they are compared: Pinheiro et al., "Unsupervised
 Learning of Dense Visual Representations", NeurIPS 2020, https://arxiv.org/abs/2011.05499.
 Cost: a few passes over the pixels, and two one-dimensional convolutions for the images that are blurred; on average
-1.3 ms for one of 352 x 352 at full probability and magnitude on one CPU core.
+1.5 ms for one of 352 x 352 at full probability and magnitude on one CPU core.
 Off: `probability=0`, or `p_contrastive=0` in the progressive augmentation.
 """
 
