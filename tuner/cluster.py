@@ -13,6 +13,7 @@ from tuner.settings import SearchSettings
 
 QUIET = {
     # Ray reads these when it is imported or when a search begins; a user's own value is kept.
+    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",

@@ -108,9 +108,8 @@ def _verify_and_say(folder: Path) -> int:
     said = (
         "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"
     )
-    sys.stdout.write(
-        f"{len(verification.searched)} epochs compared, largest difference {verification.largest_difference:.3g}: {said}\n"
-    )
+    compared, difference = len(verification.searched), verification.largest_difference
+    sys.stdout.write(f"{compared} epochs compared, largest difference {difference:.3g}: {said}\n")
     return 0 if same else 1
 
 

@@ -1,6 +1,5 @@
 """One search from start to finish: data, plan, Ray, trials, winner."""
 
-import os
 import signal
 import sys
 from dataclasses import asdict, dataclass
@@ -8,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import optuna
 import ray
 from ray import tune
 
@@ -118,11 +118,12 @@ def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
 
 
 def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float | None) -> SearchRecord:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     SearchCallback.watch = Watch(
         make_view=partial(_view, folder=folder, dashboard=dashboard), budget_seconds=budget_seconds
     )
-    # Ray replaces earlier handlers when it starts; SIGUSR1 makes it save and return, where SIGTERM would kill it.
-    former = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
+    # Set after Ray's own start, which replaces handlers: a cluster's SIGTERM then saves and returns, as Ctrl-C does.
+    former = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         tuner.fit()
     finally:

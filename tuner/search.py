@@ -65,7 +65,7 @@ _SETTING_NAMES = frozenset(SearchSettings.__dataclass_fields__)
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tuner.search",
-        description="Find a better training configuration: Optuna proposes, ASHA stops poor trials early, Ray runs them.",
+        description="Find a better training configuration: Optuna proposes, ASHA stops the poor early, Ray runs them.",
         epilog="Without options it searches the embedded data with what suits this machine.",
     )
     parser.set_defaults(space="moe")

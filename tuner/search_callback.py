@@ -75,7 +75,7 @@ class SearchCallback(tune.Callback):
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info
     ) -> None:
-        if trial.trial_id not in self._recorder.record.by_id or not self._recorder.record.by_id[trial.trial_id].results:
+        if not self._recorder.record.by_id[trial.trial_id].results:
             return
         path = os.path.relpath(checkpoint.path, self._recorder.folder.absolute())
         self._recorder.checkpoint(trial.trial_id, epoch=trial.last_result[EPOCH], path=path)
@@ -92,7 +92,7 @@ class SearchCallback(tune.Callback):
         budget = self.watch.budget_seconds
         if budget is not None and self._recorder.elapsed > budget and not self._is_over:
             self._is_over = True
-            os.kill(os.getpid(), signal.SIGUSR1)
+            signal.raise_signal(signal.SIGINT)
 
     def on_experiment_end(self, trials: list[Trial], **info) -> None:
         self._view.stop()

@@ -120,8 +120,8 @@ class ExpertCollapseDetector:
         window = 4 * needed if config.window_assignments is None else config.window_assignments
         if window < needed:
             raise ValueError(
-                f"window_assignments is {window}; with {num_experts} experts and a threshold of {config.collapse_threshold} it "
-                f"takes {needed} to prove that an expert is dead. Give at least that, or None."
+                f"window_assignments is {window}; with {num_experts} experts and a threshold of "
+                f"{config.collapse_threshold} it takes {needed} to prove that an expert is dead. Give at least that, or None."
             )
         return cls(
             num_experts,
