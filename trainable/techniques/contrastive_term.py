@@ -1,4 +1,4 @@
-"""A contrastive term beside the segmentation loss: two looks at an image agree, the object stands apart from its ground.
+"""A contrastive term beside the segmentation loss: two looks at an image agree, objects stand apart from the ground.
 
 What: the batch is seen a second time in other colours, blurred and mirrored; whole images find their second look among
 the others (NT-Xent), each place agrees with its own in the second look once the mirror is undone, and the object's

@@ -121,7 +121,7 @@ class ExpertCollapseDetector:
         if window < needed:
             raise ValueError(
                 f"window_assignments is {window}; with {num_experts} experts and a threshold of "
-                f"{config.collapse_threshold} it takes {needed} to prove that an expert is dead. Give at least that, or None."
+                f"{config.collapse_threshold} it takes {needed} to prove an expert dead. Give at least that, or None."
             )
         return cls(
             num_experts,

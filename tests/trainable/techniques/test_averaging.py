@@ -57,9 +57,15 @@ def test_the_models_own_weights_come_back_even_after_an_error():
     model = Scalar(0.0)
     average = WeightAverage(model, decay=0.5)
     set_to(model, 1.0, 1)
-    with pytest.raises(RuntimeError), average.applied():
-        assert model.weight.item() == 0.0
-        raise RuntimeError
+    seen = []
+
+    def evaluate():
+        with average.applied():
+            seen.append(model.weight.item())
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, evaluate)
+    assert seen == [0.0]
     assert model.weight.item() == 1.0
 
 

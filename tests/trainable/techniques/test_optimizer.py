@@ -34,7 +34,7 @@ def test_the_backbone_trains_at_its_share_of_the_rate():
 
 def test_a_parameter_that_would_never_be_trained_is_named():
     net = Net()
-    with pytest.raises(ValueError, match="missing: .*backbone.bias"):
+    with pytest.raises(ValueError, match=r"missing: .*backbone\.bias"):
         assert_all_trained(torch.optim.SGD([net.backbone.weight], lr=0.1), [net])
 
 

@@ -29,7 +29,7 @@ def test_only_fp16_scales_its_loss():
 
 
 def test_an_unknown_precision_is_refused_with_what_is_allowed():
-    with pytest.raises(ValueError, match="fp8.*allowed: auto, fp32, fp16, bf16"):
+    with pytest.raises(ValueError, match=r"fp8.*allowed: auto, fp32, fp16, bf16"):
         resolve_precision("fp8", CPU)
 
 
