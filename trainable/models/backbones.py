@@ -5,6 +5,7 @@ stages. Each normalises its input itself. Weights are "scratch", "imagenet" (tor
 the path of a file with a state dict.
 """
 
+import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -21,6 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 from trainable.fields import unknown_name
 from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
+
+logger = logging.getLogger(__name__)
 
 MIN_MATCHED_FRACTION = 0.9
 """Share of the trunk's tensors that a weights file must hold."""
@@ -90,6 +93,9 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
     reshaped = [name for name, tensor in matched.items() if tensor.shape != wanted[name].shape]
     if reshaped:
         raise ValueError(f"{path} holds tensors of another shape: {_some(reshaped)}. Give the weights of this network.")
+    absent = wanted.keys() - matched.keys()
+    if absent:
+        logger.warning("%s lacks %d tensors, which start fresh: %s", path, len(absent), _some(absent))
     module.load_state_dict(matched, strict=False)
 
 
@@ -133,18 +139,22 @@ def _build_small(weights: str) -> Backbone:
 def _build_torchvision(name: str, weights: str) -> Backbone:
     cut = _CUTS[name]
     classifier = _imagenet_classifier(name) if weights == "imagenet" else torchvision.models.get_model(name)
-    if hasattr(classifier, "fc"):
-        layers = list(classifier.children())
-        del classifier.fc
-    else:
-        classifier.features = classifier.features[: cut.ends[-1]]
-        layers = list(classifier.features)
-        del classifier.classifier
+    layers = _layers_without_head(classifier, cut.ends[-1])
     if weights not in ("scratch", "imagenet"):
         load_matching_weights(classifier, weights)
     starts = (0, *cut.ends)
     stages = [nn.Sequential(*layers[start:end]) for start, end in zip(starts, cut.ends, strict=False)]
     return Backbone(stages, cut.channels, _ImageNetNormalisation())
+
+
+def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
+    """Takes the head off, so that a weights file need not hold one; resnet has no feature sequence of its own."""
+    if isinstance(classifier, torchvision.models.ResNet):
+        del classifier.fc
+        return list(classifier.children())
+    del classifier.classifier
+    classifier.features = classifier.features[:end]
+    return list(classifier.features)
 
 
 def _imagenet_classifier(name: str) -> nn.Module:
