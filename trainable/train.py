@@ -55,7 +55,9 @@ def train(handover: Handover, output: Path, *, resume: bool = False, device: str
     output.mkdir(parents=True, exist_ok=True)
     if resume and (output / CHECKPOINT).exists():
         run.restore(output / CHECKPOINT)
-    logger.info("%s on %s in %s; results in %s", run.config.workload, run.device, run.trainer.precision_effective, output)
+    logger.info(
+        "%s on %s in %s; results in %s", run.config.workload, run.device, run.trainer.precision_effective, output
+    )
     with closing(SummaryWriter(output)) as board:
         run_epochs(run, on_epoch=lambda result: _record(run, result, output, board))
     metrics = run.test()
@@ -150,7 +152,9 @@ def _preparing(done: int, total: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m trainable.train", description="Train one configuration, without Ray.")
+    parser = argparse.ArgumentParser(
+        prog="python -m trainable.train", description="Train one configuration, without Ray."
+    )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where results go (default: beside the export)")
     parser.add_argument("--epochs", type=int, metavar="N", help="train N epochs; schedule and ramps stretch with it")

@@ -64,7 +64,8 @@ def test_the_models_own_weights_come_back_even_after_an_error():
             seen.append(model.weight.item())
             raise RuntimeError
 
-    pytest.raises(RuntimeError, evaluate)
+    with pytest.raises(RuntimeError):
+        evaluate()
     assert seen == [0.0]
     assert model.weight.item() == 1.0
 
