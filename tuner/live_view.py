@@ -147,6 +147,8 @@ def _versus_default(search: SearchRecord, comparison: standing.Comparison) -> Te
 
 def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
     running = [trial for trial in search.trials if trial.outcome is None]
+    if not search.trials:
+        return [("running", Text("the first trials are starting", style="dim"))]
     if not running:
         return []
     width, height = size

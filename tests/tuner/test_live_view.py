@@ -71,6 +71,10 @@ def test_no_line_of_the_picture_is_wider_than_eighty_columns_or_wrapped(syntheti
     assert len(lines) == len(drawn(synthetic.recorder.record, width=99).splitlines())
 
 
+def test_while_the_first_processes_start_the_picture_says_so(synthetic_search):
+    assert "the first trials are starting" in drawn(synthetic_search().recorder.record)
+
+
 def test_wide_terminals_show_the_parameters_of_the_running_trials(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run(until=100)
