@@ -153,13 +153,17 @@ class _ConvExperts(nn.Module):
     def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
         """x (B, C, H, W), experts and gates (B, k): every image is one group, with its own experts' weights."""
         batch, channels, height, width = x.shape
-        spatial = self.spatial[experts].view(-1, channels, 3, 3)
-        spatial_bias = self.spatial_bias[experts].flatten()
+        flat = experts.flatten()
+        # Selected, not indexed: indexing's backward pass adds in an arbitrary order where there are several threads.
+        spatial = self.spatial.index_select(0, flat).view(-1, channels, 3, 3)
+        spatial_bias = self.spatial_bias.index_select(0, flat).flatten()
+        mix = self.mix.index_select(0, flat).unflatten(0, experts.shape)
+        mix_bias = self.mix_bias.index_select(0, flat).unflatten(0, experts.shape)
         one_group_each = x.reshape(1, batch * channels, height, width)
         hidden = F.conv2d(one_group_each, spatial, spatial_bias, padding=1, groups=batch).relu()
         # The last layer is linear, so the gates may scale its small weights instead of its large output.
-        mix = (self.mix[experts] * gates[:, :, None, None]).transpose(1, 2).flatten(2)
-        mix_bias = (self.mix_bias[experts] * gates[:, :, None]).sum(dim=1)
+        mix = (mix * gates[:, :, None, None]).transpose(1, 2).flatten(2)
+        mix_bias = (mix_bias * gates[:, :, None]).sum(dim=1)
         y = torch.baddbmm(mix_bias[:, :, None], mix, hidden.view(batch, -1, height * width))
         return y.view(x.shape)
 
