@@ -63,7 +63,8 @@ class OptimizedTrainer:
         total_epochs, warmup_epochs: length of the schedule and of its warm-up, in epochs.
         min_lr, max_lr: bounds of the learning rate.
         num_experts: experts per layer; needed for balancing and collapse detection.
-        aug_transition_epoch, aug_transition_duration, aug_max_strength: the ramp of the augmentation, in epochs.
+        aug_transition_epoch, aug_transition_duration: start and length of the augmentation's ramp, in epochs.
+        aug_initial_strength, aug_max_strength: strength before and after it, 0 to 1.
         max_grad_norm: the gradient of a whole update is clipped to this norm; None is off.
         aux_weight: weight of the mean auxiliary loss.
         z_loss_weight: weight of the router's z-loss, 0 is off.
@@ -93,6 +94,7 @@ class OptimizedTrainer:
         enable_progressive_aug: bool = True,
         aug_transition_epoch: float = 20,
         aug_transition_duration: float = 10,
+        aug_initial_strength: float = 0.3,
         aug_max_strength: float = 0.8,
         max_grad_norm: float | None = 1.0,
         aux_weight: float = 0.4,
@@ -117,6 +119,7 @@ class OptimizedTrainer:
         if enable_progressive_aug:
             generator = torch.Generator().manual_seed(seed)
             self.augmentation = CODProgressiveAugmentation(
+                initial_strength=aug_initial_strength,
                 max_strength=aug_max_strength,
                 transition_epoch=aug_transition_epoch,
                 transition_duration=aug_transition_duration,

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from tuner.settings import SearchSettings
 
-QUIET = {
+ENVIRONMENT = {
+    # Trial processes inherit these: glibc keeps the memory of a step for the next one, a quarter of the time on a CPU.
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
     # Ray reads these when it is imported or when a search begins; a user's own value is kept.
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -49,7 +52,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     Raises:
         ValueError: no cluster answers at `address`.
     """
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -60,7 +63,8 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
     try:
         context = ray.init(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
-        yield context.dashboard_url or ""
+        _protect_token()
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     except ConnectionError as error:
         raise ValueError(f"No Ray cluster answers at {address}: {error}. Start one, or leave --address out.") from error
     finally:
@@ -87,6 +91,13 @@ def share_out(settings: SearchSettings, available: dict[str, float]) -> Slots:
             f"concurrent is {concurrent}, but there is room for {room} trials ({cpus:g} CPUs, {gpus:g} GPUs)."
         )
     return Slots(concurrent=min(concurrent, settings.num_trials), cpus_per_trial=cpu, gpus_per_trial=gpu)
+
+
+def _protect_token() -> None:
+    """Ray writes its cluster's password readable for everybody on the machine."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file():
+        token.chmod(0o600)
 
 
 def _check_enough(what: str, asked: float, available: float) -> None:

@@ -5,6 +5,7 @@ python -m tuner.search --space moe --data path/to/images-and-masks --trials 60
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ def _run(options: argparse.Namespace) -> int:
     # Ray, torch and the figures take seconds to import, which `--help` and `--list` do without.
     from tuner import finish, run
 
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("trainable").setLevel(logging.INFO)
     if options.resume is not None:
         record = run.resume_search(options.resume, address=options.address, verbose=options.verbose)
         return finish.finish(options.resume, record)

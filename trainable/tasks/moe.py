@@ -1,5 +1,6 @@
 """Camouflaged objects, segmented by a network with a mixture of experts."""
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.data.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.camouflage_scenes import SceneConfig, scene_splits
+from trainable.data.findings import format_table
 from trainable.data.image_cache import default_cache_dir
 from trainable.data.image_mask_folder import open_image_masks
 from trainable.data.image_mask_set import ImageMaskSet, Splits
@@ -21,6 +23,8 @@ from trainable.techniques.expert_collapse import CollapseConfig
 from trainable.techniques.load_balance import LoadBalanceConfig
 from trainable.techniques.progressive_augmentation import AugmentationConfig
 from trainable.trainer import Criterion
+
+logger = logging.getLogger(__name__)
 
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
@@ -83,7 +87,7 @@ class MoeTask(Task):
         data, cache_dir = config.data, cache_dir or default_cache_dir()
         if data.source == EMBEDDED:
             return scene_splits(data.scenes, cache_dir, on_progress)
-        return open_image_masks(
+        folder = open_image_masks(
             Path(data.source),
             image_size=data.image_size,
             long_side_px=data.long_side_px,
@@ -91,12 +95,16 @@ class MoeTask(Task):
             inverted_masks=data.inverted_masks,
             group_pattern=data.group_pattern,
             on_progress=on_progress,
-        ).splits
+        )
+        if folder.findings:
+            logger.info("%s", format_table(folder.findings))
+        return folder.splits
 
     def suited_config(self, config: TrialConfig, splits: Splits) -> TrialConfig:
         """Thin and small objects are trained on crops around them."""
         shares = splits.train.masks.mean(axis=(1, 2))
-        if config.crop is not None or np.median(shares) >= SMALL_OBJECT_SHARE:
+        is_embedded = config.data.source == EMBEDDED
+        if is_embedded or config.crop is not None or np.median(shares) >= SMALL_OBJECT_SHARE:
             return config
         crop_px = min(CropConfig().crop_px, *splits.train.masks.shape[1:])
         return replace(config, crop=CropConfig(crop_px=crop_px))
