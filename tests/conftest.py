@@ -1,5 +1,45 @@
 """One thread: the tensors of the tests are small, and two test runs on one machine would wait for each other."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
+from PIL import Image
+
+from trainable.config import TrialConfig
+from trainable.data.image_cache import CACHE_VARIABLE
+from trainable.tasks.registry import get_task
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def disc_folder(tmp_path_factory) -> Path:
+    """Twenty-four images of a bright disc on noise, with their masks; the cache of the session lies beside them."""
+    folder = tmp_path_factory.mktemp("discs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        write_discs(folder, num_pairs=24)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def disc_config(disc_folder) -> TrialConfig:
+    """The workload's default on the discs, with a network so narrow that an epoch takes a tenth of a second."""
+    default = get_task("moe").default_config(str(disc_folder))
+    return replace(default, max_epochs=3, model=replace(default.model, pyramid_channels=8))
+
+
+def write_discs(folder: Path, *, num_pairs: int, side: int = 48, seed: int = 0) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    for name in ("Imgs", "GT"):
+        (folder / name).mkdir(parents=True)
+    for number in range(num_pairs):
+        row, column, radius = rng.uniform(14, 34), rng.uniform(14, 34), rng.uniform(8, 14)
+        mask = (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+        image = rng.integers(60, 120, (side, side, 3)) + 60 * mask[..., None]
+        Image.fromarray(image.astype(np.uint8)).save(folder / "Imgs" / f"disc_{number:02d}.png")
+        Image.fromarray((255 * mask).astype(np.uint8)).save(folder / "GT" / f"disc_{number:02d}.png")

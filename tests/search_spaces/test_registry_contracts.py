@@ -1,0 +1,116 @@
+"""What holds for every search space: its names and ranges are those of the configuration that its workload trains."""
+
+import warnings
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from search_spaces.pinning import PinnedSpace
+from search_spaces.registry import SPACES, get_space
+from search_spaces.rehearsal import RandomTrial
+from search_spaces.space import Situation
+from trainable.config import from_dict, from_params, to_dict
+from trainable.tasks.registry import TASKS, get_task
+from trainable.training_run import build_trainer
+
+NUM_SAMPLES = 50
+SITUATIONS = {
+    "small set from scratch": Situation(num_train_images=70, pretrained=False, max_epochs=12),
+    "small set, pre-trained": Situation(num_train_images=70, pretrained=True, max_epochs=50),
+    "large set, pre-trained": Situation(num_train_images=20_000, pretrained=True, max_epochs=100),
+}
+
+
+@pytest.fixture(params=SPACES.values(), ids=SPACES)
+def space(request):
+    return request.param
+
+
+@pytest.fixture(params=SITUATIONS.values(), ids=SITUATIONS)
+def situation(request):
+    return request.param
+
+
+@pytest.fixture
+def base(space, situation):
+    return replace(get_task(space.workload).default_config(), max_epochs=situation.max_epochs)
+
+
+@pytest.fixture
+def sampled(space, situation):
+    """The parameters of fifty configurations, half of them with many values at the ends of their ranges."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trials = [study.ask() if number % 2 else RandomTrial(number) for number in range(NUM_SAMPLES)]
+    return [space.suggest(trial, situation) for trial in trials]
+
+
+def split_config(config):
+    """Its values by their own names, and for each section whether it is on."""
+    sections = {name: value for name, value in to_dict(config).items() if isinstance(value, dict) or value is None}
+    values = {name: value for name, value in to_dict(config).items() if name not in sections}
+    for section in sections.values():
+        values |= section or {}
+    return values, {name: value is not None for name, value in sections.items()}
+
+
+def test_a_space_names_a_workload_and_an_objective_that_its_task_measures(space):
+    task = TASKS[space.workload]
+    assert (space.objective, space.mode) == (task.objective, task.mode)
+    assert space.objective in task.metric_names
+
+
+def test_every_sampled_parameter_arrives_in_the_configuration_under_its_name(sampled, base):
+    for params in sampled:
+        values, switches = split_config(from_params(params, base))
+        assert {name: (values | switches)[name] for name in params} == params
+
+
+def test_every_sampled_configuration_survives_the_file_that_hands_it_over(sampled, base):
+    for params in sampled:
+        config = from_params(params, base)
+        assert from_dict(to_dict(config), base) == config
+
+
+def test_every_sampled_configuration_builds_what_it_switches_on(space, sampled, base):
+    for params in sampled[::5]:
+        config = from_params(params, base)
+        trainer = build_trainer(get_task(space.workload), config, updates_per_epoch=4, device="cpu")
+        held = {"load_balance": "load_balancer", "collapse": "collapse_detector"}
+        for technique in ("augmentation", "averaging", "load_balance", "collapse"):
+            part = getattr(trainer, held.get(technique, technique))
+            assert (part is None) == (getattr(config, technique) is None), technique
+
+
+def test_the_default_and_the_recommended_values_lie_inside_the_ranges_and_nothing_of_them_is_ignored(space, situation):
+    pinned = PinnedSpace(space, situation)
+    for point in pinned.first_points():
+        trial = optuna.trial.FixedTrial(point)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pinned(trial)
+        assert trial.params == point
+
+
+@pytest.mark.parametrize("max_epochs", [1, 2, 3, 5, 8, 12, 13, 50, 100, 300])
+def test_the_warmup_of_every_sampled_configuration_ends_before_the_first_rung(space, sampled, max_epochs):
+    longest = max(params["warmup_fraction"] for params in sampled) * max_epochs
+    assert longest < space.with_max_epochs(max_epochs).grace_epochs
+
+
+def test_parameters_of_what_is_switched_off_are_not_there(sampled, base):
+    owners = {"averaging": {"half_life_epochs"}, "augmentation": {"initial_strength", "max_strength", "ramp_fraction"}}
+    owners |= {"load_balance": {"alpha_l2", "alpha_cv"}, "collapse": {"collapse_threshold", "collapse_response"}}
+    seen_off = set()
+    for params in sampled:
+        off = {switch for switch in owners if not params[switch]}
+        assert not any(owners[switch] & params.keys() for switch in off)
+        seen_off |= off
+    assert seen_off == owners.keys()
+
+
+def test_an_unknown_space_is_a_sentence_with_the_nearest_and_all_known():
+    with pytest.raises(ValueError, match="moo is no search space, known: moe.*did you mean moe?"):
+        get_space("moo")
+    with pytest.raises(ValueError, match=r"retinopathy is no search space, known: moe"):
+        get_space("retinopathy")
