@@ -110,7 +110,7 @@ def test_parameters_of_what_is_switched_off_are_not_there(sampled, base):
 
 
 def test_an_unknown_space_is_a_sentence_with_the_nearest_and_all_known():
-    with pytest.raises(ValueError, match="moo is no search space, known: moe.*did you mean moe?"):
+    with pytest.raises(ValueError, match=r"moo is no search space, known: moe.*did you mean moe\?"):
         get_space("moo")
     with pytest.raises(ValueError, match=r"retinopathy is no search space, known: moe"):
         get_space("retinopathy")
