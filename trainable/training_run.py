@@ -81,9 +81,10 @@ class TrainingRun:
         return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
 
     def test(self) -> dict[str, float]:
-        """Metrics on the test split, which no search ever opens."""
+        """Metrics on the test split, which no search ever opens, without a prefix."""
         batches = self.task.evaluation_batches(self.config, self._splits.test, self.device)
-        return self.trainer.validate(batches, metrics=self.task.build_metrics(final=True))
+        metrics = self.trainer.validate(batches, metrics=self.task.build_metrics(final=True))
+        return {name.removeprefix("val_"): value for name, value in metrics.items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights that were evaluated: the averaged ones where averaging is on."""

@@ -32,8 +32,10 @@ class ConfirmedRun:
     trial: int
     """Number of the trial whose configuration this is; 0 is the default."""
     seed: int
+    objective: float
+    """The search's objective, on the test split."""
     test: dict[str, float]
-    """Metrics on the test split."""
+    """Every metric on the test split."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +74,9 @@ def confirm(
     while pending:
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         number, seed = pending.pop(ready)
-        done.append(ConfirmedRun(trial=number, seed=seed, test=ray.get(ready)))
+        test = ray.get(ready)
+        objective = test[record.settings["objective"].removeprefix("val/")]
+        done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test))
         _write(folder, record, done)
         on_run(done[-1], len(wanted) - len(pending), len(wanted))
     return done
@@ -119,9 +123,9 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
 
 
 def say_run(run: ConfirmedRun, done: int, total: int) -> None:
+    """One line for a finished training."""
     name = "default" if run.trial == 0 else f"trial {run.trial}"
-    metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in list(run.test.items())[:3])
-    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}, on the test split: {metrics}\n")
+    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: {run.objective:.4f} on the test split\n")
     sys.stdout.flush()
 
 

@@ -85,6 +85,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     Raises:
         ValueError: the cluster cannot be reached or is too small, or the folder already holds a search.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = settings.folder.absolute()
     with ray_running(settings.address, verbose=verbose) as dashboard:
         slots = share_out(settings, ray.cluster_resources())
@@ -99,6 +100,7 @@ def resume_search(folder: Path, *, address: str | None = None, verbose: bool = F
     Raises:
         ValueError: the folder holds no search, or one that cannot be resumed.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = folder.absolute()
     said = read_search(folder).settings
     base = base_config(said)
@@ -118,7 +120,6 @@ def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
 
 
 def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float | None) -> SearchRecord:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     SearchCallback.watch = Watch(
         make_view=partial(_view, folder=folder, dashboard=dashboard), budget_seconds=budget_seconds
     )
