@@ -10,6 +10,7 @@ A scene depends on (config, split, index) alone, never on what was drawn before.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +33,9 @@ _WHOLE_NUMBERS = {
 }
 _LARGEST_NUMBERS = {"texture_gap": 1.5, "colour_gap": 0.3, "noise": 0.3}
 _GROUND_CYCLES = (7.0, 10.0)
-_TEXTURE_CONTRAST = (0.13, 0.17)
+_TEXTURE_CONTRAST = (0.12, 0.16)
 _MOTTLE_CONTRAST = 0.03
-_CHROMA = 0.25
+_CHROMA = 0.24
 # Without a little light in favour of one rule, half of all runs never find out that the colour matters.
 _LIGHT_OF_EVEN_DOMAINS = 0.06
 _LIGHT_SPREAD, _CAST_SPREAD, _HUE_SPREAD = 0.03, 0.02, 0.02
@@ -80,20 +81,18 @@ def scene_splits(config: SceneConfig, cache_dir: Path, on_progress: Callable[[in
         on_progress: called with (scenes drawn, scenes in all) while they are drawn.
     """
     counts = dict(zip(SPLIT_NAMES, (config.num_train, config.num_validation, config.num_test), strict=True))
-    total = sum(counts.values())
+    total, drawn = sum(counts.values()), itertools.count(1)
+
+    def tell(scene: Sample) -> Sample:
+        if on_progress is not None:
+            on_progress(next(drawn), total)
+        return scene
 
     def build(folder: Path) -> None:
-        done = 0
-
-        def scenes(stream: int, split: str) -> Iterator[Sample]:
-            nonlocal done
-            for scene in _scenes(config, split, (stream,), counts[split]):
-                yield scene
-                done += 1
-                if on_progress is not None:
-                    on_progress(done, total)
-
-        samples = {split: scenes(stream, split) for stream, split in enumerate(SPLIT_NAMES)}
+        samples = {
+            split: map(tell, _scenes(config, split, (stream,), counts[split]))
+            for stream, split in enumerate(SPLIT_NAMES)
+        }
         write_splits(folder, samples, (config.image_size_px, config.image_size_px))
 
     return open_splits(cached(_cache_key(config), cache_dir, build, needed_bytes=5 * total * config.image_size_px**2))
@@ -143,7 +142,10 @@ def _texture_kind(rng: np.random.Generator, size_px: int) -> Callable[[float], N
 
 
 def _domain_colour(rng: np.random.Generator, domain: int, num_domains: int) -> NDArray[np.float32]:
-    """Hues go once around the circle: no straight line divides the rules, so a linear router needs many experts."""
+    """Hues go once around the circle, neighbours with opposite rules: by hue, no straight line divides the rules.
+
+    A linear router therefore wants an expert for every domain.
+    """
     hue = domain / num_domains + rng.normal(0, _HUE_SPREAD)
     light = 0.5 + _LIGHT_OF_EVEN_DOMAINS * (1 if domain % 2 == 0 else -1) + rng.normal(0, _LIGHT_SPREAD)
     cast = rng.normal(0, _CAST_SPREAD, 3)
