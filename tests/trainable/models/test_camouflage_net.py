@@ -93,6 +93,23 @@ def test_checkpointing_gives_the_same_gradients_and_counts_routing_once(routing)
         assert torch.equal(a.grad, b.grad), name
 
 
+def test_checkpointing_stores_less_than_half_for_the_backward_pass():
+    stored = {}
+    for checkpointing in (False, True):
+        net, sizes = _net(), []
+        if checkpointing:
+            net.enable_gradient_checkpointing()
+
+        def pack(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(tensor.nbytes)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            net.backbone(_images())
+        stored[checkpointing] = sum(sizes)
+    assert stored[True] < stored[False] / 2
+
+
 @pytest.mark.parametrize("routing", ["image", "token"])
 def test_training_twice_from_one_seed_gives_the_same_bits(routing):
     def trained() -> list[Tensor]:
