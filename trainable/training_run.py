@@ -19,6 +19,7 @@ from trainable.tasks.task import Task
 from trainable.techniques.averaging import WeightAverage
 from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
+from trainable.techniques.divergence import check_finite
 from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import build_optimizer
@@ -75,8 +76,9 @@ class TrainingRun:
         self._training.set_epoch(self.epoch)
         train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
         val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
-        self.epoch += 1
         metrics = _flat(train, val)
+        check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
+        self.epoch += 1
         objective = metrics[self.task.objective]
         return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
 

@@ -1,0 +1,262 @@
+"""One run from its configuration: the same curve always, through a save and a new process, whatever ran before it."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainable.config import from_params
+from trainable.handover import Handover, write_handover
+from trainable.tasks.registry import get_task
+from trainable.techniques.divergence import DivergedError
+from trainable.training_run import TrainingRun
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = {
+    "num_experts": 1,
+    "top_k": 1,
+    "load_balance": False,
+    "collapse": False,
+    "augmentation": False,
+    "accumulation_steps": 1,
+    "aux_weight": 0.0,
+}
+ROUTED = PLAIN | {"num_experts": 4, "top_k": 1}
+EVERYTHING = {
+    "num_experts": 4,
+    "top_k": 2,
+    "router_noise": 0.2,
+    "collapse_response": "reinitialise",
+    "max_strength": 0.9,
+    "averaging": True,
+    "contrastive": True,
+    "crop": True,
+    "crop_px": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def splits(disc_config):
+    return get_task("moe").open_data(disc_config)
+
+
+@pytest.fixture
+def begin(disc_config, splits):
+    """A run of the discs with some parameters changed."""
+
+    def begin_run(params=PLAIN, **changes) -> TrainingRun:
+        return TrainingRun(replace(from_params(params, disc_config), **changes), splits)
+
+    return begin_run
+
+
+def curve(run):
+    """The metrics of every epoch that is left, and the weights in the end."""
+    metrics = []
+    while not run.is_complete:
+        metrics.append(run.run_epoch().metrics)
+    return metrics, run.trainer.model.state_dict()
+
+
+def same_to_the_bit(one, other):
+    (metrics, weights), (other_metrics, other_weights) = one, other
+    return metrics == other_metrics and all(torch.equal(weights[name], other_weights[name]) for name in weights)
+
+
+def same_trajectory(one, other):
+    """Only what both runs measured: a technique that merely adds metrics of its own changes nothing."""
+    (metrics, _), (other_metrics, _) = one, other
+    names = metrics[0].keys() & other_metrics[0].keys()
+    return [[epoch[name] for name in names] for epoch in metrics] == [
+        [epoch[name] for name in names] for epoch in other_metrics
+    ]
+
+
+def test_the_same_configuration_and_seed_give_the_same_curve_to_the_bit(begin):
+    assert same_to_the_bit(curve(begin(EVERYTHING)), curve(begin(EVERYTHING)))
+
+
+def test_another_seed_gives_another_curve(begin):
+    assert not same_to_the_bit(curve(begin(EVERYTHING)), curve(begin(EVERYTHING, seed=1)))
+
+
+def test_saved_and_restored_in_a_new_process_a_run_goes_on_as_if_never_interrupted(begin, tmp_path):
+    whole = begin(EVERYTHING)
+    first = whole.run_epoch()
+    whole.save(tmp_path / "checkpoint.pt")
+    rest = curve(whole)
+    write_handover(tmp_path / "config.json", Handover(config=whole.config, data_fingerprint={}))
+
+    resumed, weights = resume_in_new_process(tmp_path)
+    assert same_to_the_bit((resumed, weights), rest)
+    assert first.metrics != resumed[0]
+
+
+def resume_in_new_process(folder):
+    code = """
+import json, sys, torch
+from pathlib import Path
+from trainable.handover import read_handover
+from trainable.train import open_run
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+run = open_run(read_handover(folder / "config.json"), "cpu")
+run.restore(folder / "checkpoint.pt")
+curve = []
+while not run.is_complete:
+    curve.append(run.run_epoch().metrics)
+torch.save(run.trainer.model.state_dict(), folder / "weights.pt")
+print(json.dumps(curve))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout), torch.load(folder / "weights.pt")
+
+
+def test_an_epoch_gives_flat_finite_floats_under_every_name_that_the_task_promises(begin):
+    result = begin(EVERYTHING).run_epoch()
+    assert set(get_task("moe").metric_names) <= result.metrics.keys()
+    assert result.objective == result.metrics["val/s_measure"]
+    assert all(type(value) is float and math.isfinite(value) for value in result.metrics.values())
+    assert {name for name in result.metrics if name.startswith("moe/usage_")} == {f"moe/usage_{i}" for i in range(4)}
+
+
+class WithoutTestSplit:
+    """Whoever asks for the test split is caught."""
+
+    def __init__(self, splits):
+        self.train, self.validation = splits.train, splits.validation
+
+    @property
+    def test(self):
+        raise AssertionError("the test split was opened")
+
+
+def test_training_and_validation_never_open_the_test_split(disc_config, splits):
+    run = TrainingRun(disc_config, WithoutTestSplit(splits))
+    run.run_epoch()
+    with pytest.raises(AssertionError, match="the test split was opened"):
+        run.test()
+
+
+def test_the_last_judgement_is_of_the_test_split(begin, splits):
+    run = begin()
+    run.run_epoch()
+    swapped = replace(splits, validation=splits.test, test=splits.validation)
+    assert run.test()["s_measure"] == TrainingRun(run.config, swapped).run_epoch().objective
+
+
+def test_judging_the_test_split_does_not_change_what_follows(begin):
+    untouched = begin(EVERYTHING)
+    untouched.run_epoch()
+    rest = curve(untouched)
+    judged = begin(EVERYTHING)
+    judged.run_epoch()
+    judged.test()
+    assert same_to_the_bit(curve(judged), rest)
+
+
+def test_a_run_after_another_in_one_process_is_the_run_alone(begin):
+    alone = curve(begin(EVERYTHING))
+    curve(begin(PLAIN, seed=7))
+    torch.rand(3)
+    assert same_to_the_bit(curve(begin(EVERYTHING)), alone)
+
+
+def test_a_validation_metric_that_is_not_finite_ends_the_run_with_its_name(begin, monkeypatch):
+    run = begin()
+    monkeypatch.setattr(run.trainer, "validate", lambda *_, **__: {"val_loss": 0.1, "s_measure": math.nan})
+    with pytest.raises(DivergedError, match="val/s_measure became nan in epoch 0"):
+        run.run_epoch()
+
+
+def test_a_learning_rate_that_blows_the_weights_up_ends_the_run_with_the_term(begin):
+    run = begin(PLAIN | {"max_lr": 1e30, "warmup_fraction": 0.0})
+    with pytest.raises(DivergedError, match=r"became (nan|inf) in epoch \d, optimizer step \d+"):
+        curve(run)
+
+
+def test_with_every_technique_off_a_run_is_the_plain_loop_that_a_person_would_write(begin, splits):
+    run = begin(max_grad_norm=None)
+    metrics, weights = curve(run)
+    losses, by_hand = plain_loop(run.config, splits)
+    assert [epoch["train/loss"] for epoch in metrics] == pytest.approx(losses, rel=1e-6)
+    assert {name for name in by_hand if not torch.equal(weights[name], by_hand[name])} == set()
+
+
+def plain_loop(config, splits):
+    """AdamW, warm-up and cosine; only model, batches and criterion are the task's."""
+    task = get_task("moe")
+    torch.manual_seed(config.seed)
+    batches = task.training_batches(config, splits.train, torch.device("cpu"))
+    model, criterion = task.build_model(config), task.build_criterion(config)
+    decay = config.optimizer.weight_decay
+    groups = [{"params": [one], "weight_decay": decay if one.ndim > 1 else 0.0} for one in model.parameters()]
+    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.max_lr)
+    losses = []
+    for epoch in range(config.max_epochs):
+        batches.set_epoch(epoch)
+        sums, num_images = 0.0, 0
+        for index, (images, masks) in enumerate(batches):
+            rate = rate_by_hand(epoch + (index + 1) / len(batches), config)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = criterion(model.train()(images).predictions, masks)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sums, num_images = sums + loss.detach().double() * len(images), num_images + len(images)
+        losses.append(float(sums / num_images))
+    return losses, model.state_dict()
+
+
+def rate_by_hand(progress, config):
+    top = config.optimizer.max_lr
+    low, warmup = top * config.schedule.min_lr_ratio, config.schedule.warmup_fraction * config.max_epochs
+    if progress < warmup:
+        return low + (top - low) * progress / warmup
+    return low + (top - low) * (1 + math.cos(math.pi * (progress - warmup) / (config.max_epochs - warmup))) / 2
+
+
+TECHNIQUES = {
+    "averaging": (PLAIN, {"averaging": True}),
+    "augmentation": (PLAIN, {"augmentation": True, "initial_strength": 0.5, "max_strength": 0.9}),
+    "contrastive": (PLAIN, {"contrastive": True}),
+    "crop": (PLAIN, {"crop": True, "crop_px": 32}),
+    "load_balance": (ROUTED, {"load_balance": True}),
+    "collapse": (ROUTED | {"load_balance": True}, {"collapse": True, "collapse_response": "reinitialise"}),
+}
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_a_technique_changes_the_run_when_on_and_leaves_no_bit_of_itself_when_off(
+    begin, disc_config, splits, technique
+):
+    without, switched_on = TECHNIQUES[technique]
+    plain = curve(begin(without))
+    on = from_params(without | switched_on, disc_config)
+    assert not same_trajectory(curve(TrainingRun(on, splits)), plain)
+    off = from_params({technique: False}, on)
+    assert same_to_the_bit(curve(TrainingRun(off, splits)), plain)
+
+
+def test_averaging_changes_what_is_judged_and_not_what_is_trained(begin):
+    plain, averaged = curve(begin()), curve(begin(PLAIN | {"averaging": True}))
+    assert all(torch.equal(plain[1][name], averaged[1][name]) for name in plain[1])
+    assert plain[0] != averaged[0]
+
+
+def test_two_half_batches_accumulated_are_the_whole_batch(begin):
+    whole = curve(begin(PLAIN | {"batch_size": 8}))
+    halves = curve(begin(PLAIN | {"batch_size": 4, "accumulation_steps": 2}))
+    for epoch, other in zip(whole[0], halves[0], strict=True):
+        assert epoch["train/loss"] == pytest.approx(other["train/loss"], rel=1e-3)
+    four = curve(begin(PLAIN | {"batch_size": 4}))
+    assert abs(four[0][0]["train/loss"] - whole[0][0]["train/loss"]) > 1e-2
