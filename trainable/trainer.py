@@ -28,8 +28,8 @@ from trainable.techniques.checkpoint import (
 )
 from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
-from trainable.techniques.divergence import MAX_SKIPPED_UPDATES, DivergedError, check_finite
 from trainable.techniques.expert_collapse import ExpertCollapseDetector
+from trainable.techniques.gradient_step import GradientStep
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import assert_all_trained
 from trainable.techniques.precision import resolve_precision
@@ -135,7 +135,7 @@ class OptimizedTrainer:
         self.global_step = 0
         self.best_loss = float("inf")
         self.latest_loss = float("nan")
-        self._skipped_in_a_row = 0
+        self._gradient_step = GradientStep(optimizer)
 
     @property
     def precision_effective(self) -> str:
@@ -278,7 +278,17 @@ class OptimizedTrainer:
             self.scaler.scale(micro["loss"] * weight).backward()
             terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
         means.add(terms, sum(len(images) for images, _ in batches))
-        stepped = self._step(terms)
+        stepped = self._gradient_step(
+            terms,
+            scaler=self.scaler,
+            max_grad_norm=self.max_grad_norm,
+            epoch=self.current_epoch,
+            step=self.global_step,
+        )
+        if stepped:
+            self.global_step += 1
+            if self.averaging is not None:
+                self.averaging.update()
         if self.load_balancer is not None:
             self.load_balancer.reset_batch_statistics()
         return stepped
@@ -312,37 +322,6 @@ class OptimizedTrainer:
         if self.z_loss_weight:
             terms["z_loss"] = self.z_loss_weight * router_z_loss(output.routing)
         return terms
-
-    def _step(self, terms: dict[str, Tensor]) -> bool:
-        self.scaler.unscale_(self.optimizer)
-        limit = self.max_grad_norm if self.max_grad_norm is not None else float("inf")
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
-        names = [*terms, "gradient"]
-        values = dict(zip(names, torch.stack([*terms.values(), norm.to(self.device)]).float().tolist(), strict=True))
-        overflowed = self.precision.needs_scaling and self._overflowed(values)
-        check_finite({} if overflowed else values, epoch=self.current_epoch, step=self.global_step)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        if overflowed:
-            return False
-        self.global_step += 1
-        if self.averaging is not None:
-            self.averaging.update()
-        return True
-
-    def _overflowed(self, values: dict[str, float]) -> bool:
-        """True when only the scaled gradient is not finite: the scale was too high, and the update is skipped."""
-        losses = {name: value for name, value in values.items() if name != "gradient"}
-        check_finite(losses, epoch=self.current_epoch, step=self.global_step)
-        overflowed = values["gradient"] in (float("inf"), float("-inf")) or values["gradient"] != values["gradient"]
-        self._skipped_in_a_row = self._skipped_in_a_row + 1 if overflowed else 0
-        if self._skipped_in_a_row > MAX_SKIPPED_UPDATES:
-            raise DivergedError(
-                term="gradient", value=values["gradient"], epoch=self.current_epoch, step=self.global_step
-            )
-        return overflowed
 
     def _forward(self, images: Tensor) -> ModelOutput:
         with self.precision.autocast():
@@ -403,7 +382,7 @@ _PARTS = (
     "collapse_response",
     "averaging",
 )
-_COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss", "_skipped_in_a_row")
+_COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss")
 
 
 def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_experts: bool) -> None:

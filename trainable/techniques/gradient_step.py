@@ -1,0 +1,64 @@
+"""The end of an optimizer update: unscale once, clip once, look once, step.
+
+What: the gradient of a whole accumulation window is brought back from the loss scale, clipped to a norm, and read
+together with the window's loss terms in one transfer from the device. What is not finite never reaches the weights:
+it ends the training, but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
+Source: Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063
+(clipping by norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
+Cost: one norm over the gradients and one read per update. Off: the clipping by ``max_grad_norm=None``.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from trainable.techniques.divergence import MAX_SKIPPED_UPDATES, DivergedError, check_finite
+
+
+class GradientStep:
+    """Steps one optimizer; counts the updates that overflowed in a row."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self.skipped_in_a_row = 0
+
+    def __call__(
+        self,
+        terms: Mapping[str, Tensor],
+        *,
+        scaler: torch.amp.GradScaler,
+        max_grad_norm: float | None,
+        epoch: int,
+        step: int,
+    ) -> bool:
+        """Whether the weights moved; the gradients are cleared either way.
+
+        Raises:
+            DivergedError: a term of the loss, or the gradient beyond what lowering the loss scale mends, is not finite.
+        """
+        scaler.unscale_(self._optimizer)
+        values = _read(terms, self._clip(max_grad_norm))
+        norm = values.pop("gradient")
+        check_finite(values, epoch=epoch, step=step)
+        is_finite = math.isfinite(norm)
+        self.skipped_in_a_row = 0 if is_finite else self.skipped_in_a_row + 1
+        if not is_finite and (not scaler.is_enabled() or self.skipped_in_a_row > MAX_SKIPPED_UPDATES):
+            raise DivergedError(term="gradient", value=norm, epoch=epoch, step=step)
+        scaler.step(self._optimizer)
+        scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        return is_finite
+
+    def _clip(self, max_grad_norm: float | None) -> Tensor:
+        """Clips all groups together and returns the norm before."""
+        parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        limit = math.inf if max_grad_norm is None else max_grad_norm
+        return nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+
+
+def _read(terms: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:
+    """Everything in one transfer from the device."""
+    values = torch.stack([*(value.float() for value in terms.values()), norm.float()]).tolist()
+    return dict(zip([*terms, "gradient"], values, strict=True))
