@@ -41,8 +41,9 @@ class Trial(tune.Trainable):
         except DivergedError as error:
             return self._ended("diverged", term=error.term, value=str(error.value), step=error.step)
         except torch.OutOfMemoryError as error:
+            last_result = self._ended("out_of_memory", error=str(error).splitlines()[0])
             self._run = None
-            return self._ended("out_of_memory", error=str(error).splitlines()[0])
+            return last_result
         self._publish(result)
         ending = {"done": True, "outcome": "completed"} if self._run.is_complete else {}
         timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
@@ -67,7 +68,6 @@ class Trial(tune.Trainable):
         """Forgets the last trial; the next is built with its first step, where running out of memory has a name."""
         self._params = config
         self._run: TrainingRun | None = None
-        self._epochs_begun = 0
 
     def _run_or_begin(self) -> TrainingRun:
         if self._run is None:

@@ -1,0 +1,165 @@
+"""The class that Ray runs, stepped by hand: what a reused process must forget, and what a trial says when it ends."""
+
+import math
+
+import pytest
+import torch
+from ray import tune
+
+from trainable import ray_trainable
+from trainable.config import from_params
+from trainable.data.image_cache import default_cache_dir
+from trainable.ray_trainable import CHECKPOINT, OBJECTIVE, Trial
+from trainable.tasks.registry import get_task
+from trainable.training_run import TrainingRun
+
+QUIET = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "averaging": True}
+NOISY = {"num_experts": 4, "top_k": 2, "router_noise": 0.3, "max_lr": 1e-3, "contrastive": True}
+
+
+@pytest.fixture
+def begin(disc_config):
+    """A trial as Ray makes it, without Ray."""
+    begun = []
+
+    def begin_trial(params) -> Trial:
+        shared = {"base": disc_config, "cache_dir": str(default_cache_dir()), "device": "cpu", "search": "spring"}
+        begun.append(trial_class(shared)(config=params))
+        return begun[-1]
+
+    yield begin_trial
+    for trial in begun:
+        trial.stop()
+    torch.set_num_threads(1)
+
+
+def trial_class(shared):
+    class BoundTrial(Trial):
+        trial_resources = tune.PlacementGroupFactory([{"CPU": 1.0}])
+
+        def setup(self, config):
+            super().setup(config, **shared)
+
+    return BoundTrial
+
+
+def curve(trial):
+    results = []
+    while not (results and results[-1]["done"]):
+        results.append(trial.train())
+    return [{name: value for name, value in result.items() if "/" in name} for result in results]
+
+
+def test_a_trial_gives_one_result_an_epoch_and_says_in_the_last_one_that_it_is_complete(begin):
+    results = [(trial := begin(QUIET)).train(), trial.train(), trial.train()]
+    assert [(result["epoch"], result["done"], result.get("outcome")) for result in results] == [
+        (1, False, None),
+        (2, False, None),
+        (3, True, "completed"),
+    ]
+    assert all(result[OBJECTIVE] == result["val/s_measure"] for result in results)
+
+
+def test_inside_ray_and_standalone_the_curve_is_the_same_to_the_bit(begin, disc_config):
+    inside = curve(begin(NOISY))
+    config = from_params(NOISY, disc_config)
+    run = TrainingRun(config, get_task("moe").open_data(config))
+    assert inside == [run.run_epoch().metrics for _ in range(config.max_epochs)]
+
+
+def test_a_reused_process_forgets_the_trial_before_to_the_bit(begin):
+    alone = curve(begin(NOISY))
+    reused = begin(QUIET)
+    reused.train()
+    torch.set_num_threads(2)
+    torch.rand(5)
+    assert reused.reset(NOISY)
+    assert torch.get_num_threads() == 2
+    assert curve(reused) == alone
+    assert torch.get_num_threads() == 1
+
+
+def test_a_reused_process_opens_its_data_once(begin, monkeypatch):
+    trial = begin(QUIET)
+    monkeypatch.setattr(type(trial._task), "open_data", None)
+    assert trial.reset(NOISY)
+    assert trial.train()["epoch"] == 1
+
+
+def test_restored_from_its_checkpoint_a_trial_goes_on_at_the_right_epoch_to_the_bit(begin, tmp_path):
+    uninterrupted = begin(NOISY)
+    uninterrupted.train()
+    uninterrupted.save_checkpoint(str(tmp_path))
+    rest = curve(uninterrupted)
+    restored = begin(NOISY)
+    restored.load_checkpoint(str(tmp_path))
+    assert curve(restored) == rest
+    assert len(rest) == 2
+
+
+def test_a_trial_that_diverges_ends_with_the_worst_objective_and_the_term_that_did_it(begin):
+    results = [(trial := begin(QUIET | {"max_lr": 1e30, "warmup_fraction": 0.0})).train()]
+    while not results[-1]["done"]:
+        results.append(trial.train())
+    last = results[-1]
+    assert (last["outcome"], last[OBJECTIVE]) == ("diverged", 0.0)
+    assert last["outcome_term"] in ("loss", "gradient", "aux_loss") or last["outcome_term"].startswith("val/")
+    assert last["outcome_value"] in ("nan", "inf")
+    assert last["outcome_step"] >= 1
+    assert all(math.isfinite(value) for result in results for value in result.values() if isinstance(value, float))
+
+
+def test_after_a_trial_that_diverged_the_process_trains_the_next_as_ever(begin, tmp_path):
+    alone = curve(begin(NOISY))
+    trial = begin(QUIET | {"max_lr": 1e30, "warmup_fraction": 0.0})
+    while not trial.train()["done"]:
+        pass
+    trial.save_checkpoint(str(tmp_path))
+    trial.reset(NOISY)
+    assert curve(trial) == alone
+
+
+def out_of_memory(self):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore that nobody reads")
+
+
+def test_a_trial_that_runs_out_of_memory_ends_so_and_lets_go_of_the_run(begin, monkeypatch, tmp_path):
+    trial = begin(QUIET)
+    trial.train()
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "run_epoch", out_of_memory)
+        last = trial.train()
+    assert (last["outcome"], last["done"], last[OBJECTIVE]) == ("out_of_memory", True, 0.0)
+    assert last["outcome_error"] == "CUDA out of memory. Tried to allocate 2 GiB."
+    assert last["epoch"] == 2
+    trial.save_checkpoint(str(tmp_path))
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_out_of_memory_while_the_network_is_built_ends_the_trial_too(begin, monkeypatch):
+    monkeypatch.setattr(ray_trainable, "TrainingRun", lambda *_, **__: out_of_memory(None))
+    last = begin(QUIET).train()
+    assert (last["outcome"], last["epoch"]) == ("out_of_memory", 1)
+
+
+def test_a_configuration_that_cannot_be_is_an_error_of_its_own_and_not_an_outcome(begin):
+    with pytest.raises(ValueError, match="max_lr is -1"):
+        begin(QUIET | {"max_lr": -1.0}).train()
+
+
+def test_the_state_of_a_trial_is_shown_on_rays_metrics_port_under_its_name(begin):
+    shown = {}
+    trial = begin(NOISY)
+    for name, gauge in trial._gauges.items():
+        gauge.set = lambda value, tags, name=name: shown.setdefault(name, (value, tags))
+    result = trial.train()
+    assert {name: value for name, (value, _) in shown.items()} == {
+        "objective": result[OBJECTIVE],
+        "epoch": 1.0,
+        "lowest_expert_usage": min(result[f"moe/usage_{expert}"] for expert in range(4)),
+    }
+    assert all(tags == {"search": "spring", "trial": trial.trial_id} for _, tags in shown.values())
+
+
+def test_the_name_on_the_dashboard_says_what_is_searched(begin):
+    assert repr(begin(QUIET)) == "BoundTrial(spring)"
