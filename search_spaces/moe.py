@@ -67,6 +67,7 @@ def defaults(situation: Situation) -> Params:
         "collapse_response": "rebalance",
         **_augmentation(initial=0.3, rise=0.0, start=0.2, ramp=0.1),
         "averaging": False,
+        "half_life_epochs": 0.5,
     }
 
 

@@ -1,5 +1,6 @@
 """One search from start to finish: data, plan, Ray, trials, winner."""
 
+import logging
 import signal
 import sys
 from dataclasses import asdict, dataclass
@@ -33,6 +34,8 @@ from tuner.search_callback import SearchCallback, Watch
 from tuner.settings import SearchSettings
 from tuner.study_mirror import FILE as STUDY_FILE
 from tuner.study_mirror import StudyMirror
+
+logger = logging.getLogger(__name__)
 
 RAY_FOLDER = "ray"
 MAX_FAILURES = 2
@@ -88,14 +91,18 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = settings.folder.absolute()
     with ray_running(settings.address, verbose=verbose) as dashboard:
-        slots = share_out(settings, ray.cluster_resources())
+        resources = ray.cluster_resources()
+        slots = share_out(settings, resources)
+        logger.info("%s, of %g CPUs and %g GPUs", slots, resources.get("CPU", 0), resources.get("GPU", 0))
         recorder = Recorder.create(folder, _described(settings, plan, slots))
         record = _fit(_tuner(settings, plan, slots, recorder), folder, dashboard, settings.time_budget_seconds)
         return _confirmed(folder, record)
 
 
-def resume_search(folder: Path, *, address: str | None = None, verbose: bool = False) -> SearchRecord:
-    """Goes on with an interrupted search where it stood.
+def resume_search(
+    folder: Path, *, address: str | None = None, budget_seconds: float | None = None, verbose: bool = False
+) -> SearchRecord:
+    """Goes on with an interrupted search where it stood; `budget_seconds` counts all its sessions.
 
     Raises:
         ValueError: the folder holds no search, or one that cannot be resumed.
@@ -109,7 +116,7 @@ def resume_search(folder: Path, *, address: str | None = None, verbose: bool = F
         if not tune.Tuner.can_restore(path):
             raise ValueError(f"{folder} was interrupted before its first trial began; start the search anew.")
         tuner = tune.Tuner.restore(str(path), _trainable(said, base), resume_unfinished=True)
-        return _confirmed(folder, _fit(tuner, folder, dashboard, None))
+        return _confirmed(folder, _fit(tuner, folder, dashboard, budget_seconds))
 
 
 def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:

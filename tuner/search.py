@@ -12,6 +12,7 @@ from pathlib import Path
 
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES
+from search_spaces.space import Situation
 from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings
 
 
@@ -33,9 +34,13 @@ def _run(options: argparse.Namespace) -> int:
     from tuner import finish, run
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("trainable").setLevel(logging.INFO)
+    for room in ("trainable", "tuner"):
+        logging.getLogger(room).setLevel(logging.INFO)
     if options.resume is not None:
-        record = run.resume_search(options.resume, address=options.address, verbose=options.verbose)
+        budget = options.time_budget_seconds
+        record = run.resume_search(
+            options.resume, address=options.address, budget_seconds=budget, verbose=options.verbose
+        )
         return finish.finish(options.resume, record)
     settings = _settings(options)
     plan = run.plan_search(settings, on_progress=_preparing)
@@ -50,8 +55,12 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
 
 
 def _list() -> int:
+    """Every space with its parameters and their defaults for a small set, trained from scratch."""
     for name, space in SPACES.items():
-        sys.stdout.write(f"{name}  {space.mode} {space.objective}, {space.max_epochs} epochs\n")
+        situation = Situation(num_train_images=1000, pretrained=False, max_epochs=space.max_epochs)
+        sys.stdout.write(f"{name}: {space.mode} {space.objective}, {space.max_epochs} epochs\n")
+        for parameter, value in space.defaults(situation).items():
+            sys.stdout.write(f"  {parameter:20} {value}\n")
     return 0
 
 

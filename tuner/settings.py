@@ -31,8 +31,8 @@ class SearchSettings:
     """Address of a running Ray cluster; None starts one on this machine."""
     storage: Path = Path("results")
     """Folder that holds the results of all searches."""
-    name: str = ""
-    """Folder of this search below `storage`/`space`; empty takes the time of day."""
+    name: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    """Folder of this search below `storage`/`space`."""
     seed: int = 0
     policy: str = "asha"
     """asha: Optuna proposes, poor trials stop early; random: random proposals at full length."""
@@ -53,7 +53,7 @@ class SearchSettings:
             _check_positive(name, getattr(self, name))
         if self.policy not in POLICIES:
             raise ValueError(f"policy is {self.policy!r}; allowed: {', '.join(POLICIES)}.")
-        if self.name and not re.fullmatch(r"[\w.-]+", self.name):
+        if not re.fullmatch(r"[\w.-]+", self.name):
             raise ValueError(f"name is {self.name!r}; allowed: letters, digits, dot, dash and underscore.")
         if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
             raise ValueError(f"gpus_per_trial is {self.gpus_per_trial}; a trial uses one GPU or a fraction of it.")
@@ -61,7 +61,7 @@ class SearchSettings:
     @property
     def folder(self) -> Path:
         """Where this search's results go."""
-        return self.storage / self.space / (self.name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+        return self.storage / self.space / self.name
 
 
 def _check_at_least(name: str, value: float | None, low: float) -> None:
