@@ -77,4 +77,4 @@ def _fits(value: object, kind: type) -> bool:
         return kind is float or value == int(value)
     if kind is tuple:
         return isinstance(value, list | tuple)
-    return kind in (str, bool) and isinstance(value, kind)
+    return kind in (str, bool, dict) and isinstance(value, kind)

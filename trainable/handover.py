@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trainable.config import TrialConfig, from_dict, to_dict
+from trainable.fields import built
 from trainable.tasks.registry import get_task
 
 FORMAT = 1
@@ -25,6 +26,10 @@ class Handover:
     found_by: dict[str, object] = field(default_factory=dict)
     """The search, trial and objective this comes from; for people."""
     versions: dict[str, str] = field(default_factory=lambda: current_versions())
+
+    def __post_init__(self) -> None:
+        if self.num_threads < 1:
+            raise ValueError(f"num_threads is {self.num_threads}; it must be 1 or more.")
 
 
 def current_versions() -> dict[str, str]:
@@ -62,17 +67,12 @@ def read_handover(path: Path) -> Handover:
     config = content["config"]
     if not isinstance(config, Mapping) or not isinstance(config.get("workload"), str):
         raise ValueError(f"{path}: config must hold the fields of a configuration, workload first.")
+    circumstances = {name: value for name, value in content.items() if name not in ("format", "config")}
     try:
         typed = from_dict(config, get_task(config["workload"]).default_config())
+        return built(Handover, circumstances | {"config": typed}, "the file")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Handover(
-        config=typed,
-        data_fingerprint=content["data_fingerprint"],
-        num_threads=content["num_threads"],
-        found_by=content["found_by"],
-        versions=content["versions"],
-    )
 
 
 def _read_json(path: Path) -> Mapping[str, object]:

@@ -55,6 +55,7 @@ def train(handover: Handover, output: Path, *, resume: bool = False, device: str
     output.mkdir(parents=True, exist_ok=True)
     if resume and (output / CHECKPOINT).exists():
         run.restore(output / CHECKPOINT)
+    _cut_curve(output / CURVE, run.epoch)
     logger.info(
         "%s on %s in %s; results in %s", run.config.workload, run.device, run.trainer.precision_effective, output
     )
@@ -126,6 +127,12 @@ def _record(run: TrainingRun, result: EpochResult, output: Path, board: SummaryW
         result.seconds,
         time.strftime("%M:%S" if left < 3600 else "%H:%M:%S", time.gmtime(left)),
     )
+
+
+def _cut_curve(curve: Path, num_epochs: int) -> None:
+    """An epoch whose checkpoint was never written is trained again, and must not stand in the curve twice."""
+    if curve.exists():
+        curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:num_epochs]))
 
 
 def _check_output(output: Path, resume: bool) -> None:

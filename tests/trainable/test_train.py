@@ -1,0 +1,184 @@
+"""Standalone training: the same curve through interruptions, on the data it was found on, without Ray."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainable import train as train_module
+from trainable.config import from_params
+from trainable.handover import Handover, read_handover, write_handover
+from trainable.tasks.registry import get_task
+from trainable.train import main, open_run
+from trainable.training_run import TrainingRun
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def config_file(disc_config, tmp_path):
+    config = from_params({"averaging": True, "router_noise": 0.2}, disc_config)
+    splits = get_task("moe").open_data(config)
+    path = tmp_path / "run" / "best" / "config.json"
+    write_handover(path, Handover(config=config, data_fingerprint=splits.fingerprint))
+    return path
+
+
+@pytest.fixture
+def train(config_file, tmp_path):
+    """The command on the configuration, into a folder; returns its exit status."""
+
+    def run_command(output="out", *options):
+        return main(["--config", str(config_file), "--output", str(tmp_path / output), "--device", "cpu", *options])
+
+    return run_command
+
+
+@pytest.fixture
+def curve(tmp_path):
+    """The recorded epochs but for the seconds they took."""
+
+    def read(output="out"):
+        lines = (tmp_path / output / "curve.jsonl").read_text().splitlines()
+        return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+    return read
+
+
+def interrupt_at_epoch(monkeypatch, epoch, method="run_epoch"):
+    original = getattr(TrainingRun, method)
+
+    def until(self, *arguments):
+        if self.epoch == epoch:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(TrainingRun, method, until)
+
+
+def test_a_configuration_is_trained_to_its_budget_and_judged_on_the_test_split(train, curve, tmp_path):
+    assert train() == 0
+    assert [epoch["epoch"] for epoch in curve()] == [1, 2, 3]
+    judged = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
+    assert {"s_measure", "weighted_f_measure"} <= judged.keys()
+    assert list((tmp_path / "out").glob("events.out.tfevents.*"))
+
+
+def test_the_weights_it_leaves_are_those_that_were_judged(train, config_file, tmp_path):
+    train()
+    run = open_run(read_handover(config_file), "cpu")
+    run.trainer.averaging = None
+    run.trainer.model.load_state_dict(torch.load(tmp_path / "out" / "weights.pt", weights_only=True))
+    assert run.test() == json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
+
+
+def test_without_an_output_the_results_lie_beside_the_export(config_file):
+    assert main(["--config", str(config_file), "--epochs", "1"]) == 0
+    assert (config_file.parent.parent / "train" / "curve.jsonl").exists()
+
+
+@pytest.mark.parametrize("method", ["run_epoch", "save"])
+def test_interrupted_anywhere_and_resumed_the_curve_is_that_of_one_go(train, curve, monkeypatch, method):
+    train("one-go")
+    with monkeypatch.context() as patch:
+        interrupt_at_epoch(patch, 2, method)
+        assert train() == 130
+    assert train("out", "--resume") == 0
+    assert curve() == curve("one-go")
+
+
+def test_interrupted_before_the_first_epoch_ended_it_begins_again(train, curve, monkeypatch):
+    train("one-go")
+    with monkeypatch.context() as patch:
+        interrupt_at_epoch(patch, 1, "save")
+        train()
+    assert train("out", "--resume") == 0
+    assert curve() == curve("one-go")
+
+
+def test_resuming_what_is_complete_trains_nothing_and_judges_again(train, curve):
+    train()
+    assert train("out", "--resume") == 0
+    assert [epoch["epoch"] for epoch in curve()] == [1, 2, 3]
+
+
+def test_epochs_and_seed_of_the_command_line_replace_those_of_the_file(train, curve):
+    train()
+    assert train("longer", "--epochs", "4") == 0
+    assert train("other", "--seed", "5") == 0
+    assert len(curve("longer")) == 4
+    assert curve("longer")[0]["metrics"]["train/lr"] != curve()[0]["metrics"]["train/lr"]
+    assert curve("other")[0]["objective"] != curve()[0]["objective"]
+
+
+def test_other_data_than_the_configuration_was_found_on_is_refused_with_what_differs(config_file, train, caplog):
+    handover = read_handover(config_file)
+    changed = handover.data_fingerprint | {"train": "00" * 32, "all": "11" * 32}
+    write_handover(config_file, replace(handover, data_fingerprint=changed))
+    assert train() == 2
+    assert "is not what this configuration was found on (train, all differ)" in caplog.text
+    assert "--data" in caplog.text
+
+
+def test_named_with_data_other_images_are_trained_on(config_file, train, curve, disc_folder, tmp_path):
+    for source in disc_folder.rglob("*.png"):
+        if not source.stem.endswith("7"):
+            target = tmp_path / "fewer" / source.relative_to(disc_folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    train()
+    assert train("fewer-out", "--data", str(tmp_path / "fewer")) == 0
+    assert curve("fewer-out")[0]["objective"] != curve()[0]["objective"]
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(train, curve, caplog):
+    train()
+    before = curve()
+    assert train() == 2
+    assert "already holds a run; give another --output, or --resume to go on with it" in caplog.text
+    assert curve() == before
+
+
+def test_a_damaged_checkpoint_is_a_sentence(train, tmp_path, caplog):
+    train("out", "--epochs", "1")
+    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK no more")
+    assert train("out", "--resume") == 2
+    assert "checkpoint.pt can't be read as a checkpoint" in caplog.text
+
+
+def test_a_training_that_diverges_ends_with_the_term_that_did_it(config_file, train, caplog):
+    handover = read_handover(config_file)
+    config = from_params({"max_lr": 1e30, "warmup_fraction": 0.0}, handover.config)
+    write_handover(config_file, replace(handover, config=config))
+    assert train() == 2
+    assert re.search(r"error: [\w/]+ became (nan|inf) in epoch \d, optimizer step \d", caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [("gpu", "device is 'gpu'; allowed: auto, cpu, cuda"), ("cuda", "no CUDA device; use --device cpu")],
+)
+def test_a_device_that_is_not_there_is_a_sentence(device, sentence, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=sentence):
+        train_module.chosen_device(device)
+
+
+def test_it_trains_where_ray_and_optuna_are_not_installed_and_says_how_it_goes(config_file, tmp_path):
+    code = """
+import sys
+sys.modules.update(ray=None, optuna=None, tuner=None, search_spaces=None)
+from trainable.train import main
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, "--config", str(config_file), "--output", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "epoch 3/3  loss" in done.stdout
+    assert "about 00:00 left" in done.stdout
+    assert "test: " in done.stdout
