@@ -36,7 +36,7 @@ _GROUND_CYCLES = (7.0, 10.0)
 _TEXTURE_CONTRAST = (0.12, 0.16)
 _MOTTLE_CONTRAST = 0.03
 _CHROMA = 0.24
-# Without a little light in favour of one rule, half of all runs never find out that the colour matters.
+# Without a little light that goes with the rule, three of nine runs never found out that colour matters.
 _LIGHT_OF_EVEN_DOMAINS = 0.06
 _LIGHT_SPREAD, _CAST_SPREAD, _HUE_SPREAD = 0.03, 0.02, 0.02
 _BLOB_RADIUS = (0.10, 0.24)
