@@ -1,6 +1,8 @@
 """What a search is told: every option of the command line, typed, checked at construction."""
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +11,23 @@ from search_spaces.registry import get_space
 
 POLICIES = ("asha", "random")
 DEFAULT_TRIALS = 40
+MAX_SEED = 2**32 - 1
+_OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget"}
+"""The options that are not called as their settings are."""
+_OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
+"""Fields of a configuration that an option sets, whatever --set says."""
+
+
+def option_of(setting: str) -> str:
+    """What the command line calls a setting."""
+    return _OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
     """One search as its user asked for it; None leaves the choice to the machine or the space."""
 
-    space: str
+    space: str = "moe"
     """Name of the search space."""
     data: str | None = None
     """Folder of images and masks; None is the embedded data."""
@@ -51,12 +63,15 @@ class SearchSettings:
             _check_at_least(name, getattr(self, name), 0)
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
-        if self.policy not in POLICIES:
-            raise ValueError(f"policy is {self.policy!r}; allowed: {', '.join(POLICIES)}.")
-        if not re.fullmatch(r"[\w.-]+", self.name):
-            raise ValueError(f"name is {self.name!r}; allowed: letters, digits, dot, dash and underscore.")
+        if self.seed > MAX_SEED:
+            raise ValueError(f"--seed is {self.seed}; it must be {MAX_SEED} or less.")
         if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
-            raise ValueError(f"gpus_per_trial is {self.gpus_per_trial}; a trial uses one GPU or a fraction of it.")
+            raise ValueError(f"--gpus-per-trial is {self.gpus_per_trial:g}; a trial uses one GPU or a fraction of it.")
+        if self.policy not in POLICIES:
+            raise ValueError(f"--policy is {self.policy!r}; allowed: {', '.join(POLICIES)}.")
+        _check_name(self.name)
+        _check_data(self.data, self.inverted_masks)
+        _check_pinned(self.pinned)
 
     @property
     def folder(self) -> Path:
@@ -65,10 +80,32 @@ class SearchSettings:
 
 
 def _check_at_least(name: str, value: float | None, low: float) -> None:
-    if value is not None and not value >= low:
-        raise ValueError(f"{name} is {value}; it must be {low} or more.")
+    if value is not None and not low <= value < math.inf:
+        raise ValueError(f"{option_of(name)} is {value}; it must be {low} or more.")
 
 
 def _check_positive(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{name} is {value}; it must be more than 0.")
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
+
+
+def _check_name(name: str) -> None:
+    """A name is one folder, and never the one above."""
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise ValueError(
+            f"--name is {name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, of which neither "
+            "a dot nor a dash comes first."
+        )
+
+
+def _check_data(data: str | None, inverted_masks: bool | None) -> None:
+    if data == "":
+        raise ValueError("--data is empty; give a folder of images and masks, or leave it out for the embedded data.")
+    if data is None and inverted_masks is not None:
+        raise ValueError("--inverted-masks is about the masks of a folder; give it with --data, or leave it out.")
+
+
+def _check_pinned(pinned: Mapping[str, object]) -> None:
+    for name, value in pinned.items():
+        if name in _OWN_OPTION:
+            raise ValueError(f"--set {name}={value} would be overruled; give it as {_OWN_OPTION[name]}.")
