@@ -8,6 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainable.config import from_params, to_dict
+from trainable.handover import current_versions
+from trainable.ray_trainable import CHECKPOINT
+from trainable.tasks.registry import get_task
+from trainable.training_run import TrainingRun
 from tuner.outcomes import Outcome
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord
@@ -153,3 +158,36 @@ def synthetic_search(tmp_path):
     yield begin
     for synthetic in begun:
         synthetic.recorder.close()
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory, disc_config):
+    """The results of three real trainings on the discs, recorded as a search does; not to be changed.
+
+    Trial 0 is the default, trial 1 the winner, with averaged weights; trial 2 was interrupted after two epochs.
+    """
+    folder = tmp_path_factory.mktemp("results") / "moe" / "discs"
+    splits = get_task("moe").open_data(disc_config)
+    settings = {"name": "discs", "data": disc_config.data.source, "num_trials": 3, "max_epochs": 3, "confirm": 0}
+    settings |= {"data_fingerprint": splits.fingerprint, "base_config": to_dict(disc_config)}
+    recorder = Recorder.create(folder, SETTINGS | settings | {"versions": current_versions() | {"ray": "2.60.0"}})
+    plain = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}
+    record_training(recorder, splits, disc_config, number=0, params={"max_lr": 3e-4, "num_experts": 4, "top_k": 2})
+    record_training(recorder, splits, disc_config, number=1, params=plain | {"max_lr": 1e-2, "averaging": True})
+    record_training(recorder, splits, disc_config, number=2, params=plain | {"max_lr": 3e-2}, num_epochs=2)
+    recorder.close()
+    return folder
+
+
+def record_training(recorder, splits, base, *, number, params, num_epochs=3):
+    trial = f"t{number:04d}"
+    recorder.start(trial, number=number, params=params)
+    run = TrainingRun(from_params(params, base), splits)
+    for epoch in range(1, num_epochs + 1):
+        result = run.run_epoch()
+        recorder.result(trial, epoch=epoch, objective=result.objective, metrics=result.metrics, seconds=result.seconds)
+        place = Path("ray") / trial / f"checkpoint_{epoch - 1:06d}"
+        run.save(recorder.folder / place / CHECKPOINT)
+        recorder.checkpoint(trial, epoch=epoch, path=str(place))
+    outcome = Outcome.COMPLETED if run.is_complete else Outcome.INTERRUPTED
+    recorder.end(trial, outcome, numbers={"epoch": num_epochs, "objective": result.objective}, epoch=num_epochs)
