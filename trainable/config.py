@@ -19,6 +19,9 @@ from trainable.techniques.precision import PRECISIONS
 from trainable.techniques.progressive_augmentation import AugmentationConfig
 from trainable.techniques.schedule import ScheduleConfig
 
+MAX_SEED = 2**32 - 1
+_ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialConfig:
@@ -35,7 +38,7 @@ class TrialConfig:
     loss: Any
     """The criterion; the task's own type."""
     seed: int = 0
-    """Seeds the weights, the order of the data, the augmentation and the router's noise."""
+    """Seeds the weights, the order of the data, the augmentation and the router's noise; 0 to MAX_SEED."""
     batch_size: int = 16
     """Images of a micro-batch."""
     accumulation_steps: int = 1
@@ -57,6 +60,8 @@ class TrialConfig:
         for name in ("max_epochs", "batch_size", "accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}.")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; allowed: {', '.join(PRECISIONS)}.")
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
@@ -88,6 +93,7 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
         inner = {name: value for name, value in params.items() if owners.get(name) == section}
         current = getattr(base, section)
         changes[section] = _switched(section, kind, current, params.get(section, current is not None), inner)
+    _check_always_on(changes)
     return changed(type(base), base, changes)
 
 
@@ -107,6 +113,7 @@ def from_dict(data: Mapping[str, object], base: TrialConfig) -> TrialConfig:
         name: built(sections[name], value, name) if name in sections and value is not None else value
         for name, value in data.items()
     }
+    _check_always_on(inner)
     return built(type(base), inner, "the configuration")
 
 
@@ -118,6 +125,12 @@ def _sections(base: TrialConfig) -> dict[str, type]:
         kinds = [type(value)] if is_dataclass(value) else [kind for kind in get_args(hint) if is_dataclass(kind)]
         found |= dict.fromkeys([name] * len(kinds), *kinds[:1])
     return found
+
+
+def _check_always_on(sections: Mapping[str, object]) -> None:
+    for name in _ALWAYS_ON:
+        if name in sections and sections[name] is None:
+            raise ValueError(f"{name} can't be off; leave it on and change what is in it.")
 
 
 def _switched(section: str, kind: type, current: object, switch: object, inner: Mapping[str, object]) -> object:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,7 +14,7 @@ def typed(value: object, hint: object, name: str) -> object:
     An int becomes a float, a whole float an int, a list a tuple, a mapping the dataclass of the field.
 
     Raises:
-        ValueError: the value is of another type.
+        ValueError: the value is of another type, or a number that is not finite.
     """
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if hint is Any or (value is None and type(None) in options):
@@ -66,15 +67,26 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")
 
 
+_IN_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    bool: "true or false",
+    tuple: "a list",
+    dict: "an object of names and values",
+    type(None): "null",
+}
+
+
 def _described(option: Any) -> str:
     if get_origin(option) is Literal:
         return ", ".join(get_args(option))
-    return getattr(option, "__name__", str(option)).replace("NoneType", "null")
+    return _IN_WORDS.get(get_origin(option) or option) or f"an object with the fields of {option.__name__}"
 
 
 def _fits(value: object, kind: type) -> bool:
     if kind in (int, float) and not isinstance(value, bool) and isinstance(value, int | float):
-        return kind is float or value == int(value)
+        return math.isfinite(value) and (kind is float or value == int(value))
     if kind is tuple:
         return isinstance(value, list | tuple)
     return kind in (str, bool, dict) and isinstance(value, kind)

@@ -11,7 +11,6 @@ from search_spaces.registry import get_space
 
 POLICIES = ("asha", "random")
 DEFAULT_TRIALS = 40
-MAX_SEED = 2**32 - 1
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget"}
 """The options that are not called as their settings are."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
@@ -63,8 +62,6 @@ class SearchSettings:
             _check_at_least(name, getattr(self, name), 0)
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
-        if self.seed > MAX_SEED:
-            raise ValueError(f"--seed is {self.seed}; it must be {MAX_SEED} or less.")
         if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
             raise ValueError(f"--gpus-per-trial is {self.gpus_per_trial:g}; a trial uses one GPU or a fraction of it.")
         if self.policy not in POLICIES:
