@@ -60,7 +60,10 @@ def read_handover(path: Path) -> Handover:
     content = _read_json(path)
     found = content.get("format")
     if found != FORMAT:
-        raise ValueError(f"{path} has configuration format {found}; this version reads format {FORMAT}.")
+        raise ValueError(
+            f"{path} has configuration format {found}; this version reads format {FORMAT}: use the version that wrote "
+            "it, or export the search again."
+        )
     missing = {"config", "data_fingerprint", "num_threads", "versions", "found_by"} - set(content)
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; export it again with python -m tuner.export.")

@@ -8,16 +8,19 @@ Writes the curve, a checkpoint after every epoch, TensorBoard events, and at the
 import argparse
 import json
 import logging
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from trainable.config import TrialConfig
 from trainable.handover import Handover, read_handover
 from trainable.tasks.registry import get_task
 from trainable.training_run import EpochResult, TrainingRun
@@ -31,10 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    output = options.output or options.config.parent.parent / "train"
     try:
-        train(_planned(options), options.output or options.config.parent.parent / "train", resume=options.resume)
+        train(_planned(options), output, resume=options.resume, device=options.device)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
+        return 2
+    except OSError as error:
+        logger.error("error: %s. What is in %s is whole; put that right, and add --resume.", error, output)
         return 2
     except KeyboardInterrupt:
         logger.info("Interrupted. Every finished epoch is saved; the same command with --resume goes on from there.")
@@ -54,7 +61,7 @@ def train(handover: Handover, output: Path, *, resume: bool = False, device: str
     run = open_run(handover, device)
     output.mkdir(parents=True, exist_ok=True)
     if resume and (output / CHECKPOINT).exists():
-        run.restore(output / CHECKPOINT)
+        _restore(run, output / CHECKPOINT)
     _cut_curve(output / CURVE, run.epoch)
     logger.info(
         "%s on %s in %s; results in %s", run.config.workload, run.device, run.trainer.precision_effective, output
@@ -70,16 +77,26 @@ def train(handover: Handover, output: Path, *, resume: bool = False, device: str
 
 def open_run(handover: Handover, device: str = "auto") -> TrainingRun:
     """The run of a configuration before its first epoch; refuses data other than that it was found on."""
-    task = get_task(handover.config.workload)
-    splits = task.open_data(handover.config, on_progress=_preparing)
-    expected, found = handover.data_fingerprint, splits.fingerprint
+    chosen = chosen_device(device)
+    splits = open_data(handover.config, handover.data_fingerprint)
+    return TrainingRun(handover.config, splits, device=chosen)
+
+
+def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
+    """The data of a configuration.
+
+    Raises:
+        ValueError: it can't be used, or its fingerprint is not the expected one; an empty one expects nothing.
+    """
+    splits = get_task(config.workload).open_data(config, on_progress=_preparing)
+    found = splits.fingerprint
     if expected and expected != found:
         differing = ", ".join(name for name in found if expected.get(name) != found[name])
         raise ValueError(
-            f"The data at {handover.config.data.source} is not what this configuration was found on "
-            f"({differing} differ); restore the data, or name the new data with --data."
+            f"The data at {config.data.source} is not what this configuration was found on "
+            f"({differing} differ); restore the data, or begin anew with --data."
         )
-    return TrainingRun(handover.config, splits, device=chosen_device(device))
+    return splits
 
 
 def chosen_device(name: str) -> torch.device:
@@ -90,10 +107,13 @@ def chosen_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "mps") and not name.startswith("cuda"):
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N, mps.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {name!r}, but this machine has no CUDA device; use --device cpu.")
+    if name.startswith("cuda:") and int(name.removeprefix("cuda:")) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise ValueError(f"device is {name!r}, but the last CUDA device of this machine is cuda:{last}; use that.")
     if name == "mps" and not torch.backends.mps.is_available():
         raise ValueError("device is 'mps', but this machine has none; use --device cpu.")
     return torch.device(name)
@@ -135,9 +155,29 @@ def _cut_curve(curve: Path, num_epochs: int) -> None:
         curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:num_epochs]))
 
 
+def _restore(run: TrainingRun, checkpoint: Path) -> None:
+    try:
+        run.restore(checkpoint)
+    except (RuntimeError, KeyError) as error:
+        raise ValueError(
+            f"{checkpoint} does not fit this configuration; resume with the configuration that the run began with, or "
+            "give another --output."
+        ) from error
+
+
 def _check_output(output: Path, resume: bool) -> None:
-    if not resume and (output / CURVE).exists():
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output} is a file; give a folder as --output.")
+    if not (output / CURVE).exists():
+        return
+    if not resume:
         raise ValueError(f"{output} already holds a run; give another --output, or --resume to go on with it.")
+    num_epochs = len((output / CURVE).read_text().splitlines())
+    # The first epoch may have been cut off between its line and its checkpoint.
+    if num_epochs > 1 and not (output / CHECKPOINT).exists():
+        raise ValueError(
+            f"{output} holds {num_epochs} epochs, but {CHECKPOINT} is gone; restore it, or give another --output."
+        )
 
 
 def _planned(options: argparse.Namespace) -> Handover:
