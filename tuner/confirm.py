@@ -15,6 +15,7 @@ from pathlib import Path
 import ray
 
 from trainable.handover import Handover
+from trainable.techniques.divergence import DivergedError
 from trainable.train import open_run, run_epochs
 from tuner.cluster import ray_running
 from tuner.export import handover_of
@@ -32,9 +33,9 @@ class ConfirmedRun:
     trial: int
     """Number of the trial whose configuration this is; 0 is the default."""
     seed: int
-    objective: float
-    """The search's objective, on the test split."""
-    test: dict[str, float]
+    objective: float | None
+    """The search's objective, on the test split; None when the training diverged."""
+    test: dict[str, float | None]
     """Every metric on the test split."""
 
 
@@ -108,9 +109,13 @@ def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) ->
     return task.remote(handover, said["device"])
 
 
-def _train_and_test(handover: Handover, device: str) -> dict[str, float]:
+def _train_and_test(handover: Handover, device: str) -> dict[str, float | None]:
+    """Metrics on the test split; of a training that diverged the objective alone, as None."""
     run = open_run(handover, device)
-    run_epochs(run, on_epoch=lambda result: None)
+    try:
+        run_epochs(run, on_epoch=lambda result: None)
+    except DivergedError:
+        return {run.task.objective.removeprefix("val/"): None}
     return run.test()
 
 
@@ -125,7 +130,8 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
 def say_run(run: ConfirmedRun, done: int, total: int) -> None:
     """One line for a finished training."""
     name = "default" if run.trial == 0 else f"trial {run.trial}"
-    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: {run.objective:.4f} on the test split\n")
+    result = "diverged" if run.objective is None else f"{run.objective:.4f} on the test split"
+    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: {result}\n")
     sys.stdout.flush()
 
 

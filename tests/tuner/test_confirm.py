@@ -1,0 +1,113 @@
+"""The best and the default on several seeds and the test split, on a running Ray."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from trainable.train import open_run, run_epochs
+from tuner.cluster import ray_running
+from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, say_run
+from tuner.confirmation import read_confirmations
+from tuner.export import handover_of
+from tuner.recorder import Recorder
+from tuner.records import read_search
+
+
+@pytest.fixture(scope="module")
+def ray_here(disc_folder):
+    with ray_running(None):
+        yield
+
+
+@pytest.fixture
+def folder(trained_folder, tmp_path):
+    return shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
+
+
+def runs(folder):
+    return {(run["trial"], run["seed"]): run["test"] for run in json.loads((folder / FILE).read_text())["runs"]}
+
+
+def by_hand(folder, number, seed):
+    """The same training in this process, judged on the test split."""
+    record = read_search(folder)
+    handover = handover_of(record, record.trials[number], folder)
+    run = open_run(replace(handover, config=replace(handover.config, seed=seed)), "cpu")
+    run_epochs(run, on_epoch=lambda result: None)
+    return run.test()
+
+
+def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
+    told = []
+    confirm(folder, top=1, num_seeds=2, on_run=lambda run, done, total: told.append((run.trial, run.seed, done, total)))
+    assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
+    assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
+    assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
+    assert [(done, total) for *_, done, total in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert {(trial, seed) for trial, seed, *_ in told} == runs(folder).keys()
+
+
+def test_only_what_is_missing_is_trained_again(folder, ray_here):
+    known = {"trial": 0, "seed": FIRST_SEED, "objective": 0.123, "test": {"s_measure": 0.123}}
+    (folder / FILE).write_text(json.dumps({"objective": "val/s_measure", "runs": [known]}))
+    told = []
+    confirm(folder, top=1, num_seeds=1, on_run=lambda run, done, total: told.append((run.trial, done, total)))
+    assert told == [(1, 2, 2)]
+    assert runs(folder)[0, FIRST_SEED] == {"s_measure": 0.123}
+    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: pytest.fail("trained once more"))
+
+
+def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ray_here, capsys):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["base_config"]["schedule"]["warmup_fraction"] = 0.0
+    (folder / "settings.json").write_text(json.dumps(settings))
+    changed = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    changed[0]["params"]["max_lr"] = 1e30
+    (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in changed))
+    confirm(folder, top=1, num_seeds=1, on_run=say_run)
+    assert runs(folder)[0, FIRST_SEED] == {"s_measure": None}
+    assert runs(folder)[1, FIRST_SEED]["s_measure"] > 0.4
+    assert "default, seed 1000: diverged" in capsys.readouterr().out
+    assert read_confirmations(folder, read_search(folder))[0].default_values == {}
+
+
+def test_what_was_confirmed_is_what_the_report_reads(folder, ray_here):
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    (confirmation,) = read_confirmations(folder, read_search(folder))
+    measured = runs(folder)
+    assert confirmation.values == {seed: measured[1, seed]["s_measure"] for seed in (FIRST_SEED, FIRST_SEED + 1)}
+    assert confirmation.default_values == {
+        seed: measured[0, seed]["s_measure"] for seed in (FIRST_SEED, FIRST_SEED + 1)
+    }
+
+
+def test_the_default_comes_first_and_the_best_are_those_of_the_highest_common_epoch(synthetic_search):
+    synthetic = synthetic_search(num_trials=12)
+    synthetic.run()
+    record = synthetic.recorder.record
+    chosen = candidates(record, 3)
+    assert chosen[0].number == 0
+    others = [trial for trial in chosen if trial.number != 0]
+    epoch = record.comparison_epoch
+    reached = sorted((t.objective_at(epoch) for t in record.trials if t.objective_at(epoch) is not None), reverse=True)
+    assert [trial.objective_at(epoch) for trial in others] == reached[: len(others)]
+
+
+def test_a_default_that_won_is_confirmed_once(trained_folder, tmp_path):
+    folder = tmp_path / "won"
+    recorder = Recorder.create(folder, read_search(trained_folder).settings)
+    for number, objective in enumerate((0.9, 0.4)):
+        recorder.start(f"t{number}", number=number, params={})
+        recorder.result(f"t{number}", epoch=1, objective=objective, metrics={}, seconds=1.0)
+    recorder.close()
+    assert [trial.number for trial in candidates(recorder.record, 1)] == [0]
+    assert [trial.number for trial in candidates(recorder.record, 2)] == [0, 1]
+
+
+def test_nothing_to_confirm_is_a_sentence(tmp_path, trained_folder):
+    recorder = Recorder.create(tmp_path / "empty", read_search(trained_folder).settings)
+    recorder.close()
+    with pytest.raises(ValueError, match="No trial has a finite objective; there is nothing to confirm"):
+        candidates(recorder.record, 1)
