@@ -8,6 +8,7 @@ Writes the curve, a checkpoint after every epoch, TensorBoard events, and at the
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -128,6 +129,15 @@ def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> lis
     return results
 
 
+def check_writable(folder: Path, option: str) -> None:
+    """Raises ValueError when the folder that `option` names could not be made or written to."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{existing} is a file; give a folder as {option}.")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"{existing} can't be written to; give another folder as {option}.")
+
+
 def _record(run: TrainingRun, result: EpochResult, output: Path, board: SummaryWriter) -> None:
     """Puts an epoch on disk: the curve's line first, then the checkpoint that a resumed run starts from."""
     with (output / CURVE).open("a") as curve:
@@ -166,8 +176,7 @@ def _restore(run: TrainingRun, checkpoint: Path) -> None:
 
 
 def _check_output(output: Path, resume: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"{output} is a file; give a folder as --output.")
+    check_writable(output, "--output")
     if not (output / CURVE).exists():
         return
     if not resume:
