@@ -23,13 +23,15 @@ def draw_importance(search: SearchRecord, importance: Importance | None) -> Pict
         return Picture(title=title, caption=_too_few(search))
     names = list(importance.shares)[:MAX_BARS][::-1]
     shares = [importance.shares[name] for name in names]
-    chance = [importance.chance[name] for name in names]
+    # Few trials can make chance exceed every bar many times over; such a mark stands at the edge.
+    limit = 1.5 * max(shares)
+    chance = [min(importance.chance[name], limit) for name in names]
     axes = new_axes(height=1.1 + 0.34 * len(names))
     colours = [BLUE if name in importance.beyond_chance else "#c8c8c8" for name in names]
     axes.barh(names, shares, color=colours, height=0.7)
     axes.plot(chance, names, "|", color=BLACK, markersize=13, markeredgewidth=1.6)
     axes.text(chance[0], 0, "  chance", va="center", fontsize=9, color="#444444")
-    axes.set(xlabel="share of the importance", xlim=(0, 1.05 * max(shares + chance)))
+    axes.set(xlabel="share of the importance", xlim=(0, 1.02 * limit))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(visible=False, axis="y")
     return Picture(title=title, caption=_importance_caption(importance), figure=axes.figure)

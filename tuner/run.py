@@ -188,11 +188,12 @@ def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorde
 
 def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
     """The trial's class under a name that people find on the dashboard, with what every trial shares."""
-    named = type(f"{said['space'].title()}Trial", (Trial,), {})
-    bound = tune.with_parameters(
-        named, base=base, cache_dir=str(default_cache_dir()), device=said["device"], search=said["name"]
-    )
-    return tune.with_resources(bound, {"cpu": said["cpus_per_trial"], "gpu": said["gpus_per_trial"]})
+    shared = {"base": base, "cache_dir": str(default_cache_dir()), "device": said["device"], "search": said["name"]}
+    resources = {"cpu": said["cpus_per_trial"], "gpu": said["gpus_per_trial"]}
+    bound = tune.with_resources(tune.with_parameters(Trial, **shared), resources)
+    # Both wrap the class in one of their own, under whose qualified name the dashboard would list it.
+    bound.__name__ = bound.__qualname__ = f"{said['space'].title()}Trial"
+    return bound
 
 
 def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, Any]:
