@@ -8,6 +8,7 @@ from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
     suggest_augmentation,
     suggest_averaging,
+    suggest_batch,
     suggest_optimizer,
     suggest_schedule,
 )
@@ -23,6 +24,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
     max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
     return (
         suggest_optimizer(trial, max_lr=max_lr)
+        | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | suggest_experts(trial)
         | suggest_augmentation(trial)
@@ -55,7 +57,7 @@ def defaults(situation: Situation) -> Params:
     return {
         "max_lr": _recommended_max_lr(situation) if situation.pretrained else 3e-3,
         "weight_decay": 1e-4 if situation.pretrained else 1e-2,
-        "accumulation_steps": 2,
+        "effective_batch": 16,
         "warmup_fraction": 0.05 if situation.pretrained else 0.1,
         "min_lr_ratio": 0.01,
         "num_experts": 4,

@@ -1,17 +1,28 @@
 """Groups of parameters that several spaces share. Names are those of the training configuration."""
 
+import math
+
 from search_spaces.space import Params, Trial
 
 MAX_WARMUP_FRACTION = 0.2
 """Largest warm-up of the budget; it has to end before the first rung."""
 
 
+EFFECTIVE_BATCHES = (4, 8, 16, 32)
+
+
 def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> Params:
     return {
         "max_lr": trial.suggest_float("max_lr", *max_lr, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
-        "accumulation_steps": trial.suggest_categorical("accumulation_steps", [1, 2, 4]),
     }
+
+
+def suggest_batch(trial: Trial, *, max_batch_size: int) -> Params:
+    """The images of one update; what does not fit into memory at once is accumulated."""
+    effective_batch = trial.suggest_categorical("effective_batch", EFFECTIVE_BATCHES)
+    batch_size = math.gcd(effective_batch, max_batch_size)
+    return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
 
 
 def suggest_schedule(trial: Trial) -> Params:

@@ -34,11 +34,13 @@ class Situation:
     """Images in the training split."""
     pretrained: bool
     """The backbone comes with trained weights; they bear a much lower learning rate than training from scratch."""
+    max_batch_size: int = 8
+    """Images of a micro-batch that the memory holds; larger batches are accumulated."""
     max_epochs: int
     """Planned length of a trial: the horizon of schedule, warm-up and ramps, at whatever rung it is stopped."""
 
     def __post_init__(self) -> None:
-        for name in ("num_train_images", "max_epochs"):
+        for name in ("num_train_images", "max_epochs", "max_batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
 

@@ -97,6 +97,15 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     return changed(type(base), base, changes)
 
 
+def flat_params(config: TrialConfig) -> dict[str, object]:
+    """The configuration under the flat names of :func:`from_params`, sections that are off left out."""
+    params = {outer.name: getattr(config, outer.name) for outer in fields(config)}
+    for section in _sections(config):
+        inner = params.pop(section)
+        params |= {} if inner is None else {field.name: getattr(inner, field.name) for field in fields(inner)}
+    return params
+
+
 def to_dict(config: TrialConfig) -> dict[str, object]:
     """The configuration as nested plain data, complete: every default is written out."""
     return asdict(config)

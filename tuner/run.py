@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import optuna
 import ray
+from optuna.trial import FixedTrial
 from ray import tune
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
-from trainable.config import TrialConfig, from_params, to_dict
+from trainable.config import TrialConfig, flat_params, from_params, to_dict
 from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
@@ -73,11 +75,13 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     situation = Situation(
         num_train_images=len(splits.train),
         pretrained=base.model.weights != "scratch",
+        max_batch_size=base.batch_size,
         max_epochs=base.max_epochs,
     )
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
+    _check_pins_hold(settings.pinned, pinned, base)
     rungs = _rungs(space) if settings.policy == "asha" else ()
     return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
 
@@ -224,6 +228,17 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     fixed |= {} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks}
     return from_params(fixed, base)
+
+
+def _check_pins_hold(pins: Mapping[str, object], space: PinnedSpace, base: TrialConfig) -> None:
+    """Trains nothing, but makes the first configuration, so that what contradicts itself is told before Ray starts."""
+    first = from_params(space(FixedTrial(space.first_points()[0])), base)
+    for name, value in flat_params(first).items():
+        if name in pins and pins[name] != value:
+            raise ValueError(
+                f"--set {name}={pins[name]} has no effect: with the other parameters it becomes {value}. The batch "
+                "of an update is effective_batch, cut into micro-batches of batch_size."
+            )
 
 
 def _rungs(space: Space) -> tuple[int, ...]:
