@@ -221,7 +221,9 @@ def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, 
 
 def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
     """The workload's default with what the user fixed outside the space."""
-    base = get_task(space.workload).default_config(settings.data)
+    # Other processes and machines have other working folders.
+    source = None if settings.data is None else str(Path(settings.data).absolute())
+    base = get_task(space.workload).default_config(source)
     situation = Situation(num_train_images=1, pretrained=False, max_epochs=base.max_epochs)
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}

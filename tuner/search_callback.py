@@ -95,6 +95,8 @@ class SearchCallback(tune.Callback):
             signal.raise_signal(signal.SIGINT)
 
     def on_experiment_end(self, trials: list[Trial], **info) -> None:
+        """Ray has written its snapshot by now: a resume finds the interrupted trials as they were running."""
+        self._proposer.close()
         self._view.stop()
         self._boards.close()
         self._recorder.close()
