@@ -3,13 +3,15 @@
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tuner.settings import SearchSettings
+from tuner.settings import SearchSettings, option_of
 
 ENVIRONMENT = {
     # Trial processes inherit these: glibc keeps the memory of a step for the next one, a quarter of the time on a CPU.
@@ -26,6 +28,7 @@ ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
 }
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     Raises:
         ValueError: no cluster answers at `address`.
     """
+    if address is not None:
+        _check_address(address)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
@@ -62,11 +67,9 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     own_folder = None if address else Path(tempfile.mkdtemp(prefix="ray-"))
     options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
     try:
-        context = ray.init(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
+        context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
         _protect_token()
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
-    except ConnectionError as error:
-        raise ValueError(f"No Ray cluster answers at {address}: {error}. Start one, or leave --address out.") from error
     finally:
         ray.shutdown()
         if own_folder is not None:
@@ -82,15 +85,49 @@ def share_out(settings: SearchSettings, available: dict[str, float]) -> Slots:
     cpus, gpus = available.get("CPU", 0.0), available.get("GPU", 0.0)
     gpu = settings.gpus_per_trial if settings.gpus_per_trial is not None else min(1.0, gpus)
     cpu = settings.cpus_per_trial or (max(1.0, cpus * gpu // gpus) if gpu and gpus else 1.0)
-    _check_enough("GPUs", gpu, gpus)
-    _check_enough("CPUs", cpu, cpus)
+    check_room(cpu, gpu, available)
     room = int(min([cpus // cpu] + ([gpus / gpu] if gpu else [])))
     concurrent = settings.concurrent or room
     if concurrent > room:
         raise ValueError(
-            f"concurrent is {concurrent}, but there is room for {room} trials ({cpus:g} CPUs, {gpus:g} GPUs)."
+            f"--concurrent is {concurrent}, but {cpus:g} CPUs and {gpus:g} GPUs have room for {room} trials; give at "
+            "most that."
         )
     return Slots(concurrent=min(concurrent, settings.num_trials), cpus_per_trial=cpu, gpus_per_trial=gpu)
+
+
+def check_room(cpus_per_trial: float, gpus_per_trial: float, available: dict[str, float]) -> None:
+    """Raises ValueError when a trial takes more than there is, which Ray would wait for without end."""
+    asked = {"cpus_per_trial": ("CPU", cpus_per_trial), "gpus_per_trial": ("GPU", gpus_per_trial)}
+    for setting, (resource, wanted) in asked.items():
+        there = available.get(resource, 0.0)
+        if wanted > there:
+            raise ValueError(
+                f"{option_of(setting)} is {wanted:g}, but Ray has {there:g} {resource}s here; give at most that, or "
+                "use machines that have more."
+            )
+
+
+def _begun(**options) -> Any:
+    import ray
+
+    try:
+        return ray.init(**options)
+    except ConnectionError as error:
+        raise ValueError(f"No Ray cluster answers: {error}. Start one, or leave --address out.") from error
+
+
+def _check_address(address: str) -> None:
+    """Ray itself would wait for minutes where nothing listens."""
+    if address in ("auto", "local"):
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and colon and port.isdecimal()):
+        raise ValueError(f"--address is {address!r}; give host:port of a running Ray cluster, such as 10.0.0.1:6379.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"Nothing answers at {address} ({error}); start Ray there, or leave --address out.") from error
 
 
 def _protect_token() -> None:
@@ -98,8 +135,3 @@ def _protect_token() -> None:
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file():
         token.chmod(0o600)
-
-
-def _check_enough(what: str, asked: float, available: float) -> None:
-    if asked > available:
-        raise ValueError(f"A trial asks for {asked:g} {what}, but the cluster has {available:g}; ask for less.")

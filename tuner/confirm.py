@@ -16,12 +16,13 @@ import ray
 
 from trainable.handover import Handover
 from trainable.techniques.divergence import DivergedError
-from trainable.train import open_run, run_epochs
-from tuner.cluster import ray_running
+from trainable.train import open_data, open_run, run_epochs
+from tuner.cluster import check_room, ray_running
 from tuner.export import handover_of
 from tuner.records import SearchRecord, TrialRecord, read_search
 
 FILE = "confirm.json"
+NUM_SEEDS = 3
 FIRST_SEED = 1000
 """Seeds of the confirmation start here, apart from the search's own."""
 
@@ -44,19 +45,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tuner.confirm", description="Judge the winner on the test split.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument("--top", type=int, default=1, metavar="K", help="how many of the best (default: 1)")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each (default: 3)")
+    parser.add_argument(
+        "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings of each (default: {NUM_SEEDS})"
+    )
     options = parser.parse_args(arguments)
     try:
+        check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
         with ray_running(None):
             confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
 
 
+def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
+    """What can be told before Ray starts.
+
+    Raises:
+        ValueError: nothing is asked for, or the folder holds nothing to confirm, or its data is no longer the same.
+    """
+    for option, value in (("--top", top), ("--seeds", num_seeds)):
+        if value < 1:
+            raise ValueError(f"{option} is {value}; it must be 1 or more.")
+    record = read_search(folder)
+    read_confirmation(folder)
+    handover = handover_of(record, candidates(record, top)[0], folder)
+    open_data(handover.config, handover.data_fingerprint)
+
+
 def confirm(
-    folder: Path, *, top: int, num_seeds: int = 3, on_run: Callable[[ConfirmedRun, int, int], None]
+    folder: Path, *, top: int, num_seeds: int = NUM_SEEDS, on_run: Callable[[ConfirmedRun, int, int], None]
 ) -> list[ConfirmedRun]:
     """Runs what is missing of the confirmation on a running Ray, saving each training as it ends.
 
@@ -64,12 +83,13 @@ def confirm(
         on_run: called with a finished training, how many are done, and how many there are.
 
     Raises:
-        ValueError: the folder holds no finished trial to confirm.
+        ValueError: the folder holds no finished trial to confirm, or a trial takes more than Ray has.
     """
     record = read_search(folder)
+    check_room(record.settings["cpus_per_trial"], record.settings["gpus_per_trial"], ray.cluster_resources())
     done = read_confirmation(folder)
-    known = {(run.trial, run.seed) for run in done}
-    wanted = [(trial, FIRST_SEED + i) for i in range(num_seeds) for trial in candidates(record, top)]
+    known = _identified(done)
+    wanted = wanted_runs(record, top, num_seeds)
     todo = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
     pending = {_start(record, trial, seed, folder): (trial.number, seed) for trial, seed in todo}
     while pending:
@@ -95,10 +115,30 @@ def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
     return [trial for trial in (default,) if trial is not None] + [trial for trial in best if trial is not default]
 
 
+def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:
+    """Trials with the seeds that they are confirmed on."""
+    return [(trial, FIRST_SEED + i) for i in range(num_seeds) for trial in candidates(record, top)]
+
+
+def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
+    """All of the best were trained again."""
+    wanted = {(trial.number, seed) for trial, seed in wanted_runs(record, top)}
+    return wanted <= _identified(read_confirmation(folder))
+
+
 def read_confirmation(folder: Path) -> list[ConfirmedRun]:
-    """The trainings that are already done."""
+    """The trainings that are already done; raises ValueError when the file is damaged."""
     path = folder / FILE
-    return [ConfirmedRun(**run) for run in json.loads(path.read_text())["runs"]] if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        return [ConfirmedRun(**run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
+
+
+def _identified(runs: list[ConfirmedRun]) -> set[tuple[int, int]]:
+    return {(run.trial, run.seed) for run in runs}
 
 
 def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:

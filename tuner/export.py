@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         best = export(options.folder)
         sys.stdout.write(f"{best / CONFIG}\n")
         return _verify_and_say(options.folder) if options.verify else 0
-    except (ValueError, ArithmeticError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
 
@@ -92,6 +92,8 @@ def verify(folder: Path) -> Verification:
 
     record = read_search(folder)
     winner = _winner(record, folder)
+    if record.settings["device"] == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
     handover = read_handover(folder / FOLDER / CONFIG)
     torch.set_num_threads(handover.num_threads)
     run = open_run(handover, "cuda" if record.settings["device"] == "cuda" else "cpu")
@@ -130,7 +132,12 @@ def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> None:
         raise ValueError(
             f"Trial {winner.number} of {folder} has no checkpoint on record; train its config.json instead."
         )
-    checkpoint = read_checkpoint(folder / winner.checkpoints[max(winner.checkpoints)] / CHECKPOINT)
+    path = folder / winner.checkpoints[max(winner.checkpoints)] / CHECKPOINT
+    if not path.exists():
+        raise ValueError(
+            f"The winner's checkpoint {path} is not a file; train {target.with_name(CONFIG)} to get the weights."
+        )
+    checkpoint = read_checkpoint(path)
     parts = checkpoint["trainer"]["parts"]
     weights = parts["averaging"]["average"] if "averaging" in parts else checkpoint["trainer"]["model"]
     torch.save(weights, target)

@@ -13,7 +13,7 @@ from pathlib import Path
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings
+from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings, option_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {error}. What is on record is whole; put that right and go on with --resume.\n")
+        return 2
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted before the first trial; nothing was written.\n")
         return 130
@@ -31,19 +34,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     # Ray, torch and the figures take seconds to import, which `--help` and `--list` do without.
-    from tuner import finish, run
+    from tuner import finish, preflight, run
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for room in ("trainable", "tuner"):
         logging.getLogger(room).setLevel(logging.INFO)
+    settings = _settings(options)
     if options.resume is not None:
+        _check_alone(options)
+        preflight.check_resume(options.resume, space=options.space)
         budget = options.time_budget_seconds
         record = run.resume_search(
             options.resume, address=options.address, budget_seconds=budget, verbose=options.verbose
         )
         return finish.finish(options.resume, record)
-    settings = _settings(options)
+    preflight.check_folder(settings.folder)
     plan = run.plan_search(settings, on_progress=_preparing)
+    preflight.check_configurations(plan, settings.pinned)
     record = run.run_search(settings, plan, verbose=options.verbose)
     return finish.finish(settings.folder, record)
 
@@ -52,6 +59,15 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     """The options under the names of SearchSettings; those that were left out keep its defaults."""
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
     return SearchSettings(**given | {"pinned": parse_pins(options.set)})
+
+
+def _check_alone(options: argparse.Namespace) -> None:
+    """A resumed search keeps its settings; an option that says otherwise would be ignored."""
+    given = {name for name, value in vars(options).items() if value not in (None, False, [])}
+    others = given - {"resume", "space", "time_budget_seconds", "address", "verbose"}
+    if others:
+        listed = ", ".join(sorted(option_of(name) for name in others))
+        raise ValueError(f"--resume goes on with the search's own settings; leave out {listed}.")
 
 
 def _list() -> int:
@@ -80,7 +96,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Find a better training configuration: Optuna proposes, ASHA stops the poor early, Ray runs them.",
         epilog="Without options it searches the embedded data with what suits this machine.",
     )
-    parser.set_defaults(space="moe")
     _add_search(parser.add_argument_group("what to search"))
     _add_budget(parser.add_argument_group("how much"))
     _add_machine(parser.add_argument_group("on what"))

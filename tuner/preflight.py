@@ -1,0 +1,57 @@
+"""What is wrong with a search that is about to begin or to go on, told before Ray starts and a trial is spent on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from ray import tune
+
+from search_spaces.pinning import REHEARSALS
+from search_spaces.rehearsal import AnsweredTrial, RandomTrial
+from trainable.config import from_params
+from trainable.tasks.registry import get_task
+from trainable.train import check_writable, open_data
+from trainable.training_run import build_trainer
+from tuner.base_config import base_config
+from tuner.confirm import is_confirmed
+from tuner.records import SETTINGS, SearchRecord, read_search
+from tuner.run import RAY_FOLDER, Plan
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ValueError when a new search can't have this folder."""
+    if (folder / SETTINGS).exists():
+        raise ValueError(f"{folder} already holds a search; go on with --resume {folder}, or give another --name.")
+    check_writable(folder, "--storage")
+
+
+def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
+    """Raises ValueError when what is fixed leaves a configuration that can't be trained: its trials would all fail."""
+    task = get_task(plan.base.workload)
+    try:
+        for seed in range(REHEARSALS):
+            from_params(plan.pinned(RandomTrial(seed)), plan.base)
+        for point in plan.pinned.first_points():
+            config = from_params(plan.pinned(AnsweredTrial(point)), plan.base)
+            build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"))
+    except ValueError as error:
+        fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
+        raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
+
+
+def check_resume(folder: Path, *, space: str | None = None) -> None:
+    """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
+    record = read_search(folder, space=space)
+    if _is_over(folder, record):
+        raise ValueError(
+            f"{folder} is finished: all of its {len(record.trials)} trials have ended. Read its report.md, or begin a "
+            "new search under another --name."
+        )
+    if not tune.Tuner.can_restore(folder.absolute() / RAY_FOLDER):
+        raise ValueError(f"{folder} was interrupted before its first trial began; begin it anew under another --name.")
+    open_data(base_config(record.settings), record.settings["data_fingerprint"])
+
+
+def _is_over(folder: Path, record: SearchRecord) -> bool:
+    top = record.settings["confirm"]
+    return not record.is_unfinished and (top == 0 or record.winner is None or is_confirmed(folder, record, top))
