@@ -33,15 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Ray, torch and the figures take seconds to import, which `--help` and `--list` do without.
+    settings = _settings(options)
+    if options.resume is not None:
+        _check_alone(options)
+    # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     from tuner import finish, preflight, run
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for room in ("trainable", "tuner"):
         logging.getLogger(room).setLevel(logging.INFO)
-    settings = _settings(options)
     if options.resume is not None:
-        _check_alone(options)
         preflight.check_resume(options.resume, space=options.space)
         budget = options.time_budget_seconds
         record = run.resume_search(
