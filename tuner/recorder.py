@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -87,9 +88,9 @@ class Recorder:
 
 
 def _cut_torn_line(path: Path) -> None:
+    """Shortens the file in place: written anew, it would be empty for a moment in which a kill loses everything."""
     if path.exists():
-        content = path.read_bytes()
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
