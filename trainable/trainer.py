@@ -5,27 +5,20 @@ same. Techniques are small objects held as public attributes, each replaceable, 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from trainable.losses.router import router_z_loss
-from trainable.losses.segmentation import deep_supervision
+from trainable.evaluation import Metrics, MetricsFunction, evaluate
+from trainable.losses.segmentation import Criterion, deep_supervision
 from trainable.metrics.running_mean import RunningMeans
 from trainable.models.output import ModelOutput, as_model_output
-from trainable.techniques.accumulation import num_updates, sample_weights, windows
+from trainable.techniques.accumulation import sample_weights, updates_of, windows
 from trainable.techniques.averaging import WeightAverage
-from trainable.techniques.checkpoint import (
-    load_optimizer_progress,
-    random_state,
-    read_checkpoint,
-    restore_random_state,
-    write_checkpoint,
-)
+from trainable.techniques.checkpoint import as_plain, read_checkpoint, write_checkpoint
 from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
 from trainable.techniques.expert_collapse import ExpertCollapseDetector
@@ -34,19 +27,13 @@ from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import assert_all_trained
 from trainable.techniques.precision import resolve_precision
 from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
+from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
 from trainable.techniques.schedule import CosineAnnealingWithWarmup
+from trainable.trainer_state import progress_of, restore_progress
 
 logger = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
-Criterion = Callable[[Tensor, Tensor], Tensor]
-
-
-class Metrics(Protocol):
-    """Accumulates over batches of probabilities and masks, and reduces once."""
-
-    def update(self, probabilities: Tensor, masks: Tensor) -> None: ...
-    def compute(self) -> dict[str, float]: ...
 
 
 class OptimizedTrainer:
@@ -117,13 +104,12 @@ class OptimizedTrainer:
         self.scheduler = CosineAnnealingWithWarmup(optimizer, warmup_epochs, total_epochs, min_lr, max_lr)
         self.augmentation: CODProgressiveAugmentation | None = None
         if enable_progressive_aug:
-            generator = torch.Generator().manual_seed(seed)
             self.augmentation = CODProgressiveAugmentation(
                 initial_strength=aug_initial_strength,
                 max_strength=aug_max_strength,
                 transition_epoch=aug_transition_epoch,
                 transition_duration=aug_transition_duration,
-                generator=generator,
+                generator=torch.Generator().manual_seed(seed),
             )
         self.load_balancer = GlobalBatchLoadBalancer(num_experts) if enable_load_balancing else None
         self.collapse_detector = ExpertCollapseDetector(num_experts) if enable_collapse_detection else None
@@ -149,7 +135,7 @@ class OptimizedTrainer:
             DivergedError: a loss term or the gradient is not finite; the weights are those before it.
             ValueError: the loader is empty or has no length, or routing is needed and the model gives none.
         """
-        updates = num_updates(_length(loader), self.accumulation_steps)
+        updates = updates_of(loader, self.accumulation_steps)
         self._begin_epoch(epoch)
         means = RunningMeans()
         done = 0
@@ -158,18 +144,16 @@ class OptimizedTrainer:
             done += self._update(window, means)
             if log_interval and (index + 1) % log_interval == 0:
                 logger.info("epoch %d, update %d of %d, loss %.4f", epoch, index + 1, updates, means.compute()["loss"])
-        metrics = self._epoch_metrics(means.compute())
+        metrics = means.compute() | {"lr": self.scheduler.get_last_lr()[0]}
+        metrics |= routing_metrics(self.load_balancer, self.collapse_detector)
+        if self.augmentation is not None:
+            metrics["aug_strength"] = self.augmentation.current_strength
         if self.collapse_response is not None:
             self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step)
         return metrics
 
-    @torch.no_grad()
     def validate(
-        self,
-        loader: Iterable[Batch],
-        metrics_fn: Callable[[Tensor, Tensor], Mapping[str, float]] | None = None,
-        *,
-        metrics: Metrics | None = None,
+        self, loader: Iterable[Batch], metrics_fn: MetricsFunction | None = None, *, metrics: Metrics | None = None
     ) -> dict[str, float]:
         """Evaluates with the averaged weights when averaging is on; never augments.
 
@@ -183,19 +167,9 @@ class OptimizedTrainer:
         Returns:
             ``val_loss`` and the metrics.
         """
-        means = RunningMeans()
+        batches = map(self._to_device, loader)
         with self._evaluating():
-            for images, masks in loader:
-                images, masks = self._to_device((images, masks))
-                logits = _resized(self._forward(images).predictions.float(), masks)
-                values = {"val_loss": self.criterion(logits, masks)}
-                values |= (
-                    {} if metrics_fn is None else {k: torch.as_tensor(v) for k, v in metrics_fn(logits, masks).items()}
-                )
-                means.add(values, len(images))
-                if metrics is not None:
-                    metrics.update(logits.sigmoid(), masks)
-        result = means.compute() | ({} if metrics is None else metrics.compute())
+            result = evaluate(self._forward, batches, self.criterion, metrics_fn=metrics_fn, metrics=metrics)
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result
@@ -206,41 +180,18 @@ class OptimizedTrainer:
             return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
-        """Writes everything that :meth:`load_checkpoint` needs to go on after `epoch` as if nothing had happened."""
-        write_checkpoint(path, {"epoch": epoch, "metrics": _plain(metrics or {}), "trainer": self.state_dict()})
+        """Writes all progress, so that :meth:`load_checkpoint` goes on after `epoch` as if nothing had happened."""
+        write_checkpoint(path, {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": progress_of(self)})
 
     def load_checkpoint(self, path: str | Path) -> int:
-        """Restores a checkpoint under the present configuration and returns its epoch.
+        """Restores progress under the present configuration and returns its epoch.
 
         Raises:
             CheckpointError: the file is no checkpoint of this format.
         """
-        state = read_checkpoint(path, self.device)
-        self.load_state_dict(state["trainer"])
-        return state["epoch"]
-
-    def state_dict(self) -> dict[str, object]:
-        """Progress only, never configuration: weights, moments, counters, random generators."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "parts": {name: part.state_dict() for name, part in self._stateful_parts()},
-            "counters": {name: getattr(self, name) for name in _COUNTERS},
-            "random": random_state(),
-        }
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restores progress; learning rates, decay, clipping and strengths stay as configured now."""
-        self.model.load_state_dict(state["model"])
-        load_optimizer_progress(self.optimizer, state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        for name, part in self._stateful_parts():
-            if name in state["parts"]:
-                part.load_state_dict(state["parts"][name])
-        for name in _COUNTERS:
-            setattr(self, name, state["counters"][name])
-        restore_random_state(state["random"])
+        checkpoint = read_checkpoint(path, self.device)
+        restore_progress(self, checkpoint["trainer"])
+        return checkpoint["epoch"]
 
     def get_training_summary(self) -> dict[str, object]:
         """Where the training stands, under the documented names."""
@@ -270,7 +221,7 @@ class OptimizedTrainer:
         """One optimizer update from a window of micro-batches; False when fp16 overflowed and it was skipped."""
         batches = [self._augmented(self._to_device(batch)) for batch in window]
         if self.load_balancer is not None and self.load_balancer.mode == "exact":
-            self._observe_ahead(batches)
+            count_ahead(self.load_balancer, [images for images, _ in batches], forward=self._forward, model=self.model)
         weights = sample_weights([len(images) for images, _ in batches])
         terms: dict[str, Tensor] = {}
         for (images, masks), weight in zip(batches, weights, strict=True):
@@ -298,29 +249,15 @@ class OptimizedTrainer:
         output = self._forward(images)
         supervised = deep_supervision(output, masks, self.criterion, self.aux_weight)
         terms = {"loss": supervised.total, "aux_loss": supervised.aux}
-        terms |= self._routing_losses(output)
+        terms |= routing_terms(
+            output.routing,
+            balancer=self.load_balancer,
+            detector=self.collapse_detector,
+            z_loss_weight=self.z_loss_weight,
+        )
         if self.contrastive is not None:
             terms["contrastive_loss"] = self.contrastive(output, self._forward, images, masks)
         terms["loss"] = terms["loss"] + sum(value for name, value in terms.items() if name not in ("loss", "aux_loss"))
-        return terms
-
-    def _routing_losses(self, output: ModelOutput) -> dict[str, Tensor]:
-        if self.load_balancer is None and self.collapse_detector is None and not self.z_loss_weight:
-            return {}
-        if not output.routing:
-            raise ValueError(
-                "Load balancing, collapse detection or the z-loss is on, but the model returned no routing "
-                "information; return routing_info{routing_probs [B,N], expert_assignments [B,k]}, or switch them off."
-            )
-        if self.collapse_detector is not None:
-            self.collapse_detector.observe(output.routing)
-        terms = {}
-        if self.load_balancer is not None:
-            if self.load_balancer.mode != "exact":
-                self.load_balancer.observe(output.routing)
-            terms["load_balance_loss"] = self.load_balancer.loss(output.routing)
-        if self.z_loss_weight:
-            terms["z_loss"] = self.z_loss_weight * router_z_loss(output.routing)
         return terms
 
     def _forward(self, images: Tensor) -> ModelOutput:
@@ -334,55 +271,12 @@ class OptimizedTrainer:
         images, masks = batch
         return images.to(self.device, non_blocking=True), masks.to(self.device, non_blocking=True)
 
-    @torch.no_grad()
-    def _observe_ahead(self, batches: list[Batch]) -> None:
-        """Counts the window's load before its first backward pass; leaves buffers and random state untouched."""
-        buffers = [buffer.clone() for buffer in self.model.buffers()]
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            for images, _ in batches:
-                self.load_balancer.observe(self._forward(images).routing)
-        for buffer, value in zip(self.model.buffers(), buffers, strict=True):
-            buffer.copy_(value)
-
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            if self.averaging is not None:
-                stack.enter_context(self.averaging.applied())
+        with nullcontext() if self.averaging is None else self.averaging.applied():
             self.model.eval()
             yield
             self.model.train()
-
-    def _epoch_metrics(self, losses: dict[str, float]) -> dict[str, object]:
-        metrics: dict[str, object] = losses | {"lr": self.scheduler.get_last_lr()[0]}
-        if self.load_balancer is not None:
-            metrics |= {
-                f"global_{name.removeprefix('global_')}": value
-                for name, value in self.load_balancer.get_global_statistics().items()
-            }
-        if self.collapse_detector is not None:
-            metrics |= {f"collapse_{name}": v for name, v in self.collapse_detector.get_statistics().items()}
-        if self.augmentation is not None:
-            metrics["aug_strength"] = self.augmentation.current_strength
-        return metrics
-
-    def _stateful_parts(self) -> Iterator[tuple[str, object]]:
-        for name in _PARTS:
-            part = getattr(self, name)
-            if part is not None:
-                yield name, part
-
-
-_PARTS = (
-    "scheduler",
-    "augmentation",
-    "contrastive",
-    "load_balancer",
-    "collapse_detector",
-    "collapse_response",
-    "averaging",
-)
-_COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss")
 
 
 def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_experts: bool) -> None:
@@ -390,23 +284,3 @@ def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_e
         raise ValueError(f"accumulation_steps is {accumulation_steps}; it must be 1 or more.")
     if watches_experts and num_experts is None:
         raise ValueError("Load balancing and collapse detection need num_experts, the experts of a layer; it is None.")
-
-
-def _length(loader: Iterable[Batch]) -> int:
-    if not hasattr(loader, "__len__"):
-        raise ValueError("The loader has no length; the schedule needs to know how many batches an epoch has.")
-    if len(loader) == 0:
-        raise ValueError("The loader is empty; give it at least one batch.")
-    return len(loader)
-
-
-def _resized(logits: Tensor, masks: Tensor) -> Tensor:
-    """Logits at the masks' own resolution, where metrics are defined."""
-    if logits.shape[-2:] == masks.shape[-2:]:
-        return logits
-    return nn.functional.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _plain(metrics: Mapping[str, object]) -> dict[str, object]:
-    """Metrics as plain values, which a checkpoint without pickled code can hold."""
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in metrics.items()}

@@ -16,6 +16,7 @@ from trainable.config import TrialConfig
 from trainable.models.moe import MixtureOfExperts
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
+from trainable.techniques.accumulation import updates_of
 from trainable.techniques.averaging import WeightAverage
 from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
@@ -56,11 +57,8 @@ class TrainingRun:
         _seed_everything(config.seed)
         self._training = self.task.training_batches(config, splits.train, self.device)
         self._validation = self.task.evaluation_batches(config, splits.validation, self.device)
-        self.trainer = build_trainer(self.task, config, updates_per_epoch=self._updates_per_epoch, device=self.device)
-
-    @property
-    def _updates_per_epoch(self) -> int:
-        return -(-len(self._training) // self.config.accumulation_steps)
+        updates_per_epoch = updates_of(self._training, config.accumulation_steps)
+        self.trainer = build_trainer(self.task, config, updates_per_epoch=updates_per_epoch, device=self.device)
 
     @property
     def is_complete(self) -> bool:

@@ -13,10 +13,10 @@ class RunningMeans:
         self._sums: dict[str, Tensor] = {}
         self._num_samples = 0
 
-    def add(self, means: Mapping[str, Tensor], num_samples: int) -> None:
-        """Adds the means of a batch of `num_samples`, each a scalar tensor."""
+    def add(self, means: Mapping[str, Tensor | float], num_samples: int) -> None:
+        """Adds the means of a batch of `num_samples`, each a number or a scalar tensor."""
         for name, mean in means.items():
-            self._sums[name] = self._sums.get(name, 0.0) + mean.detach().float() * num_samples
+            self._sums[name] = self._sums.get(name, 0.0) + torch.as_tensor(mean).detach().float() * num_samples
         self._num_samples += num_samples
 
     def compute(self) -> dict[str, float]:

@@ -15,14 +15,13 @@ from trainable.data.findings import format_table
 from trainable.data.image_cache import default_cache_dir
 from trainable.data.image_mask_folder import open_image_masks
 from trainable.data.image_mask_set import ImageMaskSet, Splits
-from trainable.losses.segmentation import SegmentationLossConfig
+from trainable.losses.segmentation import Criterion, SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.expert_collapse import CollapseConfig
 from trainable.techniques.load_balance import LoadBalanceConfig
 from trainable.techniques.progressive_augmentation import AugmentationConfig
-from trainable.trainer import Criterion
 
 logger = logging.getLogger(__name__)
 

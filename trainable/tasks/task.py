@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.trainer import Criterion, Metrics
+from trainable.evaluation import Metrics
+from trainable.losses.segmentation import Criterion
 
 Progress = Callable[[int, int], None]
 

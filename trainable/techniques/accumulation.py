@@ -7,12 +7,21 @@ Source: Ott et al., Scaling Neural Machine Translation, 2018, https://arxiv.org/
 Cost: memory of one micro-batch, time of all. Off: ``accumulation_steps=1``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from math import ceil
 from typing import TypeVar
 
 Batch = TypeVar("Batch")
+
+
+def updates_of(loader: Iterable, accumulation_steps: int) -> int:
+    """Optimizer updates of an epoch; raises ValueError when the loader is empty or does not know its length."""
+    if not isinstance(loader, Sized):
+        raise ValueError("The loader has no length; the schedule needs to know how many batches an epoch has.")
+    if len(loader) == 0:
+        raise ValueError("The loader is empty; give it at least one batch.")
+    return num_updates(len(loader), accumulation_steps)
 
 
 def num_updates(num_batches: int, accumulation_steps: int) -> int:

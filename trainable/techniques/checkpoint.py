@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
     if found != FORMAT:
         raise CheckpointError(f"{path} has checkpoint format {found}; this version reads format {FORMAT}.")
     return state
+
+
+def as_plain(values: Mapping[str, object]) -> dict[str, object]:
+    """Numbers of NumPy and torch as those of Python, which a file without pickled code can hold."""
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def random_state() -> dict[str, object]:

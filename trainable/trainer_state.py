@@ -1,0 +1,60 @@
+"""What a checkpoint holds of a trainer: its progress, never its configuration."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from trainable.techniques.checkpoint import load_optimizer_progress, random_state, restore_random_state
+
+PARTS = (
+    "scheduler",
+    "augmentation",
+    "contrastive",
+    "load_balancer",
+    "collapse_detector",
+    "collapse_response",
+    "averaging",
+)
+"""Attributes of a trainer that have a state of their own, or are None."""
+COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss")
+
+
+class Trainer(Protocol):
+    """What is needed of a trainer, beside the attributes that PARTS and COUNTERS name."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+
+def progress_of(trainer: Trainer) -> dict[str, object]:
+    """Weights, moments, the state of each technique that is on, counters and random generators."""
+    return {
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "parts": {name: part.state_dict() for name, part in _parts(trainer).items()},
+        "counters": {name: getattr(trainer, name) for name in COUNTERS},
+        "random": random_state(),
+    }
+
+
+def restore_progress(trainer: Trainer, state: dict) -> None:
+    """Puts a trainer where :func:`progress_of` was taken; learning rates, decay and strengths stay as configured now.
+
+    A technique that was off then begins anew.
+    """
+    trainer.model.load_state_dict(state["model"])
+    load_optimizer_progress(trainer.optimizer, state["optimizer"])
+    trainer.scaler.load_state_dict(state["scaler"])
+    for name, part in _parts(trainer).items():
+        if name in state["parts"]:
+            part.load_state_dict(state["parts"][name])
+    for name in COUNTERS:
+        setattr(trainer, name, state["counters"][name])
+    restore_random_state(state["random"])
+
+
+def _parts(trainer: Trainer) -> dict[str, Any]:
+    return {name: getattr(trainer, name) for name in PARTS if getattr(trainer, name) is not None}
