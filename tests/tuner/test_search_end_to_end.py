@@ -1,0 +1,325 @@
+"""A search as its user runs it: one command in a process of its own, left alone, interrupted, and hit."""
+
+import contextlib
+import json
+import math
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from search_spaces.registry import get_space
+from search_spaces.space import Situation
+from trainable.train import open_run, run_epochs
+from tuner.export import handover_of
+from tuner.export import main as export_command
+from tuner.outcomes import Outcome
+from tuner.records import read_search
+from tuner.run import RAY_FOLDER
+from tuner.study_mirror import load_mirror
+
+psutil = pytest.importorskip("psutil", reason="psutil comes with Ray")
+pytestmark = pytest.mark.timeout(400)
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_TRIALS, MAX_EPOCHS = 6, 6
+POLL_SECONDS, LOOK_SECONDS = 0.02, 0.5
+
+
+class SearchProcess:
+    """`python -m tuner.search` in a session of its own, as a terminal would start it, writing into files."""
+
+    def __init__(self, place: Path, *options: str) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        self._out, self._err = place / "out.txt", place / "err.txt"
+        command = [sys.executable, "-m", "tuner.search", *options]
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, start_new_session=True)
+        self._itself = psutil.Process(self._process.pid)
+        self._looked = 0.0
+        self.trial_processes: set = set()
+        self.all_processes: set = set()
+
+    @property
+    def said(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def complained(self) -> str:
+        return self._err.read_text()
+
+    def running_trials(self) -> list:
+        """Its worker processes that hold a trial; Ray names a process after what it runs."""
+        children = self._itself.children(recursive=True)
+        self.all_processes.update(children)
+        return [child for child in children if "MoeTrial" in _title(child)]
+
+    def until(self, is_reached) -> None:
+        while not is_reached():
+            assert self._process.poll() is None, f"ended too early:\n{self.said}\n{self.complained}"
+            self._look()
+
+    def finish(self) -> int:
+        while self._process.poll() is None:
+            self._look()
+        return self._process.returncode
+
+    def send(self, number: int, *, to_group: bool = False) -> None:
+        (os.killpg if to_group else os.kill)(self._process.pid, number)
+
+    def end(self) -> None:
+        """For a test that failed in the middle."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _look(self) -> None:
+        """Walking through all processes takes longer than the condition that is waited for may last."""
+        time.sleep(POLL_SECONDS)
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.trial_processes.update(self.running_trials())
+
+
+def _title(process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+@dataclass
+class Search:
+    """A results folder and the commands that filled it."""
+
+    folder: Path
+    killed_after: int = 0
+    """Events on record when a process was killed."""
+    commands: list[SearchProcess] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
+
+    def events(self, kind: str | None = None) -> list[dict]:
+        path = self.folder / "trials.jsonl"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [event for event in map(json.loads, lines) if kind in (None, event["event"])]
+
+    def begin(self, *options: str) -> SearchProcess:
+        self.commands.append(SearchProcess(self.folder.parents[1] / f"command_{len(self.commands)}", *options))
+        return self.commands[-1]
+
+    def finish(self) -> int:
+        self.exit_codes.append(self.commands[-1].finish())
+        return self.exit_codes[-1]
+
+    def end(self) -> None:
+        for command in self.commands:
+            command.end()
+
+
+def new_search(place: Path, data: Path, *, trials: int, epochs: int, lanes: int) -> Search:
+    search = Search(place / "moe" / "run")
+    options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm 0"
+    search.begin(*options.split(), *f"--concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16".split())
+    return search
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, disc_folder):
+    """A search that nothing disturbed."""
+    place = tmp_path_factory.mktemp("finished")
+    search = new_search(place, disc_folder, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2)
+    try:
+        search.finish()
+        yield search
+    finally:
+        search.end()
+
+
+def test_it_ends_well_and_leaves_what_it_promises(finished):
+    assert finished.exit_codes == [0], finished.commands[0].complained
+    left = {str(path.relative_to(finished.folder)) for path in finished.folder.rglob("*") if path.is_file()}
+    assert {"settings.json", "trials.jsonl", "decisions.jsonl", "study.journal", "results.csv", "report.md"} <= left
+    assert {"best/config.json", "best/weights.pt", "best/metrics.json", "figures/learning_curves.png"} <= left
+
+
+def test_every_trial_ended_once_and_has_one_result_and_one_checkpoint_for_each_epoch(finished):
+    starts, ends = Counter(e["trial"] for e in finished.events("start")), finished.events("end")
+    assert sorted(event["number"] for event in finished.events("start")) == list(range(NUM_TRIALS))
+    assert Counter(event["trial"] for event in ends) == starts
+    for event in ends:
+        story = [(e["event"], e["epoch"]) for e in finished.events() if e["trial"] == event["trial"] and "epoch" in e]
+        epochs = range(1, event["epoch"] + 1)
+        assert story == [(kind, e) for e in epochs for kind in ("result", "checkpoint")] + [("end", event["epoch"])]
+
+
+def test_one_checkpoint_of_each_trial_is_kept_and_it_is_the_last(finished):
+    for trial in read_search(finished.folder).trials:
+        kept = [path.relative_to(finished.folder) for path in (finished.folder / RAY_FOLDER).glob(f"{trial.trial}/*_*")]
+        assert [str(path) for path in kept] == [trial.checkpoints[trial.last.epoch]]
+
+
+def test_early_stopping_stopped_some_and_let_some_complete(finished):
+    outcomes = Counter(event["outcome"] for event in finished.events("end"))
+    assert outcomes.keys() <= {"completed", "stopped_at_rung"}
+    assert outcomes["completed"] >= 1
+    assert outcomes["stopped_at_rung"] >= 1
+
+
+def test_no_trial_is_left_running_in_the_study_and_its_copy_has_them_all(finished):
+    (state,) = (finished.folder / RAY_FOLDER).glob("searcher-state-*.pkl")
+    study = pickle.loads(state.read_bytes())["study"]
+    assert not study.get_trials(states=(TrialState.RUNNING,))
+    copied = load_mirror(finished.folder / "study.journal").trials
+    assert sorted(trial.user_attrs["number"] for trial in copied) == list(range(NUM_TRIALS))
+    assert {trial.state for trial in copied} <= {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_nothing_on_record_is_not_finite(finished):
+    for name in ("settings.json", "trials.jsonl", "decisions.jsonl", "best/metrics.json", "best/config.json"):
+        text = (finished.folder / name).read_text()
+        assert not re.search(r"\b(NaN|Infinity|not_finite)\b", text), name
+    for event in finished.events("result"):
+        assert all(math.isfinite(value) for value in [event["objective"], *event["metrics"].values()])
+
+
+def test_trial_0_is_the_default_configuration(finished):
+    default = get_space("moe").defaults(Situation(num_train_images=14, pretrained=False, max_epochs=MAX_EPOCHS))
+    (first,) = [t for t in load_mirror(finished.folder / "study.journal").trials if t.user_attrs["number"] == 0]
+    assert first.params == {name: default[name] for name in first.params}
+    assert {"max_lr", "num_experts", "averaging", "augmentation"} <= first.params.keys()
+
+
+def test_the_winner_is_the_best_of_those_measured_at_the_same_highest_epoch(finished):
+    results = finished.events("result")
+    top = max(event["epoch"] for event in results)
+    at_top = {event["trial"]: event["objective"] for event in results if event["epoch"] == top}
+    number = {event["trial"]: event["number"] for event in finished.events("start")}
+    exported = json.loads((finished.folder / "best" / "metrics.json").read_text())
+    assert (exported["epoch"], exported["objective"]) == (top, max(at_top.values()))
+    assert exported["trial"] == number[max(at_top, key=at_top.get)]
+
+
+def test_the_winner_trained_again_without_ray_is_the_same_to_the_bit(finished, capsys):
+    assert export_command([str(finished.folder), "--verify"]) == 0
+    assert f"{MAX_EPOCHS} epochs compared, largest difference 0: the same to the bit" in capsys.readouterr().out
+
+
+def test_piped_it_says_plain_lines_and_nothing_of_rays(finished):
+    command = finished.commands[0]
+    assert all(letter.isprintable() or letter == "\n" for letter in command.said + command.complained)
+    expected = r"(searching|budget|results|dashboard|slots): .+|\[\d+:\d\d.*\] trial \d .+|(Report|Winner|Train it) .+"
+    unexpected = [line for line in command.said.splitlines() if not re.fullmatch(expected, line)]
+    assert unexpected == []
+    assert not re.search(r"\bray\b|optuna|warning|pid=|Traceback|^\[", command.complained, re.IGNORECASE | re.MULTILINE)
+
+
+def test_trials_share_two_processes_instead_of_starting_one_each(finished):
+    assert 1 <= len(finished.commands[0].trial_processes) <= 2
+    assert NUM_TRIALS > 2
+
+
+def test_no_process_is_left_behind(finished):
+    assert psutil.wait_procs(finished.commands[0].all_processes, timeout=20)[1] == []
+
+
+def test_the_table_and_tensorboard_hold_every_trial(finished):
+    assert sorted(pd.read_csv(finished.folder / "results.csv")["number"]) == list(range(NUM_TRIALS))
+    for trial in read_search(finished.folder).trials:
+        board = EventAccumulator(str(finished.folder / "tensorboard" / trial.trial)).Reload()
+        curve = [(event.step, event.value) for event in board.Scalars("val/s_measure")]
+        assert [step for step, _ in curve] == sorted(trial.results)
+        assert curve[-1][1] == pytest.approx(trial.last.objective)
+        assert "_hparams_/session_start_info" in board.PluginTagToContent("hparams")
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory, disc_folder):
+    """Trial 0 is cut off by SIGTERM, resumed, and robbed of its process by kill -9; no rung stops a first trial."""
+    place = tmp_path_factory.mktemp("disturbed")
+    search = new_search(place, disc_folder, trials=3, epochs=12, lanes=1)
+    try:
+        search.commands[-1].until(lambda: len(search.events("result")) >= 2)
+        search.commands[-1].send(signal.SIGTERM)
+        search.finish()
+        search.begin("--resume", str(search.folder))
+        search.commands[-1].until(lambda: search.events("result")[-1]["epoch"] >= 6)
+        (process,) = search.commands[-1].running_trials()
+        search.killed_after = len(search.events())
+        process.kill()
+        search.finish()
+        yield search
+    finally:
+        search.end()
+
+
+def test_sigterm_saves_and_says_how_to_go_on(disturbed):
+    assert disturbed.exit_codes[0] == 130
+    assert f"python -m tuner.search --resume {disturbed.folder}" in disturbed.commands[0].said
+    assert "Traceback" not in disturbed.commands[0].complained
+
+
+def test_resumed_it_ends_with_the_trials_it_would_have_had(disturbed):
+    assert disturbed.exit_codes[1] == 0, disturbed.commands[1].complained
+    record = read_search(disturbed.folder)
+    assert [trial.number for trial in record.trials] == [0, 1, 2]
+    assert {trial.outcome for trial in record.trials} <= {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+
+
+def assert_only_epochs_in_flight_repeat(search):
+    """A repeated result is the one whose checkpoint had not been saved when its trial was cut off."""
+    seen: dict[str, list] = {}
+    for event in search.events():
+        story = seen.setdefault(event["trial"], [])
+        if event["event"] == "result" and ("result", event["epoch"]) in story:
+            before = story[: story.index(("start", None), story.index(("result", event["epoch"])))]
+            measured = [entry for entry in before if entry[0] in ("result", "checkpoint")]
+            assert measured[-1] == ("result", event["epoch"]), (event["trial"], story)
+        story.append((event["event"], event.get("epoch")))
+
+
+def test_nothing_is_repeated_but_epochs_in_flight(disturbed):
+    assert_only_epochs_in_flight_repeat(disturbed)
+
+
+def test_the_killed_process_cost_one_new_process_and_its_trial_went_on_from_its_last_checkpoint(disturbed):
+    events, killed_after = disturbed.events(), disturbed.killed_after
+    known = {event["trial"] for event in events[:killed_after]}
+    (again,) = [at for at in range(killed_after, len(events)) if is_start_of(events[at], known)]
+    story = [[e for e in part if e["trial"] == events[again]["trial"]] for part in (events[:again], events[again:])]
+    saved = max(event["epoch"] for event in story[0] if event["event"] == "checkpoint")
+    assert next(event["epoch"] for event in story[1] if event["event"] == "result") == saved + 1
+    assert len(disturbed.commands[1].trial_processes) == 2
+
+
+def is_start_of(event, trials):
+    return event["event"] == "start" and event["trial"] in trials
+
+
+def test_through_all_of_it_every_curve_is_the_one_of_an_undisturbed_training_to_the_bit(disturbed):
+    record = read_search(disturbed.folder)
+    for trial in record.trials:
+        run = open_run(handover_of(record, trial, disturbed.folder), "cpu")
+        expected = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
+        assert [trial.results[epoch].objective for epoch in sorted(trial.results)] == expected[: trial.last.epoch]
+
+
+def test_each_rung_was_decided_once_for_each_trial(disturbed):
+    lines = [json.loads(line) for line in (disturbed.folder / "decisions.jsonl").read_text().splitlines()]
+    assert max(Counter((line["trial"], line["epoch"]) for line in lines).values()) == 1
+
+
+def test_the_study_knows_the_end_of_every_trial(disturbed):
+    copied = load_mirror(disturbed.folder / "study.journal").trials
+    assert sorted(trial.user_attrs["number"] for trial in copied) == [0, 1, 2]
