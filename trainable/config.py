@@ -74,7 +74,7 @@ class TrialConfig:
 
 
 def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
-    """Puts flat parameters such as ``{"max_lr": 3e-3, "averaging": False}`` over a workload's default configuration.
+    """Puts flat parameters such as `{"max_lr": 3e-3, "averaging": False}` over a workload's default configuration.
 
     A section's own name switches it: False or None is off, True is on with what `base` or its defaults say.
 
@@ -98,7 +98,7 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
 
 
 def flat_params(config: TrialConfig) -> dict[str, object]:
-    """The configuration under the flat names of :func:`from_params`, sections that are off left out."""
+    """The configuration under the flat names of `from_params`, sections that are off left out."""
     params = {outer.name: getattr(config, outer.name) for outer in fields(config)}
     for section in _sections(config):
         inner = params.pop(section)
@@ -112,7 +112,7 @@ def to_dict(config: TrialConfig) -> dict[str, object]:
 
 
 def from_dict(data: Mapping[str, object], base: TrialConfig) -> TrialConfig:
-    """Reads what :func:`to_dict` wrote; `base` is the workload's default and gives the types of its sections.
+    """Reads what `to_dict` wrote; `base` is the workload's default and gives the types of its sections.
 
     Raises:
         ValueError: a name is unknown or missing, or a value is not of its field's type or range.

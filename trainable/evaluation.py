@@ -29,7 +29,7 @@ def evaluate(
     metrics_fn: MetricsFunction | None = None,
     metrics: Metrics | None = None,
 ) -> dict[str, float]:
-    """``val_loss``, the sample means of what `metrics_fn` gives for (logits, masks), and what `metrics` accumulates."""
+    """`val_loss`, the sample means of what `metrics_fn` gives for (logits, masks), and what `metrics` accumulates."""
     means = RunningMeans()
     for images, masks in batches:
         logits = _resized(forward(images).predictions.float(), masks)

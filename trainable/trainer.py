@@ -1,7 +1,7 @@
 """The training loop: reads top to bottom and calls each technique by its name.
 
 A person brings a model, an optimizer, a criterion and a loader of (images, masks); a workload's task brings the
-same. Techniques are small objects held as public attributes, each replaceable, each ``None`` when off.
+same. Techniques are small objects held as public attributes, each replaceable, each `None` when off.
 """
 
 import logging
@@ -42,7 +42,7 @@ class OptimizedTrainer:
     Args:
         model: returns logits (B, 1, H, W), a dict, a tuple or a ModelOutput; see trainable/models/output.py.
         optimizer: holds every trainable parameter of the model and the criterion; its groups keep their proportions.
-        criterion: ``(logits, masks) -> mean loss`` over the samples of a batch.
+        criterion: `(logits, masks) -> mean loss` over the samples of a batch.
         device: where to train, such as "cpu" or "cuda".
         accumulation_steps: micro-batches per optimizer update, >= 1.
         use_amp: fp16 with loss scaling on CUDA; `precision_effective` says what is in effect.
@@ -161,11 +161,11 @@ class OptimizedTrainer:
 
         Args:
             loader: batches (images, masks); all masks of one batch have one size.
-            metrics_fn: ``(logits, masks) -> dict``; its values are averaged over the samples.
+            metrics_fn: `(logits, masks) -> dict`; its values are averaged over the samples.
             metrics: an accumulator for what is no mean over batches, fed with probabilities.
 
         Returns:
-            ``val_loss`` and the metrics.
+            `val_loss` and the metrics.
         """
         batches = map(self._to_device, loader)
         with self._evaluating():
@@ -180,7 +180,7 @@ class OptimizedTrainer:
             return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
-        """Writes all progress, so that :meth:`load_checkpoint` goes on after `epoch` as if nothing had happened."""
+        """Writes all progress, so that `load_checkpoint` goes on after `epoch` as if nothing had happened."""
         write_checkpoint(path, {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": progress_of(self)})
 
     def load_checkpoint(self, path: str | Path) -> int:

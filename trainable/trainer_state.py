@@ -41,7 +41,7 @@ def progress_of(trainer: Trainer) -> dict[str, object]:
 
 
 def restore_progress(trainer: Trainer, state: dict) -> None:
-    """Puts a trainer where :func:`progress_of` was taken; learning rates, decay and strengths stay as configured now.
+    """Puts a trainer where `progress_of` was taken; learning rates, decay and strengths stay as configured now.
 
     A technique that was off then begins anew.
     """

@@ -95,7 +95,7 @@ class TrainingRun:
         self.trainer.save_checkpoint(path, self.epoch)
 
     def restore(self, path: Path) -> None:
-        """Goes on where :meth:`save` left off.
+        """Goes on where `save` left off.
 
         Raises:
             CheckpointError: the file is no checkpoint of this format.

@@ -53,7 +53,7 @@ class Task(ABC):
 
     @abstractmethod
     def build_criterion(self, config: TrialConfig) -> Criterion:
-        """``(logits, targets) -> mean loss``."""
+        """`(logits, targets) -> mean loss`."""
 
     @abstractmethod
     def build_metrics(self, *, final: bool) -> Metrics:

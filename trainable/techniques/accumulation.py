@@ -4,7 +4,7 @@ What: a window of micro-batches is weighted by its samples, so that uneven micro
 give exactly the gradient of one large batch. "Exactly" ends where a batch enters otherwise than as a mean over
 samples: batch normalisation, contrastive negatives, mixing partners and balance losses see the micro-batch.
 Source: Ott et al., Scaling Neural Machine Translation, 2018, https://arxiv.org/abs/1806.00187.
-Cost: memory of one micro-batch, time of all. Off: ``accumulation_steps=1``.
+Cost: memory of one micro-batch, time of all. Off: `accumulation_steps=1`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence, Sized

@@ -1,12 +1,12 @@
 """Averaged weights: an exponential moving average of the model that is evaluated and exported instead of it.
 
-What: after every real optimizer update the average moves towards the weights, ``a <- d a + (1 - d) w``. The decay
-warms up as ``min(d, (1 + t) / (10 + t))``, so that early averages are not the initial weights. Float buffers
+What: after every real optimizer update the average moves towards the weights, `a <- d a + (1 - d) w`. The decay
+warms up as `min(d, (1 + t) / (10 + t))`, so that early averages are not the initial weights. Float buffers
 (normalisation statistics) are averaged too, integer buffers are copied.
 Source: Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992,
 https://doi.org/10.1137/0330046; the warm-up of the decay follows Cai et al., Exponential Moving Average of Weights
 in Deep Learning, 2024, https://arxiv.org/abs/2411.18704, and TensorFlow's ExponentialMovingAverage.
-Cost: one copy of the weights and one fused pass over them per update. Off: ``averaging=None``.
+Cost: one copy of the weights and one fused pass over them per update. Off: `averaging=None`.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in one file without pickled code.
 
-What: tensors and plain values only, so that ``torch.load(weights_only=True)`` reads it; written beside its place and
+What: tensors and plain values only, so that `torch.load(weights_only=True)` reads it; written beside its place and
 renamed, so that a crash leaves the former file whole; the state of every random generator included.
 Cost: one write of the state. Off: do not call it.
 """
@@ -35,7 +35,7 @@ def write_checkpoint(path: str | Path, state: dict) -> None:
 
 
 def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict:
-    """Reads what :func:`write_checkpoint` wrote; code in the file is refused, not run.
+    """Reads what `write_checkpoint` wrote; code in the file is refused, not run.
 
     Raises:
         CheckpointError: the file is missing, damaged, holds pickled code, or is of another format.
@@ -73,7 +73,7 @@ def random_state() -> dict[str, object]:
 
 
 def restore_random_state(state: dict) -> None:
-    """Puts every generator back to a state of :func:`random_state`."""
+    """Puts every generator back to a state of `random_state`."""
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
     name, numpy_keys, position, has_gauss, cached = state["numpy"]

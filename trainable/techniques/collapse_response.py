@@ -90,7 +90,7 @@ def zero_moments(optimizer: torch.optim.Optimizer, rows: Iterable[tuple[nn.Param
 
 
 class CollapseResponse:
-    """Acts on what a detector finds; :attr:`events` holds all it ever did.
+    """Acts on what a detector finds; `events` holds all it ever did.
 
     Args:
         response: the highest step of the ladder; "none" only watches.
@@ -165,7 +165,7 @@ class CollapseResponse:
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Restores what :meth:`state_dict` gave, on top of the router noise that is configured now."""
+        """Restores what `state_dict` gave, on top of the router noise that is configured now."""
         if len(state["added_noise"]) != len(self._layers):
             raise ValueError(
                 f"The saved response knows {len(state['added_noise'])} expert layers, the model has "

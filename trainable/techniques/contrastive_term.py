@@ -4,7 +4,7 @@ What: the batch is seen a second time in other colours, blurred and mirrored; wh
 the others (NT-Xent), each place agrees with its own in the second look once the mirror is undone, and the object's
 embeddings are pulled away from the background's.
 Sources: those of losses/contrastive.py.
-Cost: a second forward and backward pass. Off: ``contrastive=None``, which is the default.
+Cost: a second forward and backward pass. Off: `contrastive=None`, which is the default.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ What: assignments are counted over a window and judged at any time, layer by lay
 collapse_evidence.py. A balanced router is called collapsed in less than `false_alarm_rate` of the checks, however few
 assignments were seen. Assignments count as independent draws; the tokens of one image are not, which is why the window
 spans many micro-batches as well.
-The threshold of :class:`CollapseConfig` is a fraction of the fair share 1/N. The constructor takes the documented
+The threshold of `CollapseConfig` is a fraction of the fair share 1/N. The constructor takes the documented
 absolute thresholds and warns where they cannot mean what they say.
 Sources: see collapse_evidence.py.
 Cost: N + 3 sums a layer and micro-batch on the device; one read per check. Off: no detector.
@@ -142,7 +142,7 @@ class ExpertCollapseDetector:
         self._forget()
 
     def update(self, routing_probs: Tensor, expert_assignments: Tensor) -> None:
-        """The documented form of :meth:`observe` for one layer; probabilities (T, N), assignments (T, k)."""
+        """The documented form of `observe` for one layer; probabilities (T, N), assignments (T, k)."""
         self.observe([RoutingInfo(routing_probs=routing_probs, expert_assignments=expert_assignments)])
 
     def check(self) -> CollapseVerdict:
@@ -157,7 +157,7 @@ class ExpertCollapseDetector:
         return CollapseVerdict(layers=tuple(_judged(layer, limits) for layer in totals))
 
     def check_collapse(self) -> tuple[bool, list[str]]:
-        """The documented form of :meth:`check`: collapsed or not, and why."""
+        """The documented form of `check`: collapsed or not, and why."""
         verdict = self.check()
         return verdict.collapsed, list(verdict.reasons)
 
@@ -185,7 +185,7 @@ class ExpertCollapseDetector:
         return {"sums": torch.stack(sums) if sums else None, "assignments": [size for _, size in self._window]}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Restores what :meth:`state_dict` gave; a state of another number of experts is a ValueError."""
+        """Restores what `state_dict` gave; a state of another number of experts is a ValueError."""
         sums = [] if state["sums"] is None else state["sums"].unbind()
         if sums and sums[0].shape[1] != self.num_experts + 3:
             raise ValueError(

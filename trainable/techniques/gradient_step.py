@@ -5,7 +5,7 @@ together with the window's loss terms in one transfer from the device. What is n
 it ends the training, but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
 Source: Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063
 (clipping by norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
-Cost: one norm over the gradients and one read per update. Off: the clipping by ``max_grad_norm=None``.
+Cost: one norm over the gradients and one read per update. Off: the clipping by `max_grad_norm=None`.
 """
 
 import math

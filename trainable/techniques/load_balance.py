@@ -88,7 +88,7 @@ def documented_balance(fractions: Tensor, *, alpha_l2: float = 0.01, alpha_cv: f
 class GlobalBatchLoadBalancer:
     """Counts routing and turns it into the balance loss; see the module for the two terms and the modes.
 
-    Each micro-batch is observed once and then asked for its loss; :meth:`reset_batch_statistics` follows the update.
+    Each micro-batch is observed once and then asked for its loss; `reset_batch_statistics` follows the update.
     Three sums of routing_counts (L, N + 2) over L layers are kept apart: the window of this update, the decaying
     memory of former ones, and lifetime totals. All ranks call the same methods in the same order.
 
@@ -152,12 +152,12 @@ class GlobalBatchLoadBalancer:
     def update(
         self, routing_probs: Tensor, expert_assignments: Tensor, capacity_overflow: Tensor | int | None = None
     ) -> None:
-        """The documented form of :meth:`observe` for one layer; probabilities (T, N), assignments (T, k)."""
+        """The documented form of `observe` for one layer; probabilities (T, N), assignments (T, k)."""
         overflow = None if capacity_overflow is None else torch.as_tensor(capacity_overflow)
         self.observe([_one_layer(routing_probs, expert_assignments, overflow)])
 
     def compute_load_balance_loss(self, routing_probs: Tensor, expert_assignments: Tensor) -> Tensor:
-        """The documented form of :meth:`loss` for one layer, called before :meth:`update` counts the micro-batch."""
+        """The documented form of `loss` for one layer, called before `update` counts the micro-batch."""
         routing = [_one_layer(routing_probs, expert_assignments, None)]
         if self.mode != "running":
             return self.loss(routing)
@@ -202,7 +202,7 @@ class GlobalBatchLoadBalancer:
         }
 
     def load_state_dict(self, state: dict[str, Tensor | float | None]) -> None:
-        """Restores what :meth:`state_dict` gave; a state of another number of experts is a ValueError."""
+        """Restores what `state_dict` gave; a state of another number of experts is a ValueError."""
         for name in ("window", "previous", "lifetime"):
             counters = state[name]
             if counters is not None and counters.shape[-1] != self.num_experts + 2:

@@ -4,7 +4,7 @@ What: matrices and convolution kernels get weight decay; biases, normalisation w
 pre-trained backbone may train at a fraction of the rate of what is new.
 Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101;
 He et al., Bag of Tricks for Image Classification, 2019, https://arxiv.org/abs/1812.01187 (no decay on vectors).
-Cost: none. Off: ``weight_decay=0``, ``backbone_lr_ratio=1``.
+Cost: none. Off: `weight_decay=0`, `backbone_lr_ratio=1`.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ class OptimizerConfig:
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over every trainable parameter of `model`; parameters named ``backbone.*`` get the backbone's rate."""
+    """AdamW over every trainable parameter of `model`; parameters named `backbone.*` get the backbone's rate."""
     groups = [
         {
             "params": parameters,

@@ -2,9 +2,9 @@
 
 What: fp16 halves memory and doubles speed on tensor cores but has a narrow range, so the loss is scaled up before
 the backward pass; bf16 has the range of fp32 and needs no scaling. A request that the device cannot serve is
-resolved to what it can, and the reason is kept: :attr:`Precision.name` is what is in effect.
+resolved to what it can, and the reason is kept: `Precision.name` is what is in effect.
 Source: Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740.
-Cost: none in fp32. Off: ``use_amp=False`` or ``precision="fp32"``.
+Cost: none in fp32. Off: `use_amp=False` or `precision="fp32"`.
 """
 
 from contextlib import AbstractContextManager

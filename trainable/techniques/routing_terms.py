@@ -1,7 +1,7 @@
 """What a training makes of the routing of its micro-batches: counts, terms of the loss, and metrics of the epoch.
 
 What: collapse detector and load balancer count each micro-batch once; balancer and z-loss add a term each. In the
-balancer's mode "exact" the whole window is counted by :func:`count_ahead`, before its first loss.
+balancer's mode "exact" the whole window is counted by `count_ahead`, before its first loss.
 Sources: those of the parts.
 Cost: that of the parts; `count_ahead` a forward pass. Off: no balancer, no detector, and `z_loss_weight=0`.
 """

@@ -1,12 +1,12 @@
 """Warm-up, then cosine decay of the learning rate, as a function of progress in epochs.
 
-What: the rate climbs linearly from ``min_lr`` to ``max_lr`` over the warm-up, then follows half a cosine back to
-``min_lr`` at ``total_epochs``; past the end it stays there. Progress is a real number, so the trainer moves it with
-every optimizer update and the first update already trains at more than ``min_lr``.
+What: the rate climbs linearly from `min_lr` to `max_lr` over the warm-up, then follows half a cosine back to
+`min_lr` at `total_epochs`; past the end it stays there. Progress is a real number, so the trainer moves it with
+every optimizer update and the first update already trains at more than `min_lr`.
 Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
 https://arxiv.org/abs/1608.03983 (the cosine); Goyal et al., Accurate, Large Minibatch SGD, 2017,
 https://arxiv.org/abs/1706.02677 (the warm-up).
-Cost: one cosine per update. Off: ``warmup_epochs=0`` drops the warm-up, ``min_lr=max_lr`` the whole schedule.
+Cost: one cosine per update. Off: `warmup_epochs=0` drops the warm-up, `min_lr=max_lr` the whole schedule.
 """
 
 import math
@@ -41,7 +41,7 @@ def warmup_cosine(epoch: float, *, warmup_epochs: float, total_epochs: float, mi
 
 
 class CosineAnnealingWithWarmup:
-    """Sets the rate of every parameter group of an optimizer along :func:`warmup_cosine`.
+    """Sets the rate of every parameter group of an optimizer along `warmup_cosine`.
 
     Groups keep their proportions: the group with the highest initial rate peaks at `max_lr`, a group that started
     at a tenth of it peaks at a tenth. The state holds progress only, so a restored run follows the rates it is
