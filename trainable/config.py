@@ -67,11 +67,6 @@ class TrialConfig:
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be positive, or None for no clipping.")
 
-    @property
-    def effective_batch(self) -> int:
-        """Images of one optimizer update."""
-        return self.batch_size * self.accumulation_steps
-
 
 def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     """Puts flat parameters such as `{"max_lr": 3e-3, "averaging": False}` over a workload's default configuration.

@@ -24,7 +24,7 @@ from trainable.techniques.contrastive_term import ContrastiveTerm
 from trainable.techniques.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.gradient_step import GradientStep
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
-from trainable.techniques.optimizer import assert_all_trained
+from trainable.techniques.optimizer import check_all_trained
 from trainable.techniques.precision import resolve_precision
 from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
 from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
@@ -93,7 +93,7 @@ class OptimizedTrainer:
         self.model = model.to(self.device)
         self.optimizer = optimizer
         self.criterion = criterion.to(self.device) if isinstance(criterion, nn.Module) else criterion
-        assert_all_trained(optimizer, [module for module in (model, criterion) if isinstance(module, nn.Module)])
+        check_all_trained(optimizer, [module for module in (model, criterion) if isinstance(module, nn.Module)])
         self.accumulation_steps = accumulation_steps
         self.max_grad_norm = max_grad_norm
         self.aux_weight = aux_weight

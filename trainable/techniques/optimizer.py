@@ -51,8 +51,8 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ad
     return torch.optim.AdamW(groups, lr=config.max_lr, betas=(config.beta1, config.beta2), foreach=True)
 
 
-def assert_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Module]) -> None:
-    """Checks that every trainable parameter of the modules stands in exactly one group of the optimizer.
+def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Module]) -> None:
+    """Every trainable parameter of the modules must stand in exactly one group of the optimizer.
 
     Raises:
         ValueError: a parameter is missing, so it would never be trained, or stands in two groups.

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.techniques.optimizer import OptimizerConfig, assert_all_trained, build_optimizer
+from trainable.techniques.optimizer import OptimizerConfig, build_optimizer, check_all_trained
 
 
 class Net(nn.Module):
@@ -14,7 +14,7 @@ class Net(nn.Module):
 
 def test_every_parameter_is_in_exactly_one_group():
     net = Net()
-    assert_all_trained(build_optimizer(net, OptimizerConfig()), [net])
+    check_all_trained(build_optimizer(net, OptimizerConfig()), [net])
 
 
 def test_vectors_do_not_decay_and_kernels_do():
@@ -35,7 +35,7 @@ def test_the_backbone_trains_at_its_share_of_the_rate():
 def test_a_parameter_that_would_never_be_trained_is_named():
     net = Net()
     with pytest.raises(ValueError, match=r"missing: .*backbone\.bias"):
-        assert_all_trained(torch.optim.SGD([net.backbone.weight], lr=0.1), [net])
+        check_all_trained(torch.optim.SGD([net.backbone.weight], lr=0.1), [net])
 
 
 @pytest.mark.parametrize("bad", [{"max_lr": 0.0}, {"weight_decay": -1.0}, {"backbone_lr_ratio": 2.0}, {"beta1": 1.0}])
