@@ -24,6 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from trainable.config import TrialConfig
 from trainable.handover import Handover, read_handover
 from trainable.tasks.registry import get_task
+from trainable.techniques.checkpoint import CheckpointError
 from trainable.training_run import EpochResult, TrainingRun
 
 logger = logging.getLogger("trainable.train")
@@ -168,6 +169,8 @@ def _cut_curve(curve: Path, num_epochs: int) -> None:
 def _restore(run: TrainingRun, checkpoint: Path) -> None:
     try:
         run.restore(checkpoint)
+    except CheckpointError as error:
+        raise ValueError(f"{error} To begin again, give another --output.") from error
     except (RuntimeError, KeyError) as error:
         raise ValueError(
             f"{checkpoint} does not fit this configuration; resume with the configuration that the run began with, or "

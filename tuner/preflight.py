@@ -43,9 +43,10 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
     record = read_search(folder, space=space)
     if _is_over(folder, record):
+        ended, asked = len(record.trials), record.settings["num_trials"]
         raise ValueError(
-            f"{folder} is finished: all of its {len(record.trials)} trials have ended. Read its report.md, or begin a "
-            "new search under another --name."
+            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, or begin a new search "
+            "under another --name."
         )
     if not tune.Tuner.can_restore(folder.absolute() / RAY_FOLDER):
         raise ValueError(f"{folder} was interrupted before its first trial began; begin it anew under another --name.")

@@ -64,7 +64,8 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
 
 def _check_alone(options: argparse.Namespace) -> None:
     """A resumed search keeps its settings; an option that says otherwise would be ignored."""
-    given = {name for name, value in vars(options).items() if value not in (None, False, [])}
+    parser = _parser()
+    given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
     others = given - {"resume", "space", "time_budget_seconds", "address", "verbose"}
     if others:
         listed = ", ".join(sorted(option_of(name) for name in others))

@@ -1,0 +1,294 @@
+"""Runs the commands of wrong_inputs.md, each of which must be answered with its sentence and exit status 2.
+
+All that the commands name lies in one folder, the working folder of every command; what is in it must be the same
+afterwards, byte for byte.
+"""
+
+import errno
+import importlib
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+import torch
+from PIL import Image
+
+from trainable.config import from_params, to_dict
+from trainable.handover import Handover, current_versions, write_handover
+from trainable.tasks.registry import get_task
+from trainable.train import train
+from tuner import records
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
+from tuner.settings import SearchSettings
+
+TABLE = Path(__file__).with_name("wrong_inputs.md")
+NEEDS_RAY = "More than there is"
+
+
+def rows(*, needs_ray: bool) -> list:
+    """Commands and sentences of the sections of the table."""
+    sections = TABLE.read_text(encoding="utf-8").split("\n## ")[1:]
+    chosen = "".join(section for section in sections if section.startswith(NEEDS_RAY) == needs_ray)
+    found = re.findall(r"^\| `(.+?)` \| `(.+)` \|$", chosen, flags=re.MULTILINE)
+    return [pytest.param(command, sentence, id=command) for command, sentence in found]
+
+
+@pytest.mark.parametrize(("command", "sentence"), rows(needs_ray=False))
+def test_a_wrong_input_is_told_before_ray_starts_and_nothing_is_lost(call, forbidden_ray, command, sentence):
+    assert_told(*call(command), sentence)
+
+
+@pytest.mark.parametrize(("command", "sentence"), rows(needs_ray=True))
+def test_more_than_there_is_is_told_and_not_waited_for(call, ray_of_two_cpus, command, sentence):
+    assert_told(*call(command), sentence)
+
+
+def test_every_row_of_the_table_is_run():
+    written = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert len(written) == len(rows(needs_ray=False)) + len(rows(needs_ray=True)) >= 80
+
+
+def test_a_line_that_was_being_written_when_the_search_was_killed_is_left_out(call, forbidden_ray):
+    status, said = call("tuner.export results/moe/torn")
+    assert (status, said.strip()) == (0, "results/moe/torn/best/config.json")
+
+
+def test_a_place_without_the_right_to_write_is_told(call, monkeypatch):
+    monkeypatch.setattr("trainable.train.os.access", lambda *_: False)
+    assert_told(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
+
+
+def test_the_last_gpu_is_named_when_a_later_one_is_asked_for(call, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    asked = "trainable.train --config config.json --device cuda:2"
+    assert_told(*call(asked), "device is 'cuda:2', but the last CUDA device of this machine is cuda:1; use that.")
+
+
+def test_a_full_disk_is_told_with_what_to_do(call, ray_of_two_cpus, monkeypatch):
+    def fill_up(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "settings.json")
+
+    monkeypatch.setattr("tuner.run.Recorder.create", fill_up)
+    read = "No space left on device: 'settings.json'. What is on record is whole; put that right and go on"
+    assert_told(*call("tuner.search --data data"), read)
+
+
+def test_a_person_at_a_terminal_reads_one_line_and_no_traceback():
+    command = [sys.executable, "-m", "tuner.search", "--space", "meo"]
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    read = "error: meo is no search space, known: moe; did you mean moe?\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", read)
+
+
+def assert_told(status: int, said: str, sentence: str) -> None:
+    assert status == 2
+    assert re.search(".*".join(map(re.escape, sentence.split("…"))), said, flags=re.DOTALL), said
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def call(world, untouched, monkeypatch, capsys, caplog):
+    """Runs a command in the world and checks that it left every file as it was; gives the status and what was said."""
+
+    def run(command: str) -> tuple[int, str]:
+        module, *arguments = shlex.split(command)
+        try:
+            status = importlib.import_module(module).main(arguments)
+        except SystemExit as end:
+            status = end.code
+        assert untouched.items() <= contents(world).items()
+        said = capsys.readouterr()
+        return status, said.err + said.out + caplog.text
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.chdir(world)
+    monkeypatch.setenv("VISION_TUNER_CACHE", str(world / "cache"))
+    return run
+
+
+@pytest.fixture
+def forbidden_ray(monkeypatch):
+    def start(**_):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(ray, "init", start)
+
+
+@pytest.fixture
+def ray_of_two_cpus(monkeypatch):
+    class Context:
+        dashboard_url = ""
+
+    monkeypatch.setattr(ray, "init", lambda **_: Context())
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+
+
+@pytest.fixture(scope="module")
+def untouched(world):
+    return contents(world)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "cache" not in path.parts)
+    return {path: path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with data, a configuration, a run and a search that are good, and with copies that are not."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("VISION_TUNER_CACHE", str(folder / "cache"))
+        write_data(Path("data"))
+        Path("a-file").write_text("I am a file")
+        Path("empty").mkdir()
+        handover = small_handover()
+        write_configurations(handover)
+        train(handover, Path("run"), device="cpu")
+        write_runs()
+        write_searches(handover)
+    return folder
+
+
+def write_data(root: Path) -> None:
+    generator = np.random.default_rng(0)
+    for part in ("Imgs", "GT"):
+        (root / part).mkdir(parents=True)
+    for number in range(10):
+        picture = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+        mask = np.zeros((32, 48), np.uint8)
+        mask[8 : 16 + number, 8:24] = 255
+        Image.fromarray(picture).save(root / "Imgs" / f"img_{number}.png")
+        Image.fromarray(mask).save(root / "GT" / f"img_{number}.png")
+
+
+def small_handover() -> Handover:
+    task = get_task("moe")
+    config = from_params({"max_epochs": 2, "batch_size": 4, "augmentation": False}, task.default_config("data"))
+    return Handover(config=config, data_fingerprint=task.open_data(config).fingerprint)
+
+
+def write_configurations(handover: Handover) -> None:
+    write_handover(Path("config.json"), handover)
+    Path("text.json").write_text("max_lr: 3e-3")
+    Path("list.json").write_text("[]")
+    for name, (path, value) in CHANGES.items():
+        content = json.loads(Path("config.json").read_text())
+        *sections, last = path.split(".")
+        section = content
+        for each in sections:
+            section = section[each]
+        section[last] = section.get(last, {}) | value if isinstance(value, dict) else value
+        if value is LEFT_OUT:
+            del section[last]
+        Path(f"{name}.json").write_text(json.dumps(content))
+
+
+LEFT_OUT = object()
+OTHER_DATA = {"train": "00" * 32, "all": "11" * 32}
+CHANGES = {
+    "newer": ("format", 9),
+    "lacking": ("num_threads", LEFT_OUT),
+    "unknown": ("config.optimizer.max_rl", 0.1),
+    "missing": ("config.optimizer.max_lr", LEFT_OUT),
+    "typed": ("config.batch_size", "many"),
+    "infinite": ("config.batch_size", float("inf")),
+    "range": ("config.model.top_k", 5),
+    "null": ("config.data", None),
+    "threads": ("num_threads", 0),
+    "workload": ("config.workload", "meo"),
+    "other-data": ("data_fingerprint", OTHER_DATA),
+    "longer": ("config.max_epochs", 3),
+    "wider": ("config.model.num_experts", 8),
+}
+
+
+def write_runs() -> None:
+    for name in ("damaged", "pickled", "newer", "gone"):
+        shutil.copytree("run", name)
+    whole = Path("run/checkpoint.pt").read_bytes()
+    Path("damaged/checkpoint.pt").write_bytes(whole[: len(whole) // 2])
+    torch.save({"format": 1, "epoch": socket.socket}, "pickled/checkpoint.pt")
+    torch.save({"format": 9}, "newer/checkpoint.pt")
+    Path("gone/checkpoint.pt").unlink()
+
+
+def write_searches(handover: Handover) -> None:
+    """Copies of one search of one trial, whose checkpoint is that of the run."""
+    sound = Path("results/moe/sound")
+    settings = {name: getattr(SearchSettings(confirm=0), name) for name in ("space", "seed", "confirm", "policy")}
+    settings |= {"name": "sound", "objective": "val/s_measure", "mode": "max", "num_trials": 1, "max_epochs": 2}
+    settings |= {"cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "device": "cpu", "data": "data"}
+    settings |= {"data_fingerprint": handover.data_fingerprint, "base_config": to_dict(handover.config)}
+    recorder = Recorder.create(sound, settings | {"versions": current_versions()})
+    recorder.start("t0000", number=0, params={})
+    recorder.result("t0000", epoch=1, objective=0.5, metrics={"val/s_measure": 0.5}, seconds=1.0)
+    recorder.checkpoint("t0000", epoch=1, path="ray/t0000")
+    recorder.end("t0000", Outcome.COMPLETED, numbers={"epoch": 1}, epoch=1)
+    recorder.close()
+    shutil.copytree("run", sound / "ray" / "t0000")
+    (sound / "ray" / "tuner.pkl").touch()
+    for name, change in SEARCHES.items():
+        change(shutil.copytree(sound, sound.with_name(name)))
+
+
+def resettle(folder: Path, **changes: object) -> None:
+    settings = json.loads((folder / records.SETTINGS).read_text())
+    (folder / records.SETTINGS).write_text(json.dumps(settings | changes))
+
+
+def rewrite_line(folder: Path, number: int, line: str) -> None:
+    lines = (folder / records.TRIALS).read_text().splitlines()
+    lines[number - 1] = line
+    (folder / records.TRIALS).write_text("\n".join(lines) + "\n")
+
+
+def keep_lines(folder: Path, *events: str) -> None:
+    lines = (folder / records.TRIALS).read_text().splitlines()
+    kept = [line + "\n" for line in lines if json.loads(line)["event"] in events]
+    (folder / records.TRIALS).write_text("".join(kept))
+
+
+def move_data(folder: Path) -> None:
+    found_on = json.loads((folder / records.SETTINGS).read_text())["data_fingerprint"]
+    resettle(folder, data_fingerprint=found_on | OTHER_DATA, num_trials=2)
+
+
+def tear(folder: Path) -> None:
+    with (folder / records.TRIALS).open("a") as file:
+        file.write('{"event": "start", "tri')
+
+
+def begin_only(folder: Path) -> None:
+    resettle(folder, num_trials=2)
+    (folder / "ray" / "tuner.pkl").unlink()
+
+
+SEARCHES = {
+    "begun": begin_only,
+    "moved": move_data,
+    "other-space": lambda folder: resettle(folder, space="depth"),
+    "cut": lambda folder: (folder / records.SETTINGS).write_text('{"format": 1, "spa'),
+    "newer": lambda folder: resettle(folder, format=9),
+    "line": lambda folder: rewrite_line(folder, 2, '{"event": "res'),
+    "event": lambda folder: rewrite_line(folder, 2, '{"event": "pause", "trial": "t0000", "time": 1.0}'),
+    "nothing": lambda folder: keep_lines(folder, "start"),
+    "lost": lambda folder: shutil.rmtree(folder / "ray"),
+    "unsaved": lambda folder: keep_lines(folder, "start", "result", "end"),
+    "gpu": lambda folder: resettle(folder, device="cuda", gpus_per_trial=1.0),
+    "confirmed": lambda folder: (folder / "confirm.json").write_text('{"runs": [{"tri'),
+    "torn": tear,
+}
