@@ -323,3 +323,59 @@ def test_each_rung_was_decided_once_for_each_trial(disturbed):
 def test_the_study_knows_the_end_of_every_trial(disturbed):
     copied = load_mirror(disturbed.folder / "study.journal").trials
     assert sorted(trial.user_attrs["number"] for trial in copied) == [0, 1, 2]
+
+
+def cut_off(place, data, end) -> Search:
+    """A search in two lanes, ended by `end(command)` in the middle, and resumed until it is done."""
+    search = new_search(place, data, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2)
+    try:
+        search.commands[-1].until(lambda: len(search.events("result")) >= 5)
+        end(search.commands[-1])
+        search.finish()
+        search.begin("--resume", str(search.folder))
+        search.finish()
+    finally:
+        search.end()
+    return search
+
+
+def assert_complete(search):
+    assert search.exit_codes[-1] == 0, search.commands[-1].complained
+    record = read_search(search.folder)
+    ended = {trial.number for trial in record.trials if trial.outcome in (Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG)}
+    assert ended == set(range(NUM_TRIALS))
+    assert not record.is_unfinished
+    assert_only_epochs_in_flight_repeat(search)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_terminal_saves_and_the_resumed_search_is_complete(tmp_path, disc_folder):
+    search = cut_off(tmp_path, disc_folder, lambda command: command.send(signal.SIGINT, to_group=True))
+    assert search.exit_codes[0] == 130
+    assert "python -m tuner.search --resume" in search.commands[0].said
+    assert "Traceback" not in search.commands[0].complained
+    assert_complete(search)
+    assert len(read_search(search.folder).trials) == NUM_TRIALS
+
+
+@pytest.mark.slow
+def test_a_search_whose_own_process_is_killed_loses_no_trial_that_had_ended(tmp_path, disc_folder):
+    search = cut_off(tmp_path, disc_folder, lambda command: command.send(signal.SIGKILL))
+    assert search.exit_codes[0] == -signal.SIGKILL
+    assert_complete(search)
+    assert psutil.wait_procs(search.commands[0].all_processes, timeout=60)[1] == []
+
+
+@pytest.mark.slow
+def test_out_of_time_it_saves_and_can_be_resumed(tmp_path, disc_folder):
+    search = Search(tmp_path / "moe" / "run")
+    options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 40 --confirm 0 --time-budget 25"
+    try:
+        search.begin(*options.split())
+        assert search.finish() == 130
+    finally:
+        search.end()
+    record = read_search(search.folder)
+    assert record.is_unfinished
+    assert "python -m tuner.search --resume" in search.commands[0].said
+    assert all(trial.outcome is not None for trial in record.trials)
