@@ -108,11 +108,9 @@ def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
     epoch = record.comparison_epoch
     if epoch is None:
         raise ValueError("No trial has a finite objective; there is nothing to confirm.")
-    sign = -1.0 if record.settings["mode"] == "max" else 1.0
-    reached = [trial for trial in record.trials if trial.may_win and trial.objective_at(epoch) is not None]
-    best = sorted(reached, key=lambda trial: (sign * trial.objective_at(epoch), trial.number))[:top]
     default = record.default_trial
-    return [trial for trial in (default,) if trial is not None] + [trial for trial in best if trial is not default]
+    best = [trial for trial in record.ranked(epoch)[:top] if trial is not default]
+    return best if default is None else [default, *best]
 
 
 def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:

@@ -114,7 +114,7 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     epoch = search.comparison_epoch
     if epoch is None:
         return Picture(title=title, caption=NOTHING_MEASURED)
-    measured = sorted(standing.measured_at(search, epoch), key=lambda trial: trial.results[epoch].time)
+    measured = sorted(search.measured_at(epoch), key=lambda trial: trial.results[epoch].time)
     divisor, unit = _time_unit(search.elapsed)
     times = [trial.results[epoch].time / divisor for trial in measured]
     values = [trial.objective_at(epoch) for trial in measured]

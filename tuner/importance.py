@@ -19,7 +19,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from tuner.records import SearchRecord, TrialRecord
-from tuner.standing import measured_at
 
 BEST_SHARE = 0.25
 MIN_TRIALS = 20
@@ -49,7 +48,7 @@ class Importance:
 def measure_importance(search: SearchRecord) -> Importance | None:
     """None where there are too few trials, or where no parameter varied."""
     epoch = first_common_epoch(search)
-    measured = measured_at(search, epoch)
+    measured = search.measured_at(epoch)
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.outcome.counts_as_bad]
     trials = measured + ended
     distributions = distributions_of(trials)

@@ -11,7 +11,6 @@ from tuner.figure_style import BLACK, BLUE, GREY, RED, Picture, new_axes
 from tuner.importance import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch, is_logarithmic
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.standing import measured_at
 
 MAX_BARS = 12
 NUM_SLICES = 2
@@ -49,7 +48,7 @@ def _importance_caption(importance: Importance) -> str:
 
 
 def _too_few(search: SearchRecord) -> str:
-    num_measured = len(measured_at(search, first_common_epoch(search)))
+    num_measured = len(search.measured_at(first_common_epoch(search)))
     return (
         f"Left out: to tell importance from chance takes {MIN_TRIALS} trials that were measured at the first rung, "
         f"with parameters that vary; this search has {num_measured}."

@@ -107,7 +107,7 @@ class SearchRecord:
     @property
     def winner(self) -> TrialRecord | None:
         epoch = self.comparison_epoch
-        return None if epoch is None else self.best(epoch)
+        return None if epoch is None else self.ranked(epoch)[0]
 
     @property
     def is_unfinished(self) -> bool:
@@ -115,11 +115,14 @@ class SearchRecord:
         ended = [trial for trial in self.trials if trial.outcome not in (None, Outcome.INTERRUPTED)]
         return len(ended) < self.settings["num_trials"]
 
-    def best(self, epoch: int) -> TrialRecord | None:
-        """The best of the trials measured at this very epoch; of equals, the earlier."""
+    def measured_at(self, epoch: int) -> list[TrialRecord]:
+        """The trials that are compared at this epoch, by number."""
+        return [trial for trial in self.trials if trial.may_win and trial.objective_at(epoch) is not None]
+
+    def ranked(self, epoch: int) -> list[TrialRecord]:
+        """The same, the best first; of equals, the earlier."""
         sign = {"max": -1.0, "min": 1.0}[self.settings["mode"]]
-        measured = [t for t in self.trials if t.may_win and t.objective_at(epoch) is not None]
-        return min(measured, key=lambda t: (sign * t.objective_at(epoch), t.number), default=None)
+        return sorted(self.measured_at(epoch), key=lambda trial: (sign * trial.objective_at(epoch), trial.number))
 
     def apply(self, event: dict) -> None:
         """Takes in one line of either file. A start or a result of a trial that had ended means that it goes on."""

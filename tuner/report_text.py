@@ -65,7 +65,7 @@ def say_winner(search: SearchRecord) -> str:
     if winner is None:
         return ""
     epoch = search.comparison_epoch
-    rivals = wording.count(len(standing.measured_at(search, epoch)), "trial")
+    rivals = wording.count(len(search.measured_at(epoch)), "trial")
     how = (
         f"Trial {winner.number} has the best {_objective(search)} of the {rivals} that were measured at epoch {epoch}, "
         "the highest that any reached; values of different epochs are never compared. It is the best of several on the "

@@ -43,7 +43,8 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
     default = search.default_trial
     if default is None or default.outcome is not None:
         return compare_with_default(search, search.winner)
-    return compare_with_default(search, search.best(max(measured_epochs(default), default=0)))
+    ranked = search.ranked(max(measured_epochs(default), default=0))
+    return compare_with_default(search, ranked[0] if ranked else None)
 
 
 def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
@@ -63,11 +64,6 @@ def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> f
     if None in values:
         return None
     return (values[0] - values[1]) * (1.0 if search.settings["mode"] == "max" else -1.0)
-
-
-def measured_at(search: SearchRecord, epoch: int) -> list[TrialRecord]:
-    """The trials that are compared at this epoch."""
-    return [trial for trial in search.trials if trial.may_win and trial.objective_at(epoch) is not None]
 
 
 def measured_epochs(trial: TrialRecord) -> set[int]:
