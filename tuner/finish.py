@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from tuner.export import CONFIG, export
+from tuner.preflight import is_over
 from tuner.records import SearchRecord
 from tuner.report import write_report
 
@@ -19,7 +20,8 @@ def finish(folder: Path, record: SearchRecord) -> int:
         lines.append(f"Train it    python -m trainable.train --config {folder / 'best' / CONFIG}")
     else:
         lines.append("Winner      none: no trial gave a finite objective; the report says what ended each.")
-    if record.is_unfinished:
+    was_interrupted = not is_over(folder, record)
+    if was_interrupted:
         lines.append(f"Go on       python -m tuner.search --resume {folder}")
     sys.stdout.write("\n".join(lines) + "\n")
-    return INTERRUPTED if record.is_unfinished else 0
+    return INTERRUPTED if was_interrupted else 0

@@ -42,7 +42,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
 def check_resume(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
     record = read_search(folder, space=space)
-    if _is_over(folder, record):
+    if is_over(folder, record):
         ended, asked = len(record.trials), record.settings["num_trials"]
         raise ValueError(
             f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, or begin a new search "
@@ -53,6 +53,7 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
     open_data(base_config(record.settings), record.settings["data_fingerprint"])
 
 
-def _is_over(folder: Path, record: SearchRecord) -> bool:
+def is_over(folder: Path, record: SearchRecord) -> bool:
+    """Nothing is left that a resume would do: every trial has ended, and the best are confirmed as asked."""
     top = record.settings["confirm"]
     return not record.is_unfinished and (top == 0 or record.winner is None or is_confirmed(folder, record, top))

@@ -1,9 +1,9 @@
 """One search from start to finish: data, plan, Ray, trials, winner."""
 
 import logging
-import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,8 @@ from trainable.tasks.registry import get_task
 from tuner.base_config import base_config
 from tuner.cluster import Slots, ray_running, share_out
 from tuner.confirm import confirm, say_run
+from tuner.interruption import record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
-from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
@@ -94,7 +94,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = settings.folder.absolute()
-    with ray_running(settings.address, verbose=verbose) as dashboard:
+    with ray_running(settings.address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         resources = ray.cluster_resources()
         slots = share_out(settings, resources)
         logger.info("%s, of %g CPUs and %g GPUs", slots, resources.get("CPU", 0), resources.get("GPU", 0))
@@ -115,7 +115,7 @@ def resume_search(
     folder = folder.absolute()
     said = read_search(folder).settings
     base = base_config(said)
-    with ray_running(address, verbose=verbose) as dashboard:
+    with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         path = folder / RAY_FOLDER
         if not tune.Tuner.can_restore(path):
             raise ValueError(f"{folder} was interrupted before its first trial began; start the search anew.")
@@ -124,9 +124,10 @@ def resume_search(
 
 
 def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
-    """Judges the best on the test split, once the search is complete."""
+    """Judges the best on the test split, once the search is complete; interrupted, it leaves the rest to a resume."""
     if record.settings["confirm"] and record.winner is not None and not record.is_unfinished:
-        confirm(folder, top=record.settings["confirm"], on_run=say_run)
+        with suppress(KeyboardInterrupt):
+            confirm(folder, top=record.settings["confirm"], on_run=say_run)
     return record
 
 
@@ -134,24 +135,8 @@ def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float 
     SearchCallback.watch = Watch(
         make_view=partial(_view, folder=folder, dashboard=dashboard), budget_seconds=budget_seconds
     )
-    # Set after Ray's own start, which replaces handlers: a cluster's SIGTERM then saves and returns, as Ctrl-C does.
-    former = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        tuner.fit()
-    finally:
-        signal.signal(signal.SIGTERM, former)
-    return _close(folder)
-
-
-def _close(folder: Path) -> SearchRecord:
-    """Puts on record that trials without an end were interrupted."""
-    recorder = Recorder.resume(folder)
-    for trial in recorder.record.trials:
-        if trial.outcome is None:
-            epoch = trial.last.epoch if trial.last else 0
-            recorder.end(trial.trial, Outcome.INTERRUPTED, numbers={"epoch": epoch}, epoch=epoch)
-    recorder.close()
-    return recorder.record
+    tuner.fit()
+    return record_interrupted(folder)
 
 
 def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tune.Tuner:

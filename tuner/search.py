@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}. What is on record is whole; put that right and go on with --resume.\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted before the first trial; nothing was written.\n")
+        sys.stderr.write("Interrupted. What is on record stays, and --resume goes on with it.\n")
         return 130
 
 

@@ -168,7 +168,8 @@ def trained_folder(tmp_path_factory, disc_config):
     """
     folder = tmp_path_factory.mktemp("results") / "moe" / "discs"
     splits = get_task("moe").open_data(disc_config)
-    settings = {"name": "discs", "data": disc_config.data.source, "num_trials": 3, "max_epochs": 3, "confirm": 0}
+    settings = {"name": "discs", "data": disc_config.data.source, "num_trials": 3, "max_epochs": 3}
+    settings |= {"rung_epochs": [1, 2], "confirm": 0}
     settings |= {"data_fingerprint": splits.fingerprint, "base_config": to_dict(disc_config)}
     recorder = Recorder.create(folder, SETTINGS | settings | {"versions": current_versions() | {"ray": "2.60.0"}})
     plain = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}

@@ -1,0 +1,31 @@
+"""A search that is ended from outside: it stops in good order, and its records say so."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
+from tuner.records import SearchRecord
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """A cluster's SIGTERM saves and returns, as Ctrl-C does. Ray's own start replaces handlers: enter this after it."""
+    former = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def record_interrupted(folder: Path) -> SearchRecord:
+    """Puts on record that trials without an end were interrupted."""
+    recorder = Recorder.resume(folder)
+    for trial in recorder.record.trials:
+        if trial.outcome is None:
+            epoch = trial.last.epoch if trial.last else 0
+            recorder.end(trial.trial, Outcome.INTERRUPTED, numbers={"epoch": epoch}, epoch=epoch)
+    recorder.close()
+    return recorder.record
