@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import ray
@@ -18,26 +18,13 @@ from trainable.handover import Handover
 from trainable.techniques.divergence import DivergedError
 from trainable.train import open_data, open_run, run_epochs
 from tuner.cluster import check_room, ray_running
+from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of
 from tuner.records import SearchRecord, TrialRecord, read_search
 
-FILE = "confirm.json"
 NUM_SEEDS = 3
 FIRST_SEED = 1000
 """Seeds of the confirmation start here, apart from the search's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmedRun:
-    """One training to the full budget."""
-
-    trial: int
-    """Number of the trial whose configuration this is; 0 is the default."""
-    seed: int
-    objective: float | None
-    """The search's objective, on the test split; None when the training diverged."""
-    test: dict[str, float | None]
-    """Every metric on the test split."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +56,7 @@ def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
         if value < 1:
             raise ValueError(f"{option} is {value}; it must be 1 or more.")
     record = read_search(folder)
-    read_confirmation(folder)
+    read_runs(folder)
     handover = handover_of(record, candidates(record, top)[0], folder)
     open_data(handover.config, handover.data_fingerprint)
 
@@ -87,7 +74,7 @@ def confirm(
     """
     record = read_search(folder)
     check_room(record.settings["cpus_per_trial"], record.settings["gpus_per_trial"], ray.cluster_resources())
-    done = read_confirmation(folder)
+    done = read_runs(folder)
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
     todo = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
@@ -121,18 +108,7 @@ def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> l
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
     """All of the best were trained again."""
     wanted = {(trial.number, seed) for trial, seed in wanted_runs(record, top)}
-    return wanted <= _identified(read_confirmation(folder))
-
-
-def read_confirmation(folder: Path) -> list[ConfirmedRun]:
-    """The trainings that are already done; raises ValueError when the file is damaged."""
-    path = folder / FILE
-    if not path.exists():
-        return []
-    try:
-        return [ConfirmedRun(**run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
+    return wanted <= _identified(read_runs(folder))
 
 
 def _identified(runs: list[ConfirmedRun]) -> set[tuple[int, int]]:

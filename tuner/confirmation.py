@@ -22,6 +22,19 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedRun:
+    """One training to the full budget."""
+
+    trial: int
+    """Number of the trial whose configuration this is; 0 is the default."""
+    seed: int
+    objective: float | None
+    """The search's objective, on the test split; None when the training diverged."""
+    test: dict[str, float | None]
+    """Every metric on the test split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
     """One configuration beside the default."""
 
@@ -67,34 +80,30 @@ class Confirmation:
         return f"{claim}{doubt} ({evidence})."
 
 
-def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:
-    """What `python -m tuner.confirm` left in a results folder, the trials in the order of their numbers.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+def read_runs(folder: Path) -> list[ConfirmedRun]:
+    """The trainings that `python -m tuner.confirm` has done; raises ValueError when the file is damaged."""
     path = folder / FILE
     if not path.exists():
         return []
     try:
-        by_trial = _values_by_trial(json.loads(path.read_text(encoding="utf-8")), search)
+        return [ConfirmedRun(**run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
+
+
+def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:
+    """Each configuration of a results folder that was confirmed beside the default, in the order of their numbers.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    by_trial: dict[int, dict[int, float]] = {}
+    for run in read_runs(folder):
+        if run.objective is not None and math.isfinite(run.objective):
+            by_trial.setdefault(run.trial, {})[run.seed] = run.objective
     default = by_trial.pop(0, {})
     better = search.settings["mode"] == "max"
     return [
         Confirmation(trial=trial, values=values, default_values=default, higher_is_better=better)
         for trial, values in sorted(by_trial.items())
     ]
-
-
-def _values_by_trial(content: dict, search: SearchRecord) -> dict[int, dict[int, float]]:
-    """The objective by trial and seed, of the runs that gave a finite one."""
-    objective = wording.metric(search.settings["objective"])
-    by_trial: dict[int, dict[int, float]] = {}
-    for run in content["runs"]:
-        metrics = {wording.metric(name): value for name, value in run["test"].items()}
-        value = metrics[objective]
-        if value is not None and math.isfinite(value):
-            by_trial.setdefault(run["trial"], {})[run["seed"]] = value
-    return by_trial

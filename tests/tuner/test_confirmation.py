@@ -50,7 +50,8 @@ def test_only_seeds_of_both_are_paired():
 
 def test_runs_are_read_by_trial_and_seed_and_one_without_a_finite_value_is_left_out(tmp_path):
     runs = [(0, 1000, 0.7), (5, 1000, 0.8), (0, 1001, 0.6), (5, 1001, float("nan")), (3, 1000, 0.75)]
-    content = {"runs": [{"trial": t, "seed": s, "test": {"s_measure": v, "mae": 0.1}} for t, s, v in runs]}
+    told = [{"trial": t, "seed": s, "objective": v, "test": {"s_measure": v, "mae": 0.1}} for t, s, v in runs]
+    content = {"runs": told}
     (tmp_path / "confirm.json").write_text(json.dumps(content))
     third, fifth = read_confirmations(tmp_path, SEARCH)
     assert (third.trial, fifth.trial) == (3, 5)

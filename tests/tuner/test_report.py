@@ -73,7 +73,10 @@ def test_the_table_has_each_parameter_in_its_column_and_reads_back(reported):
 def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     winner = read_search(copied).winner.number
     values = {(0, 1): 0.70, (0, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
-    runs = [{"trial": trial, "seed": seed, "test": {"s_measure": v}} for (trial, seed), v in values.items()]
+    runs = [
+        {"trial": trial, "seed": seed, "objective": value, "test": {"s_measure": value}}
+        for (trial, seed), value in values.items()
+    ]
     (copied / "confirm.json").write_text(json.dumps({"runs": runs}))
     text = write_report(copied).read_text()
     assert "## On the test split" in text
