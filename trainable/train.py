@@ -65,9 +65,9 @@ def train(handover: Handover, output: Path, *, resume: bool = False, device: str
     if resume and (output / CHECKPOINT).exists():
         _restore(run, output / CHECKPOINT)
     _cut_curve(output / CURVE, run.epoch)
-    logger.info(
-        "%s on %s in %s; results in %s", run.config.workload, run.device, run.trainer.precision_effective, output
-    )
+    precision = run.trainer.precision
+    logger.info("%s on %s in %s (%s)", run.config.workload, run.device, precision.name, precision.reason)
+    logger.info("results in %s", output)
     with closing(SummaryWriter(output)) as board:
         run_epochs(run, on_epoch=lambda result: _record(run, result, output, board))
     metrics = run.test()
