@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainable.techniques.checkpoint import load_optimizer_progress, random_state, restore_random_state
 
@@ -54,6 +54,11 @@ def restore_progress(trainer: Trainer, state: dict) -> None:
     for name in COUNTERS:
         setattr(trainer, name, state["counters"][name])
     restore_random_state(state["random"])
+
+
+def evaluated_weights(state: dict) -> dict[str, Tensor]:
+    """The weights of such a state that validation used: the averaged ones where averaging was on."""
+    return state["parts"]["averaging"]["average"] if "averaging" in state["parts"] else state["model"]
 
 
 def _parts(trainer: Trainer) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from trainable.config import TrialConfig, from_params
 from trainable.handover import Handover, read_handover, write_handover
 from trainable.ray_trainable import CHECKPOINT
 from trainable.techniques.checkpoint import read_checkpoint
+from trainable.trainer_state import evaluated_weights
 from tuner.base_config import base_config
 from tuner.records import SearchRecord, TrialRecord, read_search
 
@@ -137,10 +138,7 @@ def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> None:
         raise ValueError(
             f"The winner's checkpoint {path} is not a file; train {target.with_name(CONFIG)} to get the weights."
         )
-    checkpoint = read_checkpoint(path)
-    parts = checkpoint["trainer"]["parts"]
-    weights = parts["averaging"]["average"] if "averaging" in parts else checkpoint["trainer"]["model"]
-    torch.save(weights, target)
+    torch.save(evaluated_weights(read_checkpoint(path)["trainer"]), target)
 
 
 if __name__ == "__main__":
