@@ -20,6 +20,16 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
+@contextmanager
+def ctrl_c_given_back() -> Iterator[None]:
+    """Ray Tune keeps its handler of Ctrl-C after a search, which would swallow the first one that follows."""
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 def record_interrupted(folder: Path) -> SearchRecord:
     """Puts on record that trials without an end were interrupted."""
     recorder = Recorder.resume(folder)

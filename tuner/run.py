@@ -17,15 +17,15 @@ from ray import tune
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
-from trainable.config import TrialConfig, flat_params, from_params, to_dict
+from trainable.config import TrialConfig, flat_params, from_params, section_names, to_dict
 from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import get_task
 from tuner.base_config import base_config
-from tuner.cluster import Slots, ray_running, share_out
+from tuner.cluster import Slots, check_room, ray_running, share_out
 from tuner.confirm import confirm, say_run
-from tuner.interruption import record_interrupted, sigterm_as_ctrl_c
+from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -116,10 +116,8 @@ def resume_search(
     said = read_search(folder).settings
     base = base_config(said)
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
-        path = folder / RAY_FOLDER
-        if not tune.Tuner.can_restore(path):
-            raise ValueError(f"{folder} was interrupted before its first trial began; start the search anew.")
-        tuner = tune.Tuner.restore(str(path), _trainable(said, base), resume_unfinished=True)
+        check_room(said["cpus_per_trial"], said["gpus_per_trial"], ray.cluster_resources())
+        tuner = tune.Tuner.restore(str(folder / RAY_FOLDER), _trainable(said, base), resume_unfinished=True)
         return _confirmed(folder, _fit(tuner, folder, dashboard, budget_seconds))
 
 
@@ -135,7 +133,8 @@ def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float 
     SearchCallback.watch = Watch(
         make_view=partial(_view, folder=folder, dashboard=dashboard), budget_seconds=budget_seconds
     )
-    tuner.fit()
+    with ctrl_c_given_back():
+        tuner.fit()
     return record_interrupted(folder)
 
 
@@ -220,11 +219,13 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
 def _check_pins_hold(pins: Mapping[str, object], space: PinnedSpace, base: TrialConfig) -> None:
     """Trains nothing, but makes the first configuration, so that what contradicts itself is told before Ray starts."""
     first = from_params(space(FixedTrial(space.first_points()[0])), base)
-    for name, value in flat_params(first).items():
+    became = flat_params(first) | {name: getattr(first, name) is not None for name in section_names(first)}
+    for name, value in became.items():
         if name in pins and pins[name] != value:
             raise ValueError(
                 f"--set {name}={pins[name]} has no effect: with the other parameters it becomes {value}. The batch "
-                "of an update is effective_batch, cut into micro-batches of batch_size."
+                "of an update is effective_batch, cut into micro-batches of batch_size; without experts, num_experts=1, "
+                "there is nothing to balance or to watch."
             )
 
 
