@@ -82,6 +82,8 @@ def parse_pins(assignments: Iterable[str]) -> dict[str, Any]:
         name, equals, value = assignment.partition("=")
         if not (name and equals and value):
             raise ValueError(f"--set was given {assignment!r}, but takes name=value, such as --set max_lr=3e-4")
+        if name in pins:
+            raise ValueError(f"--set {name} was given twice: leave one of them out")
         pins[name] = _parse_value(value)
     return pins
 

@@ -101,6 +101,11 @@ def flat_params(config: TrialConfig) -> dict[str, object]:
     return params
 
 
+def section_names(config: TrialConfig) -> set[str]:
+    """The names that switch a part of the configuration on or off as a whole."""
+    return set(_sections(config))
+
+
 def to_dict(config: TrialConfig) -> dict[str, object]:
     """The configuration as nested plain data, complete: every default is written out."""
     return asdict(config)

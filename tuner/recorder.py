@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Self
 
 from tuner.outcomes import Numbers, Outcome
-from tuner.records import DECISIONS, FORMAT, SETTINGS, TRIALS, DecisionRecord, SearchRecord, read_search
-
-REQUIRED_SETTINGS = frozenset({"space", "objective", "mode"})
+from tuner.records import (
+    DECISIONS,
+    FORMAT,
+    REQUIRED_SETTINGS,
+    SETTINGS,
+    TRIALS,
+    DecisionRecord,
+    SearchRecord,
+    read_search,
+)
 
 
 class Recorder:

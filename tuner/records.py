@@ -12,6 +12,7 @@ from pathlib import Path
 from tuner.outcomes import Outcome, describe
 
 FORMAT = 1
+REQUIRED_SETTINGS = frozenset({"space", "objective", "mode"})
 SETTINGS, TRIALS, DECISIONS = "settings.json", "trials.jsonl", "decisions.jsonl"
 
 
@@ -167,6 +168,9 @@ def _read_settings(folder: Path) -> dict:
     given = settings.get("format") if isinstance(settings, dict) else None
     if given != FORMAT:
         raise ValueError(f"{path} has format {given}, this version reads {FORMAT}: use the version that wrote it")
+    missing = sorted(REQUIRED_SETTINGS - settings.keys())
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}: restore the file, or begin a new search")
     return settings
 
 

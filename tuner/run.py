@@ -223,9 +223,8 @@ def _check_pins_hold(pins: Mapping[str, object], space: PinnedSpace, base: Trial
     for name, value in became.items():
         if name in pins and pins[name] != value:
             raise ValueError(
-                f"--set {name}={pins[name]} has no effect: with the other parameters it becomes {value}. The batch "
-                "of an update is effective_batch, cut into micro-batches of batch_size; without experts, num_experts=1, "
-                "there is nothing to balance or to watch."
+                f"--set {name}={pins[name]} has no effect: with the other parameters it becomes {value}. Batches "
+                "follow effective_batch and batch_size; balancing and watching follow num_experts."
             )
 
 

@@ -47,7 +47,11 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
         raise CheckpointError(f"{path} can't be read as a checkpoint: it is damaged, or another kind of file.")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds pickled code, which is not run; give a checkpoint that this project wrote."
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read as a checkpoint ({type(error).__name__}): {error}") from error
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:

@@ -38,7 +38,7 @@ class Attack:
 
 def test_code_in_a_checkpoint_is_refused_not_run(tmp_path, capsys):
     torch.save({"format": 1, "epoch": Attack()}, tmp_path / "c.pt")
-    with pytest.raises(CheckpointError, match="can't be read"):
+    with pytest.raises(CheckpointError, match="holds pickled code, which is not run"):
         read_checkpoint(tmp_path / "c.pt")
     assert "ran" not in capsys.readouterr().out
 
