@@ -149,7 +149,9 @@ class OptimizedTrainer:
         if self.augmentation is not None:
             metrics["aug_strength"] = self.augmentation.current_strength
         if self.collapse_response is not None:
-            self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step)
+            for event in self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step):
+                logger.info("%s", event)
+            metrics["collapse_acts"] = len(self.collapse_response.events)
         return metrics
 
     def validate(

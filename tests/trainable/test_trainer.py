@@ -9,6 +9,7 @@ from torch import nn
 from trainable import OptimizedTrainer
 from trainable.models.output import ModelOutput, RoutingInfo
 from trainable.techniques.averaging import WeightAverage
+from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
 from trainable.techniques.divergence import DivergedError
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 
@@ -361,3 +362,19 @@ def test_mixed_precision_trains_on_a_gpu(precision):
     losses = [trainer.train_epoch(batches(), epoch)["loss"] for epoch in range(10)]
     assert trainer.precision_effective == precision
     assert losses[-1] < losses[0]
+
+
+def test_a_response_to_collapse_is_said_and_counted(caplog):
+    trainer = trainer_of(RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True)
+    trainer.collapse_response = CollapseResponse(
+        "rebalance",
+        balancer=trainer.load_balancer,
+        layers=[],
+        optimizer=trainer.optimizer,
+        generator=torch.Generator(),
+        config=ResponseConfig(patience_checks=1),
+    )
+    with caplog.at_level("INFO", logger="trainable.trainer"):
+        metrics = trainer.train_epoch(batches(sizes=(32,) * 10), 0)
+    assert metrics["collapse_acts"] == 1
+    assert "experts collapsed, epoch 0: rebalance (factor 2)" in caplog.text

@@ -72,6 +72,12 @@ class CollapseEvent:
     expert: int | None
     numbers: dict[str, float]
 
+    def __str__(self) -> str:
+        where = "" if self.layer is None else f" in layer {self.layer}"
+        which = "" if self.expert is None else f" of expert {self.expert}"
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.numbers.items())
+        return f"experts collapsed, epoch {self.epoch}: {self.action}{which}{where} ({numbers})"
+
 
 class ExpertLayer(Protocol):
     """What a mixture-of-experts layer lets the response do; see MixtureOfExperts."""
