@@ -128,9 +128,9 @@ class Search:
             command.end()
 
 
-def new_search(place: Path, data: Path, *, trials: int, epochs: int, lanes: int) -> Search:
+def new_search(place: Path, data: Path, *, trials: int, epochs: int, lanes: int, confirm: int = 0) -> Search:
     search = Search(place / "moe" / "run")
-    options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm 0"
+    options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm {confirm}"
     search.begin(*options.split(), *f"--concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16".split())
     return search
 
@@ -379,3 +379,24 @@ def test_out_of_time_it_saves_and_can_be_resumed(tmp_path, disc_folder):
     assert record.is_unfinished
     assert "python -m tuner.search --resume" in search.commands[0].said
     assert all(trial.outcome is not None for trial in record.trials)
+
+
+@pytest.mark.slow
+def test_ended_while_it_confirms_it_has_its_report_and_the_resumed_search_confirms_the_rest(tmp_path, disc_folder):
+    search = new_search(tmp_path, disc_folder, trials=2, epochs=12, lanes=1, confirm=1)
+    confirmed = search.folder / "confirm.json"
+    try:
+        search.commands[-1].until(confirmed.exists)
+        before = json.loads(confirmed.read_text())["runs"]
+        search.commands[-1].send(signal.SIGTERM)
+        assert search.finish() == 130
+        assert "Report " in search.commands[0].said
+        search.begin("--resume", str(search.folder))
+        assert search.finish() == 0
+    finally:
+        search.end()
+    runs = json.loads(confirmed.read_text())["runs"]
+    assert runs[: len(before)] == before
+    assert Counter((run["trial"], run["seed"]) for run in runs) == {
+        (trial, 1000 + seed): 1 for trial in {run["trial"] for run in runs} for seed in range(3)
+    }
