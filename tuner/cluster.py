@@ -86,7 +86,8 @@ def share_out(settings: SearchSettings, available: dict[str, float]) -> Slots:
     gpu = settings.gpus_per_trial if settings.gpus_per_trial is not None else min(1.0, gpus)
     cpu = settings.cpus_per_trial or (max(1.0, cpus * gpu // gpus) if gpu and gpus else 1.0)
     check_room(cpu, gpu, available)
-    room = int(min([cpus // cpu] + ([gpus / gpu] if gpu else [])))
+    # A trial's share lies on one GPU: 0.4 fits twice into each, not five times into two.
+    room = int(min([cpus // cpu] + ([gpus * int(1 / gpu)] if gpu else [])))
     concurrent = settings.concurrent or room
     if concurrent > room:
         raise ValueError(
