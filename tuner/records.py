@@ -113,7 +113,7 @@ class SearchRecord:
     @property
     def is_unfinished(self) -> bool:
         """Trials are missing, or were cut off: a resume would go on with it."""
-        ended = [trial for trial in self.trials if trial.outcome not in (None, Outcome.INTERRUPTED)]
+        ended = {trial.number for trial in self.trials if trial.outcome not in (None, Outcome.INTERRUPTED)}
         return len(ended) < self.settings["num_trials"]
 
     def measured_at(self, epoch: int) -> list[TrialRecord]:

@@ -53,6 +53,15 @@ def test_interrupted_between_two_trials_it_says_how_to_go_on(trained_folder, tmp
     assert f"--resume {folder}" in capsys.readouterr().out
 
 
+def test_a_trial_that_a_killed_search_trained_twice_stands_for_one(trained_folder, tmp_path, capsys):
+    folder = shutil.copytree(trained_folder, tmp_path / "discs")
+    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    twice = [event | {"trial": "again"} for event in events if event["trial"] == "t0001"]
+    (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events + twice))
+    assert len(read_search(folder).trials) == 4
+    assert finish(folder, read_search(folder)) == 130
+
+
 def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(ended, capsys):
     folder = ended(confirm=1, seeds=0)
     events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
