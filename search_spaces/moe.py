@@ -44,12 +44,17 @@ def suggest_experts(trial: Trial) -> Params:
         "load_balance": True,
         "alpha_l2": trial.suggest_float("alpha_l2", 1e-4, 1e-1, log=True),
         "alpha_cv": trial.suggest_float("alpha_cv", 1e-4, 1e-1, log=True),
-        "collapse": True,
-        "collapse_threshold": trial.suggest_float("collapse_threshold", 0.1, 0.6),
-        "collapse_response": trial.suggest_categorical(
-            "collapse_response", ["none", "rebalance", "noise", "reinitialise"]
-        ),
+        **suggest_collapse(trial),
     }
+
+
+def suggest_collapse(trial: Trial) -> Params:
+    """The threshold acts through the response alone."""
+    response = trial.suggest_categorical("collapse_response", ["none", "rebalance", "noise", "reinitialise"])
+    if response == "none":
+        return {"collapse": False}
+    threshold = trial.suggest_float("collapse_threshold", 0.1, 0.6)
+    return {"collapse": True, "collapse_response": response, "collapse_threshold": threshold}
 
 
 def defaults(situation: Situation) -> Params:

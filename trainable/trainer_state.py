@@ -26,6 +26,7 @@ class Trainer(Protocol):
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    device: torch.device
 
 
 def progress_of(trainer: Trainer) -> dict[str, object]:
@@ -36,7 +37,7 @@ def progress_of(trainer: Trainer) -> dict[str, object]:
         "scaler": trainer.scaler.state_dict(),
         "parts": {name: part.state_dict() for name, part in _parts(trainer).items()},
         "counters": {name: getattr(trainer, name) for name in COUNTERS},
-        "random": random_state(),
+        "random": random_state(trainer.device),
     }
 
 
@@ -47,13 +48,15 @@ def restore_progress(trainer: Trainer, state: dict) -> None:
     """
     trainer.model.load_state_dict(state["model"])
     load_optimizer_progress(trainer.optimizer, state["optimizer"])
-    trainer.scaler.load_state_dict(state["scaler"])
+    # Empty when the run that was saved did not scale its loss; the scaler then begins anew.
+    if state["scaler"]:
+        trainer.scaler.load_state_dict(state["scaler"])
     for name, part in _parts(trainer).items():
         if name in state["parts"]:
             part.load_state_dict(state["parts"][name])
     for name in COUNTERS:
         setattr(trainer, name, state["counters"][name])
-    restore_random_state(state["random"])
+    restore_random_state(state["random"], trainer.device)
 
 
 def evaluated_weights(state: dict) -> dict[str, Tensor]:

@@ -125,11 +125,11 @@ def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, de
         z_loss_weight=config.loss.z_loss_weight if num_experts > 1 else 0.0,
     )
     if config.augmentation is not None:
-        trainer.augmentation = config.augmentation.build(config.max_epochs, config.seed)
+        trainer.augmentation = config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation"))
     if config.load_balance is not None:
         trainer.load_balancer = GlobalBatchLoadBalancer.from_config(num_experts, config.load_balance)
     if config.contrastive is not None:
-        trainer.contrastive = ContrastiveTerm(config.contrastive, seed=config.seed)
+        trainer.contrastive = ContrastiveTerm(config.contrastive, seed=stream_seed(config.seed, "contrastive"))
     if config.averaging is not None:
         trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))
     _watch_experts(trainer, config, num_experts)
@@ -148,8 +148,13 @@ def _watch_experts(trainer: OptimizedTrainer, config: TrialConfig, num_experts: 
             balancer=trainer.load_balancer,
             layers=[module for module in trainer.model.modules() if isinstance(module, MixtureOfExperts)],
             optimizer=trainer.optimizer,
-            generator=torch.Generator().manual_seed(config.seed),
+            generator=torch.Generator().manual_seed(stream_seed(config.seed, "collapse")),
         )
+
+
+def stream_seed(seed: int, stream: str) -> int:
+    """A seed of its own for each random stream of a run, so that no two draw the same numbers."""
+    return int(np.random.SeedSequence([seed, *stream.encode()]).generate_state(1)[0])
 
 
 def _seed_everything(seed: int) -> None:

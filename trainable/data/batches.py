@@ -97,24 +97,28 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """Whole images in order, each with its mask at the mask's own resolution; a batch holds one mask size."""
+    """Whole images in order, each with its mask at the mask's own resolution; a batch holds one mask size.
+
+    Masks are unpacked from the shared map batch by batch, so that trials hold none of their own.
+    """
 
     def __init__(self, data: ImageMaskSet, *, batch_size: int, device: torch.device) -> None:
         self._images = _placed(data.images, device)
         sizes: dict[tuple[int, ...], list[int]] = {}
-        for index in range(len(data)):
-            sizes.setdefault(data.native_mask(index).shape, []).append(index)
+        for index, size in enumerate(data.native_table[:, 1:].tolist()):
+            sizes.setdefault(tuple(size), []).append(index)
         self._groups = [
             group[start : start + batch_size] for group in sizes.values() for start in range(0, len(group), batch_size)
         ]
-        self._masks = [_placed(np.stack([data.native_mask(i) for i in group]), device) for group in self._groups]
+        self._data = data
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for group, masks in zip(self._groups, self._masks, strict=True):
-            yield _as_images(_take(self._images, (np.array(group),))), _as_masks(_take(masks, (np.arange(len(group)),)))
+        for group in self._groups:
+            masks = np.stack([self._data.native_mask(index) for index in group])
+            yield _as_images(_take(self._images, (np.array(group),))), _as_masks(torch.from_numpy(masks))
 
 
 class _ForegroundPixels:

@@ -64,27 +64,30 @@ def as_plain(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
-def random_state() -> dict[str, object]:
-    """State of the generators of Python, NumPy, torch and every CUDA device, as tensors and plain values."""
+CPU = torch.device("cpu")
+
+
+def random_state(device: torch.device = CPU) -> dict[str, object]:
+    """State of the generators of Python, NumPy, torch and the run's own device, as tensors and plain values."""
     version, keys, gauss = random.getstate()
     name, numpy_keys, position, has_gauss, cached = np.random.get_state()
     return {
         "python": [version, list(keys), gauss],
         "numpy": [name, numpy_keys.tolist(), int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
 
 
-def restore_random_state(state: dict) -> None:
-    """Puts every generator back to a state of `random_state`."""
+def restore_random_state(state: dict, device: torch.device = CPU) -> None:
+    """Puts the generators back to a state of `random_state`; another kind of device keeps its own."""
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
     name, numpy_keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, np.array(numpy_keys, dtype=np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
 
 
 def load_optimizer_progress(optimizer: torch.optim.Optimizer, state: dict) -> None:

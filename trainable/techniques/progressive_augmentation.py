@@ -153,7 +153,7 @@ class CODProgressiveAugmentation:
 
     def load_state_dict(self, state: dict[str, float | Tensor]) -> None:
         """Goes on from there under this object's settings, whatever those of the saved one were."""
-        self.generator.set_state(state["generator"])
+        self.generator.set_state(state["generator"].cpu())
         self.update_epoch(state["epoch"])
 
     def _scaled(self, setting: float) -> float:
