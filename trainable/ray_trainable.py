@@ -37,7 +37,9 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, object]:
         try:
-            result = self._run_or_begin().run_epoch()
+            run = self._run_or_begin()
+            # A trial whose process died after its last epoch was saved, but before Ray heard of it.
+            result = run.judged_again() if run.is_complete else run.run_epoch()
         except DivergedError as error:
             return self._ended("diverged", term=error.term, value=str(error.value), step=error.step)
         except torch.OutOfMemoryError as error:

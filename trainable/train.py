@@ -109,15 +109,13 @@ def chosen_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N, mps.")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {name!r}, but this machine has no CUDA device; use --device cpu.")
     if name.startswith("cuda:") and int(name.removeprefix("cuda:")) >= torch.cuda.device_count():
         last = torch.cuda.device_count() - 1
         raise ValueError(f"device is {name!r}, but the last CUDA device of this machine is cuda:{last}; use that.")
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device is 'mps', but this machine has none; use --device cpu.")
     return torch.device(name)
 
 
@@ -219,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, metavar="N", help="train N epochs; schedule and ramps stretch with it")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the file's")
     parser.add_argument("--data", metavar="DIR", help="other data than the file's")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     return parser
 

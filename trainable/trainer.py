@@ -25,6 +25,7 @@ from trainable.techniques.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.gradient_step import GradientStep
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import check_all_trained
+from trainable.techniques.pixel_range import PixelRange, check_unit_range
 from trainable.techniques.precision import resolve_precision
 from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
 from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
@@ -52,6 +53,7 @@ class OptimizedTrainer:
         num_experts: experts per layer; needed for balancing and collapse detection.
         aug_transition_epoch, aug_transition_duration: start and length of the augmentation's ramp, in epochs.
         aug_initial_strength, aug_max_strength: strength before and after it, 0 to 1.
+        pixel_range: what the loader did to pixels of [0, 1], such as PixelRange.normalised(mean, std); None: nothing.
         max_grad_norm: the gradient of a whole update is clipped to this norm; None is off.
         aux_weight: weight of the mean auxiliary loss.
         z_loss_weight: weight of the router's z-loss, 0 is off.
@@ -83,6 +85,7 @@ class OptimizedTrainer:
         aug_transition_duration: float = 10,
         aug_initial_strength: float = 0.3,
         aug_max_strength: float = 0.8,
+        pixel_range: PixelRange | None = None,
         max_grad_norm: float | None = 1.0,
         aux_weight: float = 0.4,
         z_loss_weight: float = 0.0,
@@ -109,6 +112,7 @@ class OptimizedTrainer:
                 max_strength=aug_max_strength,
                 transition_epoch=aug_transition_epoch,
                 transition_duration=aug_transition_duration,
+                pixel_range=pixel_range,
                 generator=torch.Generator().manual_seed(seed),
             )
         self.load_balancer = GlobalBatchLoadBalancer(num_experts) if enable_load_balancing else None
@@ -267,7 +271,11 @@ class OptimizedTrainer:
             return as_model_output(self.model(images))
 
     def _augmented(self, batch: Batch) -> Batch:
-        return batch if self.augmentation is None else self.augmentation.apply(*batch)
+        if self.augmentation is None:
+            return batch
+        if self.global_step == 0 and self.augmentation.pixel_range is None:
+            check_unit_range(batch[0])
+        return self.augmentation.apply(*batch)
 
     def _to_device(self, batch: Batch) -> Batch:
         images, masks = batch

@@ -80,6 +80,14 @@ class TrainingRun:
         objective = metrics[self.task.objective]
         return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
 
+    def judged_again(self) -> EpochResult:
+        """The validation of the epoch that stands, without training."""
+        began = time.perf_counter()
+        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
+        metrics = _flat({}, val)
+        seconds = time.perf_counter() - began
+        return EpochResult(epoch=self.epoch, objective=metrics[self.task.objective], metrics=metrics, seconds=seconds)
+
     def test(self) -> dict[str, float]:
         """Metrics on the test split, which no search ever opens, without a prefix."""
         batches = self.task.evaluation_batches(self.config, self._splits.test, self.device)

@@ -1,6 +1,6 @@
 """What is wrong with a search that is about to begin or to go on, told before Ray starts and a trial is spent on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from ray import tune
 
 from search_spaces.pinning import REHEARSALS
 from search_spaces.rehearsal import AnsweredTrial, RandomTrial
-from trainable.config import from_params
+from trainable.config import TrialConfig, flat_params, from_params, section_names
 from trainable.tasks.registry import get_task
 from trainable.train import check_writable, open_data
 from trainable.training_run import build_trainer
@@ -28,15 +28,38 @@ def check_folder(folder: Path) -> None:
 def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
     """Raises ValueError when what is fixed leaves a configuration that can't be trained: its trials would all fail."""
     task = get_task(plan.base.workload)
+    trials = [*map(RandomTrial, range(REHEARSALS)), *map(AnsweredTrial, plan.pinned.first_points())]
     try:
-        for seed in range(REHEARSALS):
-            from_params(plan.pinned(RandomTrial(seed)), plan.base)
-        for point in plan.pinned.first_points():
-            config = from_params(plan.pinned(AnsweredTrial(point)), plan.base)
+        configs = [from_params(plan.pinned(trial), plan.base) for trial in trials]
+        for config in configs[REHEARSALS:]:
             build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"))
     except ValueError as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
+    for config in configs:
+        _check_pins_hold(pinned, config)
+        _check_warmup(config, plan.rungs)
+
+
+def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
+    became = flat_params(config) | {name: getattr(config, name) is not None for name in section_names(config)}
+    for name, value in became.items():
+        if name in pins and pins[name] != value:
+            raise ValueError(
+                f"--set {name}={pins[name]} has no effect: with other parameters it becomes {value}. Batches follow "
+                "effective_batch and batch_size; balancing and watching follow num_experts."
+            )
+
+
+def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
+    """A trial that still warms up at the first rung would be judged by a learning rate that it never saw."""
+    fraction = config.schedule.warmup_fraction
+    warmup_epochs = fraction * config.max_epochs
+    if rungs and warmup_epochs > rungs[0]:
+        raise ValueError(
+            f"--set warmup_fraction={fraction:g} warms up for {warmup_epochs:g} epochs, past the first "
+            f"rung at epoch {rungs[0]}; give at most {rungs[0] / config.max_epochs:g}, or --policy random."
+        )
 
 
 def check_resume(folder: Path, *, space: str | None = None) -> None:

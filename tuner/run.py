@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -11,13 +10,12 @@ from typing import Any
 
 import optuna
 import ray
-from optuna.trial import FixedTrial
 from ray import tune
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
-from trainable.config import TrialConfig, flat_params, from_params, section_names, to_dict
+from trainable.config import TrialConfig, from_params, to_dict
 from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
@@ -71,7 +69,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     task = get_task(space.workload)
     base = _base_config(settings, space)
     splits = task.open_data(base, on_progress=on_progress)
-    base = task.suited_config(base, splits)
+    base = from_params(_fixed(settings, space), task.suited_config(base, splits))
     situation = Situation(
         num_train_images=len(splits.train),
         pretrained=base.model.weights != "scratch",
@@ -81,7 +79,6 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
-    _check_pins_hold(settings.pinned, pinned, base)
     rungs = _rungs(space) if settings.policy == "asha" else ()
     return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
 
@@ -207,25 +204,16 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
     """The workload's default with what the user fixed outside the space."""
     # Other processes and machines have other working folders.
     source = None if settings.data is None else str(Path(settings.data).absolute())
-    base = get_task(space.workload).default_config(source)
-    situation = Situation(num_train_images=1, pretrained=False, max_epochs=base.max_epochs)
+    return from_params(_fixed(settings, space), get_task(space.workload).default_config(source))
+
+
+def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
+    """What the user fixed that the space does not ask for."""
+    situation = Situation(num_train_images=1, pretrained=False, max_epochs=space.max_epochs)
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
-    fixed |= {} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks}
-    return from_params(fixed, base)
-
-
-def _check_pins_hold(pins: Mapping[str, object], space: PinnedSpace, base: TrialConfig) -> None:
-    """Trains nothing, but makes the first configuration, so that what contradicts itself is told before Ray starts."""
-    first = from_params(space(FixedTrial(space.first_points()[0])), base)
-    became = flat_params(first) | {name: getattr(first, name) is not None for name in section_names(first)}
-    for name, value in became.items():
-        if name in pins and pins[name] != value:
-            raise ValueError(
-                f"--set {name}={pins[name]} has no effect: with the other parameters it becomes {value}. Batches "
-                "follow effective_batch and batch_size; balancing and watching follow num_experts."
-            )
+    return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
 
 
 def _rungs(space: Space) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from trainable.techniques.averaging import WeightAverage
 from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
 from trainable.techniques.divergence import DivergedError
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
+from trainable.techniques.pixel_range import PixelRange
 
 
 class Net(nn.Module):
@@ -378,3 +379,29 @@ def test_a_response_to_collapse_is_said_and_counted(caplog):
         metrics = trainer.train_epoch(batches(sizes=(32,) * 10), 0)
     assert metrics["collapse_acts"] == 1
     assert "experts collapsed, epoch 0: rebalance (factor 2)" in caplog.text
+
+
+def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():
+    normalised = [(images * 4 - 2, masks) for images, masks in batches()]
+    with pytest.raises(ValueError, match=r"reach from -2.* to .*, but augmentation works in \[0, 1\]"):
+        trainer_of(enable_progressive_aug=True).train_epoch(normalised, 0)
+    told = trainer_of(enable_progressive_aug=True, pixel_range=PixelRange.between(-2.0, 2.0), aug_transition_epoch=0)
+    assert told.train_epoch(normalised, 0)["loss"] > 0
+
+
+class OnAnotherDevice:
+    """A state that lies on a GPU, as far as a CPU generator can tell."""
+
+    def __init__(self, state) -> None:
+        self._state = state
+
+    def cpu(self):
+        return self._state
+
+
+def test_random_streams_come_back_from_a_checkpoint_that_was_mapped_to_a_gpu():
+    augmentation = trainer_of(enable_progressive_aug=True).augmentation
+    state = augmentation.state_dict()
+    expected = torch.rand(3, generator=augmentation.generator)
+    augmentation.load_state_dict({**state, "generator": OnAnotherDevice(state["generator"])})
+    assert torch.equal(torch.rand(3, generator=augmentation.generator), expected)

@@ -45,3 +45,13 @@ class PixelRange:
 
     def from_unit(self, images: Tensor) -> Tensor:
         return (images * self.scale.to(images)).add_(self.offset.to(images))
+
+
+def check_unit_range(images: Tensor) -> None:
+    """Raises ValueError when the pixels are not in [0, 1], where augmentation would clip what a loader normalised."""
+    low, high = torch.aminmax(images)
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"The images reach from {low:.2f} to {high:.2f}, but augmentation works in [0, 1]; give the trainer "
+            "pixel_range=PixelRange.normalised(mean, std) with what the loader used, or enable_progressive_aug=False."
+        )
