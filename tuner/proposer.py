@@ -76,9 +76,10 @@ class Proposer(Searcher):
     def study(self) -> optuna.Study:
         return self._study
 
-    def number_of(self, trial_id: str) -> int:
-        """0 for the first proposal, which is the default configuration when that was enqueued first."""
-        return self._proposals[trial_id].number
+    def number_of(self, trial_id: str) -> int | None:
+        """0 for the first proposal, the default when that was enqueued first; None for a trial that is unknown here."""
+        proposal = self._proposals.get(trial_id)
+        return None if proposal is None else proposal.number
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec) -> bool:
         """Ray hands over what TuneConfig says, which must be what this was made for."""

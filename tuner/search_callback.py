@@ -55,7 +55,7 @@ class SearchCallback(tune.Callback):
         self._view.start()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
-        self._recorder.start(trial.trial_id, number=self._proposer.number_of(trial.trial_id), params=trial.config)
+        self._begin(trial)
         self._show()
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info) -> None:
@@ -104,7 +104,19 @@ class SearchCallback(tune.Callback):
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_view": None, "_is_over": False}
 
+    def _begin(self, trial: Trial) -> None:
+        self._recorder.start(trial.trial_id, number=self._number_of(trial), params=trial.config)
+
+    def _number_of(self, trial: Trial) -> int:
+        """On record, a killed search may know trials that are younger than the snapshot it comes back from."""
+        known = self._recorder.record.by_id
+        number = known[trial.trial_id].number if trial.trial_id in known else self._proposer.number_of(trial.trial_id)
+        return number if number is not None else max((one.number for one in known.values()), default=-1) + 1
+
     def _end(self, trial: Trial, outcome: Outcome, numbers: Numbers) -> None:
+        if trial.trial_id not in self._recorder.record.by_id:
+            # Its setup failed, and Ray tells the end of such a trial alone.
+            self._begin(trial)
         epoch = (trial.last_result or {}).get(EPOCH, 0)
         self._recorder.end(trial.trial_id, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
         record = self._recorder.record.by_id[trial.trial_id]

@@ -1,0 +1,62 @@
+"""What is put on record of a trial that Ray tells little about."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tuner.outcomes import Outcome
+from tuner.proposer import Proposer
+from tuner.recorder import Recorder
+from tuner.records import read_search
+from tuner.search_callback import SearchCallback, Watch
+
+SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 2}
+
+
+class NoView:
+    def start(self) -> None:
+        pass
+
+    def update(self, search) -> None:
+        pass
+
+
+def space(trial):
+    return {"num_experts": trial.suggest_int("num_experts", 1, 3)}
+
+
+def trial_of(trial_id, params, *, error_file=None):
+    return SimpleNamespace(trial_id=trial_id, config=params, last_result=None, error_file=error_file)
+
+
+@pytest.fixture
+def proposer():
+    return Proposer(space, metric="val/s_measure", mode="max", max_epochs=3, seed=0, enqueue=[{"num_experts": 2}])
+
+
+@pytest.fixture
+def callback(proposer, tmp_path, monkeypatch):
+    monkeypatch.setattr(SearchCallback, "watch", Watch(make_view=lambda search: NoView()))
+    recorder = Recorder.create(tmp_path / "run", SETTINGS)
+    made = SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3)
+    made.setup()
+    yield made
+    recorder.close()
+
+
+def test_a_trial_whose_setup_failed_is_on_record_with_its_configuration_and_its_error(callback, proposer, tmp_path):
+    error = tmp_path / "error.txt"
+    error.write_text("Traceback\nRuntimeError: no such device\n")
+    params = proposer.suggest("a")
+    callback.on_trial_error(1, [], trial_of("a", params, error_file=str(error)))
+    (trial,) = read_search(tmp_path / "run").trials
+    assert (trial.number, trial.params, trial.outcome) == (0, {"num_experts": 2}, Outcome.FAILED)
+    assert "RuntimeError: no such device" in trial.sentence
+
+
+def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_the_next(callback, proposer, tmp_path):
+    callback._recorder.start("lost", number=4, params={"num_experts": 1})
+    for trial_id in ("lost", "never seen"):
+        assert proposer.number_of(trial_id) is None
+        callback.on_trial_start(1, [], trial_of(trial_id, {"num_experts": 1}))
+    assert {trial.trial: trial.number for trial in read_search(tmp_path / "run").trials} == {"lost": 4, "never seen": 5}
