@@ -19,7 +19,7 @@ from trainable.ray_trainable import CHECKPOINT
 from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
 from tuner.base_config import base_config
-from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.records import ResultRecord, SearchRecord, TrialRecord, read_search
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
@@ -63,9 +63,8 @@ def export(folder: Path) -> Path:
     winner = _winner(record, folder)
     best = folder / FOLDER
     write_handover(best / CONFIG, handover_of(record, winner, folder))
-    _export_weights(folder, winner, best / WEIGHTS)
-    last = winner.last
-    metrics = {"trial": winner.number, "epoch": last.epoch, "objective": last.objective, "metrics": last.metrics}
+    saved = _export_weights(folder, winner, best / WEIGHTS)
+    metrics = {"trial": winner.number, "epoch": saved.epoch, "objective": saved.objective, "metrics": saved.metrics}
     (best / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
     return best
 
@@ -128,17 +127,20 @@ def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
     return record.winner
 
 
-def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> None:
+def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> ResultRecord:
+    """Returns what was measured of these weights: an interrupted trial may have been measured once more since."""
     if not winner.checkpoints:
         raise ValueError(
             f"Trial {winner.number} of {folder} has no checkpoint on record; train its config.json instead."
         )
-    path = folder / winner.checkpoints[max(winner.checkpoints)] / CHECKPOINT
+    epoch = max(winner.checkpoints)
+    path = folder / winner.checkpoints[epoch] / CHECKPOINT
     if not path.exists():
         raise ValueError(
             f"The winner's checkpoint {path} is not a file; train {target.with_name(CONFIG)} to get the weights."
         )
     torch.save(evaluated_weights(read_checkpoint(path)["trainer"]), target)
+    return winner.results[epoch]
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ def finish(folder: Path, record: SearchRecord) -> int:
     report = write_report(folder)
     lines = [f"Report      {report}"]
     if record.winner is not None:
-        lines.append(f"Winner      {export(folder) / CONFIG}")
-        lines.append(f"Train it    python -m trainable.train --config {folder / 'best' / CONFIG}")
+        lines += _handed_over(folder)
     else:
         lines.append("Winner      none: no trial gave a finite objective; the report says what ended each.")
     was_interrupted = not is_over(folder, record)
@@ -25,3 +24,11 @@ def finish(folder: Path, record: SearchRecord) -> int:
         lines.append(f"Go on       python -m tuner.search --resume {folder}")
     sys.stdout.write("\n".join(lines) + "\n")
     return INTERRUPTED if was_interrupted else 0
+
+
+def _handed_over(folder: Path) -> list[str]:
+    try:
+        config = export(folder) / CONFIG
+    except ValueError as error:
+        return [f"Winner      not handed over: {error}"]
+    return [f"Winner      {config}", f"Train it    python -m trainable.train --config {config}"]

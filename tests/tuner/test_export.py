@@ -79,6 +79,14 @@ def test_a_winner_that_was_cut_off_is_compared_as_far_as_it_came(folder, capsys)
     assert "2 epochs compared" in capsys.readouterr().out
 
 
+def test_weights_come_with_the_metrics_of_their_own_epoch_when_the_last_was_not_saved(folder):
+    rewrite(folder, [e for e in events(folder) if (e["event"], e.get("epoch")) != ("checkpoint", 3)])
+    recorded = json.loads((export(folder) / "metrics.json").read_text())
+    second = read_search(folder).winner.results[2]
+    assert (recorded["trial"], recorded["epoch"], recorded["objective"]) == (1, 2, second.objective)
+    assert recorded["metrics"] == second.metrics
+
+
 def test_exported_twice_the_files_are_the_same(folder):
     first = {path.name: path.read_bytes() for path in export(folder).iterdir()}
     assert {path.name: path.read_bytes() for path in export(folder).iterdir()} == first

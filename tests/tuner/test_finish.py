@@ -53,7 +53,7 @@ def test_interrupted_between_two_trials_it_says_how_to_go_on(trained_folder, tmp
     assert f"--resume {folder}" in capsys.readouterr().out
 
 
-def test_a_trial_that_a_killed_search_trained_twice_stands_for_one(trained_folder, tmp_path, capsys):
+def test_a_trial_that_a_killed_search_trained_twice_stands_for_one(trained_folder, tmp_path):
     folder = shutil.copytree(trained_folder, tmp_path / "discs")
     events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     twice = [event | {"trial": "again"} for event in events if event["trial"] == "t0001"]
@@ -70,3 +70,16 @@ def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(e
     assert finish(folder, read_search(folder)) == 0
     assert "Winner      none: no trial gave a finite objective" in capsys.readouterr().out
     assert not (folder / "best").exists()
+
+
+def test_interrupted_before_anything_was_saved_it_has_its_report_and_says_how_to_go_on(
+    trained_folder, tmp_path, capsys
+):
+    folder = shutil.copytree(trained_folder, tmp_path / "discs")
+    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    (folder / "trials.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events if e["event"] != "checkpoint"))
+    assert finish(folder, read_search(folder)) == 130
+    said = capsys.readouterr().out
+    assert f"Report      {folder}/report.md" in said
+    assert "Winner      not handed over: Trial 1 of" in said
+    assert f"Go on       python -m tuner.search --resume {folder}" in said
