@@ -7,12 +7,15 @@ The search compared single runs on the validation split; this says whether what 
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import ray
+import torch
+from ray.exceptions import RayError
 
 from trainable.handover import Handover
 from trainable.techniques.divergence import DivergedError
@@ -21,6 +24,8 @@ from tuner.cluster import check_room, ray_running
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of
 from tuner.records import SearchRecord, TrialRecord, read_search
+
+logger = logging.getLogger(__name__)
 
 NUM_SEEDS = 3
 FIRST_SEED = 1000
@@ -66,6 +71,8 @@ def confirm(
 ) -> list[ConfirmedRun]:
     """Runs what is missing of the confirmation on a running Ray, saving each training as it ends.
 
+    A training whose process died stays missing; the others go on.
+
     Args:
         on_run: called with a finished training, how many are done, and how many there are.
 
@@ -82,7 +89,12 @@ def confirm(
     while pending:
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         number, seed = pending.pop(ready)
-        test = ray.get(ready)
+        try:
+            test = ray.get(ready)
+        except RayError as error:
+            cause = str(error).strip().splitlines()[-1]
+            logger.warning("trial %d, seed %d was not confirmed, and will be tried again: %s", number, seed, cause)
+            continue
         objective = test[record.settings["objective"].removeprefix("val/")]
         done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test))
         _write(folder, record, done)
@@ -124,11 +136,11 @@ def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) ->
 
 
 def _train_and_test(handover: Handover, device: str) -> dict[str, float | None]:
-    """Metrics on the test split; of a training that diverged the objective alone, as None."""
+    """Metrics on the test split; of one that diverged or had too little memory the objective alone, as None."""
     run = open_run(handover, device)
     try:
         run_epochs(run, on_epoch=lambda result: None)
-    except DivergedError:
+    except (DivergedError, torch.OutOfMemoryError):
         return {run.task.objective.removeprefix("val/"): None}
     return run.test()
 
@@ -144,7 +156,7 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
 def say_run(run: ConfirmedRun, done: int, total: int) -> None:
     """One line for a finished training."""
     name = "default" if run.trial == 0 else f"trial {run.trial}"
-    result = "diverged" if run.objective is None else f"{run.objective:.4f} on the test split"
+    result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
     sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: {result}\n")
     sys.stdout.flush()
 

@@ -3,8 +3,10 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import WorkerCrashedError
 
 from trainable.train import open_run, run_epochs
 from tuner.cluster import ray_running
@@ -71,6 +73,28 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
     assert runs(folder)[1, FIRST_SEED]["s_measure"] > 0.4
     assert "default, seed 1000: diverged" in capsys.readouterr().out
     assert read_confirmations(folder, read_search(folder))[0].default_values == {}
+
+
+def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, monkeypatch, caplog):
+    def result_of(training):
+        if training == 1:
+            raise WorkerCrashedError
+        return {"s_measure": 0.5}
+
+    monkeypatch.setattr("tuner.confirm.check_room", lambda *_: None)
+    monkeypatch.setattr("tuner.confirm._start", lambda record, trial, seed, folder: trial.number)
+    monkeypatch.setattr(
+        "tuner.confirm.ray",
+        SimpleNamespace(
+            nodes=list,
+            cluster_resources=dict,
+            get=result_of,
+            wait=lambda pending, num_returns: (pending[-1:], pending[:-1]),
+        ),
+    )
+    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
+    assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
+    assert "trial 1, seed 1000 was not confirmed" in caplog.text
 
 
 def test_what_was_confirmed_is_what_the_report_reads(folder, ray_here):
