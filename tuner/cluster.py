@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
 }
 CONNECT_SECONDS = 10.0
+MAX_FOLDER_CHARACTERS = 24
+"""Ray's sockets lie up to 77 characters below the temporary folder, and their paths may have 107 in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    own_folder = None if address else Path(tempfile.mkdtemp(prefix="ray-"))
+    own_folder = None if address else _own_folder()
     options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
     try:
         context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
@@ -76,18 +78,24 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
             shutil.rmtree(own_folder, ignore_errors=True)
 
 
-def share_out(settings: SearchSettings, available: dict[str, float]) -> Slots:
-    """Slots that suit the cluster's resources: a GPU for each trial where there are any, else a CPU.
+def node_resources() -> list[Mapping[str, float]]:
+    """What each machine of the running cluster has."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def share_out(settings: SearchSettings, nodes: Sequence[Mapping[str, float]]) -> Slots:
+    """Slots that suit the machines: a GPU for each trial where there are any, else a CPU.
 
     Raises:
         ValueError: more was asked for than there is, which Ray would wait for without end.
     """
-    cpus, gpus = available.get("CPU", 0.0), available.get("GPU", 0.0)
+    cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
     gpu = settings.gpus_per_trial if settings.gpus_per_trial is not None else min(1.0, gpus)
-    cpu = settings.cpus_per_trial or (max(1.0, cpus * gpu // gpus) if gpu and gpus else 1.0)
-    check_room(cpu, gpu, available)
-    # A trial's share lies on one GPU: 0.4 fits twice into each, not five times into two.
-    room = int(min([cpus // cpu] + ([gpus * int(1 / gpu)] if gpu else [])))
+    cpu = settings.cpus_per_trial or _cpus_beside(gpu, nodes)
+    check_room(cpu, gpu, nodes)
+    room = sum(_room(cpu, gpu, node) for node in nodes)
     concurrent = settings.concurrent or room
     if concurrent > room:
         raise ValueError(
@@ -97,16 +105,38 @@ def share_out(settings: SearchSettings, available: dict[str, float]) -> Slots:
     return Slots(concurrent=min(concurrent, settings.num_trials), cpus_per_trial=cpu, gpus_per_trial=gpu)
 
 
-def check_room(cpus_per_trial: float, gpus_per_trial: float, available: dict[str, float]) -> None:
-    """Raises ValueError when a trial takes more than there is, which Ray would wait for without end."""
+def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> None:
+    """Raises ValueError when a trial takes more than any machine has, which Ray would wait for without end."""
     asked = {"cpus_per_trial": ("CPU", cpus_per_trial), "gpus_per_trial": ("GPU", gpus_per_trial)}
     for setting, (resource, wanted) in asked.items():
-        there = available.get(resource, 0.0)
+        there = max((node.get(resource, 0.0) for node in nodes), default=0.0)
         if wanted > there:
             raise ValueError(
                 f"{option_of(setting)} is {wanted:g}, but Ray has {there:g} {resource}s here; give at most that, or "
                 "use machines that have more."
             )
+    if not any(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes):
+        raise ValueError(
+            f"A trial takes {cpus_per_trial:g} CPUs and {gpus_per_trial:g} GPUs, which no single machine of the "
+            "cluster has; give smaller --cpus-per-trial or --gpus-per-trial."
+        )
+
+
+def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:
+    """The share of CPUs that goes with a trial's GPU on the machine that has the fewest for it."""
+    shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU")]
+    return max(1.0, min(shares)) if gpu and shares else 1.0
+
+
+def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
+    """Trials at a time on one machine. A share lies on one GPU: 0.4 fits twice into each, not five times into two."""
+    by_cpu = int(node.get("CPU", 0.0) // cpu)
+    return min(by_cpu, int(node.get("GPU", 0.0) * int(1 / gpu))) if gpu else by_cpu
+
+
+def _own_folder() -> Path:
+    is_long = len(tempfile.gettempdir()) > MAX_FOLDER_CHARACTERS and Path("/tmp").is_dir()
+    return Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp" if is_long else None))
 
 
 def _begun(**options) -> Any:

@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 from trainable.handover import Handover
 from trainable.techniques.divergence import DivergedError
 from trainable.train import open_data, open_run, run_epochs
-from tuner.cluster import check_room, ray_running
+from tuner.cluster import check_room, node_resources, ray_running
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of
 from tuner.records import SearchRecord, TrialRecord, read_search
@@ -80,7 +80,7 @@ def confirm(
         ValueError: the folder holds no finished trial to confirm, or a trial takes more than Ray has.
     """
     record = read_search(folder)
-    check_room(record.settings["cpus_per_trial"], record.settings["gpus_per_trial"], ray.cluster_resources())
+    check_room(record.settings["cpus_per_trial"], record.settings["gpus_per_trial"], node_resources())
     done = read_runs(folder)
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)

@@ -21,7 +21,7 @@ from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import get_task
 from tuner.base_config import base_config
-from tuner.cluster import Slots, check_room, ray_running, share_out
+from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out
 from tuner.confirm import confirm, say_run
 from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
@@ -93,7 +93,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     folder = settings.folder.absolute()
     with ray_running(settings.address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         resources = ray.cluster_resources()
-        slots = share_out(settings, resources)
+        slots = share_out(settings, node_resources())
         logger.info("%s, of %g CPUs and %g GPUs", slots, resources.get("CPU", 0), resources.get("GPU", 0))
         recorder = Recorder.create(folder, _described(settings, plan, slots))
         record = _fit(_tuner(settings, plan, slots, recorder), folder, dashboard, settings.time_budget_seconds)
@@ -113,7 +113,7 @@ def resume_search(
     said = read_search(folder).settings
     base = base_config(said)
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
-        check_room(said["cpus_per_trial"], said["gpus_per_trial"], ray.cluster_resources())
+        check_room(said["cpus_per_trial"], said["gpus_per_trial"], node_resources())
         tuner = tune.Tuner.restore(str(folder / RAY_FOLDER), _trainable(said, base), resume_unfinished=True)
         return _confirmed(folder, _fit(tuner, folder, dashboard, budget_seconds))
 

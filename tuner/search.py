@@ -143,7 +143,12 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--concurrent", type=int, metavar="N", help="trials at a time (default: what fits)")
-    group.add_argument("--cpus-per-trial", type=float, metavar="N", help="CPUs, and threads, of a trial (default: 1)")
+    group.add_argument(
+        "--cpus-per-trial",
+        type=float,
+        metavar="N",
+        help="CPUs, and threads, of a trial (default: 1, or the CPUs' share beside a GPU)",
+    )
     group.add_argument(
         "--gpus-per-trial", type=float, metavar="N", help="GPUs of a trial, 0.5 for two on one (default: 1 if any)"
     )

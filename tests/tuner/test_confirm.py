@@ -82,12 +82,11 @@ def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder
         return {"s_measure": 0.5}
 
     monkeypatch.setattr("tuner.confirm.check_room", lambda *_: None)
+    monkeypatch.setattr("tuner.confirm.node_resources", list)
     monkeypatch.setattr("tuner.confirm._start", lambda record, trial, seed, folder: trial.number)
     monkeypatch.setattr(
         "tuner.confirm.ray",
         SimpleNamespace(
-            nodes=list,
-            cluster_resources=dict,
             get=result_of,
             wait=lambda pending, num_returns: (pending[-1:], pending[:-1]),
         ),

@@ -1,6 +1,7 @@
 """What a search plans before Ray starts, how it shares out a cluster, and how it ends when nothing trains."""
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from optuna.trial import FixedTrial
 
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
+from tuner import cluster
 from tuner.cluster import Slots, share_out
 from tuner.outcomes import Outcome
 from tuner.records import read_search
@@ -102,7 +104,24 @@ SLOTS = {
 
 @pytest.mark.parametrize(("available", "asked", "slots"), SLOTS.values(), ids=SLOTS)
 def test_a_cluster_is_shared_out_as_it_is_and_as_asked(available, asked, slots):
-    assert share_out(SearchSettings(**asked), available) == slots
+    assert share_out(SearchSettings(**asked), [available]) == slots
+
+
+def test_what_lies_on_several_machines_is_shared_out_machine_by_machine():
+    nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 8.0, "GPU": 2.0}]
+    assert share_out(SearchSettings(cpus_per_trial=2, gpus_per_trial=0), nodes).concurrent == 6
+    assert share_out(SearchSettings(), nodes) == Slots(concurrent=2, cpus_per_trial=4, gpus_per_trial=1)
+    with pytest.raises(ValueError, match="--cpus-per-trial is 9, but Ray has 8 CPUs"):
+        share_out(SearchSettings(cpus_per_trial=9), nodes)
+    with pytest.raises(ValueError, match="which no single machine of the cluster has"):
+        share_out(SearchSettings(cpus_per_trial=4, gpus_per_trial=1), [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}])
+
+
+def test_a_long_temporary_folder_is_left_for_one_whose_sockets_ray_can_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 10)))
+    folder = cluster._own_folder()
+    folder.rmdir()
+    assert folder.parent == Path("/tmp")
 
 
 @pytest.fixture(scope="module")
