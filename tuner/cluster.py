@@ -50,6 +50,13 @@ class Slots:
         return f"{self.concurrent} trials at a time, {self.cpus_per_trial:g} CPU{gpu} each"
 
 
+def use_token() -> None:
+    """Shows the cluster's token, where there is one; call it before Ray is imported, which looks only then."""
+    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if named or _token_file().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 @contextmanager
 def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     """Ray inside this context; yields the address of its dashboard. A local cluster leaves nothing behind.
@@ -163,6 +170,9 @@ def _check_address(address: str) -> None:
 
 def _protect_token() -> None:
     """Ray writes its cluster's password readable for everybody on the machine."""
-    token = Path.home() / ".ray" / "auth_token"
-    if token.is_file():
-        token.chmod(0o600)
+    if _token_file().is_file():
+        _token_file().chmod(0o600)
+
+
+def _token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"

@@ -29,7 +29,7 @@ class ConfirmedRun:
     """Number of the trial whose configuration this is; 0 is the default."""
     seed: int
     objective: float | None
-    """The search's objective, on the test split; None when the training diverged."""
+    """The search's objective, on the test split; None when the training diverged or ran out of memory."""
     test: dict[str, float | None]
     """Every metric on the test split."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
+from tuner.cluster import use_token
 from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings, option_of
 
 
@@ -36,6 +37,8 @@ def _run(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if options.resume is not None:
         _check_alone(options)
+    if options.address is not None:
+        use_token()
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     from tuner import finish, preflight, run
 
