@@ -1,6 +1,5 @@
 """One thread: the tensors of the tests are small, and two test runs on one machine would wait for each other."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +13,6 @@ from trainable.data.image_cache import CACHE_VARIABLE
 from trainable.tasks.registry import get_task
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def tokens_stay_with_their_test():
-    """`--address` shows Ray a token from then on, which suits a command but not the next test's own cluster."""
-    before = os.environ.get("RAY_AUTH_MODE")
-    yield
-    os.environ.pop("RAY_AUTH_MODE", None)
-    if before is not None:
-        os.environ["RAY_AUTH_MODE"] = before
 
 
 @pytest.fixture(scope="session")

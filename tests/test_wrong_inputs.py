@@ -97,6 +97,13 @@ def assert_told(status: int, said: str, sentence: str) -> None:
     assert "Traceback" not in said
 
 
+@pytest.fixture(autouse=True)
+def no_token_is_shown_to_later_clusters(monkeypatch):
+    """`--address` shows Ray a token for the rest of the process, which is right for a command."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_MODE")
+
+
 @pytest.fixture
 def call(world, untouched, monkeypatch, capsys, caplog):
     """Runs a command in the world and checks that it left every file as it was; gives the status and what was said."""
