@@ -10,7 +10,7 @@ from pathlib import Path
 from search_spaces.registry import get_space
 
 POLICIES = ("asha", "random")
-DEFAULT_TRIALS = 40
+DEFAULT_TRIALS = 30
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget"}
 """The options that are not called as their settings are."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
