@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
-from trainable.data.batches import CropConfig
 from trainable.fields import built, changed, unknown_name
 from trainable.techniques.averaging import AveragingConfig
-from trainable.techniques.contrastive_term import ContrastiveConfig
-from trainable.techniques.expert_collapse import CollapseConfig
-from trainable.techniques.load_balance import LoadBalanceConfig
+from trainable.techniques.early_stopping import EarlyStoppingConfig
 from trainable.techniques.optimizer import OptimizerConfig
 from trainable.techniques.precision import PRECISIONS
-from trainable.techniques.progressive_augmentation import AugmentationConfig
 from trainable.techniques.schedule import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
@@ -25,7 +21,10 @@ _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialConfig:
-    """Everything that decides a training run, but for the machine it runs on."""
+    """Everything that decides a training run, but for the machine it runs on.
+
+    What every workload has; a task derives its own with the sections that only it knows.
+    """
 
     workload: str
     """Name of the task, such as "moe"."""
@@ -47,14 +46,10 @@ class TrialConfig:
     """auto, fp32, fp16 or bf16."""
     max_grad_norm: float | None = 1.0
     """The gradient is clipped to this norm; None is off."""
-    crop: CropConfig | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    load_balance: LoadBalanceConfig | None = None
-    collapse: CollapseConfig | None = None
-    augmentation: AugmentationConfig | None = None
-    contrastive: ContrastiveConfig | None = None
     averaging: AveragingConfig | None = None
+    early_stopping: EarlyStoppingConfig | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "accumulation_steps"):

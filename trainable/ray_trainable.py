@@ -47,7 +47,8 @@ class Trial(tune.Trainable):
             self._run = None
             return last_result
         self._publish(result)
-        ending = {"done": True, "outcome": "completed"} if self._run.is_complete else {}
+        outcome = "plateaued" if self._run.has_plateaued else "completed"
+        ending = {"done": True, "outcome": outcome} if self._run.is_complete else {}
         timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
         return {OBJECTIVE: result.objective, **timing, **result.metrics, **ending}
 

@@ -1,31 +1,37 @@
 """The training loop: reads top to bottom and calls each technique by its name.
 
 A person brings a model, an optimizer, a criterion and a loader of (images, masks); a workload's task brings the
-same. Techniques are small objects held as public attributes, each replaceable, each `None` when off.
+same, or a supervision of its own for other targets. Techniques are small objects held as public attributes, each
+replaceable, each `None` when off.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from trainable.evaluation import Metrics, MetricsFunction, evaluate
-from trainable.losses.segmentation import Criterion, deep_supervision
+from trainable.losses.segmentation import Criterion
 from trainable.metrics.running_mean import RunningMeans
 from trainable.models.output import ModelOutput, as_model_output
+from trainable.supervision import DeepSupervision, Supervision
 from trainable.techniques.accumulation import sample_weights, updates_of, windows
 from trainable.techniques.averaging import WeightAverage
+from trainable.techniques.batch_augmentation import BatchAugmentation
 from trainable.techniques.checkpoint import as_plain, read_checkpoint, write_checkpoint
 from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
+from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.gradient_step import GradientStep
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import check_all_trained
-from trainable.techniques.pixel_range import PixelRange, check_unit_range
+from trainable.techniques.pixel_range import PixelRange
 from trainable.techniques.precision import resolve_precision
 from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
 from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
@@ -34,16 +40,17 @@ from trainable.trainer_state import progress_of, restore_progress
 
 logger = logging.getLogger(__name__)
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Any]
+"""Images, the first axis of which counts the samples, and targets: a tensor, or tensors in lists and dicts."""
 
 
 class OptimizedTrainer:
-    """Trains a segmentation model with the documented techniques.
+    """Trains a model with the documented techniques.
 
     Args:
         model: returns logits (B, 1, H, W), a dict, a tuple or a ModelOutput; see trainable/models/output.py.
         optimizer: holds every trainable parameter of the model and the criterion; its groups keep their proportions.
-        criterion: `(logits, masks) -> mean loss` over the samples of a batch.
+        criterion: `(logits, masks) -> mean loss` over the samples of a batch, or a Supervision.
         device: where to train, such as "cpu" or "cuda".
         accumulation_steps: micro-batches per optimizer update, >= 1.
         use_amp: fp16 with loss scaling on CUDA; `precision_effective` says what is in effect.
@@ -67,7 +74,7 @@ class OptimizedTrainer:
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        criterion: Criterion,
+        criterion: Criterion | Supervision,
         device: torch.device | str,
         *,
         accumulation_steps: int = 1,
@@ -95,17 +102,18 @@ class OptimizedTrainer:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.optimizer = optimizer
-        self.criterion = criterion.to(self.device) if isinstance(criterion, nn.Module) else criterion
-        check_all_trained(optimizer, [module for module in (model, criterion) if isinstance(module, nn.Module)])
+        is_whole = isinstance(criterion, Supervision)
+        self.supervision = criterion if is_whole else DeepSupervision(criterion, aux_weight=aux_weight)
+        self.supervision.to(self.device)
+        check_all_trained(optimizer, [model, self.supervision])
         self.accumulation_steps = accumulation_steps
         self.max_grad_norm = max_grad_norm
-        self.aux_weight = aux_weight
         self.z_loss_weight = z_loss_weight
 
         self.precision = resolve_precision(precision or ("fp16" if use_amp else "fp32"), self.device)
         self.scaler = self.precision.scaler()
         self.scheduler = CosineAnnealingWithWarmup(optimizer, warmup_epochs, total_epochs, min_lr, max_lr)
-        self.augmentation: CODProgressiveAugmentation | None = None
+        self.augmentation: BatchAugmentation | None = None
         if enable_progressive_aug:
             self.augmentation = CODProgressiveAugmentation(
                 initial_strength=aug_initial_strength,
@@ -120,6 +128,7 @@ class OptimizedTrainer:
         self.collapse_response: CollapseResponse | None = None
         self.contrastive: ContrastiveTerm | None = None
         self.averaging: WeightAverage | None = None
+        self.early_stopping: EarlyStopping | None = None
 
         self.current_epoch = 0
         self.global_step = 0
@@ -156,6 +165,7 @@ class OptimizedTrainer:
             for event in self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step):
                 logger.info("%s", event)
             metrics["collapse_acts"] = len(self.collapse_response.events)
+        self.supervision.end_epoch(means.compute())
         return metrics
 
     def validate(
@@ -168,14 +178,14 @@ class OptimizedTrainer:
         Args:
             loader: batches (images, masks); all masks of one batch have one size.
             metrics_fn: `(logits, masks) -> dict`; its values are averaged over the samples.
-            metrics: an accumulator for what is no mean over batches, fed with probabilities.
+            metrics: an accumulator for what is no mean over batches, fed with the supervision's scores.
 
         Returns:
             `val_loss` and the metrics.
         """
         batches = map(self._to_device, loader)
         with self._evaluating():
-            result = evaluate(self._forward, batches, self.criterion, metrics_fn=metrics_fn, metrics=metrics)
+            result = evaluate(self._forward, batches, self.supervision, metrics_fn=metrics_fn, metrics=metrics)
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result
@@ -230,8 +240,8 @@ class OptimizedTrainer:
             count_ahead(self.load_balancer, [images for images, _ in batches], forward=self._forward, model=self.model)
         weights = sample_weights([len(images) for images, _ in batches])
         terms: dict[str, Tensor] = {}
-        for (images, masks), weight in zip(batches, weights, strict=True):
-            micro = self._losses(images, masks)
+        for (images, targets), weight in zip(batches, weights, strict=True):
+            micro = self._losses(images, targets)
             self.scaler.scale(micro["loss"] * weight).backward()
             terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
         means.add(terms, sum(len(images) for images, _ in batches))
@@ -250,36 +260,28 @@ class OptimizedTrainer:
             self.load_balancer.reset_batch_statistics()
         return stepped
 
-    def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """Every term of a micro-batch's mean loss; "loss" is their weighted sum."""
-        output = self._forward(images)
-        supervised = deep_supervision(output, masks, self.criterion, self.aux_weight)
-        terms = {"loss": supervised.total, "aux_loss": supervised.aux}
-        terms |= routing_terms(
-            output.routing,
+    def _losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        """Every term of a micro-batch's mean loss; "loss" is all that is lowered."""
+        supervised = self.supervision.losses(self._forward, images, targets)
+        added = routing_terms(
+            supervised.output.routing,
             balancer=self.load_balancer,
             detector=self.collapse_detector,
             z_loss_weight=self.z_loss_weight,
         )
         if self.contrastive is not None:
-            terms["contrastive_loss"] = self.contrastive(output, self._forward, images, masks)
-        terms["loss"] = terms["loss"] + sum(value for name, value in terms.items() if name not in ("loss", "aux_loss"))
-        return terms
+            added["contrastive_loss"] = self.contrastive(supervised.output, self._forward, images, targets)
+        return {"loss": supervised.total + sum(added.values()), **supervised.parts, **added}
 
-    def _forward(self, images: Tensor) -> ModelOutput:
+    def _forward(self, *inputs: Any) -> ModelOutput:
         with self.precision.autocast():
-            return as_model_output(self.model(images))
+            return as_model_output(self.model(*inputs))
 
     def _augmented(self, batch: Batch) -> Batch:
-        if self.augmentation is None:
-            return batch
-        if self.global_step == 0 and self.augmentation.pixel_range is None:
-            check_unit_range(batch[0])
-        return self.augmentation.apply(*batch)
+        return batch if self.augmentation is None else self.augmentation.apply(*batch)
 
     def _to_device(self, batch: Batch) -> Batch:
-        images, masks = batch
-        return images.to(self.device, non_blocking=True), masks.to(self.device, non_blocking=True)
+        return tree_map_only(Tensor, lambda tensor: tensor.to(self.device, non_blocking=True), batch)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ PARTS = (
     "collapse_detector",
     "collapse_response",
     "averaging",
+    "early_stopping",
 )
 """Attributes of a trainer that have a state of their own, or are None."""
 COUNTERS = ("current_epoch", "global_step", "best_loss", "latest_loss")
@@ -24,6 +25,7 @@ class Trainer(Protocol):
     """What is needed of a trainer, beside the attributes that PARTS and COUNTERS name."""
 
     model: nn.Module
+    supervision: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     device: torch.device
@@ -33,6 +35,7 @@ def progress_of(trainer: Trainer) -> dict[str, object]:
     """Weights, moments, the state of each technique that is on, counters and random generators."""
     return {
         "model": trainer.model.state_dict(),
+        "supervision": trainer.supervision.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "parts": {name: part.state_dict() for name, part in _parts(trainer).items()},
@@ -47,6 +50,7 @@ def restore_progress(trainer: Trainer, state: dict) -> None:
     A technique that was off then begins anew.
     """
     trainer.model.load_state_dict(state["model"])
+    trainer.supervision.load_state_dict(state["supervision"])
     load_optimizer_progress(trainer.optimizer, state["optimizer"])
     # Empty when the run that was saved did not scale its loss; the scaler then begins anew.
     if state["scaler"]:

@@ -3,27 +3,22 @@
 The same object trains inside Ray and standalone; that is why the curve is the same.
 """
 
-import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from trainable.config import TrialConfig
-from trainable.models.moe import MixtureOfExperts
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.techniques.accumulation import updates_of
 from trainable.techniques.averaging import WeightAverage
-from trainable.techniques.collapse_response import CollapseResponse
-from trainable.techniques.contrastive_term import ContrastiveTerm
 from trainable.techniques.divergence import check_finite
-from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
-from trainable.techniques.load_balance import GlobalBatchLoadBalancer
+from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.optimizer import build_optimizer
+from trainable.techniques.random_streams import seed_everything
 from trainable.trainer import OptimizedTrainer
 
 
@@ -54,15 +49,21 @@ class TrainingRun:
         self.task: Task = get_task(config.workload)
         self.epoch = 0
         self._splits = splits
-        _seed_everything(config.seed)
+        seed_everything(config.seed)
         self._training = self.task.training_batches(config, splits.train, self.device)
         self._validation = self.task.evaluation_batches(config, splits.validation, self.device)
         updates_per_epoch = updates_of(self._training, config.accumulation_steps)
         self.trainer = build_trainer(self.task, config, updates_per_epoch=updates_per_epoch, device=self.device)
 
     @property
+    def has_plateaued(self) -> bool:
+        """Early stopping is on and ended the training."""
+        stopping = self.trainer.early_stopping
+        return stopping is not None and stopping.has_stopped
+
+    @property
     def is_complete(self) -> bool:
-        return self.epoch >= self.config.max_epochs
+        return self.has_plateaued or self.epoch >= self.config.max_epochs
 
     def run_epoch(self) -> EpochResult:
         """Trains and validates one epoch.
@@ -78,6 +79,8 @@ class TrainingRun:
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
         objective = metrics[self.task.objective]
+        if self.trainer.early_stopping is not None:
+            self.trainer.early_stopping.observe(objective)
         return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
 
     def judged_again(self) -> EpochResult:
@@ -114,12 +117,11 @@ class TrainingRun:
 def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device) -> OptimizedTrainer:
     """The trainer with every technique that the configuration switches on."""
     model = task.build_model(config)
-    optimizer = build_optimizer(model, config.optimizer)
-    num_experts = getattr(config.model, "num_experts", 1)
+    supervision = task.build_supervision(config)
     trainer = OptimizedTrainer(
         model,
-        optimizer,
-        task.build_criterion(config),
+        build_optimizer(model, config.optimizer, supervision),
+        supervision,
         device,
         accumulation_steps=config.accumulation_steps,
         precision=config.precision,
@@ -129,46 +131,13 @@ def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, de
         max_lr=config.optimizer.max_lr,
         enable_progressive_aug=False,
         max_grad_norm=config.max_grad_norm,
-        aux_weight=config.loss.aux_weight,
-        z_loss_weight=config.loss.z_loss_weight if num_experts > 1 else 0.0,
     )
-    if config.augmentation is not None:
-        trainer.augmentation = config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation"))
-    if config.load_balance is not None:
-        trainer.load_balancer = GlobalBatchLoadBalancer.from_config(num_experts, config.load_balance)
-    if config.contrastive is not None:
-        trainer.contrastive = ContrastiveTerm(config.contrastive, seed=stream_seed(config.seed, "contrastive"))
     if config.averaging is not None:
         trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))
-    _watch_experts(trainer, config, num_experts)
+    if config.early_stopping is not None:
+        trainer.early_stopping = EarlyStopping(config.early_stopping, task.mode)
+    task.equip(trainer, config)
     return trainer
-
-
-def _watch_experts(trainer: OptimizedTrainer, config: TrialConfig, num_experts: int) -> None:
-    """Usage is counted wherever there are experts; what is done about a collapse is what the configuration says."""
-    if num_experts == 1:
-        return
-    watched = config.collapse or CollapseConfig()
-    trainer.collapse_detector = ExpertCollapseDetector.from_config(num_experts, watched, top_k=config.model.top_k)
-    if watched.collapse_response != "none":
-        trainer.collapse_response = CollapseResponse(
-            watched.collapse_response,
-            balancer=trainer.load_balancer,
-            layers=[module for module in trainer.model.modules() if isinstance(module, MixtureOfExperts)],
-            optimizer=trainer.optimizer,
-            generator=torch.Generator().manual_seed(stream_seed(config.seed, "collapse")),
-        )
-
-
-def stream_seed(seed: int, stream: str) -> int:
-    """A seed of its own for each random stream of a run, so that no two draw the same numbers."""
-    return int(np.random.SeedSequence([seed, *stream.encode()]).generate_state(1)[0])
-
-
-def _seed_everything(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def _flat(train: dict[str, object], val: dict[str, float]) -> dict[str, float]:

@@ -196,7 +196,7 @@ def plain_loop(config, splits):
     task = get_task("moe")
     torch.manual_seed(config.seed)
     batches = task.training_batches(config, splits.train, torch.device("cpu"))
-    model, criterion = task.build_model(config), task.build_criterion(config)
+    model, criterion = task.build_model(config), config.loss.build()
     decay = config.optimizer.weight_decay
     groups = [{"params": [one], "weight_decay": decay if one.ndim > 1 else 0.0} for one in model.parameters()]
     optimizer = torch.optim.AdamW(groups, lr=config.optimizer.max_lr)

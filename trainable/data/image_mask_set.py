@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -48,8 +48,9 @@ class ImageMaskSet:
 class Splits:
     """Three disjoint sets; a search trains on the first, compares on the second and never opens the third."""
 
-    train: ImageMaskSet
-    validation: ImageMaskSet
-    test: ImageMaskSet
+    train: Any
+    """The task's own type of set, with a length."""
+    validation: Any
+    test: Any
     fingerprint: dict[str, str]
     """sha256 over names and contents: one for each of `train`, `validation`, `test`, and `all`."""

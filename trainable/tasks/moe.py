@@ -15,13 +15,19 @@ from trainable.data.findings import format_table
 from trainable.data.image_cache import default_cache_dir
 from trainable.data.image_mask_folder import open_image_masks
 from trainable.data.image_mask_set import ImageMaskSet, Splits
-from trainable.losses.segmentation import Criterion, SegmentationLossConfig
+from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
+from trainable.models.moe import MixtureOfExperts
+from trainable.supervision import DeepSupervision
 from trainable.tasks.task import Progress, Task
-from trainable.techniques.expert_collapse import CollapseConfig
-from trainable.techniques.load_balance import LoadBalanceConfig
+from trainable.techniques.collapse_response import CollapseResponse
+from trainable.techniques.contrastive_term import ContrastiveConfig, ContrastiveTerm
+from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
+from trainable.techniques.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.progressive_augmentation import AugmentationConfig
+from trainable.techniques.random_streams import stream_seed
+from trainable.trainer import OptimizedTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +63,17 @@ class CamouflageData:
         return None if self.image_height_px is None else (self.image_height_px, self.image_width_px)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoeConfig(TrialConfig):
+    """A training of the camouflage network."""
+
+    crop: CropConfig | None = None
+    load_balance: LoadBalanceConfig | None = None
+    collapse: CollapseConfig | None = None
+    augmentation: AugmentationConfig | None = None
+    contrastive: ContrastiveConfig | None = None
+
+
 class MoeTask(Task):
     """The camouflage workload; S-measure on the validation split is its objective."""
 
@@ -66,8 +83,8 @@ class MoeTask(Task):
     worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
-    def default_config(self, source: str | None = None) -> TrialConfig:
-        return TrialConfig(
+    def default_config(self, source: str | None = None) -> MoeConfig:
+        return MoeConfig(
             workload=self.name,
             max_epochs=12,
             batch_size=8,
@@ -81,7 +98,7 @@ class MoeTask(Task):
         )
 
     def open_data(
-        self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+        self, config: MoeConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> Splits:
         data, cache_dir = config.data, cache_dir or default_cache_dir()
         if data.source == EMBEDDED:
@@ -99,7 +116,7 @@ class MoeTask(Task):
             logger.info("%s", format_table(folder.findings))
         return folder.splits
 
-    def suited_config(self, config: TrialConfig, splits: Splits) -> TrialConfig:
+    def suited_config(self, config: MoeConfig, splits: Splits) -> MoeConfig:
         """Thin and small objects are trained on crops around them."""
         shares = splits.train.masks.mean(axis=(1, 2))
         is_embedded = config.data.source == EMBEDDED
@@ -108,17 +125,45 @@ class MoeTask(Task):
         crop_px = min(CropConfig().crop_px, *splits.train.masks.shape[1:])
         return replace(config, crop=CropConfig(crop_px=crop_px))
 
-    def build_model(self, config: TrialConfig) -> nn.Module:
+    def build_model(self, config: MoeConfig) -> nn.Module:
         return CamouflageNet(config.model).to(memory_format=torch.channels_last)
 
-    def build_criterion(self, config: TrialConfig) -> Criterion:
-        return config.loss.build()
+    def build_supervision(self, config: MoeConfig) -> DeepSupervision:
+        return DeepSupervision(config.loss.build(), aux_weight=config.loss.aux_weight, fixed_loss=bce_loss)
+
+    def equip(self, trainer: OptimizedTrainer, config: MoeConfig) -> None:
+        if config.augmentation is not None:
+            seed = stream_seed(config.seed, "augmentation")
+            trainer.augmentation = config.augmentation.build(config.max_epochs, seed)
+        if config.contrastive is not None:
+            trainer.contrastive = ContrastiveTerm(config.contrastive, seed=stream_seed(config.seed, "contrastive"))
+        if config.load_balance is not None:
+            trainer.load_balancer = GlobalBatchLoadBalancer.from_config(config.model.num_experts, config.load_balance)
+        if config.model.num_experts > 1:
+            trainer.z_loss_weight = config.loss.z_loss_weight
+            _watch_experts(trainer, config)
 
     def build_metrics(self, *, final: bool) -> CamouflageMetrics:
         return CamouflageMetrics(weighted_f=final)
 
-    def training_batches(self, config: TrialConfig, data: ImageMaskSet, device: torch.device) -> TrainingBatches:
+    def training_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> TrainingBatches:
         return TrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device, crop=config.crop)
 
-    def evaluation_batches(self, config: TrialConfig, data: ImageMaskSet, device: torch.device) -> EvaluationBatches:
+    def evaluation_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> EvaluationBatches:
         return EvaluationBatches(data, batch_size=config.batch_size, device=device)
+
+
+def _watch_experts(trainer: OptimizedTrainer, config: MoeConfig) -> None:
+    """Usage is counted wherever there are experts; what is done about a collapse is what the configuration says."""
+    watched = config.collapse or CollapseConfig()
+    trainer.collapse_detector = ExpertCollapseDetector.from_config(
+        config.model.num_experts, watched, top_k=config.model.top_k
+    )
+    if watched.collapse_response != "none":
+        trainer.collapse_response = CollapseResponse(
+            watched.collapse_response,
+            balancer=trainer.load_balancer,
+            layers=[module for module in trainer.model.modules() if isinstance(module, MixtureOfExperts)],
+            optimizer=trainer.optimizer,
+            generator=torch.Generator().manual_seed(stream_seed(config.seed, "collapse")),
+        )

@@ -1,4 +1,4 @@
-"""What differs between workloads, and nothing else: data, network, criterion and metrics. The loop is the trainer's."""
+"""What differs between workloads, and nothing else: data, network, loss and metrics. The loop is the trainer's."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -10,7 +10,8 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.evaluation import Metrics
-from trainable.losses.segmentation import Criterion
+from trainable.supervision import Supervision
+from trainable.trainer import OptimizedTrainer
 
 Progress = Callable[[int, int], None]
 
@@ -52,8 +53,12 @@ class Task(ABC):
         """The network, with fresh weights from torch's global random generator."""
 
     @abstractmethod
-    def build_criterion(self, config: TrialConfig) -> Criterion:
-        """`(logits, targets) -> mean loss`."""
+    def build_supervision(self, config: TrialConfig) -> Supervision:
+        """How a batch becomes a loss, and an evaluation batch a judged prediction."""
+
+    @abstractmethod
+    def equip(self, trainer: OptimizedTrainer, config: TrialConfig) -> None:
+        """Attaches the techniques that only this workload has."""
 
     @abstractmethod
     def build_metrics(self, *, final: bool) -> Metrics:

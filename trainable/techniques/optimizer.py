@@ -1,7 +1,8 @@
-"""The optimizer: AdamW over parameter groups that decay only what should decay.
+"""The optimizer, over parameter groups that decay only what should decay.
 
 What: matrices and convolution kernels get weight decay; biases, normalisation weights and other vectors do not. A
-pre-trained backbone may train at a fraction of the rate of what is new.
+pre-trained backbone may train at a fraction of the rate of what is new. Parameters of the loss, such as learned task
+weights, form a group that never decays.
 Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101;
 He et al., Bag of Tricks for Image Classification, 2019, https://arxiv.org/abs/1812.01187 (no decay on vectors).
 Cost: none. Off: `weight_decay=0`, `backbone_lr_ratio=1`.
@@ -13,11 +14,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from trainable.fields import unknown_name
+
+ALGORITHMS = ("adamw", "adam", "sgd", "rmsprop")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW's settings."""
+    """Which algorithm, and its settings."""
 
+    algorithm: str = "adamw"
+    """adamw, adam, sgd or rmsprop; the decay of all but adamw is part of the gradient."""
     max_lr: float = 3e-3
     """Peak learning rate of the fastest group, > 0."""
     weight_decay: float = 0.01
@@ -25,9 +32,19 @@ class OptimizerConfig:
     backbone_lr_ratio: float = 1.0
     """Rate of the backbone relative to the rest, 0 to 1; 0 freezes it."""
     beta1: float = 0.9
+    """Memory of the mean gradient, of adamw and adam, in [0, 1)."""
     beta2: float = 0.999
+    """Memory of its square, of adamw and adam, in [0, 1)."""
+    momentum: float = 0.9
+    """Of sgd and rmsprop, in [0, 1)."""
+    nesterov: bool = False
+    """Looks ahead along the momentum; sgd only."""
 
     def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(unknown_name("algorithm", self.algorithm, ALGORITHMS))
+        if self.nesterov and (self.algorithm != "sgd" or not self.momentum):
+            raise ValueError("nesterov is on, but it needs algorithm=sgd and a momentum above 0.")
         if not self.max_lr > 0:
             raise ValueError(f"max_lr is {self.max_lr}; it must be positive.")
         if not self.weight_decay >= 0:
@@ -36,10 +53,12 @@ class OptimizerConfig:
             raise ValueError(f"backbone_lr_ratio is {self.backbone_lr_ratio}; it must lie between 0 and 1.")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise ValueError(f"beta1 and beta2 are {self.beta1} and {self.beta2}; both must lie in [0, 1).")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is {self.momentum}; it must lie in [0, 1).")
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over every trainable parameter of `model`; parameters named `backbone.*` get the backbone's rate."""
+def build_optimizer(model: nn.Module, config: OptimizerConfig, loss: nn.Module | None = None) -> torch.optim.Optimizer:
+    """Over every trainable parameter of `model` and `loss`; those named `backbone.*` get the backbone's rate."""
     groups = [
         {
             "params": parameters,
@@ -48,7 +67,10 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ad
         }
         for (in_backbone, decays), parameters in _grouped(model).items()
     ]
-    return torch.optim.AdamW(groups, lr=config.max_lr, betas=(config.beta1, config.beta2), foreach=True)
+    loss_parameters = [] if loss is None else [parameter for parameter in loss.parameters() if parameter.requires_grad]
+    if loss_parameters:
+        groups.append({"params": loss_parameters, "lr": config.max_lr, "weight_decay": 0.0})
+    return _algorithm(groups, config)
 
 
 def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Module]) -> None:
@@ -74,3 +96,13 @@ def _grouped(model: nn.Module) -> dict[tuple[bool, bool], list[nn.Parameter]]:
         if parameter.requires_grad:
             groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
     return groups
+
+
+def _algorithm(groups: list[dict], config: OptimizerConfig) -> torch.optim.Optimizer:
+    if config.algorithm in ("adamw", "adam"):
+        kind = torch.optim.AdamW if config.algorithm == "adamw" else torch.optim.Adam
+        return kind(groups, lr=config.max_lr, betas=(config.beta1, config.beta2), foreach=True)
+    if config.algorithm == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=config.max_lr, momentum=config.momentum, foreach=True)
+    momentum, nesterov = config.momentum, config.nesterov
+    return torch.optim.SGD(groups, lr=config.max_lr, momentum=momentum, nesterov=nesterov, foreach=True)

@@ -24,7 +24,7 @@ from trainable.techniques.augmentation_settings import AugmentationSettings
 from trainable.techniques.contrastive_views import ViewPair, contrastive_views
 from trainable.techniques.fourier_mixing import derangement, fourier_mixing
 from trainable.techniques.mirror_disruption import mirror_disruption
-from trainable.techniques.pixel_range import PixelRange
+from trainable.techniques.pixel_range import PixelRange, check_unit_range
 
 Augmentation = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 DEFAULT_SETTINGS = AugmentationSettings()
@@ -77,6 +77,7 @@ class CODProgressiveAugmentation:
         self.settings = settings
         self.pixel_range = pixel_range
         self.generator = generator or torch.Generator().manual_seed(0)
+        self._has_seen_pixels = False
         self.update_epoch(0)
 
     def update_epoch(self, epoch: float) -> None:
@@ -98,8 +99,12 @@ class CODProgressiveAugmentation:
         """Images [B, 3, H, W] and masks [B, 1, H, W] after one type of augmentation, or one drawn for each image.
 
         The inputs are never written to.
+
+        Raises:
+            ValueError: no such type, shapes that do not fit, or a first batch outside the range of pixels.
         """
         _check_batch(images, masks)
+        self._check_first_pixels(images)
         types = self.augmentations()
         if augmentation_type not in ("random", *types):
             raise ValueError(f"augmentation_type is {augmentation_type!r}, but must be 'random', {', '.join(types)}.")
@@ -155,6 +160,12 @@ class CODProgressiveAugmentation:
         """Goes on from there under this object's settings, whatever those of the saved one were."""
         self.generator.set_state(state["generator"].cpu())
         self.update_epoch(state["epoch"])
+
+    def _check_first_pixels(self, images: Tensor) -> None:
+        """Once, because a look at the pixels waits for the device."""
+        if not self._has_seen_pixels and self.pixel_range is None:
+            check_unit_range(images)
+        self._has_seen_pixels = True
 
     def _scaled(self, setting: float) -> float:
         return setting * self.current_strength

@@ -1,0 +1,89 @@
+"""How a batch becomes a loss, and an evaluation batch a judged prediction: what a workload gives the trainer.
+
+A person who brings a criterion gets `DeepSupervision` around it; a workload whose loss is no function of one tensor
+and its mask (two tasks, two views, a detector) writes a `Supervision` of its own.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from trainable.losses.segmentation import Criterion, deep_supervision
+from trainable.models.output import ModelOutput
+
+Forward = Callable[..., ModelOutput]
+"""The model in the precision of the training; takes what the model takes."""
+
+
+class Losses(NamedTuple):
+    """The loss of a micro-batch as means over its samples."""
+
+    total: Tensor
+    """What is lowered; a scalar with its gradient."""
+    output: ModelOutput
+    """Of the same forward pass, for techniques that add terms: routing, embeddings."""
+    parts: Mapping[str, Tensor] = {}
+    """Scalars that are part of the total, or worth watching beside it, by the names they have in the results."""
+
+
+class Judged(NamedTuple):
+    """An evaluation batch after the model saw it."""
+
+    predictions: Any
+    """Raw, as a metrics function of the user's gets them."""
+    scores: Any
+    """As the workload's metrics accumulate them, such as probabilities."""
+    losses: Mapping[str, Tensor]
+    """`val_loss` and other means over the samples of the batch."""
+
+
+class Supervision(nn.Module, ABC):
+    """Trains and judges one batch. Its parameters, if it has any, are trained and saved with the model's."""
+
+    @abstractmethod
+    def losses(self, forward: Forward, images: Any, targets: Any) -> Losses:
+        """The loss of a training batch."""
+
+    @abstractmethod
+    def judged(self, forward: Forward, images: Any, targets: Any) -> Judged:
+        """An evaluation batch, without gradients and unaugmented."""
+
+    def end_epoch(self, means: Mapping[str, float]) -> None:
+        """Told after each training epoch what its terms were in the mean; what it keeps belongs into buffers."""
+
+
+class DeepSupervision(Supervision):
+    """A criterion of (logits, masks) on the prediction and on every auxiliary output.
+
+    Args:
+        criterion: `(logits, masks) -> mean loss` over the samples of a batch.
+        aux_weight: weight of the mean auxiliary loss, 0 is off.
+        fixed_loss: a second criterion, reported as `val_nll`, that stays what it is when the first one is searched.
+    """
+
+    def __init__(self, criterion: Criterion, *, aux_weight: float = 0.4, fixed_loss: Criterion | None = None) -> None:
+        super().__init__()
+        self.criterion = criterion
+        self.aux_weight = aux_weight
+        self.fixed_loss = fixed_loss
+
+    def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
+        output = forward(images)
+        heads = deep_supervision(output, targets, self.criterion, self.aux_weight)
+        return Losses(heads.total, output, {"aux_loss": heads.aux})
+
+    def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
+        """The prediction is brought to the masks' own resolution, where metrics are defined."""
+        logits = _resized(forward(images).predictions.float(), targets)
+        losses = {"val_loss": self.criterion(logits, targets)}
+        if self.fixed_loss is not None:
+            losses["val_nll"] = self.fixed_loss(logits, targets)
+        return Judged(logits, logits.sigmoid(), losses)
+
+
+def _resized(logits: Tensor, masks: Tensor) -> Tensor:
+    if logits.shape[-2:] == masks.shape[-2:]:
+        return logits
+    return nn.functional.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)

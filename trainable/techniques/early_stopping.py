@@ -1,0 +1,54 @@
+"""Early stopping: a training whose objective no longer gets better ends before its budget does.
+
+What: the best value so far has to be beaten by more than `min_delta` at least once in `patience_epochs` validations.
+Source: Prechelt, Early Stopping - But When?, 1998, https://doi.org/10.1007/3-540-49430-8_3.
+Cost: none. Off: `early_stopping=None`. A search stops poor trials by comparing them; this one looks at a trial alone.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyStoppingConfig:
+    """How long a standstill is waited out."""
+
+    patience_epochs: int = 10
+    """Validations in a row without an improvement after which the training ends, 1 or more."""
+    min_delta: float = 0.0
+    """What counts as an improvement is larger than this, >= 0, in units of the objective."""
+
+    def __post_init__(self) -> None:
+        if self.patience_epochs < 1:
+            raise ValueError(f"patience_epochs is {self.patience_epochs}; it must be 1 or more, off is none.")
+        if not 0 <= self.min_delta < math.inf:
+            raise ValueError(f"min_delta is {self.min_delta}; it must be 0 or more, whichever way the metric goes.")
+
+
+class EarlyStopping:
+    """Watches one objective; `mode` is "max" or "min"."""
+
+    def __init__(self, config: EarlyStoppingConfig, mode: str) -> None:
+        assert mode in ("max", "min"), mode
+        self.config = config
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._best = -math.inf
+        self.epochs_without_improvement = 0
+
+    @property
+    def has_stopped(self) -> bool:
+        return self.epochs_without_improvement >= self.config.patience_epochs
+
+    def observe(self, objective: float) -> None:
+        """Takes the finite objective of one more epoch."""
+        assert math.isfinite(objective), objective
+        if self._sign * objective > self._best + self.config.min_delta:
+            self._best, self.epochs_without_improvement = self._sign * objective, 0
+        else:
+            self.epochs_without_improvement += 1
+
+    def state_dict(self) -> dict[str, float]:
+        return {"best": self._best, "epochs_without_improvement": self.epochs_without_improvement}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self._best, self.epochs_without_improvement = state["best"], state["epochs_without_improvement"]
