@@ -124,7 +124,8 @@ def _divide(source: FolderSource, inspections: Sequence[_Inspection]) -> tuple[l
     facts = [inspections[row].facts for row in rows]
     foregrounds = [fact.foreground if fact else 0.0 for fact in facts]
     try:
-        divided = stratified_group_split([source.groups[row] for row in rows], foregrounds, shares)
+        groups = [source.groups[row] for row in rows]
+        divided = stratified_group_split(groups, foregrounds, shares, seed=source.options.split_seed)
     except ValueError as error:
         action = "Add images, or give the folder above a train and a test folder."
         return parts, [*findings, Finding(file="all images", problem=str(error), action=action)]

@@ -31,6 +31,8 @@ class FolderOptions:
     """Regular expression that finds in a name the source that it shares with others; None: each is its own."""
     fractions: tuple[float, float, float]
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
+    split_seed: int = 0
+    """Which of the possible divisions into these parts, 0 or more."""
 
     def __post_init__(self) -> None:
         if self.image_size is not None and min(self.image_size) < MIN_SIDE_PX:
@@ -42,6 +44,8 @@ class FolderOptions:
                 f"fractions is {self.fractions}, but must be three positive shares, of train, validation and test, "
                 "that add up to 1."
             )
+        if self.split_seed < 0:
+            raise ValueError(f"split_seed is {self.split_seed}, but must be 0 or more.")
         _require_regular_expression(self.group_pattern)
 
 

@@ -34,6 +34,7 @@ def open_image_masks(
     inverted_masks: bool | None = None,
     group_pattern: str | None = None,
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    split_seed: int = 0,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ImageMaskFolder:
@@ -51,6 +52,7 @@ def open_image_masks(
         inverted_masks=inverted_masks,
         group_pattern=group_pattern,
         fractions=fractions,
+        split_seed=split_seed,
     )
     cache_dir = cache_dir or default_cache_dir()
     source = FolderSource.find(root, options, cache_dir)

@@ -2,7 +2,7 @@
 
 Every group (all frames of one video, all tiles or copies of one picture) goes to one part. Within each fifth of the
 foreground fractions the groups stand in the order of a hash of their name, and each part takes its share of that order;
-a group's place follows from its own hash, so that adding files moves few others.
+a group's place follows from its own hash, so that adding files moves few others. Another seed is another such order.
 """
 
 import hashlib
@@ -38,9 +38,12 @@ def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None 
 
 
 def stratified_group_split(
-    groups: Sequence[str], foregrounds: Sequence[float], shares: Mapping[str, float]
+    groups: Sequence[str], foregrounds: Sequence[float], shares: Mapping[str, float], *, seed: int = 0
 ) -> list[str]:
     """The part of each image. Every part gets at least one group and about its share of the images.
+
+    With another seed the groups are dealt out anew, as chance would; what a search has seen under one seed may be
+    tested under the next.
 
     Raises:
         ValueError: there are fewer groups than parts.
@@ -53,7 +56,7 @@ def stratified_group_split(
             f"{_counted(len(groups), 'image')} in {_counted(len(members), 'group')} cannot be split into "
             f"{', '.join(shares)}: at least {len(shares)} groups are needed."
         )
-    order = _order(members, foregrounds)
+    order = _order(members, foregrounds, seed)
     part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
     return [part_of[group] for group in groups]
 
@@ -75,19 +78,19 @@ def _matched(names: Sequence[str], pattern: str) -> list[str]:
     return sources
 
 
-def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float]) -> list[str]:
+def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float], seed: int) -> list[str]:
     """Groups by their place from 0 to 1 within their stratum, which deals every stratum out evenly."""
     means = {group: float(np.mean([foregrounds[row] for row in rows])) for group, rows in members.items()}
     num_strata = max(1, min(MAX_STRATA, len(members) // _MIN_GROUPS_PER_STRATUM))
     edges = np.quantile(list(means.values()), np.arange(1, num_strata) / num_strata)
     strata: dict[int, list[str]] = {}
-    for group in sorted(members, key=_hash):
+    for group in sorted(members, key=lambda group: _hash(group, seed)):
         strata.setdefault(int(np.searchsorted(edges, means[group], side="right")), []).append(group)
     place = {}
     for stratum in strata.values():
         sizes = np.array([len(members[group]) for group in stratum])
         place.update(zip(stratum, (np.cumsum(sizes) - sizes / 2) / sizes.sum(), strict=True))
-    return sorted(members, key=lambda group: (place[group], _hash(group)))
+    return sorted(members, key=lambda group: (place[group], _hash(group, seed)))
 
 
 def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
@@ -103,5 +106,7 @@ def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
     return [part for part, length in zip(shares, lengths, strict=True) for _ in range(length)]
 
 
-def _hash(group: str) -> str:
-    return hashlib.sha256(group.encode()).hexdigest()
+def _hash(group: str, seed: int) -> str:
+    """Seed 0 adds nothing, so that splits made before there was a seed stay what they were."""
+    salt = f"\n{seed}" if seed else ""
+    return hashlib.sha256(f"{group}{salt}".encode()).hexdigest()

@@ -51,12 +51,18 @@ class CamouflageData:
     """True when 255 is the background, False when it surely is not; None stops when it looks so."""
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
+    split_seed: int = 0
+    """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     """The embedded generator's settings."""
 
     def __post_init__(self) -> None:
         if (self.image_height_px is None) != (self.image_width_px is None):
             raise ValueError("Give both image_height_px and image_width_px, or neither.")
+        if self.split_seed and self.source == EMBEDDED:
+            raise ValueError(
+                f"split_seed is {self.split_seed}, but the embedded scenes are drawn, not divided; give --data with it."
+            )
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -110,6 +116,7 @@ class MoeTask(Task):
             cache_dir=cache_dir,
             inverted_masks=data.inverted_masks,
             group_pattern=data.group_pattern,
+            split_seed=data.split_seed,
             on_progress=on_progress,
         )
         if folder.findings:

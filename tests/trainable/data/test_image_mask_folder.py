@@ -70,6 +70,15 @@ def test_native_masks_keep_the_files_own_resolution(folder, cache):
     assert splits.train.native_mask(0).shape == (32, 48)
 
 
+def test_another_split_seed_trains_on_other_images_of_the_same_folder(folder, cache):
+    first, again, other = (open_image_masks(folder, cache_dir=cache, split_seed=seed).splits for seed in (0, 0, 1))
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint["test"] != other.fingerprint["test"]
+    assert sorted(first.train.names + first.validation.names + first.test.names) == sorted(
+        other.train.names + other.validation.names + other.test.names
+    )
+
+
 def test_a_second_opening_decodes_and_hashes_nothing(folder, cache, no_decoding, monkeypatch):
     first = open_image_masks(folder, cache_dir=cache)
     no_decoding()

@@ -34,9 +34,20 @@ def test_a_frozen_example_guards_against_another_split_in_a_later_version():
     assert " ".join(part[:2] for part in parts) == "va tr tr tr va te tr tr te tr"
 
 
-def test_every_part_has_its_share_of_every_object_size():
+def test_seed_zero_is_the_division_of_the_bare_names_and_each_other_seed_another():
+    names, foregrounds = example(200)
+    parts = [stratified_group_split(names, foregrounds, SHARES, seed=seed) for seed in range(4)]
+    assert parts[0] == stratified_group_split(names, foregrounds, SHARES)
+    assert len(set(map(tuple, parts))) == 4
+    tested = [{row for row, part in enumerate(one) if part == "test"} for one in parts]
+    by_chance = 200 * 0.2 * 0.2
+    assert abs(np.mean([len(tested[0] & other) for other in tested[1:]]) - by_chance) <= 5
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_every_part_has_its_share_of_every_object_size(seed):
     names, foregrounds = example(500)
-    parts = np.array(stratified_group_split(names, foregrounds, SHARES))
+    parts = np.array(stratified_group_split(names, foregrounds, SHARES, seed=seed))
     fifth = np.searchsorted(np.quantile(foregrounds, [0.2, 0.4, 0.6, 0.8]), foregrounds, side="right")
     for part, share in SHARES.items():
         counts = np.bincount(fifth[parts == part], minlength=5)
