@@ -3,10 +3,11 @@
 The same object trains inside Ray and standalone; that is why the curve is the same.
 """
 
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -17,9 +18,13 @@ from trainable.techniques.accumulation import updates_of
 from trainable.techniques.averaging import WeightAverage
 from trainable.techniques.divergence import check_finite
 from trainable.techniques.early_stopping import EarlyStopping
+from trainable.techniques.micro_batch import FittingBatches, halved, packed, unpacked
 from trainable.techniques.optimizer import build_optimizer
 from trainable.techniques.random_streams import seed_everything
 from trainable.trainer import OptimizedTrainer
+from trainable.trainer_state import progress_of, restore_progress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,8 @@ class TrainingRun:
         device: where to train.
     """
 
+    _fitting: ClassVar = FittingBatches()
+
     def __init__(self, config: TrialConfig, splits: Any, *, device: torch.device | str = "cpu") -> None:
         self.config = config
         self.device = torch.device(device)
@@ -50,10 +57,10 @@ class TrainingRun:
         self.epoch = 0
         self._splits = splits
         seed_everything(config.seed)
-        self._training = self.task.training_batches(config, splits.train, self.device)
-        self._validation = self.task.evaluation_batches(config, splits.validation, self.device)
-        updates_per_epoch = updates_of(self._training, config.accumulation_steps)
+        self._make_batches(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
+        updates_per_epoch = updates_of(self._training, self.accumulation_steps)
         self.trainer = build_trainer(self.task, config, updates_per_epoch=updates_per_epoch, device=self.device)
+        self.trainer.accumulation_steps = self.accumulation_steps
 
     @property
     def has_plateaued(self) -> bool:
@@ -66,16 +73,14 @@ class TrainingRun:
         return self.has_plateaued or self.epoch >= self.config.max_epochs
 
     def run_epoch(self) -> EpochResult:
-        """Trains and validates one epoch.
+        """Trains and validates one epoch; out of memory, it is tried again in smaller micro-batches.
 
         Raises:
             DivergedError: a loss, the gradient or a validation metric is not finite.
+            torch.OutOfMemoryError: a micro-batch of one image does not fit.
         """
         began = time.perf_counter()
-        self._training.set_epoch(self.epoch)
-        train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
-        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
-        metrics = _flat(train, val)
+        metrics = self._epoch_that_fits()
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
         objective = metrics[self.task.objective]
@@ -112,6 +117,49 @@ class TrainingRun:
             CheckpointError: the file is no checkpoint of this format.
         """
         self.epoch = self.trainer.load_checkpoint(path)
+
+    @property
+    def _size(self) -> tuple[object, ...]:
+        """What decides how much memory an image takes."""
+        return self.config.workload, self.config.model, self.config.data, self.config.precision, self.device
+
+    def _make_batches(self, batch_size: int, accumulation_steps: int) -> None:
+        self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
+        config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
+        self._training = self.task.training_batches(config, self._splits.train, self.device)
+        self._validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
+
+    def _epoch_that_fits(self) -> dict[str, float]:
+        before = packed(progress_of(self.trainer))
+        while True:
+            try:
+                return self._trained_and_validated()
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+            # Outside the handler: the error holds on to every tensor of the step that failed.
+            self._shrink_batches()
+            restore_progress(self.trainer, unpacked(before, self.device))
+
+    def _trained_and_validated(self) -> dict[str, float]:
+        self._training.set_epoch(self.epoch)
+        train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
+        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
+        return _flat(train, val) | {"train/micro_batch": float(self.batch_size)}
+
+    def _shrink_batches(self) -> None:
+        former = self.batch_size
+        self._make_batches(*halved(self.batch_size, self.accumulation_steps))
+        self.trainer.accumulation_steps = self.accumulation_steps
+        self._fitting.limit(self._size, self.batch_size)
+        torch.cuda.empty_cache()
+        logger.warning(
+            "out of memory with micro-batches of %d: epoch %d begins again with %d, %d of them an update",
+            former,
+            self.epoch + 1,
+            self.batch_size,
+            self.accumulation_steps,
+        )
 
 
 def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device) -> OptimizedTrainer:

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainable.tasks.registry import get_task
+from trainable.techniques.micro_batch import FittingBatches, halved
+from trainable.training_run import TrainingRun
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [((16, 1), (8, 2)), ((6, 2), (3, 4)), ((9, 1), (3, 3)), ((5, 3), (1, 15)), ((2, 4), (1, 8))],
+)
+def test_half_the_micro_batch_keeps_the_effective_batch(given, expected):
+    assert halved(*given) == expected
+    assert given[0] * given[1] == expected[0] * expected[1]
+
+
+def test_one_image_cannot_be_halved():
+    with pytest.raises(ValueError, match="The micro-batch is 1"):
+        halved(1, 4)
+
+
+def test_what_fitted_limits_later_trainings_of_the_same_size_only():
+    fitting = FittingBatches()
+    fitting.limit("large", 4)
+    assert fitting.fitted("large", 16, 1) == (4, 4)
+    assert fitting.fitted("large", 2, 8) == (2, 8)
+    assert fitting.fitted("small", 16, 1) == (16, 1)
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """A device on which training batches of more than `limit` images, met after `calls` of them, do not fit."""
+    monkeypatch.setattr(TrainingRun, "_fitting", FittingBatches())
+
+    def fitted_with(run: TrainingRun, *, limit: int, calls: int = 0) -> TrainingRun:
+        seen = []
+
+        def look(module, inputs):
+            seen.append(len(inputs[0]))
+            if module.training and len(seen) > calls and len(inputs[0]) > limit:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+        run.trainer.model.register_forward_pre_hook(look)
+        return run
+
+    return fitted_with
+
+
+@pytest.fixture
+def open_run(disc_config):
+    config = replace(disc_config, batch_size=8, accumulation_steps=1, augmentation=None, load_balance=None)
+    splits = get_task("moe").open_data(config)
+    return lambda **changes: TrainingRun(replace(config, **changes), splits)
+
+
+def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_smaller_micro_batch(
+    open_run, small_memory, caplog
+):
+    expected = open_run(batch_size=2, accumulation_steps=4).run_epoch().metrics
+    run = small_memory(open_run(), limit=2, calls=1)
+    assert run.run_epoch().metrics == expected
+    assert (run.batch_size, run.accumulation_steps, run.config.batch_size) == (2, 4, 8)
+    assert "out of memory with micro-batches of 8: epoch 1 begins again with 4, 2 of them an update" in caplog.text
+
+
+def test_later_trainings_of_the_size_begin_with_what_fitted(open_run, small_memory):
+    small_memory(open_run(), limit=4).run_epoch()
+    assert open_run().batch_size == 4
+    other = open_run(precision="bf16")
+    assert other.batch_size == 8
+
+
+def test_an_image_that_does_not_fit_alone_ends_the_training(open_run, small_memory):
+    with pytest.raises(torch.OutOfMemoryError, match="Tried to allocate"):
+        small_memory(open_run(), limit=0).run_epoch()
