@@ -21,6 +21,7 @@ import ray
 import torch
 from PIL import Image
 
+from search_spaces.registry import SPACES
 from trainable.config import from_params, to_dict
 from trainable.handover import Handover, current_versions, write_handover
 from trainable.tasks.registry import get_task
@@ -87,7 +88,7 @@ def test_a_person_at_a_terminal_reads_one_line_and_no_traceback():
     command = [sys.executable, "-m", "tuner.search", "--space", "meo"]
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    read = "error: meo is no search space, known: moe; did you mean moe?\n"
+    read = f"error: meo is no search space, known: {', '.join(SPACES)}; did you mean moe?\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", read)
 
 

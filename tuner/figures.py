@@ -33,7 +33,8 @@ def _draw_all(search: SearchRecord) -> Iterator[tuple[str, Picture]]:
     yield "best_so_far", draw_best_so_far(search)
     yield "importance", draw_importance(search, importance)
     yield "parameters", draw_parameters(search, importance)
-    yield "expert_usage", draw_expert_usage(search)
+    if any("moe/usage_0" in trial.last.metrics for trial in search.trials if trial.last):
+        yield "expert_usage", draw_expert_usage(search)
     yield "endings", draw_endings(search)
 
 

@@ -46,8 +46,8 @@ def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
     for name, value in became.items():
         if name in pins and pins[name] != value:
             raise ValueError(
-                f"--set {name}={pins[name]} has no effect: with other parameters it becomes {value}. Batches follow "
-                "effective_batch and batch_size; balancing and watching follow num_experts."
+                f"--set {name}={pins[name]} has no effect: other parameters make it {value}; fix those instead "
+                "(--list names them)."
             )
 
 

@@ -41,7 +41,7 @@ def _headline(search: SearchRecord) -> str:
 
 def say_what_was_searched(search: SearchRecord) -> str:
     settings = {name: value for name, value in search.settings.items() if name not in LEFT_OUT}
-    settings |= {"data": search.settings.get("data") or "embedded: generated scenes"}
+    settings |= {"data": search.settings.get("data") or "embedded"}
     if "data_fingerprint" in search.settings:
         settings["data_fingerprint"] = search.settings["data_fingerprint"]["all"][:16]
     settings["ran for"] = wording.duration(search.elapsed)
@@ -95,7 +95,7 @@ def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation
     """Each confirmed configuration beside the default, seed by seed."""
     if not confirmations:
         return ""
-    parts = ["## On the test split", f"{_objective(search)} after full training, on images that the search never saw."]
+    parts = ["## On the test split", f"{_objective(search)} after full training, on data that the search never saw."]
     for confirmation in confirmations:
         parts += [_seeds(confirmation), confirmation.sentence]
     return "\n\n".join(parts)

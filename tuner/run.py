@@ -15,7 +15,7 @@ from ray import tune
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
-from trainable.config import TrialConfig, from_params, to_dict
+from trainable.config import TrialConfig, flat_params, from_params, to_dict
 from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
@@ -177,7 +177,7 @@ def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
     resources = {"cpu": said["cpus_per_trial"], "gpu": said["gpus_per_trial"]}
     bound = tune.with_resources(tune.with_parameters(Trial, **shared), resources)
     # Both wrap the class in one of their own, under whose qualified name the dashboard would list it.
-    bound.__name__ = bound.__qualname__ = f"{said['space'].title()}Trial"
+    bound.__name__ = bound.__qualname__ = f"{said['space'].title().replace('_', '')}Trial"
     return bound
 
 
@@ -204,7 +204,10 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
     """The workload's default with what the user fixed outside the space."""
     # Other processes and machines have other working folders.
     source = None if settings.data is None else str(Path(settings.data).absolute())
-    return from_params(_fixed(settings, space), get_task(space.workload).default_config(source))
+    default = get_task(space.workload).default_config(source)
+    if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
+        raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
+    return from_params(_fixed(settings, space), default)
 
 
 def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:

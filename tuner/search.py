@@ -110,11 +110,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_search(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--space", metavar="NAME", help=f"search space: {', '.join(SPACES)} (default: moe)")
-    group.add_argument("--data", metavar="DIR", help="folder of images and masks (default: embedded, generated scenes)")
+    group.add_argument(
+        "--data", metavar="DIR", help="folder of the workload's data (default: embedded, generated data)"
+    )
     group.add_argument(
         "--inverted-masks",
         action=argparse.BooleanOptionalAction,
-        help="white is the background of the masks, or surely is not (default: stop when it looks so)",
+        help="for data with masks: white is the background, or surely is not (default: stop when it looks so)",
     )
     group.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"

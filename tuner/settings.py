@@ -29,7 +29,7 @@ class SearchSettings:
     space: str = "moe"
     """Name of the search space."""
     data: str | None = None
-    """Folder of images and masks; None is the embedded data."""
+    """Folder of the workload's data; None is the embedded data."""
     num_trials: int = DEFAULT_TRIALS
     max_epochs: int | None = None
     """Planned length of a full training in epochs."""
@@ -97,7 +97,7 @@ def _check_name(name: str) -> None:
 
 def _check_data(data: str | None, inverted_masks: bool | None) -> None:
     if data == "":
-        raise ValueError("--data is empty; give a folder of images and masks, or leave it out for the embedded data.")
+        raise ValueError("--data is empty; give a folder of data, or leave it out for the embedded data.")
     if data is None and inverted_masks is not None:
         raise ValueError("--inverted-masks is about the masks of a folder; give it with --data, or leave it out.")
 

@@ -79,6 +79,14 @@ def test_a_model_without_experts_has_a_sentence_instead_of_a_picture(synthetic_s
     assert "no record of its experts" in picture.caption
 
 
+def test_a_workload_without_experts_is_not_told_about_them(synthetic_search, tmp_path):
+    synthetic = synthetic_search(num_trials=2)
+    synthetic._metrics = lambda params, epoch, value: {"val/macro_f1": value}
+    synthetic.run()
+    saved = save_pictures(synthetic.recorder.record, tmp_path)
+    assert [picture.title for picture, _ in saved if "xpert" in picture.title + picture.caption] == []
+
+
 def test_the_bars_count_every_ending(finished):
     widths = sorted(bar.get_width() for bar in draw_endings(finished).figure.axes[0].patches)
     stops = [trial for trial in finished.trials if trial.outcome is Outcome.STOPPED_AT_RUNG]
