@@ -13,7 +13,7 @@ from trainable.techniques.averaging import AveragingConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
 from trainable.techniques.optimizer import OptimizerConfig
 from trainable.techniques.precision import PRECISIONS
-from trainable.techniques.schedule import ScheduleConfig
+from trainable.techniques.schedule_config import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
 _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")

@@ -35,7 +35,7 @@ from trainable.techniques.pixel_range import PixelRange
 from trainable.techniques.precision import resolve_precision
 from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
 from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
-from trainable.techniques.schedule import CosineAnnealingWithWarmup
+from trainable.techniques.schedule import CosineAnnealingWithWarmup, Schedule
 from trainable.trainer_state import progress_of, restore_progress
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class OptimizedTrainer:
 
         self.precision = resolve_precision(precision or ("fp16" if use_amp else "fp32"), self.device)
         self.scaler = self.precision.scaler()
-        self.scheduler = CosineAnnealingWithWarmup(optimizer, warmup_epochs, total_epochs, min_lr, max_lr)
+        self.scheduler: Schedule = CosineAnnealingWithWarmup(optimizer, warmup_epochs, total_epochs, min_lr, max_lr)
         self.augmentation: BatchAugmentation | None = None
         if enable_progressive_aug:
             self.augmentation = CODProgressiveAugmentation(

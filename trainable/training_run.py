@@ -84,6 +84,7 @@ class TrainingRun:
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
         objective = metrics[self.task.objective]
+        self.trainer.scheduler.observe(objective)
         if self.trainer.early_stopping is not None:
             self.trainer.early_stopping.observe(objective)
         return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
@@ -174,11 +175,12 @@ def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, de
         accumulation_steps=config.accumulation_steps,
         precision=config.precision,
         total_epochs=config.max_epochs,
-        warmup_epochs=config.schedule.warmup_fraction * config.max_epochs,
-        min_lr=config.schedule.min_lr_ratio * config.optimizer.max_lr,
-        max_lr=config.optimizer.max_lr,
+        warmup_epochs=0,
         enable_progressive_aug=False,
         max_grad_norm=config.max_grad_norm,
+    )
+    trainer.scheduler = config.schedule.build(
+        trainer.optimizer, total_epochs=config.max_epochs, max_lr=config.optimizer.max_lr, mode=task.mode
     )
     if config.averaging is not None:
         trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))

@@ -225,6 +225,14 @@ def rate_by_hand(progress, config):
     return low + (top - low) * (1 + math.cos(math.pi * (progress - warmup) / (config.max_epochs - warmup))) / 2
 
 
+def test_a_plateau_of_the_objective_lowers_the_rate_once_a_validation(begin, monkeypatch):
+    plateau = {"schedule_kind": "plateau", "warmup_fraction": 0.0, "plateau_patience_fraction": 0.1}
+    run = begin(PLAIN | plateau, max_epochs=4)
+    monkeypatch.setattr(run.trainer, "validate", lambda *_, **__: {"val_loss": 0.1, "s_measure": 0.5})
+    rates = [run.run_epoch().metrics["train/lr"] for _ in range(4)]
+    assert rates == [run.config.optimizer.max_lr * factor for factor in (1, 1, 0.5, 0.25)]
+
+
 TECHNIQUES = {
     "averaging": (PLAIN, {"averaging": True}),
     "augmentation": (PLAIN, {"augmentation": True, "initial_strength": 0.5, "max_strength": 0.9}),
