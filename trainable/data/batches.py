@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from trainable.data.image_mask_set import ImageMaskSet
-
-DEVICE_MEMORY_SHARE = 0.2
-"""A set that takes less than this share of the free memory of a GPU is kept there whole."""
+from trainable.data.pixels import as_images, placed, take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ class TrainingBatches:
         self._seed = seed
         self._epoch = 0
         self._crop = crop
-        self._images, self._masks = _placed(data.images, device), _placed(data.masks, device)
+        self._images, self._masks = placed(data.images, device), placed(data.masks, device)
         height, width = data.images.shape[1:3]
         if crop is not None and crop.crop_px > min(height, width):
             raise ValueError(f"crop_px is {crop.crop_px}, larger than the images, {width}x{height}; make it smaller.")
@@ -83,7 +81,7 @@ class TrainingBatches:
         flipped = rng.random(len(index)) < 0.5
         columns[flipped] = columns[flipped, ::-1]
         at = (index[:, None, None], rows[:, :, None], columns[:, None])
-        return _as_images(_take(self._images, at)), _as_masks(_take(self._masks, at))
+        return as_images(take(self._images, at)), _as_masks(take(self._masks, at))
 
     def _corners(self, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         room = np.array(self._images.shape[1:3]) - self._window
@@ -103,7 +101,7 @@ class EvaluationBatches:
     """
 
     def __init__(self, data: ImageMaskSet, *, batch_size: int, device: torch.device) -> None:
-        self._images = _placed(data.images, device)
+        self._images = placed(data.images, device)
         sizes: dict[tuple[int, ...], list[int]] = {}
         for index, size in enumerate(data.native_table[:, 1:].tolist()):
             sizes.setdefault(tuple(size), []).append(index)
@@ -118,7 +116,7 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for group in self._groups:
             masks = np.stack([self._data.native_mask(index) for index in group])
-            yield _as_images(_take(self._images, (np.array(group),))), _as_masks(torch.from_numpy(masks))
+            yield as_images(take(self._images, (np.array(group),))), _as_masks(torch.from_numpy(masks))
 
 
 class _ForegroundPixels:
@@ -138,25 +136,6 @@ class _ForegroundPixels:
         places = np.minimum(self._starts[index] + offsets, max(len(self._pixels) - 1, 0))
         flat = np.where(counts > 0, self._pixels[places] if len(self._pixels) else 0, 0)
         return np.where(counts[:, None] > 0, np.stack(np.divmod(flat, self._width), axis=1), -1)
-
-
-def _placed(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
-    """The mapped array itself, or a copy on the GPU where it takes little of the free memory."""
-    if device.type == "cuda" and array.nbytes < DEVICE_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
-        return torch.from_numpy(np.array(array)).to(device)
-    return array
-
-
-def _take(pixels: np.ndarray | Tensor, at: tuple[np.ndarray, ...]) -> Tensor:
-    """Copies pixels by index, on whichever side they lie."""
-    if isinstance(pixels, Tensor):
-        return pixels[tuple(torch.from_numpy(part).to(pixels.device) for part in at)]
-    return torch.from_numpy(pixels[at])
-
-
-def _as_images(pixels: Tensor) -> Tensor:
-    """Bytes (B, H, W, 3) as float images (B, 3, H, W) in [0, 1]; the memory stays channels-last."""
-    return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
 
 def _as_masks(pixels: Tensor) -> Tensor:

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from trainable.data.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
+from trainable.data.file_reading import Ticker, in_parallel
 from trainable.data.findings import BadFileError, DataError, Finding, errors_among
 from trainable.data.folder_layout import Pair
 from trainable.data.folder_source import FolderSource
@@ -27,8 +26,6 @@ from trainable.data.mask_check import (
 from trainable.data.splits import stratified_group_split
 
 FINDINGS_FILE = "findings.json"
-Result = TypeVar("Result")
-_WINDOW = 256
 _BYTES_PER_PIXEL = 4
 
 
@@ -38,8 +35,8 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     Raises:
         DataError: with a table of them.
     """
-    tick = _Ticker(2 * len(source.pairs), on_progress)
-    inspections = list(_in_parallel(partial(_inspect, source), source.pairs, tick))
+    tick = Ticker(2 * len(source.pairs), on_progress)
+    inspections = list(in_parallel(partial(_inspect, source), source.pairs, tick))
     findings = source.findings + [finding for inspection in inspections for finding in inspection.findings]
     facts = [inspection.facts for inspection in inspections if inspection.facts]
     findings += check_polarity(facts, source.options.inverted_masks) + describe_foreground(facts)
@@ -51,7 +48,7 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
 
     def samples(part: str) -> Iterator[Sample]:
         pairs = [pair for pair, own in zip(source.pairs, parts, strict=True) if own == part]
-        for result in _in_parallel(partial(_decode, source, size), pairs, tick):
+        for result in in_parallel(partial(_decode, source, size), pairs, tick):
             if isinstance(result, Finding):
                 findings.append(result)
             else:
@@ -63,32 +60,11 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     (folder / FINDINGS_FILE).write_text(json.dumps([asdict(finding) for finding in findings]), encoding="utf-8")
 
 
-class _Ticker:
-    def __init__(self, total: int, on_progress: Callable[[int, int], None] | None) -> None:
-        self._done, self._total, self._on_progress = 0, total, on_progress
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._on_progress is not None:
-            self._on_progress(self._done, self._total)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inspection:
     header: Header | None
     facts: MaskFacts | None
     findings: list[Finding]
-
-
-def _in_parallel(
-    function: Callable[[Pair], Result], pairs: Sequence[Pair], tick: Callable[[], None]
-) -> Iterator[Result]:
-    """In order, at most `_WINDOW` results waiting in memory. Threads, since decoders let go of the interpreter."""
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(pairs), _WINDOW):
-            for result in pool.map(function, pairs[start : start + _WINDOW]):
-                tick()
-                yield result
 
 
 def _inspect(source: FolderSource, pair: Pair) -> _Inspection:

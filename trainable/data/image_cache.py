@@ -96,7 +96,7 @@ def write_splits(folder: Path, splits: Mapping[str, Iterable[Sample]], image_siz
                 assert sample.mask.shape == image_size, (sample.name, sample.mask.shape)
                 native = sample.mask if sample.native_mask is None else sample.native_mask
                 table.append((files[2].tell(), *native.shape))
-                written[split].append((sample.name, sample.digest or _digest(sample.image, native)))
+                written[split].append((sample.name, sample.digest or pixel_digest(sample.image, native)))
                 for file, array in zip(files, (sample.image, sample.mask, np.packbits(native)), strict=True):
                     file.write(np.ascontiguousarray(array, np.uint8))
     index = {
@@ -158,7 +158,8 @@ def fingerprint(splits: Mapping[str, list[tuple[str, str]]]) -> dict[str, str]:
     }
 
 
-def _digest(*arrays: np.ndarray) -> str:
+def pixel_digest(*arrays: np.ndarray) -> str:
+    """sha256 of shapes and bytes."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(repr(array.shape).encode())

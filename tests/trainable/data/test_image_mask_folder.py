@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainable.data import file_hashes, folder_build
+from trainable.data import file_hashes, file_reading
 from trainable.data.findings import DataError, Severity
 from trainable.data.image_mask_folder import open_image_masks
 from trainable.data.image_mask_set import SPLIT_NAMES
@@ -214,7 +214,7 @@ def test_a_mended_folder_opens(folder, cache):
 
 def test_sets_larger_than_the_window_arrive_in_order(folder, cache, monkeypatch, tmp_path):
     whole = open_image_masks(folder, cache_dir=cache).splits
-    monkeypatch.setattr(folder_build, "_WINDOW", 3)
+    monkeypatch.setattr(file_reading, "_WINDOW", 3)
     windowed = open_image_masks(folder, cache_dir=tmp_path / "other").splits
     assert windowed.train.names == whole.train.names
     np.testing.assert_array_equal(windowed.train.images, whole.train.images)
