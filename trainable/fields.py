@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
@@ -28,6 +28,8 @@ def typed(value: object, hint: object, name: str) -> object:
         kind = get_origin(option) or option
         if kind is Literal and value in get_args(option):
             return value
+        if kind is tuple and isinstance(value, list | tuple):
+            return _items_typed(value, get_args(option), name)
         if _fits(value, kind):
             return kind(value)
     allowed = " or ".join(_described(option) for option in options)
@@ -84,9 +86,17 @@ def _described(option: Any) -> str:
     return _IN_WORDS.get(get_origin(option) or option) or f"an object with the fields of {option.__name__}"
 
 
+def _items_typed(values: Sequence[object], hints: tuple[object, ...], name: str) -> tuple[object, ...]:
+    """Each item as `tuple[item, ...]`, or `tuple[first, second]`, declares it."""
+    hints = (hints[0],) * len(values) if hints[1:] == (...,) else hints
+    if len(values) != len(hints):
+        raise ValueError(f"{name} is {values!r}; it must have {len(hints)} items.")
+    return tuple(
+        typed(value, hint, f"{name}[{index}]") for index, (value, hint) in enumerate(zip(values, hints, strict=True))
+    )
+
+
 def _fits(value: object, kind: type) -> bool:
     if kind in (int, float) and not isinstance(value, bool) and isinstance(value, int | float):
         return math.isfinite(value) and (kind is float or value == int(value))
-    if kind is tuple:
-        return isinstance(value, list | tuple)
     return kind in (str, bool, dict) and isinstance(value, kind)

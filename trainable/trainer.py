@@ -36,6 +36,7 @@ from trainable.techniques.precision import resolve_precision
 from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
 from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
 from trainable.techniques.schedule import CosineAnnealingWithWarmup, Schedule
+from trainable.techniques.unfreezing import GradualUnfreezing
 from trainable.trainer_state import progress_of, restore_progress
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class OptimizedTrainer:
         self.contrastive: ContrastiveTerm | None = None
         self.averaging: WeightAverage | None = None
         self.early_stopping: EarlyStopping | None = None
+        self.unfreezing: GradualUnfreezing | None = None
 
         self.current_epoch = 0
         self.global_step = 0
@@ -161,6 +163,8 @@ class OptimizedTrainer:
         metrics |= routing_metrics(self.load_balancer, self.collapse_detector)
         if self.augmentation is not None:
             metrics["aug_strength"] = self.augmentation.current_strength
+        if self.unfreezing is not None:
+            metrics["unfrozen_share"] = self.unfreezing.current_share
         if self.collapse_response is not None:
             for event in self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step):
                 logger.info("%s", event)
@@ -229,6 +233,8 @@ class OptimizedTrainer:
     def _begin_epoch(self, epoch: int) -> None:
         self.current_epoch = epoch
         self.model.train()
+        if self.unfreezing is not None:
+            self.unfreezing.update_epoch(epoch)
         self.optimizer.zero_grad(set_to_none=True)
         if self.augmentation is not None:
             self.augmentation.update_epoch(epoch)

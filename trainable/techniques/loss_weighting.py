@@ -1,0 +1,151 @@
+"""Weights of several tasks' losses in one total: equal, fixed, learned from uncertainty, or a dynamic average.
+
+What: "uncertainty" learns a log-variance s for each task, total = sum of `c exp(-s) L + s / 2`, with c = 1 for a
+classification and 1/2 for a regression. At its optimum a task weighs 1 / (2 L): the task with the larger loss, the
+harder one, gets less. That total has no lower bound, so it tells neither when to stop nor which trial is better.
+"dynamic" gives more weight to the task whose loss fell least between the last two epochs.
+Source: Kendall, Gal and Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
+Semantics, CVPR 2018, https://arxiv.org/abs/1705.07115 (the constant for a classification is that of its equation 7);
+Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, https://arxiv.org/abs/1803.10704
+(the dynamic average).
+Cost: a few scalars per step. Off: `weighting="equal"`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainable.fields import unknown_name
+
+WEIGHTINGS = ("equal", "fixed", "uncertainty", "dynamic")
+CLASSIFICATION, REGRESSION = 1.0, 0.5
+"""The constant c of an uncertainty weight, by the kind of task."""
+LARGEST_LOG_VARIANCE = 5.0
+"""Bound of a learned log-variance, either way: a task never weighs more than e to this, nor less than 1 over it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeightingConfig:
+    """How the losses of the tasks become one."""
+
+    weighting: str = "uncertainty"
+    """equal, fixed, uncertainty or dynamic."""
+    fixed_weights: tuple[float, ...] | None = None
+    """One weight for each task, > 0, in the order of the tasks; given with weighting=fixed and only then."""
+    weighting_temperature: float = 2.0
+    """Of the dynamic average, > 0: a high one evens the weights out."""
+
+    def __post_init__(self) -> None:
+        if self.weighting not in WEIGHTINGS:
+            raise ValueError(unknown_name("weighting", self.weighting, WEIGHTINGS))
+        if (self.weighting == "fixed") != (self.fixed_weights is not None):
+            raise ValueError(
+                f"weighting is {self.weighting} and fixed_weights {self.fixed_weights}; the two go together: "
+                "give one weight for each task with weighting=fixed, and none otherwise."
+            )
+        if self.fixed_weights is not None and not all(0 < weight < math.inf for weight in self.fixed_weights):
+            raise ValueError(f"fixed_weights is {self.fixed_weights}; each must be positive.")
+        if not 0 < self.weighting_temperature < math.inf:
+            raise ValueError(f"weighting_temperature is {self.weighting_temperature}; it must be positive.")
+
+    def build(self, scales: Sequence[float]) -> "LossWeighting":
+        """The weighting of as many tasks as there are scales, each CLASSIFICATION or REGRESSION.
+
+        Raises:
+            ValueError: there are more or fewer fixed weights than tasks.
+        """
+        if self.weighting == "uncertainty":
+            return UncertaintyWeighting(scales)
+        if self.weighting == "dynamic":
+            return DynamicAverageWeighting(len(scales), temperature=self.weighting_temperature)
+        fixed = self.fixed_weights or (1.0,) * len(scales)
+        if len(fixed) != len(scales):
+            raise ValueError(f"fixed_weights has {len(fixed)} weights; there are {len(scales)} tasks, give as many.")
+        return FixedWeighting(fixed)
+
+
+def uncertainty_total(losses: Tensor, log_variances: Tensor, scales: Tensor) -> Tensor:
+    """The total of the tasks' losses, all three arguments of shape (T,), in fp32."""
+    return (scales * torch.exp(-log_variances) * losses.float() + log_variances / 2).sum()
+
+
+def dynamic_average(last: Tensor, before: Tensor, *, temperature: float) -> Tensor:
+    """Weights (T,), T in their sum, from the tasks' mean losses of the last epoch and of the one before it."""
+    return len(last) * torch.softmax(last / before / temperature, dim=0)
+
+
+class LossWeighting(nn.Module, ABC):
+    """The losses of T tasks, shape (T,), to their total; what is learned or remembered is a parameter or a buffer."""
+
+    @abstractmethod
+    def forward(self, losses: Tensor) -> Tensor:
+        """The total, a scalar with its gradient."""
+
+    @abstractmethod
+    def effective(self) -> Tensor:
+        """What each task's loss is multiplied by at present, shape (T,), detached."""
+
+    def end_epoch(self, losses: Sequence[float]) -> None:
+        """Told after each training epoch what the tasks' losses were in the mean."""
+
+
+class FixedWeighting(LossWeighting):
+    """The same weights all the time; equal ones are the simplest baseline."""
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights), persistent=False)
+
+    def forward(self, losses: Tensor) -> Tensor:
+        return (self.weights * losses.float()).sum()
+
+    def effective(self) -> Tensor:
+        return self.weights
+
+
+class UncertaintyWeighting(LossWeighting):
+    """Learned log-variances. They are parameters, so the optimizer must hold them, in a group that never decays."""
+
+    def __init__(self, scales: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("scales", torch.tensor(scales), persistent=False)
+        self.raw_log_variances = nn.Parameter(torch.zeros(len(scales)))
+
+    @property
+    def log_variances(self) -> Tensor:
+        """Bounded by a tanh: a hard clamp has no gradient outside, so that a variance could never come back."""
+        return LARGEST_LOG_VARIANCE * torch.tanh(self.raw_log_variances.float() / LARGEST_LOG_VARIANCE)
+
+    def forward(self, losses: Tensor) -> Tensor:
+        return uncertainty_total(losses, self.log_variances, self.scales)
+
+    def effective(self) -> Tensor:
+        return (self.scales * torch.exp(-self.log_variances)).detach()
+
+
+class DynamicAverageWeighting(LossWeighting):
+    """Equal weights for the first two epochs, then those of the dynamic average."""
+
+    def __init__(self, num_tasks: int, *, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.register_buffer("weights", torch.ones(num_tasks))
+        self.register_buffer("last_losses", torch.full((num_tasks,), math.nan))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        return (self.weights * losses.float()).sum()
+
+    def effective(self) -> Tensor:
+        return self.weights
+
+    @torch.no_grad()
+    def end_epoch(self, losses: Sequence[float]) -> None:
+        """A task without any loss, as when none of its labels was seen or all are learned, leaves the weights alone."""
+        now = torch.tensor(losses, device=self.weights.device)
+        if bool((self.last_losses > 0).all()) and bool((now > 0).all()):
+            self.weights.copy_(dynamic_average(now, self.last_losses, temperature=self.temperature))
+        self.last_losses.copy_(now)
