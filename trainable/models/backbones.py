@@ -62,15 +62,22 @@ class Backbone(nn.Module):
         return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)
 
 
-def build_backbone(name: str, weights: str = "scratch", *, freeze_batch_norm: bool = False) -> Backbone:
+def build_backbone(
+    name: str, weights: str = "scratch", *, freeze_batch_norm: bool = False, drop_path: float = 0.0
+) -> Backbone:
     """Builds a backbone of BACKBONES with its weights.
+
+    Args:
+        drop_path: chance that the deepest residual branch is left out for an image, less in those before it; only
+            backbones of WITH_DROP_PATH have it.
 
     Raises:
         ValueError: an unknown name, weights that cannot be had, or a file that does not fit.
     """
     if name not in BACKBONES:
         raise ValueError(unknown_name("backbone", name, BACKBONES))
-    backbone = _build_small(weights) if name == "small" else _build_torchvision(name, weights)
+    options = {"stochastic_depth_prob": drop_path} if name in WITH_DROP_PATH else {}
+    backbone = _build_small(weights) if name == "small" else _build_torchvision(name, weights, options)
     backbone.batch_norm_frozen = freeze_batch_norm
     return backbone.train()
 
@@ -119,12 +126,15 @@ class _Cut:
 
 _CUTS = {
     "mobilenet_v3_small": _Cut((2, 4, 9, 12), (16, 24, 48, 96)),
+    "mobilenet_v3_large": _Cut((4, 7, 13, 16), (24, 40, 112, 160)),
+    "efficientnet_b0": _Cut((3, 4, 6, 8), (24, 40, 112, 320)),
     "resnet50": _Cut((5, 6, 7, 8), (256, 512, 1024, 2048)),
     "convnext_tiny": _Cut((2, 4, 6, 8), (96, 192, 384, 768)),
     "efficientnet_v2_s": _Cut((3, 4, 6, 7), (48, 64, 160, 256)),
 }
 BACKBONES = ("small", *_CUTS)
 WITHOUT_BATCH_NORM = ("small", "convnext_tiny")
+WITH_DROP_PATH = ("efficientnet_b0", "efficientnet_v2_s", "convnext_tiny")
 
 
 def _build_small(weights: str) -> Backbone:
@@ -136,9 +146,12 @@ def _build_small(weights: str) -> Backbone:
     return backbone
 
 
-def _build_torchvision(name: str, weights: str) -> Backbone:
+def _build_torchvision(name: str, weights: str, options: Mapping[str, float]) -> Backbone:
     cut = _CUTS[name]
-    classifier = _imagenet_classifier(name) if weights == "imagenet" else torchvision.models.get_model(name)
+    if weights == "imagenet":
+        classifier = _imagenet_classifier(name, options)
+    else:
+        classifier = torchvision.models.get_model(name, **options)
     layers = _layers_without_head(classifier, cut.ends[-1])
     if weights not in ("scratch", "imagenet"):
         load_matching_weights(classifier, weights)
@@ -157,10 +170,10 @@ def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
     return list(classifier.features)
 
 
-def _imagenet_classifier(name: str) -> nn.Module:
+def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
-        return torchvision.models.get_model(name, weights=weights)
+        return torchvision.models.get_model(name, weights=weights, **options)
     except URLError as error:
         raise ValueError(
             f"The ImageNet weights of {name} could not be downloaded ({error.reason}). Fetch {weights.url} where "

@@ -24,14 +24,14 @@ class RoutingInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
-    """Predictions are logits of shape (B, 1, H, W); auxiliary outputs are logits of any coarser size."""
+    """Predictions are logits, (B, 1, H, W) of masks or (B, K) of classes; auxiliary ones are of any coarser size."""
 
     predictions: Tensor
     aux_outputs: tuple[Tensor, ...] = ()
     routing: tuple[RoutingInfo, ...] = ()
     """One entry per mixture-of-experts layer."""
     embeddings: Tensor | None = None
-    """Features at stride 4 or coarser, shape (B, D, h, w), for the contrastive losses."""
+    """Features behind the predictions: a map (B, D, h, w) at stride 4 or coarser, or vectors (B, D)."""
 
 
 def as_model_output(raw: object) -> ModelOutput:
