@@ -25,25 +25,10 @@ from trainable.techniques.contrastive_views import ViewPair, contrastive_views
 from trainable.techniques.fourier_mixing import derangement, fourier_mixing
 from trainable.techniques.mirror_disruption import mirror_disruption
 from trainable.techniques.pixel_range import PixelRange, check_unit_range
+from trainable.techniques.strength_schedule import check_ramp, check_strengths, strength_at
 
 Augmentation = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 DEFAULT_SETTINGS = AugmentationSettings()
-
-
-def strength_at(
-    epoch: float,
-    *,
-    initial_strength: float,
-    max_strength: float,
-    transition_epoch: float,
-    transition_duration: float,
-) -> float:
-    """Strength at an epoch, whole or in between: constant, a linear ramp, constant."""
-    if epoch < transition_epoch:
-        return initial_strength
-    if epoch >= transition_epoch + transition_duration:
-        return max_strength
-    return initial_strength + (max_strength - initial_strength) * (epoch - transition_epoch) / transition_duration
 
 
 class CODProgressiveAugmentation:
@@ -66,7 +51,7 @@ class CODProgressiveAugmentation:
         pixel_range: PixelRange | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        _check_strengths(initial_strength, max_strength)
+        check_strengths(initial_strength, max_strength)
         if transition_epoch < 0 or transition_duration < 0:
             raise ValueError(
                 f"transition_epoch is {transition_epoch} and transition_duration {transition_duration} epochs, but "
@@ -224,12 +209,8 @@ class AugmentationConfig(AugmentationSettings):
 
     def __post_init__(self) -> None:
         AugmentationSettings.__post_init__(self)
-        _check_strengths(self.initial_strength, self.max_strength)
-        if min(self.start_fraction, self.ramp_fraction) < 0 or self.start_fraction + self.ramp_fraction > 1:
-            raise ValueError(
-                f"start_fraction is {self.start_fraction} and ramp_fraction {self.ramp_fraction}, but both must be at "
-                "least 0 and together at most 1, or max_strength is never reached: lower one of them."
-            )
+        check_strengths(self.initial_strength, self.max_strength)
+        check_ramp(self.start_fraction, self.ramp_fraction)
 
     def build(self, max_epochs: int, seed: int) -> CODProgressiveAugmentation:
         """The augmentation of a training planned for `max_epochs`, with a random stream of its own."""
@@ -240,14 +221,6 @@ class AugmentationConfig(AugmentationSettings):
             self.ramp_fraction * max_epochs,
             settings=self,
             generator=torch.Generator().manual_seed(seed),
-        )
-
-
-def _check_strengths(initial_strength: float, max_strength: float) -> None:
-    if not 0.0 <= initial_strength <= max_strength <= 1.0:
-        raise ValueError(
-            f"initial_strength is {initial_strength} and max_strength {max_strength}, but strength rises from the "
-            "first to the second inside [0, 1]: lower the first, or raise the second."
         )
 
 

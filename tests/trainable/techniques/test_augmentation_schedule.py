@@ -3,7 +3,8 @@ import torch
 
 from trainable import CODProgressiveAugmentation
 from trainable.techniques.augmentation_presets import AUGMENTATION_PRESETS
-from trainable.techniques.progressive_augmentation import AugmentationConfig, strength_at
+from trainable.techniques.progressive_augmentation import AugmentationConfig
+from trainable.techniques.strength_schedule import strength_at
 
 
 def batch_of(count: int) -> tuple[torch.Tensor, torch.Tensor]:
