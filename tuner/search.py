@@ -55,6 +55,11 @@ def _run(options: argparse.Namespace) -> int:
     preflight.check_folder(settings.folder)
     plan = run.plan_search(settings, on_progress=_preparing)
     preflight.check_configurations(plan, settings.pinned)
+    if options.dry_run:
+        from tuner.dry_run import dry_run
+
+        sys.stdout.write(f"{dry_run(settings, plan)}\n")
+        return 0
     record = run.run_search(settings, plan, verbose=options.verbose)
     return finish.finish(settings.folder, record)
 
@@ -140,6 +145,9 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         type=float,
         metavar="SECONDS",
         help="stop after so long, to be resumed at will (default: none)",
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="try a few steps, say what the search would take, and leave"
     )
     group.add_argument(
         "--confirm", type=int, metavar="K", help="train the best K again beside the default, 3 seeds each (default: 1)"
