@@ -19,9 +19,8 @@ from tuner.settings import SearchSettings
 
 @pytest.fixture
 def settings(disc_folder, tmp_path):
-    return SearchSettings(
-        data=str(disc_folder), storage=tmp_path, name="run", num_trials=4, max_epochs=4, pinned=pinned
-    )
+    given = {"data": str(disc_folder), "storage": tmp_path, "num_trials": 4, "max_epochs": 4}
+    return SearchSettings(**given, pinned={"pyramid_channels": 8})
 
 
 def test_a_rehearsal_measures_a_whole_epoch_from_two_updates(disc_config):
