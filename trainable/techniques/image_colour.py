@@ -24,7 +24,7 @@ _TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -
 def jitter_colour(
     images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue_turns: Tensor
 ) -> Tensor:
-    """Images [B, 3, H, W] in [0, 1], each with factors (1 is none) and a turn of the hue (0 is none) of its own, [B]."""
+    """Images [B, 3, H, W] in [0, 1], each with its own factors (1 is none) and turn of the hue (0 is none), [B]."""
     brightness, contrast, saturation, hue_turns = (
         values.to(images.device, torch.float32) for values in (brightness, contrast, saturation, hue_turns)
     )
