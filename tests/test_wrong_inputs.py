@@ -64,7 +64,7 @@ def test_a_line_that_was_being_written_when_the_search_was_killed_is_left_out(ca
 
 
 def test_a_place_without_the_right_to_write_is_told(call, monkeypatch):
-    monkeypatch.setattr("trainable.train.os.access", lambda *_: False)
+    monkeypatch.setattr("trainable.output_folder.os.access", lambda *_: False)
     assert_told(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from trainable.config import TrialConfig, from_dict, to_dict
+from trainable.config import TrialConfig, to_dict
 from trainable.fields import built
-from trainable.tasks.registry import get_task
+from trainable.tasks.registry import read_config
 
 FORMAT = 1
 
@@ -67,13 +67,9 @@ def read_handover(path: Path) -> Handover:
     missing = {"config", "data_fingerprint", "num_threads", "versions", "found_by"} - set(content)
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; export it again with python -m tuner.export.")
-    config = content["config"]
-    if not isinstance(config, Mapping) or not isinstance(config.get("workload"), str):
-        raise ValueError(f"{path}: config must hold the fields of a configuration, workload first.")
     circumstances = {name: value for name, value in content.items() if name not in ("format", "config")}
     try:
-        typed = from_dict(config, get_task(config["workload"]).default_config())
-        return built(Handover, circumstances | {"config": typed}, "the file")
+        return built(Handover, circumstances | {"config": read_config(content["config"])}, "the file")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

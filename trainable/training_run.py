@@ -5,6 +5,7 @@ The same object trains inside Ray and standalone; that is why the curve is the s
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -161,6 +162,15 @@ class TrainingRun:
             self.batch_size,
             self.accumulation_steps,
         )
+
+
+def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:
+    """Trains what is left of the budget."""
+    results = []
+    while not run.is_complete:
+        results.append(run.run_epoch())
+        on_epoch(results[-1])
+    return results
 
 
 def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device) -> OptimizedTrainer:

@@ -18,8 +18,9 @@ import torch
 from ray.exceptions import RayError
 
 from trainable.handover import Handover
+from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
-from trainable.train import open_data, open_run, run_epochs
+from trainable.training_run import run_epochs
 from tuner.cluster import check_room, node_resources, ray_running
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of

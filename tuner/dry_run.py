@@ -17,7 +17,7 @@ from tuner import wording
 from tuner.cluster import Slots, node_resources, ray_running, share_out
 from tuner.confirm import NUM_SEEDS
 from tuner.forecast import Forecast, Schedule, forecast
-from tuner.run import Plan
+from tuner.plan import Plan
 from tuner.settings import SearchSettings
 
 

@@ -15,10 +15,12 @@ import torch
 
 from trainable.config import TrialConfig, from_params
 from trainable.handover import Handover, read_handover, write_handover
+from trainable.opening import open_run
 from trainable.ray_trainable import CHECKPOINT
+from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
-from tuner.base_config import base_config
+from trainable.training_run import run_epochs
 from tuner.records import ResultRecord, SearchRecord, TrialRecord, read_search
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
@@ -83,13 +85,11 @@ def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Hando
 
 def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
     """What a trial was trained with, made as the trial itself made it."""
-    return from_params(trial.params, base_config(record.settings))
+    return from_params(trial.params, read_config(record.settings["base_config"]))
 
 
 def verify(folder: Path) -> Verification:
     """Trains the exported configuration again, in this process and without Ray."""
-    from trainable.train import open_run, run_epochs
-
     record = read_search(folder)
     winner = _winner(record, folder)
     if record.settings["device"] == "cuda" and not torch.cuda.is_available():

@@ -9,13 +9,14 @@ from ray import tune
 from search_spaces.pinning import REHEARSALS
 from search_spaces.rehearsal import AnsweredTrial, RandomTrial
 from trainable.config import TrialConfig, flat_params, from_params, section_names
-from trainable.tasks.registry import get_task
-from trainable.train import check_writable, open_data
+from trainable.opening import open_data
+from trainable.output_folder import check_writable
+from trainable.tasks.registry import get_task, read_config
 from trainable.training_run import build_trainer
-from tuner.base_config import base_config
 from tuner.confirm import is_confirmed
+from tuner.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
-from tuner.run import RAY_FOLDER, Plan
+from tuner.run import RAY_FOLDER
 
 
 def check_folder(folder: Path) -> None:
@@ -73,7 +74,7 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
         )
     if not tune.Tuner.can_restore(folder.absolute() / RAY_FOLDER):
         raise ValueError(f"{folder} was interrupted before its first trial began; begin it anew under another --name.")
-    open_data(base_config(record.settings), record.settings["data_fingerprint"])
+    open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
 
 
 def is_over(folder: Path, record: SearchRecord) -> bool:

@@ -1,9 +1,9 @@
-"""One search from start to finish: data, plan, Ray, trials, winner."""
+"""One search from start to finish: Ray, trials, winner."""
 
 import logging
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,19 @@ import optuna
 import ray
 from ray import tune
 
-from search_spaces.pinning import PinnedSpace
-from search_spaces.registry import get_space
-from search_spaces.space import Situation, Space
-from trainable.config import TrialConfig, flat_params, from_params, to_dict
+from trainable.config import TrialConfig, to_dict
 from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
-from trainable.tasks.registry import get_task
-from tuner.base_config import base_config
+from trainable.tasks.registry import read_config
 from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out
 from tuner.confirm import confirm, say_run
 from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
+from tuner.plan import Plan
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
-from tuner.rungs import rung_epochs
 from tuner.scheduler import StoppingScheduler
 from tuner.search_callback import SearchCallback, Watch
 from tuner.settings import SearchSettings
@@ -40,47 +36,6 @@ logger = logging.getLogger(__name__)
 RAY_FOLDER = "ray"
 MAX_FAILURES = 2
 """How often a trial whose process died goes on from its last checkpoint."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a search will do, decided before Ray starts."""
-
-    space: Space
-    pinned: PinnedSpace
-    base: TrialConfig
-    fingerprint: dict[str, str]
-    rungs: tuple[int, ...]
-
-    @property
-    def max_epochs(self) -> int:
-        return self.base.max_epochs
-
-
-def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
-    """Opens the data and checks everything that can be wrong.
-
-    Raises:
-        ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
-    """
-    space = get_space(settings.space)
-    if settings.max_epochs is not None:
-        space = space.with_max_epochs(settings.max_epochs)
-    task = get_task(space.workload)
-    base = _base_config(settings, space)
-    splits = task.open_data(base, on_progress=on_progress)
-    base = from_params(_fixed(settings, space), task.suited_config(base, splits))
-    situation = Situation(
-        num_train_images=len(splits.train),
-        pretrained=base.model.weights != "scratch",
-        max_batch_size=base.batch_size,
-        max_epochs=base.max_epochs,
-    )
-    own = space.defaults(situation).keys()
-    pins = {name: value for name, value in settings.pinned.items() if name in own}
-    pinned = PinnedSpace(space, situation, pins=pins)
-    rungs = _rungs(space) if settings.policy == "asha" else ()
-    return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
 
 
 def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> SearchRecord:
@@ -111,7 +66,7 @@ def resume_search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = folder.absolute()
     said = read_search(folder).settings
-    base = base_config(said)
+    base = read_config(said["base_config"])
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         check_room(said["cpus_per_trial"], said["gpus_per_trial"], node_resources())
         tuner = tune.Tuner.restore(str(folder / RAY_FOLDER), _trainable(said, base), resume_unfinished=True)
@@ -198,31 +153,6 @@ def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, 
         "base_config": to_dict(plan.base),
         "versions": current_versions() | {"ray": ray.__version__},
     }
-
-
-def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
-    """The workload's default with what the user fixed outside the space."""
-    # Other processes and machines have other working folders.
-    source = None if settings.data is None else str(Path(settings.data).absolute())
-    default = get_task(space.workload).default_config(source)
-    if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
-        raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
-    return from_params(_fixed(settings, space), default)
-
-
-def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
-    """What the user fixed that the space does not ask for."""
-    situation = Situation(num_train_images=1, pretrained=False, max_epochs=space.max_epochs)
-    searched = space.defaults(situation).keys()
-    fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
-    fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
-    return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
-
-
-def _rungs(space: Space) -> tuple[int, ...]:
-    return rung_epochs(
-        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
-    )
 
 
 def _view(search: SearchRecord, *, folder: Path, dashboard: str):

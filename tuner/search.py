@@ -41,6 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         use_token()
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     from tuner import finish, preflight, run
+    from tuner.plan import plan_search
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for room in ("trainable", "tuner"):
@@ -53,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         )
         return finish.finish(options.resume, record)
     preflight.check_folder(settings.folder)
-    plan = run.plan_search(settings, on_progress=_preparing)
+    plan = plan_search(settings, on_progress=_preparing)
     preflight.check_configurations(plan, settings.pinned)
     if options.dry_run:
         from tuner.dry_run import dry_run

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable import train as train_module
 from trainable.config import from_params
 from trainable.handover import Handover, read_handover, write_handover
+from trainable.opening import chosen_device, open_run
 from trainable.tasks.registry import get_task
-from trainable.train import main, open_run
+from trainable.train import main
 from trainable.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,7 +166,7 @@ def test_a_training_that_diverges_ends_with_the_term_that_did_it(config_file, tr
 def test_a_device_that_is_not_there_is_a_sentence(device, sentence, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=sentence):
-        train_module.chosen_device(device)
+        chosen_device(device)
 
 
 def test_it_trains_where_ray_and_optuna_are_not_installed_and_says_how_it_goes(config_file, tmp_path):

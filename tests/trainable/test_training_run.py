@@ -102,7 +102,7 @@ def resume_in_new_process(folder):
 import json, sys, torch
 from pathlib import Path
 from trainable.handover import read_handover
-from trainable.train import open_run
+from trainable.opening import open_run
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])

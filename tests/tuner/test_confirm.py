@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import WorkerCrashedError
 
-from trainable.train import open_run, run_epochs
+from trainable.opening import open_run
+from trainable.training_run import run_epochs
 from tuner.cluster import ray_running
 from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, say_run
 from tuner.confirmation import read_confirmations

@@ -13,7 +13,7 @@ from tuner.cluster import Slots
 from tuner.dry_run import _expected_lines as expected_lines
 from tuner.dry_run import dry_run, extremes
 from tuner.forecast import Forecast
-from tuner.run import plan_search
+from tuner.plan import plan_search
 from tuner.settings import SearchSettings
 
 

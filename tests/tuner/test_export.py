@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trainable.handover import read_handover
+from trainable.opening import open_run
 from trainable.tasks.registry import get_task
-from trainable.train import open_run
 from tuner.export import export, main, trial_config
 from tuner.records import TRIALS, read_search
 

@@ -13,8 +13,9 @@ from trainable.tasks.registry import get_task
 from tuner import cluster
 from tuner.cluster import Slots, share_out
 from tuner.outcomes import Outcome
+from tuner.plan import plan_search
 from tuner.records import read_search
-from tuner.run import plan_search, run_search
+from tuner.run import run_search
 from tuner.settings import SearchSettings
 
 

@@ -21,7 +21,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
-from trainable.train import open_run, run_epochs
+from trainable.opening import open_run
+from trainable.training_run import run_epochs
 from tuner.export import handover_of
 from tuner.export import main as export_command
 from tuner.outcomes import Outcome

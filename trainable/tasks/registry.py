@@ -1,5 +1,8 @@
 """The workloads by name."""
 
+from collections.abc import Mapping
+
+from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
 from trainable.tasks.moe import MoeTask
 from trainable.tasks.task import Task
@@ -12,3 +15,14 @@ def get_task(name: str) -> Task:
     if name not in TASKS:
         raise ValueError(unknown_name("workload", name, TASKS))
     return TASKS[name]()
+
+
+def read_config(data: object) -> TrialConfig:
+    """A configuration from what `to_dict` wrote of it.
+
+    Raises:
+        ValueError: a field is missing, unknown (the nearest is given), of another type or out of its range.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("workload"), str):
+        raise ValueError("config must hold the fields of a configuration, workload first.")
+    return from_dict(data, get_task(data["workload"]).default_config())

@@ -1,0 +1,62 @@
+"""From a configuration to a run that can begin: its device, and its data, which must be what it was found on."""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from trainable.config import TrialConfig
+from trainable.handover import Handover
+from trainable.tasks.registry import get_task
+from trainable.training_run import TrainingRun
+
+logger = logging.getLogger(__name__)
+
+
+def open_run(handover: Handover, device: str = "auto") -> TrainingRun:
+    """The run of a configuration before its first epoch; refuses data other than that it was found on."""
+    chosen = chosen_device(device)
+    splits = open_data(handover.config, handover.data_fingerprint)
+    return TrainingRun(handover.config, splits, device=chosen)
+
+
+def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
+    """The data of a configuration.
+
+    Raises:
+        ValueError: it can't be used, or its fingerprint is not the expected one; an empty one expects nothing.
+    """
+    splits = get_task(config.workload).open_data(config, on_progress=_preparing)
+    found = splits.fingerprint
+    if expected and expected != found:
+        differing = ", ".join(name for name in found if expected.get(name) != found[name])
+        raise ValueError(
+            f"The data at {config.data.source} is not what this configuration was found on "
+            f"({differing} differ); restore the data, or begin anew with --data."
+        )
+    return splits
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the first GPU where there is one.
+
+    Raises:
+        ValueError: the device is not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r}, but this machine has no CUDA device; use --device cpu.")
+    if name.startswith("cuda:") and int(name.removeprefix("cuda:")) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise ValueError(f"device is {name!r}, but the last CUDA device of this machine is cuda:{last}; use that.")
+    return torch.device(name)
+
+
+def _preparing(done: int, total: int) -> None:
+    if done == total or done % max(1, total // 10) == 0:
+        logger.info("preparing data: %d of %d", done, total)

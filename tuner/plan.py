@@ -1,0 +1,78 @@
+"""What a search will do: its data, its space with what the user fixed, its rungs. Decided before Ray starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.pinning import PinnedSpace
+from search_spaces.registry import get_space
+from search_spaces.space import Situation, Space
+from trainable.config import TrialConfig, flat_params, from_params
+from trainable.tasks.registry import get_task
+from tuner.rungs import rung_epochs
+from tuner.settings import SearchSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A search that can begin."""
+
+    space: Space
+    pinned: PinnedSpace
+    base: TrialConfig
+    fingerprint: dict[str, str]
+    rungs: tuple[int, ...]
+
+    @property
+    def max_epochs(self) -> int:
+        return self.base.max_epochs
+
+
+def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
+    """Opens the data and checks everything that can be wrong.
+
+    Raises:
+        ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
+    """
+    space = get_space(settings.space)
+    if settings.max_epochs is not None:
+        space = space.with_max_epochs(settings.max_epochs)
+    task = get_task(space.workload)
+    base = _base_config(settings, space)
+    splits = task.open_data(base, on_progress=on_progress)
+    base = from_params(_fixed(settings, space), task.suited_config(base, splits))
+    situation = Situation(
+        num_train_images=len(splits.train),
+        pretrained=base.model.weights != "scratch",
+        max_batch_size=base.batch_size,
+        max_epochs=base.max_epochs,
+    )
+    own = space.defaults(situation).keys()
+    pins = {name: value for name, value in settings.pinned.items() if name in own}
+    pinned = PinnedSpace(space, situation, pins=pins)
+    rungs = _rungs(space) if settings.policy == "asha" else ()
+    return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
+
+
+def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
+    """The workload's default with what the user fixed outside the space."""
+    # Other processes and machines have other working folders.
+    source = None if settings.data is None else str(Path(settings.data).absolute())
+    default = get_task(space.workload).default_config(source)
+    if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
+        raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
+    return from_params(_fixed(settings, space), default)
+
+
+def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
+    """What the user fixed that the space does not ask for."""
+    situation = Situation(num_train_images=1, pretrained=False, max_epochs=space.max_epochs)
+    searched = space.defaults(situation).keys()
+    fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
+    fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
+    return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
+
+
+def _rungs(space: Space) -> tuple[int, ...]:
+    return rung_epochs(
+        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
+    )
