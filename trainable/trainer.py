@@ -173,7 +173,12 @@ class OptimizedTrainer:
         return metrics
 
     def validate(
-        self, loader: Iterable[Batch], metrics_fn: MetricsFunction | None = None, *, metrics: Metrics | None = None
+        self,
+        loader: Iterable[Batch],
+        metrics_fn: MetricsFunction | None = None,
+        *,
+        metrics: Metrics | None = None,
+        supervision: Supervision | None = None,
     ) -> dict[str, float]:
         """Evaluates with the averaged weights when averaging is on; never augments.
 
@@ -183,13 +188,14 @@ class OptimizedTrainer:
             loader: batches (images, masks); all masks of one batch have one size.
             metrics_fn: `(logits, masks) -> dict`; its values are averaged over the samples.
             metrics: an accumulator for what is no mean over batches, fed with the supervision's scores.
+            supervision: judges in place of the trainer's own, such as one that averages several looks.
 
         Returns:
             `val_loss` and the metrics.
         """
-        batches = map(self._to_device, loader)
+        batches, judge = map(self._to_device, loader), supervision or self.supervision
         with self._evaluating():
-            result = evaluate(self._forward, batches, self.supervision, metrics_fn=metrics_fn, metrics=metrics)
+            result = evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics)
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result

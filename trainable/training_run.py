@@ -93,15 +93,14 @@ class TrainingRun:
     def judged_again(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
         began = time.perf_counter()
-        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
+        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(self.config, final=False))
         metrics = _flat({}, val)
         seconds = time.perf_counter() - began
         return EpochResult(epoch=self.epoch, objective=metrics[self.task.objective], metrics=metrics, seconds=seconds)
 
     def test(self) -> dict[str, float]:
         """Metrics on the test split, which no search ever opens, without a prefix."""
-        batches = self.task.evaluation_batches(self.config, self._splits.test, self.device)
-        metrics = self.trainer.validate(batches, metrics=self.task.build_metrics(final=True))
+        metrics = self.task.test(self.trainer, self.config, self._splits, self.device)
         return {name.removeprefix("val_"): value for name, value in metrics.items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -146,7 +145,7 @@ class TrainingRun:
     def _trained_and_validated(self) -> dict[str, float]:
         self._training.set_epoch(self.epoch)
         train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
-        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(final=False))
+        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(self.config, final=False))
         return _flat(train, val) | {"train/micro_batch": float(self.batch_size)}
 
     def _shrink_batches(self) -> None:

@@ -49,7 +49,7 @@ def test_the_weights_give_the_recorded_metrics_again_to_the_bit(folder, number):
     run = open_run(read_handover(best / "config.json"), "cpu")
     run.trainer.averaging = None
     run.trainer.model.load_state_dict(torch.load(best / "weights.pt", weights_only=True), strict=True)
-    measured = run.trainer.validate(run._validation, metrics=get_task("moe").build_metrics(final=False))
+    measured = run.trainer.validate(run._validation, metrics=get_task("moe").build_metrics(run.config, final=False))
     recorded = json.loads((best / "metrics.json").read_text())
     assert (recorded["trial"], recorded["epoch"]) == (number, 3)
     assert recorded["objective"] == measured["s_measure"]

@@ -150,7 +150,7 @@ class MoeTask(Task):
             trainer.z_loss_weight = config.loss.z_loss_weight
             _watch_experts(trainer, config)
 
-    def build_metrics(self, *, final: bool) -> CamouflageMetrics:
+    def build_metrics(self, config: MoeConfig, *, final: bool) -> CamouflageMetrics:
         return CamouflageMetrics(weighted_f=final)
 
     def training_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> TrainingBatches:

@@ -61,7 +61,7 @@ class Task(ABC):
         """Attaches the techniques that only this workload has."""
 
     @abstractmethod
-    def build_metrics(self, *, final: bool) -> Metrics:
+    def build_metrics(self, config: TrialConfig, *, final: bool) -> Metrics:
         """A fresh accumulator; `final` adds what is too slow for every epoch."""
 
     @abstractmethod
@@ -71,3 +71,13 @@ class Task(ABC):
     @abstractmethod
     def evaluation_batches(self, config: TrialConfig, data: Any, device: torch.device) -> Iterable:
         """Batches of a split, in order and unchanged."""
+
+    def test(
+        self, trainer: OptimizedTrainer, config: TrialConfig, splits: Any, device: torch.device
+    ) -> dict[str, float]:
+        """Metrics of a trained model on the test split, under the names of its validation.
+
+        A task overrides this where a final test does what the rungs of a search cannot afford.
+        """
+        batches = self.evaluation_batches(config, splits.test, device)
+        return trainer.validate(batches, metrics=self.build_metrics(config, final=True))
