@@ -51,9 +51,12 @@ def read_upright(path: Path) -> Image.Image:
 
 def shrink_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """uint8 RGB, shape (*size, 3), smoothed as it shrinks; transparency is dropped."""
-    if is_deep(image):
-        raise BadFileError(f"has more than 8 bits per pixel (mode {image.mode})", "Save it with 8 bits per channel.")
-    return np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+    return np.asarray(_rgb(image).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def crop_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """uint8 RGB, shape (*size, 3): shrunk until the shorter side fits, and the middle of the longer one cut out."""
+    return np.asarray(ImageOps.fit(_rgb(image), size[::-1], Image.Resampling.BILINEAR))
 
 
 def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -81,6 +84,12 @@ def has_transparency(image: Image.Image) -> bool:
 
 def is_deep(image: Image.Image) -> bool:
     return image.mode in _DEEP_MODES
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if is_deep(image):
+        raise BadFileError(f"has more than 8 bits per pixel (mode {image.mode})", "Save it with 8 bits per channel.")
+    return image.convert("RGB")
 
 
 def _bad_file(path: Path, error: Exception) -> BadFileError:

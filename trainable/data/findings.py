@@ -1,8 +1,12 @@
 """What a check of a data folder found: a table by file name, and the error that carries all of it at once."""
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
+
+_FILE = "findings.json"
 
 
 class Severity(StrEnum):
@@ -49,6 +53,17 @@ class DataError(ValueError):
 
 def errors_among(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity is Severity.ERROR]
+
+
+def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
+    """Keeps them beside the data in the cache, for everyone who opens it later."""
+    (folder / _FILE).write_text(json.dumps([asdict(finding) for finding in findings]), encoding="utf-8")
+
+
+def read_findings(folder: Path) -> tuple[Finding, ...]:
+    """What `write_findings` kept."""
+    lines = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+    return tuple(Finding(**{**line, "severity": Severity(line["severity"])}) for line in lines)
 
 
 def format_table(findings: Sequence[Finding], *, max_rows: int = 10) -> str:

@@ -1,14 +1,13 @@
 """Checks, divides, decodes and resizes the files of one folder into an empty cache folder."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from trainable.data.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
 from trainable.data.file_reading import Ticker, in_parallel
-from trainable.data.findings import BadFileError, DataError, Finding, errors_among
+from trainable.data.findings import BadFileError, DataError, Finding, errors_among, write_findings
 from trainable.data.folder_layout import Pair
 from trainable.data.folder_source import FolderSource
 from trainable.data.image_cache import Sample, require_space, write_splits
@@ -25,7 +24,6 @@ from trainable.data.mask_check import (
 )
 from trainable.data.splits import stratified_group_split
 
-FINDINGS_FILE = "findings.json"
 _BYTES_PER_PIXEL = 4
 
 
@@ -57,7 +55,7 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     write_splits(folder, {part: samples(part) for part in SPLIT_NAMES}, size)
     findings = list(dict.fromkeys(findings))
     _raise_errors(source, findings)
-    (folder / FINDINGS_FILE).write_text(json.dumps([asdict(finding) for finding in findings]), encoding="utf-8")
+    write_findings(folder, findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
     Raises:
         DataError: there is no folder, or no pair of folders in it.
     """
-    _require_folder(root)
+    require_folder(root, _EXPECTED)
     pairs: list[Pair] = []
     findings: list[Finding] = []
     for folder in _folders_below(root):
@@ -63,11 +63,18 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
     return sorted(pairs, key=lambda pair: pair.name), findings
 
 
-def _require_folder(root: Path) -> None:
+def split_of(place: Path) -> str | None:
+    """The part that a folder on this path names: train, validation or test; None when none does."""
+    matches = (_PART.fullmatch(part) for part in place.parts)
+    return next((_SPLIT_OF_PART[match.group(1).lower()] for match in matches if match), None)
+
+
+def require_folder(root: Path, holding: str) -> None:
+    """Raises DataError unless the folder is there; `holding` says what it should hold."""
     if root.is_dir():
         return
     if root.exists():
-        raise DataError(f"{root} is a file, but --data takes a folder: the one that holds {_EXPECTED}.")
+        raise DataError(f"{root} is a file, but --data takes a folder: the one that holds {holding}.")
     siblings = [child.name for child in _subfolders(root.parent)] if root.parent.is_dir() else []
     near = get_close_matches(root.name, siblings, n=1)
     hint = f" Did you mean {root.parent / near[0]}?" if near else ""
@@ -97,7 +104,7 @@ def _match(root: Path, images: Path, masks: Path) -> tuple[list[Pair], list[Find
     place = images.parent.relative_to(root)
     both = image_of.keys() & mask_of.keys()
     pairs = [
-        Pair(name=(place / stem).as_posix(), image=image_of[stem], mask=mask_of[stem], split=_split_of(place))
+        Pair(name=(place / stem).as_posix(), image=image_of[stem], mask=mask_of[stem], split=split_of(place))
         for stem in sorted(both)
     ]
     stems = sorted(mask_of)
@@ -173,11 +180,6 @@ def _nothing_found(root: Path) -> str:
         f"No images with masks were found in {root}: expected {_EXPECTED}, at most {_MAX_DEPTH} levels down; "
         f"it holds {holds}."
     )
-
-
-def _split_of(place: Path) -> str | None:
-    matches = (_PART.fullmatch(part) for part in place.parts)
-    return next((_SPLIT_OF_PART[match.group(1).lower()] for match in matches if match), None)
 
 
 def _below(root: Path, path: Path) -> str:

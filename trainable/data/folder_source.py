@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -11,7 +10,7 @@ from trainable.data.file_hashes import content_digests
 from trainable.data.findings import Finding
 from trainable.data.folder_layout import Pair, find_pairs
 from trainable.data.leakage import without_known_leaks
-from trainable.data.splits import group_ids
+from trainable.data.splits import check_division, group_ids
 
 MIN_SIDE_PX = 16
 
@@ -39,14 +38,7 @@ class FolderOptions:
             raise ValueError(f"image_size is {self.image_size}, but height and width must be at least {MIN_SIDE_PX}.")
         if self.long_side_px < MIN_SIDE_PX:
             raise ValueError(f"long_side_px is {self.long_side_px}, but must be at least {MIN_SIDE_PX}.")
-        if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
-            raise ValueError(
-                f"fractions is {self.fractions}, but must be three positive shares, of train, validation and test, "
-                "that add up to 1."
-            )
-        if self.split_seed < 0:
-            raise ValueError(f"split_seed is {self.split_seed}, but must be 0 or more.")
-        _require_regular_expression(self.group_pattern)
+        check_division(self.fractions, self.split_seed, self.group_pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +78,3 @@ class FolderSource:
         """sha256 of what this pair teaches: both files, and which way round the mask is read."""
         polarity = "inverted" if self.options.inverted_masks else "plain"
         return hashlib.sha256(f"{self.digests[pair.image]} {self.digests[pair.mask]} {polarity}".encode()).hexdigest()
-
-
-def _require_regular_expression(pattern: str | None) -> None:
-    try:
-        re.compile(pattern or "")
-    except re.error as error:
-        raise ValueError(
-            f"group_pattern is {pattern!r}, which is no regular expression ({error}); "
-            r"for frames named clip_0001 it would be '(.+)_\d+'."
-        ) from error

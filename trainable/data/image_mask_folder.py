@@ -4,14 +4,13 @@ Pairs are found and hashed; unless this content is in the cache already, every f
 and resized. A second search on the same files decodes nothing.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from trainable.data.findings import Finding, Severity
-from trainable.data.folder_build import FINDINGS_FILE, build_folder
+from trainable.data.findings import Finding, read_findings
+from trainable.data.folder_build import build_folder
 from trainable.data.folder_source import FolderOptions, FolderSource
 from trainable.data.image_cache import cached, default_cache_dir, open_splits
 from trainable.data.image_mask_set import Splits
@@ -57,9 +56,4 @@ def open_image_masks(
     cache_dir = cache_dir or default_cache_dir()
     source = FolderSource.find(root, options, cache_dir)
     folder = cached(source.key(), cache_dir, partial(build_folder, source, on_progress))
-    return ImageMaskFolder(splits=open_splits(folder), findings=_read_findings(folder))
-
-
-def _read_findings(folder: Path) -> tuple[Finding, ...]:
-    lines = json.loads((folder / FINDINGS_FILE).read_text(encoding="utf-8"))
-    return tuple(Finding(**{**line, "severity": Severity(line["severity"])}) for line in lines)
+    return ImageMaskFolder(splits=open_splits(folder), findings=read_findings(folder))

@@ -3,16 +3,36 @@
 Every group (all frames of one video, all tiles or copies of one picture) goes to one part. Within each fifth of the
 foreground fractions the groups stand in the order of a hash of their name, and each part takes its share of that order;
 a group's place follows from its own hash, so that adding files moves few others. Another seed is another such order.
+Labelled images are dealt out class by class instead.
 """
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 MAX_STRATA = 5
 _MIN_GROUPS_PER_STRATUM = 5
+
+
+def check_division(fractions: Sequence[float], split_seed: int, group_pattern: str | None) -> None:
+    """Raises ValueError for shares that are none, a negative seed, or a pattern that is no regular expression."""
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(
+            f"fractions is {fractions}, but must be three positive shares, of train, validation and test, "
+            "that add up to 1."
+        )
+    if split_seed < 0:
+        raise ValueError(f"split_seed is {split_seed}, but must be 0 or more.")
+    try:
+        re.compile(group_pattern or "")
+    except re.error as error:
+        raise ValueError(
+            f"group_pattern is {group_pattern!r}, which is no regular expression ({error}); "
+            r"for frames named clip_0001 it would be '(.+)_\d+'."
+        ) from error
 
 
 def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None = None) -> list[str]:
@@ -58,6 +78,28 @@ def stratified_group_split(
         )
     order = _order(members, foregrounds, seed)
     part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
+    return [part_of[group] for group in groups]
+
+
+def stratified_class_split(
+    groups: Sequence[str], labels: Sequence[int], shares: Mapping[str, float], *, seed: int = 0
+) -> list[str]:
+    """The part of each image, class by class; a group of several classes counts as one of its rarest.
+
+    A class with fewer groups than parts is in the first parts alone.
+    """
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    num_images = Counter(labels)
+    strata: dict[int, list[str]] = {}
+    for group in sorted(members, key=lambda group: _hash(group, seed)):
+        rarest = min((labels[row] for row in members[group]), key=lambda label: (num_images[label], label))
+        strata.setdefault(rarest, []).append(group)
+    part_of = {}
+    for stratum in strata.values():
+        parts = _cut([len(members[group]) for group in stratum], dict(list(shares.items())[: len(stratum)]))
+        part_of.update(zip(stratum, parts, strict=True))
     return [part_of[group] for group in groups]
 
 
