@@ -88,21 +88,23 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
     Raises:
         ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, or another shape.
     """
-    found = _read_state_dict(Path(path))
+    found = read_state_dict(path)
     wanted = module.state_dict()
     matched = {name: found[name] for name in wanted if name in found}
     if len(matched) < MIN_MATCHED_FRACTION * len(wanted):
         raise ValueError(
             f"{path} holds {len(matched)} of the {len(wanted)} tensors of this network; at least "
-            f"{MIN_MATCHED_FRACTION:.0%} must be there. Missing: {_some(wanted.keys() - found.keys())}. "
-            f"Not expected: {_some(found.keys() - wanted.keys())}. Give the weights of this architecture."
+            f"{MIN_MATCHED_FRACTION:.0%} must be there. Missing: {some_of(wanted.keys() - found.keys())}. "
+            f"Not expected: {some_of(found.keys() - wanted.keys())}. Give the weights of this architecture."
         )
     reshaped = [name for name, tensor in matched.items() if tensor.shape != wanted[name].shape]
     if reshaped:
-        raise ValueError(f"{path} holds tensors of another shape: {_some(reshaped)}. Give the weights of this network.")
+        raise ValueError(
+            f"{path} holds tensors of another shape: {some_of(reshaped)}. Give the weights of this network."
+        )
     absent = wanted.keys() - matched.keys()
     if absent:
-        logger.warning("%s lacks %d tensors, which start fresh: %s", path, len(absent), _some(absent))
+        logger.warning("%s lacks %d tensors, which start fresh: %s", path, len(absent), some_of(absent))
     module.load_state_dict(matched, strict=False)
 
 
@@ -181,7 +183,13 @@ def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
         ) from error
 
 
-def _read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a state dict file, without the prefixes that wrappers add.
+
+    Raises:
+        ValueError: no such file, or no state dict.
+    """
+    path = Path(path)
     if not path.is_file():
         raise ValueError(f"Weights file {path} does not exist; give 'scratch', 'imagenet' or the path of a file.")
     try:
@@ -203,7 +211,8 @@ def _without_prefixes(name: str) -> str:
     return name
 
 
-def _some(names: Iterable[str]) -> str:
+def some_of(names: Iterable[str]) -> str:
+    """The first few of many names, for a message."""
     names = sorted(names)
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
 

@@ -1,0 +1,158 @@
+"""Hierarchical vision transformer: attention inside shifted windows, patches merged from stage to stage.
+
+What: torchvision's shifted-window transformer without its head, in named sizes. The features of an image are the mean
+of the last stage's normalised tokens.
+Sources: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", ICCV 2021,
+    https://arxiv.org/abs/2103.14030; Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016,
+    https://arxiv.org/abs/1603.09382 (drop path); Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016,
+    https://arxiv.org/abs/1604.06174 (gradient checkpointing).
+Cost: "small" has 0.1 M parameters, "documented" and "swin_t" 28 M.
+"""
+
+from dataclasses import dataclass
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torchvision.models.swin_transformer import Swin_T_Weights, SwinTransformer
+
+from trainable.fields import unknown_name
+from trainable.models.backbones import read_state_dict, some_of
+
+ENCODER_PREFIX = "backbone."
+"""How the encoder's tensors begin in the weights of every model that has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderShape:
+    """Sizes of an encoder; depths and heads have one number for each stage."""
+
+    patch_px: int
+    channels: int
+    """Of the first stage; each further one has twice as many."""
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    window_tokens: int
+    """Side of the attention windows."""
+
+    @property
+    def stride_px(self) -> int:
+        """Pixels of the image for each token of the last stage, along a side."""
+        return self.patch_px * 2 ** (len(self.depths) - 1)
+
+    @property
+    def num_features(self) -> int:
+        return self.channels * 2 ** (len(self.depths) - 1)
+
+
+ENCODERS: dict[str, EncoderShape] = {
+    "small": EncoderShape(patch_px=4, channels=32, depths=(2, 2), heads=(2, 4), window_tokens=4),
+    "documented": EncoderShape(patch_px=16, channels=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window_tokens=8),
+    "swin_t": EncoderShape(patch_px=4, channels=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window_tokens=7),
+}
+"""small trains on a CPU; documented is the one for 256 px; swin_t is the published one, with ImageNet weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """Which encoder, and from which weights."""
+
+    encoder: str = "small"
+    """One of ENCODERS."""
+    weights: str = "scratch"
+    """"scratch", "imagenet" (swin_t alone), or the path of weights that a pre-training exported."""
+    drop_path: float = 0.0
+    """Chance that the deepest residual branch is skipped while training, in [0, 1); the others less, in proportion."""
+    checkpoint_gradients: bool = False
+    """Keep only what is between the stages and compute the rest again in the backward pass: less memory, more time."""
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise ValueError(unknown_name("encoder", self.encoder, ENCODERS))
+        if self.weights == "imagenet" and self.encoder != "swin_t":
+            raise ValueError(
+                f"The encoder {self.encoder} has no ImageNet weights; set encoder to swin_t, or weights to scratch or "
+                "the path of exported weights."
+            )
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path is {self.drop_path}; it must lie in [0, 1).")
+
+    @property
+    def shape(self) -> EncoderShape:
+        return ENCODERS[self.encoder]
+
+
+class HierarchicalEncoder(nn.Module):
+    """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.checkpoint_gradients = config.checkpoint_gradients
+        swin = _swin(config)
+        if config.weights == "imagenet":
+            _load_imagenet(swin)
+        self.features, self.norm = swin.features, swin.norm
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+        if config.weights not in ("scratch", "imagenet"):
+            load_encoder(self, config.weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised tokens (B, h, w, D) of the last stage; their mean over h and w are an image's features."""
+        tokens = (images - self.mean) / self.spread
+        for stage in self.features:
+            if self.checkpoint_gradients and self.training:
+                tokens = checkpoint(stage, tokens, use_reentrant=False)
+            else:
+                tokens = stage(tokens)
+        return self.norm(tokens)
+
+
+def load_encoder(encoder: nn.Module, path: str) -> None:
+    """Loads the encoder out of exported weights; every tensor has to be there, and none too many.
+
+    Raises:
+        ValueError: no such file, no encoder in it, or that of another architecture.
+    """
+    found = {
+        name.removeprefix(ENCODER_PREFIX): tensor
+        for name, tensor in read_state_dict(path).items()
+        if name.startswith(ENCODER_PREFIX)
+    }
+    wanted = encoder.state_dict()
+    if not found:
+        raise ValueError(f"{path} holds no encoder; give the weights.pt that the export of leaf_pretrain wrote.")
+    missing, unexpected = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    reshaped = [name for name in wanted.keys() & found.keys() if wanted[name].shape != found[name].shape]
+    if missing or unexpected or reshaped:
+        raise ValueError(
+            f"{path} holds another encoder than this one: missing {some_of(missing)}, not expected "
+            f"{some_of(unexpected)}, of another shape {some_of(reshaped)}. Set encoder to the one that was pre-trained."
+        )
+    encoder.load_state_dict(found)
+
+
+def _swin(config: EncoderConfig) -> SwinTransformer:
+    shape = config.shape
+    return SwinTransformer(
+        patch_size=[shape.patch_px] * 2,
+        embed_dim=shape.channels,
+        depths=list(shape.depths),
+        num_heads=list(shape.heads),
+        window_size=[shape.window_tokens] * 2,
+        stochastic_depth_prob=config.drop_path,
+        num_classes=1,
+    )
+
+
+def _load_imagenet(swin: SwinTransformer) -> None:
+    weights = Swin_T_Weights.DEFAULT
+    try:
+        found = weights.get_state_dict(check_hash=True)
+    except URLError as error:
+        raise ValueError(
+            f"The ImageNet weights of swin_t could not be downloaded ({error.reason}). Fetch {weights.url} where there "
+            "is a network and put it into torch's hub folder, or set weights to scratch."
+        ) from error
+    swin.load_state_dict({name: tensor for name, tensor in found.items() if not name.startswith("head.")}, strict=False)

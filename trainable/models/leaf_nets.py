@@ -1,0 +1,76 @@
+"""The two networks around one encoder: a projector for pre-training, and a classifier that is fine-tuned from it.
+
+Both call the encoder `backbone`, so that the exported weights of one start the other.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from trainable.models.hierarchical_vit import EncoderConfig, HierarchicalEncoder
+from trainable.models.output import ModelOutput
+from trainable.models.spectral_attention import SpectralAttention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectorConfig(EncoderConfig):
+    """The network of a pre-training."""
+
+    projection_channels: int = 128
+    """Size of the vectors that are compared, 2 or more; the head is thrown away afterwards."""
+
+    def __post_init__(self) -> None:
+        EncoderConfig.__post_init__(self)
+        if self.projection_channels < 2:
+            raise ValueError(f"projection_channels is {self.projection_channels}; it must be 2 or more.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafClassifierConfig(EncoderConfig):
+    """The network of a fine-tuning."""
+
+    class_names: tuple[str, ...]
+    """The classes in the order of their labels, two or more; set from the opened data."""
+    spectral_attention: bool = False
+    """The disease-focused cross-attention from the image's tokens to its colour spectrum."""
+
+    def __post_init__(self) -> None:
+        EncoderConfig.__post_init__(self)
+        if len(self.class_names) < 2 or len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(f"class_names is {self.class_names}; give two or more, all different.")
+
+
+class Projector(nn.Module):
+    """Images (B, 3, H, W) in [0, 1] to vectors (B, P) for comparing; embeddings are the encoder's features (B, D)."""
+
+    def __init__(self, config: ProjectorConfig) -> None:
+        super().__init__()
+        self.backbone = HierarchicalEncoder(config)
+        width = config.shape.num_features
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.projection_channels))
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        features = self.backbone(images).mean(dim=(1, 2))
+        return ModelOutput(predictions=self.head(features), embeddings=features)
+
+
+class LeafClassifier(nn.Module):
+    """Images (B, 3, H, W) in [0, 1] to logits (B, K); embeddings are the features (B, D)."""
+
+    def __init__(self, config: LeafClassifierConfig) -> None:
+        super().__init__()
+        shape = config.shape
+        self.backbone = HierarchicalEncoder(config)
+        self.spectral_attention: SpectralAttention | None = None
+        if config.spectral_attention:
+            self.spectral_attention = SpectralAttention(
+                shape.num_features, num_heads=shape.heads[-1], stride_px=shape.stride_px
+            )
+        self.head = nn.Linear(shape.num_features, len(config.class_names))
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        tokens = self.backbone(images)
+        if self.spectral_attention is not None:
+            tokens = self.spectral_attention(tokens, images)
+        features = tokens.mean(dim=(1, 2))
+        return ModelOutput(predictions=self.head(features), embeddings=features)
