@@ -6,6 +6,8 @@ needs some thirty times more, so its default and its range are its own.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    recommended_batch_size,
+    recommended_schedule,
     suggest_augmentation,
     suggest_averaging,
     suggest_batch,
@@ -24,7 +26,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
     max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
     return (
         suggest_optimizer(trial, max_lr=max_lr)
-        | suggest_batch(trial, max_batch_size=situation.max_batch_size)
+        | suggest_batch(trial, max_batch_size=_max_batch_size(situation))
         | suggest_schedule(trial)
         | suggest_experts(trial)
         | suggest_augmentation(trial)
@@ -59,12 +61,11 @@ def suggest_collapse(trial: Trial) -> Params:
 
 def defaults(situation: Situation) -> Params:
     """Trial 0: what a person who knows the field would write."""
+    from_scratch = {"max_lr": 3e-3, "warmup_fraction": 0.1, "min_lr_ratio": 0.01}
     return {
-        "max_lr": _recommended_max_lr(situation) if situation.pretrained else 3e-3,
+        **(recommended_schedule(situation.num_train_images) if situation.pretrained else from_scratch),
         "weight_decay": 1e-4 if situation.pretrained else 1e-2,
         "effective_batch": 16,
-        "warmup_fraction": 0.05 if situation.pretrained else 0.1,
-        "min_lr_ratio": 0.01,
         "num_experts": 4,
         "top_k": 2,
         "router_noise": 0.0,
@@ -88,16 +89,17 @@ def recommended(situation: Situation) -> list[Params]:
     ramps = (
         _augmentation(initial=0.3, rise=0.4, start=0.3, ramp=0.2),
         _augmentation(initial=0.3, rise=0.5, start=0.2, ramp=0.1),
-        _augmentation(initial=0.3, rise=0.5, start=0.2, ramp=0.05),
+        _augmentation(initial=0.3, rise=0.6, start=0.2, ramp=0.05),
     )
     return [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
 
 
-def _recommended_max_lr(situation: Situation) -> float:
-    """The documents' table by size of the training set."""
-    if situation.num_train_images < 1_000:
-        return 5e-5
-    return 1e-4 if situation.num_train_images <= 10_000 else 2e-4
+def _max_batch_size(situation: Situation) -> int:
+    """The documents' table is about large pre-trained backbones; the small network of its own needs far less."""
+    if situation.gpu_memory_gb is None:
+        return situation.max_batch_size
+    by_memory = recommended_batch_size(situation.gpu_memory_gb)
+    return by_memory if situation.pretrained else max(by_memory, situation.max_batch_size)
 
 
 def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> Params:

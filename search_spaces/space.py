@@ -36,13 +36,15 @@ class Situation:
     """The backbone comes with trained weights; they bear a much lower learning rate than training from scratch."""
     max_batch_size: int = 8
     """Images of a micro-batch that the memory holds; larger batches are accumulated."""
-    max_epochs: int
-    """Planned length of a trial: the horizon of schedule, warm-up and ramps, at whatever rung it is stopped."""
+    gpu_memory_gb: float | None = None
+    """What a trial has of its GPU, in 10^9 bytes; None is a CPU, or a user who fixed the micro-batch."""
 
     def __post_init__(self) -> None:
-        for name in ("num_train_images", "max_epochs", "max_batch_size"):
+        for name in ("num_train_images", "max_batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        if self.gpu_memory_gb is not None and not self.gpu_memory_gb > 0:
+            raise ValueError(f"gpu_memory_gb is {self.gpu_memory_gb}, but must be above 0, or None without a GPU")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

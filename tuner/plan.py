@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
@@ -44,13 +46,21 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         num_train_images=len(splits.train),
         pretrained=base.model.weights != "scratch",
         max_batch_size=base.batch_size,
-        max_epochs=base.max_epochs,
+        gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
     )
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
     rungs = _rungs(space) if settings.policy == "asha" else ()
     return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
+
+
+def gpu_memory_gb(settings: SearchSettings) -> float | None:
+    """A trial's share of this machine's first GPU, in 10^9 bytes; None where trials run without one."""
+    share = 1.0 if settings.gpus_per_trial is None else settings.gpus_per_trial
+    if not share or not torch.cuda.is_available():
+        return None
+    return share * torch.cuda.get_device_properties(0).total_memory / 1e9
 
 
 def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
@@ -65,7 +75,7 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
 
 def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
     """What the user fixed that the space does not ask for."""
-    situation = Situation(num_train_images=1, pretrained=False, max_epochs=space.max_epochs)
+    situation = Situation(num_train_images=1, pretrained=False)
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}

@@ -84,7 +84,7 @@ def _check_alone(options: argparse.Namespace) -> None:
 def _list() -> int:
     """Every space with its parameters and their defaults for a small set, trained from scratch."""
     for name, space in SPACES.items():
-        situation = Situation(num_train_images=1000, pretrained=False, max_epochs=space.max_epochs)
+        situation = Situation(num_train_images=1000, pretrained=False)
         sys.stdout.write(f"{name}: {space.mode} {space.objective}, {space.max_epochs} epochs\n")
         for parameter, value in space.defaults(situation).items():
             sys.stdout.write(f"  {parameter:20} {value}\n")

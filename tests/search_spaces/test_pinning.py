@@ -8,7 +8,7 @@ import pytest
 from search_spaces.pinning import PinnedSpace, parse_pins
 from search_spaces.space import Situation, Space
 
-SITUATION = Situation(num_train_images=240, pretrained=False, max_epochs=12)
+SITUATION = Situation(num_train_images=240, pretrained=False)
 DEFAULT = {"max_lr": 3e-3, "num_experts": 4, "top_k": 2, "averaging": False}
 
 

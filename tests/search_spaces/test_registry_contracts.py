@@ -19,9 +19,11 @@ from trainable.training_run import build_trainer
 
 NUM_SAMPLES = 50
 SITUATIONS = {
-    "small set from scratch": Situation(num_train_images=70, pretrained=False, max_epochs=12),
-    "small set, pre-trained": Situation(num_train_images=70, pretrained=True, max_epochs=50),
-    "large set, pre-trained": Situation(num_train_images=20_000, pretrained=True, max_epochs=100),
+    "small set from scratch": Situation(num_train_images=70, pretrained=False),
+    "small set, pre-trained": Situation(num_train_images=70, pretrained=True),
+    "large set, pre-trained": Situation(num_train_images=20_000, pretrained=True),
+    "small GPU, pre-trained": Situation(num_train_images=3_000, pretrained=True, gpu_memory_gb=8.5),
+    "large GPU from scratch": Situation(num_train_images=70, pretrained=False, gpu_memory_gb=80.0),
 }
 HELD_AS = {
     "augmentation": "augmentation",
@@ -43,8 +45,8 @@ def situation(request):
 
 
 @pytest.fixture
-def base(space, situation):
-    return replace(get_task(space.workload).default_config(), max_epochs=situation.max_epochs)
+def base(space):
+    return replace(get_task(space.workload).default_config(), max_epochs=space.max_epochs)
 
 
 @pytest.fixture

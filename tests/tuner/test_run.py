@@ -4,8 +4,10 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from optuna.trial import FixedTrial
 
 from trainable.config import from_params
@@ -35,6 +37,15 @@ def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
     assert plan.fingerprint == splits.fingerprint
     assert (plan.max_epochs, plan.rungs) == (6, (2, 4))
     assert plan.base.data.source == settings.data
+
+
+def test_the_micro_batch_follows_the_memory_of_the_gpu_unless_it_is_fixed(settings, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=42_300_000_000))
+    assert first_config(plan_search(settings)).batch_size == 16
+    assert first_config(plan_search(replace(settings, gpus_per_trial=0.5))).batch_size == 8
+    assert first_config(plan_search(replace(settings, gpus_per_trial=0))).batch_size == 8
+    assert first_config(plan_search(replace(settings, pinned={"batch_size": 4}))).batch_size == 4
 
 
 def test_random_search_at_full_length_has_no_rungs(settings):

@@ -198,7 +198,7 @@ def test_nothing_on_record_is_not_finite(finished):
 
 
 def test_trial_0_is_the_default_configuration(finished):
-    default = get_space("moe").defaults(Situation(num_train_images=14, pretrained=False, max_epochs=MAX_EPOCHS))
+    default = get_space("moe").defaults(Situation(num_train_images=14, pretrained=False))
     (first,) = [t for t in load_mirror(finished.folder / "study.journal").trials if t.user_attrs["number"] == 0]
     assert first.params == {name: default[name] for name in first.params}
     assert {"max_lr", "num_experts", "averaging", "augmentation"} <= first.params.keys()

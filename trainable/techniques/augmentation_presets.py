@@ -1,6 +1,7 @@
 """Recommended progressive augmentation by planned length, and a gentle one for trainings that it throws off course.
 
 The documents give these rows in epochs; here they are parts of the planned length, with their ramp of 10 epochs.
+A search begins with the first three; a test holds the rows of its space to these.
 """
 
 from trainable.techniques.progressive_augmentation import AugmentationConfig
