@@ -4,13 +4,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: search test test-slow lint format clean
+.PHONY: search test test-slow soak lint format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make search     search a better configuration on the embedded data set (about 5 minutes on 2 cores)"
 	@echo "make test       lint, format check, tests"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make soak       a search that is killed thirty times at random moments"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.12 ...")'
@@ -34,10 +35,13 @@ format: $(STAMP)
 
 test: lint
 	@echo "Tests"
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow and not soak"
 
 test-slow: $(STAMP)
 	@$(PY) -m pytest -m slow
+
+soak: $(STAMP)
+	@$(PY) -m pytest -m soak -s
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,129 @@
+"""A search as its user runs it, in a process of its own, to be watched, interrupted and hit."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+POLL_SECONDS, LOOK_SECONDS = 0.02, 0.5
+
+
+class SearchProcess:
+    """`python -m tuner.search` in a session of its own, as a terminal would start it, writing into files."""
+
+    def __init__(self, place: Path, *options: str) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        self._out, self._err = place / "out.txt", place / "err.txt"
+        command = [sys.executable, "-m", "tuner.search", *options]
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, start_new_session=True)
+        self._itself = psutil.Process(self._process.pid)
+        self._looked = 0.0
+        self.trial_processes: set = set()
+        self.all_processes: set = set()
+
+    @property
+    def said(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def complained(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, seconds: float) -> int:
+        return self._process.wait(seconds)
+
+    def itself(self) -> list:
+        return [self._itself] if self.is_running else []
+
+    def ray_nodes(self) -> list:
+        """The process that stands for this machine in Ray's cluster."""
+        return [child for child in self._itself.children(recursive=True) if child.name() == "raylet"]
+
+    def running_trials(self) -> list:
+        """Its worker processes that hold a trial; Ray names a process after what it runs."""
+        children = self._itself.children(recursive=True)
+        trials = [child for child in children if "MoeTrial" in _title(child)]
+        self.all_processes.update(children)
+        self.trial_processes.update(trials)
+        return trials
+
+    def until(self, is_reached) -> None:
+        while not is_reached():
+            assert self._process.poll() is None, f"ended too early:\n{self.said}\n{self.complained}"
+            self._look()
+
+    def finish(self) -> int:
+        while self._process.poll() is None:
+            self._look()
+        return self._process.returncode
+
+    def send(self, number: int, *, to_group: bool = False) -> None:
+        (os.killpg if to_group else os.kill)(self._process.pid, number)
+
+    def end(self) -> None:
+        """For a test that failed in the middle."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _look(self) -> None:
+        """Walking through all processes takes longer than the condition that is waited for may last."""
+        time.sleep(POLL_SECONDS)
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.running_trials()
+
+
+def _title(process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+@dataclass
+class Search:
+    """A results folder and the commands that filled it."""
+
+    folder: Path
+    killed_after: int = 0
+    """Events on record when a process was killed."""
+    commands: list[SearchProcess] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
+
+    def events(self, kind: str | None = None) -> list[dict]:
+        path = self.folder / "trials.jsonl"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [event for event in map(json.loads, lines) if kind in (None, event["event"])]
+
+    def begin(self, *options: str) -> SearchProcess:
+        self.commands.append(SearchProcess(self.folder.parents[1] / f"command_{len(self.commands)}", *options))
+        return self.commands[-1]
+
+    def finish(self) -> int:
+        self.exit_codes.append(self.commands[-1].finish())
+        return self.exit_codes[-1]
+
+    def end(self) -> None:
+        for command in self.commands:
+            command.end()
+
+
+def new_search(place: Path, data: Path, *, trials: int, epochs: int, lanes: int, confirm: int = 0) -> Search:
+    search = Search(place / "moe" / "run")
+    options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm {confirm}"
+    search.begin(*options.split(), *f"--concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16".split())
+    return search
