@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainable.metrics.running_mean import RunningMeans
 from trainable.supervision import Forward, Supervision
+from trainable.techniques.data_parallel import Ranks
 
 MetricsFunction = Callable[[Any, Any], Mapping[str, float]]
 
@@ -27,13 +28,19 @@ def evaluate(
     *,
     metrics_fn: MetricsFunction | None = None,
     metrics: Metrics | None = None,
+    ranks: Ranks | None = None,
 ) -> dict[str, float]:
-    """The supervision's losses, the sample means of what `metrics_fn` gives, and what `metrics` accumulates."""
+    """The supervision's losses, the sample means of what `metrics_fn` gives, and what `metrics` accumulates.
+
+    Several ranks share the batches out, and each returns the values of all; `metrics` are then Mergeable.
+    """
     means = RunningMeans()
-    for images, targets in batches:
+    for images, targets in batches if ranks is None else ranks.share_of(batches):
         judged = supervision.judged(forward, images, targets)
         values = {} if metrics_fn is None else metrics_fn(judged.predictions, targets)
         means.add({**judged.losses, **values}, len(images))
         if metrics is not None:
             metrics.update(judged.scores, targets)
+    if ranks is not None:
+        ranks.merge(means, *([] if metrics is None else [metrics]))
     return means.compute() | ({} if metrics is None else metrics.compute())

@@ -26,6 +26,7 @@ from trainable.techniques.batch_augmentation import BatchAugmentation
 from trainable.techniques.checkpoint import as_plain, read_checkpoint, write_checkpoint
 from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
+from trainable.techniques.data_parallel import Ranks
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.gradient_step import GradientStep
@@ -131,6 +132,7 @@ class OptimizedTrainer:
         self.averaging: WeightAverage | None = None
         self.early_stopping: EarlyStopping | None = None
         self.unfreezing: GradualUnfreezing | None = None
+        self.ranks: Ranks | None = None
 
         self.current_epoch = 0
         self.global_step = 0
@@ -195,7 +197,9 @@ class OptimizedTrainer:
         """
         batches, judge = map(self._to_device, loader), supervision or self.supervision
         with self._evaluating():
-            result = evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics)
+            result = evaluate(
+                self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks
+            )
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result
@@ -206,8 +210,13 @@ class OptimizedTrainer:
             return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
-        """Writes all progress, so that `load_checkpoint` goes on after `epoch` as if nothing had happened."""
-        write_checkpoint(path, {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": progress_of(self)})
+        """Writes all progress, so that `load_checkpoint` goes on after `epoch` as if nothing had happened.
+
+        All ranks call it, and the first writes.
+        """
+        state = {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": progress_of(self)}
+        if self.ranks is None or self.ranks.is_first:
+            write_checkpoint(path, state)
 
     def load_checkpoint(self, path: str | Path) -> int:
         """Restores progress under the present configuration and returns its epoch.
@@ -248,15 +257,21 @@ class OptimizedTrainer:
     def _update(self, window: list[Batch], means: RunningMeans) -> bool:
         """One optimizer update from a window of micro-batches; False when fp16 overflowed and it was skipped."""
         batches = [self._augmented(self._to_device(batch)) for batch in window]
+        sizes = [len(images) for images, _ in batches]
+        weights = sample_weights(sizes)
+        if self.ranks is not None:
+            batches, weights = self.ranks.shares(batches, weights)
         if self.load_balancer is not None and self.load_balancer.mode == "exact":
             count_ahead(self.load_balancer, [images for images, _ in batches], forward=self._forward, model=self.model)
-        weights = sample_weights([len(images) for images, _ in batches])
         terms: dict[str, Tensor] = {}
         for (images, targets), weight in zip(batches, weights, strict=True):
             micro = self._losses(images, targets)
             self.scaler.scale(micro["loss"] * weight).backward()
             terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
-        means.add(terms, sum(len(images) for images, _ in batches))
+        if self.ranks is not None:
+            self.ranks.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
+            terms = self.ranks.sum_terms(terms)
+        means.add(terms, sum(sizes))
         stepped = self._gradient_step(
             terms,
             scaler=self.scaler,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.techniques.checkpoint import load_optimizer_progress, random_state, restore_random_state
+from trainable.techniques.data_parallel import Ranks
 
 PARTS = (
     "scheduler",
@@ -29,11 +30,12 @@ class Trainer(Protocol):
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     device: torch.device
+    ranks: Ranks | None
 
 
 def progress_of(trainer: Trainer) -> dict[str, object]:
     """Weights, moments, the state of each technique that is on, counters and random generators."""
-    return {
+    progress = {
         "model": trainer.model.state_dict(),
         "supervision": trainer.supervision.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
@@ -42,13 +44,18 @@ def progress_of(trainer: Trainer) -> dict[str, object]:
         "counters": {name: getattr(trainer, name) for name in COUNTERS},
         "random": random_state(trainer.device),
     }
+    return progress if trainer.ranks is None else progress | {"ranks": trainer.ranks.gathered(_own_of_rank(progress))}
 
 
 def restore_progress(trainer: Trainer, state: dict) -> None:
     """Puts a trainer where `progress_of` was taken; learning rates, decay and strengths stay as configured now.
 
     A technique that was off then begins anew.
+
+    Raises:
+        ValueError: another number of ranks trained until then.
     """
+    state = state | _of_this_rank(state, trainer.ranks)
     trainer.model.load_state_dict(state["model"])
     trainer.supervision.load_state_dict(state["supervision"])
     load_optimizer_progress(trainer.optimizer, state["optimizer"])
@@ -66,6 +73,22 @@ def restore_progress(trainer: Trainer, state: dict) -> None:
 def evaluated_weights(state: dict) -> dict[str, Tensor]:
     """The weights of such a state that validation used: the averaged ones where averaging was on."""
     return state["parts"]["averaging"]["average"] if "averaging" in state["parts"] else state["model"]
+
+
+def _own_of_rank(progress: dict) -> dict[str, object]:
+    """What is not the same on every rank: random generators, and what a technique counted of its own samples."""
+    parts = {name: part for name, part in progress["parts"].items() if name != "averaging"}
+    return {"random": progress["random"], "parts": parts}
+
+
+def _of_this_rank(state: dict, ranks: Ranks | None) -> dict[str, object]:
+    saved, now = len(state.get("ranks", [None])), 1 if ranks is None else ranks.size
+    if saved != now:
+        raise ValueError(f"The checkpoint is of {saved} ranks, and {now} would go on; resume with as many as saved it.")
+    if ranks is None:
+        return {}
+    own = state["ranks"][ranks.rank]
+    return own | {"parts": state["parts"] | own["parts"]}
 
 
 def _parts(trainer: Trainer) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.techniques.accumulation import updates_of
 from trainable.techniques.averaging import WeightAverage
+from trainable.techniques.data_parallel import Ranks
 from trainable.techniques.divergence import check_finite
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.micro_batch import FittingBatches, halved, packed, unpacked
@@ -47,11 +48,14 @@ class TrainingRun:
         config: the complete configuration.
         splits: the opened data, as the task's `open_data` gives it.
         device: where to train.
+        ranks: this process' place among those that train together; None trains alone.
     """
 
     _fitting: ClassVar = FittingBatches()
 
-    def __init__(self, config: TrialConfig, splits: Any, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, config: TrialConfig, splits: Any, *, device: torch.device | str = "cpu", ranks: Ranks | None = None
+    ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.task: Task = get_task(config.workload)
@@ -62,6 +66,8 @@ class TrainingRun:
         updates_per_epoch = updates_of(self._training, self.accumulation_steps)
         self.trainer = build_trainer(self.task, config, updates_per_epoch=updates_per_epoch, device=self.device)
         self.trainer.accumulation_steps = self.accumulation_steps
+        if ranks is not None:
+            ranks.take_part(self.trainer, seed=config.seed)
 
     @property
     def has_plateaued(self) -> bool:
@@ -78,7 +84,7 @@ class TrainingRun:
 
         Raises:
             DivergedError: a loss, the gradient or a validation metric is not finite.
-            torch.OutOfMemoryError: a micro-batch of one image does not fit.
+            torch.OutOfMemoryError: a micro-batch of one image does not fit, or any on one of several ranks.
         """
         began = time.perf_counter()
         metrics = self._epoch_that_fits()
@@ -131,6 +137,9 @@ class TrainingRun:
         self._validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
 
     def _epoch_that_fits(self) -> dict[str, float]:
+        if self.trainer.ranks is not None:
+            # One rank alone may run out of memory, while the others wait for its sums: they can't begin again together.
+            return self._trained_and_validated()
         before = packed(progress_of(self.trainer))
         while True:
             try:

@@ -9,6 +9,8 @@ Cost: one histogram per batch (trainable/metrics/level_histogram.py); one read f
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,6 +86,17 @@ class CamouflageMetrics:
         _check_range("Probabilities", -below, above, "apply torch.sigmoid to logits")
         _check_range("Masks", -below_mask, above_mask, "divide 8-bit masks by 255")
         return dict(zip(self.names, values, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self._sums, "reach": self._reach, "num_images": self._num_images}
+
+    def merge(self, states: Sequence[dict[str, Any]]) -> None:
+        """Takes the sums of all `states` in place of its own: those of the parts of a split."""
+        given = [state for state in states if state["num_images"]]
+        names = given[0]["sums"] if given else {}
+        self._sums = {name: sum(state["sums"][name] for state in given) for name in names}
+        self._reach = torch.stack([state["reach"] for state in given]).amax(dim=0) if given else None
+        self._num_images = sum(state["num_images"] for state in given)
 
     def _stretch_reach(self, probabilities: Tensor, masks: Tensor) -> None:
         """Keeps the extreme values on the device: checking them here would wait for the device at every batch."""

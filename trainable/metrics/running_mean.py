@@ -1,6 +1,6 @@
 """Means over samples, summed on the device and read once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,6 +18,16 @@ class RunningMeans:
         for name, mean in means.items():
             self._sums[name] = self._sums.get(name, 0.0) + torch.as_tensor(mean).detach().float() * num_samples
         self._num_samples += num_samples
+
+    def state_dict(self) -> dict[str, object]:
+        return {"sums": self._sums, "num_samples": self._num_samples}
+
+    def merge(self, states: Sequence[dict]) -> None:
+        """Takes the sums of all `states` in place of its own."""
+        given = [state for state in states if state["num_samples"]]
+        names = given[0]["sums"] if given else {}
+        self._sums = {name: sum(state["sums"][name] for state in given) for name in names}
+        self._num_samples = sum(state["num_samples"] for state in given)
 
     def compute(self) -> dict[str, float]:
         """The means so far; raises ValueError when nothing was added."""

@@ -31,7 +31,7 @@ from trainable.techniques.collapse_evidence import (
     largest_cv,
     single_test_level,
 )
-from trainable.techniques.routing_counts import routing_counts, summed_over_ranks
+from trainable.techniques.routing_counts import num_ranks, routing_counts, summed_over_ranks
 
 Response = Literal["none", "rebalance", "noise", "reinitialise"]
 
@@ -138,7 +138,8 @@ class ExpertCollapseDetector:
         sums = torch.stack([_sums(info, self.num_experts) for info in routing])
         if self._window and len(self._window[-1][0]) != len(sums):
             raise ValueError(f"{len(sums)} layers were routed after {len(self._window[-1][0])}; give all of them.")
-        self._window.append((sums, min(info.expert_assignments.numel() for info in routing)))
+        size = num_ranks() * min(info.expert_assignments.numel() for info in routing)
+        self._window.append((sums, size))
         self._forget()
 
     def update(self, routing_probs: Tensor, expert_assignments: Tensor) -> None:

@@ -16,7 +16,8 @@ Sources: Shazeer et al., Outrageously Large Neural Networks, 2017, https://arxiv
 CV^2); Fedus et al., Switch Transformers, 2021, https://arxiv.org/abs/2101.03961 (counts times probabilities; the slope
 here is twice theirs); Qiu et al., Demons in the Detail, 2025, https://arxiv.org/abs/2501.11873 (the global batch).
 Cost: N counts a layer and micro-batch; with several ranks one all-reduce of them per update ("running": per
-micro-batch); "exact" adds a forward pass. Nothing is read back to the host. Off: no balancer, or an alpha of 0.
+micro-batch) and one of N probabilities per micro-batch; "exact" adds a forward pass. Nothing is read back to the host.
+Off: no balancer, or an alpha of 0.
 """
 
 import math
@@ -28,7 +29,7 @@ import torch
 from torch import Tensor
 
 from trainable.models.output import RoutingInfo
-from trainable.techniques.routing_counts import mean_router_probability, routing_counts, summed_over_ranks
+from trainable.techniques.routing_counts import mean_probabilities, routing_counts, summed_over_ranks
 
 Mode = Literal["running", "previous", "exact"]
 
@@ -215,7 +216,7 @@ class GlobalBatchLoadBalancer:
         self.coefficient_factor = state["coefficient_factor"]
 
     def _weighted(self, routing: Sequence[RoutingInfo], counters: Tensor | None) -> Tensor:
-        probability = torch.stack([mean_router_probability(info) for info in routing])
+        probability = mean_probabilities(routing)
         fractions = torch.full_like(probability, 1.0 / self.num_experts)
         if counters is not None:
             fractions = _fractions(counters[:, : self.num_experts].to(probability))

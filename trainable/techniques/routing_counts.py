@@ -1,5 +1,7 @@
 """Counting where tokens went: what load balancing and collapse detection both need, without reading the device."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, distributed
 
@@ -13,6 +15,20 @@ def mean_router_probability(info: RoutingInfo) -> Tensor:
         return probs.mean(dim=0)
     kept = info.token_mask.to(probs.dtype)
     return (probs * kept[:, None]).sum(dim=0) / kept.sum().clamp(min=1.0)
+
+
+def mean_probabilities(routing: Sequence[RoutingInfo]) -> Tensor:
+    """The mean router probability of each layer over the tokens of all ranks, with the gradient of this rank's own.
+
+    A loss of it has, weighted by samples and summed over ranks, the gradient of the whole micro-batch; (L, N).
+    """
+    own = torch.stack([mean_router_probability(info) for info in routing])
+    if num_ranks() == 1:
+        return own
+    values = own.detach()
+    tokens = torch.stack([_num_tokens(info) for info in routing])[:, None]
+    total = summed_over_ranks(torch.cat([values * tokens, tokens], dim=1))
+    return own + (total[:, :-1] / total[:, -1:].clamp(min=1.0) - values)
 
 
 def routing_counts(info: RoutingInfo, num_experts: int) -> Tensor:
@@ -36,8 +52,19 @@ def routing_counts(info: RoutingInfo, num_experts: int) -> Tensor:
 
 def summed_over_ranks(values: Tensor) -> Tensor:
     """The sum over all ranks, on every rank; the values themselves where torch.distributed is not set up."""
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if num_ranks() == 1:
         return values
     total = values.clone()
     distributed.all_reduce(total)
     return total
+
+
+def num_ranks() -> int:
+    """Processes that train together."""
+    is_set_up = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if is_set_up else 1
+
+
+def _num_tokens(info: RoutingInfo) -> Tensor:
+    probs = info.routing_probs.float()
+    return probs.new_tensor(len(probs)) if info.token_mask is None else info.token_mask.to(probs.dtype).sum()

@@ -1,0 +1,85 @@
+"""Batch normalisation over the whole micro-batch of all ranks, not over a rank's part of it.
+
+What: sums are added over ranks in the forward pass and their gradients in the backward pass, so that a network
+normalises as it would in one process. On every device; torch's SyncBatchNorm is for GPUs alone, and is no BatchNorm2d,
+so that code which freezes those layers would miss it.
+Source: Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167; Peng et al., MegDet, CVPR 2018,
+https://arxiv.org/abs/1711.07240 (statistics over devices).
+Cost: two small sums over ranks a layer and pass. Off: one rank, or frozen layers.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+class _OverRanks(nn.modules.batchnorm._BatchNorm):
+    """The layer that it replaces, with the same parameters and buffers."""
+
+    def __init__(self, layer: nn.modules.batchnorm._BatchNorm) -> None:
+        super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        self._parameters, self._buffers = layer._parameters, layer._buffers
+        self.training = layer.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        self._check_input_dim(x)
+        axes, shape = [0, *range(2, x.dim())], [1, -1] + [1] * (x.dim() - 2)
+        # In fp32 whatever the autocast, as batch normalisation always is.
+        with torch.autocast(x.device.type, enabled=False):
+            values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+            count = values.new_tensor([x.numel() / self.num_features])
+            sums = _SumOverRanks.apply(torch.cat([values.sum(axes), count]))
+            mean, total = sums[:-1] / sums[-1].detach(), sums[-1].detach()
+            centred = values - mean.view(shape)
+            variance = _SumOverRanks.apply(centred.square().sum(axes)) / total
+            self._remember(mean.detach(), variance.detach(), total)
+            normalised = centred * (variance + self.eps).rsqrt().view(shape)
+            if self.affine:
+                normalised = normalised * self.weight.view(shape) + self.bias.view(shape)
+        return normalised.to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        if not self.track_running_stats:
+            return
+        self.num_batches_tracked += 1
+        share = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean += share * (mean - self.running_mean)
+        self.running_var += share * (variance * total / (total - 1).clamp(min=1) - self.running_var)
+
+
+class BatchNorm1dOverRanks(_OverRanks, nn.BatchNorm1d):
+    """For (B, C) and (B, C, L)."""
+
+
+class BatchNorm2dOverRanks(_OverRanks, nn.BatchNorm2d):
+    """For (B, C, H, W)."""
+
+
+_SYNCED = {nn.BatchNorm1d: BatchNorm1dOverRanks, nn.BatchNorm2d: BatchNorm2dOverRanks}
+
+
+def sync_batch_norms(model: nn.Module) -> None:
+    """Replaces every batch normalisation inside `model` by one over all ranks; parameters stay the same objects."""
+    for name, layer in model.named_children():
+        if type(layer) in _SYNCED:
+            setattr(model, name, _SYNCED[type(layer)](layer))
+        else:
+            sync_batch_norms(layer)
