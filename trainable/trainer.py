@@ -197,9 +197,7 @@ class OptimizedTrainer:
         """
         batches, judge = map(self._to_device, loader), supervision or self.supervision
         with self._evaluating():
-            result = evaluate(
-                self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks
-            )
+            result = evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks)
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result

@@ -51,6 +51,14 @@ class ClassificationMetrics:
         truth = scores.gather(1, labels.unsqueeze(1)).squeeze(1).clamp_min(torch.finfo(torch.float32).tiny)
         self._nll = self._nll - (truth.log() * labelled).sum()
 
+    def state_dict(self) -> dict[str, Tensor | float]:
+        return {"confusion": self._confusion, "bins": self._bins, "nll": self._nll}
+
+    def merge(self, states: Sequence[dict[str, Tensor | float]]) -> None:
+        """Takes the sums of all `states` in place of its own."""
+        for name in ("confusion", "bins", "nll"):
+            setattr(self, f"_{name}", sum(state[name] for state in states))
+
     def confusion(self) -> Tensor:
         """Images by true class (rows) and called class, float64, (K, K)."""
         if not isinstance(self._confusion, Tensor) or not self._confusion.sum():

@@ -95,3 +95,14 @@ def test_names_are_those_that_are_announced_and_two_for_each_class():
 def test_without_a_labelled_image_there_is_a_sentence():
     with pytest.raises(ValueError, match="No image with a label was judged"):
         computed(torch.tensor([-1]), torch.tensor([[0.2, 0.3, 0.5]]))
+
+
+def test_what_several_processes_counted_merges_to_what_one_would_have_counted():
+    draw = torch.Generator().manual_seed(5)
+    scores, labels = torch.rand(9, 3, generator=draw).softmax(dim=1), torch.randint(0, 3, (9,), generator=draw)
+    whole, *parts = (ClassificationMetrics("abc") for _ in range(4))
+    whole.update(scores, labels)
+    for part, rows in zip(parts, (slice(0, 4), slice(4, 9), slice(9, 9)), strict=True):
+        part.update(scores[rows], labels[rows])
+    parts[2].merge([part.state_dict() for part in parts])
+    assert parts[2].compute() == pytest.approx(whole.compute(), abs=1e-12)
