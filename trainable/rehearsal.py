@@ -71,7 +71,7 @@ def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> Rehea
     for _ in range(UPDATES):
         update_seconds = _timed(device, lambda: trainer.train_epoch(one_update, 0, log_interval=0))
     for _ in range(UPDATES):
-        seconds = _timed(device, lambda: trainer.validate(some, metrics=task.build_metrics(final=False)))
+        seconds = _timed(device, lambda: trainer.validate(some, metrics=task.build_metrics(config, final=False)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
         trainer.save_checkpoint(path, 1)

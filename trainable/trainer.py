@@ -138,7 +138,7 @@ class OptimizedTrainer:
         self.global_step = 0
         self.best_loss = float("inf")
         self.latest_loss = float("nan")
-        self._gradient_step = GradientStep(optimizer)
+        self.gradient_step = GradientStep(optimizer)
 
     @property
     def precision_effective(self) -> str:
@@ -182,7 +182,7 @@ class OptimizedTrainer:
         metrics: Metrics | None = None,
         supervision: Supervision | None = None,
     ) -> dict[str, float]:
-        """Evaluates with the averaged weights when averaging is on; never augments.
+        """Judges the model, and remembers its loss as the latest and perhaps the best.
 
         Predictions are resized to the masks where the masks come at their own resolution.
 
@@ -195,12 +195,27 @@ class OptimizedTrainer:
         Returns:
             `val_loss` and the metrics.
         """
-        batches, judge = map(self._to_device, loader), supervision or self.supervision
-        with self._evaluating():
-            result = evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks)
+        result = self.judge(loader, metrics_fn, metrics=metrics, supervision=supervision)
         self.latest_loss = result["val_loss"]
         self.best_loss = min(self.best_loss, self.latest_loss)
         return result
+
+    def judge(
+        self,
+        loader: Iterable[Batch],
+        metrics_fn: MetricsFunction | None = None,
+        *,
+        metrics: Metrics | None = None,
+        supervision: Supervision | None = None,
+        averaged: bool = True,
+    ) -> dict[str, float]:
+        """Evaluates as `validate` does, never augmented, and leaves the trainer as it was.
+
+        With averaging on, the averaged weights are judged, or the raw ones where `averaged` is False.
+        """
+        batches, judge = map(self._to_device, loader), supervision or self.supervision
+        with self._evaluating(averaged=averaged):
+            return evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks)
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """A copy of the weights that validation uses: the averaged ones when averaging is on."""
@@ -266,11 +281,8 @@ class OptimizedTrainer:
             micro = self._losses(images, targets)
             self.scaler.scale(micro["loss"] * weight).backward()
             terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
-        if self.ranks is not None:
-            self.ranks.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
-            terms = self.ranks.sum_terms(terms)
-        means.add(terms, sum(sizes))
-        stepped = self._gradient_step(
+        means.add(terms, sum(len(images) for images, _ in batches))
+        stepped = self.gradient_step(
             terms,
             scaler=self.scaler,
             max_grad_norm=self.max_grad_norm,
@@ -309,11 +321,16 @@ class OptimizedTrainer:
         return tree_map_only(Tensor, lambda tensor: tensor.to(self.device, non_blocking=True), batch)
 
     @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        with nullcontext() if self.averaging is None else self.averaging.applied():
+    def _evaluating(self, *, averaged: bool = True) -> Iterator[None]:
+        """Every module gets its own mode back: a frozen one may evaluate while the others train."""
+        modes = [(module, module.training) for module in self.model.modules()]
+        with self.averaging.applied() if averaged and self.averaging is not None else nullcontext():
             self.model.eval()
-            yield
-            self.model.train()
+            try:
+                yield
+            finally:
+                for module, mode in modes:
+                    module.training = mode
 
 
 def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_experts: bool) -> None:

@@ -10,6 +10,7 @@ from trainable.techniques.data_parallel import Ranks
 
 PARTS = (
     "scheduler",
+    "gradient_step",
     "augmentation",
     "contrastive",
     "load_balancer",

@@ -99,8 +99,7 @@ class TrainingRun:
     def judged_again(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
         began = time.perf_counter()
-        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(self.config, final=False))
-        metrics = _flat({}, val)
+        metrics = self._validated()
         seconds = time.perf_counter() - began
         return EpochResult(epoch=self.epoch, objective=metrics[self.task.objective], metrics=metrics, seconds=seconds)
 
@@ -154,8 +153,20 @@ class TrainingRun:
     def _trained_and_validated(self) -> dict[str, float]:
         self._training.set_epoch(self.epoch)
         train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
-        val = self.trainer.validate(self._validation, metrics=self.task.build_metrics(self.config, final=False))
-        return _flat(train, val) | {"train/micro_batch": float(self.batch_size)}
+        return _flat(train, {}) | self._validated() | {"train/micro_batch": float(self.batch_size)}
+
+    def _validated(self) -> dict[str, float]:
+        """The epoch's validation; where weights are averaged, also what the raw ones would give.
+
+        In every epoch, not only the last: it is at the first rung that too long an average misleads a search.
+        """
+        metrics = self.task.build_metrics(self.config, final=False)
+        val = _flat({}, self.trainer.validate(self._validation, metrics=metrics))
+        if self.trainer.averaging is None:
+            return val
+        metrics = self.task.build_metrics(self.config, final=False)
+        raw = _flat({}, self.trainer.judge(self._validation, metrics=metrics, averaged=False))
+        return val | {f"val/raw_{name.removeprefix('val/')}": raw[name] for name in ("val/loss", self.task.objective)}
 
     def _shrink_batches(self) -> None:
         former = self.batch_size

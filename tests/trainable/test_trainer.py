@@ -209,6 +209,35 @@ def test_validation_uses_the_averaged_weights():
     assert trainer.validate(batches())["val_loss"] != averaged
 
 
+def test_raw_weights_can_be_judged_beside_the_averaged_ones_and_judging_leaves_no_trace():
+    trainer = trainer_of(max_lr=0.5)
+    trainer.train_epoch(batches(), 0)
+    plain = trainer.judge(batches())
+    trainer.averaging = WeightAverage(trainer.model, decay=0.99)
+    trainer.train_epoch(batches(), 1)
+    raw, losses = trainer.judge(batches(), averaged=False), (trainer.best_loss, trainer.latest_loss)
+    assert trainer.judge(batches()) not in (raw, plain)
+    assert (losses[0], math.isnan(losses[1])) == (math.inf, True)
+    trainer.averaging = None
+    assert trainer.judge(batches()) == raw
+
+
+def test_validation_gives_every_module_its_own_mode_back_even_when_a_metric_fails():
+    trainer = trainer_of()
+    trainer.model.train()
+    trainer.model.layers[1].eval()
+    modes = [module.training for module in trainer.model.modules()]
+    seen = []
+    trainer.validate(batches(), lambda logits, masks: seen.append(trainer.model.training) or {})
+    with pytest.raises(ZeroDivisionError):
+        trainer.validate(batches(), lambda logits, masks: {"val_bad": 1 / 0})
+    assert [module.training for module in trainer.model.modules()] == modes
+    assert not any(seen)
+    trainer.model.eval()
+    trainer.validate(batches())
+    assert not trainer.model.training
+
+
 def test_auxiliary_outputs_are_supervised_with_their_weight():
     class Aux(Net):
         def forward(self, images):
@@ -289,6 +318,22 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path):
     assert torch.equal(weights(whole), weights(second))
     assert whole.validate(batches()) == second.validate(batches())
     assert whole.get_training_summary() == second.get_training_summary()
+
+
+def test_the_overflows_in_a_row_are_counted_through_a_resume(tmp_path):
+    first, second = trainer_of(), trainer_of()
+    first.gradient_step.skipped_in_a_row = 3
+    first.save_checkpoint(tmp_path / "c.pt", 0)
+    second.load_checkpoint(tmp_path / "c.pt")
+    assert second.gradient_step.skipped_in_a_row == 3
+
+
+@pytest.mark.parametrize("mode", ["running", "exact"])
+def test_a_model_without_routing_cannot_be_balanced_in_any_mode(mode):
+    trainer = trainer_of()
+    trainer.load_balancer = GlobalBatchLoadBalancer(4, mode=mode)
+    with pytest.raises(ValueError, match="the model returned no routing information; return routing_info"):
+        trainer.train_epoch(batches(), 0)
 
 
 def test_a_loaded_checkpoint_keeps_the_present_learning_rate(tmp_path):

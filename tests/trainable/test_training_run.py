@@ -85,6 +85,22 @@ def test_another_seed_gives_another_curve(begin):
     assert not same_to_the_bit(curve(begin(EVERYTHING)), curve(begin(EVERYTHING, seed=1)))
 
 
+def test_the_raw_metrics_of_an_averaged_run_are_those_of_the_same_run_without_averaging(begin):
+    plain, averaged = (curve(begin(PLAIN | {"averaging": on}))[0] for on in (False, True))
+    for name in ("loss", "s_measure"):
+        assert [epoch[f"val/raw_{name}"] for epoch in averaged] == [epoch[f"val/{name}"] for epoch in plain]
+        assert all(epoch[f"val/raw_{name}"] != epoch[f"val/{name}"] for epoch in averaged)
+        assert not any(f"val/raw_{name}" in epoch for epoch in plain)
+
+
+def test_the_test_split_leaves_no_trace_in_the_training(begin):
+    run = begin(max_epochs=1)
+    run.run_epoch()
+    before = run.trainer.get_training_summary()
+    run.test()
+    assert run.trainer.get_training_summary() == before
+
+
 def test_saved_and_restored_in_a_new_process_a_run_goes_on_as_if_never_interrupted(begin, tmp_path):
     whole = begin(EVERYTHING)
     first = whole.run_epoch()

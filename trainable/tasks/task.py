@@ -80,4 +80,4 @@ class Task(ABC):
         A task overrides this where a final test does what the rungs of a search cannot afford.
         """
         batches = self.evaluation_batches(config, splits.test, device)
-        return trainer.validate(batches, metrics=self.build_metrics(config, final=True))
+        return trainer.judge(batches, metrics=self.build_metrics(config, final=True))

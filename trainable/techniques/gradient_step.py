@@ -51,6 +51,12 @@ class GradientStep:
         self._optimizer.zero_grad(set_to_none=True)
         return is_finite
 
+    def state_dict(self) -> dict[str, int]:
+        return {"skipped_in_a_row": self.skipped_in_a_row}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        self.skipped_in_a_row = state["skipped_in_a_row"]
+
     def _clip(self, max_grad_norm: float | None) -> Tensor:
         """Clips all groups together and returns the norm before."""
         parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]

@@ -31,11 +31,7 @@ def routing_terms(
     """
     if balancer is None and detector is None and not z_loss_weight:
         return {}
-    if not routing:
-        raise ValueError(
-            "Load balancing, collapse detection or the z-loss is on, but the model returned no routing "
-            "information; return routing_info{routing_probs [B,N], expert_assignments [B,k]}, or switch them off."
-        )
+    _require(routing)
     if detector is not None:
         detector.observe(routing)
     terms = {}
@@ -66,11 +62,25 @@ def count_ahead(
     forward: Callable[[Tensor], ModelOutput],
     model: nn.Module,
 ) -> None:
-    """Counts a window's load before its first backward pass; leaves buffers and random state untouched."""
+    """Counts a window's load before its first backward pass; leaves buffers and random state untouched.
+
+    Raises:
+        ValueError: the model gave no routing.
+    """
     buffers = [buffer.clone() for buffer in model.buffers()]
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(devices=devices):
         for batch in images:
-            balancer.observe(forward(batch).routing)
+            routing = forward(batch).routing
+            _require(routing)
+            balancer.observe(routing)
     for buffer, value in zip(model.buffers(), buffers, strict=True):
         buffer.copy_(value)
+
+
+def _require(routing: Sequence[RoutingInfo]) -> None:
+    if not routing:
+        raise ValueError(
+            "Load balancing, collapse detection or the z-loss is on, but the model returned no routing "
+            "information; return routing_info{routing_probs [B,N], expert_assignments [B,k]}, or switch them off."
+        )
