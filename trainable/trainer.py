@@ -281,7 +281,10 @@ class OptimizedTrainer:
             micro = self._losses(images, targets)
             self.scaler.scale(micro["loss"] * weight).backward()
             terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
-        means.add(terms, sum(len(images) for images, _ in batches))
+        if self.ranks is not None:
+            self.ranks.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
+            terms = self.ranks.sum_terms(terms)
+        means.add(terms, sum(sizes))
         stepped = self.gradient_step(
             terms,
             scaler=self.scaler,
