@@ -2,10 +2,10 @@
 
 import difflib
 
-from search_spaces import moe
+from search_spaces import moe, retina
 from search_spaces.space import Space
 
-SPACES: dict[str, Space] = {space.name: space for space in (moe.SPACE,)}
+SPACES: dict[str, Space] = {space.name: space for space in (moe.SPACE, retina.SPACE)}
 
 
 def get_space(name: str) -> Space:

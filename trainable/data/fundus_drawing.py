@@ -43,11 +43,20 @@ class Eye:
     macula: Point
 
 
+def place_eye(rng: np.random.Generator, *, is_left: bool) -> Eye:
+    """The optic disc lies on the left of a left eye's photograph here, the macula near the middle."""
+    centre = 0.5 + rng.uniform(-0.015, 0.015, 2)
+    to_disc = np.array([-1.0 if is_left else 1.0, 0.0])
+    optic_disc = centre + to_disc * rng.uniform(0.24, 0.3) + rng.uniform(-0.03, 0.03, 2)
+    macula = centre - to_disc * rng.uniform(0.03, 0.09) + rng.uniform(-0.03, 0.03, 2)
+    return Eye(centre=centre, optic_disc=optic_disc, macula=macula)
+
+
 def draw_fundus(
     rng: np.random.Generator, size_px: int, *, retinopathy: int, edema: int, is_left: bool, contrast: float
 ) -> NDArray[np.uint8]:
     """An image of shape (size_px, size_px, 3); `contrast` from 0, nothing to see, to 1 fades the lesions."""
-    eye = _eye(rng, is_left=is_left)
+    eye = place_eye(rng, is_left=is_left)
     image = _ground(rng, size_px, eye)
     image = _laid_over(image, _vessels(rng, eye), _VESSEL, 0.75)
     if rng.random() < _DRUSEN_CHANCE:
@@ -60,14 +69,6 @@ def draw_fundus(
     if edema:
         image = _laid_over(image, _exudates(rng, eye, is_central=edema == 2), _EXUDATE, 0.85 * contrast)
     return _photographed(rng, image, eye)
-
-
-def _eye(rng: np.random.Generator, *, is_left: bool) -> Eye:
-    centre = 0.5 + rng.uniform(-0.015, 0.015, 2)
-    to_disc = np.array([-1.0 if is_left else 1.0, 0.0])
-    optic_disc = centre + to_disc * rng.uniform(0.24, 0.3) + rng.uniform(-0.03, 0.03, 2)
-    macula = centre - to_disc * rng.uniform(0.03, 0.09) + rng.uniform(-0.03, 0.03, 2)
-    return Eye(centre=centre, optic_disc=optic_disc, macula=macula)
 
 
 def _ground(rng: np.random.Generator, size_px: int, eye: Eye) -> NDArray[np.float64]:

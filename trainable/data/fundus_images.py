@@ -89,6 +89,14 @@ def fundus_splits(
     return open_labelled(cached(_cache_key(config), cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
 
 
+def grade_counts(count: int) -> NDArray[np.int64]:
+    """How many of so many eyes have each grade of retinopathy (down) and risk of an edema (across), shape (5, 3)."""
+    wanted = count * JOINT_SHARES.ravel()
+    cells = np.floor(wanted).astype(np.int64)
+    cells[np.argsort(cells - wanted, kind="stable")[: count - cells.sum()]] += 1
+    return cells.reshape(JOINT_SHARES.shape)
+
+
 def _eyes(config: FundusConfig, split: str, stream: int, count: int) -> Iterator[LabelledSample]:
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(_GRADES_STREAM, stream)))
     grades = _grades(rng, count)
@@ -110,13 +118,10 @@ def _eyes(config: FundusConfig, split: str, stream: int, count: int) -> Iterator
 
 def _grades(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     """Both grades of each eye, shape (count, 2): patients in random order, the two eyes of one next to each other."""
-    wanted = count * JOINT_SHARES.ravel()
-    cells = np.floor(wanted).astype(np.int64)
-    cells[np.argsort(cells - wanted, kind="stable")[: count - cells.sum()]] += 1
-    eyes = np.repeat(np.arange(len(cells)), cells)
+    eyes = np.repeat(np.arange(JOINT_SHARES.size), grade_counts(count).ravel())
     patients = [eyes[start : start + 2] for start in range(0, count, 2)]
-    rng.shuffle(last := patients[:-1])
-    mixed = np.concatenate([*last, patients[-1]])
+    # With an odd count the last patient has one eye, and stays last, so that eyes are counted in pairs.
+    mixed = np.concatenate([*(patients[place] for place in rng.permutation(len(patients) - 1)), patients[-1]])
     return np.stack(np.divmod(mixed, JOINT_SHARES.shape[1]), axis=1)
 
 

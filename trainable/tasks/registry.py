@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
 from trainable.tasks.moe import MoeTask
+from trainable.tasks.retina import RetinaTask
 from trainable.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (MoeTask,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (MoeTask, RetinaTask)}
 
 
 def get_task(name: str) -> Task:

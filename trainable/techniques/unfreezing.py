@@ -10,7 +10,7 @@ Cost: less than none, frozen blocks need no backward pass. Off: `unfreezing=None
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -61,12 +61,12 @@ class GradualUnfreezing:
     """Freezes the lower blocks of one backbone. Its state follows from the epoch alone, so that none is saved.
 
     Args:
-        blocks: those that can be frozen, bottom first; whatever else the model has always trains.
+        backbone: the part of the model that can be frozen; whatever else the model has always trains.
         total_epochs: the planned budget, of which the milestones are fractions.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], milestones: Milestones, *, total_epochs: float) -> None:
-        self.blocks = list(blocks)
+    def __init__(self, backbone: nn.Module, milestones: Milestones, *, total_epochs: float) -> None:
+        self.backbone = backbone
         self.milestones = milestones
         self.total_epochs = total_epochs
         self.current_share = unfrozen_share(milestones, 0.0)
@@ -74,8 +74,10 @@ class GradualUnfreezing:
     def update_epoch(self, epoch: float) -> None:
         """Call it before each training epoch, after `model.train()`, which wakes everything up."""
         self.current_share = unfrozen_share(self.milestones, epoch / self.total_epochs)
-        num_frozen = len(self.blocks) - math.ceil(self.current_share * len(self.blocks))
-        for index, block in enumerate(self.blocks):
+        # Looked up anew: layers may have been exchanged since, such as for those that normalise over several devices.
+        blocks = blocks_in_order(self.backbone)
+        num_frozen = len(blocks) - math.ceil(self.current_share * len(blocks))
+        for index, block in enumerate(blocks):
             block.requires_grad_(index >= num_frozen)
             if index < num_frozen:
                 block.eval()

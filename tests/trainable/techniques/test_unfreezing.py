@@ -43,8 +43,12 @@ def trainer_of(milestones=IN_QUARTERS, *, total_epochs=4, averaged=False):
     options = {"enable_progressive_aug": False, "total_epochs": total_epochs, "warmup_epochs": 0, "max_lr": 1e-2}
     trainer = OptimizedTrainer(net, optimizer, nn.BCEWithLogitsLoss(), "cpu", **options)
     trainer.averaging = WeightAverage(net, decay=0.5) if averaged else None
-    trainer.unfreezing = GradualUnfreezing(blocks_in_order(net.backbone), milestones, total_epochs=total_epochs)
+    trainer.unfreezing = GradualUnfreezing(net.backbone, milestones, total_epochs=total_epochs)
     return trainer
+
+
+def blocks_of(trainer):
+    return blocks_in_order(trainer.model.backbone)
 
 
 def batches(count=2):
@@ -77,10 +81,10 @@ def test_blocks_join_from_the_top_down():
     trainer = trainer_of()
     joined = []
     for epoch in range(4):
-        before = [state_of(one) for one in trainer.unfreezing.blocks]
+        before = [state_of(one) for one in blocks_of(trainer)]
         head = state_of(trainer.model.head)
         assert trainer.train_epoch(batches(), epoch)["unfrozen_share"] == IN_QUARTERS[epoch][1]
-        joined.append([not is_same(*pair) for pair in zip(trainer.unfreezing.blocks, before, strict=True)])
+        joined.append([not is_same(*pair) for pair in zip(blocks_of(trainer), before, strict=True)])
         assert not is_same(trainer.model.head, head)
     assert joined == [[False] * 4, [False] * 3 + [True], [False] * 2 + [True] * 2, [True] * 4]
 
@@ -100,7 +104,7 @@ def test_a_frozen_block_stays_in_evaluation_mode_also_after_a_validation():
         trainer.train_epoch(batches(), epoch)
         trainer.validate(batches())
     trainer.train_epoch(batches(), 1)
-    assert [one[1].training for one in trainer.unfreezing.blocks] == [False, False, False, True]
+    assert [one[1].training for one in blocks_of(trainer)] == [False, False, False, True]
 
 
 def test_the_optimizer_holds_every_parameter_from_the_start():
@@ -126,6 +130,14 @@ def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(stopped_after, tmp_pat
     assert all(torch.equal(average[name], value) for name, value in second.averaging.state_dict()["average"].items())
 
 
+def test_layers_that_were_exchanged_after_the_building_are_frozen_too():
+    trainer = trainer_of()
+    exchanged = trainer.model.backbone[0][1] = nn.BatchNorm2d(4)
+    trainer.unfreezing.update_epoch(0)
+    assert not exchanged.training
+    assert not exchanged.weight.requires_grad
+
+
 @pytest.mark.parametrize(("name", "num_blocks"), [("small", 9), ("efficientnet_v2_s", 41), ("resnet50", 18)])
 def test_blocks_hold_the_whole_backbone_once_and_in_order(name, num_blocks):
     backbone = build_backbone(name)
@@ -137,7 +149,7 @@ def test_blocks_hold_the_whole_backbone_once_and_in_order(name, num_blocks):
 
 def test_the_top_quarter_is_rounded_up_to_whole_blocks():
     blocks = [nn.Linear(1, 1) for _ in range(9)]
-    unfreezing = GradualUnfreezing(blocks, IN_QUARTERS, total_epochs=4)
+    unfreezing = GradualUnfreezing(nn.Sequential(*blocks), IN_QUARTERS, total_epochs=4)
     unfreezing.update_epoch(1)
     trained = [one.weight.requires_grad for one in blocks]
     assert trained == [False] * 6 + [True] * math.ceil(9 / 4)

@@ -1,0 +1,135 @@
+"""What may vary when one network grades diabetic retinopathy and macular edema together.
+
+With pre-trained weights trial 0 is the document's: heads at 1e-4 and backbone at 1e-5, batches of 16, a plain cosine,
+learned uncertainty weights, heads alone for 6 of 50 epochs and the whole backbone from epoch 16. A small network from
+scratch has nothing to unfreeze and one rate for all of it, some thirty times higher.
+"""
+
+from search_spaces.shared import (
+    MAX_WARMUP_FRACTION,
+    suggest_augmentation,
+    suggest_averaging,
+    suggest_batch,
+    suggest_optimizer,
+    suggest_schedule,
+)
+from search_spaces.space import Params, Situation, Space, Trial
+
+SCRATCH_MAX_LR = (3e-4, 3e-2)
+PRETRAINED_MAX_LR = (1e-5, 1e-3)
+
+
+def suggest(trial: Trial, situation: Situation) -> Params:
+    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
+    return (
+        suggest_optimizer(trial, max_lr=max_lr)
+        | suggest_batch(trial, max_batch_size=situation.max_batch_size)
+        | suggest_schedule(trial)
+        | suggest_weighting(trial)
+        | suggest_loss(trial)
+        | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
+        | suggest_recipe(trial)
+        | suggest_averaging(trial)
+        | (suggest_transfer(trial) if situation.pretrained else {"unfreezing": False})
+    )
+
+
+def suggest_weighting(trial: Trial) -> Params:
+    """How the two losses become one; fixed weights add up to 2, as equal ones do."""
+    weighting = trial.suggest_categorical("weighting", ["uncertainty", "equal", "fixed", "dynamic"])
+    params: Params = {"weighting": weighting}
+    if weighting == "fixed":
+        edema_share = trial.suggest_float("edema_share", 0.2, 0.8)
+        params["fixed_weights"] = (2 * (1 - edema_share), 2 * edema_share)
+    if weighting == "dynamic":
+        params["weighting_temperature"] = trial.suggest_float("weighting_temperature", 0.5, 5.0, log=True)
+    return params
+
+
+def suggest_loss(trial: Trial) -> Params:
+    """Weights for rare grades, and either a focal term or smoothed labels: a focal term alone cannot be smoothed."""
+    class_weights = trial.suggest_categorical("class_weights", ["none", "sqrt_inverse", "inverse", "effective_number"])
+    params: Params = {"class_weights": class_weights}
+    if class_weights == "effective_number":
+        params["effective_beta"] = trial.suggest_float("effective_beta", 0.9, 0.999)
+    if trial.suggest_categorical("focal", [False, True]):
+        return params | {"focal_gamma": trial.suggest_float("focal_gamma", 0.5, 3.0)}
+    return params | {"label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2)}
+
+
+def suggest_recipe(trial: Trial) -> Params:
+    """Crops, mirrors, turns and colours of the photograph; how strong, and from when."""
+    params = suggest_augmentation(trial)
+    if params["augmentation"]:
+        params["severity"] = trial.suggest_categorical("severity", ["light", "moderate", "aggressive"])
+    return params
+
+
+def suggest_transfer(trial: Trial) -> Params:
+    """How carefully pre-trained weights are treated: a lower rate, and blocks that join from the top down."""
+    params = {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.03, 1.0, log=True)}
+    if not trial.suggest_categorical("unfreezing", [True, False]):
+        return params | {"unfreezing": False}
+    heads_alone = trial.suggest_float("heads_alone_fraction", 0.02, 0.2)
+    thawing = trial.suggest_float("thawing_fraction", 0.05, 0.4)
+    steps = ((0.0, 0.0), (heads_alone, 0.25), (heads_alone + thawing / 2, 0.5), (heads_alone + thawing, 1.0))
+    return params | {"unfreezing": True, "milestones": steps}
+
+
+def defaults(situation: Situation) -> Params:
+    """Trial 0: the document's where weights are pre-trained, else what a person who knows the field would write."""
+    pretrained = situation.pretrained
+    transfer = {
+        "backbone_lr_ratio": 0.1,
+        "unfreezing": True,
+        "heads_alone_fraction": 0.12,
+        "thawing_fraction": 0.2,
+    }
+    return {
+        "max_lr": 1e-4 if pretrained else 3e-3,
+        "weight_decay": 1e-2,
+        "effective_batch": 16,
+        "warmup_fraction": 0.0 if pretrained else 0.1,
+        "min_lr_ratio": 0.01,
+        "weighting": "uncertainty",
+        "edema_share": 0.5,
+        "weighting_temperature": 2.0,
+        "class_weights": "none",
+        "effective_beta": 0.99,
+        "focal": False,
+        "focal_gamma": 2.0,
+        "label_smoothing": 0.0,
+        "dropout": 0.0,
+        "augmentation": True,
+        "severity": "light",
+        "initial_strength": 0.4,
+        "strength_rise": 0.6,
+        "start_fraction": 0.0,
+        "ramp_fraction": 0.1,
+        "averaging": False,
+        "half_life_epochs": 0.5,
+        **(transfer if pretrained else {}),
+    }
+
+
+def recommended(situation: Situation) -> list[Params]:
+    """The other ways to balance two tasks, and what the imbalance of the grades asks for."""
+    return [
+        {"weighting": "dynamic", "class_weights": "sqrt_inverse"},
+        {"weighting": "equal", "averaging": True},
+    ]
+
+
+SPACE = Space(
+    name="retina",
+    workload="retina",
+    objective="val/mean_kappa",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=12,
+    grace_epochs=3,
+    reduction_factor=2,
+    max_warmup_fraction=MAX_WARMUP_FRACTION,
+)

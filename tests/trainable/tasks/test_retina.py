@@ -1,0 +1,112 @@
+"""The two-grade workload as a whole, on few and small drawn photographs."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainable.config import from_params
+from trainable.data.fundus_images import FundusConfig
+from trainable.tasks.registry import get_task
+from trainable.training_run import TrainingRun
+
+TASK = get_task("retina")
+FEW = FundusConfig(image_size_px=48, num_train=32, num_validation=24, num_test=20)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """The configuration that suits the data, and the data."""
+    default = TASK.default_config()
+    config = replace(default, max_epochs=4, data=replace(default.data, fundus=FEW))
+    splits = TASK.open_data(config, cache_dir=tmp_path_factory.mktemp("cache"))
+    return TASK.suited_config(config, splits), splits
+
+
+def run_of(opened, **params):
+    config, splits = opened
+    return TrainingRun(from_params(params, config), splits)
+
+
+def weights(run):
+    trained = (*run.trainer.model.state_dict().values(), *run.trainer.supervision.state_dict().values())
+    return torch.cat([value.flatten().float() for value in trained])
+
+
+def test_an_epoch_measures_what_the_task_announces_and_the_losses_of_both_grades(opened):
+    metrics = run_of(opened).run_epoch().metrics
+    assert {name for name in metrics if name.startswith("val/")} - {"val/loss"} == set(TASK.metric_names)
+    assert {"train/retinopathy_loss", "train/edema_loss", "train/lr", "train/retinopathy_weight"} <= metrics.keys()
+
+
+def test_the_opened_data_says_how_often_each_grade_occurs_and_how_many_labels_are_missing(opened):
+    config, splits = opened
+    assert config.loss.class_counts == (*splits.train.class_counts(0), *splits.train.class_counts(1))
+    assert config.loss.labelled_shares == tuple((splits.train.labels >= 0).mean(axis=0).tolist())
+
+
+def test_the_default_trains_learned_weights_with_the_model(opened):
+    run = run_of(opened)
+    learned = run.trainer.supervision.weighting.raw_log_variances
+    held = {id(parameter) for group in run.trainer.optimizer.param_groups for parameter in group["params"]}
+    assert id(learned) in held
+    run.run_epoch()
+    assert learned.detach().abs().min() > 0
+
+
+def test_unfreezing_trains_the_heads_alone_first(opened):
+    run = run_of(opened, unfreezing=True, milestones=[[0, 0], [0.5, 1]])
+    before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
+    assert run.run_epoch().metrics["train/unfrozen_share"] == 0
+    changed = {name for name, value in run.trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(opened, tmp_path):
+    params = {
+        "unfreezing": True,
+        "milestones": [[0, 0], [0.25, 0.25], [0.5, 1]],
+        "averaging": True,
+        "severity": "moderate",
+        "dropout": 0.2,
+    }
+    whole = run_of(opened, **params)
+    curve = [whole.run_epoch().metrics for _ in range(4)]
+    first = run_of(opened, **params)
+    for _ in range(2):
+        first.run_epoch()
+    first.save(tmp_path / "state.pt")
+    second = run_of(opened, **params)
+    second.restore(tmp_path / "state.pt")
+    assert [second.run_epoch().metrics for _ in range(2)] == curve[2:]
+    torch.testing.assert_close(weights(second), weights(whole), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"weighting": "equal"},
+        {"weighting": "fixed", "fixed_weights": [0.5, 1.5]},
+        {"weighting": "dynamic"},
+        {"class_weights": "inverse"},
+        {"focal_gamma": 2.0},
+        {"label_smoothing": 0.1},
+        {"severity": "aggressive"},
+        {"augmentation": False},
+        {"unfreezing": True},
+        {"backbone_lr_ratio": 0.1},
+        {"dropout": 0.5},
+    ],
+    ids=str,
+)
+def test_each_choice_of_the_space_changes_the_training(opened, params):
+    default, other = run_of(opened), run_of(opened, **params)
+    for run in (default, other):
+        for _ in range(3 if params == {"weighting": "dynamic"} else 1):
+            run.run_epoch()
+    assert not torch.equal(weights(default)[: weights(other).numel()], weights(other))
+
+
+def test_the_weighting_can_not_be_off(opened):
+    with pytest.raises(ValueError, match="loss_weighting is None; it must be an object"):
+        run_of(opened, loss_weighting=False)

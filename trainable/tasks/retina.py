@@ -1,0 +1,116 @@
+"""Two grades of one fundus photograph: diabetic retinopathy and the risk of a macular edema."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from trainable.config import TrialConfig
+from trainable.data.fundus_grades import CLASS_NAMES, TASK_NAMES
+from trainable.data.fundus_images import FundusConfig, fundus_splits, grade_counts
+from trainable.data.image_cache import default_cache_dir
+from trainable.data.image_mask_set import Splits
+from trainable.data.labelled_batches import LabelledEvaluationBatches, LabelledTrainingBatches
+from trainable.data.labelled_images import LabelledImages
+from trainable.metrics.grading import GradingMetrics, metric_names
+from trainable.models.classifier import Classifier, ClassifierConfig
+from trainable.multi_task_supervision import MultiTaskLossConfig, MultiTaskSupervision
+from trainable.tasks.task import Progress, Task
+from trainable.techniques.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
+from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.unfreezing import GradualUnfreezing, UnfreezingConfig
+from trainable.trainer import OptimizedTrainer
+
+EMBEDDED = "fundus"
+CLASSES = dict(zip(TASK_NAMES, CLASS_NAMES, strict=True))
+"""Names of the classes of each task."""
+ROWS_OF_THE_HEAD = tuple(f"{task}_{name}" for task, names in CLASSES.items() for name in names)
+"""The two heads are one linear layer: the rows of the first task, then those of the second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundusData:
+    """What to grade."""
+
+    source: str = EMBEDDED
+    """"fundus" for the embedded generator."""
+    fundus: FundusConfig = field(default_factory=FundusConfig)
+    """The embedded generator's settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetinaConfig(TrialConfig):
+    """A training of the two graders on one backbone."""
+
+    loss_weighting: LossWeightingConfig = field(default_factory=LossWeightingConfig)
+    unfreezing: UnfreezingConfig | None = None
+    augmentation: ImageAugmentationConfig | None = None
+
+
+class RetinaTask(Task):
+    """The fundus workload; the mean of the two tasks' quadratic-weighted kappa is its objective."""
+
+    name = "retina"
+    objective = "val/mean_kappa"
+    mode = "max"
+    worst_objective = -1.0
+    metric_names = tuple(f"val/{name}" for name in metric_names(CLASSES))
+
+    def default_config(self, source: str | None = None) -> RetinaConfig:
+        return RetinaConfig(
+            workload=self.name,
+            max_epochs=12,
+            batch_size=16,
+            data=FundusData(source=source or EMBEDDED),
+            model=ClassifierConfig(class_names=ROWS_OF_THE_HEAD),
+            loss=MultiTaskLossConfig(class_counts=_counts_as_drawn()),
+            augmentation=ImageAugmentationConfig(severity="light"),
+        )
+
+    def open_data(
+        self, config: RetinaConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> Splits:
+        return fundus_splits(config.data.fundus, cache_dir or default_cache_dir(), on_progress)
+
+    def suited_config(self, config: RetinaConfig, splits: Splits) -> RetinaConfig:
+        """How often each grade occurs and how many labels are missing."""
+        counts = [splits.train.class_counts(task) for task in range(len(TASK_NAMES))]
+        shares = tuple(sum(own) / len(splits.train) for own in counts)
+        return replace(config, loss=replace(config.loss, class_counts=sum(counts, ()), labelled_shares=shares))
+
+    def build_model(self, config: RetinaConfig) -> nn.Module:
+        return Classifier(config.model).to(memory_format=torch.channels_last)
+
+    def build_supervision(self, config: RetinaConfig) -> MultiTaskSupervision:
+        num_classes = {task: len(names) for task, names in CLASSES.items()}
+        weighting = config.loss_weighting.build([CLASSIFICATION] * len(num_classes))
+        return MultiTaskSupervision(num_classes, config.loss, weighting)
+
+    def equip(self, trainer: OptimizedTrainer, config: RetinaConfig) -> None:
+        if config.augmentation is not None:
+            seed = stream_seed(config.seed, "augmentation")
+            trainer.augmentation = config.augmentation.build(config.max_epochs, seed)
+        if config.unfreezing is not None:
+            milestones = config.unfreezing.milestones
+            trainer.unfreezing = GradualUnfreezing(trainer.model.backbone, milestones, total_epochs=config.max_epochs)
+
+    def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
+        return GradingMetrics(CLASSES)
+
+    def training_batches(
+        self, config: RetinaConfig, data: LabelledImages, device: torch.device
+    ) -> LabelledTrainingBatches:
+        return LabelledTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device)
+
+    def evaluation_batches(
+        self, config: RetinaConfig, data: LabelledImages, device: torch.device
+    ) -> LabelledEvaluationBatches:
+        return LabelledEvaluationBatches(data, batch_size=max(config.batch_size, 32), device=device)
+
+
+def _counts_as_drawn() -> tuple[int, ...]:
+    """Of the embedded training split, before some labels are lost."""
+    both = grade_counts(FundusConfig().num_train)
+    return (*both.sum(axis=1).tolist(), *both.sum(axis=0).tolist())
