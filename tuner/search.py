@@ -68,7 +68,14 @@ def _run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> SearchSettings:
     """The options under the names of SearchSettings; those that were left out keep its defaults."""
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
-    return SearchSettings(**given | {"pinned": parse_pins(options.set)})
+    return SearchSettings(**given | {"pinned": _found_from_everywhere(parse_pins(options.set))})
+
+
+def _found_from_everywhere(pinned: dict[str, object]) -> dict[str, object]:
+    """Other processes and machines have other working folders: a file of weights is named by its whole path."""
+    weights = pinned.get("weights")
+    is_file = isinstance(weights, str) and Path(weights).is_file()
+    return pinned | ({"weights": str(Path(weights).absolute())} if is_file else {})
 
 
 def _check_alone(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FixedTrial
 
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
-from tuner import cluster
+from tuner import cluster, search
 from tuner.cluster import Slots, share_out
 from tuner.outcomes import Outcome
 from tuner.plan import plan_search
@@ -69,6 +69,16 @@ def test_data_that_is_named_from_here_is_found_from_everywhere(settings, disc_fo
     monkeypatch.chdir(disc_folder.parent)
     plan = plan_search(replace(settings, data=disc_folder.name))
     assert Path(plan.base.data.source) == disc_folder
+
+
+def test_weights_that_are_named_from_here_are_found_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own.pt").write_bytes(b"weights")
+    named = {}
+    for weights in ("own.pt", "imagenet", "gone.pt"):
+        options = search._parser().parse_args(["--set", f"weights={weights}"])
+        named[weights] = search._settings(options).pinned["weights"]
+    assert named == {"own.pt": str(tmp_path / "own.pt"), "imagenet": "imagenet", "gone.pt": "gone.pt"}
 
 
 def test_large_objects_are_trained_on_whole_images(settings):
