@@ -163,7 +163,11 @@ class ExpertCollapseDetector:
         return verdict.collapsed, list(verdict.reasons)
 
     def get_statistics(self) -> dict[str, object]:
-        """The window under its documented names: usage layer after layer, mean confidence, the largest layer's CV."""
+        """The window under its documented names: usage layer after layer, mean confidence, the largest layer's CV.
+
+        Beside them, of the layer that uses the fewest experts, how many it uses; and whether any router is undecided
+        or saturated, which a mean confidence cannot tell.
+        """
         verdict = self.check()
         usage = [share for layer in verdict.layers for share in layer.usage]
         return {
@@ -172,6 +176,9 @@ class ExpertCollapseDetector:
             "max_usage": max(usage),
             "avg_confidence": sum(layer.confidence for layer in verdict.layers) / len(verdict.layers),
             "load_imbalance_cv": max(layer.load_imbalance_cv for layer in verdict.layers),
+            "effective_experts": self.num_experts * min(layer.effective_experts for layer in verdict.layers),
+            "router_undecided": any(layer.router_undecided for layer in verdict.layers),
+            "router_saturated": any(layer.router_saturated for layer in verdict.layers),
             "collapsed": verdict.collapsed,
             "collapse_reasons": list(verdict.reasons),
         }

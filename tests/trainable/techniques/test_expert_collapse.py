@@ -183,6 +183,9 @@ def test_the_documented_statistics_have_their_names_and_hand_worked_values():
         "max_usage",
         "avg_confidence",
         "load_imbalance_cv",
+        "effective_experts",
+        "router_undecided",
+        "router_saturated",
         "collapsed",
         "collapse_reasons",
     ]
@@ -191,6 +194,21 @@ def test_the_documented_statistics_have_their_names_and_hand_worked_values():
     assert statistics["avg_confidence"] == pytest.approx(0.55)
     assert statistics["load_imbalance_cv"] == pytest.approx(np.std(usage) / np.mean(usage))
     assert (statistics["collapsed"], statistics["collapse_reasons"]) == (False, [])
+    # exp(entropy) of shares 1/2, 1/4, 1/4 is 2 ** 1.5 experts.
+    assert statistics["effective_experts"] == pytest.approx(2**1.5)
+
+
+@pytest.mark.parametrize(
+    ("logits", "undecided", "saturated"),
+    [([0.0, 0.1, 0.0, 0.1], True, False), ([20.0, 0.0, 0.0, 0.0], False, True), ([1.0, 0.0, 0.0, 2.0], False, False)],
+)
+def test_an_undecided_router_and_a_saturated_one_are_told_apart(logits, undecided, saturated):
+    detector = ExpertCollapseDetector(num_experts=4)
+    probs = torch.tensor([logits] * 400).softmax(dim=1)
+    detector.update(probs, probs.topk(1).indices)
+    statistics = detector.get_statistics()
+    assert (statistics["router_undecided"], statistics["router_saturated"]) == (undecided, saturated)
+    assert statistics["effective_experts"] == pytest.approx(1.0)
 
 
 def test_before_the_first_batch_nothing_is_collapsed_and_usage_is_zero():
