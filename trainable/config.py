@@ -46,6 +46,8 @@ class TrialConfig:
     """auto, fp32, fp16 or bf16."""
     max_grad_norm: float | None = 1.0
     """The gradient is clipped to this norm; None is off."""
+    gradient_checkpointing: bool = False
+    """Keep few activations and compute the others again: about a third more time for a fraction of the memory."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     averaging: AveragingConfig | None = None

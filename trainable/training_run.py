@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.tasks.registry import get_task
@@ -195,6 +196,8 @@ def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> lis
 def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device) -> OptimizedTrainer:
     """The trainer with every technique that the configuration switches on."""
     model = task.build_model(config)
+    if config.gradient_checkpointing:
+        _checkpoint_gradients(model, config.workload)
     supervision = task.build_supervision(config)
     trainer = OptimizedTrainer(
         model,
@@ -225,3 +228,9 @@ def _flat(train: dict[str, object], val: dict[str, float]) -> dict[str, float]:
     flat |= {f"val/{name.removeprefix('val_')}": float(value) for name, value in val.items()}
     usage = train.get("collapse_expert_usage", ())
     return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}
+
+
+def _checkpoint_gradients(model: nn.Module, workload: str) -> None:
+    if not hasattr(model, "enable_gradient_checkpointing"):
+        raise ValueError(f"gradient_checkpointing is on, but the network of {workload} has none; turn it off.")
+    model.enable_gradient_checkpointing()

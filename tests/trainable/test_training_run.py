@@ -12,6 +12,7 @@ import torch
 
 from trainable.config import from_params
 from trainable.handover import Handover, write_handover
+from trainable.models.camouflage_net import CamouflageNet
 from trainable.tasks.registry import get_task
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import TrainingRun
@@ -91,6 +92,30 @@ def test_the_raw_metrics_of_an_averaged_run_are_those_of_the_same_run_without_av
         assert [epoch[f"val/raw_{name}"] for epoch in averaged] == [epoch[f"val/{name}"] for epoch in plain]
         assert all(epoch[f"val/raw_{name}"] != epoch[f"val/{name}"] for epoch in averaged)
         assert not any(f"val/raw_{name}" in epoch for epoch in plain)
+
+
+def test_gradient_checkpointing_is_configured_and_changes_nothing_but_memory(begin):
+    plain, recomputed = (begin(ROUTED, gradient_checkpointing=on, max_epochs=1) for on in (False, True))
+    assert recomputed.trainer.model.backbone.checkpointing
+    assert same_to_the_bit(curve(plain), curve(recomputed))
+
+
+def test_a_network_that_cannot_checkpoint_its_gradients_says_so(begin, monkeypatch):
+    monkeypatch.delattr(CamouflageNet, "enable_gradient_checkpointing")
+    with pytest.raises(ValueError, match="gradient_checkpointing is on, but the network of moe has none; turn it off"):
+        begin(gradient_checkpointing=True)
+
+
+def test_the_patience_of_the_collapse_response_is_configured(begin):
+    """No router passes a threshold of all but the fair share for long, so that patience alone decides."""
+    acts = {}
+    for patience in (1, 50):
+        watched = {"collapse_response": "rebalance", "collapse_threshold": 0.99, "patience_checks": patience}
+        acts[patience] = curve(begin(ROUTED | {"load_balance": True, "collapse": True} | watched))[0][-1]
+    assert acts[1]["train/collapse_acts"] >= 1
+    assert acts[50]["train/collapse_acts"] == 0
+    assert 1 <= acts[1]["train/collapse_effective_experts"] <= 4
+    assert acts[1]["train/collapse_router_undecided"] in (0.0, 1.0)
 
 
 def test_the_test_split_leaves_no_trace_in_the_training(begin):

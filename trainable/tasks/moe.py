@@ -21,7 +21,7 @@ from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
 from trainable.supervision import DeepSupervision
 from trainable.tasks.task import Progress, Task
-from trainable.techniques.collapse_response import CollapseResponse
+from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
 from trainable.techniques.contrastive_term import ContrastiveConfig, ContrastiveTerm
 from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
@@ -76,6 +76,8 @@ class MoeConfig(TrialConfig):
     crop: CropConfig | None = None
     load_balance: LoadBalanceConfig | None = None
     collapse: CollapseConfig | None = None
+    response: ResponseConfig = field(default_factory=ResponseConfig)
+    """How patient and how strong `collapse_response` is."""
     augmentation: AugmentationConfig | None = None
     contrastive: ContrastiveConfig | None = None
 
@@ -173,4 +175,5 @@ def _watch_experts(trainer: OptimizedTrainer, config: MoeConfig) -> None:
             layers=[module for module in trainer.model.modules() if isinstance(module, MixtureOfExperts)],
             optimizer=trainer.optimizer,
             generator=torch.Generator().manual_seed(stream_seed(config.seed, "collapse")),
+            config=config.response,
         )

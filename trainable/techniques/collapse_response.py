@@ -42,9 +42,9 @@ class ResponseConfig:
     """Checks after an act in which nothing is done, >= 0."""
     max_balance_factor: float = 8.0
     """Largest factor on the balance coefficients, >= 1."""
-    noise: float = 0.3
+    response_noise: float = 0.3
     """Standard deviation added to the noise on a collapsed layer's router logits, > 0."""
-    noise_decay: float = 0.5
+    response_noise_decay: float = 0.5
     """Share of the added noise that is left after each check, 0 up to but not including 1."""
     max_reinitialisations: int = 8
     """Experts that may be re-initialised in a run, >= 0."""
@@ -54,10 +54,12 @@ class ResponseConfig:
         for name, least in limits.items():
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        if not 0.0 < self.noise < math.inf:
-            raise ValueError(f"noise is {self.noise}; it must be positive. Off is a response below 'noise'.")
-        if not 0.0 <= self.noise_decay < 1.0:
-            raise ValueError(f"noise_decay is {self.noise_decay}; it must be at least 0 and below 1.")
+        if not 0.0 < self.response_noise < math.inf:
+            raise ValueError(
+                f"response_noise is {self.response_noise}; it must be positive. Off is a response below 'noise'."
+            )
+        if not 0.0 <= self.response_noise_decay < 1.0:
+            raise ValueError(f"response_noise_decay is {self.response_noise_decay}; it must be at least 0 and below 1.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,7 @@ class CollapseResponse:
 
     def _make_noisy(self, verdict: CollapseVerdict) -> Iterator[dict[str, object]]:
         for index, _ in self._collapsed_layers(verdict):
-            self._add_noise(index, self._config.noise)
+            self._add_noise(index, self._config.response_noise)
             yield {"layer": index, "expert": None, "numbers": {"router_noise": self._layers[index].router_noise}}
 
     def _reinitialise(self, verdict: CollapseVerdict) -> Iterator[dict[str, object]]:
@@ -227,8 +229,8 @@ class CollapseResponse:
     def _fade_noise(self) -> None:
         for index, noise in enumerate(self._added_noise):
             if noise:
-                faded = noise * self._config.noise_decay
-                self._add_noise(index, faded if faded > 0.01 * self._config.noise else 0.0)
+                faded = noise * self._config.response_noise_decay
+                self._add_noise(index, faded if faded > 0.01 * self._config.response_noise else 0.0)
 
     def _add_noise(self, index: int, noise: float) -> None:
         """On top of the noise that the layer was built with, replacing what was added before."""

@@ -187,7 +187,7 @@ def test_rebalancing_doubles_the_coefficients_up_to_the_cap():
 
 
 def test_noise_comes_to_the_collapsed_layer_and_fades_back_to_what_was_configured():
-    scene = Scene("noise", ResponseConfig(patience_checks=1, cooldown_checks=0, noise=0.4), num_layers=2)
+    scene = Scene("noise", ResponseConfig(patience_checks=1, cooldown_checks=0, response_noise=0.4), num_layers=2)
     scene.check(HEALTHY, DEAD_2)
     assert scene.changed_by(HEALTHY, DEAD_2) == {"noise"}
     seen = [[layer.router_noise for layer in scene.layers]]
@@ -318,9 +318,9 @@ def test_equal_generators_make_equal_experts():
         ({"cooldown_checks": -1}, "cooldown_checks is -1"),
         ({"max_balance_factor": 0.5}, "max_balance_factor is 0.5"),
         ({"max_reinitialisations": -1}, "max_reinitialisations is -1"),
-        ({"noise": 0.0}, "noise is 0.0; it must be positive"),
-        ({"noise": math.nan}, "noise is nan"),
-        ({"noise_decay": 1.0}, "noise_decay is 1.0"),
+        ({"response_noise": 0.0}, "noise is 0.0; it must be positive"),
+        ({"response_noise": math.nan}, "noise is nan"),
+        ({"response_noise_decay": 1.0}, "noise_decay is 1.0"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_is_allowed(wrong, sentence):
