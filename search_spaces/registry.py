@@ -2,10 +2,10 @@
 
 import difflib
 
-from search_spaces import moe, retina
+from search_spaces import dishes, dishes_grid, moe, retina
 from search_spaces.space import Space
 
-SPACES: dict[str, Space] = {space.name: space for space in (moe.SPACE, retina.SPACE)}
+SPACES: dict[str, Space] = {space.name: space for space in (moe.SPACE, dishes.SPACE, dishes_grid.SPACE, retina.SPACE)}
 
 
 def get_space(name: str) -> Space:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
+from trainable.tasks.dishes import DishesTask
 from trainable.tasks.moe import MoeTask
 from trainable.tasks.retina import RetinaTask
 from trainable.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (MoeTask, RetinaTask)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (MoeTask, DishesTask, RetinaTask)}
 
 
 def get_task(name: str) -> Task:

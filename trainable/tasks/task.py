@@ -1,7 +1,7 @@
 """What differs between workloads, and nothing else: data, network, loss and metrics. The loop is the trainer's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +29,8 @@ class Task(ABC):
     """What a trial that diverged counts as."""
     metric_names: ClassVar[tuple[str, ...]]
     """Names of the validation metrics of an epoch, as they stand in the results."""
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    """Strategies by name: parameters over the default, for training without a search."""
 
     @abstractmethod
     def default_config(self, source: str | None = None) -> TrialConfig:

@@ -1,0 +1,111 @@
+"""What may vary when clean and dirty dishes are told apart from few, imbalanced pictures.
+
+The network is chosen by the data and the machine, not searched: `--set backbone=mobilenet_v3_small`, `efficientnet_b0`
+or `resnet50`, with `--set weights=imagenet` where there is a network to fetch them from.
+"""
+
+from search_spaces.shared import (
+    MAX_WARMUP_FRACTION,
+    suggest_averaging,
+    suggest_batch,
+    suggest_optimizer,
+    suggest_schedule,
+)
+from search_spaces.space import Params, Situation, Space, Trial
+
+SCRATCH_MAX_LR = (3e-4, 3e-2)
+PRETRAINED_MAX_LR = (1e-5, 1e-3)
+CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse", "effective_number")
+SEVERITIES = ("light", "moderate", "photograph", "aggressive")
+
+
+def suggest(trial: Trial, situation: Situation) -> Params:
+    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
+    return (
+        suggest_optimizer(trial, max_lr=max_lr)
+        | suggest_batch(trial, max_batch_size=situation.max_batch_size)
+        | suggest_schedule(trial)
+        | suggest_criterion(trial)
+        | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
+        | suggest_augmentation(trial)
+        | suggest_averaging(trial)
+    )
+
+
+def suggest_criterion(trial: Trial) -> Params:
+    """Smoothing belongs to cross-entropy: a focal term on softened targets would never call a picture easy."""
+    weights = {"class_weights": trial.suggest_categorical("class_weights", CLASS_WEIGHTS)}
+    if trial.suggest_categorical("criterion", ["cross_entropy", "focal"]) == "focal":
+        return weights | {"focal_gamma": trial.suggest_float("focal_gamma", 0.5, 4.0), "label_smoothing": 0.0}
+    return weights | {"focal_gamma": None, "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2)}
+
+
+def suggest_augmentation(trial: Trial) -> Params:
+    """One strength throughout: the budget is short. Images are mixed only where they are augmented too."""
+    if not trial.suggest_categorical("augmentation", [True, False]):
+        return {"augmentation": False, "mixing": False}
+    strength = trial.suggest_float("max_strength", 0.2, 1.0)
+    return {
+        "augmentation": True,
+        "severity": trial.suggest_categorical("severity", SEVERITIES),
+        "initial_strength": strength,
+        "max_strength": strength,
+        **suggest_mixing(trial),
+    }
+
+
+def suggest_mixing(trial: Trial) -> Params:
+    if not trial.suggest_categorical("mixing", [False, True]):
+        return {"mixing": False}
+    return {
+        "mixing": True,
+        "mixup_alpha": trial.suggest_float("mixup_alpha", 0.1, 1.0),
+        "mixing_probability": trial.suggest_float("mixing_probability", 0.1, 1.0),
+    }
+
+
+def defaults(situation: Situation) -> Params:
+    """Trial 0: the documented strategy for balance, with the rate that suits the weights."""
+    return {
+        "max_lr": 1e-4 if situation.pretrained else 3e-3,
+        "weight_decay": 1e-4,
+        "effective_batch": 16,
+        "warmup_fraction": 0.1,
+        "min_lr_ratio": 0.01,
+        "class_weights": "inverse",
+        "criterion": "cross_entropy",
+        "label_smoothing": 0.0,
+        "focal_gamma": 2.0,
+        "dropout": 0.0,
+        "augmentation": True,
+        "severity": "photograph",
+        "max_strength": 1.0,
+        "mixing": False,
+        "mixup_alpha": 0.2,
+        "mixing_probability": 0.5,
+        "averaging": False,
+        "half_life_epochs": 0.5,
+    }
+
+
+def recommended(situation: Situation) -> list[Params]:
+    """What the documents advise besides: the focal loss, and the remedies against overfitting."""
+    return [
+        {"criterion": "focal", "severity": "light"},
+        {"weight_decay": 1e-3, "effective_batch": 8, "dropout": 0.5, "label_smoothing": 0.1, "mixing": True},
+    ]
+
+
+SPACE = Space(
+    name="dishes",
+    workload="dishes",
+    objective="val/macro_f1",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=12,
+    grace_epochs=3,
+    reduction_factor=2,
+    max_warmup_fraction=MAX_WARMUP_FRACTION,
+)

@@ -1,0 +1,142 @@
+"""The dishes workload: every section of its configuration does something, and the whole learns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainable.config import from_params
+from trainable.tasks.dishes import DishesTask
+from trainable.tasks.registry import get_task
+from trainable.training_run import TrainingRun
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Opens small data sets; each configuration's once."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def open_it(**params):
+        config = from_params({"max_epochs": 2, "batch_size": 16} | params, DishesTask().default_config())
+        plates = replace(config.data.plates, plate_size_px=32, num_train=40, num_validation=20, num_test=20)
+        config = replace(config, data=replace(config.data, plates=plates))
+        splits = DishesTask().open_data(config, cache_dir=cache)
+        return DishesTask().suited_config(config, splits), splits
+
+    return open_it
+
+
+def first_epoch(opened, **params):
+    run = TrainingRun(*opened(**params))
+    return run, run.run_epoch()
+
+
+def test_the_configuration_takes_classes_and_counts_from_the_training_split(opened):
+    config, splits = opened()
+    assert config.model.class_names == ("clean", "dirty")
+    assert config.loss.class_counts == splits.train.class_counts() == (32, 16)
+    assert opened(dirty_variants=False)[0].loss.class_counts == (32, 8)
+
+
+def test_an_epoch_has_the_announced_metrics_and_those_of_each_class(opened):
+    _, result = first_epoch(opened)
+    assert set(DishesTask.metric_names) <= result.metrics.keys()
+    assert {"val/f1_clean", "val/f1_dirty", "val/recall_dirty", "train/accuracy"} <= result.metrics.keys()
+    assert result.objective == result.metrics["val/macro_f1"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class_weights": "none"},
+        {"focal_gamma": 2.0},
+        {"label_smoothing": 0.1},
+        {"dropout": 0.5},
+        {"augmentation": False},
+        {"severity": "light"},
+        {"mixing": True},
+        {"averaging": True},
+        {"dirty_variants": False},
+        {"clean_per_dirty": 1.0},
+        {"max_train_batches": 1},
+    ],
+    ids=lambda change: "-".join(map(str, *change.items())),
+)
+def test_every_choice_changes_what_is_learned(opened, change):
+    def learned(**params):
+        run, _ = first_epoch(opened, **params)
+        return torch.cat([value.double().flatten() for value in run.weights().values()])
+
+    assert not torch.equal(learned(), learned(**change))
+
+
+def test_a_limit_of_batches_limits_the_updates_of_an_epoch(opened):
+    assert first_epoch(opened, max_train_batches=2)[0].trainer.global_step == 2
+    assert first_epoch(opened)[0].trainer.global_step == 3
+
+
+def test_averaged_looks_judge_the_final_test_and_nothing_else(opened):
+    plain, averaged = TrainingRun(*opened()), TrainingRun(*opened(test_time_augmentation=True))
+    assert plain.run_epoch().metrics == averaged.run_epoch().metrics
+    assert plain.test()["nll"] != averaged.test()["nll"]
+    assert averaged.run_epoch().metrics == plain.run_epoch().metrics
+
+
+def test_a_resumed_run_goes_on_to_the_bit_with_augmentation_and_mixing(opened, tmp_path):
+    params = {"mixing": True, "mixing_probability": 1.0, "averaging": True}
+    straight = TrainingRun(*opened(**params))
+    straight.run_epoch()
+    straight.save(tmp_path / "checkpoint.pt")
+    resumed = TrainingRun(*opened(**params))
+    resumed.restore(tmp_path / "checkpoint.pt")
+    assert resumed.run_epoch().metrics == straight.run_epoch().metrics
+
+
+@pytest.mark.parametrize("name", DishesTask.presets)
+def test_every_preset_is_a_configuration_and_changes_the_default(name):
+    default = DishesTask().default_config()
+    config = from_params(DishesTask.presets[name], default)
+    assert config != default
+    assert all(config != from_params(other, default) for key, other in DishesTask.presets.items() if key != name)
+
+
+def test_presets_hold_what_their_documents_say():
+    default = DishesTask().default_config()
+    cpu, balanced, cluster, regularised = (
+        from_params(DishesTask.presets[name], default) for name in ("cpu", "balanced", "cluster", "regularised")
+    )
+    assert (cpu.batch_size, cpu.accumulation_steps, cpu.max_train_batches, cpu.precision) == (8, 4, 50, "fp32")
+    assert (cpu.max_epochs, cpu.early_stopping.patience_epochs) == (15, 3)
+    assert (balanced.batch_size, balanced.max_epochs, balanced.loss.class_weights) == (16, 10, "inverse")
+    assert balanced.augmentation.severity == "photograph"
+    assert (cluster.model.backbone, cluster.batch_size, cluster.max_epochs) == ("resnet50", 64, 50)
+    assert cluster.test_time_augmentation is not None
+    assert (regularised.model.dropout, regularised.loss.label_smoothing, regularised.mixing.mixup_alpha) == (
+        0.5,
+        0.1,
+        0.2,
+    )
+
+
+def test_data_of_other_classes_is_refused(opened):
+    config, splits = opened()
+    config = replace(config, model=replace(config.model, class_names=("a", "b")))
+    with pytest.raises(ValueError, match="found on a, b; search that data anew"):
+        TrainingRun(config, splits)
+
+
+def test_the_real_plates_train(tmp_path):
+    if not (SHARED / "dishes").is_dir():
+        pytest.skip("the real plates are not beside the project")
+    task = get_task("dishes")
+    config = from_params({"max_epochs": 1, "image_size_px": 32}, task.default_config(str(SHARED / "dishes")))
+    splits = task.open_data(config, cache_dir=tmp_path)
+    config = task.suited_config(config, splits)
+    assert config.model.class_names == ("clean_labeled", "dirty_labeled")
+    assert any("_dirty_" in name for name in splits.train.names)
+    run = TrainingRun(config, splits)
+    run.run_epoch()
+    assert 0 <= run.test()["macro_f1"] <= 1
