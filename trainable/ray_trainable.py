@@ -1,4 +1,4 @@
-"""The trial that Ray runs: a thin class around a TrainingRun. The only file here that imports ray."""
+"""The trial that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file that imports ray."""
 
 import logging
 from pathlib import Path
@@ -8,6 +8,7 @@ from ray import tune
 from ray.util.metrics import Gauge
 
 from trainable.config import TrialConfig, from_params
+from trainable.ray_ranks import RankActors, RankedRun
 from trainable.tasks.registry import get_task
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import EpochResult, TrainingRun
@@ -22,12 +23,16 @@ class Trial(tune.Trainable):
     Each result holds `objective`, always finite, and flat metrics; a last one also `outcome` with its numbers.
     """
 
-    def setup(self, config: dict, *, base: TrialConfig, cache_dir: str, device: str, search: str) -> None:
+    def setup(
+        self, config: dict, *, base: TrialConfig, cache_dir: str, device: str, search: str, ranks: int = 1
+    ) -> None:
         # Ray logs every checkpoint at INFO, twice an epoch.
         logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
         self._base, self._device, self._search = base, torch.device(device), search
         self._task = get_task(base.workload)
-        self._splits = self._task.open_data(base, cache_dir=Path(cache_dir))
+        self._num_ranks, self._ranks, self._cache_dir = ranks, None, cache_dir
+        # Each rank opens its own; the maps are shared.
+        self._splits = self._task.open_data(base, cache_dir=Path(cache_dir)) if ranks == 1 else None
         self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
         self._begin(config)
 
@@ -63,6 +68,8 @@ class Trial(tune.Trainable):
 
     def cleanup(self) -> None:
         self._run = None
+        if self._ranks is not None:
+            self._ranks.end()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._search})"
@@ -70,14 +77,24 @@ class Trial(tune.Trainable):
     def _begin(self, config: dict) -> None:
         """Forgets the last trial; the next is built with its first step, where running out of memory has a name."""
         self._params = config
-        self._run: TrainingRun | None = None
+        self._run: TrainingRun | RankedRun | None = None
 
-    def _run_or_begin(self) -> TrainingRun:
+    def _run_or_begin(self) -> TrainingRun | RankedRun:
         if self._run is None:
-            torch.cuda.empty_cache()
-            torch.set_num_threads(self._num_threads())
-            self._run = TrainingRun(from_params(self._params, self._base), self._splits, device=self._device)
+            config = from_params(self._params, self._base)
+            self._run = self._begun(config) if self._num_ranks == 1 else RankedRun(config, self._living_ranks())
         return self._run
+
+    def _begun(self, config: TrialConfig) -> TrainingRun:
+        torch.cuda.empty_cache()
+        torch.set_num_threads(self._num_threads())
+        return TrainingRun(config, self._splits, device=self._device)
+
+    def _living_ranks(self) -> RankActors:
+        if self._ranks is None or not self._ranks.are_alive:
+            bundles = self.trial_resources.bundles
+            self._ranks = RankActors(bundles, base=self._base, cache_dir=self._cache_dir, device=self._device)
+        return self._ranks
 
     def _num_threads(self) -> int:
         """One thread for each CPU of the trial: trials side by side must not crowd each other out."""

@@ -40,6 +40,15 @@ class Slots:
     concurrent: int
     cpus_per_trial: float
     gpus_per_trial: float
+    ranks_per_trial: int = 1
+
+    @property
+    def cpus_per_rank(self) -> float:
+        return self.cpus_per_trial / self.ranks_per_trial
+
+    @property
+    def gpus_per_rank(self) -> float:
+        return self.gpus_per_trial / self.ranks_per_trial
 
     @property
     def device(self) -> str:
@@ -47,7 +56,8 @@ class Slots:
 
     def __str__(self) -> str:
         gpu = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
-        return f"{self.concurrent} trials at a time, {self.cpus_per_trial:g} CPU{gpu} each"
+        ranks = f" for {self.ranks_per_trial} processes" if self.ranks_per_trial > 1 else ""
+        return f"{self.concurrent} trials at a time, {self.cpus_per_trial:g} CPU{gpu} each{ranks}"
 
 
 def use_token() -> None:
@@ -93,14 +103,17 @@ def node_resources() -> list[Mapping[str, float]]:
 
 
 def share_out(settings: SearchSettings, nodes: Sequence[Mapping[str, float]]) -> Slots:
-    """Slots that suit the machines: a GPU for each trial where there are any, else a CPU.
+    """Slots that suit the machines: a GPU for each process of a trial where there are any, else a CPU.
 
     Raises:
         ValueError: more was asked for than there is, which Ray would wait for without end.
     """
     cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
-    gpu = settings.gpus_per_trial if settings.gpus_per_trial is not None else min(1.0, gpus)
-    cpu = settings.cpus_per_trial or _cpus_beside(gpu, nodes)
+    gpu = settings.gpus_per_trial
+    if gpu is None:
+        gpu = float(settings.ranks_per_trial or 1) if gpus else 0.0
+    ranks = settings.ranks_per_trial or max(1, int(gpu))
+    cpu = settings.cpus_per_trial or max(float(ranks), _cpus_beside(gpu, nodes))
     check_room(cpu, gpu, nodes)
     room = sum(_room(cpu, gpu, node) for node in nodes)
     concurrent = settings.concurrent or room
@@ -109,7 +122,19 @@ def share_out(settings: SearchSettings, nodes: Sequence[Mapping[str, float]]) ->
             f"--concurrent is {concurrent}, but {cpus:g} CPUs and {gpus:g} GPUs have room for {room} trials; give at "
             "most that."
         )
-    return Slots(concurrent=min(concurrent, settings.num_trials), cpus_per_trial=cpu, gpus_per_trial=gpu)
+    at_once = min(concurrent, settings.num_trials)
+    return Slots(concurrent=at_once, cpus_per_trial=cpu, gpus_per_trial=gpu, ranks_per_trial=ranks)
+
+
+def slots_of(said: Mapping[str, Any]) -> Slots:
+    """The slots of a recorded search; one that was recorded without ranks had one."""
+    ranks = said.get("ranks_per_trial") or 1
+    return Slots(
+        concurrent=said["concurrent"],
+        cpus_per_trial=said["cpus_per_trial"],
+        gpus_per_trial=said["gpus_per_trial"],
+        ranks_per_trial=ranks,
+    )
 
 
 def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> None:
@@ -131,14 +156,16 @@ def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Map
 
 def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:
     """The share of CPUs that goes with a trial's GPU on the machine that has the fewest for it."""
-    shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU")]
+    shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU", 0.0) >= max(gpu, 1e-9)]
     return max(1.0, min(shares)) if gpu and shares else 1.0
 
 
 def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     """Trials at a time on one machine. A share lies on one GPU: 0.4 fits twice into each, not five times into two."""
     by_cpu = int(node.get("CPU", 0.0) // cpu)
-    return min(by_cpu, int(node.get("GPU", 0.0) * int(1 / gpu))) if gpu else by_cpu
+    gpus = node.get("GPU", 0.0)
+    by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
+    return min(by_cpu, by_gpu)
 
 
 def _own_folder() -> Path:

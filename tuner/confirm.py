@@ -21,7 +21,7 @@ from trainable.handover import Handover
 from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import run_epochs
-from tuner.cluster import check_room, node_resources, ray_running
+from tuner.cluster import check_room, node_resources, ray_running, slots_of
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of
 from tuner.records import SearchRecord, TrialRecord, read_search
@@ -132,7 +132,9 @@ def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) ->
     said = record.settings
     handover = handover_of(record, trial, folder)
     handover = replace(handover, config=replace(handover.config, seed=seed))
-    task = ray.remote(num_cpus=said["cpus_per_trial"], num_gpus=said["gpus_per_trial"])(_train_and_test)
+    # One process in any case: the same batch, so the same training as of several.
+    slots = slots_of(said)
+    task = ray.remote(num_cpus=slots.cpus_per_rank, num_gpus=slots.gpus_per_rank)(_train_and_test)
     return task.remote(handover, said["device"])
 
 

@@ -69,7 +69,7 @@ def _num_parameters(task, config: TrialConfig) -> int:
 
 def _rehearsed(configs: Mapping[str, TrialConfig], slots: Slots) -> dict[str, Rehearsal]:
     """Side by side in fresh processes, as trials run: their memory and their crowding count."""
-    resources = {"num_cpus": slots.cpus_per_trial, "num_gpus": slots.gpus_per_trial}
+    resources = {"num_cpus": slots.cpus_per_rank, "num_gpus": slots.gpus_per_rank}
     task = ray.remote(**resources, max_calls=1, max_retries=0)(_rehearse)
     cache_dir = str(default_cache_dir())
     calls = {name: task.remote(config, cache_dir, slots.device) for name, config in configs.items()}
@@ -119,7 +119,7 @@ def _expected_lines(
 
 
 def _trials_on_one_device(slots: Slots) -> int:
-    return int(1 / slots.gpus_per_trial) if slots.gpus_per_trial else slots.concurrent
+    return int(1 / slots.gpus_per_rank) if slots.gpus_per_rank else slots.concurrent
 
 
 def _existing(folder: Path) -> Path:

@@ -21,11 +21,12 @@ from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
 from trainable.training_run import run_epochs
+from tuner.cluster import slots_of
 from tuner.records import ResultRecord, SearchRecord, TrialRecord, read_search
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
-"""Largest difference of the objective that counts as the same curve."""
+"""Largest difference of the objective that counts as the same curve; of several ranks on a CPU it is that of a GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Hando
     return Handover(
         config=trial_config(record, trial),
         data_fingerprint=said["data_fingerprint"],
-        num_threads=max(1, int(said["cpus_per_trial"])),
+        num_threads=max(1, int(slots_of(said).cpus_per_rank)),
         found_by={"search": f"{said['space']}/{folder.name}", "trial": trial.number, "objective": said["objective"]},
         versions=said["versions"],
     )
@@ -104,8 +105,9 @@ def verify(folder: Path) -> Verification:
 
 def _verify_and_say(folder: Path) -> int:
     verification = verify(folder)
-    on_gpu = read_search(folder).settings["device"] == "cuda"
-    tolerance = GPU_TOLERANCE if on_gpu else CPU_TOLERANCE
+    slots = slots_of(read_search(folder).settings)
+    is_exact = slots.device == "cpu" and slots.ranks_per_trial == 1
+    tolerance = CPU_TOLERANCE if is_exact else GPU_TOLERANCE
     same = verification.largest_difference <= tolerance
     said = (
         "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"

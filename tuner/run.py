@@ -17,7 +17,7 @@ from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import read_config
-from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out
+from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out, slots_of
 from tuner.confirm import confirm, say_run
 from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
@@ -129,11 +129,21 @@ def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorde
 def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
     """The trial's class under a name that people find on the dashboard, with what every trial shares."""
     shared = {"base": base, "cache_dir": str(default_cache_dir()), "device": said["device"], "search": said["name"]}
-    resources = {"cpu": said["cpus_per_trial"], "gpu": said["gpus_per_trial"]}
-    bound = tune.with_resources(tune.with_parameters(Trial, **shared), resources)
+    slots = slots_of(said)
+    bound = tune.with_resources(
+        tune.with_parameters(Trial, **shared, ranks=slots.ranks_per_trial), _placement_of(slots)
+    )
     # Both wrap the class in one of their own, under whose qualified name the dashboard would list it.
     bound.__name__ = bound.__qualname__ = f"{said['space'].title().replace('_', '')}Trial"
     return bound
+
+
+def _placement_of(slots: Slots) -> tune.PlacementGroupFactory:
+    """What a trial takes; of several processes each has its bundle, and the trial that sends them takes nothing."""
+    one = {"CPU": slots.cpus_per_rank, "GPU": slots.gpus_per_rank}
+    if slots.ranks_per_trial == 1:
+        return tune.PlacementGroupFactory([one])
+    return tune.PlacementGroupFactory([{}] + [one] * slots.ranks_per_trial, strategy="STRICT_PACK")
 
 
 def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, Any]:

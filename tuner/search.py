@@ -171,7 +171,16 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         help="CPUs, and threads, of a trial (default: 1, or the CPUs' share beside a GPU)",
     )
     group.add_argument(
-        "--gpus-per-trial", type=float, metavar="N", help="GPUs of a trial, 0.5 for two on one (default: 1 if any)"
+        "--gpus-per-trial",
+        type=float,
+        metavar="N",
+        help="GPUs of a trial: 0.5 for two on one, 2 for one trained by two processes (default: 1 if any)",
+    )
+    group.add_argument(
+        "--ranks-per-trial",
+        type=int,
+        metavar="N",
+        help="processes that train a trial together, each on its share (default: one a GPU)",
     )
     group.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: start Ray here)")
     group.add_argument("--verbose", action="store_true", help="show Ray's own messages too")

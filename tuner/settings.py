@@ -38,6 +38,9 @@ class SearchSettings:
     """Trials at a time."""
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
+    """A fraction of one GPU, or whole ones."""
+    ranks_per_trial: int | None = None
+    """Processes that train one trial together; None is one for each of its GPUs."""
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
     storage: Path = Path("results")
@@ -56,14 +59,13 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         get_space(self.space)
-        for name in ("num_trials", "max_epochs", "concurrent"):
+        for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial"):
             _check_at_least(name, getattr(self, name), 1)
         for name in ("confirm", "gpus_per_trial", "seed"):
             _check_at_least(name, getattr(self, name), 0)
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
-        if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
-            raise ValueError(f"--gpus-per-trial is {self.gpus_per_trial:g}; a trial uses one GPU or a fraction of it.")
+        _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
         if self.policy not in POLICIES:
             raise ValueError(f"--policy is {self.policy!r}; allowed: {', '.join(POLICIES)}.")
         _check_name(self.name)
@@ -84,6 +86,18 @@ def _check_at_least(name: str, value: float | None, low: float) -> None:
 def _check_positive(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < math.inf:
         raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
+
+
+def _check_ranks(gpus: float | None, ranks: int | None) -> None:
+    if gpus is not None and gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"--gpus-per-trial is {gpus:g}; a trial uses a fraction of one GPU, or whole ones.")
+    if ranks is None or gpus is None or gpus == 0:
+        return
+    if gpus != ranks and (ranks > 1 or gpus > 1):
+        raise ValueError(
+            f"--ranks-per-trial is {ranks} and --gpus-per-trial {gpus:g}; each process has a GPU of its own: give the "
+            "same number, or leave one of them out."
+        )
 
 
 def _check_name(name: str) -> None:

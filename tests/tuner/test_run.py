@@ -17,7 +17,7 @@ from tuner.cluster import Slots, share_out
 from tuner.outcomes import Outcome
 from tuner.plan import plan_search
 from tuner.records import read_search
-from tuner.run import run_search
+from tuner.run import _placement_of, run_search
 from tuner.settings import SearchSettings
 
 
@@ -121,6 +121,21 @@ SLOTS = {
         Slots(concurrent=4, cpus_per_trial=1, gpus_per_trial=0),
     ),
     "more GPUs than CPUs": ({"CPU": 4.0, "GPU": 8.0}, {}, Slots(concurrent=4, cpus_per_trial=1, gpus_per_trial=1)),
+    "two GPUs a trial": (
+        {"CPU": 16.0, "GPU": 5.0},
+        {"gpus_per_trial": 2},
+        Slots(concurrent=2, cpus_per_trial=6, gpus_per_trial=2, ranks_per_trial=2),
+    ),
+    "two processes a trial": (
+        {"CPU": 5.0},
+        {"ranks_per_trial": 2},
+        Slots(concurrent=2, cpus_per_trial=2, gpus_per_trial=0, ranks_per_trial=2),
+    ),
+    "two processes a trial where there are GPUs": (
+        {"CPU": 8.0, "GPU": 2.0},
+        {"ranks_per_trial": 2},
+        Slots(concurrent=1, cpus_per_trial=8, gpus_per_trial=2, ranks_per_trial=2),
+    ),
 }
 
 
@@ -137,6 +152,18 @@ def test_what_lies_on_several_machines_is_shared_out_machine_by_machine():
         share_out(SearchSettings(cpus_per_trial=9), nodes)
     with pytest.raises(ValueError, match="which no single machine of the cluster has"):
         share_out(SearchSettings(cpus_per_trial=4, gpus_per_trial=1), [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}])
+
+
+def test_a_trial_of_several_processes_lies_on_one_machine():
+    with pytest.raises(ValueError, match="--gpus-per-trial is 2, but Ray has 1 GPUs here"):
+        share_out(SearchSettings(gpus_per_trial=2), [{"CPU": 4.0, "GPU": 1.0}] * 2)
+
+
+def test_each_process_of_a_trial_has_its_bundle_and_the_trial_itself_takes_nothing():
+    slots = Slots(concurrent=1, cpus_per_trial=6, gpus_per_trial=2, ranks_per_trial=2)
+    placement = _placement_of(slots)
+    assert (placement.bundles, placement.head_cpus) == ([{"CPU": 3.0, "GPU": 1.0}] * 2, 0.0)
+    assert placement.strategy == "STRICT_PACK"
 
 
 def test_a_long_temporary_folder_is_left_for_one_whose_sockets_ray_can_open(tmp_path, monkeypatch):

@@ -118,16 +118,21 @@ class Ranks:
         return everyone
 
 
-@contextmanager
-def joined(device: torch.device, **rendezvous: Any) -> Iterator[Ranks]:
-    """torch.distributed inside this context; without a rendezvous it is that of torchrun's environment."""
+def join(device: torch.device, **rendezvous: Any) -> Ranks:
+    """Sets torch.distributed up for this process; without a rendezvous by torchrun's environment."""
     # Counts and objects travel between CPUs in any case.
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    if device.type == "cuda":
+    if device.index is not None:
         torch.cuda.set_device(device)
     distributed.init_process_group(backend, **rendezvous)
+    return Ranks()
+
+
+@contextmanager
+def joined(device: torch.device, **rendezvous: Any) -> Iterator[Ranks]:
+    """As `join`, inside this context."""
     try:
-        yield Ranks()
+        yield join(device, **rendezvous)
     finally:
         distributed.destroy_process_group()
 

@@ -8,6 +8,7 @@ Cost: one read from the device per update. Off: never; nothing good follows a Na
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 MAX_SKIPPED_UPDATES = 20
 """Consecutive fp16 updates that may be skipped while the loss scale settles; it halves at each."""
@@ -19,6 +20,10 @@ class DivergedError(ArithmeticError):
     def __init__(self, *, term: str, value: float, epoch: int, step: int) -> None:
         super().__init__(f"{term} became {value} in epoch {epoch}, optimizer step {step}")
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
+
+    def __reduce__(self) -> tuple:
+        """Another process may be told."""
+        return partial(type(self), term=self.term, value=self.value, epoch=self.epoch, step=self.step), ()
 
 
 def check_finite(terms: Mapping[str, float], *, epoch: int, step: int) -> None:

@@ -1,6 +1,7 @@
 """Two processes with gloo train what one process trains; run as a program this file is one of the two."""
 
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -227,6 +228,11 @@ def test_both_ranks_hold_the_same_weights_and_metrics_to_the_bit(both):
 
 def test_a_value_that_only_one_rank_sees_ends_the_training_of_both_in_the_same_step(both):
     assert both[0]["diverged"] == both[1]["diverged"] == ["loss", 0]
+
+
+def test_a_divergence_can_be_told_to_another_process():
+    told = pickle.loads(pickle.dumps(DivergedError(term="loss", value=float("inf"), epoch=2, step=7)))
+    assert (str(told), told.term, told.step) == ("loss became inf in epoch 2, optimizer step 7", "loss", 7)
 
 
 def test_dropout_and_noise_draw_anew_on_each_rank(both):
