@@ -5,7 +5,14 @@ import difflib
 from search_spaces import dishes, dishes_grid, moe, retina
 from search_spaces.space import Space
 
-SPACES: dict[str, Space] = {space.name: space for space in (moe.SPACE, dishes.SPACE, dishes_grid.SPACE, retina.SPACE)}
+_SPACES: tuple[Space, ...] = (
+    moe.SPACE,
+    dishes.SPACE,
+    dishes_grid.SPACE,
+    retina.SPACE,
+    # One line for each space.
+)
+SPACES: dict[str, Space] = {space.name: space for space in _SPACES}
 
 
 def get_space(name: str) -> Space:

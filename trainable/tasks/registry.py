@@ -9,7 +9,13 @@ from trainable.tasks.moe import MoeTask
 from trainable.tasks.retina import RetinaTask
 from trainable.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (MoeTask, DishesTask, RetinaTask)}
+_TASKS: tuple[type[Task], ...] = (
+    MoeTask,
+    DishesTask,
+    RetinaTask,
+    # One line for each workload.
+)
+TASKS: dict[str, type[Task]] = {task.name: task for task in _TASKS}
 
 
 def get_task(name: str) -> Task:
