@@ -1,6 +1,6 @@
 """The strategies of `dishes` by name: parameters over its default, for training without a search.
 
-    python -m trainable.train --workload dishes --preset balanced
+    python -m trainable.preset dishes balanced config.json
 
 cpu: a slow machine, small batches accumulated, short epochs. balanced: one GPU, every remedy against imbalance.
 cluster: a large network, strong augmentation, averaged looks at the test. regularised: when training is far better

@@ -1,0 +1,73 @@
+"""Writes a strategy of a workload as a configuration file, for training without a search.
+
+    python -m trainable.preset dishes balanced runs/balanced/config.json --data path/to/dishes
+    python -m trainable.train --config runs/balanced/config.json
+
+"default" is every workload's; others are the task's own.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable.config import from_params
+from trainable.fields import unknown_name
+from trainable.handover import Handover, write_handover
+from trainable.opening import open_data
+from trainable.tasks.registry import TASKS, get_task
+
+DEFAULT = "default"
+
+logger = logging.getLogger("trainable.preset")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        handover = preset_handover(options.workload, options.preset, options.data)
+        write_handover(options.out, handover)
+    except (ValueError, OSError) as error:
+        logger.error("error: %s", error)
+        return 2
+    logger.info("%s\npython -m trainable.train --config %s trains it", options.out, options.out)
+    return 0
+
+
+def preset_handover(workload: str, preset: str, source: str | None = None) -> Handover:
+    """A preset's configuration, complete with what only the data can tell; embedded data unless `source` is given.
+
+    Raises:
+        ValueError: no such workload or preset, or data that cannot be used.
+    """
+    task = get_task(workload)
+    presets = {DEFAULT: {}, **task.presets}
+    if preset not in presets:
+        raise ValueError(unknown_name(f"preset of {workload}", preset, presets))
+    absolute = None if source is None else str(Path(source).absolute())
+    config = from_params(presets[preset], task.default_config(absolute))
+    splits = open_data(config, {})
+    return Handover(
+        config=task.suited_config(config, splits),
+        data_fingerprint=splits.fingerprint,
+        found_by={"preset": f"{workload}/{preset}"},
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainable.preset", description="Write a strategy of a workload as a configuration file."
+    )
+    listed = "; ".join(f"{name}: {', '.join([DEFAULT, *task.presets])}" for name, task in TASKS.items())
+    parser.add_argument("workload", help=f"one of {', '.join(TASKS)}")
+    parser.add_argument("preset", help=listed)
+    parser.add_argument("out", type=Path, help="the file to write")
+    parser.add_argument("--data", metavar="DIR", help="folder of the workload's data (default: embedded)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
