@@ -1,0 +1,108 @@
+"""Each sign of a sick training is found, a healthy one is not called sick, and the command says so by its status."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from trainable.data.findings import Severity
+from trainable.data.image_cache import CACHE_VARIABLE
+from trainable.diagnose import main
+from trainable.health import (
+    check_batches,
+    check_classes,
+    check_curve,
+    check_gradients,
+    check_images,
+    check_outputs,
+    check_size,
+)
+from trainable.models.output import ModelOutput
+from trainable.preset import main as preset_main
+
+NAMES = ("clean", "dirty")
+
+
+def severities(findings):
+    return [finding.severity for finding in findings]
+
+
+def parameter(gradient):
+    tensor = nn.Parameter(torch.ones(2))
+    tensor.grad = None if gradient is None else torch.full((2,), gradient)
+    return tensor
+
+
+def test_images_outside_0_to_1_or_not_finite_are_an_error():
+    assert severities(check_images(torch.rand(2, 3, 4, 4))) == [Severity.NOTE]
+    assert severities(check_images(torch.full((1, 3, 2, 2), 255.0))) == [Severity.ERROR]
+    assert severities(check_images(torch.full((1, 3, 2, 2), float("nan")))) == [Severity.ERROR]
+
+
+def test_predictions_that_are_not_finite_are_an_error():
+    good = ModelOutput(predictions=torch.zeros(2, 2))
+    assert severities(check_outputs(good, torch.tensor(0.7))) == [Severity.NOTE]
+    assert severities(check_outputs(good, torch.tensor(float("inf")))) == [Severity.ERROR]
+
+
+def test_every_parameter_without_a_gradient_is_named():
+    findings = check_gradients({"head": parameter(0.1), "lost": parameter(None), "dead": parameter(0.0)})
+    errors = {finding.file: finding.problem for finding in findings if finding.severity is Severity.ERROR}
+    assert errors == {"lost": "has no gradient, none at all", "dead": "has no gradient, only zeros"}
+
+
+def test_a_frozen_parameter_needs_no_gradient():
+    frozen = parameter(None).requires_grad_(False)
+    assert severities(check_gradients({"head": parameter(0.1), "frozen": frozen})) == [Severity.NOTE]
+
+
+@pytest.mark.parametrize(
+    ("gradient", "said"), [(1e-8, "below 1e-06"), (1e3, "above 100"), (1.0, "norm 1.41e+00")], ids=str
+)
+def test_the_norm_of_the_gradient_is_judged(gradient, said):
+    (finding,) = check_gradients({"head": parameter(gradient)})
+    assert said in finding.problem
+    assert (finding.severity is Severity.NOTE) == (gradient == 1.0)
+
+
+def test_a_network_below_a_hundred_thousand_parameters_is_called_small():
+    assert "has 11 parameters" in check_size(nn.Linear(10, 1))[0].problem
+    assert check_size(nn.Linear(1000, 100)) == []
+
+
+def test_uneven_classes_are_counted_and_warned_of():
+    (uneven,) = check_classes(np.array([0] * 9 + [1] * 2 + [-1]), NAMES)
+    assert (uneven.problem, uneven.severity) == ("clean 9, dirty 2", Severity.WARNING)
+    assert severities(check_classes(np.array([0] * 9 + [1] * 4), NAMES)) == [Severity.NOTE]
+
+
+def test_batches_with_too_few_of_a_class_are_counted():
+    batches = [(None, torch.tensor(labels)) for labels in ([0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0])]
+    (finding,) = check_batches(batches, NAMES)
+    assert (finding.file, finding.problem) == ("dirty", "fewer than 2 images in 2 of 3 batches")
+
+
+def test_a_training_far_better_than_its_validation_is_called_overfitted():
+    assert check_curve([{"train/accuracy": 0.9, "val/accuracy": 0.8}]) == []
+    (finding,) = check_curve([{"train/accuracy": 0.99, "val/accuracy": 0.7}])
+    assert "overfits" in finding.action
+    assert check_curve([{"train/loss": 1.0}]) == []
+
+
+def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    config = tmp_path / "config.json"
+    preset_main(["dishes", "balanced", str(config)])
+    curve = tmp_path / "curve.jsonl"
+    curve.write_text(json.dumps({"metrics": {"train/accuracy": 1.0, "val/accuracy": 0.5}}) + "\n")
+    caplog.set_level("INFO", "trainable")
+    assert main(["--config", str(config), "--curve", str(curve)]) == 0
+    for said in ("shape (16, 3, 64, 64)", "clean 192, dirty 96", "gradient", "It overfits"):
+        assert said in caplog.text
+
+
+def test_what_cannot_be_read_is_a_sentence(tmp_path, caplog):
+    assert main(["--config", str(tmp_path / "none.json")]) == 2
+    assert "is not a file" in caplog.text
