@@ -54,7 +54,7 @@ def unfrozen_share(milestones: Milestones, progress: float) -> float:
 
 def blocks_in_order(backbone: nn.Module) -> list[nn.Module]:
     """The blocks with parameters that a backbone is run through, bottom first; rows of blocks are opened."""
-    return list(_opened(nn.Sequential(*backbone.children())))
+    return [block for child in _with_parameters(backbone) for block in _opened(child)]
 
 
 class GradualUnfreezing:
@@ -84,9 +84,13 @@ class GradualUnfreezing:
 
 
 def _opened(module: nn.Module) -> Iterator[nn.Module]:
-    children = [child for child in module.children() if any(True for _ in child.parameters())]
-    if type(module) in _CONTAINERS and any(True for child in children for _ in child.children()):
+    children = _with_parameters(module)
+    if type(module) in _CONTAINERS and any(_with_parameters(child) for child in children):
         for child in children:
             yield from _opened(child)
     else:
         yield module
+
+
+def _with_parameters(module: nn.Module) -> list[nn.Module]:
+    return [child for child in module.children() if any(True for _ in child.parameters())]
