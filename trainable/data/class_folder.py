@@ -29,6 +29,7 @@ from trainable.data.folder_source import MIN_SIDE_PX
 from trainable.data.image_cache import cached, default_cache_dir
 from trainable.data.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.labelled_images import LabelledSample, open_labelled, write_labelled
+from trainable.data.leakage import check_copies
 from trainable.data.splits import check_division, group_ids, stratified_class_split
 
 _RESIZES = {"crop": crop_image, "squash": shrink_image}
@@ -118,7 +119,9 @@ class _Source:
 
 def _build(source: _Source, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
     parts, findings = _divided(source)
-    findings = [*source.findings, *_copies(source, parts), *findings]
+    files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
+    copies = check_copies(files, labels, source.groups, source.digests, parts)
+    findings = [*source.findings, *copies, *findings]
     tick = Ticker(len(source.images), on_progress)
 
     def samples(part: str) -> Iterator[LabelledSample]:
@@ -178,29 +181,6 @@ def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
         if part in parts and (part, name) not in found
     ]
     return empty + lacking
-
-
-def _copies(source: _Source, parts: Sequence[str]) -> list[Finding]:
-    """An error for one picture with two labels or one source in two parts; a warning for other copies."""
-    first_of: dict[str, tuple[ClassImage, str]] = {}
-    first_with: dict[str, ClassImage] = {}
-    findings = []
-    for image, group, part in zip(source.images, source.groups, parts, strict=True):
-        relative, relative_part = first_of.setdefault(group, (image, part))
-        twin = first_with.setdefault(source.digests[image.file], image)
-        same = f"is the same picture as {twin.file.as_posix()}"
-        file = image.file.as_posix()
-        if twin.class_name != image.class_name:
-            action = "Remove one of the two: a picture has one class."
-            findings.append(Finding(file=file, problem=same, action=action))
-        elif part != relative_part:
-            problem = f"({part}) has the same source as {relative.file.as_posix()} ({relative_part})"
-            action = "Remove one of the two: what is trained on cannot be tested on."
-            findings.append(Finding(file=file, problem=problem, action=action))
-        elif twin is not image:
-            action = "Both stay in the same part; nothing to do, or remove one."
-            findings.append(Finding(file=file, problem=same, action=action, severity=Severity.WARNING))
-    return findings
 
 
 def _read(source: _Source, image: ClassImage) -> LabelledSample | Finding:

@@ -18,9 +18,9 @@ import PIL
 from numpy.typing import NDArray
 
 from trainable.data import fundus_drawing, fundus_grades
-from trainable.data.fundus_grades import CLASS_NAMES
+from trainable.data.fundus_grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.image_cache import cached
-from trainable.data.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.image_mask_set import SPLIT_NAMES
 from trainable.data.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 
 JOINT_SHARES = np.array([[320, 0, 0], [60, 15, 0], [80, 100, 150], [30, 40, 90], [45, 20, 50]]) / 1000
@@ -65,7 +65,7 @@ class FundusConfig:
 
 def fundus_splits(
     config: FundusConfig, cache_dir: Path, on_progress: Callable[[int, int], None] | None = None
-) -> Splits:
+) -> GradedSplits:
     """The three splits of this configuration, drawn once and memory-mapped from then on.
 
     Args:
@@ -86,7 +86,8 @@ def fundus_splits(
         }
         write_labelled(folder, samples, (size_px, size_px), CLASS_NAMES)
 
-    return open_labelled(cached(_cache_key(config), cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
+    splits = open_labelled(cached(_cache_key(config), cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
+    return GradedSplits.of(splits, tuple(splits.train.class_counts(task) for task in range(len(TASK_NAMES))))
 
 
 def grade_counts(count: int) -> NDArray[np.int64]:

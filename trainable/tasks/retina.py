@@ -1,5 +1,6 @@
 """Two grades of one fundus photograph: diabetic retinopathy and the risk of a macular edema."""
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.data.fundus_grades import CLASS_NAMES, TASK_NAMES
+from trainable.data.findings import format_table
+from trainable.data.fundus_folder import open_fundus_folder
+from trainable.data.fundus_grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus_images import FundusConfig, fundus_splits, grade_counts
+from trainable.data.fundus_source import FundusFolderOptions
 from trainable.data.image_cache import default_cache_dir
-from trainable.data.image_mask_set import Splits
 from trainable.data.labelled_batches import LabelledEvaluationBatches, LabelledTrainingBatches
 from trainable.data.labelled_images import LabelledImages
 from trainable.metrics.grading import GradingMetrics, metric_names
@@ -22,6 +25,8 @@ from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingCon
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.unfreezing import GradualUnfreezing, UnfreezingConfig
 from trainable.trainer import OptimizedTrainer
+
+logger = logging.getLogger(__name__)
 
 EMBEDDED = "fundus"
 CLASSES = dict(zip(TASK_NAMES, CLASS_NAMES, strict=True))
@@ -35,7 +40,13 @@ class FundusData:
     """What to grade."""
 
     source: str = EMBEDDED
-    """"fundus" for the embedded generator."""
+    """"fundus" for the embedded generator, or a folder of photographs and tables of their grades."""
+    image_size_px: int = 512
+    """Side that photographs of a folder are cropped and resized to, from 32."""
+    group_pattern: str | None = None
+    """Regular expression that finds the patient in a file's name; None: the name without `_left`, `_OD` and such."""
+    split_seed: int = 0
+    """Which of the possible divisions of a folder into training and validation, and test where it names none."""
     fundus: FundusConfig = field(default_factory=FundusConfig)
     """The embedded generator's settings."""
 
@@ -71,14 +82,23 @@ class RetinaTask(Task):
 
     def open_data(
         self, config: RetinaConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
-    ) -> Splits:
-        return fundus_splits(config.data.fundus, cache_dir or default_cache_dir(), on_progress)
+    ) -> GradedSplits:
+        data, cache_dir = config.data, cache_dir or default_cache_dir()
+        if data.source == EMBEDDED:
+            return fundus_splits(data.fundus, cache_dir, on_progress)
+        options = FundusFolderOptions(
+            image_size_px=data.image_size_px, group_pattern=data.group_pattern, split_seed=data.split_seed
+        )
+        folder = open_fundus_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
+        if folder.findings:
+            logger.info("%s", format_table(folder.findings))
+        return folder.splits
 
-    def suited_config(self, config: RetinaConfig, splits: Splits) -> RetinaConfig:
+    def suited_config(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
         """How often each grade occurs and how many labels are missing."""
-        counts = [splits.train.class_counts(task) for task in range(len(TASK_NAMES))]
-        shares = tuple(sum(own) / len(splits.train) for own in counts)
-        return replace(config, loss=replace(config.loss, class_counts=sum(counts, ()), labelled_shares=shares))
+        shares = tuple(sum(splits.train.class_counts(task)) / len(splits.train) for task in range(len(TASK_NAMES)))
+        counts = tuple(count for own in splits.class_counts for count in own)
+        return replace(config, loss=replace(config.loss, class_counts=counts, labelled_shares=shares))
 
     def build_model(self, config: RetinaConfig) -> nn.Module:
         return Classifier(config.model).to(memory_format=torch.channels_last)
