@@ -55,7 +55,8 @@ class Trial(tune.Trainable):
         outcome = "plateaued" if self._run.has_plateaued else "completed"
         ending = {"done": True, "outcome": outcome} if self._run.is_complete else {}
         timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
-        return {OBJECTIVE: result.objective, **timing, **result.metrics, **ending}
+        precision = {"precision": self._run.trainer.precision_effective}
+        return {OBJECTIVE: result.objective, **timing, **precision, **result.metrics, **ending}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         if self._run is not None:

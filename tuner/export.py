@@ -79,7 +79,12 @@ def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Hando
         config=trial_config(record, trial),
         data_fingerprint=said["data_fingerprint"],
         num_threads=max(1, int(slots_of(said).cpus_per_rank)),
-        found_by={"search": f"{said['space']}/{folder.name}", "trial": trial.number, "objective": said["objective"]},
+        found_by={
+            "search": f"{said['space']}/{folder.name}",
+            "trial": trial.number,
+            "objective": said["objective"],
+            "precision": trial.last.precision if trial.last else None,
+        },
         versions=said["versions"],
     )
 

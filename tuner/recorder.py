@@ -62,8 +62,19 @@ class Recorder:
     def start(self, trial: str, *, number: int, params: dict) -> None:
         self._write(TRIALS, event="start", trial=trial, number=number, params=params)
 
-    def result(self, trial: str, *, epoch: int, objective: float, metrics: Mapping[str, float], seconds: float) -> None:
+    def result(
+        self,
+        trial: str,
+        *,
+        epoch: int,
+        objective: float,
+        metrics: Mapping[str, float],
+        seconds: float,
+        process: str | None = None,
+        precision: str | None = None,
+    ) -> None:
         fields = {"objective": float(objective), "metrics": _floats(metrics), "seconds": float(seconds)}
+        fields |= {"process": process, "precision": precision}
         self._write(TRIALS, event="result", trial=trial, epoch=epoch, **fields)
 
     def checkpoint(self, trial: str, *, epoch: int, path: str) -> None:

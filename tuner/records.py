@@ -26,6 +26,10 @@ class ResultRecord:
     seconds: float
     time: float
     not_finite: dict[str, str]
+    process: str | None = None
+    """Machine and process id of who trained it; None where nobody said."""
+    precision: str | None = None
+    """The number format in effect: fp32, fp16 or bf16, whatever was asked for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,6 +201,7 @@ def _apply_start(trial: TrialRecord, event: dict) -> None:
 def _apply_result(trial: TrialRecord, event: dict) -> None:
     _apply_start(trial, event)
     fields = _pick(event, "epoch", "objective", "metrics", "seconds", "time")
+    fields |= {name: event.get(name) for name in ("process", "precision")}
     trial.results[event["epoch"]] = ResultRecord(**fields, not_finite=event.get("not_finite", {}))
 
 

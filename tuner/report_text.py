@@ -45,10 +45,19 @@ def say_what_was_searched(search: SearchRecord) -> str:
     if "data_fingerprint" in search.settings:
         settings["data_fingerprint"] = search.settings["data_fingerprint"]["all"][:16]
     settings["ran for"] = wording.duration(search.elapsed)
+    settings["precision in effect"] = sorted(standing.precisions(search))
+    settings["next trial after"] = _handover_words(search)
     rows = [
         (name.replace("_", " "), _setting(value)) for name, value in settings.items() if value not in (None, {}, [])
     ]
     return "## What was searched\n\n" + table(("setting", "value"), rows) + "\n\nAll of it is in `settings.json`."
+
+
+def _handover_words(search: SearchRecord) -> str | None:
+    gaps = standing.handover_gaps(search)
+    if not gaps:
+        return None
+    return f"{statistics.median(gaps):.2f} s in the median of {len(gaps)}, {max(gaps):.2f} s at most"
 
 
 def _setting(value: object) -> str:

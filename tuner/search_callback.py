@@ -68,6 +68,8 @@ class SearchCallback(tune.Callback):
             objective=result[self._objective],
             metrics=metrics,
             seconds=result[SECONDS],
+            process=f"{result['hostname']}:{result['pid']}",
+            precision=result["precision"],
         )
         self._boards.add(trial.trial_id, result[EPOCH], metrics)
         self._show()

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
@@ -125,6 +126,26 @@ def expected_seconds_left(search: SearchRecord) -> float | None:
     left = mean_seconds * max(sum(epochs) / settings["concurrent"], max(epochs, default=0.0))
     budget = settings.get("time_budget_seconds")
     return left if budget is None else min(left, max(0.0, budget - search.elapsed))
+
+
+def precisions(search: SearchRecord) -> set[str]:
+    """The number formats that trials were trained in, whatever was asked for."""
+    return {r.precision for trial in search.trials for r in trial.results.values() if r.precision is not None}
+
+
+def handover_gaps(search: SearchRecord) -> list[float]:
+    """Seconds from a trial's last result to the first step of the next trial, for each change within one process."""
+    lanes: dict[str, list[tuple[float, float, int]]] = {}
+    for trial in search.trials:
+        for result in trial.results.values():
+            if result.process is not None:
+                lanes.setdefault(result.process, []).append((result.time, result.seconds, trial.number))
+    return [
+        later[0] - later[1] - earlier[0]
+        for results in lanes.values()
+        for earlier, later in pairwise(sorted(results))
+        if earlier[2] != later[2]
+    ]
 
 
 def _expected_by_trial(search: SearchRecord) -> list[float]:

@@ -186,7 +186,14 @@ def record_training(recorder, splits, base, *, number, params, num_epochs=3):
     run = TrainingRun(from_params(params, base), splits)
     for epoch in range(1, num_epochs + 1):
         result = run.run_epoch()
-        recorder.result(trial, epoch=epoch, objective=result.objective, metrics=result.metrics, seconds=result.seconds)
+        recorder.result(
+            trial,
+            epoch=epoch,
+            objective=result.objective,
+            metrics=result.metrics,
+            seconds=result.seconds,
+            precision=run.trainer.precision_effective,
+        )
         place = Path("ray") / trial / f"checkpoint_{epoch - 1:06d}"
         run.save(recorder.folder / place / CHECKPOINT)
         recorder.checkpoint(trial, epoch=epoch, path=str(place))

@@ -36,7 +36,12 @@ def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_w
     record = read_search(folder)
     assert handover.config == trial_config(record, record.winner)
     assert (handover.config.averaging is None, handover.config.augmentation) == (False, None)
-    assert handover.found_by == {"search": "moe/discs", "trial": 1, "objective": "val/s_measure"}
+    assert handover.found_by == {
+        "search": "moe/discs",
+        "trial": 1,
+        "objective": "val/s_measure",
+        "precision": "fp32",
+    }
     assert handover.data_fingerprint == record.settings["data_fingerprint"]
     assert handover.versions == record.settings["versions"]
     assert handover.num_threads == 1

@@ -200,3 +200,14 @@ def test_an_unmeasured_trial_has_empty_cells(synthetic_search):
     assert (row["outcome"], row["epochs"], row["max_lr"]) == ("running", 0, 0.1)
     assert pd.isna(row["objective"])
     assert pd.isna(row["best_epoch"])
+
+
+def test_the_precision_in_effect_and_the_time_between_trials_are_in_the_report(synthetic_search):
+    recorder = synthetic_search(num_trials=2).recorder
+    for number, trial in enumerate("ab"):
+        recorder.start(trial, number=number, params={"max_lr": 1e-3})
+        facts = {"objective": 0.5, "metrics": {}, "seconds": 0.0, "process": "here:1", "precision": "bf16"}
+        recorder.result(trial, epoch=1, **facts)
+    text = report_of(recorder)
+    assert "| precision in effect | bf16 |" in text
+    assert "| next trial after | 0.00 s in the median of 1, 0.00 s at most |" in text

@@ -23,6 +23,7 @@ from tuner.export import main as export_command
 from tuner.outcomes import Outcome
 from tuner.records import read_search
 from tuner.run import RAY_FOLDER
+from tuner.standing import handover_gaps, precisions
 from tuner.study_mirror import load_mirror
 
 pytestmark = pytest.mark.timeout(400)
@@ -123,6 +124,10 @@ def test_piped_it_says_plain_lines_and_nothing_of_rays(finished):
 def test_trials_share_two_processes_instead_of_starting_one_each(finished):
     assert 1 <= len(finished.commands[0].trial_processes) <= 2
     assert NUM_TRIALS > 2
+    record = read_search(finished.folder)
+    assert len({result.process for trial in record.trials for result in trial.results.values()}) <= 2
+    assert len(handover_gaps(record)) >= NUM_TRIALS - 2
+    assert precisions(record) == {"fp32"}
 
 
 def test_no_process_is_left_behind(finished):

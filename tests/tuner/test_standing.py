@@ -126,3 +126,24 @@ def test_endings_are_counted_by_rung(tmp_path):
     endings = {0: done, 1: stop, 2: stop, 3: Outcome.DIVERGED}
     search = recorded(tmp_path, curves=[[0.1] * 4, [0.1] * 2, [0.1] * 2, [0.1], [0.1]], endings=endings)
     assert standing.count_endings(search) == {"completed": 1, "stopped at rung 1 (epoch 2)": 2, "diverged": 1}
+
+
+def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_first_step_of_the_next_trial(tmp_path):
+    now = [0.0]
+    recorder = Recorder.create(tmp_path, SETTINGS, clock=lambda: now[0])
+    story = [
+        (2.0, "a", "one:1"),
+        (2.5, "b", "one:2"),
+        (4.0, "a", "one:1"),
+        (6.1, "c", "one:1"),  # began at 4.1
+        (6.4, "d", "one:2"),  # began at 4.4
+        (9.0, "e", "two:2"),  # another machine
+        (9.5, "c", None),  # nobody said
+    ]
+    for number, trial in enumerate("abcde"):
+        recorder.start(trial, number=number, params={})
+    for epoch, (now[0], trial, process) in enumerate(story, start=1):
+        recorder.result(trial, epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16")
+    recorder.close()
+    assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 1.9])
+    assert standing.precisions(recorder.record) == {"bf16"}
