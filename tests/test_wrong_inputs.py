@@ -286,7 +286,16 @@ def begin_only(folder: Path) -> None:
     (folder / "ray" / "tuner.pkl").unlink()
 
 
+def forget(folder: Path, *keys: str) -> None:
+    settings = json.loads((folder / records.SETTINGS).read_text())
+    kept = {name: value for name, value in settings.items() if name not in keys}
+    (folder / records.SETTINGS).write_text(json.dumps(kept))
+
+
 SEARCHES = {
+    "baseless": lambda folder: forget(folder, "base_config"),
+    "endless": lambda folder: forget(folder, "max_epochs"),
+    "roomless": lambda folder: forget(folder, "cpus_per_trial"),
     "begun": begin_only,
     "moved": move_data,
     "other-space": lambda folder: resettle(folder, space="depth"),

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from itertools import count, islice
 from pathlib import Path
 
 import ray
@@ -30,11 +31,11 @@ logger = logging.getLogger(__name__)
 
 NUM_SEEDS = 3
 FIRST_SEED = 1000
-"""Seeds of the confirmation start here, apart from the search's own."""
+"""Seeds of the confirmation start here; the search's own is left out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """The command; returns its exit status: 0 done, 1 a training is missing, 2 a mistake of the user's."""
     parser = argparse.ArgumentParser(prog="python -m tuner.confirm", description="Judge the winner on the test split.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument("--top", type=int, default=1, metavar="K", help="how many of the best (default: 1)")
@@ -45,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
         with ray_running(None):
-            confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
+            done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
+        return _say_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    return 0
 
 
 def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
@@ -115,7 +116,8 @@ def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
 
 def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:
     """Trials with the seeds that they are confirmed on."""
-    return [(trial, FIRST_SEED + i) for i in range(num_seeds) for trial in candidates(record, top)]
+    seeds = islice((seed for seed in count(FIRST_SEED) if seed != record.settings["seed"]), num_seeds)
+    return [(trial, seed) for seed in seeds for trial in candidates(record, top)]
 
 
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
@@ -154,6 +156,16 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
     partial = folder / f".{FILE}"
     partial.write_text(json.dumps(content, indent=2) + "\n")
     partial.replace(folder / FILE)
+
+
+def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
+    known = _identified(done)
+    wanted = [(trial.number, seed) for trial, seed in wanted_runs(record, top, num_seeds)]
+    missing = [f"trial {number}, seed {seed}" for number, seed in wanted if (number, seed) not in known]
+    if missing:
+        listed = "; ".join(missing)
+        sys.stderr.write(f"error: {len(missing)} of {len(wanted)} trainings are missing: {listed}. Run it again.\n")
+    return 1 if missing else 0
 
 
 def say_run(run: ConfirmedRun, done: int, total: int) -> None:

@@ -146,6 +146,17 @@ class SearchRecord:
             self.decisions.append(decision)
 
 
+class _Settings(dict):
+    """What the settings file says; a key that it lacks is a sentence, whoever asks for it."""
+
+    def __init__(self, path: Path, content: dict) -> None:
+        super().__init__(content)
+        self._path = path
+
+    def __missing__(self, key: str) -> None:
+        raise ValueError(f"{self._path} lacks {key}: restore the file, or begin a new search")
+
+
 def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:
     """Reads a results folder; with `space`, only one of that space."""
     settings = _read_settings(folder)
@@ -175,7 +186,7 @@ def _read_settings(folder: Path) -> dict:
     missing = sorted(REQUIRED_SETTINGS - settings.keys())
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}: restore the file, or begin a new search")
-    return settings
+    return _Settings(path, settings)
 
 
 def _read_lines(path: Path) -> list[dict]:

@@ -51,6 +51,8 @@ class SearchCallback(tune.Callback):
 
     def setup(self, **info) -> None:
         assert self.watch is not None
+        # A resumed search may have another budget than the one on record.
+        self._recorder.record.settings["time_budget_seconds"] = self.watch.budget_seconds
         self._view = self.watch.make_view(self._recorder.record)
         self._view.start()
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from ray.exceptions import WorkerCrashedError
 from trainable.opening import open_run
 from trainable.training_run import run_epochs
 from tuner.cluster import ray_running
-from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, say_run
+from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, main, say_run, wanted_runs
 from tuner.confirmation import read_confirmations
 from tuner.export import handover_of
 from tuner.recorder import Recorder
@@ -76,7 +77,10 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
     assert read_confirmations(folder, read_search(folder))[0].default_values == {}
 
 
-def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, monkeypatch, caplog):
+@pytest.fixture
+def dying(monkeypatch):
+    """No Ray; the trainings of trial 1 die."""
+
     def result_of(training):
         if training == 1:
             raise WorkerCrashedError
@@ -92,9 +96,25 @@ def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder
             wait=lambda pending, num_returns: (pending[-1:], pending[:-1]),
         ),
     )
+
+
+def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
     confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
     assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
     assert "trial 1, seed 1000 was not confirmed" in caplog.text
+
+
+def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, monkeypatch, capsys):
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    assert main([str(folder), "--seeds", "1"]) == 1
+    assert "error: 1 of 2 trainings are missing: trial 1, seed 1000. Run it again." in capsys.readouterr().err
+
+
+def test_no_seed_of_the_search_is_used_to_confirm_it(folder):
+    record = read_search(folder)
+    record.settings["seed"] = FIRST_SEED + 1
+    seeds = [seed for _, seed in wanted_runs(record, 1, 3)]
+    assert sorted(set(seeds)) == [FIRST_SEED, FIRST_SEED + 2, FIRST_SEED + 3]
 
 
 def test_what_was_confirmed_is_what_the_report_reads(folder, ray_here):

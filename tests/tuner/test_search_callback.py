@@ -60,3 +60,13 @@ def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_t
         assert proposer.number_of(trial_id) is None
         callback.on_trial_start(1, [], trial_of(trial_id, {"num_experts": 1}))
     assert {trial.trial: trial.number for trial in read_search(tmp_path / "run").trials} == {"lost": 4, "never seen": 5}
+
+
+def test_the_time_left_follows_the_budget_of_this_session(proposer, tmp_path, monkeypatch):
+    Recorder.create(tmp_path / "run", SETTINGS | {"time_budget_seconds": 10.0}).close()
+    recorder = Recorder.resume(tmp_path / "run")
+    watch = Watch(make_view=lambda search: NoView(), budget_seconds=500.0)
+    monkeypatch.setattr(SearchCallback, "watch", watch)
+    SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3).setup()
+    assert recorder.record.settings["time_budget_seconds"] == 500.0
+    recorder.close()
