@@ -55,8 +55,7 @@ class Trial(tune.Trainable):
         outcome = "plateaued" if self._run.has_plateaued else "completed"
         ending = {"done": True, "outcome": outcome} if self._run.is_complete else {}
         timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
-        precision = {"precision": self._run.trainer.precision_effective}
-        return {OBJECTIVE: result.objective, **timing, **precision, **result.metrics, **ending}
+        return {OBJECTIVE: result.objective, **timing, "precision": result.precision, **result.metrics, **ending}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         if self._run is not None:

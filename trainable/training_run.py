@@ -40,6 +40,8 @@ class EpochResult:
     metrics: dict[str, float]
     """Flat names: train/..., val/..., moe/..., aug_strength."""
     seconds: float
+    precision: str
+    """The number format in effect, whatever was asked for: fp32, fp16 or bf16."""
 
 
 class TrainingRun:
@@ -95,14 +97,12 @@ class TrainingRun:
         self.trainer.scheduler.observe(objective)
         if self.trainer.early_stopping is not None:
             self.trainer.early_stopping.observe(objective)
-        return EpochResult(epoch=self.epoch, objective=objective, metrics=metrics, seconds=time.perf_counter() - began)
+        return self._result(metrics, began)
 
     def judged_again(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
         began = time.perf_counter()
-        metrics = self._validated()
-        seconds = time.perf_counter() - began
-        return EpochResult(epoch=self.epoch, objective=metrics[self.task.objective], metrics=metrics, seconds=seconds)
+        return self._result(self._validated(), began)
 
     def test(self) -> dict[str, float]:
         """Metrics on the test split, which no search ever opens, without a prefix."""
@@ -124,6 +124,15 @@ class TrainingRun:
             CheckpointError: the file is no checkpoint of this format.
         """
         self.epoch = self.trainer.load_checkpoint(path)
+
+    def _result(self, metrics: dict[str, float], began: float) -> EpochResult:
+        return EpochResult(
+            epoch=self.epoch,
+            objective=metrics[self.task.objective],
+            metrics=metrics,
+            seconds=time.perf_counter() - began,
+            precision=self.trainer.precision_effective,
+        )
 
     @property
     def _size(self) -> tuple[object, ...]:

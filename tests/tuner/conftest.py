@@ -192,7 +192,7 @@ def record_training(recorder, splits, base, *, number, params, num_epochs=3):
             objective=result.objective,
             metrics=result.metrics,
             seconds=result.seconds,
-            precision=run.trainer.precision_effective,
+            precision=result.precision,
         )
         place = Path("ray") / trial / f"checkpoint_{epoch - 1:06d}"
         run.save(recorder.folder / place / CHECKPOINT)
