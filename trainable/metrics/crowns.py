@@ -1,0 +1,97 @@
+"""How well crowns are found, counted and mapped, over a whole split.
+
+What: COCO's mean average precision of masks (pycocotools through torchmetrics: per class, 101 recall points, at most
+100 detections an image, classes without a crown left out); mean absolute error of the tree count by the density map;
+intersection over union of the canopy, from pixels summed over all images; the distance between the predicted and the
+true shade distribution, which is the share of an image that each kind of crown covers and the share that none does,
+as total variation from 0 to 1, averaged over images; mean intersection over union of the semantic classes that occur.
+A metric whose part is annotated nowhere is left out, not 0.
+Sources: Lin et al., Microsoft COCO, 2014, https://arxiv.org/abs/1405.0312.
+Cost: matching masks takes about 2 ms an image.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics.detection import MeanAveragePrecision
+
+from trainable.crown_supervision import CrownScores
+from trainable.losses.crowns import VOID, CrownTarget, crown_map
+
+SURE_SCORE = 0.5
+"""Detections from this score on make the shade distribution."""
+METRIC_NAMES = ("map_50", "map_75", "map", "count_error", "canopy_iou", "shade_distance", "semantic_miou")
+
+
+class CrownMetrics:
+    """Accumulates on the CPU; `num_kinds` and `num_classes` are the crowns' and the semantic map's."""
+
+    def __init__(self, *, num_kinds: int, num_classes: int) -> None:
+        self._num_kinds = num_kinds
+        self._precision = MeanAveragePrecision(iou_type="segm", backend="pycocotools")
+        self._precision.warn_on_many_detections = False
+        self._num_images = 0
+        self._count_error = self._shade_distance = 0.0
+        self._canopy = torch.zeros(2, dtype=torch.int64)
+        self._confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+
+    def update(self, scores: CrownScores, targets: Sequence[CrownTarget]) -> None:
+        for row, target in enumerate(targets):
+            self._confusion += _confusion(scores.semantic[row], target["semantic"], len(self._confusion))
+            if target["has_instances"]:
+                self._add_crowns(scores, row, target)
+
+    def compute(self) -> dict[str, float]:
+        result = {}
+        if self._num_images:
+            result |= self._precisions() | {
+                "count_error": self._count_error / self._num_images,
+                "canopy_iou": float(self._canopy[0] / self._canopy[1].clamp(min=1)),
+                "shade_distance": self._shade_distance / self._num_images,
+            }
+        if self._confusion.any():
+            result["semantic_miou"] = mean_iou(self._confusion)
+        return result
+
+    def _add_crowns(self, scores: CrownScores, row: int, target: CrownTarget) -> None:
+        found = {name: value.cpu() for name, value in scores.detections[row].items()}
+        truth = {name: target[name].cpu() for name in ("boxes", "labels", "masks")}
+        self._precision.update([found | {"masks": found["masks"].bool()}], [truth | {"masks": truth["masks"].bool()}])
+        self._num_images += 1
+        self._count_error += abs(float(scores.num_trees[row]) - len(truth["labels"]))
+        crown, true_crown = scores.crown[row].cpu(), crown_map(truth) > 0
+        self._canopy += torch.stack([(crown & true_crown).sum(), (crown | true_crown).sum()])
+        sure = found["scores"] >= SURE_SCORE
+        shade = shade_distribution(found["masks"][sure], found["labels"][sure], self._num_kinds)
+        true_shade = shade_distribution(truth["masks"], truth["labels"], self._num_kinds)
+        self._shade_distance += float((shade - true_shade).abs().sum() / 2)
+
+    def _precisions(self) -> dict[str, float]:
+        """-1 is COCO's word for a split without any crown, in which none can be found."""
+        values = self._precision.compute()
+        return {name: max(0.0, float(values[name])) for name in ("map_50", "map_75", "map")}
+
+
+def shade_distribution(masks: Tensor, labels: Tensor, num_kinds: int) -> Tensor:
+    """Share of the pixels under each kind of crown, and last under none; sums to 1, shape (num_kinds + 1,).
+
+    Pixels under several crowns belong to the first of them: the surest, or the one that was annotated first.
+    """
+    kind = torch.full(masks.shape[1:], num_kinds)
+    for mask, label in zip(reversed(masks), reversed(labels), strict=True):
+        kind[mask.bool()] = int(label) - 1
+    return torch.bincount(kind.flatten(), minlength=num_kinds + 1) / kind.numel()
+
+
+def mean_iou(confusion: Tensor) -> float:
+    """Over the classes that are true or predicted somewhere; rows are true classes, shape (S, S)."""
+    hits = confusion.diagonal()
+    union = confusion.sum(dim=0) + confusion.sum(dim=1) - hits
+    return float((hits[union > 0] / union[union > 0]).mean())
+
+
+def _confusion(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    known = labels != VOID
+    pairs = labels[known] * num_classes + predicted[known]
+    return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).cpu()

@@ -1,0 +1,151 @@
+"""Tree crowns from the air: Mask R-CNN, and three dense heads on the same pyramid.
+
+What: the pyramid feeds torchvision's region proposals with box and mask heads (instances), and, its levels summed at
+stride 4, three maps: semantic classes, crown or not, and trees per area. The images of a batch have one size, so that
+nothing is resized on the way.
+Sources: Kaiming He et al., "Mask R-CNN", 2017, https://arxiv.org/abs/1703.06870; Alexander Kirillov et al., "Panoptic
+    Feature Pyramid Networks", 2019, https://arxiv.org/abs/1901.02446 (dense heads on the sum of the levels).
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.ops import FeaturePyramidNetwork
+
+from trainable.fields import unknown_name
+from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
+from trainable.models.instance_heads import build_proposals, build_roi_heads
+from trainable.models.output import ModelOutput
+
+MIN_SIDE_PX = 32
+MASK_THRESHOLD = 0.5
+_SMALLEST = {"num_instance_classes": 1, "num_semantic_classes": 2, "anchor_px": 4, "max_detections": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrownNetConfig:
+    """What the network is made of."""
+
+    backbone: str = "small"
+    """One of BACKBONES; "small" trains from scratch on a CPU."""
+    weights: str = "scratch"
+    """"scratch", "imagenet", or the path of a state dict: of the backbone, or of a network that has it."""
+    freeze_batch_norm: bool = False
+    """Keep the running statistics of pre-trained weights; sensible below about 8 images a batch."""
+    pyramid_channels: int = 32
+    """Channels of the pyramid and of the heads, a multiple of 8."""
+    num_instance_classes: int = 3
+    """Kinds of crowns, background not counted, 1 or more."""
+    num_semantic_classes: int = 6
+    """Classes of the semantic map, 2 or more."""
+    anchor_px: int = 12
+    """Side of the smallest anchor box, about the smallest crown's; each of the three coarser levels doubles it."""
+    max_detections: int = 40
+    """Crowns that are reported for an image, the surest; COCO's metrics look at no more than 100."""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(unknown_name("backbone", self.backbone, BACKBONES))
+        if (self.backbone, self.weights) == ("small", "imagenet"):
+            raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
+        if self.freeze_batch_norm and (self.weights == "scratch" or self.backbone in WITHOUT_BATCH_NORM):
+            raise ValueError(
+                f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
+                f"{self.weights} has none; turn it off."
+            )
+        if self.pyramid_channels < 8 or self.pyramid_channels % 8:
+            raise ValueError(f"pyramid_channels is {self.pyramid_channels}; give a multiple of 8.")
+        for name, low in _SMALLEST.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; give {low} or more.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrownOutput(ModelOutput):
+    """`predictions` are the semantic logits (B, S, H, W)."""
+
+    crown_logits: Tensor
+    """Shape (B, H, W)."""
+    density: Tensor
+    """Trees per 1,000 square pixels, >= 0, shape (B, H / 4, W / 4)."""
+    detections: list[dict[str, Tensor]] = field(default_factory=list)
+    """In evaluation, for each image: boxes (n, 4), labels and scores (n,), masks (n, H, W) of 0 and 1."""
+    instance_losses: Mapping[str, Tensor] = field(default_factory=dict)
+    """In training with targets: torchvision's terms of proposals, boxes and masks."""
+
+
+class CrownNet(nn.Module):
+    """Images (B, 3, H, W) in [0, 1], H and W of at least MIN_SIDE_PX."""
+
+    def __init__(self, config: CrownNetConfig) -> None:
+        super().__init__()
+        width = config.pyramid_channels
+        self.backbone = build_backbone(config.backbone, config.weights, freeze_batch_norm=config.freeze_batch_norm)
+        self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), width)
+        self.proposals = build_proposals(width, anchor_px=config.anchor_px)
+        self.instances = build_roi_heads(
+            width, num_classes=config.num_instance_classes, max_detections=config.max_detections
+        )
+        self.semantic_head = _head(width, config.num_semantic_classes)
+        self.crown_head = _head(width, 1)
+        self.density_head = _head(width, 1)
+
+    def forward(self, images: Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> CrownOutput:
+        """In training, `targets` belong to the first images of the batch; those beyond have no instances to learn."""
+        if min(images.shape[-2:]) < MIN_SIDE_PX:
+            raise ValueError(f"Images of {tuple(images.shape[-2:])} px; the network needs {MIN_SIDE_PX} px or more.")
+        maps = self.backbone(images)
+        levels = self.pyramid(OrderedDict((str(level), one) for level, one in enumerate(maps)))
+        dense = self._dense(levels, size=images.shape[-2:])
+        if not self.training:
+            return CrownOutput(**dense, detections=self._detected(images, levels))
+        return CrownOutput(**dense, instance_losses=self._instance_losses(images, levels, targets or ()))
+
+    def _dense(self, levels: Mapping[str, Tensor], *, size: torch.Size) -> dict[str, Tensor]:
+        finest, *coarser = levels.values()
+        fused = finest + sum(F.interpolate(one, size=finest.shape[-2:], mode="nearest") for one in coarser)
+        semantic, crown = (
+            F.interpolate(head(fused), size=size, mode="bilinear", align_corners=False)
+            for head in (self.semantic_head, self.crown_head)
+        )
+        density = F.softplus(self.density_head(fused).float())
+        return {"predictions": semantic, "crown_logits": crown[:, 0], "density": density[:, 0]}
+
+    def _instance_losses(
+        self, images: Tensor, levels: Mapping[str, Tensor], targets: Sequence[Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Terms of the images that have targets, as means over them."""
+        if not targets:
+            return {}
+        images, targets = images[: len(targets)], list(targets)
+        levels = {name: level[: len(targets)] for name, level in levels.items()}
+        listed = _listed(images)
+        boxes, proposal_losses = self.proposals(listed, levels, targets)
+        _, losses = self.instances(levels, boxes, listed.image_sizes, targets)
+        return proposal_losses | losses
+
+    def _detected(self, images: Tensor, levels: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        listed = _listed(images)
+        boxes, _ = self.proposals(listed, levels)
+        found, _ = self.instances(levels, boxes, listed.image_sizes)
+        return [self._pasted(one, size) for one, size in zip(found, listed.image_sizes, strict=True)]
+
+    def _pasted(self, found: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
+        """Masks from the frame of their boxes to that of the image."""
+        masks = paste_masks_in_image(found["masks"].float(), found["boxes"].float(), size)
+        return found | {"masks": (masks[:, 0] > MASK_THRESHOLD).to(torch.uint8)}
+
+
+def _head(width: int, num_outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, num_outputs, 1))
+
+
+def _listed(images: Tensor) -> Any:
+    return ImageList(images, [tuple(images.shape[-2:])] * len(images))
