@@ -2,7 +2,7 @@
 
 import difflib
 
-from search_spaces import dishes, dishes_grid, moe, retina
+from search_spaces import agroforestry, dishes, dishes_grid, moe, retina
 from search_spaces.space import Space
 
 _SPACES: tuple[Space, ...] = (
@@ -10,6 +10,7 @@ _SPACES: tuple[Space, ...] = (
     dishes.SPACE,
     dishes_grid.SPACE,
     retina.SPACE,
+    agroforestry.SPACE,
     # One line for each space.
 )
 SPACES: dict[str, Space] = {space.name: space for space in _SPACES}

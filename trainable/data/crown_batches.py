@@ -86,9 +86,8 @@ def oriented(picture: np.ndarray, orientation: int) -> np.ndarray:
 def resized(batch: Batch, side_px: int) -> Batch:
     """The batch at another resolution; crowns that would vanish are left out."""
     images, targets = batch
-    scale = side_px / images.shape[-1]
     images = F.interpolate(images, size=(side_px, side_px), mode="bilinear", antialias=True, align_corners=False)
-    return images, [_resized_target(target, side_px, scale) for target in targets]
+    return images, [_resized_target(target, side_px) for target in targets]
 
 
 def _target(data: CrownSet, row: int, orientation: int) -> Target:
@@ -126,9 +125,9 @@ def _whole(crown: Crown, side: int) -> np.ndarray:
     return whole
 
 
-def _resized_target(target: Target, side_px: int, scale: float) -> Target:
+def _resized_target(target: Target, side_px: int) -> Target:
     masks = _nearest(target["masks"], side_px)
-    kept = masks.flatten(1).any(dim=1)
+    kept = masks.flatten(1).bool().any(dim=1)
     masks = masks[kept]
     return target | {
         "masks": masks,

@@ -3,6 +3,7 @@
 Crowns may overlap, so each keeps a mask of its own: one bit a pixel, within its box. A cache may hold millions.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -44,8 +45,16 @@ class Tile:
     """None: not annotated; empty: there are none."""
     semantic: np.ndarray | None
     """uint8 classes with VOID, shape (S, S); None: not annotated."""
-    digest: str
-    """sha256 of what the tile teaches, for the fingerprint."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what the tile teaches, for the fingerprint."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.image))
+        digest.update(b"no classes" if self.semantic is None else np.ascontiguousarray(self.semantic))
+        for crown in self.crowns or ():
+            digest.update(repr((crown.label, crown.box)).encode() + np.packbits(crown.mask).tobytes())
+        digest.update(b"no crowns" if self.crowns is None else b"")
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,10 @@ class CrownSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def num_crowns(self) -> int:
+        return int(self.first_crown[-1] - self.first_crown[0])
 
     def crowns_of(self, row: int) -> list[Crown]:
         """The crowns of a tile, unpacked."""

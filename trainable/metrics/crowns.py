@@ -12,6 +12,7 @@ Cost: matching masks takes about 2 ms an image.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
@@ -22,6 +23,9 @@ from trainable.losses.crowns import VOID, CrownTarget, crown_map
 SURE_SCORE = 0.5
 """Detections from this score on make the shade distribution."""
 METRIC_NAMES = ("map_50", "map_75", "map", "count_error", "canopy_iou", "shade_distance", "semantic_miou")
+# Given in full, since those that torchmetrics makes itself are rounded to single precision, and ties fall otherwise.
+_OVERLAPS = np.linspace(0.5, 0.95, 10).tolist()
+_RECALLS = np.linspace(0.0, 1.0, 101).tolist()
 
 
 class CrownMetrics:
@@ -29,7 +33,9 @@ class CrownMetrics:
 
     def __init__(self, *, num_kinds: int, num_classes: int) -> None:
         self._num_kinds = num_kinds
-        self._precision = MeanAveragePrecision(iou_type="segm", backend="pycocotools")
+        self._precision = MeanAveragePrecision(
+            iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
+        )
         self._precision.warn_on_many_detections = False
         self._num_images = 0
         self._count_error = self._shade_distance = 0.0

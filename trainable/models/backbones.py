@@ -205,7 +205,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def _without_prefixes(name: str) -> str:
-    for prefix in ("module.", "_orig_mod.", "model."):
+    for prefix in ("module.", "_orig_mod.", "model.", "backbone."):
         if name.startswith(prefix):
             return _without_prefixes(name.removeprefix(prefix))
     return name

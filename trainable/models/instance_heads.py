@@ -8,7 +8,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
 LEVELS = ("0", "1", "2", "3")
-_BOX_PX, _MASK_PX = 7, 14
+_BOX_PX, _MASK_PX = 7, 10
 _BOX_FEATURES = 128
 _MIN_SCORE = 0.05
 

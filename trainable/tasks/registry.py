@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
+from trainable.tasks.agroforestry import AgroforestryTask
 from trainable.tasks.dishes import DishesTask
 from trainable.tasks.moe import MoeTask
 from trainable.tasks.retina import RetinaTask
@@ -13,6 +14,7 @@ _TASKS: tuple[type[Task], ...] = (
     MoeTask,
     DishesTask,
     RetinaTask,
+    AgroforestryTask,
     # One line for each workload.
 )
 TASKS: dict[str, type[Task]] = {task.name: task for task in _TASKS}

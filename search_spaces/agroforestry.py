@@ -1,0 +1,119 @@
+"""What may vary when tree crowns are found, mapped and counted from the air.
+
+The documented rates (1e-5 for a pre-trained backbone, 1e-4 for the heads) suit pre-trained weights; a small network
+from scratch needs some thirty times more.
+"""
+
+import math
+
+from search_spaces.shared import MAX_WARMUP_FRACTION, suggest_averaging, suggest_optimizer
+from search_spaces.space import Params, Situation, Space, Trial
+
+SCRATCH_MAX_LR = (5e-4, 1e-2)
+PRETRAINED_MAX_LR = (2e-5, 1e-3)
+EFFECTIVE_BATCHES = (4, 8, 16)
+SCHEDULES = ("cosine", "one_cycle", "warmup_stable_decay", "exponential")
+"""Those that progress alone decides; a plateau and restarts (`--set schedule_kind=plateau`) suit longer trainings."""
+
+
+def suggest(trial: Trial, situation: Situation) -> Params:
+    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
+    return (
+        suggest_optimizer(trial, max_lr=max_lr)
+        | _suggest_backbone(trial, situation)
+        | _suggest_batch(trial, situation)
+        | _suggest_schedule(trial)
+        | _suggest_loss(trial)
+        | _suggest_resolution(trial)
+        | suggest_averaging(trial)
+        | {"anchor_px": trial.suggest_int("anchor_px", 8, 16, step=2)}
+    )
+
+
+def defaults(situation: Situation) -> Params:
+    """Trial 0: the documented training, with the rates that the network needs."""
+    backbone = {"backbone_lr_ratio": 0.1} if situation.pretrained else {}
+    return backbone | {
+        "max_lr": 1e-4 if situation.pretrained else 3e-3,
+        "weight_decay": 0.01,
+        "effective_batch": 8,
+        "schedule_kind": "cosine",
+        "warmup_fraction": 0.1,
+        "min_lr_ratio": 0.01,
+        "start_lr_ratio": 0.04,
+        "decay_fraction": 0.3,
+        "semantic_weight": 1.0,
+        "crown_weight": 0.5,
+        "density_weight": 0.5,
+        "progressive_resolution": False,
+        "low_resolution_fraction": 0.3,
+        "averaging": False,
+        "half_life_epochs": 0.5,
+        "anchor_px": 12,
+    }
+
+
+def recommended(situation: Situation) -> list[Params]:
+    """The documented one cycle, two stages of resolution, and instances before all."""
+    return [
+        {"schedule_kind": "one_cycle", "warmup_fraction": 0.2},
+        {"progressive_resolution": True},
+        {"semantic_weight": 0.3, "crown_weight": 0.2, "density_weight": 0.2, "effective_batch": 4},
+    ]
+
+
+def _suggest_backbone(trial: Trial, situation: Situation) -> Params:
+    """Only what is pre-trained has a reason to learn more slowly than the heads."""
+    if not situation.pretrained:
+        return {}
+    return {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.05, 1.0, log=True)}
+
+
+def _suggest_batch(trial: Trial, situation: Situation) -> Params:
+    effective_batch = trial.suggest_categorical("effective_batch", EFFECTIVE_BATCHES)
+    batch_size = math.gcd(effective_batch, situation.max_batch_size)
+    return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
+
+
+def _suggest_schedule(trial: Trial) -> Params:
+    kind = trial.suggest_categorical("schedule_kind", SCHEDULES)
+    params = {
+        "schedule_kind": kind,
+        "warmup_fraction": trial.suggest_float("warmup_fraction", 0.0, MAX_WARMUP_FRACTION),
+        "min_lr_ratio": trial.suggest_float("min_lr_ratio", 1e-3, 1e-1, log=True),
+    }
+    if kind == "one_cycle":
+        params["start_lr_ratio"] = trial.suggest_float("start_lr_ratio", 0.01, 0.3, log=True)
+    if kind == "warmup_stable_decay":
+        params["decay_fraction"] = trial.suggest_float("decay_fraction", 0.1, 0.6)
+    return params
+
+
+def _suggest_loss(trial: Trial) -> Params:
+    """Relative to the instances, whose weight is 1."""
+    return {
+        name: trial.suggest_float(name, 0.1, 3.0, log=True)
+        for name in ("semantic_weight", "crown_weight", "density_weight")
+    }
+
+
+def _suggest_resolution(trial: Trial) -> Params:
+    if not trial.suggest_categorical("progressive_resolution", [False, True]):
+        return {"progressive_resolution": False}
+    fraction = trial.suggest_float("low_resolution_fraction", 0.1, 0.5)
+    return {"progressive_resolution": True, "low_resolution_fraction": fraction}
+
+
+SPACE = Space(
+    name="agroforestry",
+    workload="agroforestry",
+    objective="val/map_50",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=8,
+    grace_epochs=2,
+    reduction_factor=2,
+    max_warmup_fraction=MAX_WARMUP_FRACTION,
+)

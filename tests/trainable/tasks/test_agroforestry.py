@@ -1,0 +1,132 @@
+"""The crown workload as a whole: trained, resumed, with techniques that change it, and its mistakes as sentences."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainable.config import from_params
+from trainable.data.crown_folder import CrownFolderOptions, open_crown_folder
+from trainable.data.crown_scenes import CrownSceneConfig
+from trainable.tasks.registry import get_task
+from trainable.training_run import TrainingRun
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def small_config():
+    """Eight tiles and a narrow network: an epoch takes a third of a second."""
+    default = get_task("agroforestry").default_config()
+    tiles = CrownSceneConfig(tile_px=48, num_train=8, num_validation=4, num_test=4)
+    model = replace(default.model, pyramid_channels=8, max_detections=5)
+    data = replace(default.data, generator=tiles)
+    return replace(default, max_epochs=2, batch_size=4, data=data, model=model)
+
+
+@pytest.fixture(scope="module")
+def splits(small_config, tmp_path_factory):
+    return get_task("agroforestry").open_data(small_config, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def begin(small_config, splits):
+    def begin_run(params=None) -> TrainingRun:
+        return TrainingRun(from_params(params or {}, small_config), splits)
+
+    return begin_run
+
+
+def curve(run):
+    metrics = []
+    while not run.is_complete:
+        metrics.append(run.run_epoch().metrics)
+    return metrics
+
+
+def test_an_epoch_gives_exactly_the_promised_validation_metrics_beside_its_losses(begin):
+    run = begin()
+    result = run.run_epoch()
+    losses = {f"val/{name}" for name in ("loss", "semantic_loss", "crown_loss", "density_loss")}
+    measured = {name for name in result.metrics if name.startswith("val/")}
+    assert measured - losses == set(get_task("agroforestry").metric_names)
+    assert {f"train/{term}_loss" for term in ("instance", "semantic", "crown", "density")} <= result.metrics.keys()
+    assert all(math.isfinite(value) for value in result.metrics.values())
+    assert result.objective == result.metrics["val/map_50"]
+    assert run.test().keys() >= {"map_50", "semantic_miou"}
+
+
+def test_the_same_seed_gives_the_same_curve_to_the_bit_through_a_save_and_a_resume(begin, tmp_path):
+    whole = begin({"averaging": True})
+    whole.run_epoch()
+    whole.save(tmp_path / "checkpoint.pt")
+    rest = curve(whole)
+    resumed = begin({"averaging": True})
+    resumed.restore(tmp_path / "checkpoint.pt")
+    assert curve(resumed) == rest
+
+
+TECHNIQUES = {
+    "low resolution first": {"progressive_resolution": True, "low_resolution_fraction": 0.5},
+    "no semantic term": {"semantic_weight": 0.0},
+    "one cycle": {"schedule_kind": "one_cycle", "warmup_fraction": 0.5},
+    "frozen backbone": {"backbone_lr_ratio": 0.0},
+}
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_a_technique_changes_the_training(begin, technique):
+    plain, changed = begin().run_epoch().metrics, begin(TECHNIQUES[technique]).run_epoch().metrics
+    assert plain["train/loss"] != changed["train/loss"]
+
+
+def test_the_backbone_and_the_heads_train_at_rates_of_their_own(begin):
+    run = begin({"max_lr": 1e-4, "backbone_lr_ratio": 0.1, "schedule_kind": "constant", "warmup_fraction": 0.0})
+    backbone = {id(parameter) for parameter in run.trainer.model.backbone.parameters()}
+    run.run_epoch()
+    for group in run.trainer.optimizer.param_groups:
+        rate = 1e-5 if id(group["params"][0]) in backbone else 1e-4
+        assert group["lr"] == pytest.approx(rate)
+        assert len({id(parameter) in backbone for parameter in group["params"]}) == 1
+
+
+def test_a_network_with_fewer_classes_than_the_data_is_refused_with_the_number(begin):
+    with pytest.raises(ValueError, match=r"has 3 classes \(cacao, shade tree, palm\); set num_instance_classes=3"):
+        begin({"num_instance_classes": 2})
+
+
+def test_the_data_decides_how_many_classes_the_network_has(small_config, splits):
+    other = from_params({"num_instance_classes": 9, "num_semantic_classes": 9}, small_config)
+    suited = get_task("agroforestry").suited_config(other, splits)
+    assert (suited.model.num_instance_classes, suited.model.num_semantic_classes) == (3, 6)
+
+
+def test_options_of_a_folder_are_refused_for_the_embedded_tiles(small_config):
+    with pytest.raises(ValueError, match="The embedded tiles are drawn"):
+        from_params({"one_kind": True}, small_config)
+
+
+@pytest.mark.skipif(not (DATA / "camvid").is_dir(), reason="the real street scenes are not on this machine")
+def test_data_with_classes_and_no_crowns_trains_the_semantic_head_and_cannot_be_searched(tmp_path):
+    task = get_task("agroforestry")
+    source = str(DATA / "camvid")
+    config = from_params(
+        {"tile_px": 64, "overlap_px": 0, "void_label": 11, "group_pattern": "^[^_]+", "weight_decay": 0.0},
+        task.default_config(source),
+    )
+    with pytest.raises(ValueError, match="No crown is annotated in the train part"):
+        task.open_data(config, cache_dir=tmp_path)
+    options = CrownFolderOptions(tile_px=64, overlap_px=0, void_label=11, group_pattern="^[^_]+")
+    data = open_crown_folder(DATA / "camvid", options, cache_dir=tmp_path).splits
+    few = replace(data.train, names=data.train.names[:16])
+    config = task.suited_config(replace(config, max_epochs=1), data)
+    run = TrainingRun(config, replace(data, train=few, validation=replace(data.test, names=data.test.names[:4])))
+    before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
+    run._training.set_epoch(0)
+    metrics = run.trainer.train_epoch(run._training, 0, log_interval=0)
+    assert metrics["instance_loss"] == 0 < metrics["semantic_loss"]
+    after = run.trainer.model.state_dict()
+    moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {"backbone", "pyramid", "semantic_head"}

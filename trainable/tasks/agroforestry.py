@@ -1,0 +1,152 @@
+"""Tree crowns in farmed forests from aerial tiles: instances, semantic classes, crowns and density in one network."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from trainable.config import TrialConfig
+from trainable.crown_supervision import CrownSupervision
+from trainable.data.crown_batches import CrownEvaluationBatches, CrownTrainingBatches
+from trainable.data.crown_folder import CrownFolderOptions, open_crown_folder
+from trainable.data.crown_scenes import CrownSceneConfig, crown_scene_splits
+from trainable.data.crown_set import VOID, CrownSet
+from trainable.data.findings import format_table
+from trainable.data.image_cache import default_cache_dir
+from trainable.data.image_mask_set import SPLIT_NAMES, Splits
+from trainable.losses.crowns import CrownLossConfig
+from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
+from trainable.models.crown_net import CrownNet, CrownNetConfig
+from trainable.tasks.task import Progress, Task
+from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
+from trainable.trainer import OptimizedTrainer
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "tiles"
+_FOLDER_OPTIONS = [option for option in fields(CrownFolderOptions) if option.name != "fractions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgroforestryData:
+    """What to map."""
+
+    source: str = EMBEDDED
+    """"tiles" for the embedded generator, or a folder of images with their annotations."""
+    tile_px: int = 256
+    """Side of the tiles that a folder's images are cut into, a multiple of 32."""
+    overlap_px: int = 64
+    """How far neighbouring tiles reach into each other, less than tile_px."""
+    one_kind: bool = False
+    """Every crown of a folder counts as of one kind, whatever it is labelled."""
+    void_label: int = VOID
+    """Label of pixels without a class in a folder's label images, 0 to 255."""
+    group_pattern: str | None = None
+    """Regular expression whose match in the name keeps images of one origin in one split; None: each its own."""
+    split_seed: int = 0
+    """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
+    generator: CrownSceneConfig = field(default_factory=CrownSceneConfig)
+    """The embedded generator's settings."""
+
+    def __post_init__(self) -> None:
+        if self.source == EMBEDDED and self.folder_options != CrownFolderOptions():
+            raise ValueError(
+                "The embedded tiles are drawn, not cut or divided; give --data with tile_px, overlap_px, one_kind, "
+                "void_label, group_pattern and split_seed."
+            )
+
+    @property
+    def folder_options(self) -> CrownFolderOptions:
+        return CrownFolderOptions(**{option.name: getattr(self, option.name) for option in _FOLDER_OPTIONS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgroforestryConfig(TrialConfig):
+    """A training of the crown network."""
+
+    progressive_resolution: ProgressiveResolutionConfig | None = None
+
+
+class AgroforestryTask(Task):
+    """The crown workload; mean average precision at an overlap of one half is its objective."""
+
+    name = "agroforestry"
+    objective = "val/map_50"
+    mode = "max"
+    worst_objective = 0.0
+    metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
+
+    def default_config(self, source: str | None = None) -> AgroforestryConfig:
+        return AgroforestryConfig(
+            workload=self.name,
+            max_epochs=8,
+            batch_size=8,
+            data=AgroforestryData(source=source or EMBEDDED),
+            model=CrownNetConfig(),
+            loss=CrownLossConfig(),
+        )
+
+    def open_data(
+        self, config: AgroforestryConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> Splits:
+        data, cache_dir = config.data, cache_dir or default_cache_dir()
+        if data.source == EMBEDDED:
+            return crown_scene_splits(data.generator, cache_dir, on_progress)
+        folder = open_crown_folder(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
+        if folder.findings:
+            logger.info("%s", format_table(folder.findings))
+        _check_measurable(data.source, folder.splits)
+        return folder.splits
+
+    def suited_config(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
+        """As many classes as the data has."""
+        data = splits.train
+        classes = {"num_instance_classes": len(data.kinds)}
+        if data.semantic_classes:
+            classes["num_semantic_classes"] = len(data.semantic_classes)
+        return replace(config, model=replace(config.model, **classes))
+
+    def build_model(self, config: AgroforestryConfig) -> nn.Module:
+        return CrownNet(config.model)
+
+    def build_supervision(self, config: AgroforestryConfig) -> CrownSupervision:
+        return CrownSupervision(config.loss)
+
+    def equip(self, trainer: OptimizedTrainer, config: AgroforestryConfig) -> None:
+        """Everything that this workload adds lies in its batches."""
+
+    def build_metrics(self, config: AgroforestryConfig, *, final: bool) -> CrownMetrics:
+        return CrownMetrics(num_kinds=config.model.num_instance_classes, num_classes=config.model.num_semantic_classes)
+
+    def training_batches(
+        self, config: AgroforestryConfig, data: CrownSet, device: torch.device
+    ) -> CrownTrainingBatches:
+        _check_classes(config.model, data)
+        staged = config.progressive_resolution
+        resolution = None if staged is None else staged.build(config.max_epochs)
+        return CrownTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, resolution=resolution)
+
+    def evaluation_batches(self, config: AgroforestryConfig, data: CrownSet, device: torch.device) -> Iterable:
+        return CrownEvaluationBatches(data, batch_size=config.batch_size)
+
+
+def _check_measurable(source: str, splits: Splits) -> None:
+    for split in SPLIT_NAMES:
+        if getattr(splits, split).num_crowns == 0:
+            raise ValueError(
+                f"No crown is annotated in the {split} part of {source}, so val/map_50 cannot be measured; annotate "
+                "more images, or divide them otherwise with --set split_seed=1."
+            )
+
+
+def _check_classes(model: CrownNetConfig, data: CrownSet) -> None:
+    """A label beyond the network's outputs would otherwise be an index error deep inside it."""
+    for name, found in (("num_instance_classes", data.kinds), ("num_semantic_classes", data.semantic_classes)):
+        if len(found) > getattr(model, name):
+            raise ValueError(
+                f"{name} is {getattr(model, name)}, but the data has {len(found)} classes ({', '.join(found)}); "
+                f"set {name}={len(found)}."
+            )
