@@ -94,6 +94,24 @@ def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
     return from_params(trial.params, read_config(record.settings["base_config"]))
 
 
+def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]:
+    """The weights of a trial's last checkpoint as they were judged.
+
+    Raises:
+        ValueError: the search kept none, or it is gone.
+    """
+    if not trial.checkpoints:
+        raise ValueError(
+            f"Trial {trial.number} of {folder} has no checkpoint on record; train its config.json instead."
+        )
+    path = folder / trial.checkpoints[max(trial.checkpoints)] / CHECKPOINT
+    if not path.exists():
+        raise ValueError(
+            f"The checkpoint {path} of trial {trial.number} is not a file; train the trial again to get its weights."
+        )
+    return evaluated_weights(read_checkpoint(path)["trainer"])
+
+
 def verify(folder: Path) -> Verification:
     """Trains the exported configuration again, in this process and without Ray."""
     record = read_search(folder)
@@ -136,18 +154,8 @@ def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
 
 def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> ResultRecord:
     """Returns what was measured of these weights: an interrupted trial may have been measured once more since."""
-    if not winner.checkpoints:
-        raise ValueError(
-            f"Trial {winner.number} of {folder} has no checkpoint on record; train its config.json instead."
-        )
-    epoch = max(winner.checkpoints)
-    path = folder / winner.checkpoints[epoch] / CHECKPOINT
-    if not path.exists():
-        raise ValueError(
-            f"The winner's checkpoint {path} is not a file; train {target.with_name(CONFIG)} to get the weights."
-        )
-    torch.save(evaluated_weights(read_checkpoint(path)["trainer"]), target)
-    return winner.results[epoch]
+    torch.save(trained_weights(folder, winner), target)
+    return winner.results[max(winner.checkpoints)]
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ WRONG = {
         lambda folder: rewrite(folder, [event for event in events(folder) if event["event"] != "checkpoint"]),
         "Trial 1 of .* has no checkpoint on record; train its config.json instead",
     ),
-    "checkpoint gone": (lambda folder: shutil.rmtree(folder / "ray"), "checkpoint.pt is not a file"),
+    "checkpoint gone": (lambda folder: shutil.rmtree(folder / "ray"), "checkpoint.pt of trial 1 is not a file"),
 }
 
 

@@ -1,0 +1,125 @@
+"""The best trials of a search together: their predictions averaged, judged on the test split.
+
+    python -m tuner.ensemble results/dishes/<run> --top 5
+
+What: every member sees each test image, and the mean of their probabilities is judged as one model's would be. Nothing
+is trained: the weights are those that the search kept. Writes `ensemble.json` into the results folder.
+Source: Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles, 2017,
+https://arxiv.org/abs/1612.01474.
+Cost: one evaluation of the test split for each member. Off: don't run it; the winner alone is what is exported.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from trainable.config import TrialConfig
+from trainable.models.output import as_model_output
+from trainable.opening import chosen_device, open_data
+from trainable.tasks.registry import get_task
+from tuner.export import handover_of, trained_weights, trial_config
+from tuner.records import TrialRecord, read_search
+
+FILE = "ensemble.json"
+DEFAULT_TOP = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleResult:
+    """An ensemble and each of its members on the test split."""
+
+    objective: str
+    """The metric that the search compared, without its prefix."""
+    members: dict[int, dict[str, float]]
+    """Test metrics of each member alone, by the number of its trial, the best of the search first."""
+    ensemble: dict[str, float]
+    """Test metrics of all of them together."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.ensemble", description="Average the best trials' answers.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument(
+        "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"how many of the best (default: {DEFAULT_TOP})"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    options = parser.parse_args(arguments)
+    try:
+        result = judge_ensemble(options.folder, options.top, device=chosen_device(options.device))
+        (options.folder / FILE).write_text(json.dumps(asdict(result), indent=2) + "\n")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    for number, metrics in result.members.items():
+        sys.stdout.write(f"trial {number}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
+    sys.stdout.write(f"all {len(result.members)} together: {result.ensemble[result.objective]:.4f}\n")
+    return 0
+
+
+def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleResult:
+    """Judges the `top` best trials of those compared at the same epoch.
+
+    Raises:
+        ValueError: there are not so many, their weights are gone, or the data is no longer the same.
+    """
+    if top < 1:
+        raise ValueError(f"--top is {top}; it must be 1 or more.")
+    record = read_search(folder)
+    epoch = record.comparison_epoch
+    trials = [] if epoch is None else record.ranked(epoch)
+    if len(trials) < top:
+        raise ValueError(f"{folder} has {len(trials)} trials that were trained to the end; give --top {len(trials)}.")
+    first = handover_of(record, trials[0], folder)
+    splits = open_data(first.config, first.data_fingerprint)
+    answers = {trial.number: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
+    objective = record.settings["objective"].removeprefix("val/")
+    return _judged(objective, answers, first.config, splits.test, device)
+
+
+Answer = Callable[[Any, Any], Any]
+"""From the images and targets of a batch to its scores."""
+
+
+def _answer(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch.device) -> Answer:
+    """A trained member."""
+    task = get_task(config.workload)
+    model, supervision = task.build_model(config).to(device).eval(), task.build_supervision(config).to(device)
+    model.load_state_dict(trained_weights(folder, trial))
+    return lambda images, targets: (
+        supervision.judged(lambda *inputs: as_model_output(model(*inputs)), images, targets).scores
+    )
+
+
+@torch.no_grad()
+def _judged(
+    objective: str, answers: dict[int, Answer], config: TrialConfig, data: Any, device: torch.device
+) -> EnsembleResult:
+    task = get_task(config.workload)
+    alone = {number: task.build_metrics(config, final=True) for number in answers}
+    together = task.build_metrics(config, final=True)
+    for batch in task.evaluation_batches(config, data, device):
+        images, targets = tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
+        scores = {number: answer(images, targets) for number, answer in answers.items()}
+        for number, own in scores.items():
+            alone[number].update(own, targets)
+        together.update(tree_map(_mean, *scores.values()), targets)
+    return EnsembleResult(
+        objective=objective,
+        members={number: metrics.compute() for number, metrics in alone.items()},
+        ensemble=together.compute(),
+    )
+
+
+def _mean(*scores: object) -> Tensor:
+    if not all(isinstance(score, Tensor) and score.shape == scores[0].shape for score in scores):
+        raise ValueError("The members' answers are no probabilities of one shape, of which a mean could be taken.")
+    return torch.stack(scores).mean(dim=0)
