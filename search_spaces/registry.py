@@ -2,13 +2,15 @@
 
 import difflib
 
-from search_spaces import agroforestry, dishes, dishes_grid, moe, retina
+from search_spaces import agroforestry, dishes, dishes_grid, leaf, leaf_pretrain, moe, retina
 from search_spaces.space import Space
 
 _SPACES: tuple[Space, ...] = (
     moe.SPACE,
     dishes.SPACE,
     dishes_grid.SPACE,
+    leaf_pretrain.SPACE,
+    leaf.SPACE,
     retina.SPACE,
     agroforestry.SPACE,
     # One line for each space.

@@ -4,12 +4,25 @@ Cost: `nt_xent` compares every pair of a batch, the others are linear in the pix
 Off: the weight that the caller gives them. All are computed in float32, under autocast too.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 MIN_TEMPERATURE = 0.01
 _TINY = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NtXentConfig:
+    """How sharply looks are compared."""
+
+    temperature: float = 0.07
+    """Divides the cosines, 0.01 or more; low ones care for the most alike of the others."""
+
+    def __post_init__(self) -> None:
+        _check_temperature(self.temperature)
 
 
 def nt_xent(first: Tensor, second: Tensor, *, temperature: float = 0.1) -> Tensor:

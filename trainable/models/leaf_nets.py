@@ -47,7 +47,14 @@ class Projector(nn.Module):
         super().__init__()
         self.backbone = HierarchicalEncoder(config)
         width = config.shape.num_features
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.projection_channels))
+        # A LayerNorm leaves the features of all images nearly alike at first; the batch's spread tells them apart.
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(width),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, config.projection_channels),
+            nn.BatchNorm1d(config.projection_channels, affine=False),
+        )
 
     def forward(self, images: Tensor) -> ModelOutput:
         features = self.backbone(images).mean(dim=(1, 2))

@@ -6,6 +6,8 @@ from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
 from trainable.tasks.agroforestry import AgroforestryTask
 from trainable.tasks.dishes import DishesTask
+from trainable.tasks.leaf import LeafTask
+from trainable.tasks.leaf_pretrain import LeafPretrainTask
 from trainable.tasks.moe import MoeTask
 from trainable.tasks.retina import RetinaTask
 from trainable.tasks.task import Task
@@ -13,6 +15,8 @@ from trainable.tasks.task import Task
 _TASKS: tuple[type[Task], ...] = (
     MoeTask,
     DishesTask,
+    LeafPretrainTask,
+    LeafTask,
     RetinaTask,
     AgroforestryTask,
     # One line for each workload.

@@ -1,0 +1,109 @@
+"""What may vary when diseases of leaves are told apart, from scratch or from a pre-trained encoder."""
+
+import math
+
+from search_spaces.shared import MAX_WARMUP_FRACTION, suggest_averaging, suggest_optimizer, suggest_schedule
+from search_spaces.space import Params, Situation, Space, Trial
+
+MAX_LR = (3e-5, 1e-2)
+EFFECTIVE_BATCHES = (8, 16, 32, 64, 128)
+SEVERITIES = ("light", "moderate", "aggressive")
+
+
+def suggest(trial: Trial, situation: Situation) -> Params:
+    return (
+        suggest_optimizer(trial, max_lr=MAX_LR)
+        | suggest_batch(trial, situation)
+        | suggest_schedule(trial)
+        | suggest_regularisation(trial)
+        | suggest_mixing(trial)
+        | suggest_averaging(trial)
+    )
+
+
+def suggest_batch(trial: Trial, situation: Situation) -> Params:
+    """The images of one update; what does not fit into memory at once is accumulated."""
+    effective_batch = trial.suggest_categorical("effective_batch", EFFECTIVE_BATCHES)
+    batch_size = math.gcd(effective_batch, situation.max_batch_size)
+    return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
+
+
+def suggest_regularisation(trial: Trial) -> Params:
+    return {
+        "severity": trial.suggest_categorical("severity", SEVERITIES),
+        "drop_path": trial.suggest_float("drop_path", 0.0, 0.3),
+        "focal_gamma": trial.suggest_float("focal_gamma", 0.0, 3.0),
+        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+        "spectral_attention": trial.suggest_categorical("spectral_attention", [False, True]),
+    }
+
+
+def suggest_mixing(trial: Trial) -> Params:
+    if not trial.suggest_categorical("mixing", [False, True]):
+        return {"mixing": False}
+    return {
+        "mixing": True,
+        "mixup_alpha": trial.suggest_float("mixup_alpha", 0.1, 1.0),
+        "cutmix_alpha": trial.suggest_float("cutmix_alpha", 0.1, 1.0),
+        "mixing_probability": trial.suggest_float("mixing_probability", 0.1, 1.0),
+    }
+
+
+def defaults(situation: Situation) -> Params:
+    """The documents' recipe at the learning rate that a small network needs."""
+    return {
+        "max_lr": 1e-3,
+        "weight_decay": 0.01,
+        "effective_batch": 16,
+        "warmup_fraction": 0.05,
+        "min_lr_ratio": 0.01,
+        "severity": "moderate",
+        "drop_path": 0.1,
+        "focal_gamma": 2.0,
+        "label_smoothing": 0.1,
+        "spectral_attention": False,
+        "mixing": True,
+        "mixup_alpha": 0.8,
+        "cutmix_alpha": 1.0,
+        "mixing_probability": 0.5,
+        "averaging": False,
+        "half_life_epochs": 0.5,
+    }
+
+
+def recommended(situation: Situation) -> list[Params]:
+    """The documents' row for a set of this size, as it is and at the rate of a small network."""
+    row = recommended_row(situation.num_train_images)
+    return [row, row | {"max_lr": 3e-3, "mixing": False}]
+
+
+def recommended_row(num_train_images: int) -> Params:
+    """Fewer images want smaller batches, lower rates, longer warm-ups and more that keeps the network in check."""
+    if num_train_images < 1_000:
+        effective_batch, max_lr, warmup_fraction, weight_decay, drop_path = 16, 5e-5, 0.10, 0.05, 0.3
+    elif num_train_images <= 10_000:
+        effective_batch, max_lr, warmup_fraction, weight_decay, drop_path = 32, 1e-4, 0.05, 0.01, 0.2
+    else:
+        effective_batch, max_lr, warmup_fraction, weight_decay, drop_path = 128, 3e-4, 0.03, 0.001, 0.1
+    return {
+        "effective_batch": effective_batch,
+        "max_lr": max_lr,
+        "warmup_fraction": warmup_fraction,
+        "weight_decay": weight_decay,
+        "drop_path": drop_path,
+    }
+
+
+SPACE = Space(
+    name="leaf",
+    workload="leaf",
+    objective="val/macro_f1",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=24,
+    grace_epochs=6,
+    reduction_factor=2,
+    max_warmup_fraction=MAX_WARMUP_FRACTION,
+)

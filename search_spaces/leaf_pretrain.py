@@ -1,0 +1,80 @@
+"""What may vary when an encoder of leaves is pre-trained without labels.
+
+The batch is never accumulated: an image is told apart from the others of its micro-batch alone. The contrastive loss
+means something else at every temperature, batch and view, so that a probe of the features is compared instead.
+"""
+
+from search_spaces.shared import MAX_WARMUP_FRACTION, suggest_averaging, suggest_optimizer, suggest_schedule
+from search_spaces.space import Params, Situation, Space, Trial
+
+MAX_LR = (1e-4, 1e-2)
+BATCH_SIZES = (16, 32, 64)
+
+
+def suggest(trial: Trial, situation: Situation) -> Params:
+    return (
+        suggest_optimizer(trial, max_lr=MAX_LR)
+        | suggest_schedule(trial)
+        | suggest_comparison(trial)
+        | suggest_views(trial)
+        | suggest_averaging(trial)
+    )
+
+
+def suggest_comparison(trial: Trial) -> Params:
+    return {
+        "batch_size": trial.suggest_categorical("batch_size", BATCH_SIZES),
+        "temperature": trial.suggest_float("temperature", 0.05, 0.5, log=True),
+        "projection_channels": trial.suggest_categorical("projection_channels", (32, 128)),
+    }
+
+
+def suggest_views(trial: Trial) -> Params:
+    return {
+        "smallest_crop_area": trial.suggest_float("smallest_crop_area", 0.1, 0.8),
+        "colour_strength": trial.suggest_float("colour_strength", 0.1, 0.9),
+        "p_greyscale": trial.suggest_float("p_greyscale", 0.0, 0.4),
+        "p_defocus": trial.suggest_float("p_defocus", 0.0, 0.8),
+    }
+
+
+def defaults(situation: Situation) -> Params:
+    """The views of the method's paper, at the learning rate that a small network needs."""
+    return {
+        "max_lr": 3e-4 if situation.pretrained else 1e-3,
+        "weight_decay": 1e-4,
+        "warmup_fraction": 0.1,
+        "min_lr_ratio": 0.01,
+        "batch_size": 32,
+        "temperature": 0.2,
+        "projection_channels": 128,
+        "smallest_crop_area": 0.2,
+        "colour_strength": 0.8,
+        "p_greyscale": 0.2,
+        "p_defocus": 0.5,
+        "averaging": False,
+        "half_life_epochs": 0.5,
+    }
+
+
+def recommended(situation: Situation) -> list[Params]:
+    """The documents' temperature and batch, then gentler views at a higher rate for few images."""
+    return [
+        {"temperature": 0.07, "batch_size": 64},
+        {"max_lr": 3e-3, "smallest_crop_area": 0.4, "colour_strength": 0.5},
+    ]
+
+
+SPACE = Space(
+    name="leaf_pretrain",
+    workload="leaf_pretrain",
+    objective="val/knn_accuracy",
+    mode="max",
+    suggest=suggest,
+    defaults=defaults,
+    recommended=recommended,
+    max_epochs=12,
+    grace_epochs=3,
+    reduction_factor=2,
+    max_warmup_fraction=MAX_WARMUP_FRACTION,
+)

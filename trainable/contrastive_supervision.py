@@ -1,0 +1,30 @@
+"""How an encoder learns from two looks at each image, and is judged by its features."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainable.losses.contrastive import nt_xent
+from trainable.supervision import Forward, Judged, Losses, Supervision
+
+
+class ContrastiveSupervision(Supervision):
+    """NT-Xent on a batch of looks (2B, 3, H, W), all first ones and then all second ones; labels are not looked at."""
+
+    def __init__(self, *, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def losses(self, forward: Forward, images: Tensor, targets: Any) -> Losses:
+        """Beside the loss the mean cosine of partners; near 1 from the start, the encoder sees no difference."""
+        output = forward(images)
+        first, second = output.predictions.chunk(2)
+        likeness = F.cosine_similarity(first.detach().float(), second.detach().float()).mean()
+        return Losses(nt_xent(first, second, temperature=self.temperature), output, {"partner_cosine": likeness})
+
+    def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
+        """Scores are the features, for a probe; `val_loss` finds each image's mirror image among the batch."""
+        output, mirrored = forward(images), forward(images.flip(-1))
+        loss = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
+        return Judged(output.predictions, output.embeddings.float(), {"val_loss": loss})

@@ -1,0 +1,82 @@
+"""What both leaf workloads train on: the embedded leaves, or a folder of class folders."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from trainable.data.class_folder import ClassFolderOptions, open_class_folder
+from trainable.data.findings import format_table
+from trainable.data.image_cache import default_cache_dir
+from trainable.data.image_mask_set import Splits
+from trainable.data.labelled_images import MISSING, LabelledImages
+from trainable.data.leaf_pictures import LeafPictureConfig, leaf_splits
+from trainable.tasks.task import Progress
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "leaves"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafData:
+    """Which leaves."""
+
+    source: str = EMBEDDED
+    """"leaves" for the embedded generator, or a folder of class folders."""
+    image_size_px: int = 64
+    """Side of the square images that a folder's are resized to; 256 for the documented encoder."""
+    resize: Literal["crop", "squash"] = "crop"
+    """crop: shapes stay and the middle is cut out; squash: all of the image, shapes change."""
+    group_pattern: str | None = None
+    """Regular expression whose match in a file's name keeps files of one origin in one split; None: each its own.
+    Where turned copies lie beside their originals, "^(.+?)(_rotated.*)?$" keeps x_rotated_90 with x."""
+    split_seed: int = 0
+    """How a folder is divided into train, validation and test, 0 or more."""
+    labels_per_class: int | None = None
+    """Of the training split, how many images of each class keep their label; None is all of them."""
+    leaves: LeafPictureConfig = field(default_factory=LeafPictureConfig)
+    """The embedded generator's settings."""
+
+    def __post_init__(self) -> None:
+        if self.split_seed and self.source == EMBEDDED:
+            raise ValueError(
+                f"split_seed is {self.split_seed}, but the embedded leaves are drawn, not divided; give --data with it."
+            )
+        if self.labels_per_class is not None and self.labels_per_class < 1:
+            raise ValueError(f"labels_per_class is {self.labels_per_class}; it must be 1 or more, or none for all.")
+
+
+def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | None) -> Splits:
+    """The splits with all images of the training part, labelled or not."""
+    cache_dir = cache_dir or default_cache_dir()
+    if data.source == EMBEDDED:
+        return leaf_splits(data.leaves, cache_dir, on_progress)
+    options = ClassFolderOptions(
+        image_size_px=data.image_size_px,
+        resize=data.resize,
+        group_pattern=data.group_pattern,
+        split_seed=data.split_seed,
+    )
+    folder = open_class_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
+    if folder.findings:
+        logger.info("%s", format_table(folder.findings))
+    return folder.splits
+
+
+def labelled_part(images: LabelledImages, labels_per_class: int | None = None) -> LabelledImages:
+    """The images with a label, or the first few of each class; they are copied unless all of them are meant."""
+    rows = np.flatnonzero(images.labels != MISSING)
+    if labels_per_class is not None:
+        rows = np.sort(np.concatenate([rows[images.labels[rows] == k][:labels_per_class] for k in _classes(images)]))
+    if len(rows) == len(images):
+        return images
+    return replace(
+        images, images=images.images[rows], labels=images.labels[rows], names=tuple(images.names[row] for row in rows)
+    )
+
+
+def _classes(images: LabelledImages) -> range:
+    return range(len(images.class_names))

@@ -1,0 +1,107 @@
+"""An encoder of leaves, pre-trained without labels: two looks at one leaf should be alike, at two leaves not.
+
+Labels are used by the probes alone, and of the training split alone.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from trainable.config import TrialConfig
+from trainable.contrastive_supervision import ContrastiveSupervision
+from trainable.data.image_mask_set import Splits
+from trainable.data.labelled_batches import LabelledTrainingBatches
+from trainable.data.labelled_images import LabelledImages
+from trainable.data.leaf_pictures import CONDITIONS
+from trainable.data.probe_set import ProbeBatches, ProbeSet
+from trainable.losses.contrastive import NtXentConfig
+from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
+from trainable.models.leaf_nets import Projector, ProjectorConfig
+from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
+from trainable.tasks.task import Progress, Task
+from trainable.techniques.optimizer import OptimizerConfig
+from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.two_views import TwoViews, TwoViewsConfig
+from trainable.trainer import OptimizedTrainer
+
+MIN_BATCH_SIZE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafPretrainConfig(TrialConfig):
+    """A pre-training of the leaf encoder."""
+
+    views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
+    num_classes: int = len(CONDITIONS)
+    """Classes that the probes tell apart; set from the opened data."""
+
+    def __post_init__(self) -> None:
+        TrialConfig.__post_init__(self)
+        if self.batch_size < MIN_BATCH_SIZE:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; a look is compared with those at other images of its micro-batch, "
+                f"so give {MIN_BATCH_SIZE} or more, 32 is usual."
+            )
+
+
+class LeafPretrainTask(Task):
+    """The pre-training workload; the k-NN probe's accuracy on the validation split is its objective."""
+
+    name = "leaf_pretrain"
+    objective = "val/knn_accuracy"
+    mode = "max"
+    worst_objective = 0.0
+    metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
+
+    def default_config(self, source: str | None = None) -> LeafPretrainConfig:
+        return LeafPretrainConfig(
+            workload=self.name,
+            max_epochs=12,
+            batch_size=32,
+            data=LeafData(source=source or EMBEDDED),
+            model=ProjectorConfig(),
+            loss=NtXentConfig(temperature=0.2),
+            optimizer=OptimizerConfig(max_lr=2e-3),
+            views=TwoViewsConfig(),
+        )
+
+    def open_data(
+        self, config: LeafPretrainConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> Splits:
+        """Training has every image, labelled or not; the other two are asked for what the labelled ones are."""
+        splits = open_leaves(config.data, cache_dir, on_progress)
+        bank = labelled_part(splits.train, config.data.labels_per_class)
+        parts = {name: ProbeSet(bank=bank, queries=getattr(splits, name)) for name in ("validation", "test")}
+        return replace(splits, **parts)
+
+    def suited_config(self, config: LeafPretrainConfig, splits: Splits) -> LeafPretrainConfig:
+        """Micro-batches are no larger than the training split."""
+        batch_size = max(MIN_BATCH_SIZE, min(config.batch_size, len(splits.train)))
+        return replace(config, num_classes=len(splits.train.class_names), batch_size=batch_size)
+
+    def build_model(self, config: LeafPretrainConfig) -> nn.Module:
+        return Projector(config.model)
+
+    def build_supervision(self, config: LeafPretrainConfig) -> ContrastiveSupervision:
+        return ContrastiveSupervision(temperature=config.loss.temperature)
+
+    def equip(self, trainer: OptimizedTrainer, config: LeafPretrainConfig) -> None:
+        generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
+        trainer.augmentation = TwoViews(config.views, generator=generator)
+
+    def build_metrics(self, config: LeafPretrainConfig, *, final: bool) -> ProbeMetrics:
+        return ProbeMetrics(num_classes=config.num_classes)
+
+    def training_batches(
+        self, config: LeafPretrainConfig, data: LabelledImages, device: torch.device
+    ) -> LabelledTrainingBatches:
+        """Whole batches alone: the fewer images, the easier it is to find a partner among them."""
+        whole_batches = max(1, len(data) // config.batch_size)
+        return LabelledTrainingBatches(
+            data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches
+        )
+
+    def evaluation_batches(self, config: LeafPretrainConfig, data: ProbeSet, device: torch.device) -> ProbeBatches:
+        return ProbeBatches(data, batch_size=config.batch_size, device=device)
