@@ -68,6 +68,7 @@ class Proposer(Searcher):
         self._mirror = mirror
         self._study = _new_study(sampler, mode=mode, seed=seed)
         self._proposals: dict[str, Proposal] = {}
+        self._tried: set[frozenset] = set()
         for params in enqueue:
             check_params(space, params)
             self._study.enqueue_trial(params, skip_if_exists=True)
@@ -87,6 +88,7 @@ class Proposer(Searcher):
 
     def suggest(self, trial_id: str) -> dict:
         trial, params = self._ask()
+        self._tried.add(_key(trial))
         proposal = Proposal(len(self._proposals), trial)
         self._proposals[trial_id] = proposal
         trial.set_user_attr("number", proposal.number)
@@ -125,13 +127,14 @@ class Proposer(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         state = pickle.loads(Path(checkpoint_path).read_bytes())
         self._study, self._proposals = state["study"], state["proposals"]
+        self._tried = {_key(proposal.trial) for proposal in self._proposals.values()}
 
     def _ask(self) -> tuple[optuna.Trial, dict]:
         """Refuses what was proposed before, for as long as there is hope of something new."""
         for tries_left in reversed(range(DUPLICATE_TRIES)):
             trial = self._study.ask()
             params = self._space(trial)
-            if not any(trial.params == proposal.trial.params for proposal in self._proposals.values()):
+            if _key(trial) not in self._tried:
                 break
             if tries_left:
                 self._study.tell(trial, state=TrialState.FAIL)
@@ -188,6 +191,11 @@ _STATES = {
     Outcome.FAILED: TrialState.FAIL,
     Outcome.INTERRUPTED: TrialState.FAIL,
 }
+
+
+def _key(trial: optuna.Trial) -> frozenset:
+    """The same for the same configuration; a trial's `params` are a deep copy, too dear to compare one by one."""
+    return frozenset(trial.params.items())
 
 
 def _new_study(sampler: str, *, mode: str, seed: int) -> optuna.Study:

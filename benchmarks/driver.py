@@ -1,0 +1,253 @@
+"""What the process that drives a search spends on a result and a proposal, and keeps of a trial, as trials add up.
+
+Simulated trials pass through the proposer, the scheduler and the recorder in the order of Ray's own calls, without Ray
+and without training: four at a time, each with a learning curve of its own. Most are proposed at random, which is
+cheap and leaves the same history behind; at each count the sampler of a search proposes a few. The peer is Ray's own
+bridge to Optuna with Ray's ASHA, on the same curves and parameters.
+"""
+
+import math
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Protocol
+
+import numpy as np
+import optuna
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from benchmarks.claims import OURS, Claim, sides_of
+from benchmarks.harness import Size, Spread
+from search_spaces.moe import suggest
+from search_spaces.space import Situation
+from tuner.outcomes import Outcome
+from tuner.proposer import Proposer
+from tuner.recorder import Recorder
+from tuner.scheduler import StoppingScheduler
+
+MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
+OBJECTIVE = "objective"
+MAX_PROPOSAL_MS, MAX_TRIAL_KB, MAX_GROWTH = 50.0, 20.0, 1.5
+STOCK = "stock OptunaSearch + ASHA"
+SITUATION = Situation(num_train_images=1000, pretrained=False, max_epochs=MAX_EPOCHS)
+
+
+def space(trial: optuna.Trial) -> dict:
+    """The search space of the camouflage workload."""
+    return suggest(trial, SITUATION)
+
+
+class Driver(Protocol):
+    """What stands between Ray and the records: proposes, takes in results, decides."""
+
+    def propose(self, trial: str) -> None: ...
+
+    def take(self, trial: str, epoch: int, value: float) -> bool:
+        """Whether the trial goes on."""
+
+    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None: ...
+
+
+class OurDriver:
+    """Proposer, scheduler and recorder, as the search wires them."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max"}
+        self._recorder = Recorder.create(folder, settings)
+        self._proposer = Proposer(
+            space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0
+        )
+        self._scheduler = StoppingScheduler(self._recorder, rung_epochs=RUNG_EPOCHS, reduction_factor=REDUCTION)
+        self._scheduler.set_search_properties(OBJECTIVE, "max")
+
+    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
+        self._proposer.study.sampler = sampler
+
+    def propose(self, trial: str) -> None:
+        params = self._proposer.suggest(trial)
+        self._recorder.start(trial, number=self._proposer.number_of(trial), params=params)
+
+    def take(self, trial: str, epoch: int, value: float) -> bool:
+        result = {OBJECTIVE: value, "epoch": epoch}
+        action = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
+        self._proposer.on_trial_result(trial, result)
+        self._recorder.result(trial, epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0)
+        if epoch < MAX_EPOCHS and action == TrialScheduler.CONTINUE:
+            return True
+        outcome = Outcome.COMPLETED if epoch == MAX_EPOCHS else Outcome.STOPPED_AT_RUNG
+        self._proposer.on_trial_complete(trial, result)
+        self._recorder.end(trial, outcome, numbers={"epoch": epoch}, epoch=epoch)
+        return False
+
+
+class StockDriver:
+    """Ray's bridge to Optuna and Ray's ASHA; writes nothing down."""
+
+    def __init__(self, folder: Path) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
+        self._scheduler = AsyncHyperBandScheduler(
+            time_attr="epoch", metric=OBJECTIVE, mode="max", max_t=MAX_EPOCHS, grace_period=3, reduction_factor=REDUCTION
+        )
+        self._trials: dict[str, SimpleNamespace] = {}
+
+    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
+        self._search._ot_study.sampler = sampler
+
+    def propose(self, trial: str) -> None:
+        config = self._search.suggest(trial)
+        self._trials[trial] = SimpleNamespace(trial_id=trial, config=config)
+        self._scheduler.on_trial_add(None, self._trials[trial])
+
+    def take(self, trial: str, epoch: int, value: float) -> bool:
+        result = {OBJECTIVE: value, "epoch": epoch, "training_iteration": epoch}
+        action = self._scheduler.on_trial_result(None, self._trials[trial], result)
+        self._search.on_trial_result(trial, result)
+        if action == TrialScheduler.CONTINUE:
+            return True
+        self._scheduler.on_trial_complete(None, self._trials[trial], result)
+        self._search.on_trial_complete(trial, result)
+        return False
+
+
+DRIVERS = {OURS: OurDriver, STOCK: StockDriver}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """At one number of trials."""
+
+    result_us: tuple[float, ...]
+    """Of each of the last results."""
+    proposal_ms: tuple[float, ...]
+    """Of each proposal by the sampler of a search."""
+    trial_kb: float
+    """Memory that grew, a trial."""
+
+
+def measure(size: Size) -> list[Claim]:
+    counts = size.pick((1_000, 10_000), (10, 20))
+    costs = {name: _costs(begin, counts, size) for name, begin in DRIVERS.items()}
+    return [_results(costs, counts), _proposals(costs, counts), _memory(costs, counts)]
+
+
+def _costs(begin: Callable[[Path], Driver], counts: tuple[int, int], size: Size) -> dict[int, Costs]:
+    """Runs the trials up to each count and measures there; memory is counted in a run of its own, which it slows."""
+    with tempfile.TemporaryDirectory() as folder:
+        simulation = Simulation(begin(Path(folder) / "timed"))
+        found = {}
+        for count in counts:
+            simulation.run_until(count)
+            results = simulation.result_seconds[-20 * size.rounds :]
+            proposals = [simulation.timed_proposal() for _ in range(size.rounds)]
+            found[count] = (tuple(1e6 * value for value in results), tuple(1e3 * value for value in proposals))
+        kilobytes = _kilobytes(lambda: begin(Path(folder) / "weighed"), counts[0])
+    return {
+        count: Costs(result_us=results, proposal_ms=proposals, trial_kb=kilobytes)
+        for count, (results, proposals) in found.items()
+    }
+
+
+class Simulation:
+    """Four trials at a time, an epoch each in turn."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._cheap = optuna.samplers.RandomSampler(seed=0)
+        self._of_a_search = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True)
+        self._driver.use_sampler(self._cheap)
+        self._rng = np.random.default_rng(0)
+        self._running: list[tuple[str, float, int]] = []
+        self._begun = 0
+        self.result_seconds: list[float] = []
+
+    def run_until(self, count: int) -> None:
+        """Until so many trials have been proposed."""
+        while self._begun < count:
+            while len(self._running) < 4:
+                self._propose()
+            trial, level, epoch = self._running.pop(0)
+            value = level - 0.4 * math.exp(-epoch / 3) + self._rng.normal(0, 0.01)
+            began = time.perf_counter()
+            goes_on = self._driver.take(trial, epoch, float(value))
+            self.result_seconds.append(time.perf_counter() - began)
+            if goes_on:
+                self._running.append((trial, level, epoch + 1))
+
+    def timed_proposal(self) -> float:
+        """By the sampler of a search."""
+        self._driver.use_sampler(self._of_a_search)
+        began = time.perf_counter()
+        self._propose()
+        seconds = time.perf_counter() - began
+        self._driver.use_sampler(self._cheap)
+        return seconds
+
+    def _propose(self) -> None:
+        trial = f"t{self._begun:05d}"
+        self._driver.propose(trial)
+        self._running.append((trial, self._rng.normal(0.8, 0.05), 1))
+        self._begun += 1
+
+
+def _kilobytes(begin: Callable[[], Driver], count: int) -> float:
+    tracemalloc.start()
+    simulation = Simulation(begin())
+    simulation.run_until(count // 2)
+    half = tracemalloc.get_traced_memory()[0]
+    simulation.run_until(count)
+    whole = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return (whole - half) / 1024 / (count - count // 2)
+
+
+def _results(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
+    few, many = counts
+    numbers = {f"{name}, {count} trials": costs[name][count].result_us for name in costs for count in counts}
+    growth = {name: Spread.of(costs[name][many].result_us).median / Spread.of(costs[name][few].result_us).median for name in costs}
+    return Claim(
+        number=8,
+        work="the driver: a result",
+        unit="us",
+        sides=sides_of(numbers),
+        reference=f"{OURS}, {few} trials",
+        target="does not grow with the trials",
+        finding=", ".join(f"{name}: {value:.2f} times from {few} to {many}" for name, value in growth.items()),
+        reached=growth[OURS] <= MAX_GROWTH,
+    )
+
+
+def _proposals(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
+    many = counts[1]
+    numbers = {f"{name}, {count} trials": costs[name][count].proposal_ms for name in costs for count in counts}
+    spent = Spread.of(costs[OURS][many].proposal_ms).median
+    return Claim(
+        number=8,
+        work="the driver: a proposal",
+        unit="ms",
+        sides=sides_of(numbers),
+        reference=f"{OURS}, {counts[0]} trials",
+        target=f"below {MAX_PROPOSAL_MS:.0f} ms at {many} trials",
+        finding=f"{spent:.1f} ms at {many} trials",
+        reached=spent < MAX_PROPOSAL_MS,
+    )
+
+
+def _memory(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
+    numbers = {name: (costs[name][counts[0]].trial_kb,) for name in costs}
+    return Claim(
+        number=8,
+        work="the driver: memory of a trial",
+        unit="kB",
+        sides=sides_of(numbers),
+        reference=OURS,
+        target=f"below {MAX_TRIAL_KB:.0f} kB",
+        finding=f"{numbers[OURS][0]:.1f} kB",
+        reached=numbers[OURS][0] < MAX_TRIAL_KB,
+    )

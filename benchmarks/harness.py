@@ -1,0 +1,73 @@
+"""Side by side in one run: every side has its turn in every round, so that a slow minute of the machine hits all."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+Measure = Callable[[], float]
+"""One turn of one side: does the work and returns its number, such as the seconds that it took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """What the rounds gave: the median, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Of one value or more; quartiles are interpolated between the values."""
+        if len(values) == 1:
+            return cls(median=values[0], low=values[0], high=values[0])
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median=median, low=low, high=high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How long a benchmark takes: the real one, or one so small that a test can see it run."""
+
+    rounds: int = 5
+    is_tiny: bool = False
+
+    def pick(self, full: T, tiny: T) -> T:
+        return tiny if self.is_tiny else full
+
+
+def interleaved(sides: Mapping[str, Measure], *, rounds: int, warmups: int = 1) -> dict[str, tuple[float, ...]]:
+    """The numbers of each side, one a round; the order turns round from round to round."""
+    numbers: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(-warmups, rounds):
+        for name in list(sides)[:: 1 if number % 2 else -1]:
+            value = sides[name]()
+            if number >= 0:
+                numbers[name].append(value)
+    return {name: tuple(values) for name, values in numbers.items()}
+
+
+def seconds_of(work: Callable[[], object], *, calls: int = 1) -> Measure:
+    """Seconds of one call, as the mean of `calls` in a row."""
+
+    def measure() -> float:
+        began = time.perf_counter()
+        for _ in range(calls):
+            work()
+        return (time.perf_counter() - began) / calls
+
+    return measure
+
+
+def ratios(values: Sequence[float], references: Sequence[float]) -> tuple[float, ...]:
+    """Round by round, so that what slowed a whole round cancels."""
+    return tuple(value / reference for value, reference in zip(values, references, strict=True))
+
+
+def differences(values: Sequence[float], references: Sequence[float]) -> tuple[float, ...]:
+    """Round by round, like `ratios`."""
+    return tuple(value - reference for value, reference in zip(values, references, strict=True))
