@@ -58,7 +58,9 @@ def measure(size: Size) -> list[Claim]:
 
 def _rate(folder: Path, data: ImageMaskSet, side: int, size: Size) -> Claim:
     batches = TrainingBatches(data, batch_size=BATCH, seed=0, device=CPU)
-    loader = DataLoader(DecodedFiles(folder, side), batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    loader = DataLoader(
+        DecodedFiles(folder, side), batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True
+    )
     sides = {DECODING: _seconds_an_image(loader, len(loader.dataset)), OURS: _seconds_an_image(batches, len(data))}
     numbers = interleaved(sides, rounds=size.rounds)
     rates = {name: [1 / seconds for seconds in own] for name, own in numbers.items()}

@@ -11,8 +11,8 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
@@ -24,8 +24,6 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size, Spread
-from search_spaces.moe import suggest
-from search_spaces.space import Situation
 from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -35,12 +33,18 @@ MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
 OBJECTIVE = "objective"
 MAX_PROPOSAL_MS, MAX_TRIAL_KB, MAX_GROWTH = 50.0, 20.0, 1.5
 STOCK = "stock OptunaSearch + ASHA"
-SITUATION = Situation(num_train_images=1000, pretrained=False, max_epochs=MAX_EPOCHS)
 
 
 def space(trial: optuna.Trial) -> dict:
-    """The search space of the camouflage workload."""
-    return suggest(trial, SITUATION)
+    """Fourteen parameters, four of them under a condition: about what a workload's space asks."""
+    params = {name: trial.suggest_float(name, 1e-4, 1e-1, log=True) for name in ("max_lr", "weight_decay", "dropout")}
+    params |= {name: trial.suggest_float(name, 0.0, 1.0) for name in ("warmup", "start", "ramp", "rise", "mixing")}
+    params["effective_batch"] = trial.suggest_categorical("effective_batch", [4, 8, 16, 32])
+    params["num_experts"] = trial.suggest_categorical("num_experts", [1, 4, 6, 8])
+    if params["num_experts"] > 1:
+        params["top_k"] = trial.suggest_int("top_k", 1, 2)
+        params |= {name: trial.suggest_float(name, 0.0, 0.3) for name in ("noise", "balance", "threshold")}
+    return params
 
 
 class Driver(Protocol):
@@ -53,6 +57,8 @@ class Driver(Protocol):
 
     def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class OurDriver:
     """Proposer, scheduler and recorder, as the search wires them."""
@@ -60,9 +66,7 @@ class OurDriver:
     def __init__(self, folder: Path) -> None:
         settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max"}
         self._recorder = Recorder.create(folder, settings)
-        self._proposer = Proposer(
-            space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0
-        )
+        self._proposer = _proposer("random")
         self._scheduler = StoppingScheduler(self._recorder, rung_epochs=RUNG_EPOCHS, reduction_factor=REDUCTION)
         self._scheduler.set_search_properties(OBJECTIVE, "max")
 
@@ -85,6 +89,9 @@ class OurDriver:
         self._recorder.end(trial, outcome, numbers={"epoch": epoch}, epoch=epoch)
         return False
 
+    def close(self) -> None:
+        self._recorder.close()
+
 
 class StockDriver:
     """Ray's bridge to Optuna and Ray's ASHA; writes nothing down."""
@@ -93,7 +100,12 @@ class StockDriver:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
         self._scheduler = AsyncHyperBandScheduler(
-            time_attr="epoch", metric=OBJECTIVE, mode="max", max_t=MAX_EPOCHS, grace_period=3, reduction_factor=REDUCTION
+            time_attr="epoch",
+            metric=OBJECTIVE,
+            mode="max",
+            max_t=MAX_EPOCHS,
+            grace_period=3,
+            reduction_factor=REDUCTION,
         )
         self._trials: dict[str, SimpleNamespace] = {}
 
@@ -114,6 +126,9 @@ class StockDriver:
         self._scheduler.on_trial_complete(None, self._trials[trial], result)
         self._search.on_trial_complete(trial, result)
         return False
+
+    def close(self) -> None:
+        """Holds no files."""
 
 
 DRIVERS = {OURS: OurDriver, STOCK: StockDriver}
@@ -140,13 +155,14 @@ def measure(size: Size) -> list[Claim]:
 def _costs(begin: Callable[[Path], Driver], counts: tuple[int, int], size: Size) -> dict[int, Costs]:
     """Runs the trials up to each count and measures there; memory is counted in a run of its own, which it slows."""
     with tempfile.TemporaryDirectory() as folder:
-        simulation = Simulation(begin(Path(folder) / "timed"))
         found = {}
-        for count in counts:
-            simulation.run_until(count)
-            results = simulation.result_seconds[-20 * size.rounds :]
-            proposals = [simulation.timed_proposal() for _ in range(size.rounds)]
-            found[count] = (tuple(1e6 * value for value in results), tuple(1e3 * value for value in proposals))
+        with closing(begin(Path(folder) / "timed")) as driver:
+            simulation = Simulation(driver)
+            for count in counts:
+                simulation.run_until(count)
+                results = simulation.result_seconds[-20 * size.rounds :]
+                proposals = [simulation.timed_proposal() for _ in range(size.rounds)]
+                found[count] = (tuple(1e6 * value for value in results), tuple(1e3 * value for value in proposals))
         kilobytes = _kilobytes(lambda: begin(Path(folder) / "weighed"), counts[0])
     return {
         count: Costs(result_us=results, proposal_ms=proposals, trial_kb=kilobytes)
@@ -159,8 +175,7 @@ class Simulation:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._cheap = optuna.samplers.RandomSampler(seed=0)
-        self._of_a_search = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True)
+        self._cheap, self._of_a_search = (_proposer(sampler).study.sampler for sampler in ("random", "tpe"))
         self._driver.use_sampler(self._cheap)
         self._rng = np.random.default_rng(0)
         self._running: list[tuple[str, float, int]] = []
@@ -198,11 +213,12 @@ class Simulation:
 
 def _kilobytes(begin: Callable[[], Driver], count: int) -> float:
     tracemalloc.start()
-    simulation = Simulation(begin())
-    simulation.run_until(count // 2)
-    half = tracemalloc.get_traced_memory()[0]
-    simulation.run_until(count)
-    whole = tracemalloc.get_traced_memory()[0]
+    with closing(begin()) as driver:
+        simulation = Simulation(driver)
+        simulation.run_until(count // 2)
+        half = tracemalloc.get_traced_memory()[0]
+        simulation.run_until(count)
+        whole = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     return (whole - half) / 1024 / (count - count // 2)
 
@@ -210,7 +226,10 @@ def _kilobytes(begin: Callable[[], Driver], count: int) -> float:
 def _results(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
     few, many = counts
     numbers = {f"{name}, {count} trials": costs[name][count].result_us for name in costs for count in counts}
-    growth = {name: Spread.of(costs[name][many].result_us).median / Spread.of(costs[name][few].result_us).median for name in costs}
+    growth = {
+        name: Spread.of(costs[name][many].result_us).median / Spread.of(costs[name][few].result_us).median
+        for name in costs
+    }
     return Claim(
         number=8,
         work="the driver: a result",
@@ -251,3 +270,7 @@ def _memory(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Clai
         finding=f"{numbers[OURS][0]:.1f} kB",
         reached=numbers[OURS][0] < MAX_TRIAL_KB,
     )
+
+
+def _proposer(sampler: str) -> Proposer:
+    return Proposer(space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0, sampler=sampler)

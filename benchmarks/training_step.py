@@ -52,21 +52,26 @@ class RoutedNet(nn.Module):
 
 def measure(size: Size) -> list[Claim]:
     """The loop with every technique off beside other loops, then each technique alone."""
-    batches = _batches(size.pick(50, 3))
+    batches = _batches(size.pick(50, 2))
     return [_beside_other_loops(batches, size), _technique_by_technique(batches, size)]
 
 
 def _beside_other_loops(batches: Batches, size: Size) -> Claim:
     sides = {HAND_WRITTEN: _hand_written(batches), OURS: _ours(batches)}
     missing = {}
-    for name, (package, begin) in {"Accelerate": ("accelerate", _accelerate), "Lightning": ("lightning", _lightning)}.items():
+    for name, (package, begin) in {
+        "Accelerate": ("accelerate", _accelerate),
+        "Lightning": ("lightning", _lightning),
+    }.items():
         if importlib.util.find_spec(package) is None:
             missing[name] = f"{package} is not installed: pip install '.[bench]'"
         else:
             sides[name] = begin(batches)
-    numbers = interleaved(sides, rounds=ROUNDS_OF_EACH * size.rounds)
+    numbers = interleaved(sides, rounds=size.pick(ROUNDS_OF_EACH, 1) * size.rounds)
     added = {name: Spread.of(differences(own, numbers[HAND_WRITTEN])) for name, own in numbers.items()}
-    listed = ", ".join(f"{name} {1e6 * spread.median:+.0f} us" for name, spread in added.items() if name != HAND_WRITTEN)
+    listed = ", ".join(
+        f"{name} {1e6 * spread.median:+.0f} us" for name, spread in added.items() if name != HAND_WRITTEN
+    )
     return Claim(
         number=1,
         work="training step of a small net, batch 16, techniques off",
@@ -93,7 +98,7 @@ def _technique_by_technique(batches: Batches, size: Size) -> Claim:
         "augmentation at strength .3": {"enable_progressive_aug": True},
     }
     sides = {name: _ours(batches, RoutedNet(), **options) for name, options in variants.items()}
-    numbers = interleaved(sides, rounds=ROUNDS_OF_EACH * size.rounds)
+    numbers = interleaved(sides, rounds=size.pick(ROUNDS_OF_EACH, 1) * size.rounds)
     added = {name: Spread.of(differences(own, numbers[plain])).median for name, own in numbers.items()}
     return Claim(
         number=1,

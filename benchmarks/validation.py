@@ -38,7 +38,7 @@ def _claim(where: str, config: MoeConfig, splits: Splits, size: Size) -> Claim:
     batches = run.task.evaluation_batches(config, splits.validation, run.device)
 
     def validate() -> None:
-        run.trainer.validate(batches, metrics=run.task.build_metrics(final=False))
+        run.trainer.validate(batches, metrics=run.task.build_metrics(config, final=False))
 
     def train() -> None:
         run.trainer.train_epoch(run.task.training_batches(config, splits.train, run.device), 0, log_interval=0)
@@ -56,7 +56,7 @@ def _claim(where: str, config: MoeConfig, splits: Splits, size: Size) -> Claim:
     bare = Spread.of(ratios(numbers[FORWARD], epochs)).median
     return Claim(
         number=7,
-        work=f"validation with all metrics, {where}: {len(splits.train)} to train on, {len(splits.validation)} to judge",
+        work=f"validation with all metrics, {where}, {len(splits.train)} trained on, {len(splits.validation)} judged",
         unit="s",
         sides=sides_of(numbers),
         reference=TRAINING,

@@ -1,0 +1,54 @@
+"""Each benchmark runs, at a size that shows nothing but that."""
+
+import importlib.util
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from benchmarks import metrics, training_step
+from benchmarks.claims import OURS
+from benchmarks.harness import Size
+from benchmarks.registry import BENCHMARKS
+from benchmarks.report import picture, table, to_json
+
+TINY = Size(rounds=2, is_tiny=True)
+WITHOUT_OTHER_PROCESSES = ("training_step", "augmentation", "metrics", "experts", "validation", "driver")
+
+
+@pytest.fixture
+def no_peers(monkeypatch, tmp_path) -> Path:
+    """Nothing but ours is installed."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", WITHOUT_OTHER_PROCESSES)
+def test_ours_is_measured_in_every_claim_and_can_be_reported(name, no_peers):
+    claims = BENCHMARKS[name](TINY)
+    for claim in claims:
+        measured = [side.name for side in claim.sides if side.values]
+        assert any(side.startswith(OURS) for side in measured) or claim.reached is None
+        assert claim.work
+        assert claim.finding
+    assert {claim["work"] for claim in json.loads(to_json(claims, seconds=1.0))["claims"]} == {c.work for c in claims}
+    assert len(picture(claims).axes) >= len(claims)
+
+
+def test_a_peer_that_is_missing_is_said_in_the_table(no_peers):
+    console = Console(width=160, file=StringIO(), record=True)
+    console.print(table(training_step.measure(TINY)[:1] + metrics.measure(TINY)))
+    text = console.export_text()
+    assert "lightning is not installed" in text
+    assert "no .venv-bench" in text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_without_a_gpu_its_claims_say_so():
+    for claim in BENCHMARKS["gpu"](TINY):
+        assert claim.reached is None
+        assert "no CUDA device" in claim.finding
