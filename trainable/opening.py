@@ -1,8 +1,10 @@
 """From a configuration to a run that can begin: its device, and its data, which must be what it was found on."""
 
 import logging
+import platform
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,12 +31,27 @@ def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
         ValueError: it can't be used, or its fingerprint is not the expected one; an empty one expects nothing.
     """
     splits = get_task(config.workload).open_data(config, on_progress=_preparing)
-    found = splits.fingerprint
-    if expected and expected != found:
-        differing = ", ".join(name for name in found if expected.get(name) != found[name])
+    differing = _differing(splits.fingerprint, expected)
+    if differing:
         raise ValueError(
             f"The data at {config.data.source} is not what this configuration was found on "
             f"({differing} differ); restore the data, or begin anew with --data."
+        )
+    return splits
+
+
+def open_trial_data(config: TrialConfig, expected: Mapping[str, str], *, cache_dir: Path) -> Any:
+    """The data of a search on the machine of one of its trials.
+
+    Raises:
+        ValueError: it can't be used, or it is not what the search began with.
+    """
+    splits = get_task(config.workload).open_data(config, cache_dir=cache_dir)
+    differing = _differing(splits.fingerprint, expected)
+    if differing:
+        raise ValueError(
+            f"The data at {config.data.source} on {platform.node()} is not what the search began with ({differing} "
+            "differ); give every machine the same files."
         )
     return splits
 
@@ -55,6 +72,11 @@ def chosen_device(name: str) -> torch.device:
         last = torch.cuda.device_count() - 1
         raise ValueError(f"device is {name!r}, but the last CUDA device of this machine is cuda:{last}; use that.")
     return torch.device(name)
+
+
+def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """The parts that are not as expected, which nothing is by an empty fingerprint."""
+    return ", ".join(name for name in found if expected and expected.get(name) != found[name])
 
 
 def _preparing(done: int, total: int) -> None:

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import TCPStore
 
 from trainable.config import TrialConfig
-from trainable.tasks.registry import get_task
+from trainable.opening import open_trial_data
 from trainable.techniques.data_parallel import join
 from trainable.training_run import EpochResult, TrainingRun
 
@@ -118,13 +118,21 @@ class _Rank:
     """The process of one rank."""
 
     def __init__(
-        self, rank: int, size: int, *, num_threads: int, base: TrialConfig, cache_dir: str, device: torch.device
+        self,
+        rank: int,
+        size: int,
+        *,
+        num_threads: int,
+        base: TrialConfig,
+        fingerprint: dict[str, str],
+        cache_dir: str,
+        device: torch.device,
     ) -> None:
         torch.set_num_threads(num_threads)
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
         self._rank, self._size, self._device = rank, size, device
         self._store: TCPStore | None = None
-        self._splits = get_task(base.workload).open_data(base, cache_dir=Path(cache_dir))
+        self._splits = open_trial_data(base, fingerprint, cache_dir=Path(cache_dir))
 
     def open_port(self) -> int:
         """The port where the ranks meet, chosen by the system; the first rank's part."""

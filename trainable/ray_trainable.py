@@ -8,6 +8,7 @@ from ray import tune
 from ray.util.metrics import Gauge
 
 from trainable.config import TrialConfig, from_params
+from trainable.opening import open_trial_data
 from trainable.ray_ranks import RankActors, RankedRun
 from trainable.tasks.registry import get_task
 from trainable.techniques.divergence import DivergedError
@@ -24,15 +25,24 @@ class Trial(tune.Trainable):
     """
 
     def setup(
-        self, config: dict, *, base: TrialConfig, cache_dir: str, device: str, search: str, ranks: int = 1
+        self,
+        config: dict,
+        *,
+        base: TrialConfig,
+        fingerprint: dict[str, str],
+        cache_dir: str,
+        device: str,
+        search: str,
+        ranks: int = 1,
     ) -> None:
         # Ray logs every checkpoint at INFO, twice an epoch.
         logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
         self._base, self._device, self._search = base, torch.device(device), search
         self._task = get_task(base.workload)
-        self._num_ranks, self._ranks, self._cache_dir = ranks, None, cache_dir
+        self._num_ranks, self._ranks = ranks, None
+        self._data = {"base": base, "fingerprint": fingerprint, "cache_dir": cache_dir}
         # Each rank opens its own; the maps are shared.
-        self._splits = self._task.open_data(base, cache_dir=Path(cache_dir)) if ranks == 1 else None
+        self._splits = open_trial_data(base, fingerprint, cache_dir=Path(cache_dir)) if ranks == 1 else None
         self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
         self._begin(config)
 
@@ -93,7 +103,7 @@ class Trial(tune.Trainable):
     def _living_ranks(self) -> RankActors:
         if self._ranks is None or not self._ranks.are_alive:
             bundles = self.trial_resources.bundles
-            self._ranks = RankActors(bundles, base=self._base, cache_dir=self._cache_dir, device=self._device)
+            self._ranks = RankActors(bundles, **self._data, device=self._device)
         return self._ranks
 
     def _num_threads(self) -> int:

@@ -128,7 +128,13 @@ def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorde
 
 def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
     """The trial's class under a name that people find on the dashboard, with what every trial shares."""
-    shared = {"base": base, "cache_dir": str(default_cache_dir()), "device": said["device"], "search": said["name"]}
+    shared = {
+        "base": base,
+        "fingerprint": said["data_fingerprint"],
+        "cache_dir": str(default_cache_dir()),
+        "device": said["device"],
+        "search": said["name"],
+    }
     slots = slots_of(said)
     bound = tune.with_resources(
         tune.with_parameters(Trial, **shared, ranks=slots.ranks_per_trial), _placement_of(slots)

@@ -1,6 +1,7 @@
 """The class that Ray runs, stepped by hand: what a reused process must forget, and what a trial says when it ends."""
 
 import math
+import platform
 
 import pytest
 import torch
@@ -22,8 +23,14 @@ def begin(disc_config):
     """A trial as Ray makes it, without Ray."""
     begun = []
 
-    def begin_trial(params) -> Trial:
-        shared = {"base": disc_config, "cache_dir": str(default_cache_dir()), "device": "cpu", "search": "spring"}
+    def begin_trial(params, fingerprint=None) -> Trial:
+        shared = {
+            "base": disc_config,
+            "fingerprint": fingerprint or {},
+            "cache_dir": str(default_cache_dir()),
+            "device": "cpu",
+            "search": "spring",
+        }
         begun.append(trial_class(shared)(config=params))
         return begun[-1]
 
@@ -77,6 +84,14 @@ def test_a_reused_process_forgets_the_trial_before_to_the_bit(begin):
     assert torch.get_num_threads() == 2
     assert curve(reused) == alone
     assert torch.get_num_threads() == 1
+
+
+def test_a_machine_with_other_data_than_the_search_began_with_is_named_and_trains_nothing(begin, disc_config):
+    known = get_task("moe").open_data(disc_config).fingerprint
+    assert begin(QUIET, known).train()["epoch"] == 1
+    sentence = rf"on {platform.node()} is not what the search began with \(train, all differ\); give every machine"
+    with pytest.raises(ValueError, match=sentence):
+        begin(QUIET, known | {"train": "00" * 32, "all": "11" * 32})
 
 
 def test_a_reused_process_opens_its_data_once(begin, monkeypatch):
