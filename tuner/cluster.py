@@ -4,13 +4,13 @@ import logging
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuner.ray_folder import own_ray_folder
 from tuner.settings import SearchSettings, option_of
 
 ENVIRONMENT = {
@@ -29,8 +29,6 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
 }
 CONNECT_SECONDS = 10.0
-MAX_FOLDER_CHARACTERS = 24
-"""Ray's sockets lie up to 77 characters below the temporary folder, and their paths may have 107 in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    own_folder = None if address else _own_folder()
+    own_folder = None if address else own_ray_folder()
     options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
     try:
         context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
@@ -166,11 +164,6 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     gpus = node.get("GPU", 0.0)
     by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
     return min(by_cpu, by_gpu)
-
-
-def _own_folder() -> Path:
-    is_long = len(tempfile.gettempdir()) > MAX_FOLDER_CHARACTERS and Path("/tmp").is_dir()
-    return Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp" if is_long else None))
 
 
 def _begun(**options) -> Any:

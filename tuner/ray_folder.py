@@ -1,0 +1,44 @@
+"""The temporary folder of a local Ray, and those that killed searches left behind."""
+
+import contextlib
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+MAX_PARENT_CHARACTERS = 24
+"""Ray's sockets lie up to 77 characters below the temporary folder, and their paths may have 107 in all."""
+OWNER = "search-process"
+"""File in such a folder: where its process ids count, and the id of the search that made it."""
+
+
+def own_ray_folder() -> Path:
+    """A fresh folder that bears this process' id; what searches killed with -9 left beside it goes first."""
+    is_long = len(tempfile.gettempdir()) > MAX_PARENT_CHARACTERS and Path("/tmp").is_dir()
+    parent = Path("/tmp" if is_long else tempfile.gettempdir())
+    remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
+    (folder / OWNER).write_text(f"{_process_space()} {os.getpid()}", encoding="utf-8")
+    return folder
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Removes folders that a search of this user on this machine made whose process is gone, and no others."""
+    for mark in parent.glob(f"ray-*/{OWNER}"):
+        # Another search may be removing it just now, and a folder of another user is not for us to read.
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            if _is_abandoned(mark):
+                shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def _is_abandoned(mark: Path) -> bool:
+    where, _, process = mark.read_text(encoding="utf-8").rpartition(" ")
+    is_ours = where == _process_space() and mark.stat().st_uid == os.getuid()
+    return is_ours and process.isdecimal() and not Path(f"/proc/{process}").exists()
+
+
+def _process_space() -> str:
+    """Containers may share a temporary folder and not their process ids; without /proc nothing is ever removed."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{platform.node()} {namespace.readlink()}" if namespace.exists() else f"process {os.getpid()} alone"
