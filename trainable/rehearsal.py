@@ -1,8 +1,5 @@
 """A few steps of a training, to learn what all of it will take."""
 
-import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +11,7 @@ from typing import Any
 import torch
 
 from trainable.config import TrialConfig
+from trainable.device_memory import device_gib, peak_gib
 from trainable.tasks.registry import get_task
 from trainable.techniques.accumulation import updates_of
 from trainable.training_run import build_trainer
@@ -67,6 +65,8 @@ def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> Rehea
     validation = task.evaluation_batches(config, splits.validation, device)
     updates_per_epoch = updates_of(training, config.accumulation_steps)
     trainer = build_trainer(task, config, updates_per_epoch=updates_per_epoch, device=device)
+    # What takes most is measured: the epochs in which every block trains.
+    trainer.unfreezing = None
     one_update, some = _First(training, config.accumulation_steps), _First(validation, EVALUATION_BATCHES)
     for _ in range(UPDATES):
         update_seconds = _timed(device, lambda: trainer.train_epoch(one_update, 0, log_interval=0))
@@ -80,8 +80,8 @@ def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> Rehea
         update_seconds=update_seconds,
         updates_per_epoch=updates_per_epoch,
         validation_seconds=seconds * len(validation) / len(some),
-        peak_gib=_peak_gib(device),
-        device_gib=_device_gib(device),
+        peak_gib=peak_gib(device),
+        device_gib=device_gib(device),
         checkpoint_mb=checkpoint_mb,
     )
 
@@ -92,17 +92,3 @@ def _timed(device: torch.device, work: Any) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - began
-
-
-def _peak_gib(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
-def _device_gib(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory / 2**30
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

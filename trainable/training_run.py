@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
+from trainable.device_memory import forget_peak, peak_gib
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.techniques.accumulation import updates_of
@@ -161,9 +162,13 @@ class TrainingRun:
             restore_progress(self.trainer, unpacked(before, self.device))
 
     def _trained_and_validated(self) -> dict[str, float]:
+        forget_peak(self.device)
         self._training.set_epoch(self.epoch)
         train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
-        return _flat(train, {}) | self._validated() | {"train/micro_batch": float(self.batch_size)}
+        taken = {"micro_batch": self.batch_size}
+        if self.device.type == "cuda":
+            taken["peak_gib"] = peak_gib(self.device)
+        return _flat(train | taken, {}) | self._validated()
 
     def _validated(self) -> dict[str, float]:
         """The epoch's validation; where weights are averaged, also what the raw ones would give.

@@ -39,6 +39,14 @@ def test_an_epoch_measures_what_the_task_announces_and_the_losses_of_both_grades
     assert {"train/retinopathy_loss", "train/edema_loss", "train/lr", "train/retinopathy_weight"} <= metrics.keys()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_an_epoch_on_a_gpu_says_how_much_of_its_memory_it_took(opened):
+    config, splits = opened
+    metrics = TrainingRun(config, splits, device="cuda").run_epoch().metrics
+    assert 0 < metrics["train/peak_gib"] < torch.cuda.get_device_properties(0).total_memory / 2**30
+
+
 def test_the_opened_data_says_how_often_each_grade_occurs_and_how_many_labels_are_missing(opened):
     config, splits = opened
     assert config.loss.class_counts == (*splits.train.class_counts(0), *splits.train.class_counts(1))
