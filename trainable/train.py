@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     output = options.output or options.config.parent.parent / "train"
     try:
-        train(_planned(options), output, resume=options.resume, device=options.device)
+        train(_planned(options), output, resume=options.resume, device=options.device, num_fresh=options.fresh_test)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
         return 2
@@ -46,16 +46,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def train(handover: Handover, output: Path, *, resume: bool = False, device: str = "auto") -> dict[str, float]:
-    """Trains to the planned budget and returns the metrics on the test split.
+def train(
+    handover: Handover,
+    output: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    num_fresh: int | None = None,
+) -> dict[str, float]:
+    """Trains to the planned budget and returns the metrics on the test split; `num_fresh` samples are judged too.
 
     Raises:
-        ValueError: the data is not what the configuration was found on, or `output` holds a run and `resume` is off.
+        ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off, or
+            fresh samples are asked for where none can be generated.
         DivergedError: the training diverged.
     """
     check_output(output, resume=resume)
     torch.set_num_threads(handover.num_threads)
     run = open_run(handover, device)
+    fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
     output.mkdir(parents=True, exist_ok=True)
     if resume and (output / CHECKPOINT).exists():
         _restore(run, output / CHECKPOINT)
@@ -67,8 +76,10 @@ def train(handover: Handover, output: Path, *, resume: bool = False, device: str
         run_epochs(run, on_epoch=lambda result: _record(run, result, output, board))
     metrics = run.test()
     torch.save(run.weights(), output / WEIGHTS)
-    (output / METRICS).write_text(json.dumps({"test": metrics}, indent=2) + "\n")
-    logger.info("test: %s", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    judged = {"test": metrics} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
+    (output / METRICS).write_text(json.dumps(judged, indent=2) + "\n")
+    for name, values in judged.items():
+        logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
     return metrics
 
 
@@ -127,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, metavar="N", help="train N epochs; schedule and ramps stretch with it")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the file's")
     parser.add_argument("--data", metavar="DIR", help="other data than the file's")
+    parser.add_argument(
+        "--fresh-test", type=int, metavar="N", help="judge N newly generated samples too (embedded data alone)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     return parser

@@ -105,9 +105,10 @@ class TrainingRun:
         began = time.perf_counter()
         return self._result(self._validated(), began)
 
-    def test(self) -> dict[str, float]:
-        """Metrics on the test split, which no search ever opens, without a prefix."""
-        metrics = self.task.test(self.trainer, self.config, self._splits, self.device)
+    def test(self, data: Any = None) -> dict[str, float]:
+        """Metrics on the test split, which no search ever opens, or on `data` in its place; without a prefix."""
+        splits = self._splits if data is None else replace(self._splits, test=data)
+        metrics = self.task.test(self.trainer, self.config, splits, self.device)
         return {name.removeprefix("val_"): value for name, value in metrics.items()}
 
     def weights(self) -> dict[str, torch.Tensor]:

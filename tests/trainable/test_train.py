@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from trainable.config import from_params
+from trainable.data.camouflage_scenes import SceneConfig
 from trainable.handover import Handover, read_handover, write_handover
 from trainable.opening import chosen_device, open_run
 from trainable.tasks.registry import get_task
 from trainable.train import main
+from trainable.train import train as train_run
 from trainable.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,3 +184,19 @@ sys.exit(main(sys.argv[1:]))
     assert "epoch 3/3  loss" in done.stdout
     assert "about 00:00 left" in done.stdout
     assert "test: " in done.stdout
+
+
+def test_fresh_samples_are_judged_beside_the_test_split_and_are_in_none_of_the_splits(disc_config, tmp_path):
+    task = get_task("moe")
+    scenes = SceneConfig(image_size_px=48, num_train=8, num_validation=4, num_test=4)
+    small = {"max_epochs": 1, "pyramid_channels": 8, "scenes": scenes, "augmentation": False}
+    config = from_params(small, task.default_config())
+    train_run(Handover(config=config, data_fingerprint={}), tmp_path / "out", num_fresh=6)
+    judged = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert judged["fresh_test"].keys() == judged["test"].keys()
+    assert judged["fresh_test"] != judged["test"]
+    fresh = task.fresh_test_set(config, 6)
+    splits = task.open_data(config)
+    seen = {image.tobytes() for part in (splits.train, splits.validation, splits.test) for image in part.images}
+    assert len(fresh) == 6
+    assert not seen & {image.tobytes() for image in fresh.images}

@@ -10,7 +10,7 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.data.batches import CropConfig, EvaluationBatches, TrainingBatches
-from trainable.data.camouflage_scenes import SceneConfig, scene_splits
+from trainable.data.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
 from trainable.data.findings import format_table
 from trainable.data.image_cache import default_cache_dir
 from trainable.data.image_mask_folder import open_image_masks
@@ -124,6 +124,11 @@ class MoeTask(Task):
         if folder.findings:
             logger.info("%s", format_table(folder.findings))
         return folder.splits
+
+    def fresh_test_set(self, config: MoeConfig, count: int) -> ImageMaskSet:
+        if config.data.source != EMBEDDED:
+            return super().fresh_test_set(config, count)
+        return fresh_scenes(config.data.scenes, seed=0, count=count)
 
     def suited_config(self, config: MoeConfig, splits: Splits) -> MoeConfig:
         """Thin and small objects are trained on crops around them."""

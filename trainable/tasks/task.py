@@ -83,3 +83,11 @@ class Task(ABC):
         """
         batches = self.evaluation_batches(config, splits.test, device)
         return trainer.judge(batches, metrics=self.build_metrics(config, final=True))
+
+    def fresh_test_set(self, config: TrialConfig, count: int) -> Any:
+        """Generated samples that are in none of the splits, the same for every seed of a training.
+
+        Raises:
+            ValueError: this data is not generated, or `count` is below 1.
+        """
+        raise ValueError(f"The data of {self.name} at {config.data.source} is not generated; leave --fresh-test out.")
