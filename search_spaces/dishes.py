@@ -67,7 +67,7 @@ def suggest_mixing(trial: Trial) -> Params:
 def defaults(situation: Situation) -> Params:
     """Trial 0: the documented strategy for balance, with the rate that suits the weights."""
     return {
-        "max_lr": 1e-4 if situation.pretrained else 3e-3,
+        "max_lr": 1e-4 if situation.pretrained else 1e-3,
         "weight_decay": 1e-4,
         "effective_batch": 16,
         "warmup_fraction": 0.1,

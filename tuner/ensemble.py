@@ -123,3 +123,7 @@ def _mean(*scores: object) -> Tensor:
     if not all(isinstance(score, Tensor) and score.shape == scores[0].shape for score in scores):
         raise ValueError("The members' answers are no probabilities of one shape, of which a mean could be taken.")
     return torch.stack(scores).mean(dim=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

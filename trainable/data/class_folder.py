@@ -32,7 +32,7 @@ from trainable.data.labelled_images import LabelledSample, open_labelled, write_
 from trainable.data.leakage import check_copies
 from trainable.data.splits import check_division, group_ids, stratified_class_split
 
-_RESIZES = {"crop": crop_image, "squash": shrink_image}
+RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 4
 
 
@@ -54,8 +54,8 @@ class ClassFolderOptions:
     def __post_init__(self) -> None:
         if self.image_size_px < MIN_SIDE_PX:
             raise ValueError(f"image_size_px is {self.image_size_px}, but must be at least {MIN_SIDE_PX}.")
-        if self.resize not in _RESIZES:
-            raise ValueError(f"resize is {self.resize!r}; allowed: {', '.join(_RESIZES)}.")
+        if self.resize not in RESIZES:
+            raise ValueError(f"resize is {self.resize!r}; allowed: {', '.join(RESIZES)}.")
         check_division(self.fractions, self.split_seed, self.group_pattern)
 
 
@@ -187,7 +187,7 @@ def _read(source: _Source, image: ClassImage) -> LabelledSample | Finding:
     options = source.options
     try:
         upright = read_upright(source.root / image.file)
-        pixels = _RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
+        pixels = RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
     except BadFileError as error:
         return error.finding(image.file.as_posix())
     return LabelledSample(

@@ -47,9 +47,9 @@ class PlateConfig:
     """Standard deviation of the pixel noise, 0 to 0.3 of the full range."""
     num_train: int = 240
     """Plates to train on, at least 10."""
-    num_validation: int = 200
+    num_validation: int = 400
     """Plates to compare configurations on, at least 10."""
-    num_test: int = 300
+    num_test: int = 400
     """Plates that a search never opens, at least 10."""
     plate_seed: int = 0
     """Another seed is another data set, 0 or more."""

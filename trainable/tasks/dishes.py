@@ -44,7 +44,7 @@ class DishesData:
 
     source: str = EMBEDDED
     """"plates" for the embedded generator, or a folder of class folders."""
-    image_size_px: int = 96
+    image_size_px: int = 64
     """Side of the square images that a folder's are resized to."""
     resize: Literal["crop", "squash"] = "crop"
     """crop: shapes stay and the middle is cut out; squash: all of the image, shapes change."""
