@@ -7,6 +7,7 @@ _HOMES = {
     "CosineAnnealingWithWarmup": "trainable.techniques.schedule",
     "ExpertCollapseDetector": "trainable.techniques.expert_collapse",
     "GlobalBatchLoadBalancer": "trainable.techniques.load_balance",
+    "EMA": "trainable.techniques.averaging",
     "CODProgressiveAugmentation": "trainable.techniques.progressive_augmentation",
 }
 

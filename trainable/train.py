@@ -19,6 +19,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from trainable.handover import Handover, read_handover
+from trainable.initial_weights import started_from
 from trainable.opening import open_run
 from trainable.output_folder import CHECKPOINT, CURVE, METRICS, WEIGHTS, check_output, cut_curve
 from trainable.techniques.checkpoint import CheckpointError
@@ -124,6 +125,8 @@ def _planned(options: argparse.Namespace) -> Handover:
         config = replace(config, max_epochs=options.epochs)
     if options.seed is not None:
         config = replace(config, seed=options.seed)
+    if options.init is not None:
+        config = started_from(config, options.init)
     if options.data is not None:
         config, fingerprint = replace(config, data=replace(config.data, source=options.data)), {}
     return replace(handover, config=config, data_fingerprint=fingerprint)
@@ -141,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh-test", type=int, metavar="N", help="judge N newly generated samples too (embedded data alone)"
     )
+    parser.add_argument("--init", type=Path, metavar="DIR", help="start from the weights of an export, its folder best")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     return parser

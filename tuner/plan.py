@@ -9,6 +9,7 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
 from trainable.config import TrialConfig, flat_params, from_params
+from trainable.initial_weights import initial_weights
 from trainable.tasks.registry import get_task
 from tuner.rungs import rung_epochs
 from tuner.settings import SearchSettings
@@ -79,6 +80,7 @@ def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
+    fixed |= {} if settings.init is None else {"weights": initial_weights(settings.init)}
     return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
 
 

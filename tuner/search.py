@@ -127,6 +127,12 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         "--data", metavar="DIR", help="folder of the workload's data (default: embedded, generated data)"
     )
     group.add_argument(
+        "--init",
+        type=Path,
+        metavar="DIR",
+        help="weights to start every training from, such as results/leaf_pretrain/<run>/best (default: the workload's)",
+    )
+    group.add_argument(
         "--inverted-masks",
         action=argparse.BooleanOptionalAction,
         help="for data with masks: white is the background, or surely is not (default: stop when it looks so)",

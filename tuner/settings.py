@@ -30,6 +30,8 @@ class SearchSettings:
     """Name of the search space."""
     data: str | None = None
     """Folder of the workload's data; None is the embedded data."""
+    init: Path | None = None
+    """Folder of an export, or file of weights, that every training starts from; None is what the workload says."""
     num_trials: int = DEFAULT_TRIALS
     max_epochs: int | None = None
     """Planned length of a full training in epochs."""
@@ -71,6 +73,8 @@ class SearchSettings:
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)
         _check_pinned(self.pinned)
+        if self.init is not None and "weights" in self.pinned:
+            raise ValueError("--init and --set weights both say what a training starts from; give one of them.")
 
     @property
     def folder(self) -> Path:

@@ -39,9 +39,9 @@ class LeafPictureConfig:
     """Side of the square pictures, 32 to 512."""
     num_train: int = 60
     """Labelled leaves to train on, at least one of each condition."""
-    num_unlabelled: int = 420
+    num_unlabelled: int = 300
     """Further leaves without a label, for pre-training, 0 or more."""
-    num_validation: int = 150
+    num_validation: int = 120
     """Leaves to compare configurations on."""
     num_test: int = 300
     """Leaves that a search never opens."""

@@ -88,7 +88,7 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
     Raises:
         ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, or another shape.
     """
-    found = read_state_dict(path)
+    found = {name.removeprefix("backbone."): tensor for name, tensor in read_state_dict(path).items()}
     wanted = module.state_dict()
     matched = {name: found[name] for name in wanted if name in found}
     if len(matched) < MIN_MATCHED_FRACTION * len(wanted):
@@ -205,7 +205,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def _without_prefixes(name: str) -> str:
-    for prefix in ("module.", "_orig_mod.", "model.", "backbone."):
+    for prefix in ("module.", "_orig_mod.", "model."):
         if name.startswith(prefix):
             return _without_prefixes(name.removeprefix(prefix))
     return name

@@ -43,17 +43,19 @@ def warmed_decay(decay: float, num_updates: int) -> float:
 class WeightAverage:
     """The average of one model's weights. Raises ValueError when `decay` is not in (0, 1)."""
 
-    def __init__(self, model: nn.Module, *, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         if not 0.0 < decay < 1.0:
             raise ValueError(f"decay is {decay}; it must lie strictly between 0 and 1.")
         self.decay = decay
         self.num_updates = 0
         self._model = model
-        self._average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._average = _copied(model)
+        self._own: dict[str, Tensor] | None = None
 
     @torch.no_grad()
     def update(self) -> None:
         """Moves the average towards the model's present weights; call it once per real optimizer update."""
+        self._require(is_applied=False)
         decay = warmed_decay(self.decay, self.num_updates)
         averaged, current = [], []
         for name, value in self._model.state_dict().items():
@@ -68,12 +70,31 @@ class WeightAverage:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The model carries the averaged weights inside this context, and its own again afterwards."""
-        own = {name: value.detach().clone() for name, value in self._model.state_dict().items()}
-        _copy_into(self._model, self._average)
+        self.apply_shadow()
         try:
             yield
         finally:
-            _copy_into(self._model, own)
+            self.restore()
+
+    def apply_shadow(self) -> None:
+        """Gives the model the averaged weights until `restore`; `applied` does both, whatever happens in between."""
+        self._require(is_applied=False)
+        self._own = _copied(self._model)
+        _copy_into(self._model, self._average)
+
+    def restore(self) -> None:
+        """Gives the model its own weights back."""
+        self._require(is_applied=True)
+        _copy_into(self._model, self._own)
+        self._own = None
+
+    def _require(self, *, is_applied: bool) -> None:
+        if (self._own is not None) != is_applied:
+            raise ValueError(
+                "restore() was called, but the averaged weights are not applied; call apply_shadow() first."
+                if is_applied
+                else "The averaged weights are applied; call restore() before anything else, or use applied()."
+            )
 
     def state_dict(self) -> dict[str, object]:
         return {"num_updates": self.num_updates, "average": self._average}
@@ -83,6 +104,14 @@ class WeightAverage:
         with torch.no_grad():
             for name, value in self._average.items():
                 value.copy_(state["average"][name])
+
+
+EMA = WeightAverage
+"""The documented name of the class for those who bring a loop of their own."""
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 @torch.no_grad()

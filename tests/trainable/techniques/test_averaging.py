@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainable import EMA
 from trainable.techniques.averaging import AveragingConfig, WeightAverage, warmed_decay
 
 
@@ -68,6 +69,21 @@ def test_the_models_own_weights_come_back_even_after_an_error():
         evaluate()
     assert seen == [0.0]
     assert model.weight.item() == 1.0
+
+
+def test_the_documented_calls_do_what_the_context_does_and_refuse_to_lose_weights():
+    model = Scalar(0.0)
+    average = EMA(model, 0.5)
+    set_to(model, 1.0, 1)
+    average.apply_shadow()
+    assert model.weight.item() == 0.0
+    for lost in (average.apply_shadow, average.update):
+        with pytest.raises(ValueError, match="call restore"):
+            lost()
+    average.restore()
+    assert model.weight.item() == 1.0
+    with pytest.raises(ValueError, match="call apply_shadow"):
+        average.restore()
 
 
 def test_state_continues_where_it_was_saved():
