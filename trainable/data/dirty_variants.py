@@ -75,6 +75,16 @@ def with_dirty_variants(splits: Splits, config: DirtyVariantsConfig, cache_dir: 
     return opened, _reached(opened.train, len(splits.train), clean, dirty, config)
 
 
+def variant_rng(parent: str, variation: int) -> np.random.Generator:
+    """The random numbers of one variant, which depend on its parent's name and its number alone."""
+    return np.random.default_rng([_seed(parent), variation])
+
+
+def variant_name(parent: str, severity: str, variation: int) -> str:
+    """A name that goes on after the parent's, by which the two are known to belong together."""
+    return f"{parent}_dirty_{severity}_{variation:02d}"
+
+
 def _label_of(class_names: Sequence[str], word: str) -> int:
     found = [label for label, name in enumerate(class_names) if word in name.lower()]
     if len(found) != 1:
@@ -98,10 +108,10 @@ def _variants(
     parents = sorted(np.flatnonzero(train.labels == clean), key=lambda row: _seed(train.names[row]))
     for index in range(number):
         row, variation = parents[index % len(parents)], index // len(parents)
-        rng = np.random.default_rng([_seed(train.names[row]), variation])
-        severity = rng.choice(list(SEVERITIES), p=config.shares)
+        rng = variant_rng(train.names[row], variation)
+        severity = str(rng.choice(list(SEVERITIES), p=config.shares))
         yield LabelledSample(
-            name=f"{PurePosixPath(train.names[row]).with_suffix('')}_dirty_{severity}_{variation:02d}",
+            name=variant_name(str(PurePosixPath(train.names[row]).with_suffix("")), severity, variation),
             image=soiled(np.asarray(train.images[row]), rng, severity=severity),
             label=dirty,
         )

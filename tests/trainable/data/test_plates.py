@@ -78,3 +78,11 @@ def test_dirt_stays_within_its_reach_and_leaves_the_original_alone():
     assert changed.any()
     assert not changed[:10].any()
     assert np.array_equal(plate, before)
+
+
+def test_an_image_that_is_not_square_keeps_its_shape_and_gets_dirty_in_the_middle():
+    plate = np.full((40, 80, 3), 230, np.uint8)
+    changed = (soiled(plate, rng(), severity="heavy", reach=0.1) != plate).any(axis=2)
+    assert changed.shape == (40, 80)
+    assert changed[:, 30:50].any()
+    assert not changed[:, :8].any()
