@@ -38,7 +38,7 @@ class FundusConfig:
     """Eyes to train on, at least 20, so that every class is there."""
     num_validation: int = 160
     """Eyes to compare configurations on, at least 20."""
-    num_test: int = 240
+    num_test: int = 400
     """Eyes that a search never opens, at least 20."""
     lesion_contrast: float = 1.0
     """How strongly lesions are drawn, 0 (nothing to see) to 1."""

@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from search_spaces.registry import get_space
+from search_spaces.rehearsal import AnsweredTrial
+from search_spaces.space import Situation
 from trainable.config import from_params
 from trainable.data.fundus_images import FundusConfig
 from trainable.tasks.registry import get_task
-from trainable.training_run import TrainingRun
+from trainable.training_run import TrainingRun, build_trainer
 
 TASK = get_task("retina")
 FEW = FundusConfig(image_size_px=48, num_train=32, num_validation=24, num_test=20)
@@ -118,3 +121,23 @@ def test_each_choice_of_the_space_changes_the_training(opened, params):
 def test_the_weighting_can_not_be_off(opened):
     with pytest.raises(ValueError, match="loss_weighting is None; it must be an object"):
         run_of(opened, loss_weighting=False)
+
+
+def test_a_pre_trained_backbone_begins_as_the_document_says(opened):
+    """Heads at 1e-4 and backbone at 1e-5, heads alone at first; weights from a file would change none of it."""
+    config, _ = opened
+    space = get_space("retina")
+    situation = Situation(num_train_images=413, pretrained=True)
+    trial = AnsweredTrial(space.defaults(situation))
+    params = {"backbone": "efficientnet_v2_s", "max_epochs": 50, **space.suggest(trial, situation)}
+    trainer = build_trainer(TASK, from_params(params, config), updates_per_epoch=26, device=torch.device("cpu"))
+    backbone = list(trainer.model.backbone.parameters())
+    rates = {id(p): group["initial_lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert [rates[id(parameter)] for parameter in backbone] == pytest.approx([1e-5] * len(backbone))
+    assert rates[id(trainer.model.head.weight)] == pytest.approx(1e-4)
+    shares = []
+    for epoch in (0, 5, 6, 11, 16, 49):
+        trainer.unfreezing.update_epoch(epoch)
+        shares.append(trainer.unfreezing.current_share)
+        assert all(p.requires_grad for p in backbone) == (shares[-1] == 1)
+    assert shares == [0, 0, 0.25, 0.5, 1, 1]
