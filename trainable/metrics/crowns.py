@@ -11,6 +11,7 @@ Cost: matching masks takes about 2 ms an image.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ METRIC_NAMES = ("map_50", "map_75", "map", "count_error", "canopy_iou", "shade_d
 # Given in full, since those that torchmetrics makes itself are rounded to single precision, and ties fall otherwise.
 _OVERLAPS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0.0, 1.0, 101).tolist()
+_ACCUMULATED = ("found", "truth", "count_error", "shade_distance", "canopy", "confusion")
 
 
 class CrownMetrics:
@@ -33,11 +35,8 @@ class CrownMetrics:
 
     def __init__(self, *, num_kinds: int, num_classes: int) -> None:
         self._num_kinds = num_kinds
-        self._precision = MeanAveragePrecision(
-            iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
-        )
-        self._precision.warn_on_many_detections = False
-        self._num_images = 0
+        self._found: list[dict[str, Tensor]] = []
+        self._truth: list[dict[str, Tensor]] = []
         self._count_error = self._shade_distance = 0.0
         self._canopy = torch.zeros(2, dtype=torch.int64)
         self._confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
@@ -50,21 +49,30 @@ class CrownMetrics:
 
     def compute(self) -> dict[str, float]:
         result = {}
-        if self._num_images:
-            result |= self._precisions() | {
-                "count_error": self._count_error / self._num_images,
+        if self._truth:
+            result |= mean_average_precision(self._found, self._truth) | {
+                "count_error": self._count_error / len(self._truth),
                 "canopy_iou": float(self._canopy[0] / self._canopy[1].clamp(min=1)),
-                "shade_distance": self._shade_distance / self._num_images,
+                "shade_distance": self._shade_distance / len(self._truth),
             }
         if self._confusion.any():
             result["semantic_miou"] = mean_iou(self._confusion)
         return result
 
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, f"_{name}") for name in _ACCUMULATED}
+
+    def merge(self, states: Sequence[dict[str, Any]]) -> None:
+        """Takes what all `states` hold in place of its own."""
+        for name in _ACCUMULATED:
+            first, *others = (state[name] for state in states)
+            setattr(self, f"_{name}", sum(others, start=first))
+
     def _add_crowns(self, scores: CrownScores, row: int, target: CrownTarget) -> None:
         found = {name: value.cpu() for name, value in scores.detections[row].items()}
         truth = {name: target[name].cpu() for name in ("boxes", "labels", "masks")}
-        self._precision.update([found | {"masks": found["masks"].bool()}], [truth | {"masks": truth["masks"].bool()}])
-        self._num_images += 1
+        self._found.append(found | {"masks": found["masks"].bool()})
+        self._truth.append(truth | {"masks": truth["masks"].bool()})
         self._count_error += abs(float(scores.num_trees[row]) - len(truth["labels"]))
         crown, true_crown = scores.crown[row].cpu(), crown_map(truth) > 0
         self._canopy += torch.stack([(crown & true_crown).sum(), (crown | true_crown).sum()])
@@ -73,10 +81,16 @@ class CrownMetrics:
         true_shade = shade_distribution(truth["masks"], truth["labels"], self._num_kinds)
         self._shade_distance += float((shade - true_shade).abs().sum() / 2)
 
-    def _precisions(self) -> dict[str, float]:
-        """-1 is COCO's word for a split without any crown, in which none can be found."""
-        values = self._precision.compute()
-        return {name: max(0.0, float(values[name])) for name in ("map_50", "map_75", "map")}
+
+def mean_average_precision(found: Sequence[dict[str, Tensor]], truth: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+    """COCO's, of masks, one entry an image; 0 where no image has a crown, so that none can be found."""
+    precision = MeanAveragePrecision(
+        iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
+    )
+    precision.warn_on_many_detections = False
+    precision.update(list(found), list(truth))
+    values = precision.compute()
+    return {name: max(0.0, float(values[name])) for name in ("map_50", "map_75", "map")}
 
 
 def shade_distribution(masks: Tensor, labels: Tensor, num_kinds: int) -> Tensor:

@@ -29,8 +29,8 @@ def crowns(*boxes, labels=None, scores=None):
     return found if scores is None else found | {"scores": torch.tensor(scores)}
 
 
-def judged(detections, targets, *, semantic=0, num_trees=0.0, crown=False):
-    """The metrics of images with these detections and constant maps."""
+def accumulated(detections, targets, *, semantic=0, num_trees=0.0, crown=False):
+    """Images with these detections and constant maps."""
     metrics = CrownMetrics(num_kinds=2, num_classes=3)
     size = (len(targets), SIDE, SIDE)
     scores = CrownScores(
@@ -41,7 +41,11 @@ def judged(detections, targets, *, semantic=0, num_trees=0.0, crown=False):
     )
     whole = {"semantic": torch.zeros(SIDE, SIDE, dtype=torch.int64), "has_instances": torch.tensor(True)}
     metrics.update(scores, [whole | target for target in targets])
-    return metrics.compute()
+    return metrics
+
+
+def judged(*arguments, **maps):
+    return accumulated(*arguments, **maps).compute()
 
 
 def test_perfect_crowns_score_one_and_every_promised_metric_is_there():
@@ -138,3 +142,14 @@ def test_what_is_annotated_nowhere_is_left_out():
     assert judged([crowns(scores=[])], [nothing]).keys() == {"semantic_miou"}
     void = crowns((0, 0, 4, 4)) | {"semantic": torch.full((SIDE, SIDE), 255)}
     assert "semantic_miou" not in judged([crowns(scores=[])], [void])
+
+
+def test_what_several_processes_accumulated_is_judged_as_one():
+    truths = [crowns((0, 0, 10, 10)), crowns((4, 4, 12, 12), (12, 12, 20, 20), labels=[1, 2])]
+    found = [crowns((0, 0, 10, 8), scores=[0.6]), crowns((12, 12, 20, 20), labels=[2], scores=[0.8])]
+    whole = judged(found, truths, num_trees=1.5, crown=True)
+    parts = [accumulated(found[rank:][:1], truths[rank:][:1], num_trees=1.5, crown=True) for rank in (0, 1)]
+    states = [part.state_dict() for part in parts]
+    for part in parts:
+        part.merge(states)
+        assert part.compute() == whole
