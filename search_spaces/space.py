@@ -71,6 +71,8 @@ class Space:
     """Epochs that every trial gets: the first rung."""
     reduction_factor: int
     """One in so many trials is kept at each rung; the rungs are this factor apart."""
+    num_trials: int = 30
+    """Configurations that a search tries, unless the user says otherwise."""
     max_warmup_fraction: float = 0.0
     """The longest warm-up that `suggest` may draw, as a share of `max_epochs`."""
 
@@ -82,6 +84,8 @@ class Space:
         if not 1 <= self.grace_epochs <= self.max_epochs:
             given, limit = self.grace_epochs, self.max_epochs
             raise ValueError(f"grace_epochs of {self.name} is {given}, but must be from 1 to max_epochs ({limit})")
+        if self.num_trials < 1:
+            raise ValueError(f"num_trials of {self.name} is {self.num_trials}, but must be at least 1")
         if self.reduction_factor < 2:
             raise ValueError(f"reduction_factor of {self.name} is {self.reduction_factor}, but must be at least 2")
         self._check_warmup()

@@ -16,6 +16,7 @@ from trainable.techniques.precision import PRECISIONS
 from trainable.techniques.schedule_config import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
+COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
 _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
 
 
@@ -44,6 +45,9 @@ class TrialConfig:
     """Micro-batches of an optimizer update; the effective batch is their product."""
     precision: str = "auto"
     """auto, fp32, fp16 or bf16."""
+    compile_backend: str | None = None
+    """The network is compiled before its first step: "inductor" makes it fast, "eager" shows that it can be; None: off.
+    """
     max_grad_norm: float | None = 1.0
     """The gradient is clipped to this norm; None is off."""
     gradient_checkpointing: bool = False
@@ -59,6 +63,8 @@ class TrialConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}.")
+        if self.compile_backend is not None and self.compile_backend not in COMPILE_BACKENDS:
+            raise ValueError(f"compile_backend is {self.compile_backend!r}; allowed: {', '.join(COMPILE_BACKENDS)}.")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; allowed: {', '.join(PRECISIONS)}.")
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:

@@ -64,8 +64,10 @@ def chosen_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N.")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N, mps.")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device is 'mps', but this machine has no Apple GPU that torch can use; use --device cpu.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {name!r}, but this machine has no CUDA device; use --device cpu.")
     if name.startswith("cuda:") and int(name.removeprefix("cuda:")) >= torch.cuda.device_count():

@@ -22,6 +22,7 @@ from trainable.handover import Handover, read_handover
 from trainable.initial_weights import started_from
 from trainable.opening import open_run
 from trainable.output_folder import CHECKPOINT, CURVE, METRICS, WEIGHTS, check_output, cut_curve
+from trainable.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.training_run import EpochResult, TrainingRun, run_epochs
 
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     output = options.output or options.config.parent.parent / "train"
     try:
-        train(_planned(options), output, resume=options.resume, device=options.device, num_fresh=options.fresh_test)
+        updates = None if options.profile is None else parse_updates(options.profile)
+        extras = {"num_fresh": options.fresh_test, "profile": updates}
+        train(_planned(options), output, resume=options.resume, device=options.device, **extras)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
         return 2
@@ -54,8 +57,11 @@ def train(
     resume: bool = False,
     device: str = "auto",
     num_fresh: int | None = None,
+    profile: range | None = None,
 ) -> dict[str, float]:
-    """Trains to the planned budget and returns the metrics on the test split; `num_fresh` samples are judged too.
+    """Trains to the planned budget and returns the metrics on the test split.
+
+    `num_fresh` newly generated samples are judged too; the optimizer updates of `profile` are traced.
 
     Raises:
         ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off, or
@@ -73,7 +79,7 @@ def train(
     precision = run.trainer.precision
     logger.info("%s on %s in %s (%s)", run.config.workload, run.device, precision.name, precision.reason)
     logger.info("results in %s", output)
-    with closing(SummaryWriter(output)) as board:
+    with closing(SummaryWriter(output)) as board, profiled(run.trainer.optimizer, profile, output):
         run_epochs(run, on_epoch=lambda result: _record(run, result, output, board))
     metrics = run.test()
     torch.save(run.weights(), output / WEIGHTS)
@@ -145,7 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         "--fresh-test", type=int, metavar="N", help="judge N newly generated samples too (embedded data alone)"
     )
     parser.add_argument("--init", type=Path, metavar="DIR", help="start from the weights of an export, its folder best")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a CUDA device or the CPU)"
+    )
+    profile_help = f"write a trace of some optimizer updates (default: {DEFAULT_UPDATES})"
+    parser.add_argument("--profile", nargs="?", const=DEFAULT_UPDATES, metavar="FIRST-LAST", help=profile_help)
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     return parser
 

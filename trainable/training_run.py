@@ -213,6 +213,9 @@ def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, de
     model = task.build_model(config)
     if config.gradient_checkpointing:
         _checkpoint_gradients(model, config.workload)
+    if config.compile_backend is not None:
+        # In place, so that the names of the weights stay what they are.
+        model.compile(backend=config.compile_backend)
     supervision = task.build_supervision(config)
     trainer = OptimizedTrainer(
         model,

@@ -8,10 +8,11 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.pinning import parse_pins
-from search_spaces.registry import SPACES
+from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from tuner.cluster import use_token
 from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings, option_of
@@ -66,9 +67,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> SearchSettings:
-    """The options under the names of SearchSettings; those that were left out keep its defaults."""
+    """The options under the names of SearchSettings; those that were left out keep its defaults, or the space's."""
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
-    return SearchSettings(**given | {"pinned": _found_from_everywhere(parse_pins(options.set))})
+    settings = SearchSettings(**given | {"pinned": _found_from_everywhere(parse_pins(options.set))})
+    if "num_trials" in given:
+        return settings
+    return replace(settings, num_trials=get_space(settings.space).num_trials)
 
 
 def _found_from_everywhere(pinned: dict[str, object]) -> dict[str, object]:
@@ -150,7 +154,7 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_budget(group: argparse._ArgumentGroup) -> None:
-    trials_help = f"configurations to try (default: {DEFAULT_TRIALS})"
+    trials_help = f"configurations to try (default: what suits the space, {DEFAULT_TRIALS} for most)"
     group.add_argument("--trials", dest="num_trials", type=int, metavar="N", help=trials_help)
     group.add_argument("--max-epochs", type=int, metavar="N", help="epochs of a full training (default: the space's)")
     group.add_argument(

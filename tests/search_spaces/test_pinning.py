@@ -142,3 +142,8 @@ def test_assignments_are_read_as_json_or_as_text():
 def test_an_assignment_without_a_name_or_a_value_is_a_sentence(text):
     with pytest.raises(ValueError, match="takes name=value, such as --set max_lr=3e-4"):
         parse_pins([text])
+
+
+@pytest.mark.parametrize("text", ["1e-7", "1E-7", "1.0e-7", "0.0000001"])
+def test_a_rate_in_any_notation_of_floats_is_a_number(text):
+    assert parse_pins([f"min_lr_ratio={text}"]) == {"min_lr_ratio": 1e-7}

@@ -26,6 +26,7 @@ SPACE = Space(
         ({"mode": "best"}, "mode of toy is 'best', but must be one of max, min"),
         ({"grace_epochs": 0}, r"grace_epochs of toy is 0, but must be from 1 to max_epochs \(12\)"),
         ({"grace_epochs": 13}, "grace_epochs of toy is 13"),
+        ({"num_trials": 0}, "num_trials of toy is 0, but must be at least 1"),
         ({"reduction_factor": 1}, "reduction_factor of toy is 1, but must be at least 2"),
         ({"max_warmup_fraction": 0.25}, "a warm-up of toy can take 3 epochs and reach past the first rung, epoch 3"),
     ],

@@ -163,10 +163,15 @@ def test_a_training_that_diverges_ends_with_the_term_that_did_it(config_file, tr
 
 @pytest.mark.parametrize(
     ("device", "sentence"),
-    [("gpu", "device is 'gpu'; allowed: auto, cpu, cuda"), ("cuda", "no CUDA device; use --device cpu")],
+    [
+        ("gpu", "device is 'gpu'; allowed: auto, cpu, cuda, cuda:N, mps"),
+        ("cuda", "no CUDA device; use --device cpu"),
+        ("mps", "no Apple GPU that torch can use; use --device cpu"),
+    ],
 )
 def test_a_device_that_is_not_there_is_a_sentence(device, sentence, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ValueError, match=sentence):
         chosen_device(device)
 

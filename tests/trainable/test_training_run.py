@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from trainable.config import from_params
 from trainable.handover import Handover, write_handover
@@ -294,6 +295,16 @@ def test_a_technique_changes_the_run_when_on_and_leaves_no_bit_of_itself_when_of
     assert not same_trajectory(curve(TrainingRun(on, splits)), plain)
     off = from_params({technique: False}, on)
     assert same_to_the_bit(curve(TrainingRun(off, splits)), plain)
+
+
+@pytest.mark.slow
+def test_compiled_a_network_gives_the_same_curve_and_its_weights_keep_their_names(begin):
+    plain = curve(begin(max_epochs=1))
+    counters.clear()
+    metrics, weights = curve(begin(max_epochs=1, compile_backend="eager"))
+    assert counters["stats"]["calls_captured"] > 0
+    assert metrics[0]["train/loss"] == pytest.approx(plain[0][0]["train/loss"], rel=1e-4)
+    assert weights.keys() == plain[1].keys()
 
 
 def test_averaging_changes_what_is_judged_and_not_what_is_trained(begin):

@@ -108,6 +108,10 @@ class CrownNet(nn.Module):
             return CrownOutput(**dense, detections=self._detected(images, levels))
         return CrownOutput(**dense, instance_losses=self._instance_losses(images, levels, targets or ()))
 
+    def enable_gradient_checkpointing(self) -> None:
+        """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""
+        self.backbone.checkpointing = True
+
     def _dense(self, levels: Mapping[str, Tensor], *, size: torch.Size) -> dict[str, Tensor]:
         finest, *coarser = levels.values()
         fused = finest + sum(F.interpolate(one, size=finest.shape[-2:], mode="nearest") for one in coarser)

@@ -82,6 +82,16 @@ def test_a_technique_changes_the_training(begin, technique):
     assert plain["train/loss"] != changed["train/loss"]
 
 
+def test_channels_last_changes_the_memory_and_not_the_numbers(begin):
+    runs, losses = [], []
+    for channels_last in (False, True):
+        runs.append(begin({"channels_last": channels_last}))
+        losses.append(runs[-1].run_epoch().metrics["train/loss"])
+    kernels = [run.trainer.model.semantic_head[0].weight for run in runs]
+    assert [kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels] == [False, True]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+
+
 def test_the_backbone_and_the_heads_train_at_rates_of_their_own(begin):
     run = begin({"max_lr": 1e-4, "backbone_lr_ratio": 0.1, "schedule_kind": "constant", "warmup_fraction": 0.0})
     backbone = {id(parameter) for parameter in run.trainer.model.backbone.parameters()}
