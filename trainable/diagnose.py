@@ -24,10 +24,10 @@ from trainable.health import (
     check_images,
     check_outputs,
     check_size,
-    read_curve,
 )
 from trainable.models.output import as_model_output
 from trainable.opening import open_data
+from trainable.output_folder import read_curve
 from trainable.tasks.registry import get_task
 from trainable.techniques.random_streams import seed_everything
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         findings = diagnose(read_handover(options.config))
         if options.curve is not None:
-            findings += check_curve(read_curve(options.curve))
+            findings += check_curve(read_curve(options.curve)[-1]["metrics"])
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2

@@ -1,8 +1,6 @@
 """Signs that a training cannot go well, each a pure function from what is looked at to findings."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,9 +90,8 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
     ]
 
 
-def check_curve(curve: Sequence[Mapping[str, float]]) -> list[Finding]:
+def check_curve(last: Mapping[str, float]) -> list[Finding]:
     """Whether the last epoch of a training, its metrics by name, knows the training images too well."""
-    last = curve[-1]
     if not {"train/accuracy", "val/accuracy"} <= last.keys():
         return []
     gap = last["train/accuracy"] - last["val/accuracy"]
@@ -103,14 +100,6 @@ def check_curve(curve: Sequence[Mapping[str, float]]) -> list[Finding]:
     action = "It overfits: dropout, weight_decay, mixing, label_smoothing, early_stopping; preset regularised has all."
     shown = f"training accuracy {last['train/accuracy']:.3f}, validation {last['val/accuracy']:.3f}"
     return [_found("curve", shown, action, Severity.WARNING)]
-
-
-def read_curve(path: Path) -> list[dict[str, float]]:
-    """The metrics of each epoch of a `curve.jsonl`; raises ValueError when there is none."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines:
-        raise ValueError(f"{path} holds no epoch; give the curve.jsonl of a training that finished one.")
-    return [json.loads(line)["metrics"] for line in lines]
 
 
 _UNREACHED = "It would never be trained: connect it to the loss, or freeze it."

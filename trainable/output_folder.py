@@ -1,7 +1,9 @@
 """The folder that a standalone training writes: what is in it, and whether a run may begin or go on there."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 CHECKPOINT, CURVE, METRICS, WEIGHTS = "checkpoint.pt", "curve.jsonl", "metrics.json", "weights.pt"
 
@@ -34,3 +36,11 @@ def cut_curve(curve: Path, num_epochs: int) -> None:
     """An epoch whose checkpoint was never written is trained again, and must not stand in the curve twice."""
     if curve.exists():
         curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:num_epochs]))
+
+
+def read_curve(curve: Path) -> list[dict[str, Any]]:
+    """The epochs of a training; raises ValueError when the file holds none."""
+    epochs = [json.loads(line) for line in curve.read_text(encoding="utf-8").splitlines()]
+    if not epochs:
+        raise ValueError(f"{curve} holds no epoch; give the curve.jsonl of a training that finished one.")
+    return epochs

@@ -85,10 +85,10 @@ def test_batches_with_too_few_of_a_class_are_counted():
 
 
 def test_a_training_far_better_than_its_validation_is_called_overfitted():
-    assert check_curve([{"train/accuracy": 0.9, "val/accuracy": 0.8}]) == []
-    (finding,) = check_curve([{"train/accuracy": 0.99, "val/accuracy": 0.7}])
+    assert check_curve({"train/accuracy": 0.9, "val/accuracy": 0.8}) == []
+    (finding,) = check_curve({"train/accuracy": 0.99, "val/accuracy": 0.7})
     assert "overfits" in finding.action
-    assert check_curve([{"train/loss": 1.0}]) == []
+    assert check_curve({"train/loss": 1.0}) == []
 
 
 def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog):

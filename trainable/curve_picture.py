@@ -1,0 +1,79 @@
+"""A picture of one training: losses, accuracy, learning rate, and its best epoch in words.
+
+python -m trainable.curve_picture results/dishes/<run>/train/curve.jsonl training.png
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainable.output_folder import read_curve
+
+DOTS_PER_INCH = 300
+_COLOURS = {"train": "#0072B2", "val": "#D55E00"}
+
+Epoch = Mapping[str, object]
+
+
+def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:
+    """Writes the picture of the epochs of a `curve.jsonl`, one or more."""
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    (loss, accuracy), (rate, summary) = figure.subplots(2, 2)
+    _draw(loss, epochs, "loss")
+    _draw(accuracy, epochs, "accuracy")
+    _draw(rate, epochs, "lr", title="learning rate")
+    rate.set_yscale("log")
+    summary.set_axis_off()
+    summary.text(0.0, 0.9, _in_words(epochs), va="top", fontsize=11, linespacing=1.7)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m trainable.curve_picture", description="Draw one training.")
+    parser.add_argument("curve", type=Path, help="curve.jsonl of a training")
+    parser.add_argument("out", type=Path, help="picture to write, such as training.png")
+    options = parser.parse_args(arguments)
+    try:
+        draw_training(options.out, read_curve(options.curve))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def _draw(axes: Axes, epochs: Sequence[Epoch], metric: str, *, title: str | None = None) -> None:
+    """One line for each part that has this metric; a workload without it gets an empty panel that says so."""
+    for part, colour in _COLOURS.items():
+        points = [(e["epoch"], e["metrics"][f"{part}/{metric}"]) for e in epochs if f"{part}/{metric}" in e["metrics"]]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, label=part, marker="o", markersize=2.5)
+    axes.set_title(title or metric, loc="left")
+    axes.set_xlabel("epoch")
+    if axes.lines:
+        axes.legend(frameon=False)
+    else:
+        axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes, color="#8c8c8c")
+
+
+def _in_words(epochs: Sequence[Epoch]) -> str:
+    """The last epoch beside the extremes; whether high is good, the picture does not know."""
+    highest = max(epochs, key=lambda epoch: epoch["objective"])
+    lowest = min(epochs, key=lambda epoch: epoch["objective"])
+    last = epochs[-1]
+    return "\n".join(
+        [
+            f"{len(epochs)} epochs, {sum(epoch['seconds'] for epoch in epochs):.0f} s",
+            f"objective {last['objective']:.4f} at the end",
+            f"highest {highest['objective']:.4f} at epoch {highest['epoch']}",
+            f"lowest {lowest['objective']:.4f} at epoch {lowest['epoch']}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
