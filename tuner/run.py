@@ -26,7 +26,7 @@ from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
 from tuner.scheduler import StoppingScheduler
-from tuner.search_callback import SearchCallback, Watch
+from tuner.search_callback import Limits, SearchCallback, Watch
 from tuner.settings import SearchSettings
 from tuner.study_mirror import FILE as STUDY_FILE
 from tuner.study_mirror import StudyMirror
@@ -51,14 +51,12 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
         slots = share_out(settings, node_resources())
         logger.info("%s, of %g CPUs and %g GPUs", slots, resources.get("CPU", 0), resources.get("GPU", 0))
         recorder = Recorder.create(folder, _described(settings, plan, slots))
-        record = _fit(_tuner(settings, plan, slots, recorder), folder, dashboard, settings.time_budget_seconds)
+        record = _fit(_tuner(settings, plan, slots, recorder), folder, dashboard, _limits(settings))
         return _confirmed(folder, record)
 
 
-def resume_search(
-    folder: Path, *, address: str | None = None, budget_seconds: float | None = None, verbose: bool = False
-) -> SearchRecord:
-    """Goes on with an interrupted search where it stood; `budget_seconds` counts all its sessions.
+def resume_search(folder: Path, *, address: str | None = None, limits: Limits, verbose: bool = False) -> SearchRecord:
+    """Goes on with an interrupted search where it stood, under the limits of this session.
 
     Raises:
         ValueError: the folder holds no search, or one that cannot be resumed.
@@ -70,7 +68,7 @@ def resume_search(
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         check_room(said["cpus_per_trial"], said["gpus_per_trial"], node_resources())
         tuner = tune.Tuner.restore(str(folder / RAY_FOLDER), _trainable(said, base), resume_unfinished=True)
-        return _confirmed(folder, _fit(tuner, folder, dashboard, budget_seconds))
+        return _confirmed(folder, _fit(tuner, folder, dashboard, limits))
 
 
 def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
@@ -81,13 +79,15 @@ def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
     return record
 
 
-def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, budget_seconds: float | None) -> SearchRecord:
-    SearchCallback.watch = Watch(
-        make_view=partial(_view, folder=folder, dashboard=dashboard), budget_seconds=budget_seconds
-    )
+def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, limits: Limits) -> SearchRecord:
+    SearchCallback.watch = Watch(make_view=partial(_view, folder=folder, dashboard=dashboard), limits=limits)
     with ctrl_c_given_back():
         tuner.fit()
     return record_interrupted(folder)
+
+
+def _limits(settings: SearchSettings) -> Limits:
+    return Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
 
 
 def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tune.Tuner:

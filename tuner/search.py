@@ -15,6 +15,7 @@ from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from tuner.cluster import use_token
+from tuner.disk import parse_size
 from tuner.settings import DEFAULT_TRIALS, POLICIES, SearchSettings, option_of
 
 
@@ -43,16 +44,15 @@ def _run(options: argparse.Namespace) -> int:
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     from tuner import finish, preflight, run
     from tuner.plan import plan_search
+    from tuner.search_callback import Limits
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for room in ("trainable", "tuner"):
         logging.getLogger(room).setLevel(logging.INFO)
     if options.resume is not None:
         preflight.check_resume(options.resume, space=options.space)
-        budget = options.time_budget_seconds
-        record = run.resume_search(
-            options.resume, address=options.address, budget_seconds=budget, verbose=options.verbose
-        )
+        limits = Limits(seconds=options.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
+        record = run.resume_search(options.resume, address=options.address, limits=limits, verbose=options.verbose)
         return finish.finish(options.resume, record)
     preflight.check_folder(settings.folder)
     plan = plan_search(settings, on_progress=_preparing)
@@ -69,6 +69,8 @@ def _run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> SearchSettings:
     """The options under the names of SearchSettings; those that were left out keep its defaults, or the space's."""
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
+    if options.disk_budget is not None:
+        given["disk_budget_bytes"] = parse_size(options.disk_budget)
     settings = SearchSettings(**given | {"pinned": _found_from_everywhere(parse_pins(options.set))})
     if "num_trials" in given:
         return settings
@@ -86,7 +88,7 @@ def _check_alone(options: argparse.Namespace) -> None:
     """A resumed search keeps its settings; an option that says otherwise would be ignored."""
     parser = _parser()
     given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
-    others = given - {"resume", "space", "time_budget_seconds", "address", "verbose"}
+    others = given - {"resume", "space", "time_budget_seconds", "disk_budget", "address", "verbose"}
     if others:
         listed = ", ".join(sorted(option_of(name) for name in others))
         raise ValueError(f"--resume goes on with the search's own settings; leave out {listed}.")
@@ -163,6 +165,11 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         type=float,
         metavar="SECONDS",
         help="stop after so long, to be resumed at will (default: none)",
+    )
+    group.add_argument(
+        "--disk-budget",
+        metavar="SIZE",
+        help="room for checkpoints, such as 20G; the best and the unfinished are kept (default: none)",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="try a few steps, say what the search would take, and leave"

@@ -1,5 +1,6 @@
 """Puts what Ray reports on record, at once, and shows it."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import ClassVar
 from ray import tune
 from ray.tune.experiment import Trial
 
+from tuner.disk import CheckpointShelf
 from tuner.live_view import View
 from tuner.outcomes import EPOCH, OUTCOME, Numbers, Outcome, outcome_of
 from tuner.proposer import Proposer
@@ -17,9 +19,21 @@ from tuner.recorder import Recorder
 from tuner.records import SearchRecord
 from tuner.tensorboard_events import TrialBoards
 
+logger = logging.getLogger(__name__)
+
 SECONDS = "epoch_seconds"
 _WITHOUT_VALUE = frozenset(outcome for outcome in Outcome if outcome.counts_as_bad)
 """The last result of such a trial carries a stand-in for the objective, which is no measurement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What ends a session before the search is done; None is no limit."""
+
+    seconds: float | None = None
+    """The search may run so long in all, over its sessions."""
+    disk_bytes: int | None = None
+    """Its checkpoints may take so much together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +41,7 @@ class Watch:
     """What belongs to this session of a search and not to the search: who looks on, and until when."""
 
     make_view: Callable[[SearchRecord], View]
-    budget_seconds: float | None = None
-    """Seconds the search may run in all, over its sessions."""
+    limits: Limits = Limits()
 
 
 class SearchCallback(tune.Callback):
@@ -47,12 +60,14 @@ class SearchCallback(tune.Callback):
         self._max_epochs = max_epochs
         self._boards = TrialBoards(recorder.folder / "tensorboard")
         self._view: View | None = None
+        self._shelf: CheckpointShelf | None = None
         self._is_over = False
 
     def setup(self, **info) -> None:
         assert self.watch is not None
         # A resumed search may have another budget than the one on record.
-        self._recorder.record.settings["time_budget_seconds"] = self.watch.budget_seconds
+        self._recorder.record.settings["time_budget_seconds"] = self.watch.limits.seconds
+        self._shelf = CheckpointShelf(self._recorder.folder, self._recorder.record, self.watch.limits.disk_bytes)
         self._view = self.watch.make_view(self._recorder.record)
         self._view.start()
 
@@ -83,6 +98,9 @@ class SearchCallback(tune.Callback):
             return
         path = os.path.relpath(checkpoint.path, self._recorder.folder.absolute())
         self._recorder.checkpoint(trial.trial_id, epoch=trial.last_result[EPOCH], path=path)
+        self._shelf.put(self._recorder.record.by_id[trial.trial_id])
+        if shortage := self._shelf.shortage():
+            self._pause(f"{shortage} Make room, or give a larger --disk-budget, and go on with --resume.")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
         outcome = outcome_of(trial.last_result, objective=self._objective, max_epochs=self._max_epochs)
@@ -92,11 +110,9 @@ class SearchCallback(tune.Callback):
         self._end(trial, Outcome.FAILED, {"error": _last_line(trial.error_file)})
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info) -> None:
-        """Out of time: ends as by Ctrl-C, which saves the running trials for a resume."""
-        budget = self.watch.budget_seconds
-        if budget is not None and self._recorder.elapsed > budget and not self._is_over:
-            self._is_over = True
-            signal.raise_signal(signal.SIGINT)
+        budget = self.watch.limits.seconds
+        if budget is not None and self._recorder.elapsed > budget:
+            self._pause("The time budget is used up.")
 
     def on_experiment_end(self, trials: list[Trial], **info) -> None:
         """Ray has written its snapshot by now: a resume finds the interrupted trials as they were running."""
@@ -106,7 +122,14 @@ class SearchCallback(tune.Callback):
         self._recorder.close()
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_view": None, "_is_over": False}
+        return self.__dict__ | {"_view": None, "_shelf": None, "_is_over": False}
+
+    def _pause(self, reason: str) -> None:
+        """Ends as by Ctrl-C, which saves the running trials for a resume."""
+        if not self._is_over:
+            self._is_over = True
+            logger.info("%s", reason)
+            signal.raise_signal(signal.SIGINT)
 
     def _begin(self, trial: Trial) -> None:
         self._recorder.start(trial.trial_id, number=self._number_of(trial), params=trial.config)

@@ -11,7 +11,7 @@ from search_spaces.registry import get_space
 
 POLICIES = ("asha", "random")
 DEFAULT_TRIALS = 30
-_OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget"}
+_OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
 """The options that are not called as their settings are."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
 """Fields of a configuration that an option sets, whatever --set says."""
@@ -36,6 +36,8 @@ class SearchSettings:
     max_epochs: int | None = None
     """Planned length of a full training in epochs."""
     time_budget_seconds: float | None = None
+    disk_budget_bytes: int | None = None
+    """What the checkpoints of all trials may take together."""
     concurrent: int | None = None
     """Trials at a time."""
     cpus_per_trial: float | None = None

@@ -8,7 +8,7 @@ from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import read_search
-from tuner.search_callback import SearchCallback, Watch
+from tuner.search_callback import Limits, SearchCallback, Watch
 
 SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 2}
 
@@ -65,7 +65,7 @@ def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_t
 def test_the_time_left_follows_the_budget_of_this_session(proposer, tmp_path, monkeypatch):
     Recorder.create(tmp_path / "run", SETTINGS | {"time_budget_seconds": 10.0}).close()
     recorder = Recorder.resume(tmp_path / "run")
-    watch = Watch(make_view=lambda search: NoView(), budget_seconds=500.0)
+    watch = Watch(make_view=lambda search: NoView(), limits=Limits(seconds=500.0))
     monkeypatch.setattr(SearchCallback, "watch", watch)
     SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3).setup()
     assert recorder.record.settings["time_budget_seconds"] == 500.0

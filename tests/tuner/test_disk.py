@@ -1,0 +1,89 @@
+"""Checkpoints within their budget: what may still be needed stays."""
+
+import shutil
+
+import pytest
+
+from tuner import disk
+from tuner.disk import CheckpointShelf, parse_size
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
+
+SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 9, "name": "kept"}
+SIZE = 1000
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    """Trials 0 to 3 have ended, at epochs and values that rank them 1, 3, 0 and then 2; trial 4 still runs."""
+    recorder = Recorder.create(tmp_path / "moe" / "kept", SETTINGS)
+    for number, curve in enumerate([(0.5, 0.6), (0.3,), (0.5, 0.9), (0.4,), (0.2,)]):
+        begin(recorder, number, curve)
+        if number != 4:
+            outcome = Outcome.COMPLETED if len(curve) > 1 else Outcome.STOPPED_AT_RUNG
+            recorder.end(f"t{number}", outcome, numbers={}, epoch=len(curve))
+    yield recorder
+    recorder.close()
+
+
+def begin(recorder, number, curve):
+    recorder.start(f"t{number}", number=number, params={})
+    for epoch, value in enumerate(curve, start=1):
+        recorder.result(f"t{number}", epoch=epoch, objective=value, metrics={}, seconds=1.0)
+    place = recorder.folder / "ray" / f"t{number}"
+    place.mkdir(parents=True)
+    (place / "checkpoint.pt").write_bytes(bytes(SIZE))
+    recorder.checkpoint(f"t{number}", epoch=len(curve), path=f"ray/t{number}")
+
+
+def kept(recorder):
+    return {int(path.name[1:]) for path in (recorder.folder / "ray").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(5000, {0, 1, 2, 3, 4}), (4999, {0, 2, 3, 4}), (3000, {0, 2, 4}), (2000, {2, 4})],
+)
+def test_the_worst_of_the_ended_trials_make_room(recorder, limit, expected):
+    shelf = CheckpointShelf(recorder.folder, recorder.record, limit)
+    assert kept(recorder) == expected
+    assert shelf.shortage() is None
+
+
+def test_the_best_and_the_unfinished_are_never_removed_and_the_search_is_told_to_pause(recorder):
+    shelf = CheckpointShelf(recorder.folder, recorder.record, 1500)
+    assert kept(recorder) == {2, 4}
+    assert shelf.shortage() == (
+        "The checkpoints of the best and the unfinished trials take 2 KB, more than --disk-budget 1.5 KB."
+    )
+
+
+def test_a_new_checkpoint_of_a_trial_counts_in_place_of_its_last(recorder):
+    shelf = CheckpointShelf(recorder.folder, recorder.record, 6000)
+    for _ in range(20):
+        shelf.put(recorder.record.by_id["t4"])
+    assert kept(recorder) == {0, 1, 2, 3, 4}
+
+
+def test_without_a_budget_nothing_is_removed_until_the_disk_itself_is_full(recorder, monkeypatch):
+    shelf = CheckpointShelf(recorder.folder, recorder.record, None)
+    assert kept(recorder) == {0, 1, 2, 3, 4}
+    assert shelf.shortage() is None
+    usage = shutil.disk_usage(recorder.folder)._replace(free=2 * SIZE)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: usage)
+    assert shelf.shortage().endswith("has 2 KB left, and a checkpoint takes 1 KB.")
+
+
+def test_sizes_are_read_with_their_units():
+    assert [parse_size(text) for text in ("20G", "1.5m", "3TB", "7K")] == [
+        20 * 10**9,
+        15 * 10**5,
+        3 * 10**12,
+        7000,
+    ]
+
+
+@pytest.mark.parametrize("text", ["20", "G", "-1G", "0G", "20X", ""])
+def test_what_is_no_size_is_a_sentence(text):
+    with pytest.raises(ValueError, match=r"--disk-budget is .*; give a number above 0 with K, M, G or T"):
+        parse_size(text)

@@ -1,0 +1,94 @@
+"""Room on the disk: which checkpoints of a search are kept, and when it has to pause.
+
+Kept are those of trials that may still go on and of the best; of the ended others the worst go first.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from tuner import wording
+from tuner.outcomes import Outcome
+from tuner.records import SearchRecord, TrialRecord
+
+RESERVE = 3
+"""Free room for so many of the largest checkpoint is needed to go on: two trials may write at once, and the records."""
+_UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `20G`; raises ValueError when it is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])B?", text.strip().upper())
+    if match is None or not float(match[1]):
+        raise ValueError(f"--disk-budget is {text!r}; give a number above 0 with K, M, G or T, such as 20G.")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+class CheckpointShelf:
+    """The checkpoints of one search in its folder.
+
+    Args:
+        limit_bytes: what they may take together; None is no limit but the disk.
+    """
+
+    def __init__(self, folder: Path, search: SearchRecord, limit_bytes: int | None) -> None:
+        self._folder = folder
+        self._search = search
+        self._limit_bytes = limit_bytes
+        self._sizes: dict[int, int] = {}
+        self._total = 0
+        for trial in search.trials:
+            self.put(trial)
+
+    def put(self, trial: TrialRecord) -> None:
+        """Weighs the trial's last checkpoint, which took the place of the one before, and makes room if it must."""
+        self._weigh(trial)
+        if self._limit_bytes is not None and self._total > self._limit_bytes:
+            self._trim(self._limit_bytes)
+
+    def shortage(self) -> str | None:
+        """Why the search can't go on, in a sentence; None while there is room."""
+        if self._limit_bytes is not None and self._total > self._limit_bytes:
+            return (
+                f"The checkpoints of the best and the unfinished trials take {_told(self._total)}, more than "
+                f"--disk-budget {_told(self._limit_bytes)}."
+            )
+        free, largest = shutil.disk_usage(self._folder).free, max(self._sizes.values(), default=0)
+        if free < RESERVE * largest:
+            place = wording.path(self._folder)
+            return f"The disk of {place} has {_told(free)} left, and a checkpoint takes {_told(largest)}."
+        return None
+
+    def _trim(self, limit_bytes: int) -> None:
+        for trial in _dispensable(self._search):
+            if self._total <= limit_bytes:
+                return
+            if self._sizes.get(trial.number):
+                shutil.rmtree(self._path(trial), ignore_errors=True)
+                self._weigh(trial)
+
+    def _weigh(self, trial: TrialRecord) -> None:
+        path = self._path(trial)
+        files = [] if path is None or not path.is_dir() else path.rglob("*")
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        self._total += size - self._sizes.get(trial.number, 0)
+        self._sizes[trial.number] = size
+
+    def _path(self, trial: TrialRecord) -> Path | None:
+        return self._folder / trial.checkpoints[max(trial.checkpoints)] if trial.checkpoints else None
+
+
+def _dispensable(search: SearchRecord) -> list[TrialRecord]:
+    """The trials that have ended and are not the best, the worst first; what never was measured is the worst."""
+    ended = [t for t in search.trials if t.outcome not in (None, Outcome.INTERRUPTED) and t is not search.winner]
+    sign = {"max": 1.0, "min": -1.0}[search.settings["mode"]]
+    return sorted(ended, key=lambda trial: (max(trial.results, default=0), sign * (_last(trial) or 0.0)))
+
+
+def _last(trial: TrialRecord) -> float | None:
+    return trial.last.objective if trial.last else None
+
+
+def _told(num_bytes: float) -> str:
+    unit = next((unit for unit in "TGM" if num_bytes >= _UNITS[unit]), "K")
+    return f"{num_bytes / _UNITS[unit]:.3g} {unit}B"
