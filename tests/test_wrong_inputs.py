@@ -240,7 +240,7 @@ def write_searches(handover: Handover) -> None:
     sound = Path("results/moe/sound")
     settings = {name: getattr(SearchSettings(confirm=0), name) for name in ("space", "seed", "confirm", "policy")}
     settings |= {"name": "sound", "objective": "val/s_measure", "mode": "max", "num_trials": 1, "max_epochs": 2}
-    settings |= {"cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "device": "cpu", "data": "data"}
+    settings |= {"concurrent": 1, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "device": "cpu", "data": "data"}
     settings |= {"data_fingerprint": handover.data_fingerprint, "base_config": to_dict(handover.config)}
     recorder = Recorder.create(sound, settings | {"versions": current_versions()})
     recorder.start("t0000", number=0, params={})
