@@ -103,9 +103,9 @@ def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
     rungs = search.settings["rung_epochs"]
     for number, epoch in enumerate(rungs, start=1):
         here = [decision for decision in search.decisions if decision.epoch == epoch and decision.rung is not None]
-        stopped = sum(decision.action == "stop" for decision in here)
+        stopped = len({decision.trial for decision in here if decision.action == "stop"})
         axes.axvline(epoch, color="#666666", linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
-        words = f"rung {number}: {stopped} of {len(here)} stopped"
+        words = f"rung {number}: {stopped} of {len({decision.trial for decision in here})} stopped"
         place = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": 8.5}
         axes.annotate(words, (epoch, 1.0), xytext=(0, 3 + 11 * (len(rungs) - number)), color="#666666", **place)
 

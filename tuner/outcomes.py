@@ -83,6 +83,7 @@ _CLAUSES = {
         " (epoch {epoch})",
         ": {value} misses the cutoff {cutoff}",
         ", rank {rank} of {of}",
+        ", never promoted: {expected} was expected of it",
     ),
     Outcome.DIVERGED: _clauses("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
     Outcome.OUT_OF_MEMORY: _clauses("out of memory", " in epoch {epoch}", " after {peak_gib} GiB", ": {error}"),

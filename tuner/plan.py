@@ -12,7 +12,7 @@ from trainable.config import TrialConfig, flat_params, from_params
 from trainable.initial_weights import initial_weights
 from trainable.tasks.registry import get_task
 from tuner.rungs import rung_epochs
-from tuner.settings import SearchSettings
+from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
-    rungs = _rungs(space) if settings.policy == "asha" else ()
+    rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
     return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
 
 

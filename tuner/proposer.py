@@ -121,13 +121,20 @@ class Proposer(Searcher):
                 self._tell(proposal, Outcome.INTERRUPTED, epoch=proposal.epoch)
 
     def save(self, checkpoint_path: str) -> None:
-        state = {"study": self._study, "proposals": self._proposals}
-        Path(checkpoint_path).write_bytes(pickle.dumps(state))
+        self._save(checkpoint_path)
 
     def restore(self, checkpoint_path: str) -> None:
+        self._restore(checkpoint_path)
+
+    def _save(self, checkpoint_path: str, **more: object) -> None:
+        state = {"study": self._study, "proposals": self._proposals}
+        Path(checkpoint_path).write_bytes(pickle.dumps(state | more))
+
+    def _restore(self, checkpoint_path: str) -> dict[str, object]:
         state = pickle.loads(Path(checkpoint_path).read_bytes())
         self._study, self._proposals = state["study"], state["proposals"]
         self._tried = {_key(proposal.trial) for proposal in self._proposals.values()}
+        return state
 
     def _ask(self) -> tuple[optuna.Trial, dict]:
         """Refuses what was proposed before, for as long as there is hope of something new."""

@@ -67,7 +67,7 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """Why a trial went on or stopped at a rung."""
+    """Why a trial went on, waited or stopped at a rung."""
 
     trial: str
     epoch: int
@@ -80,8 +80,10 @@ class DecisionRecord:
     """1 is the best of those that had arrived, this one included."""
     of: int
     action: str
-    """`continue` or `stop`."""
+    """`continue` or `stop`; where trials wait at rungs also `pause` and `promote`."""
     time: float
+    expected: float | None = None
+    """Forecast of the objective at full length, where the policy makes one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,8 +143,9 @@ class SearchRecord:
             _APPLY[kind](self.by_id[trial], event)
 
     def _apply_decision(self, event: dict) -> None:
-        decision = DecisionRecord(**_pick(event, *DecisionRecord.__slots__))
-        if not any((known.trial, known.epoch) == (decision.trial, decision.epoch) for known in self.decisions):
+        named = _pick(event, *(name for name in DecisionRecord.__slots__ if name != "expected"))
+        decision = DecisionRecord(**named, expected=event.get("expected"))
+        if not any(_same(known, decision) for known in self.decisions):
             self.decisions.append(decision)
 
 
@@ -199,6 +202,11 @@ def _read_lines(path: Path) -> list[dict]:
         except ValueError as error:
             raise ValueError(f"{path}, line {number} is not JSON ({error}): delete that line") from error
     return events
+
+
+def _same(one: DecisionRecord, other: DecisionRecord) -> bool:
+    """One that was repeated after a restore."""
+    return (one.trial, one.epoch, one.action) == (other.trial, other.epoch, other.action)
 
 
 def _pick(event: dict, *names: str) -> dict:

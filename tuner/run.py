@@ -22,6 +22,7 @@ from tuner.confirm import confirm, say_run
 from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
 from tuner.plan import Plan
+from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
@@ -91,29 +92,17 @@ def _limits(settings: SearchSettings) -> Limits:
 
 
 def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tune.Tuner:
-    mode = plan.space.mode
-    proposer = Proposer(
-        plan.pinned,
-        metric=OBJECTIVE,
-        mode=mode,
-        max_epochs=plan.max_epochs,
-        seed=settings.seed,
-        sampler="random" if settings.policy == "random" else "tpe",
-        enqueue=plan.pinned.first_points(),
-        mirror=StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
-    )
-    scheduler = StoppingScheduler(recorder, rung_epochs=plan.rungs, reduction_factor=plan.space.reduction_factor)
+    proposer, scheduler, limits = _PAIRS[settings.policy](settings, plan, slots, recorder)
     return tune.Tuner(
         _trainable(recorder.record.settings, plan.base),
         tune_config=tune.TuneConfig(
             metric=OBJECTIVE,
-            mode=mode,
-            num_samples=settings.num_trials,
-            max_concurrent_trials=slots.concurrent,
+            mode=plan.space.mode,
             search_alg=proposer,
             scheduler=scheduler,
             reuse_actors=True,
             trial_dirname_creator=_trial_folder,
+            **limits,
         ),
         run_config=tune.RunConfig(
             name=RAY_FOLDER,
@@ -124,6 +113,42 @@ def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorde
             verbose=0,
         ),
     )
+
+
+def _stopping(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tuple[Any, Any, dict]:
+    """Proposer, scheduler, and what Ray is to limit."""
+    sampler = "random" if settings.policy == "random" else "tpe"
+    proposer = Proposer(**_proposing(settings, plan, recorder), sampler=sampler)
+    scheduler = StoppingScheduler(recorder, rung_epochs=plan.rungs, reduction_factor=plan.space.reduction_factor)
+    return proposer, scheduler, {"num_samples": settings.num_trials, "max_concurrent_trials": slots.concurrent}
+
+
+def _promoting(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tuple[Any, Any, dict]:
+    """The same; the proposer itself counts slots and says when the search is over, before Ray has had its samples."""
+    proposer = PromotingProposer(
+        **_proposing(settings, plan, recorder),
+        rung_epochs=plan.rungs,
+        reduction_factor=plan.space.reduction_factor,
+        slots=slots.concurrent,
+        num_trials=settings.num_trials,
+    )
+    return proposer, PromotingScheduler(proposer, recorder), {"num_samples": settings.num_trials + 1}
+
+
+_PAIRS = {"asha": _stopping, "random": _stopping, "promote": _promoting}
+
+
+def _proposing(settings: SearchSettings, plan: Plan, recorder: Recorder) -> dict[str, Any]:
+    """What every proposer is told."""
+    return {
+        "space": plan.pinned,
+        "metric": OBJECTIVE,
+        "mode": plan.space.mode,
+        "max_epochs": plan.max_epochs,
+        "seed": settings.seed,
+        "enqueue": plan.pinned.first_points(),
+        "mirror": StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
+    }
 
 
 def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:

@@ -15,7 +15,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
-CONTINUE, STOP = "continue", "stop"
+CONTINUE, STOP, PAUSE, PROMOTE = "continue", "stop", "pause", "promote"
+"""The last two are those of the promoting policy alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ python -m tuner.search --space moe --data path/to/images-and-masks --trials 60
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:
         _check_alone(options)
     if options.address is not None:
         use_token()
+    # The forecast's matrices are small, and two threads on them would wait for each other beside busy trials.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     from tuner import finish, preflight, run
     from tuner.plan import plan_search
@@ -149,7 +152,8 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--policy",
         metavar="NAME",
-        help=f"{' or '.join(POLICIES)}: stop poor trials early, or random proposals at full length (default: asha)",
+        help=f"{', '.join(POLICIES)}: stop poor trials early; let them wait and promote the most promising; or random "
+        "proposals at full length (default: asha)",
     )
     group.add_argument("--seed", type=int, metavar="N", help="seed of proposals and of every training (default: 0)")
     group.add_argument("--list", action="store_true", help="list the search spaces and leave")

@@ -141,8 +141,9 @@ class SearchCallback(tune.Callback):
         return number if number is not None else max((one.number for one in known.values()), default=-1) + 1
 
     def _end(self, trial: Trial, outcome: Outcome, numbers: Numbers) -> None:
-        if trial.trial_id not in self._recorder.record.by_id:
-            # Its setup failed, and Ray tells the end of such a trial alone.
+        known = self._recorder.record.by_id.get(trial.trial_id)
+        if known is None or known.outcome is Outcome.INTERRUPTED:
+            # Its setup failed, or it waited since before a resume: Ray tells the end of such a trial alone.
             self._begin(trial)
         epoch = (trial.last_result or {}).get(EPOCH, 0)
         self._recorder.end(trial.trial_id, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
@@ -154,7 +155,8 @@ class SearchCallback(tune.Callback):
         """What the outcome rests on: the deciding rung, or what the trial said of itself."""
         if outcome is Outcome.STOPPED_AT_RUNG:
             decision = next(d for d in reversed(self._recorder.decisions) if d.trial == trial.trial_id)
-            return {name: getattr(decision, name) for name in ("rung", "value", "cutoff", "rank", "of")}
+            numbers = {name: getattr(decision, name) for name in ("rung", "value", "cutoff", "rank", "of", "expected")}
+            return {name: number for name, number in numbers.items() if number is not None}
         prefix = "outcome_"
         said = {name.removeprefix(prefix): v for name, v in trial.last_result.items() if name.startswith(prefix)}
         return said | {"objective": trial.last_result[self._objective]}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from search_spaces.registry import get_space
 
-POLICIES = ("asha", "random")
+POLICIES = ("asha", "promote", "random")
+POLICIES_WITH_RUNGS = frozenset({"asha", "promote"})
 DEFAULT_TRIALS = 30
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
 """The options that are not called as their settings are."""
@@ -53,7 +54,8 @@ class SearchSettings:
     """Folder of this search below `storage`/`space`."""
     seed: int = 0
     policy: str = "asha"
-    """asha: Optuna proposes, poor trials stop early; random: random proposals at full length."""
+    """asha: Optuna proposes, poor trials stop early; promote: trials wait at rungs, a forecast promotes;
+    random: random proposals at full length."""
     confirm: int = 1
     """How many of the best are trained again beside the default, on several seeds; 0 is off."""
     inverted_masks: bool | None = None

@@ -1,0 +1,118 @@
+"""Worked by hand, and invariants over random sequences."""
+
+import math
+import random
+
+import pytest
+
+from tuner.promotion import Promotions
+
+
+def promotions(factor=3):
+    return Promotions([1, 3], max_epochs=9, reduction_factor=factor)
+
+
+def arrive(rungs, trial, value, epoch=1):
+    rungs.start(trial)
+    assert rungs.record(trial, epoch=epoch, value=value)
+
+
+def test_a_trial_waits_at_a_rung_and_not_before():
+    rungs = Promotions([2], max_epochs=4, reduction_factor=2)
+    rungs.start("a")
+    assert not rungs.record("a", epoch=1, value=0.5)
+    assert rungs.record("a", epoch=2, value=0.6)
+    assert (dict(rungs.running), dict(rungs.paused)) == ({}, {"a": 2})
+    assert rungs.values_at(2) == {"a": 0.6}
+
+
+def test_one_in_three_may_be_promoted():
+    rungs = promotions()
+    for number in range(5):
+        assert list(rungs.promotable()) == ([["t0", "t1", "t2"]] if number == 3 else [])
+        arrive(rungs, f"t{number}", float(number))
+        if number == 3:
+            rungs.promote("t1")
+    arrive(rungs, "t5", 0.0)
+    assert list(rungs.promotable()) == [["t0", "t2", "t3", "t4", "t5"]]
+    rungs.promote("t3")
+    assert list(rungs.promotable()) == []
+    assert rungs.running == {"t1": 3, "t3": 3}
+
+
+def test_higher_rungs_come_first_and_those_left_behind_stay_eligible():
+    rungs = promotions()
+    for number in range(9):
+        arrive(rungs, f"t{number}", float(number))
+    for trial in ("t6", "t7", "t8"):
+        rungs.promote(trial)
+        rungs.record(trial, epoch=3, value=5.0)
+    assert list(rungs.promotable()) == [["t6", "t7", "t8"]]
+    rungs.promote("t7")
+    assert list(rungs.promotable()) == []
+    for number in range(9, 12):
+        arrive(rungs, f"t{number}", 0.0)
+    assert list(rungs.promotable()) == [[f"t{number}" for number in (0, 1, 2, 3, 4, 5, 9, 10, 11)]]
+
+
+def test_a_trial_that_went_bad_counts_at_the_rung_that_it_was_on_its_way_to():
+    rungs = promotions()
+    rungs.start("a")
+    rungs.end_as_bad("a")
+    assert rungs.values_at(1) == {"a": -math.inf}
+    assert (dict(rungs.running), dict(rungs.paused)) == ({}, {})
+
+
+def test_it_loses_its_earlier_values():
+    rungs = promotions()
+    for trial in "abc":
+        arrive(rungs, trial, 0.5)
+    rungs.promote("a")
+    rungs.end_as_bad("a")
+    assert rungs.values_at(1) == {"a": -math.inf, "b": 0.5, "c": 0.5}
+    assert rungs.values_at(3) == {"a": -math.inf}
+
+
+def test_an_epoch_that_is_repeated_after_a_restore_changes_nothing():
+    rungs = promotions()
+    arrive(rungs, "a", 0.5)
+    rungs.promote("a")
+    assert not rungs.record("a", epoch=1, value=0.4)
+    assert rungs.values_at(1) == {"a": 0.5}
+    assert rungs.running == {"a": 3}
+
+
+def test_the_last_promotion_goes_all_the_way():
+    rungs = promotions()
+    arrive(rungs, "a", 0.5)
+    rungs.promote("a", to_epoch=9)
+    assert not rungs.record("a", epoch=3, value=0.6)
+    assert rungs.record("a", epoch=9, value=0.7)
+    assert [dict(rungs.values_at(epoch)) for epoch in rungs.rungs] == [{"a": 0.5}, {"a": 0.6}, {"a": 0.7}]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
+    draw, rungs, ended, promoted = random.Random(seed), promotions(factor), set(), {1: 0, 3: 0}
+    for number in range(300):
+        choice = draw.random()
+        running = list(rungs.running)
+        if choice < 0.3 or not running:
+            rungs.start(f"t{number}")
+        elif choice < 0.8:
+            trial = draw.choice(running)
+            rungs.record(trial, epoch=rungs.running[trial], value=draw.random())
+        elif choice < 0.85:
+            ended.add(trial := draw.choice(running))
+            rungs.end_as_bad(trial)
+        else:
+            for waiting in rungs.promotable():
+                trial = draw.choice(waiting)
+                promoted[rungs.paused[trial]] += 1
+                rungs.promote(trial)
+                break
+        assert not rungs.running.keys() & rungs.paused.keys()
+        assert not ended & (rungs.running.keys() | rungs.paused.keys())
+        for epoch, count in promoted.items():
+            assert count <= len(rungs.values_at(epoch)) // factor

@@ -1,0 +1,111 @@
+"""The oracles are closed forms solved by numpy, finite differences, and a Monte Carlo estimate."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal
+
+from tuner.surrogate import (
+    JITTER,
+    GaussianProcess,
+    expected_improvement,
+    fitted_theta,
+    negative_log_posterior,
+    standardised,
+)
+
+THETA = np.log([0.5, 2.0, 1.3, 1e-3])
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+def kernel(left, right):
+    """Matern 5/2 with scales 0.5 and 2 and amplitude 1.3, pair by pair."""
+    matrix = np.empty((len(left), len(right)))
+    for row, one in enumerate(left):
+        for column, other in enumerate(right):
+            r = np.hypot((one[0] - other[0]) / 0.5, (one[1] - other[1]) / 2.0)
+            matrix[row, column] = 1.3 * (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r)
+    return matrix
+
+
+def test_predictions_are_those_of_the_textbook(generator):
+    points, others = generator.random((5, 2)), generator.random((3, 2))
+    values = generator.normal(size=5)
+    covariance = kernel(points, points) + (1e-3 + JITTER) * np.eye(5)
+    across = kernel(others, points)
+    mean, deviation = GaussianProcess.conditioned(points, values, THETA).mean_and_deviation(others)
+    np.testing.assert_allclose(mean, across @ np.linalg.solve(covariance, values), rtol=1e-8)
+    variance = 1.3 - np.einsum("ij,ji->i", across, np.linalg.solve(covariance, across.T))
+    np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
+
+
+def test_a_value_moves_the_forecast_as_far_as_expected(generator):
+    """The standard deviation of the mean at one point over values drawn for another, each conditioned on anew."""
+    points, values = generator.random((4, 2)), generator.normal(size=4)
+    here, there = generator.random((1, 2)), generator.random((1, 2))
+    process = GaussianProcess.conditioned(points, values, THETA)
+    mean, deviation = process.mean_and_deviation(there)
+    drawn = mean + np.hypot(deviation, np.sqrt(1e-3)) * np.array([-1.0, 1.0])
+    moved = [
+        GaussianProcess.conditioned(np.vstack([points, there]), np.append(values, one), THETA).mean(here)[0]
+        for one in drawn
+    ]
+    assert process.deviation_after(here, there)[0] == pytest.approx(abs(moved[1] - moved[0]) / 2, rel=1e-4)
+
+
+def test_the_likelihood_is_that_of_a_normal_distribution(generator):
+    """Differences of two parameter sets, so that what is left out as constant cancels; the prior is added by hand."""
+    points, values = generator.random((6, 2)), generator.normal(size=6)
+    other = THETA + np.array([0.0, 0.0, 0.0, 1.0])
+    covariances = [kernel(points, points) + (noise + JITTER) * np.eye(6) for noise in (1e-3, 1e-3 * np.e)]
+    expected = np.subtract(*[-multivariate_normal.logpdf(values, cov=covariance) for covariance in covariances])
+    prior = 0.5 * np.subtract(*[((theta[-1] + 5.0) / 1.5) ** 2 for theta in (THETA, other)])
+    found = negative_log_posterior(THETA, points, values)[0] - negative_log_posterior(other, points, values)[0]
+    assert found == pytest.approx(expected + prior)
+
+
+def test_the_gradient_is_that_of_finite_differences(generator):
+    points, values = generator.random((12, 2)), generator.normal(size=12)
+    _, gradient = negative_log_posterior(THETA, points, values)
+    numeric = approx_fprime(THETA, lambda theta: negative_log_posterior(theta, points, values)[0], 1e-6)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_a_fit_finds_out_which_coordinate_matters(generator):
+    points = generator.random((40, 2))
+    values, *_ = standardised(np.sin(6 * points[:, 0]))
+    theta = fitted_theta(points, values)
+    assert theta[0] < np.log(1.0) < theta[1]
+    process = GaussianProcess.conditioned(points, values, theta)
+    fresh = generator.random((50, 2))
+    centre, spread = np.sin(6 * points[:, 0]).mean(), np.sin(6 * points[:, 0]).std()
+    np.testing.assert_allclose(centre + spread * process.mean(fresh), np.sin(6 * fresh[:, 0]), atol=0.1)
+
+
+def test_noise_is_not_taken_for_signal(generator):
+    points = generator.random((80, 1))
+    noisy, *_ = standardised(points[:, 0] + generator.normal(0, 0.3, 80))
+    assert np.exp(fitted_theta(points, noisy)[-1]) > 0.1
+
+
+def test_expected_improvement_agrees_with_simulation(generator):
+    mean, deviation, best = np.array([0.3, -0.5, 1.0]), np.array([1.0, 0.4, 0.01]), 0.5
+    drawn = generator.normal(mean, deviation, size=(200_000, 3))
+    simulated = np.maximum(drawn - best, 0).mean(axis=0)
+    np.testing.assert_allclose(expected_improvement(mean, deviation, best), simulated, atol=0.003)
+
+
+def test_bad_values_are_cut_off_as_far_below_the_median_as_the_best_is_above():
+    scaled, centre, spread = standardised(np.array([1.0, 2.0, 3.0, -50.0, -np.inf]))
+    assert (centre + spread * scaled).tolist() == pytest.approx([1.0, 2.0, 3.0, -1.0, -1.0])
+    assert scaled.mean() == pytest.approx(0.0)
+    assert scaled.std() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("values", [[-np.inf, -np.inf], [2.0, 2.0], [-np.inf, -np.inf, -np.inf, 1.0, 2.0]])
+def test_what_cannot_be_told_apart_is_finite_all_the_same(values):
+    assert np.isfinite(standardised(np.array(values))[0]).all()

@@ -1,0 +1,156 @@
+"""Compares search policies on recorded learning curves, without training anything.
+
+python -m tuner.replay
+python -m tuner.replay --table taskset.npz --seeds 20 --jobs 4
+python -m tuner.replay --surrogate lcbench --policies ours stock --tasks 126029 167149
+python -m tuner.replay --search results/moe/2026-11-20_10-00-00
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tuner.replay_policies import POLICIES
+from tuner.replay_report import write_report
+from tuner.replay_run import Job, problems_of, run_job
+
+RUNS = "runs.jsonl"
+POOR_FIRST_RUNG = 1
+"""Ray's default. Policies of Ray are tried with it too, and shown with the better one."""
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        suite = _suite(options)
+        folder = options.out or Path("results") / "replay" / _name_of(suite)
+        jobs = _jobs(suite, options)
+        run_jobs(jobs, folder / RUNS, processes=options.jobs)
+        sys.stdout.write(write_report(read_runs(folder / RUNS, jobs), folder) + f"\n{folder}\n")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. The same command goes on where it stood.\n")
+        return 130
+    return 0
+
+
+def run_jobs(jobs: Sequence[Job], path: Path, *, processes: int = 1) -> None:
+    """Runs those that are not in the file yet, and appends each as soon as it is done."""
+    done = {_job_of(run) for run in _read(path)}
+    missing = [job for job in jobs if job not in done]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file, _progress(len(jobs), len(jobs) - len(missing)) as advance:
+        for run in _results(missing, processes):
+            file.write(json.dumps(run) + "\n")
+            file.flush()
+            advance()
+
+
+def read_runs(path: Path, jobs: Iterable[Job]) -> list[dict]:
+    """Of these jobs."""
+    wanted = set(jobs)
+    return [run for run in _read(path) if _job_of(run) in wanted]
+
+
+def first_rung(max_epochs: int) -> int:
+    """An eighteenth of the full length: late enough for ranks to mean something."""
+    return max(1, round(max_epochs / 18))
+
+
+def _results(jobs: Sequence[Job], processes: int) -> Iterator[dict]:
+    """Processes of their own, even a single one: they read these variables when they load numpy."""
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(run_job, job) for job in jobs]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
+    """Seed after seed, so that what is done when one is interrupted can be compared."""
+    problems = problems_of(suite)
+    unknown = sorted(set(options.tasks or ()) - problems.keys())
+    if unknown:
+        raise ValueError(f"--tasks {unknown[0]} is not among the tasks: {', '.join(problems)}")
+    jobs = []
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for name in options.tasks or problems:
+            own = first_rung(problems[name].max_epochs)
+            for policy in options.policies:
+                rungs = {own, POOR_FIRST_RUNG} if policy == "stock" else {own}
+                jobs += [
+                    Job(suite=suite, problem=name, policy=policy, grace_epochs=rung, slots=options.workers, seed=seed)
+                    for rung in sorted(rungs)
+                ]
+    return jobs
+
+
+def _suite(options: argparse.Namespace) -> str:
+    for kind in ("table", "surrogate", "search"):
+        path = getattr(options, kind)
+        if path is not None:
+            if not path.exists():
+                raise ValueError(f"--{kind} {path} does not exist")
+            return f"{kind}:{path}"
+    return "synthetic"
+
+
+def _name_of(suite: str) -> str:
+    return Path(suite.rpartition(":")[2]).stem
+
+
+def _read(path: Path) -> list[dict]:
+    """The complete lines."""
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+
+
+def _job_of(run: dict) -> Job:
+    return Job(**{name: run[name] for name in Job.__dataclass_fields__})
+
+
+@contextmanager
+def _progress(total: int, done: int):
+    columns = (TextColumn("Searches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=total, completed=done)
+        yield lambda: progress.advance(task)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.replay", description="Compare search policies on recorded learning curves."
+    )
+    curves = parser.add_mutually_exclusive_group()
+    curves.add_argument("--table", type=Path, metavar="FILE", help="a table of curves in the form of taskset.npz")
+    curves.add_argument("--surrogate", type=Path, metavar="DIR", help="the LCBench surrogate")
+    curves.add_argument("--search", type=Path, metavar="DIR", help="a past search, results/<space>/<run>")
+    parser.add_argument("--policies", nargs="+", metavar="NAME", choices=POLICIES, default=list(POLICIES))
+    parser.add_argument("--tasks", nargs="+", metavar="NAME", help="only these (default: all)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", default=5, help="searches of each policy and task (default: 5)"
+    )
+    parser.add_argument("--first-seed", type=int, metavar="N", default=0)
+    parser.add_argument("--workers", type=int, metavar="N", default=4, help="trials at a time (default: 4)")
+    parser.add_argument("--jobs", type=int, metavar="N", default=1, help="processes (default: 1)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/replay/<curves>)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""Recorded learning curves to replay a search on: what a configuration would have reached, without training it.
+
+A problem has a define-by-run space, and knows the curve of every configuration. A table holds only some: a proposed
+configuration is taken to be the nearest row, and a policy that scores candidates may choose among the rows themselves.
+"""
+
+import json
+import math
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tuner.candidates import Candidate, CandidateSource, SpaceSource
+from tuner.records import SearchRecord, TrialRecord, read_search
+
+NUM_REFERENCE = 5000
+"""Random configurations that give the best and the median of a problem without a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One training: the objective after each epoch [R], and how long it took until then."""
+
+    values: np.ndarray
+    times: np.ndarray
+
+
+class Problem:
+    """Curves over a space.
+
+    Attributes:
+        name: what the table of results calls it.
+        mode: which values are better, `max` or `min`.
+        max_epochs: the full length.
+    """
+
+    name: str
+    mode: str
+    max_epochs: int
+
+    def space(self, trial: Any) -> dict:
+        raise NotImplementedError
+
+    def curve(self, params: dict) -> Curve:
+        raise NotImplementedError
+
+    def reference(self) -> np.ndarray:
+        """Values at full length of the configurations that regret is normalised by."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> CandidateSource:
+        return SpaceSource(self.space)
+
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """The best and the median value at full length."""
+        values = self.reference()
+        worst = -np.inf if self.mode == "max" else np.inf
+        values = np.where(np.isfinite(values), values, worst)
+        best = values.max() if self.mode == "max" else values.min()
+        return float(best), float(np.median(values))
+
+    def regret(self, params: dict) -> float:
+        """0 for the best value at full length, 1 for the median one; at most 2, as for a diverged one."""
+        best, median = self.scale
+        value = float(self.curve(params).values[-1])
+        return min((best - value) / (best - median), 2.0) if np.isfinite(value) else 2.0
+
+
+class TableProblem(Problem):
+    """A table of configurations: hyper-parameters [N, D], all positive, and values [N, R] after each epoch."""
+
+    def __init__(
+        self, name: str, names: Sequence[str], hyperparameters: np.ndarray, values: np.ndarray, *, mode: str
+    ) -> None:
+        self.name, self.mode, self.max_epochs = name, mode, values.shape[1]
+        self._names = list(names)
+        self._rows, self._values = hyperparameters, values
+        self._low, self._high = hyperparameters.min(axis=0), hyperparameters.max(axis=0)
+        self._places = np.log(hyperparameters / self._low) / np.log(self._high / self._low)
+
+    def space(self, trial: Any) -> dict:
+        bounds = zip(self._names, self._low.tolist(), self._high.tolist(), strict=True)
+        return {name: trial.suggest_float(name, low, high, log=True) for name, low, high in bounds}
+
+    def curve(self, params: dict) -> Curve:
+        values = np.array([params[name] for name in self._names])
+        place = np.log(values / self._low) / np.log(self._high / self._low)
+        row = int(np.argmin(np.square(self._places - place).sum(axis=1)))
+        return Curve(self._values[row], np.arange(1.0, self.max_epochs + 1))
+
+    def reference(self) -> np.ndarray:
+        return self._values[:, -1]
+
+    @cached_property
+    def source(self) -> CandidateSource:
+        space = SpaceSource(self.space)
+        return RowSource([space.of(dict(zip(self._names, row, strict=True))) for row in self._rows.tolist()])
+
+
+class RowSource:
+    """The rows of a table as candidates."""
+
+    def __init__(self, rows: Sequence[Candidate]) -> None:
+        self._rows = rows
+
+    def any(self, generator: random.Random) -> Candidate:
+        return generator.choice(self._rows)
+
+    def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
+        return self._rows
+
+
+def taskset(path: Path) -> list[TableProblem]:
+    """The tasks of a TaskSet file: validation loss, lower is better; the value before training is left out."""
+    with np.load(path) as file:
+        # Close to 1 is what matters of a momentum.
+        names = [f"one_minus_{name}" if name.startswith("beta") else str(name) for name in file["hp_names"]]
+        table = file["hp"].astype(float)
+        for column, name in enumerate(names):
+            if name.startswith("one_minus_"):
+                table[:, column] = np.maximum(1.0 - table[:, column], 1e-7)
+        return [
+            TableProblem(key.removesuffix("/valid"), names, table, file[key][:, 1:].astype(float), mode="min")
+            for key in sorted(file.files)
+            if key.endswith("/valid")
+        ]
+
+
+class SurrogateProblem(Problem):
+    """One task of the LCBench surrogate: validation accuracy and seconds at epochs 1 to 52."""
+
+    mode, max_epochs = "max", 52
+
+    def __init__(self, task: str, code: int, parameters: Sequence[dict], answer: Callable) -> None:
+        self.name = task
+        self._code, self._parameters, self._answer = code, parameters, answer
+
+    def space(self, trial: Any) -> dict:
+        return {one["name"]: _suggest(trial, one) for one in self._parameters}
+
+    def curve(self, params: dict) -> Curve:
+        answers = self._ask([params], range(1, self.max_epochs + 1))
+        return Curve(answers[:, 1], np.maximum.accumulate(answers[:, 0]))
+
+    def reference(self) -> np.ndarray:
+        generator, source = random.Random(0), SpaceSource(self.space)
+        return self._ask([source.any(generator).params for _ in range(NUM_REFERENCE)], [self.max_epochs])[:, 1]
+
+    def _ask(self, configurations: Sequence[dict], epochs: Sequence[int]) -> np.ndarray:
+        names = ("batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units", "max_dropout")
+        rows = [[epoch, *(params[name] for name in names)] for params in configurations for epoch in epochs]
+        return self._answer(np.array(rows, dtype=np.float32), np.full((len(rows), 1), self._code, dtype=np.int32))
+
+
+def lcbench(folder: Path) -> list[SurrogateProblem]:
+    """All tasks of the surrogate in a folder, which needs onnxruntime."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError("--surrogate needs onnxruntime: pip install 'vision-tuner[replay]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    network = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    space = json.loads((folder / "config_space.json").read_text())["hyperparameters"]
+    codes = json.loads((folder / "encoding.json").read_text())["OpenML_task_id"]
+    tasks = next(one["choices"] for one in space if one["name"] == "OpenML_task_id")
+    parameters = [one for one in space if one["name"] not in ("OpenML_task_id", "epoch")]
+
+    def answer(numbers: np.ndarray, task: np.ndarray) -> np.ndarray:
+        return network.run(None, {"x_cont": numbers, "x_cat": task})[0].astype(float)
+
+    return [SurrogateProblem(task, codes[task], parameters, answer) for task in tasks]
+
+
+def _suggest(trial: Any, one: dict) -> float:
+    ask = trial.suggest_int if one["type"] == "uniform_int" else trial.suggest_float
+    return ask(one["name"], one["lower"], one["upper"], log=one["log"])
+
+
+class SyntheticProblem(Problem):
+    """Generated curves that cross, start slowly, are noisy and diverge, over a space with a choice and a condition."""
+
+    mode, max_epochs = "max", 27
+
+    def __init__(self, seed: int) -> None:
+        self.name = f"synthetic {seed}"
+        generator = np.random.default_rng(seed)
+        self._centre = generator.uniform(0.2, 0.8, size=3)
+        self._bonus = generator.permutation([0.0, 0.03, 0.06])
+        self._slowness = generator.uniform(1.0, 6.0)
+
+    def space(self, trial: Any) -> dict:
+        params = {
+            "rate": trial.suggest_float("rate", 1e-4, 1.0, log=True),
+            "width": trial.suggest_int("width", 8, 128, log=True),
+            "optimizer": trial.suggest_categorical("optimizer", ("adam", "lion", "sgd")),
+        }
+        if params["optimizer"] == "sgd":
+            params["momentum"] = trial.suggest_float("momentum", 0.0, 0.99)
+        return params
+
+    def curve(self, params: dict) -> Curve:
+        """What is best in the end learns slowly: early ranks mislead."""
+        rate = 1 + np.log10(params["rate"]) / 4
+        width = np.log(params["width"] / 8) / np.log(16)
+        momentum = params.get("momentum", self._centre[2])
+        distance = np.square(np.array([rate, width, momentum]) - self._centre).sum()
+        level = 0.9 - 0.5 * distance + self._bonus[("adam", "lion", "sgd").index(params["optimizer"])]
+        epochs = np.arange(1.0, self.max_epochs + 1)
+        noise = np.random.default_rng(zlib.crc32(repr(sorted(params.items())).encode())).normal(0, 0.004, len(epochs))
+        values = level * (1 - np.exp(-epochs / (1 + self._slowness * (1 - rate)))) + noise
+        return Curve(np.where((rate > 0.9) & (epochs > 2), np.nan, values), epochs * (0.5 + width))
+
+    def reference(self) -> np.ndarray:
+        generator, source = random.Random(0), SpaceSource(self.space)
+        return np.array([self.curve(source.any(generator).params).values[-1] for _ in range(NUM_REFERENCE // 5)])
+
+
+def synthetic(num_problems: int = 4) -> list[SyntheticProblem]:
+    return [SyntheticProblem(seed) for seed in range(num_problems)]
+
+
+class PastSearch(Problem):
+    """The trials of a results folder, as a table without a space: whoever proposes, chooses among them.
+
+    A trial that was stopped early is never seen beyond that epoch: it keeps its last value, and its regret is that
+    value's. So this compares the order in which policies find the good trials, and what they spend on the others.
+    """
+
+    def __init__(self, search: SearchRecord) -> None:
+        self.name, self.mode = search.settings["name"], search.settings["mode"]
+        self.max_epochs = search.settings["max_epochs"]
+        self._trials = [_padded(trial, self.max_epochs) for trial in search.trials if trial.results]
+        if len(self._trials) < 2:
+            raise ValueError(f"{self.name} has {len(self._trials)} trials with results; a replay needs two or more")
+
+    def space(self, trial: Any) -> dict:
+        return {"trial": trial.suggest_int("trial", 0, len(self._trials) - 1)}
+
+    def curve(self, params: dict) -> Curve:
+        return self._trials[params["trial"]]
+
+    def reference(self) -> np.ndarray:
+        return np.array([curve.values[-1] for curve in self._trials])
+
+
+def past_search(folder: Path) -> list[PastSearch]:
+    return [PastSearch(read_search(folder))]
+
+
+def _padded(trial: TrialRecord, max_epochs: int) -> Curve:
+    results = [trial.results[min(max(trial.results), epoch)] for epoch in range(1, max_epochs + 1) if trial.results]
+    values = [math.nan if result.objective is None else result.objective for result in results]
+    return Curve(np.array(values), np.cumsum([result.seconds for result in results]))

@@ -1,0 +1,109 @@
+"""Table and picture of replayed searches: normalised regret against budget, with paired bootstrap intervals.
+
+What: every policy was given the same problems, seeds and budget. Policies with several first rungs or ways to pick a
+winner are shown with the better one, chosen afterwards for each point of the budget: an advantage that they would not
+have. Intervals resample problems, then seeds within them, the same for all policies.
+Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from tuner.figure_style import BLACK, BLUE, GREEN, GREY, PURPLE, RED, STYLE, Label, label_right, new_axes
+from tuner.replay_run import BUDGET_TRAININGS, POINTS
+
+NUM_RESAMPLES = 2000
+QUARTER, FULL = POINTS // 4 - 1, POINTS - 1
+YARDSTICK = "stock"
+
+Regrets = dict[str, np.ndarray]
+"""By policy: regret [problems, seeds, points]."""
+
+
+def write_report(runs: Sequence[dict], folder: Path) -> str:
+    """Writes table.md and regret.png; returns the table."""
+    regrets = better_variants(runs)
+    text = table(regrets)
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    _draw(regrets, folder / "regret.png")
+    return text
+
+
+def better_variants(runs: Sequence[dict]) -> Regrets:
+    """Of each policy, at each point, the first rung and the way to pick that have the lowest mean."""
+    variants: dict[str, dict[tuple, dict]] = defaultdict(lambda: defaultdict(dict))
+    for run in runs:
+        for pick, regret in run["regret"].items():
+            padded = (regret + [regret[-1]] * POINTS)[:POINTS]
+            variants[run["policy"]][run["grace_epochs"], pick][run["problem"], run["seed"]] = padded
+    shared = set.intersection(*(set(cells) for by_way in variants.values() for cells in by_way.values()))
+    problems = sorted({problem for problem, _ in shared})
+    seeds = [seed for seed in sorted({seed for _, seed in shared}) if all((p, seed) in shared for p in problems)]
+    return {policy: _lowest(by_way, problems, seeds) for policy, by_way in variants.items()}
+
+
+def table(regrets: Regrets) -> str:
+    problems, seeds, _ = next(iter(regrets.values())).shape
+    lines = [
+        f"Normalised regret (0: best known, 1: median configuration), {problems} tasks, {seeds} seeds; "
+        f"mean and, against {YARDSTICK}, ratio of means with its 95 % interval.",
+        "",
+        f"| policy | {BUDGET_TRAININGS // 4} full trainings | ratio | {BUDGET_TRAININGS} full trainings | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for policy, regret in regrets.items():
+        cells = []
+        for point in (QUARTER, FULL):
+            cells += [_mean(regret[..., point]), _ratio(regrets, policy, point)]
+        lines.append(f"| {policy} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def bootstrap_means(regret: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Means [resamples] of regret [problems, seeds], resampled alike for all arrays of that shape."""
+    generator = np.random.default_rng(seed)
+    problems, seeds = regret.shape
+    rows = generator.integers(problems, size=(NUM_RESAMPLES, problems, 1))
+    columns = generator.integers(seeds, size=(NUM_RESAMPLES, problems, seeds))
+    return regret[rows, columns].mean(axis=(1, 2))
+
+
+def _lowest(by_way: dict[tuple, dict], problems: list[str], seeds: list[int]) -> np.ndarray:
+    cubes = np.array([[[cells[p, s] for s in seeds] for p in problems] for cells in by_way.values()])
+    best = cubes.mean(axis=(1, 2)).argmin(axis=0)
+    return np.stack([cubes[way, :, :, point] for point, way in enumerate(best)], axis=-1)
+
+
+def _mean(regret: np.ndarray) -> str:
+    low, high = np.percentile(bootstrap_means(regret), [2.5, 97.5])
+    return f"{regret.mean():.3f} ({low:.3f} to {high:.3f})"
+
+
+def _ratio(regrets: Regrets, policy: str, point: int) -> str:
+    if policy == YARDSTICK or YARDSTICK not in regrets:
+        return "-"
+    own, other = regrets[policy][..., point], regrets[YARDSTICK][..., point]
+    low, high = np.percentile(bootstrap_means(own) / bootstrap_means(other), [2.5, 97.5])
+    return f"{own.mean() / other.mean():.2f} ({low:.2f} to {high:.2f})"
+
+
+def _draw(regrets: Regrets, path: Path) -> None:
+    with matplotlib.rc_context(STYLE):
+        axes = new_axes()
+        spent = np.arange(1, POINTS + 1) * BUDGET_TRAININGS / POINTS
+        labels = []
+        for (policy, regret), colour in zip(regrets.items(), (RED, BLUE, BLACK, GREEN, GREY, PURPLE), strict=False):
+            means = regret.mean(axis=(0, 1))
+            low, high = np.transpose(
+                [np.percentile(bootstrap_means(at), [2.5, 97.5]) for at in np.moveaxis(regret, 2, 0)]
+            )
+            axes.plot(spent, means, color=colour)
+            axes.fill_between(spent, low, high, color=colour, alpha=0.12, linewidth=0)
+            labels.append(Label(y=means[-1], text=policy, colour=colour))
+        axes.set(xlabel="budget in full trainings", ylabel="normalised regret", xlim=(spent[0], spent[-1]), ylim=(0, 1))
+        label_right(axes, labels)
+        axes.figure.savefig(path, metadata={"Software": None})

@@ -1,0 +1,160 @@
+"""What a configuration will be worth at full length: a small Gaussian process over configurations and epochs.
+
+What: a Matern 5/2 kernel with a length scale for each coordinate (the epoch is one of them), an amplitude and a noise,
+fitted to the most probable values under log-normal priors, which keep the scales of irrelevant coordinates long and
+those of few records sane. Values far below the median tell only that they are bad: they are cut off there.
+Source: Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, chapter 5,
+https://gaussianprocess.org/gpml; a prior that grows with the number of coordinates: Hvarfner, Hellsten, Nardi, "Vanilla
+Bayesian Optimization Performs Great in High Dimensions", ICML 2024, https://arxiv.org/abs/2402.02229.
+Cost: a few milliseconds for 150 records, some twenty when the scales are fitted anew. Off: `--policy asha`.
+
+Own code, because Optuna's process is private and built on torch, and scikit-learn's has no priors and takes ten times
+as long; what is needed here are a hundred lines of numpy.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import ndtr
+
+FIT_STEPS = 15
+JITTER = 1e-8
+_SCALE_MEAN, _SCALE_DEVIATION = -1.7, 1.0
+"""Of the natural logarithm of a length scale, in a space of one coordinate."""
+_AMPLITUDE_DEVIATION = 1.0
+_NOISE_MEAN, _NOISE_DEVIATION = -5.0, 1.5
+"""Of the natural logarithm of the noise variance, where the values have variance one."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianProcess:
+    """Conditioned on values [N] at points [N, D]; `theta` holds log length scales [D], log amplitude, log noise."""
+
+    theta: np.ndarray
+    points: np.ndarray
+    factor: np.ndarray
+    """Lower Cholesky factor [N, N] of the covariance."""
+    weights: np.ndarray
+    """The covariance's inverse times the values [N]."""
+
+    @classmethod
+    def conditioned(cls, points: np.ndarray, values: np.ndarray, theta: np.ndarray) -> "GaussianProcess":
+        factor = cholesky(_covariance(points, theta), lower=True, check_finite=False)
+        return cls(theta, points, factor, cho_solve((factor, True), values, check_finite=False))
+
+    def mean(self, points: np.ndarray) -> np.ndarray:
+        """Expected values [M] at points [M, D]."""
+        return _kernel(points, self.points, self.theta) @ self.weights
+
+    def mean_and_deviation(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Expected values [M] at points [M, D] and their standard deviations without noise."""
+        kernel, reduced = self._reduced(points)
+        return kernel @ self.weights, np.sqrt(self._variance(reduced))
+
+    def deviation_after(self, points: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        """How far the mean at each point [M, D] may be moved by a value at its fellow among `measured` [M, D] [M]."""
+        _, here = self._reduced(points)
+        _, there = self._reduced(measured)
+        covariance = _kernel_of_pairs(points, measured, self.theta) - (here * there).sum(axis=0)
+        return np.abs(covariance) / np.sqrt(self._variance(there) + np.exp(self.theta[-1]) + JITTER)
+
+    def _reduced(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kernel = _kernel(points, self.points, self.theta)
+        return kernel, solve_triangular(self.factor, kernel.T, lower=True, check_finite=False)
+
+    def _variance(self, reduced: np.ndarray) -> np.ndarray:
+        return np.maximum(np.exp(self.theta[-2]) - np.square(reduced).sum(axis=0), 1e-12)
+
+
+def fitted_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
+    """The most probable scales, amplitude and noise for values [N] at points [N, D], after a few steps from `start`."""
+    prior_mean, _ = _prior(points.shape[1])
+    begin = prior_mean if start is None else start
+    bounds = [(-4.0, 8.0)] * points.shape[1] + [(-4.0, 4.0), (-12.0, 1.0)]
+    found = minimize(
+        negative_log_posterior,
+        begin,
+        args=(points, values),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": FIT_STEPS},
+    )
+    return found.x
+
+
+def negative_log_posterior(theta: np.ndarray, points: np.ndarray, values: np.ndarray) -> tuple[float, np.ndarray]:
+    """With its gradient; up to a constant."""
+    scaled = points / np.exp(theta[:-2])
+    distance = np.sqrt(5.0 * _squared_distances(scaled, scaled))
+    decay = np.exp(theta[-2] - distance)
+    kernel = (1.0 + distance + distance**2 / 3.0) * decay
+    noise = np.exp(theta[-1])
+    factor = cholesky(kernel + (noise + JITTER) * np.eye(len(values)), lower=True, check_finite=False)
+    inverse = cho_solve((factor, True), np.eye(len(values)), check_finite=False)
+    weights = inverse @ values
+    slope = 0.5 * (inverse - np.outer(weights, weights))
+    # By a log scale: slope * (5/3)(1 + distance) decay * (difference / scale)^2, summed over all pairs.
+    pairs = slope * (1.0 + distance) * decay * (5.0 / 3.0)
+    by_scale = 2.0 * (np.square(scaled).T @ pairs.sum(axis=1) - np.einsum("nd,nd->d", scaled, pairs @ scaled))
+    gradient = np.concatenate([by_scale, [np.sum(slope * kernel), noise * np.trace(slope)]])
+    value = 0.5 * values @ weights + np.log(np.diag(factor)).sum()
+    mean, deviation = _prior(points.shape[1])
+    offset = (theta - mean) / deviation
+    return float(value + 0.5 * offset @ offset), gradient + offset / deviation
+
+
+def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
+    """By how much each is expected to exceed `best`, counting only what exceeds it."""
+    gain = (mean - best) / deviation
+    density = np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi)
+    return deviation * (gain * ndtr(gain) + density)
+
+
+def standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """With mean 0 and variance 1; what has to be added, and multiplied before, to come back.
+
+    Higher is better, -inf is the worst. Values are cut off as far below the median as the best is above it.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return np.zeros(len(values)), 0.0, 1.0
+    # More than half may have diverged.
+    middle = max(float(np.median(values)), float(finite.min()))
+    cut = np.maximum(values, middle - (finite.max() - middle))
+    spread = float(cut.std()) or 1.0
+    return (cut - cut.mean()) / spread, float(cut.mean()), spread
+
+
+def _prior(num_coordinates: int) -> tuple[np.ndarray, np.ndarray]:
+    scale_mean = _SCALE_MEAN + 0.5 * np.log(num_coordinates)
+    mean = np.r_[np.full(num_coordinates, scale_mean), 0.0, _NOISE_MEAN]
+    deviation = np.r_[np.full(num_coordinates, _SCALE_DEVIATION), _AMPLITUDE_DEVIATION, _NOISE_DEVIATION]
+    return mean, deviation
+
+
+def _covariance(points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    return _kernel(points, points, theta) + (np.exp(theta[-1]) + JITTER) * np.eye(len(points))
+
+
+def _kernel(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    scales = np.exp(theta[:-2])
+    return _matern(_squared_distances(left / scales, right / scales), theta)
+
+
+def _kernel_of_pairs(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """[M] of points [M, D] with their fellows [M, D]."""
+    return _matern(np.square((left - right) / np.exp(theta[:-2])).sum(axis=1), theta)
+
+
+def _matern(squared: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    distance = np.sqrt(5.0 * squared)
+    return (1.0 + distance + distance**2 / 3.0) * np.exp(theta[-2] - distance)
+
+
+def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """[N, M] between points [N, D] and [M, D]."""
+    squares = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1) - 2.0 * left @ right.T
+    return np.maximum(squares, 0.0)
