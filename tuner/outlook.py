@@ -24,8 +24,6 @@ class Outlook:
 
     process: GaussianProcess
     encoding: Encoding
-    first_rung: float
-    """As a coordinate."""
     centre: float
     spread: float
     expected: dict[str, float]
@@ -37,15 +35,9 @@ class Outlook:
         return sorted(self.expected, key=self.expected.__getitem__, reverse=True)
 
     def improvement(self, candidates: Sequence[Candidate]) -> np.ndarray:
-        """By how much the forecast of each is expected to exceed the best one, once it has come to the first rung [N].
-
-        Not by how much its value at full length may: what the first rung cannot tell would be explored for ever.
-        """
-        points = self.encoding.encode(candidates)
-        at_the_end, at_first_rung = _with_epoch(points, 1.0), _with_epoch(points, self.first_rung)
-        deviation = np.maximum(self.process.deviation_after(at_the_end, at_first_rung), 1e-9)
-        best = (max(self.expected.values()) - self.centre) / self.spread
-        return expected_improvement(self.process.mean(at_the_end), deviation, best)
+        """By how much the value of each at full length is expected to exceed the best forecast [N]."""
+        mean, deviation = self.process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
+        return expected_improvement(mean, deviation, (max(self.expected.values()) - self.centre) / self.spread)
 
 
 @dataclass(slots=True)
@@ -71,7 +63,7 @@ class Forecaster:
         process = self._believing(process, points, scaled, promotions)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         expected = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
-        return Outlook(process, self.encoding, self._place(promotions.rungs[0]), centre, spread, expected)
+        return Outlook(process, self.encoding, centre, spread, expected)
 
     def _encode(self, candidates: Mapping[str, Candidate]) -> None:
         if self.encoding.learn(candidates.values()):

@@ -152,9 +152,8 @@ class PromotingPolicy:
             return Rest.WAIT
         has_begun_all = self._is_exhausted or len(self._candidates) == self._num_trials
         if has_begun_all or self.promotions.num_records >= self._startup:
-            expected = self.expected()
             for waiting in self.promotions.promotable():
-                return Promote(max(waiting, key=expected.__getitem__))
+                return Promote(self._most_promising(waiting))
         if not has_begun_all:
             candidate = self._next_candidate()
             if candidate is not None:
@@ -162,6 +161,13 @@ class PromotingPolicy:
             self._is_exhausted = True
             return self._decide()
         return Rest.WAIT if self.promotions.running else self._last_action()
+
+    def _most_promising(self, waiting: Sequence[str]) -> str:
+        """By what it may gain rather than by what is expected of it: where nothing has come far, all is uncertain, and
+        without a promotion would attract new trials for ever."""
+        expected = self.expected()
+        gains = self._outlook.improvement([self._candidates[trial] for trial in waiting])
+        return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], expected[pair[0]]))[0]
 
     def _last_action(self) -> Action:
         favourite = self.favourite()

@@ -1,0 +1,165 @@
+"""The searcher and the scheduler together, driven as Ray's controller drives them, in virtual time."""
+
+from types import SimpleNamespace
+
+import pytest
+from optuna.trial import TrialState
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from tuner.outcomes import Outcome
+from tuner.promoting import PromotingProposer, PromotingScheduler
+from tuner.replay_loop import ReplayedSearch
+from tuner.replay_problems import SyntheticProblem
+
+BUDGET = 10_000
+
+
+class Ledger:
+    def __init__(self):
+        self.decisions = []
+
+    def decision(self, trial, **fields):
+        self.decisions.append(SimpleNamespace(trial=trial, **fields))
+
+
+def make(problem, *, slots, num_trials=12, **options):
+    proposer = PromotingProposer(
+        problem.space,
+        metric="objective",
+        mode=problem.mode,
+        max_epochs=problem.max_epochs,
+        rung_epochs=(3, 9),
+        reduction_factor=3,
+        slots=slots,
+        seed=0,
+        num_trials=num_trials,
+        **options,
+    )
+    return proposer, PromotingScheduler(proposer, Ledger())
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def played(request):
+    problem = SyntheticProblem(0)
+    proposer, scheduler = make(problem, slots=request.param)
+    search = ReplayedSearch(problem, proposer, scheduler, slots=request.param, stops_non_finite=False)
+    search.run(BUDGET, on_epoch=lambda: None)
+    return SimpleNamespace(search=search, proposer=proposer, decisions=scheduler._ledger.decisions)
+
+
+def test_the_search_ends_by_itself_with_every_trial_ended(played):
+    assert played.search.epochs_spent < BUDGET
+    assert len(played.search.trials) == 12
+    assert {trial.status for trial in played.search.get_trials()} == {"TERMINATED"}
+
+
+def test_the_study_holds_every_trial_with_its_values_and_none_is_left_running(played):
+    told = {trial.user_attrs["trial"]: trial for trial in played.proposer.study.trials}
+    assert told.keys() == played.search.trials.keys()
+    states = {
+        Outcome.COMPLETED: TrialState.COMPLETE,
+        Outcome.STOPPED_AT_RUNG: TrialState.PRUNED,
+        Outcome.DIVERGED: TrialState.PRUNED,
+    }
+    for trial_id, trial in told.items():
+        replayed = played.search.trials[trial_id]
+        assert trial.state is states[Outcome(trial.user_attrs["outcome"])]
+        assert trial.params == replayed.config
+        finite = [value for value in replayed.curve.values[: replayed.epoch] if value == value]
+        assert list(trial.intermediate_values.values()) == pytest.approx(finite)
+
+
+def test_each_trial_that_waited_to_the_end_has_a_last_word(played):
+    stopped = {d.trial: d for d in played.decisions if d.action == "stop" and d.rank is not None}
+    told = {trial.user_attrs["trial"]: trial.user_attrs["outcome"] for trial in played.proposer.study.trials}
+    waiting = {trial for trial, outcome in told.items() if outcome == Outcome.STOPPED_AT_RUNG}
+    assert stopped.keys() == waiting
+    for decision in stopped.values():
+        assert decision.epoch == played.search.trials[decision.trial].epoch
+        assert 1 <= decision.rank <= decision.of
+        assert decision.expected is not None
+
+
+def test_a_promotion_follows_a_pause_at_the_same_rung(played):
+    seen = set()
+    for decision in played.decisions:
+        if decision.action == "promote":
+            assert (decision.trial, decision.epoch) in seen
+        elif decision.action == "pause":
+            seen.add((decision.trial, decision.epoch))
+
+
+def test_the_favourite_was_trained_to_its_full_length(played):
+    assert played.search.trials[played.proposer.policy.favourite()].epoch == 27
+
+
+def test_the_given_configurations_come_first_and_are_checked():
+    problem = SyntheticProblem(0)
+    first = {"rate": 1e-2, "width": 16, "optimizer": "sgd", "momentum": 0.9}
+    proposer, _ = make(problem, slots=1, enqueue=[first])
+    assert proposer.suggest("a") == first
+    assert proposer.number_of("a") == 0
+    with pytest.raises(ValueError, match="does not ask for 'depth'"):
+        make(problem, slots=1, enqueue=[first | {"depth": 3}])
+
+
+def test_a_busy_search_asks_for_nothing():
+    proposer, scheduler = make(SyntheticProblem(0), slots=1)
+    assert isinstance(proposer.suggest("a"), dict)
+    assert proposer.suggest("b") is None
+    assert scheduler.choose_trial_to_run(None) is None
+
+
+def test_a_value_that_is_not_finite_stops_at_once():
+    proposer, scheduler = make(SyntheticProblem(0), slots=1)
+    proposer.suggest("a")
+    result = {"epoch": 1, "objective": float("nan")}
+    assert scheduler.on_trial_result(None, SimpleNamespace(trial_id="a"), result) == TrialScheduler.STOP
+    proposer.on_trial_complete("a", result)
+    assert proposer.policy.promotions.values_at(3) == {"a": -float("inf")}
+    assert proposer.study.trials[0].user_attrs["outcome"] == "diverged"
+
+
+def test_restored_trials_that_waited_wait_again(tmp_path):
+    """Ray makes every restored trial pending before it asks the scheduler."""
+    problem = SyntheticProblem(0)
+    proposer, scheduler = make(problem, slots=2)
+    proposer.suggest("waits"), proposer.suggest("runs")
+    scheduler.on_trial_result(None, SimpleNamespace(trial_id="waits"), {"epoch": 3, "objective": 0.5})
+    proposer.save(str(tmp_path / "state"))
+    restored, scheduler = make(problem, slots=2)
+    restored.restore(str(tmp_path / "state"))
+    statuses = {}
+    for name in ("waits", "runs"):
+        scheduler.on_trial_add(
+            None, SimpleNamespace(trial_id=name, set_status=lambda to, n=name: statuses.update({n: to}))
+        )
+    assert statuses == {"waits": Trial.PAUSED}
+
+
+@pytest.mark.parametrize("interrupted_after", [5, 40, 90])
+def test_a_restored_proposer_goes_on_as_if_nothing_had_happened(tmp_path, interrupted_after):
+    problem = SyntheticProblem(1)
+
+    def play(interrupted_after):
+        proposer, scheduler = make(problem, slots=1)
+        search = ReplayedSearch(problem, proposer, scheduler, slots=1, stops_non_finite=False)
+
+        def restore():
+            if search.epochs_spent == interrupted_after:
+                proposer.save(str(tmp_path / "state"))
+                proposer.restore(str(tmp_path / "state"))
+
+        search.run(BUDGET, on_epoch=restore)
+        return [(trial.config, trial.epoch) for trial in search.get_trials()]
+
+    assert play(interrupted_after) == play(None)
+
+
+def test_when_all_is_done_ray_is_told_so():
+    problem = SyntheticProblem(0)
+    proposer, scheduler = make(problem, slots=1, num_trials=2)
+    ReplayedSearch(problem, proposer, scheduler, slots=1, stops_non_finite=False).run(BUDGET, on_epoch=lambda: None)
+    assert proposer.suggest("more") == Searcher.FINISHED
