@@ -279,12 +279,12 @@ class OptimizedTrainer:
         terms: dict[str, Tensor] = {}
         for (images, targets), weight in zip(batches, weights, strict=True):
             micro = self._losses(images, targets)
-            self.scaler.scale(micro["loss"] * weight).backward()
-            terms = {name: terms.get(name, 0.0) + value.detach() * weight for name, value in micro.items()}
+            self.scaler.scale(_weighted(micro["loss"], weight)).backward()
+            shares = {name: _weighted(value.detach(), weight) for name, value in micro.items()}
+            terms = {name: terms[name] + share for name, share in shares.items()} if terms else shares
         if self.ranks is not None:
             self.ranks.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
             terms = self.ranks.sum_terms(terms)
-        means.add(terms, sum(sizes))
         stepped = self.gradient_step(
             terms,
             scaler=self.scaler,
@@ -292,6 +292,7 @@ class OptimizedTrainer:
             epoch=self.current_epoch,
             step=self.global_step,
         )
+        means.add(self.gradient_step.terms, sum(sizes))
         if stepped:
             self.global_step += 1
             if self.averaging is not None:
@@ -311,7 +312,8 @@ class OptimizedTrainer:
         )
         if self.contrastive is not None:
             added["contrastive_loss"] = self.contrastive(supervised.output, self._forward, images, targets)
-        return {"loss": supervised.total + sum(added.values()), **supervised.parts, **added}
+        total = supervised.total + sum(added.values()) if added else supervised.total
+        return {"loss": total, **supervised.parts, **added}
 
     def _forward(self, *inputs: Any) -> ModelOutput:
         with self.precision.autocast():
@@ -321,6 +323,10 @@ class OptimizedTrainer:
         return batch if self.augmentation is None else self.augmentation.apply(*batch)
 
     def _to_device(self, batch: Batch) -> Batch:
+        """Batches of two tensors, the usual ones, are spared the walk through a tree."""
+        images, targets = batch
+        if isinstance(images, Tensor) and isinstance(targets, Tensor):
+            return images.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
         return tree_map_only(Tensor, lambda tensor: tensor.to(self.device, non_blocking=True), batch)
 
     @contextmanager
@@ -341,3 +347,8 @@ def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_e
         raise ValueError(f"accumulation_steps is {accumulation_steps}; it must be 1 or more.")
     if watches_experts and num_experts is None:
         raise ValueError("Load balancing and collapse detection need num_experts, the experts of a layer; it is None.")
+
+
+def _weighted(value: Tensor, weight: float) -> Tensor:
+    """A window of one micro-batch is its own mean: no product, and none in the backward pass."""
+    return value if weight == 1.0 else value * weight

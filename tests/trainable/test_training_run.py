@@ -241,7 +241,7 @@ def plain_loop(config, splits):
     model, criterion = task.build_model(config), config.loss.build()
     decay = config.optimizer.weight_decay
     groups = [{"params": [one], "weight_decay": decay if one.ndim > 1 else 0.0} for one in model.parameters()]
-    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.max_lr)
+    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.max_lr, fused=True)
     losses = []
     for epoch in range(config.max_epochs):
         batches.set_epoch(epoch)

@@ -1,10 +1,10 @@
 """Batches of images and masks straight from the memory-mapped cache: no decoding, no worker processes.
 
-A crop and a flip are one gather of uint8 pixels. The order, the crops and the flips of an epoch depend on (seed,
-epoch) alone, so that a resumed run sees what an uninterrupted one would have seen.
+Pixels are cut and mirrored as bytes, whole windows at a time. The order, the crops and the flips of an epoch depend on
+(seed, epoch) alone, so that a resumed run sees what an uninterrupted one would have seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,15 +73,14 @@ class TrainingBatches:
             yield self._gather(order[start : start + self.batch_size], rng)
 
     def _gather(self, index: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Crops and flips by indexing: a flipped crop reads its columns from right to left."""
+        """Whole windows are copied and then mirrored: a hundredth of the time of picking their pixels one by one."""
         height, width = self._window
         tops, lefts = self._corners(index, rng)
-        rows = tops[:, None] + np.arange(height)
-        columns = lefts[:, None] + np.arange(width)
-        flipped = rng.random(len(index)) < 0.5
-        columns[flipped] = columns[flipped, ::-1]
-        at = (index[:, None, None], rows[:, :, None], columns[:, None])
-        return as_images(take(self._images, at)), _as_masks(take(self._masks, at))
+        flipped = torch.from_numpy(np.flatnonzero(rng.random(len(index)) < 0.5))
+        corners = zip(index, tops, lefts, strict=True)
+        windows = [(image, slice(top, top + height), slice(left, left + width)) for image, top, left in corners]
+        images, masks = (_mirrored(_cut(pixels, windows), flipped) for pixels in (self._images, self._masks))
+        return as_images(images), _as_masks(masks)
 
     def _corners(self, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         room = np.array(self._images.shape[1:3]) - self._window
@@ -136,6 +135,18 @@ class _ForegroundPixels:
         places = np.minimum(self._starts[index] + offsets, max(len(self._pixels) - 1, 0))
         flat = np.where(counts > 0, self._pixels[places] if len(self._pixels) else 0, 0)
         return np.where(counts[:, None] > 0, np.stack(np.divmod(flat, self._width), axis=1), -1)
+
+
+def _cut(pixels: np.ndarray | Tensor, windows: Sequence[tuple]) -> Tensor:
+    """Copies windows (image, rows, columns), on whichever side the pixels lie."""
+    parts = [pixels[window] for window in windows]
+    return torch.stack(parts) if isinstance(pixels, Tensor) else torch.from_numpy(np.stack(parts))
+
+
+def _mirrored(pixels: Tensor, flipped: Tensor) -> Tensor:
+    """Pixels (B, H, W, ...) with the rows `flipped` read from right to left, in place."""
+    rows = flipped.to(pixels.device)
+    return pixels.index_copy_(0, rows, pixels.index_select(0, rows).flip(2))
 
 
 def _as_masks(pixels: Tensor) -> Tensor:

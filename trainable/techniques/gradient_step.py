@@ -18,11 +18,12 @@ from trainable.techniques.divergence import MAX_SKIPPED_UPDATES, DivergedError, 
 
 
 class GradientStep:
-    """Steps one optimizer; counts the updates that overflowed in a row."""
+    """Steps one optimizer; counts the updates that overflowed in a row, and keeps the last one's terms as they were read."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
         self.skipped_in_a_row = 0
+        self.terms: dict[str, float] = {}
 
     def __call__(
         self,
@@ -42,6 +43,7 @@ class GradientStep:
         values = _read(terms, self._clip(max_grad_norm))
         norm = values.pop("gradient")
         check_finite(values, epoch=epoch, step=step)
+        self.terms = values
         is_finite = math.isfinite(norm)
         self.skipped_in_a_row = 0 if is_finite else self.skipped_in_a_row + 1
         if not is_finite and (not scaler.is_enabled() or self.skipped_in_a_row > MAX_SKIPPED_UPDATES):
@@ -58,10 +60,11 @@ class GradientStep:
         self.skipped_in_a_row = state["skipped_in_a_row"]
 
     def _clip(self, max_grad_norm: float | None) -> Tensor:
-        """Clips all groups together and returns the norm before."""
-        parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
-        limit = math.inf if max_grad_norm is None else max_grad_norm
-        return nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+        """Clips all groups together and returns the norm before; without a limit no gradient is written to."""
+        parameters = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if max_grad_norm is None:
+            return torch.stack(torch._foreach_norm([parameter.grad for parameter in parameters])).norm()
+        return nn.utils.clip_grad_norm_(parameters, max_grad_norm, foreach=True)
 
 
 def _read(terms: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:

@@ -7,7 +7,7 @@ Source: Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/a
 Cost: none in fp32. Off: `use_amp=False` or `precision="fp32"`.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ class Precision:
     def autocast(self) -> AbstractContextManager:
         """Context in which matrix products and convolutions run in this format."""
         dtype = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}[self.name]
-        return torch.autocast(self.device_type, dtype=dtype, enabled=dtype is not None)
+        return nullcontext() if dtype is None else torch.autocast(self.device_type, dtype=dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
         """The loss scaler; it passes everything through unchanged unless the format is fp16."""

@@ -28,7 +28,8 @@ def test_the_steps_are_those_of_torchs_algorithm(algorithm):
             optimizer.zero_grad()
             (parameter * (step + 1)).sum().backward()
             optimizer.step()
-    assert torch.equal(model.weight, weight)
+    # Ours are fused, which rounds in another order than torch's plain loop.
+    torch.testing.assert_close(model.weight, weight, rtol=1e-6, atol=1e-7)
 
 
 def test_the_parameters_of_the_loss_are_trained_and_never_decay():
