@@ -18,7 +18,7 @@ from trainable.techniques.divergence import MAX_SKIPPED_UPDATES, DivergedError, 
 
 
 class GradientStep:
-    """Steps one optimizer; counts the updates that overflowed in a row, and keeps the last one's terms as they were read."""
+    """Steps one optimizer; counts the updates that overflowed in a row, and keeps the last terms as they were read."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
