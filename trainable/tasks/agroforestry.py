@@ -27,6 +27,8 @@ from trainable.trainer import OptimizedTrainer
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "tiles"
+_FRESH_SEEDS = 1_000_003
+"""So far from a data set's seed lies that of its fresh tiles."""
 _FOLDER_OPTIONS = [option for option in fields(CrownFolderOptions) if option.name != "fractions"]
 
 
@@ -134,6 +136,13 @@ class AgroforestryTask(Task):
 
     def evaluation_batches(self, config: AgroforestryConfig, data: CrownSet, device: torch.device) -> Iterable:
         return CrownEvaluationBatches(data, batch_size=config.batch_size)
+
+    def fresh_test_set(self, config: AgroforestryConfig, count: int) -> CrownSet:
+        if config.data.source != EMBEDDED:
+            return super().fresh_test_set(config, count)
+        drawn = config.data.generator
+        other = replace(drawn, seed=drawn.seed + _FRESH_SEEDS, num_train=1, num_validation=1, num_test=count)
+        return crown_scene_splits(other, default_cache_dir()).test
 
 
 def _check_measurable(source: str, splits: Splits) -> None:

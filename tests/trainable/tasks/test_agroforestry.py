@@ -10,6 +10,7 @@ import torch
 from trainable.config import from_params
 from trainable.data.crown_folder import CrownFolderOptions, open_crown_folder
 from trainable.data.crown_scenes import CrownSceneConfig
+from trainable.data.image_cache import CACHE_VARIABLE
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 
@@ -111,6 +112,14 @@ def test_the_data_decides_how_many_classes_the_network_has(small_config, splits)
     other = from_params({"num_instance_classes": 9, "num_semantic_classes": 9}, small_config)
     suited = get_task("agroforestry").suited_config(other, splits)
     assert (suited.model.num_instance_classes, suited.model.num_semantic_classes) == (3, 6)
+
+
+def test_fresh_tiles_are_as_many_as_wanted_and_in_none_of_the_splits(small_config, splits, monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    fresh = get_task("agroforestry").fresh_test_set(small_config, 3)
+    seen = {image.tobytes() for part in (splits.train, splits.validation, splits.test) for image in part.images}
+    assert len(fresh) == 3
+    assert not seen & {image.tobytes() for image in fresh.images}
 
 
 def test_options_of_a_folder_are_refused_for_the_embedded_tiles(small_config):
