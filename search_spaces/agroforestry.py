@@ -1,7 +1,7 @@
 """What may vary when tree crowns are found, mapped and counted from the air.
 
 The documented rates (1e-5 for a pre-trained backbone, 1e-4 for the heads) suit pre-trained weights; a small network
-from scratch needs some thirty times more. Ten trials, since one of these trainings takes as long as three of others.
+from scratch needs some thirty times more. Sixteen trials: a training takes about twice as long as others.
 """
 
 import math
@@ -115,6 +115,6 @@ SPACE = Space(
     max_epochs=8,
     grace_epochs=2,
     reduction_factor=2,
-    num_trials=10,
+    num_trials=16,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )
