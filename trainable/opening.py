@@ -18,10 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 def open_run(handover: Handover, device: str = "auto") -> TrainingRun:
-    """The run of a configuration before its first epoch; refuses data other than that it was found on."""
+    """The run of a configuration before its first epoch; refuses data other than that it was found on.
+
+    With no fingerprint the data is other data on purpose, and the configuration takes from it what only data can tell.
+    """
     chosen = chosen_device(device)
-    splits = open_data(handover.config, handover.data_fingerprint)
-    return TrainingRun(handover.config, splits, device=chosen)
+    config, expected = handover.config, handover.data_fingerprint
+    splits = open_data(config, expected)
+    if not expected:
+        config = get_task(config.workload).suited_config(config, splits)
+    return TrainingRun(config, splits, device=chosen)
 
 
 def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:

@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from trainable.config import from_params
+from trainable.data.image_cache import CACHE_VARIABLE
+from trainable.handover import Handover
+from trainable.opening import open_run
 from trainable.tasks.dishes import DishesTask
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
@@ -126,6 +129,15 @@ def test_data_of_other_classes_is_refused(opened):
     config = replace(config, model=replace(config.model, class_names=("a", "b")))
     with pytest.raises(ValueError, match="found on a, b; search that data anew"):
         TrainingRun(config, splits)
+
+
+def test_other_data_on_purpose_brings_its_own_counts(opened, monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    config, splits = opened()
+    stale = replace(config, loss=replace(config.loss, class_counts=(1, 1)))
+    assert open_run(Handover(config=stale, data_fingerprint={})).config.loss.class_counts == (32, 16)
+    found_on = Handover(config=stale, data_fingerprint=splits.fingerprint)
+    assert open_run(found_on).config.loss.class_counts == (1, 1)
 
 
 def test_the_real_plates_train(tmp_path):
