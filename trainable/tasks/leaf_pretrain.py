@@ -64,7 +64,8 @@ class LeafPretrainTask(Task):
             model=ProjectorConfig(),
             loss=NtXentConfig(temperature=0.2),
             optimizer=OptimizerConfig(max_lr=2e-3),
-            views=TwoViewsConfig(),
+            # Of a leaf in 48 px the published crops leave too little to recognise.
+            views=TwoViewsConfig(smallest_crop_area=0.4, colour_strength=0.5),
         )
 
     def open_data(
