@@ -1,7 +1,7 @@
 """What may vary when tree crowns are found, mapped and counted from the air.
 
 The documented rates (1e-5 for a pre-trained backbone, 1e-4 for the heads) suit pre-trained weights; a small network
-from scratch needs some thirty times more. Sixteen trials: a training takes about twice as long as others.
+from scratch needs some thirty times more. Fewer trials than elsewhere: a detector trains slowly.
 """
 
 import math
