@@ -37,6 +37,8 @@ class Proposal:
     trial: optuna.Trial
     epoch: int = 0
     """The last one whose value Optuna knows."""
+    has_ended: bool = False
+    """Optuna knows the end; asking the study would list all its trials at every result."""
 
 
 class Proposer(Searcher):
@@ -155,8 +157,7 @@ class Proposer(Searcher):
         if proposal is None:
             logger.warning("trial %s is missing in the restored study, which learns nothing from it", trial_id)
             return None
-        ended = self._study.get_trials(deepcopy=False)[proposal.trial.number].state.is_finished()
-        return None if ended else proposal
+        return None if proposal.has_ended else proposal
 
     def _report(self, proposal: Proposal, *, epoch: int, value: float) -> None:
         if epoch > proposal.epoch and math.isfinite(value):
@@ -169,6 +170,7 @@ class Proposer(Searcher):
         if outcome.counts_as_bad:
             proposal.trial.set_constraint("outcome", 1.0)
         self._study.tell(proposal.trial, value, state=_STATES[outcome])
+        proposal.has_ended = True
         if self._mirror is not None:
             self._mirror.update(self._study)
 

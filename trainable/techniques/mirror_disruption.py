@@ -66,8 +66,9 @@ def mirror(images: Tensor, choices: dict[str, Tensor]) -> Tensor:
         return images
     mirrored = images.clone()
     for name, rows in choices.items():
-        on_device = rows.to(images.device)
-        mirrored.index_copy_(0, on_device, MIRRORS[name](images.index_select(0, on_device)))
+        # One image at a time: gathering the rows first would pass over their pixels three times.
+        for row in rows.tolist():
+            mirrored[row] = MIRRORS[name](images[row])
     return mirrored
 
 
