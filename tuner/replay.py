@@ -116,8 +116,13 @@ def _name_of(suite: str) -> str:
 
 
 def _read(path: Path) -> list[dict]:
-    """The complete lines."""
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    """The complete lines; one that was being written when the command was killed is cut off."""
+    if not path.exists():
+        return []
+    *complete, torn = path.read_text().split("\n")
+    if torn:
+        path.write_text("".join(f"{line}\n" for line in complete))
+    return [json.loads(line) for line in complete]
 
 
 def _job_of(run: dict) -> Job:

@@ -5,9 +5,7 @@ configuration is taken to be the nearest row, and a policy that scores candidate
 """
 
 import json
-import math
 import random
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from tuner.candidates import Candidate, CandidateSource, SpaceSource
-from tuner.records import SearchRecord, TrialRecord, read_search
 
 NUM_REFERENCE = 5000
 """Random configurations that give the best and the median of a problem without a table."""
@@ -183,80 +180,3 @@ def lcbench(folder: Path) -> list[SurrogateProblem]:
 def _suggest(trial: Any, one: dict) -> float:
     ask = trial.suggest_int if one["type"] == "uniform_int" else trial.suggest_float
     return ask(one["name"], one["lower"], one["upper"], log=one["log"])
-
-
-class SyntheticProblem(Problem):
-    """Generated curves that cross, start slowly, are noisy and diverge, over a space with a choice and a condition."""
-
-    mode, max_epochs = "max", 27
-
-    def __init__(self, seed: int) -> None:
-        self.name = f"synthetic {seed}"
-        generator = np.random.default_rng(seed)
-        self._centre = generator.uniform(0.2, 0.8, size=3)
-        self._bonus = generator.permutation([0.0, 0.03, 0.06])
-        self._slowness = generator.uniform(1.0, 6.0)
-
-    def space(self, trial: Any) -> dict:
-        params = {
-            "rate": trial.suggest_float("rate", 1e-4, 1.0, log=True),
-            "width": trial.suggest_int("width", 8, 128, log=True),
-            "optimizer": trial.suggest_categorical("optimizer", ("adam", "lion", "sgd")),
-        }
-        if params["optimizer"] == "sgd":
-            params["momentum"] = trial.suggest_float("momentum", 0.0, 0.99)
-        return params
-
-    def curve(self, params: dict) -> Curve:
-        """What is best in the end learns slowly: early ranks mislead."""
-        rate = 1 + np.log10(params["rate"]) / 4
-        width = np.log(params["width"] / 8) / np.log(16)
-        momentum = params.get("momentum", self._centre[2])
-        distance = np.square(np.array([rate, width, momentum]) - self._centre).sum()
-        level = 0.9 - 0.5 * distance + self._bonus[("adam", "lion", "sgd").index(params["optimizer"])]
-        epochs = np.arange(1.0, self.max_epochs + 1)
-        noise = np.random.default_rng(zlib.crc32(repr(sorted(params.items())).encode())).normal(0, 0.004, len(epochs))
-        values = level * (1 - np.exp(-epochs / (1 + self._slowness * (1 - rate)))) + noise
-        return Curve(np.where((rate > 0.9) & (epochs > 2), np.nan, values), epochs * (0.5 + width))
-
-    def reference(self) -> np.ndarray:
-        generator, source = random.Random(0), SpaceSource(self.space)
-        return np.array([self.curve(source.any(generator).params).values[-1] for _ in range(NUM_REFERENCE // 5)])
-
-
-def synthetic(num_problems: int = 4) -> list[SyntheticProblem]:
-    return [SyntheticProblem(seed) for seed in range(num_problems)]
-
-
-class PastSearch(Problem):
-    """The trials of a results folder, as a table without a space: whoever proposes, chooses among them.
-
-    A trial that was stopped early is never seen beyond that epoch: it keeps its last value, and its regret is that
-    value's. So this compares the order in which policies find the good trials, and what they spend on the others.
-    """
-
-    def __init__(self, search: SearchRecord) -> None:
-        self.name, self.mode = search.settings["name"], search.settings["mode"]
-        self.max_epochs = search.settings["max_epochs"]
-        self._trials = [_padded(trial, self.max_epochs) for trial in search.trials if trial.results]
-        if len(self._trials) < 2:
-            raise ValueError(f"{self.name} has {len(self._trials)} trials with results; a replay needs two or more")
-
-    def space(self, trial: Any) -> dict:
-        return {"trial": trial.suggest_int("trial", 0, len(self._trials) - 1)}
-
-    def curve(self, params: dict) -> Curve:
-        return self._trials[params["trial"]]
-
-    def reference(self) -> np.ndarray:
-        return np.array([curve.values[-1] for curve in self._trials])
-
-
-def past_search(folder: Path) -> list[PastSearch]:
-    return [PastSearch(read_search(folder))]
-
-
-def _padded(trial: TrialRecord, max_epochs: int) -> Curve:
-    results = [trial.results[min(max(trial.results), epoch)] for epoch in range(1, max_epochs + 1) if trial.results]
-    values = [math.nan if result.objective is None else result.objective for result in results]
-    return Curve(np.array(values), np.cumsum([result.seconds for result in results]))

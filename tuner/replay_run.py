@@ -13,8 +13,10 @@ import optuna
 
 from tuner.promoting import PromotingProposer
 from tuner.replay_loop import ReplayedSearch, ReplayedTrial
+from tuner.replay_past import past_search
 from tuner.replay_policies import POLICIES, Setting
-from tuner.replay_problems import Problem, lcbench, past_search, synthetic, taskset
+from tuner.replay_problems import Problem, lcbench, taskset
+from tuner.replay_synthetic import synthetic
 
 BUDGET_TRAININGS = 20
 """Full trainings that a search may spend."""

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 from tuner.outcomes import Outcome
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.replay_loop import ReplayedSearch
-from tuner.replay_problems import SyntheticProblem
+from tuner.replay_synthetic import SyntheticProblem
 
 BUDGET = 10_000
 

@@ -1,0 +1,178 @@
+"""Replays of searches on generated curves, and the command around them."""
+
+import json
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tuner.replay import RUNS, first_rung, main
+from tuner.replay_loop import ReplayedSearch
+from tuner.replay_past import PastSearch, past_search
+from tuner.replay_policies import POLICIES, Setting
+from tuner.replay_problems import Curve, Problem, TableProblem
+from tuner.replay_report import better_variants, bootstrap_means, table
+from tuner.replay_run import POINTS, Job, problems_of, run_job
+from tuner.replay_synthetic import SyntheticProblem
+
+FULL = POINTS - 1
+
+
+def job(policy, *, seed=0, slots=4):
+    return Job(
+        suite="synthetic", problem="synthetic 1", policy=policy, grace_epochs=first_rung(27), slots=slots, seed=seed
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_same_seed_gives_the_same_search(policy):
+    first, second = run_job(job(policy)), run_job(job(policy))
+    assert first | {"seconds": 0} == second | {"seconds": 0}
+    assert all(len(regret) == POINTS for regret in first["regret"].values())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ours_finds_better_configurations_than_random_search():
+    ours, random_search = (
+        np.mean([min(run[-1] for run in run_job(job(policy, seed=seed))["regret"].values()) for seed in range(2)])
+        for policy in ("ours", "random")
+    )
+    assert ours < random_search
+
+
+class Line(Problem):
+    """A trial `x` always has the value x; the larger, the slower."""
+
+    name, mode, max_epochs = "line", "max", 4
+
+    def space(self, trial):
+        return {"x": trial.suggest_float("x", 0.0, 1.0)}
+
+    def curve(self, params):
+        return Curve(np.full(4, params["x"]), np.arange(1, 5) * (1 + params["x"]))
+
+    def reference(self):
+        return np.array([0.0, 0.5, 1.0])
+
+
+class Script:
+    """A searcher that proposes what it was given, and a scheduler that lets all go on; both note what they hear."""
+
+    def __init__(self, *values):
+        self.values, self.heard = list(values), []
+
+    def suggest(self, trial_id):
+        return {"x": self.values.pop(0)} if self.values else None
+
+    def on_trial_result(self, *args):
+        trial, result = (args[1].trial_id, args[2]) if len(args) == 3 else args
+        self.heard.append((len(args), trial, result["epoch"]))
+        return "CONTINUE"
+
+    def on_trial_complete(self, *args, **options):
+        self.heard.append(("complete", args[-2] if isinstance(args[-2], str) else args[-2].trial_id))
+
+    def choose_trial_to_run(self, controller):
+        return None
+
+    def on_trial_add(self, controller, trial):
+        self.heard.append(("add", trial.trial_id))
+
+
+def test_results_arrive_in_the_order_of_their_times_and_go_to_the_scheduler_first():
+    script = Script(0.0, 1.0)
+    search = ReplayedSearch(Line(), script, script, slots=2, stops_non_finite=True)
+    search.run(100, on_epoch=lambda: None)
+    assert search.epochs_spent == 8
+    results = [(trial, epoch) for args, trial, epoch in (h for h in script.heard if len(h) == 3) if args == 3]
+    # The first trial's epochs end at 1, 2, 3 and 4, the second's at 2, 4, 6 and 8; the last ones end trials.
+    assert results == [("00000", 1), ("00001", 1), ("00000", 2), ("00000", 3), ("00001", 2), ("00001", 3)]
+    first_result = [h for h in script.heard if len(h) == 3][:2]
+    assert [args for args, *_ in first_result] == [3, 2]
+
+
+def test_regret_is_measured_between_the_best_and_the_median():
+    assert [Line().regret({"x": x}) for x in (1.0, 0.75, 0.5, 0.0)] == [0.0, 0.5, 1.0, 2.0]
+
+
+def test_a_table_answers_with_the_nearest_row():
+    rows, values = np.array([[0.01, 1.0], [1.0, 10.0]]), np.array([[3.0, 2.0], [1.0, np.nan]])
+    problem = TableProblem("t", ["rate", "width"], rows, values, mode="min")
+    assert problem.curve({"rate": 0.05, "width": 2.0}).values.tolist() == [3.0, 2.0]
+    assert problem.regret({"rate": 1.0, "width": 10.0}) == 2.0
+    assert [one.params for one in problem.source.draw(None, near=[])] == [
+        {"rate": 0.01, "width": 1.0},
+        {"rate": 1.0, "width": 10.0},
+    ]
+
+
+def test_generated_curves_cross_and_diverge():
+    problem = SyntheticProblem(0)
+    source, draw = problem.source, random.Random(0)
+    curves = np.array([problem.curve(source.any(draw).params).values for _ in range(200)])
+    diverged = np.isnan(curves[:, -1])
+    assert 0.02 < diverged.mean() < 0.3
+    early, late = curves[~diverged, 0], curves[~diverged, -1]
+    assert np.corrcoef(early, late)[0, 1] < 0.9
+
+
+def test_a_past_search_can_be_replayed(finished_folder):
+    (problem,) = past_search(finished_folder)
+    assert isinstance(problem, PastSearch)
+    best, median = problem.scale
+    assert best > median
+    setting = Setting(problem=problem, slots=2, seed=0, grace_epochs=3)
+    search = ReplayedSearch(problem, *POLICIES["ours"](setting), slots=2, stops_non_finite=False)
+    search.run(100, on_epoch=lambda: None)
+    assert search.epochs_spent == 100
+
+
+def test_the_command_writes_a_table_and_a_picture_and_goes_on_where_it_stood(tmp_path, monkeypatch):
+    monkeypatch.setattr("tuner.replay._results", lambda jobs, processes: map(run_job, jobs))
+    options = ["--policies", "ours", "random+asha", "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]
+    assert main(options) == 0
+    assert "| ours |" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "regret.png").stat().st_size > 10_000
+    lines = (tmp_path / RUNS).read_text().splitlines()
+    (tmp_path / RUNS).write_text(lines[0] + "\n" + lines[1][:50])
+    assert main(options) == 0
+    again = [json.loads(line) for line in (tmp_path / RUNS).read_text().splitlines()]
+    assert again[0] == json.loads(lines[0])
+    assert again[1]["regret"] == json.loads(lines[1])["regret"]
+
+
+def test_wrong_options_are_told(tmp_path, capsys):
+    assert main(["--table", str(tmp_path / "none.npz")]) == 2
+    assert "none.npz does not exist" in capsys.readouterr().err
+    assert main(["--tasks", "nothing"]) == 2
+    assert "--tasks nothing is not among the tasks" in capsys.readouterr().err
+
+
+def run(policy, seed, level, *, problem="p", grace=3, pick="best value"):
+    fields = {"policy": policy, "seed": seed, "problem": problem, "grace_epochs": grace}
+    return SimpleNamespace(**fields, regret={pick: [level] * POINTS}).__dict__
+
+
+def test_a_policy_with_several_ways_is_shown_with_the_better():
+    runs = [run("stock", seed, level, grace=grace) for seed in (0, 1) for grace, level in ((1, 0.6), (3, 0.4 + seed))]
+    runs += [run("ours", seed, 0.2) for seed in (0, 1)]
+    regrets = better_variants(runs)
+    assert regrets["stock"][..., FULL].tolist() == [[0.6, 0.6]]
+    assert "| ours | 0.200 (0.200 to 0.200) | 0.33 (0.33 to 0.33) |" in table(regrets)
+
+
+def test_only_what_every_policy_has_done_is_compared():
+    runs = [run("stock", 0, 0.5), run("stock", 1, 0.9), run("ours", 0, 0.2)]
+    assert better_variants(runs)["stock"][..., FULL].tolist() == [[0.5]]
+
+
+def test_the_bootstrap_agrees_with_the_normal_approximation():
+    regret = np.random.default_rng(0).normal(0.3, 0.1, size=(40, 1))
+    means = bootstrap_means(regret)
+    assert means.std() == pytest.approx(regret.std() / 40**0.5, rel=0.1)
+
+
+def test_problems_are_read_once():
+    assert problems_of("synthetic") is problems_of("synthetic")

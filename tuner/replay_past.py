@@ -1,0 +1,72 @@
+"""A past search of the user's own, to be replayed: which policy would have found its good trials sooner?"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from tuner.candidates import CandidateSource, Encoding, SpaceSource
+from tuner.importance import distributions_of
+from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.replay_problems import Curve, Problem, RowSource
+
+
+class PastSearch(Problem):
+    """The trials of a results folder, as a table of what their configurations were.
+
+    A trial that was stopped early is not known beyond that epoch: it keeps its last value, and its regret is that
+    value's. So this compares how soon policies find the good trials, and what they spend on the others.
+    """
+
+    def __init__(self, search: SearchRecord) -> None:
+        self.name, self.mode = search.settings["name"], search.settings["mode"]
+        self.max_epochs = search.settings["max_epochs"]
+        trials = [trial for trial in search.trials if trial.results]
+        if len(trials) < 2:
+            raise ValueError(f"{self.name} has {len(trials)} trials with results; a replay needs two or more")
+        self._ranges = distributions_of(trials)
+        self._curves = [_padded(trial, self.max_epochs) for trial in trials]
+        space = SpaceSource(self.space)
+        self._rows = [space.of(_answers(trial.params, self._ranges)) for trial in trials]
+        self._encoding = Encoding()
+        self._encoding.learn(self._rows)
+        self._points = self._encoding.encode(self._rows)
+
+    @property
+    def source(self) -> CandidateSource:
+        return RowSource(self._rows)
+
+    def space(self, trial: Any) -> dict:
+        return {name: _ask(trial, name, spread) for name, spread in self._ranges.items()}
+
+    def curve(self, params: dict) -> Curve:
+        point = self._encoding.encode([SpaceSource(self.space).of(params)])
+        return self._curves[int(np.square(self._points - point).sum(axis=1).argmin())]
+
+    def reference(self) -> np.ndarray:
+        return np.array([curve.values[-1] for curve in self._curves])
+
+
+def past_search(folder: Path) -> list[PastSearch]:
+    return [PastSearch(read_search(folder))]
+
+
+def _ask(trial: Any, name: str, spread: BaseDistribution) -> Any:
+    if isinstance(spread, CategoricalDistribution):
+        return trial.suggest_categorical(name, spread.choices)
+    ask = trial.suggest_int if isinstance(spread, IntDistribution) else trial.suggest_float
+    return ask(name, spread.low, spread.high, log=spread.log)
+
+
+def _answers(params: dict, ranges: dict[str, BaseDistribution]) -> dict:
+    """What a trial was not asked is taken to be the first choice, or the lowest value."""
+    lowest = {name: spread.choices[0] if hasattr(spread, "choices") else spread.low for name, spread in ranges.items()}
+    return {name: params.get(name, lowest[name]) for name in ranges}
+
+
+def _padded(trial: TrialRecord, max_epochs: int) -> Curve:
+    results = [trial.results[min(max(trial.results), epoch)] for epoch in range(1, max_epochs + 1)]
+    values = [math.nan if result.objective is None else result.objective for result in results]
+    return Curve(np.array(values), np.cumsum([result.seconds for result in results]))
