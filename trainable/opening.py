@@ -1,6 +1,7 @@
 """From a configuration to a run that can begin: its device, and its data, which must be what it was found on."""
 
 import logging
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -12,12 +13,13 @@ import torch
 from trainable.config import TrialConfig
 from trainable.handover import Handover
 from trainable.tasks.registry import get_task
+from trainable.techniques.data_parallel import Ranks
 from trainable.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
 
-def open_run(handover: Handover, device: str = "auto") -> TrainingRun:
+def open_run(handover: Handover, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:
     """The run of a configuration before its first epoch; refuses data other than that it was found on.
 
     With no fingerprint the data is other data on purpose, and the configuration takes from it what only data can tell.
@@ -27,7 +29,7 @@ def open_run(handover: Handover, device: str = "auto") -> TrainingRun:
     splits = open_data(config, expected)
     if not expected:
         config = get_task(config.workload).suited_config(config, splits)
-    return TrainingRun(config, splits, device=chosen)
+    return TrainingRun(config, splits, device=chosen, ranks=ranks)
 
 
 def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
@@ -63,13 +65,15 @@ def open_trial_data(config: TrialConfig, expected: Mapping[str, str], *, cache_d
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the first GPU where there is one.
+    """The device of that name; "auto" is the first GPU where there is one, and of several processes each has its own.
 
     Raises:
         ValueError: the device is not on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N, mps.")
     if name == "mps" and not torch.backends.mps.is_available():

@@ -1,6 +1,7 @@
 """Trains one configuration, without Ray.
 
     python -m trainable.train --config results/moe/<run>/best/config.json
+    torchrun --nproc-per-node 2 -m trainable.train --config ...     the same training, on two devices
 
 Writes the curve, a checkpoint after every epoch, TensorBoard events, and at the end weights and test metrics.
 """
@@ -8,22 +9,24 @@ Writes the curve, a checkpoint after every epoch, TensorBoard events, and at the
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
+from trainable.config import flat_params
 from trainable.handover import Handover, read_handover
 from trainable.initial_weights import started_from
-from trainable.opening import open_run
+from trainable.opening import chosen_device, open_run
 from trainable.output_folder import CHECKPOINT, CURVE, METRICS, WEIGHTS, check_output, cut_curve
 from trainable.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.techniques.checkpoint import CheckpointError
+from trainable.techniques.data_parallel import ranks_of_torchrun
+from trainable.tracking import TRACKERS, Tracker, check_trackers, opened_trackers
 from trainable.training_run import EpochResult, TrainingRun, run_epochs
 
 logger = logging.getLogger("trainable.train")
@@ -34,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     output = options.output or options.config.parent.parent / "train"
+    if os.environ.get("RANK", "0") != "0":
+        logging.getLogger().setLevel(logging.ERROR)
     try:
         updates = None if options.profile is None else parse_updates(options.profile)
-        extras = {"num_fresh": options.fresh_test, "profile": updates}
+        extras = {"num_fresh": options.fresh_test, "profile": updates, "track": options.track}
         train(_planned(options), output, resume=options.resume, device=options.device, **extras)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
@@ -58,44 +63,59 @@ def train(
     device: str = "auto",
     num_fresh: int | None = None,
     profile: range | None = None,
+    track: Sequence[str] = (),
 ) -> dict[str, float]:
     """Trains to the planned budget and returns the metrics on the test split.
 
-    `num_fresh` newly generated samples are judged too; the optimizer updates of `profile` are traced.
+    `num_fresh` newly generated samples are judged too; the optimizer updates of `profile` are traced. Of the processes
+    that torchrun started each computes its part, and the first writes.
 
     Raises:
-        ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off, or
-            fresh samples are asked for where none can be generated.
+        ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off,
+            fresh samples are asked for where none can be generated, or a tracker is not installed.
         DivergedError: the training diverged.
     """
     check_output(output, resume=resume)
+    check_trackers(track)
     torch.set_num_threads(handover.num_threads)
-    run = open_run(handover, device)
-    fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
+    with ranks_of_torchrun(chosen_device(device)) as ranks:
+        run = open_run(handover, device, ranks=ranks)
+        fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
+        if resume and (output / CHECKPOINT).exists():
+            _restore(run, output / CHECKPOINT)
+        writes = ranks is None or ranks.is_first
+        if writes:
+            _train_on_record(run, output, profile=profile, track=track)
+        else:
+            # Saving is a sum over ranks too, of which this one writes nothing.
+            run_epochs(run, on_epoch=lambda result: run.save(output / CHECKPOINT))
+        judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
+    if writes:
+        torch.save(run.weights(), output / WEIGHTS)
+        (output / METRICS).write_text(json.dumps(judged, indent=2) + "\n")
+    for name, values in judged.items():
+        logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
+    return judged["test"]
+
+
+def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, track: Sequence[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    if resume and (output / CHECKPOINT).exists():
-        _restore(run, output / CHECKPOINT)
     cut_curve(output / CURVE, run.epoch)
     precision = run.trainer.precision
     logger.info("%s on %s in %s (%s)", run.config.workload, run.device, precision.name, precision.reason)
     logger.info("results in %s", output)
-    with closing(SummaryWriter(output)) as board, profiled(run.trainer.optimizer, profile, output):
-        run_epochs(run, on_epoch=lambda result: _record(run, result, output, board))
-    metrics = run.test()
-    torch.save(run.weights(), output / WEIGHTS)
-    judged = {"test": metrics} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
-    (output / METRICS).write_text(json.dumps(judged, indent=2) + "\n")
-    for name, values in judged.items():
-        logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
-    return metrics
+    params = flat_params(run.config)
+    trackers = opened_trackers(track, output, experiment=run.config.workload, params=params)
+    with trackers as told, profiled(run.trainer.optimizer, profile, output):
+        run_epochs(run, on_epoch=lambda result: _record(run, result, output, told))
 
 
-def _record(run: TrainingRun, result: EpochResult, output: Path, board: SummaryWriter) -> None:
+def _record(run: TrainingRun, result: EpochResult, output: Path, trackers: Sequence[Tracker]) -> None:
     """Puts an epoch on disk: the curve's line first, then the checkpoint that a resumed run starts from."""
     with (output / CURVE).open("a") as curve:
         curve.write(json.dumps(asdict(result)) + "\n")
-    for name, value in result.metrics.items():
-        board.add_scalar(name, value, result.epoch)
+    for tracker in trackers:
+        tracker.log(result.epoch, result.metrics)
     run.save(output / CHECKPOINT)
     left = (run.config.max_epochs - result.epoch) * result.seconds
     logger.info(
@@ -156,6 +176,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     profile_help = f"write a trace of some optimizer updates (default: {DEFAULT_UPDATES})"
     parser.add_argument("--profile", nargs="?", const=DEFAULT_UPDATES, metavar="FIRST-LAST", help=profile_help)
+    parser.add_argument(
+        "--track",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"show the curve in {' or '.join(TRACKERS)} too, beside TensorBoard; may be repeated",
+    )
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     return parser
 

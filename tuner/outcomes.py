@@ -57,6 +57,11 @@ def outcome_of(last_result: Mapping | None, *, objective: str, max_epochs: int) 
     return Outcome.DIVERGED if outcome.may_win and not math.isfinite(last_result[objective]) else outcome
 
 
+def measured(result: Mapping) -> dict[str, float]:
+    """The metrics in a flat result: nothing of Ray's own counters and clocks."""
+    return {name: value for name, value in result.items() if "/" in name and isinstance(value, float)}
+
+
 def describe(outcome: Outcome, numbers: Numbers) -> str:
     """Such as `stopped at rung 2 (epoch 6): 0.612 misses the cutoff 0.655, rank 7 of 9`.
 

@@ -12,6 +12,7 @@ from trainable.config import TrialConfig, flat_params, from_params, section_name
 from trainable.opening import open_data
 from trainable.output_folder import check_writable
 from trainable.tasks.registry import get_task, read_config
+from trainable.tracking import check_trackers
 from trainable.training_run import build_trainer
 from tuner.confirm import is_confirmed
 from tuner.plan import Plan
@@ -74,6 +75,7 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
         )
     if not tune.Tuner.can_restore(folder.absolute() / RAY_FOLDER):
         raise ValueError(f"{folder} was interrupted before its first trial began; begin it anew under another --name.")
+    check_trackers(record.settings.get("track", ()))
     open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
 
 

@@ -31,6 +31,7 @@ from tuner.search_callback import Limits, SearchCallback, Watch
 from tuner.settings import SearchSettings
 from tuner.study_mirror import FILE as STUDY_FILE
 from tuner.study_mirror import StudyMirror
+from tuner.trackers import tracker_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,10 @@ def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorde
         run_config=tune.RunConfig(
             name=RAY_FOLDER,
             storage_path=str(recorder.folder),
-            callbacks=[SearchCallback(recorder, proposer, objective=OBJECTIVE, max_epochs=plan.max_epochs)],
+            callbacks=[
+                SearchCallback(recorder, proposer, objective=OBJECTIVE, max_epochs=plan.max_epochs),
+                *tracker_callbacks(settings.track, recorder.folder, search=f"{settings.space}/{settings.folder.name}"),
+            ],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             verbose=0,

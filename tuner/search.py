@@ -45,6 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     # The forecast's matrices are small, and two threads on them would wait for each other beside busy trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
+    from trainable.tracking import check_trackers
     from tuner import finish, preflight, run
     from tuner.plan import plan_search
     from tuner.search_callback import Limits
@@ -58,6 +59,7 @@ def _run(options: argparse.Namespace) -> int:
         record = run.resume_search(options.resume, address=options.address, limits=limits, verbose=options.verbose)
         return finish.finish(options.resume, record)
     preflight.check_folder(settings.folder)
+    check_trackers(settings.track)
     plan = plan_search(settings, on_progress=_preparing)
     preflight.check_configurations(plan, settings.pinned)
     if options.dry_run:
@@ -74,7 +76,8 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
     if options.disk_budget is not None:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
-    settings = SearchSettings(**given | {"pinned": _found_from_everywhere(parse_pins(options.set))})
+    lists = {"pinned": _found_from_everywhere(parse_pins(options.set)), "track": tuple(options.track or ())}
+    settings = SearchSettings(**given | lists)
     if "num_trials" in given:
         return settings
     return replace(settings, num_trials=get_space(settings.space).num_trials)
@@ -209,6 +212,12 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
 
 def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--storage", type=Path, metavar="DIR", help="folder of all results (default: results)")
+    group.add_argument(
+        "--track",
+        action="append",
+        metavar="NAME",
+        help="show the curves in mlflow or wandb too, beside TensorBoard; may be repeated",
+    )
     group.add_argument("--name", metavar="NAME", help="folder of this search in it (default: date and time)")
     group.add_argument(
         "--resume", type=Path, metavar="DIR", help="go on with an interrupted search, results/<space>/<run>"

@@ -13,7 +13,7 @@ from ray.tune.experiment import Trial
 
 from tuner.disk import CheckpointShelf
 from tuner.live_view import View
-from tuner.outcomes import EPOCH, OUTCOME, Numbers, Outcome, outcome_of
+from tuner.outcomes import EPOCH, OUTCOME, Numbers, Outcome, measured, outcome_of
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord
@@ -78,7 +78,7 @@ class SearchCallback(tune.Callback):
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info) -> None:
         if result.get(OUTCOME) in _WITHOUT_VALUE:
             return
-        metrics = {name: value for name, value in result.items() if "/" in name and isinstance(value, float)}
+        metrics = measured(result)
         self._recorder.result(
             trial.trial_id,
             epoch=result[EPOCH],

@@ -58,6 +58,8 @@ class SearchSettings:
     random: random proposals at full length."""
     confirm: int = 1
     """How many of the best are trained again beside the default, on several seeds; 0 is off."""
+    track: tuple[str, ...] = ()
+    """Trackers beside TensorBoard: mlflow, wandb."""
     inverted_masks: bool | None = None
     """255 is the background; None: the object, but stop when it looks otherwise."""
     pinned: dict[str, object] = field(default_factory=dict)

@@ -137,9 +137,14 @@ def joined(device: torch.device, **rendezvous: Any) -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def ranks_in_environment() -> int:
-    """How many processes torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+@contextmanager
+def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks | None]:
+    """The ranks that torchrun started, inside this context; None where it did not, or a single one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield None
+        return
+    with joined(device) as ranks:
+        yield ranks
 
 
 def part_of(num_samples: int, rank: int, size: int) -> tuple[slice, float]:
