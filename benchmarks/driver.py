@@ -7,10 +7,11 @@ bridge to Optuna with Ray's ASHA, on the same curves and parameters.
 """
 
 import math
+import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from tuner.scheduler import StoppingScheduler
 
 MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
 OBJECTIVE = "objective"
+BLOCK = 40
 MAX_PROPOSAL_MS, MAX_TRIAL_KB, MAX_GROWTH = 50.0, 20.0, 1.5
 STOCK = "stock OptunaSearch + ASHA"
 
@@ -139,7 +141,7 @@ class Costs:
     """At one number of trials."""
 
     result_us: tuple[float, ...]
-    """Of each of the last results."""
+    """Of the last results, as means of blocks, for one in ten comes to a rung and costs more than the others."""
     proposal_ms: tuple[float, ...]
     """Of each proposal by the sampler of a search."""
     trial_kb: float
@@ -160,7 +162,7 @@ def _costs(begin: Callable[[Path], Driver], counts: tuple[int, int], size: Size)
             simulation = Simulation(driver)
             for count in counts:
                 simulation.run_until(count)
-                results = simulation.result_seconds[-20 * size.rounds :]
+                results = _block_means(simulation.result_seconds[-BLOCK * size.rounds :])
                 proposals = [simulation.timed_proposal() for _ in range(size.rounds)]
                 found[count] = (tuple(1e6 * value for value in results), tuple(1e3 * value for value in proposals))
         kilobytes = _kilobytes(lambda: begin(Path(folder) / "weighed"), counts[0])
@@ -209,6 +211,10 @@ class Simulation:
         self._driver.propose(trial)
         self._running.append((trial, self._rng.normal(0.8, 0.05), 1))
         self._begun += 1
+
+
+def _block_means(seconds: Sequence[float]) -> list[float]:
+    return [statistics.mean(seconds[start : start + BLOCK]) for start in range(0, len(seconds), BLOCK)]
 
 
 def _kilobytes(begin: Callable[[], Driver], count: int) -> float:

@@ -95,6 +95,8 @@ class SearchRecord:
     decisions: list[DecisionRecord] = field(default_factory=list)
     elapsed: float = 0.0
     """Seconds the search had run, over all its sessions, when the last line was written."""
+    _decided: set[tuple[str, int, str]] = field(default_factory=set, repr=False)
+    """What is in `decisions`, so that one that is repeated after a restore is known at once."""
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -145,7 +147,9 @@ class SearchRecord:
     def _apply_decision(self, event: dict) -> None:
         named = _pick(event, *(name for name in DecisionRecord.__slots__ if name != "expected"))
         decision = DecisionRecord(**named, expected=event.get("expected"))
-        if not any(_same(known, decision) for known in self.decisions):
+        key = (decision.trial, decision.epoch, decision.action)
+        if key not in self._decided:
+            self._decided.add(key)
             self.decisions.append(decision)
 
 
@@ -202,11 +206,6 @@ def _read_lines(path: Path) -> list[dict]:
         except ValueError as error:
             raise ValueError(f"{path}, line {number} is not JSON ({error}): delete that line") from error
     return events
-
-
-def _same(one: DecisionRecord, other: DecisionRecord) -> bool:
-    """One that was repeated after a restore."""
-    return (one.trial, one.epoch, one.action) == (other.trial, other.epoch, other.action)
 
 
 def _pick(event: dict, *names: str) -> dict:
