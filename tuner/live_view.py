@@ -146,10 +146,10 @@ def _versus_default(search: SearchRecord, comparison: standing.Comparison) -> Te
 
 
 def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
-    running = [trial for trial in search.trials if trial.outcome is None]
+    running, waiting = standing.running(search), standing.waiting(search)
     if not search.trials:
         return [("running", Text("the first trials are starting", style="dim"))]
-    if not running:
+    if not (running or waiting):
         return []
     width, height = size
     room = max(1, height - ROWS_BESIDE_RUNNING)
@@ -161,6 +161,8 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
         rows.add_row(*_running_row(search, trial, low=lowest, high=highest, wide=width >= PARAMETERS_WIDTH))
     if len(running) > room:
         rows.add_row(Text(f"and {len(running) - room} more", style="dim"))
+    if waiting:
+        rows.add_row(Text(f"{len(waiting)} waiting", style="dim"))
     return [("running", rows)]
 
 

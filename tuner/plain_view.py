@@ -79,6 +79,7 @@ def _best_words(search: SearchRecord) -> str:
 
 
 def _running_words(search: SearchRecord) -> str:
-    running = [trial for trial in search.trials if trial.outcome is None]
+    running, waiting = standing.running(search), standing.waiting(search)
     each = (f"trial {trial.number} epoch {standing.last_epoch(trial)}" for trial in running)
-    return f"running: {', '.join(each)}" if running else "no trial is running"
+    words = f"running: {', '.join(each)}" if running else "no trial is running"
+    return f"{words}; {len(waiting)} waiting at rungs" if waiting else words

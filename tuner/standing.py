@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
+from tuner.rungs import PAUSE
 
 PRIOR_TRIALS = 2
 """How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
@@ -80,6 +81,18 @@ def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
 def unfinished(search: SearchRecord) -> list[TrialRecord]:
     """The trials that train now, or would on a resume."""
     return [trial for trial in search.trials if trial.outcome in (None, Outcome.INTERRUPTED)]
+
+
+def waiting(search: SearchRecord) -> list[TrialRecord]:
+    """The trials that wait at a rung, to be promoted or not."""
+    last = {decision.trial: decision.action for decision in search.decisions}
+    return [trial for trial in search.trials if trial.outcome is None and last.get(trial.trial) == PAUSE]
+
+
+def running(search: SearchRecord) -> list[TrialRecord]:
+    """The trials that train now."""
+    waits = {trial.trial for trial in waiting(search)}
+    return [trial for trial in search.trials if trial.outcome is None and trial.trial not in waits]
 
 
 def ending_of(trial: TrialRecord) -> str:

@@ -147,3 +147,16 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
     recorder.close()
     assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 1.9])
     assert standing.precisions(recorder.record) == {"bf16"}
+
+
+def test_a_trial_that_paused_waits_until_it_is_promoted(tmp_path):
+    recorded(tmp_path, curves=[[0.1, 0.2], [0.1, 0.3], [0.1]])
+    recorder = Recorder.resume(tmp_path)
+    at_rung = {"epoch": 2, "rung": 1, "value": 0.2, "cutoff": None, "rank": 1, "of": 1}
+    for trial in ("t0", "t1"):
+        recorder.decision(trial, **at_rung, action="pause")
+    recorder.decision("t1", **at_rung, action="promote")
+    recorder.close()
+    search = recorder.record
+    assert [trial.number for trial in standing.waiting(search)] == [0]
+    assert [trial.number for trial in standing.running(search)] == [1, 2]
