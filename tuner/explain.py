@@ -1,7 +1,7 @@
-"""Why the winner won and why a trial ended, in sentences, from the records alone.
+"""Why a trial ended as it did, and why the winner won, in sentences, from the records alone.
 
-python -m tuner.explain results/moe/2026-11-20_10-00-00
-python -m tuner.explain results/moe/2026-11-20_10-00-00 7
+python -m tuner.explain results/moe/<run>        # the search and its winner
+python -m tuner.explain results/moe/<run> 17     # one trial
 """
 
 import argparse
@@ -10,109 +10,131 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tuner import standing, wording
+from tuner.confirmation import read_confirmations
+from tuner.importance import measure_importance
+from tuner.outcomes import Outcome
 from tuner.records import DecisionRecord, SearchRecord, TrialRecord, read_search
-from tuner.rungs import CONTINUE, PAUSE, PROMOTE
+
+MOST_PARAMETERS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 2 a mistake of the user's."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.explain", description="Why trials ended as they did.")
-    parser.add_argument("folder", type=Path, help="results/<space>/<run>")
-    parser.add_argument("trial", nargs="?", type=int, help="number of a trial (default: the winner, and all in a line)")
-    options = parser.parse_args(arguments)
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
     try:
         search = read_search(options.folder)
-        lines = explain_search(search) if options.trial is None else explain_trial(search, options.trial)
-        sys.stdout.write("\n".join(lines) + "\n")
+        lines = explain_search(search, options.folder) if options.trial is None else _explain(search, options.trial)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def explain_search(search: SearchRecord) -> list[str]:
-    """The winner, and a line for each trial."""
-    lines = [*_why_it_won(search), ""]
-    return lines + [f"Trial {trial.number} {trial.sentence}." for trial in search.trials]
+def explain_search(search: SearchRecord, folder: Path) -> list[str]:
+    """How the trials ended, why the winner won, and whether it can be told from the default on new data."""
+    counts = ", ".join(f"{number} {ending}" for ending, number in standing.count_endings(search).items())
+    lines = [f"{wording.count(len(search.trials), 'trial')} in {wording.duration(search.elapsed)}: {counts}."]
+    if search.winner is None:
+        return [*lines, "None gave a value that could be compared, so there is no winner."]
+    lines += [*_why_it_won(search), *explain_trial(search, search.winner)[1:]]
+    return lines + [confirmation.sentence for confirmation in read_confirmations(folder, search)]
 
 
-def explain_trial(search: SearchRecord, number: int) -> list[str]:
-    """One trial from its start to its end."""
-    trials = {trial.number: trial for trial in search.trials}
-    if number not in trials:
-        raise ValueError(f"there is no trial {number}; the search has the trials {min(trials)} to {max(trials)}")
-    trial = trials[number]
-    lines = [_decision(decision) for decision in search.decisions if decision.trial == trial.trial and decision.rung]
-    lines.append(f"It {trial.sentence}." if trial.outcome else "It has not ended.")
-    lines += _what_it_cost(search, trial)
-    if trial is search.winner:
-        lines += _why_it_won(search)
-    return [f"Trial {number}: {_configuration(search, trial)}.", *lines]
+def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
+    """Its ending with the numbers, what happened at each rung, how it stood, and in what it is not the default."""
+    name = f"Trial {trial.number}" + (" (the default)" if trial is search.default_trial else "")
+    lines = [f"{name} {trial.sentence}."]
+    lines += [_rung(search, decision) for decision in search.decisions if decision.trial == trial.trial]
+    lines += [line for line in (_against_default(search, trial), _what_it_meant(trial)) if line]
+    return lines + list(_differences(search, trial))
 
 
-def _decision(decision: DecisionRecord) -> str:
-    place = f"At rung {decision.rung} (epoch {decision.epoch}) it had {_number(decision.value)}"
-    rank = f", rank {decision.rank} of {decision.of}" if decision.rank else ""
-    cutoff = "" if decision.cutoff is None else f", with the cutoff at {_number(decision.cutoff)}"
-    expected = "" if decision.expected is None else f"; {_number(decision.expected)} was expected of it at full length"
-    return f"{place}{rank}{cutoff}{expected}: {_ACTIONS.get(decision.action, 'it was stopped')}."
+def _explain(search: SearchRecord, number: int) -> list[str]:
+    found = {trial.number: trial for trial in search.trials}
+    if number not in found:
+        raise ValueError(f"There is no trial {number}; the trials of this search are 0 to {max(found, default=0)}.")
+    return explain_trial(search, found[number])
 
 
-_ACTIONS = {CONTINUE: "it went on", PAUSE: "it waited", PROMOTE: "it was promoted"}
-
-
-def _what_it_cost(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
-    epochs, longest = standing.last_epoch(trial), search.settings["max_epochs"]
-    seconds = sum(result.seconds for result in trial.results.values())
-    if epochs:
-        saved = f", and {longest - epochs} were saved" if trial.outcome and epochs < longest else ""
-        yield f"It trained {epochs} of {longest} epochs in {wording.duration(seconds)}{saved}."
-
-
-def _why_it_won(search: SearchRecord) -> Iterator[str]:
+def _why_it_won(search: SearchRecord) -> list[str]:
     epoch, winner = search.comparison_epoch, search.winner
-    if winner is None:
-        yield "No trial was measured that may win."
-        return
-    ranked = search.ranked(epoch)
-    value = winner.objective_at(epoch)
-    others = "the best of " + wording.count(len(ranked), "trial") if len(ranked) > 1 else "the only one"
-    yield f"Trial {winner.number} won: with {_number(value)} after epoch {epoch} it is {others} that came so far."
-    if len(ranked) > 1:
-        second = ranked[1]
-        behind = abs(value - second.objective_at(epoch))
-        yield f"Next is trial {second.number} with {_number(second.objective_at(epoch))}, {_number(behind)} behind."
-    yield from _beside_the_default(search, winner)
+    rivals = search.ranked(epoch)
+    objective = wording.metric(search.settings["objective"])
+    value = wording.number(winner.objective_at(epoch))
+    line = f"Trial {winner.number} won: its {objective} of {value} at epoch {epoch}, the highest that was reached,"
+    if len(rivals) == 1:
+        return [f"{line} has no rival: no other trial came so far."]
+    second = rivals[1]
+    behind = wording.number(abs(winner.objective_at(epoch) - second.objective_at(epoch)))
+    return [f"{line} is the best of {len(rivals)}; trial {second.number} is {behind} behind."]
 
 
-def _beside_the_default(search: SearchRecord, winner: TrialRecord) -> Iterator[str]:
-    if winner is search.default_trial:
-        yield "It is the default configuration: the search found nothing better."
-        return
-    comparison = standing.compare_with_default(search, winner)
-    if comparison is not None:
-        early = "" if comparison.epoch == search.comparison_epoch else ", the last that the default was trained for"
-        values = f"{_number(comparison.winner_value)} against {_number(comparison.default_value)}"
-        yield f"Beside the default after epoch {comparison.epoch}{early}: {values}, {wording.gain(comparison.gain)}."
-    yield f"It differs from the default in {_configuration(search, winner)}."
+def _rung(search: SearchRecord, decision: DecisionRecord) -> str:
+    """What was compared with what, and what became of those above it."""
+    place = f"Epoch {decision.epoch}" if decision.rung is None else f"Rung {decision.rung} (epoch {decision.epoch})"
+    rank = "" if decision.rank is None else f", rank {decision.rank} of {decision.of} that had arrived"
+    cutoff = "" if decision.cutoff is None else f", cutoff {wording.number(decision.cutoff)}"
+    full = "" if decision.expected is None else f", {wording.number(decision.expected)} expected at full length"
+    later = _standing_now(search, decision)
+    return f"{place}: {wording.number(decision.value)}{rank}{cutoff}{full}: {_ACTIONS[decision.action]}{later}."
 
 
-def _configuration(search: SearchRecord, trial: TrialRecord) -> str:
-    """What is not as in the default configuration."""
+def _standing_now(search: SearchRecord, decision: DecisionRecord) -> str:
+    """Whether the decision would be the same among all that came to the rung in the end."""
+    there = search.ranked(decision.epoch)
+    ranks = [rank for rank, trial in enumerate(there, start=1) if trial.trial == decision.trial]
+    is_news = bool(ranks) and decision.rank is not None and len(there) > decision.of
+    return f"; in the end rank {ranks[0]} of {len(there)}" if is_news else ""
+
+
+def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
+    comparison = standing.compare_with_default(search, trial)
+    if comparison is None or trial is search.default_trial:
+        return ""
+    values = f"{wording.number(comparison.winner_value)} against {wording.number(comparison.default_value)}"
+    return f"At epoch {comparison.epoch} it was {wording.gain(comparison.gain)} than the default: {values}."
+
+
+def _what_it_meant(trial: TrialRecord) -> str:
+    return "" if trial.outcome is None else _MEANINGS.get(trial.outcome, "")
+
+
+def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
+    """In what it is not the default, what mattered most in this search first."""
     default = search.default_trial
     if default is None or trial is default:
-        return "the default configuration"
-    names = [name for name, value in trial.params.items() if default.params.get(name) != value]
-    changes = [f"{name} {wording.parameter(trial.params[name])}{_instead_of(default, name)}" for name in names]
-    return ", ".join(changes) or "the same as the default"
+        return
+    importance = measure_importance(search)
+    shares = {} if importance is None else importance.shares
+    names = [name for name in {**default.params, **trial.params} if _value(trial, name) != _value(default, name)]
+    names.sort(key=lambda name: -shares.get(name, 0.0))
+    told = [f"{name} {_value(trial, name)} ({_value(default, name)})" for name in names[:MOST_PARAMETERS]]
+    more = f" and {len(names) - MOST_PARAMETERS} more" if len(names) > MOST_PARAMETERS else ""
+    if told:
+        yield f"Not as the default, with what mattered most first: {', '.join(told)}{more}."
 
 
-def _instead_of(default: TrialRecord, name: str) -> str:
-    return f" instead of {wording.parameter(default.params[name])}" if name in default.params else ""
+def _value(trial: TrialRecord, name: str) -> str:
+    return wording.parameter(trial.params[name]) if name in trial.params else "not used"
 
 
-def _number(value: float | None) -> str:
-    return "a value that is not finite" if value is None else f"{value:.4g}"
+_ACTIONS = {"continue": "went on", "stop": "stopped", "pause": "waited", "promote": "was promoted"}
+_MEANINGS = {
+    Outcome.STOPPED_AT_RUNG: "Its value is real but early: a slow starter may be stopped so.",
+    Outcome.DIVERGED: "The proposer counts the configuration as bad and keeps away from it.",
+    Outcome.OUT_OF_MEMORY: "A single image did not fit; the proposer counts the configuration as bad.",
+    Outcome.EXPERTS_COLLAPSED: "The proposer counts the configuration as bad and keeps away from it.",
+    Outcome.FAILED: "This says nothing about the configuration, and the proposer learns nothing from it.",
+    Outcome.INTERRUPTED: "The search ended first; --resume goes on with it.",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tuner.explain", description="Why trials ended, and who won.")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a search, results/<space>/<run>")
+    parser.add_argument("trial", type=int, nargs="?", metavar="TRIAL", help="number of a trial (default: the winner)")
+    return parser
 
 
 if __name__ == "__main__":

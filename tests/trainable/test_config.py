@@ -38,7 +38,7 @@ def test_no_two_sections_share_the_name_of_a_field():
 @pytest.mark.parametrize("workload", TASKS)
 def test_a_configuration_survives_json_whole(workload):
     base = get_task(workload).default_config()
-    changed = from_params({"averaging": True, "augmentation": False, "seed": 3}, base)
+    changed = from_params({"averaging": True, "early_stopping": True, "seed": 3}, base)
     assert from_dict(json.loads(json.dumps(to_dict(changed))), base) == changed
 
 

@@ -1,4 +1,4 @@
-"""Sentences about a search whose records were written by hand."""
+"""Every ending and every win is told with its numbers, from the records alone."""
 
 import pytest
 
@@ -7,81 +7,97 @@ from tuner.outcomes import Outcome
 from tuner.recorder import Recorder
 from tuner.records import read_search
 
-SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "max_epochs": 4, "num_trials": 4}
+SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 4, "name": "told"}
+CURVES = {0: (0.50, 0.60, 0.70), 1: (0.40,), 2: (0.55, 0.65, 0.80), 3: (0.52,)}
+LR = {0: 1e-3, 1: 3e-5, 2: 5e-3, 3: 1.0}
+ENDINGS = {
+    0: (Outcome.COMPLETED, {"objective": 0.70}),
+    1: (Outcome.STOPPED_AT_RUNG, {"rung": 1, "value": 0.40, "cutoff": 0.5, "rank": 2, "of": 2}),
+    2: (Outcome.COMPLETED, {"objective": 0.80}),
+    3: (Outcome.DIVERGED, {"term": "loss", "value": "nan", "step": 17}),
+}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Trial 0 waits and is stopped, trial 1 is promoted and wins, trial 2 misses a cutoff, trial 3 diverges."""
-    folder = tmp_path_factory.mktemp("results") / "run"
-    recorder = Recorder.create(folder, SETTINGS)
-    for number, (rate, values) in enumerate([(0.1, [0.5]), (0.2, [0.6, 0.7, 0.75, 0.8]), (0.1, [0.4]), (9.0, [0.3])]):
-        recorder.start(f"t{number}", number=number, params={"max_lr": rate})
-        for epoch, value in enumerate(values, start=1):
-            recorder.result(f"t{number}", epoch=epoch, objective=value, metrics={}, seconds=30.0)
-    at_rung = {"epoch": 1, "rung": 1, "cutoff": None}
-    recorder.decision("t1", **at_rung, value=0.6, rank=1, of=2, action="pause")
-    recorder.decision("t1", **at_rung, value=0.6, rank=1, of=2, action="promote", expected=0.79)
-    recorder.decision("t2", **at_rung | {"cutoff": 0.55}, value=0.4, rank=3, of=3, action="stop")
-    recorder.decision("t0", **at_rung, value=0.5, rank=2, of=3, action="stop", expected=0.71)
-    recorder.end("t1", Outcome.COMPLETED, numbers={"epoch": 4, "objective": 0.8}, epoch=4)
-    numbers = {"rung": 1, "epoch": 1, "value": 0.4, "cutoff": 0.55, "rank": 3, "of": 3}
-    recorder.end("t2", Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=1)
-    numbers = {"rung": 1, "epoch": 1, "value": 0.5, "rank": 2, "of": 3, "expected": 0.71}
-    recorder.end("t0", Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=1)
-    recorder.end("t3", Outcome.DIVERGED, numbers={"epoch": 2, "step": 7, "term": "mask", "value": "nan"}, epoch=2)
+@pytest.fixture
+def folder(tmp_path):
+    """Four trials, by hand: the default, one stopped at the rung of epoch 1, the winner, one that diverged."""
+    recorder = Recorder.create(tmp_path / "moe" / "told", SETTINGS)
+    for number, curve in CURVES.items():
+        trial = f"t{number}"
+        recorder.start(trial, number=number, params={"max_lr": LR[number], "averaging": number == 2})
+        for epoch, value in enumerate(curve, start=1):
+            recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=1.0)
+        if number != 3:
+            arrived = [CURVES[other][0] for other in range(number + 1)]
+            recorder.decision(
+                trial,
+                epoch=1,
+                rung=1,
+                value=curve[0],
+                cutoff=None if number == 0 else 0.5,
+                rank=1 + sum(value > curve[0] for value in arrived),
+                of=len(arrived),
+                action="stop" if number == 1 else "continue",
+            )
+        outcome, numbers = ENDINGS[number]
+        recorder.end(trial, outcome, numbers={"epoch": len(curve), **numbers}, epoch=len(curve))
     recorder.close()
-    return folder
+    return recorder.folder
 
 
-def lines_of(recorder_folder, number=None):
-    search = read_search(recorder_folder)
-    return explain_search(search) if number is None else explain_trial(search, number)
+def told_of(folder, number):
+    search = read_search(folder)
+    return "\n".join(explain_trial(search, search.trials[number]))
 
 
-def test_why_the_winner_won(folder):
-    assert lines_of(folder)[:3] == [
-        "Trial 1 won: with 0.8 after epoch 4 it is the only one that came so far.",
-        "Beside the default after epoch 1, the last that the default was trained for: 0.6 against 0.5, 0.100 better.",
-        "It differs from the default in max_lr 0.2 instead of 0.1.",
-    ]
+def test_a_stopped_trial_is_told_with_the_rung_its_value_the_cutoff_and_its_rank_then_and_in_the_end(folder):
+    told = told_of(folder, 1)
+    assert "Trial 1 stopped at rung 1 (epoch 1): 0.4 misses the cutoff 0.5, rank 2 of 2." in told
+    assert (
+        "Rung 1 (epoch 1): 0.400, rank 2 of 2 that had arrived, cutoff 0.500: stopped; in the end rank 3 of 3." in told
+    )
+    assert "At epoch 1 it was 0.100 worse than the default: 0.400 against 0.500." in told
+    assert "max_lr 3e-05 (0.001)" in told
 
 
-def test_how_each_trial_ended(folder):
-    assert lines_of(folder)[4:] == [
-        "Trial 0 stopped at rung 1 (epoch 1), rank 2 of 3, never promoted: 0.71 was expected of it.",
-        "Trial 1 completed 4 epochs with 0.8.",
-        "Trial 2 stopped at rung 1 (epoch 1): 0.4 misses the cutoff 0.55, rank 3 of 3.",
-        "Trial 3 diverged in epoch 2 at step 7: mask was nan.",
-    ]
+def test_a_diverged_trial_is_told_with_the_term_the_epoch_and_the_step(folder):
+    told = told_of(folder, 3)
+    assert "Trial 3 diverged in epoch 1 at step 17: loss was nan." in told
+    assert "keeps away from it" in told
 
 
-def test_a_promoted_trial(folder):
-    assert lines_of(folder, 1)[:5] == [
-        "Trial 1: max_lr 0.2 instead of 0.1.",
-        "At rung 1 (epoch 1) it had 0.6, rank 1 of 2: it waited.",
-        "At rung 1 (epoch 1) it had 0.6, rank 1 of 2; 0.79 was expected of it at full length: it was promoted.",
-        "It completed 4 epochs with 0.8.",
-        "It trained 4 of 4 epochs in 2:00.",
-    ]
+def test_the_default_is_not_compared_with_itself(folder):
+    told = told_of(folder, 0)
+    assert "Trial 0 (the default) completed 3 epochs" in told
+    assert "than the default" not in told
 
 
-def test_a_trial_that_missed_a_cutoff(folder):
-    assert lines_of(folder, 2) == [
-        "Trial 2: the same as the default.",
-        "At rung 1 (epoch 1) it had 0.4, rank 3 of 3, with the cutoff at 0.55: it was stopped.",
-        "It stopped at rung 1 (epoch 1): 0.4 misses the cutoff 0.55, rank 3 of 3.",
-        "It trained 1 of 4 epochs in 0:30, and 3 were saved.",
-    ]
+def test_the_search_tells_how_trials_ended_why_the_winner_won_and_by_how_much(folder):
+    told = "\n".join(explain_search(read_search(folder), folder))
+    assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in told
+    assert "Trial 2 won: its s_measure of 0.800 at epoch 3, the highest that was reached, is the best of 2;" in told
+    assert "trial 0 is 0.100 behind." in told
+    assert "At epoch 3 it was 0.100 better than the default: 0.800 against 0.700." in told
+    assert "Not as the default, with what mattered most first: max_lr 0.005 (0.001), averaging True (False)." in told
 
 
-def test_the_command(folder, capsys):
-    assert main([str(folder), "3"]) == 0
-    assert "It diverged in epoch 2 at step 7: mask was nan." in capsys.readouterr().out
-    assert main([str(folder), "9"]) == 2
-    assert "there is no trial 9; the search has the trials 0 to 3" in capsys.readouterr().err
+def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):
+    search = read_search(finished_folder)
+    for trial in {trial.outcome: trial for trial in search.trials}.values():
+        lines = explain_trial(search, trial)
+        assert lines[0].endswith(f"{trial.sentence}.")
+        assert all(line and "None" not in line for line in lines)
 
 
-def test_a_whole_search_of_plausible_curves_can_be_told(finished_folder, capsys):
-    assert main([str(finished_folder)]) == 0
-    assert capsys.readouterr().out.count("\nTrial ") == 40
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["99"], "error: There is no trial 99; the trials of this search are 0 to 3."), ([], "")],
+)
+def test_the_command_answers_or_says_what_is_wrong(folder, capsys, arguments, sentence):
+    assert main([str(folder), *arguments]) == (2 if sentence else 0)
+    assert capsys.readouterr().err.strip() == sentence
+
+
+def test_a_folder_without_a_search_is_a_sentence(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "holds no search" in capsys.readouterr().err
