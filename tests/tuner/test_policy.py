@@ -187,3 +187,25 @@ def test_a_search_that_is_saved_and_restored_decides_the_same(steps):
 def test_asking_twice_changes_nothing():
     policy = make()
     assert policy.action() is policy.action()
+
+
+@pytest.mark.parametrize("longest", [1, 4])
+def test_without_rungs_every_trial_trains_to_its_full_length(longest):
+    policy = PromotingPolicy(
+        SpaceSource(space),
+        rung_epochs=(),
+        max_epochs=longest,
+        mode="max",
+        slots=1,
+        seed=0,
+        num_trials=30,
+        reduction_factor=3,
+    )
+    for number in range(30):
+        action = policy.action()
+        policy.begin(f"t{number}", action.candidate)
+        params = action.candidate.params
+        assert policy.record(f"t{number}", epoch=longest, value=quality(params, longest))
+        policy.end(f"t{number}")
+    assert policy.action() is Rest.FINISHED
+    assert policy.favourite() is not None

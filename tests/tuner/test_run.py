@@ -48,6 +48,7 @@ def test_the_micro_batch_follows_the_memory_of_the_gpu_unless_it_is_fixed(settin
 
 
 def test_random_search_at_full_length_has_no_rungs(settings):
+    assert plan_search(replace(settings, policy="promote")).rungs == plan_search(settings).rungs
     assert plan_search(replace(settings, policy="random")).rungs == ()
 
 
