@@ -50,7 +50,7 @@ def dry_run(settings: SearchSettings, plan: Plan) -> str:
 
 def extremes(plan: Plan) -> dict[str, TrialConfig]:
     """The default configuration and, of many that the space may propose, the smallest and the largest of a batch."""
-    default = from_params(plan.pinned(AnsweredTrial(plan.pinned.first_points()[0])), plan.base)
+    default = from_params(plan.pinned(AnsweredTrial(plan.first_points[0])), plan.base)
     drawn = [from_params(plan.pinned(RandomTrial(seed)), plan.base) for seed in range(REHEARSALS)]
     sizes = {_shape(config): config for config in drawn}
     task = get_task(plan.base.workload)

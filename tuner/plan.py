@@ -13,6 +13,7 @@ from trainable.initial_weights import initial_weights
 from trainable.tasks.registry import get_task
 from tuner.rungs import rung_epochs
 from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
+from tuner.warm_start import warm_points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class Plan:
     base: TrialConfig
     fingerprint: dict[str, str]
     rungs: tuple[int, ...]
+    first_points: tuple[dict, ...]
+    """What is tried first, in this order: the parameters that the space asks for, by name."""
 
     @property
     def max_epochs(self) -> int:
@@ -53,7 +56,14 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
     rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
-    return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs)
+    first = (*pinned.first_points(), *_warm_points(settings, pinned))
+    return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs, first_points=first)
+
+
+def _warm_points(settings: SearchSettings, pinned: PinnedSpace) -> list[dict]:
+    if settings.warm_start is None:
+        return []
+    return warm_points(settings.warm_start, pinned, space_name=settings.space)
 
 
 def gpu_memory_gb(settings: SearchSettings) -> float | None:

@@ -30,7 +30,7 @@ def check_folder(folder: Path) -> None:
 def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
     """Raises ValueError when what is fixed leaves a configuration that can't be trained: its trials would all fail."""
     task = get_task(plan.base.workload)
-    trials = [*map(RandomTrial, range(REHEARSALS)), *map(AnsweredTrial, plan.pinned.first_points())]
+    trials = [*map(RandomTrial, range(REHEARSALS)), *map(AnsweredTrial, plan.first_points)]
     try:
         configs = [from_params(plan.pinned(trial), plan.base) for trial in trials]
         for config in configs[REHEARSALS:]:

@@ -150,7 +150,7 @@ def _proposing(settings: SearchSettings, plan: Plan, recorder: Recorder) -> dict
         "mode": plan.space.mode,
         "max_epochs": plan.max_epochs,
         "seed": settings.seed,
-        "enqueue": plan.pinned.first_points(),
+        "enqueue": plan.first_points,
         "mirror": StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
     }
 

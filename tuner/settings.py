@@ -62,6 +62,8 @@ class SearchSettings:
     """Trackers beside TensorBoard: mlflow, wandb."""
     inverted_masks: bool | None = None
     """255 is the background; None: the object, but stop when it looks otherwise."""
+    warm_start: Path | None = None
+    """Folder of an earlier search of the space, whose best configurations are tried first."""
     pinned: dict[str, object] = field(default_factory=dict)
     """Parameters that do not vary."""
 
