@@ -119,7 +119,13 @@ def _value(trial: TrialRecord, name: str) -> str:
     return wording.parameter(trial.params[name]) if name in trial.params else "not used"
 
 
-_ACTIONS = {"continue": "went on", "stop": "stopped", "pause": "waited", "promote": "was promoted"}
+_ACTIONS = {
+    "continue": "went on",
+    "stop": "stopped",
+    "keep": "went on because it is the default, with which all are compared",
+    "pause": "waited",
+    "promote": "was promoted",
+}
 _MEANINGS = {
     Outcome.STOPPED_AT_RUNG: "Its value is real but early: a slow starter may be stopped so.",
     Outcome.DIVERGED: "The proposer counts the configuration as bad and keeps away from it.",

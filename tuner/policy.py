@@ -3,7 +3,7 @@
 What: from the top rung down, the waiting trial that may gain most at full length is promoted where the quota has room;
 else the new configuration begins of which the same is expected. Both follow one forecast from all rungs. The first
 configurations are random. When all trials have begun and no promotion is left, the best-expected one is trained to its
-full length.
+full length, and so is the first that was asked for, the default, with which all are compared.
 Source: own composition of asynchronous promotion (see promotion.py) and expected improvement at the full budget (Jones,
 Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m tuner.replay`.
@@ -170,10 +170,15 @@ class PromotingPolicy:
         return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], expected[pair[0]]))[0]
 
     def _last_action(self) -> Action:
-        favourite = self.favourite()
-        if favourite in self.promotions.paused and self.promotions.paused[favourite] < self.promotions.rungs[-1]:
-            return Promote(favourite, to_epoch=self.promotions.rungs[-1])
+        for trial in (self.favourite(), self._yardstick()):
+            if trial in self.promotions.paused and self.promotions.paused[trial] < self.promotions.rungs[-1]:
+                return Promote(trial, to_epoch=self.promotions.rungs[-1])
         return Rest.FINISHED
+
+    def _yardstick(self) -> str | None:
+        """The trial of the first configuration that was asked for, the default of a search."""
+        asked = _identity(self._first[0]) if self._first else None
+        return next((trial for trial, one in self._candidates.items() if _identity(one) == asked), None)
 
     def _next_candidate(self) -> Candidate | None:
         """None when nothing new can be found."""

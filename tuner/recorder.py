@@ -85,6 +85,10 @@ class Recorder:
         readable = {name: _finite_or_name(value) for name, value in numbers.items()}
         self._write(TRIALS, event="end", trial=trial, outcome=str(outcome), numbers=readable, epoch=epoch)
 
+    def is_default(self, trial: str) -> bool:
+        """Whether this trial is the yardstick of all others."""
+        return self.record.by_id[trial].number == 0
+
     @property
     def decisions(self) -> list[DecisionRecord]:
         return self.record.decisions

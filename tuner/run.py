@@ -123,7 +123,12 @@ def _stopping(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Reco
     """Proposer, scheduler, and what Ray is to limit."""
     sampler = "random" if settings.policy == "random" else "tpe"
     proposer = Proposer(**_proposing(settings, plan, recorder), sampler=sampler)
-    scheduler = StoppingScheduler(recorder, rung_epochs=plan.rungs, reduction_factor=plan.space.reduction_factor)
+    scheduler = StoppingScheduler(
+        recorder,
+        rung_epochs=plan.rungs,
+        reduction_factor=plan.space.reduction_factor,
+        is_spared=recorder.is_default,
+    )
     return proposer, scheduler, {"num_samples": settings.num_trials, "max_concurrent_trials": slots.concurrent}
 
 

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-CONTINUE, STOP, PAUSE, PROMOTE = "continue", "stop", "pause", "promote"
+CONTINUE, STOP, KEEP, PAUSE, PROMOTE = "continue", "stop", "keep", "pause", "promote"
 """The last two are those of the promoting policy alone."""
 
 

@@ -209,3 +209,11 @@ def test_without_rungs_every_trial_trains_to_its_full_length(longest):
         policy.end(f"t{number}")
     assert policy.action() is Rest.FINISHED
     assert policy.favourite() is not None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_configuration_that_was_asked_for_is_trained_to_its_full_length_however_poor(seed):
+    poor = SpaceSource(space).of({"x": 0.0, "kind": "a"})
+    player = Player(make(first=[poor], seed=seed), seed=seed).play()
+    assert player.params["t0"] == poor.params
+    assert player.epochs["t0"] == LONGEST

@@ -253,3 +253,27 @@ def test_without_rungs_trials_train_to_their_full_length_unless_they_diverge():
     sick = {"epoch": 9, "objective": float("nan")}
     assert scheduler.on_trial_result(None, trial, sick) == TrialScheduler.STOP
     assert [d.action for d in ledger.decisions] == ["stop"]
+
+
+def decided(spared, values):
+    """The answers to trials that come to the rung at epoch 2 with these values, and what is on record of them."""
+    scheduler = StoppingScheduler(ledger := Ledger(), rung_epochs=(2,), reduction_factor=2, is_spared=spared)
+    scheduler.set_search_properties("objective", "max")
+    answers = [
+        scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), {"epoch": 2, "objective": value})
+        for trial, value in values.items()
+    ]
+    return answers, [decision.action for decision in ledger.decisions]
+
+
+def test_the_yardstick_of_all_trials_is_never_stopped_at_a_rung_and_the_record_says_so():
+    values = {"a": 0.5, "b": 0.6, "default": 0.1, "c": 0.2}
+    on, stop = TrialScheduler.CONTINUE, TrialScheduler.STOP
+    assert decided(None, values) == ([on, on, stop, stop], ["continue", "continue", "stop", "stop"])
+    spared = decided(lambda trial: trial == "default", values)
+    assert spared == ([on, on, on, stop], ["continue", "continue", "keep", "stop"])
+
+
+def test_not_even_the_yardstick_goes_on_with_a_value_that_is_not_finite():
+    answers, actions = decided(lambda trial: True, {"default": float("nan")})
+    assert (answers, actions) == ([TrialScheduler.STOP], ["stop"])
