@@ -80,7 +80,7 @@ class DecisionRecord:
     """1 is the best of those that had arrived, this one included."""
     of: int
     action: str
-    """`continue`, `stop`, or `keep` for the default that would have stopped; where trials wait also `pause`, `promote`."""
+    """`continue`, `stop`, `keep` (the default, which would have stopped), `pause` or `promote`."""
     time: float
     expected: float | None = None
     """Forecast of the objective at full length, where the policy makes one."""
