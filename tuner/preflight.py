@@ -15,9 +15,9 @@ from trainable.tasks.registry import get_task, read_config
 from trainable.tracking import check_trackers
 from trainable.training_run import build_trainer
 from tuner.confirm import is_confirmed
+from tuner.extension import latest_ray_folder
 from tuner.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
-from tuner.run import RAY_FOLDER
 
 
 def check_folder(folder: Path) -> None:
@@ -70,11 +70,20 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
     if is_over(folder, record):
         ended, asked = len(record.trials), record.settings["num_trials"]
         raise ValueError(
-            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, or begin a new search "
-            "under another --name."
+            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "
+            "as many more, or begin a new search under another --name."
         )
-    if not tune.Tuner.can_restore(folder.absolute() / RAY_FOLDER):
+    if not tune.Tuner.can_restore(latest_ray_folder(folder.absolute())):
         raise ValueError(f"{folder} was interrupted before its first trial began; begin it anew under another --name.")
+    check_trackers(record.settings.get("track", ()))
+    open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
+
+
+def check_extension(folder: Path, *, space: str | None = None) -> None:
+    """Raises ValueError when the search is not over yet, or its data is no longer the same."""
+    record = read_search(folder, space=space)
+    if record.is_unfinished:
+        raise ValueError(f"{folder} is not finished; go on with --resume alone, and add --trials when it is.")
     check_trackers(record.settings.get("track", ()))
     open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
 

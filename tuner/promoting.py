@@ -15,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tuner.candidates import CandidateSource, SpaceSource
+from tuner.extension import PastTrial
 from tuner.outcomes import EPOCH, Outcome, outcome_of
 from tuner.policy import Begin, Promote, PromotingPolicy, Rest
 from tuner.proposer import Proposer, check_params
@@ -65,6 +66,18 @@ class PromotingProposer(Proposer):
             num_trials=num_trials,
             first=[SpaceSource(space).of(params) for params in first],
         )
+
+    def learn(self, past: Iterable[PastTrial]) -> None:
+        """The policy sees each trial come to its rungs again; those that wait no longer exist for Ray, and end."""
+        past = list(past)
+        super().learn(past)
+        for one in past:
+            self.policy.begin(one.trial_id, SpaceSource(self._space).of(one.frozen.params))
+            for epoch, value in one.values.items():
+                if one.trial_id in self.policy.promotions.paused:
+                    self.policy.promote(Promote(one.trial_id))
+                self.policy.record(one.trial_id, epoch=epoch, value=value)
+            self.policy.end(one.trial_id, is_bad=one.outcome.counts_as_bad, may_win=one.outcome.may_win)
 
     def suggest(self, trial_id: str) -> dict | str | None:
         action = self.policy.action()

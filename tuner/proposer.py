@@ -20,6 +20,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from tuner.extension import PastTrial
 from tuner.outcomes import EPOCH, Outcome, outcome_of
 from tuner.study_mirror import StudyMirror
 
@@ -74,6 +75,14 @@ class Proposer(Searcher):
         for params in enqueue:
             check_params(space, params)
             self._study.enqueue_trial(params, skip_if_exists=True)
+
+    def learn(self, past: Iterable[PastTrial]) -> None:
+        """Takes in the ended trials of earlier runs of this search, before it asks for the first of its own."""
+        for one in past:
+            self._study.add_trial(one.frozen)
+            trial = self._study.get_trials(deepcopy=False)[-1]
+            self._proposals[one.trial_id] = Proposal(one.number, trial, has_ended=True)
+            self._tried.add(_key(trial))
 
     @property
     def study(self) -> optuna.Study:

@@ -85,6 +85,13 @@ class Recorder:
         readable = {name: _finite_or_name(value) for name, value in numbers.items()}
         self._write(TRIALS, event="end", trial=trial, outcome=str(outcome), numbers=readable, epoch=epoch)
 
+    def extend(self, num_trials: int) -> None:
+        """Plans for so many trials in all; the settings file is replaced whole."""
+        self.record.settings["num_trials"] = num_trials
+        partial = self.folder / f".{SETTINGS}"
+        partial.write_text(json.dumps(self.record.settings, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(self.folder / SETTINGS)
+
     def is_default(self, trial: str) -> bool:
         """Whether this trial is the yardstick of all others."""
         return self.record.by_id[trial].number == 0

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -19,9 +20,17 @@ from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import read_config
 from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out, slots_of
 from tuner.confirm import confirm, say_run
+from tuner.extension import (
+    RAY_FOLDER,
+    PastTrial,
+    extended_settings,
+    latest_ray_folder,
+    next_ray_folder,
+    past_trials,
+)
 from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
-from tuner.plan import Plan
+from tuner.plan import Plan, plan_search
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -35,7 +44,6 @@ from tuner.trackers import tracker_callbacks
 
 logger = logging.getLogger(__name__)
 
-RAY_FOLDER = "ray"
 MAX_FAILURES = 2
 """How often a trial whose process died goes on from its last checkpoint."""
 
@@ -69,7 +77,29 @@ def resume_search(folder: Path, *, address: str | None = None, limits: Limits, v
     base = read_config(said["base_config"])
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         check_room(said["cpus_per_trial"], said["gpus_per_trial"], node_resources())
-        tuner = tune.Tuner.restore(str(folder / RAY_FOLDER), _trainable(said, base), resume_unfinished=True)
+        tuner = tune.Tuner.restore(str(latest_ray_folder(folder)), _trainable(said, base), resume_unfinished=True)
+        return _confirmed(folder, _fit(tuner, folder, dashboard, limits))
+
+
+def extend_search(
+    folder: Path, more: int, *, address: str | None = None, limits: Limits, verbose: bool = False
+) -> SearchRecord:
+    """Tries so many more configurations in a search that is over, knowing all that it found.
+
+    Raises:
+        ValueError: the folder holds no search, its data is no longer the same, or the cluster is too small.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = folder.absolute()
+    search = read_search(folder)
+    settings = extended_settings(search, more)
+    plan, past, ray_folder = plan_search(settings), past_trials(folder, search), next_ray_folder(folder)
+    with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
+        check_room(search.settings["cpus_per_trial"], search.settings["gpus_per_trial"], node_resources())
+        recorder = Recorder.resume(folder)
+        recorder.extend(settings.num_trials)
+        slots = slots_of(search.settings)
+        tuner = _tuner(settings, plan, slots, recorder, past=past, ray_name=ray_folder.name)
         return _confirmed(folder, _fit(tuner, folder, dashboard, limits))
 
 
@@ -92,8 +122,18 @@ def _limits(settings: SearchSettings) -> Limits:
     return Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
 
 
-def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tune.Tuner:
+def _tuner(
+    settings: SearchSettings,
+    plan: Plan,
+    slots: Slots,
+    recorder: Recorder,
+    *,
+    past: Sequence[PastTrial] = (),
+    ray_name: str = RAY_FOLDER,
+) -> tune.Tuner:
     proposer, scheduler, limits = _PAIRS[settings.policy](settings, plan, slots, recorder)
+    proposer.learn(past)
+    limits["num_samples"] -= len(past)
     return tune.Tuner(
         _trainable(recorder.record.settings, plan.base),
         tune_config=tune.TuneConfig(
@@ -106,7 +146,7 @@ def _tuner(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorde
             **limits,
         ),
         run_config=tune.RunConfig(
-            name=RAY_FOLDER,
+            name=ray_name,
             storage_path=str(recorder.folder),
             callbacks=[
                 SearchCallback(recorder, proposer, objective=OBJECTIVE, max_epochs=plan.max_epochs),
@@ -155,7 +195,7 @@ def _proposing(settings: SearchSettings, plan: Plan, recorder: Recorder) -> dict
         "mode": plan.space.mode,
         "max_epochs": plan.max_epochs,
         "seed": settings.seed,
-        "enqueue": plan.first_points,
+        "enqueue": () if recorder.record.trials else plan.first_points,
         "mirror": StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
     }
 

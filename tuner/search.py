@@ -54,6 +54,8 @@ def _run(options: argparse.Namespace) -> int:
     for room in ("trainable", "tuner"):
         logging.getLogger(room).setLevel(logging.INFO)
     if options.resume is not None:
+        if options.num_trials is not None:
+            return _extend(options, settings)
         preflight.check_resume(options.resume, space=options.space)
         limits = Limits(seconds=options.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
         record = run.resume_search(options.resume, address=options.address, limits=limits, verbose=options.verbose)
@@ -69,6 +71,18 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     record = run.run_search(settings, plan, verbose=options.verbose)
     return finish.finish(settings.folder, record)
+
+
+def _extend(options: argparse.Namespace, settings: SearchSettings) -> int:
+    from tuner import finish, preflight, run
+    from tuner.search_callback import Limits
+
+    preflight.check_extension(options.resume, space=options.space)
+    limits = Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
+    record = run.extend_search(
+        options.resume, options.num_trials, address=options.address, limits=limits, verbose=options.verbose
+    )
+    return finish.finish(options.resume, record)
 
 
 def _settings(options: argparse.Namespace) -> SearchSettings:
@@ -94,7 +108,7 @@ def _check_alone(options: argparse.Namespace) -> None:
     """A resumed search keeps its settings; an option that says otherwise would be ignored."""
     parser = _parser()
     given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
-    others = given - {"resume", "space", "time_budget_seconds", "disk_budget", "address", "verbose"}
+    others = given - {"resume", "space", "num_trials", "time_budget_seconds", "disk_budget", "address", "verbose"}
     if others:
         listed = ", ".join(sorted(option_of(name) for name in others))
         raise ValueError(f"--resume goes on with the search's own settings; leave out {listed}.")

@@ -20,9 +20,9 @@ from trainable.opening import open_run
 from trainable.training_run import run_epochs
 from tuner.export import handover_of
 from tuner.export import main as export_command
+from tuner.extension import RAY_FOLDER
 from tuner.outcomes import Outcome
 from tuner.records import read_search
-from tuner.run import RAY_FOLDER
 from tuner.standing import handover_gaps, precisions
 from tuner.study_mirror import load_mirror
 
@@ -304,3 +304,25 @@ def test_ended_while_it_confirms_it_has_its_report_and_the_resumed_search_confir
     assert Counter((run["trial"], run["seed"]) for run in runs) == {
         (trial, 1000 + seed): 1 for trial in {run["trial"] for run in runs} for seed in range(3)
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["asha", "promote"])
+def test_a_search_that_is_over_is_extended_and_knows_what_it_found(tmp_path, disc_folder, policy):
+    search = Search(tmp_path / "moe" / "run")
+    options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 4 --max-epochs 4 --confirm 0"
+    try:
+        search.begin(*options.split(), "--policy", policy, "--set", "pyramid_channels=16")
+        assert search.finish() == 0
+        before = search.events()
+        search.begin("--resume", str(search.folder), "--trials", "+3")
+        assert search.finish() == 0, search.commands[-1].complained
+    finally:
+        search.end()
+    assert search.events()[: len(before)] == before
+    record = read_search(search.folder)
+    assert [trial.number for trial in record.trials] == list(range(7))
+    assert len({tuple(sorted(trial.params.items())) for trial in record.trials}) == 7
+    assert not record.is_unfinished
+    copied = load_mirror(search.folder / "study.journal").trials
+    assert sorted(trial.user_attrs["number"] for trial in copied) == list(range(7))
