@@ -92,13 +92,13 @@ def confirm(
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         number, seed = pending.pop(ready)
         try:
-            test = ray.get(ready)
+            validation, test = ray.get(ready)
         except RayError as error:
             cause = str(error).strip().splitlines()[-1]
             logger.warning("trial %d, seed %d was not confirmed, and will be tried again: %s", number, seed, cause)
             continue
         objective = test[record.settings["objective"].removeprefix("val/")]
-        done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test))
+        done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test, validation=validation))
         _write(folder, record, done)
         on_run(done[-1], len(wanted) - len(pending), len(wanted))
     return done
@@ -140,14 +140,17 @@ def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) ->
     return task.remote(handover, said["device"])
 
 
-def _train_and_test(handover: Handover, device: str) -> dict[str, float | None]:
-    """Metrics on the test split; of one that diverged or had too little memory the objective alone, as None."""
+def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict[str, float | None]]:
+    """The objective on the validation split and the metrics on the test split.
+
+    Of a training that diverged or had too little memory the objective alone, as None.
+    """
     run = open_run(handover, device)
     try:
-        run_epochs(run, on_epoch=lambda result: None)
+        results = run_epochs(run, on_epoch=lambda result: None)
     except (DivergedError, torch.OutOfMemoryError):
-        return {run.task.objective.removeprefix("val/"): None}
-    return run.test()
+        return None, {run.task.objective.removeprefix("val/"): None}
+    return results[-1].objective, run.test()
 
 
 def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None:

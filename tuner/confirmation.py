@@ -15,7 +15,7 @@ from pathlib import Path
 from scipy.stats import t as student_t
 
 from tuner import wording
-from tuner.records import SearchRecord
+from tuner.records import SearchRecord, TrialRecord
 
 FILE = "confirm.json"
 CONFIDENCE = 0.95
@@ -32,6 +32,8 @@ class ConfirmedRun:
     """The search's objective, on the test split; None when the training diverged or ran out of memory."""
     test: dict[str, float | None]
     """Every metric on the test split."""
+    validation: float | None = None
+    """The objective on the validation split at the end; what may choose, as the test split may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,46 @@ def read_runs(folder: Path) -> list[ConfirmedRun]:
         return [ConfirmedRun(**run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is handed over: of the configurations that were trained again, the one with the best mean."""
+
+    trial: TrialRecord
+    mean: float
+    """On the validation split, over the seeds that all of them were trained on."""
+    num_seeds: int
+    others: dict[int, float]
+    """The means of the others, by number of trial."""
+
+    @property
+    def sentence(self) -> str:
+        beside = ", ".join(f"trial {number} {wording.number(mean)}" for number, mean in self.others.items())
+        return (
+            f"Trial {self.trial.number} is handed over: trained again on {self.num_seeds} seeds, it is the best on the "
+            f"validation split, {wording.number(self.mean)} in the mean, beside {beside}."
+        )
+
+
+def choose(folder: Path, search: SearchRecord) -> Choice | None:
+    """Chooses by several seeds: a search has one, and the best of many noisy values looks better than it is.
+
+    None until two configurations were trained on two seeds in common.
+    """
+    by_trial: dict[int, dict[int, float]] = {}
+    for run in read_runs(folder):
+        value = math.nan if run.validation is None else run.validation
+        by_trial.setdefault(run.trial, {})[run.seed] = value
+    seeds = set.intersection(*(set(values) for values in by_trial.values())) if by_trial else set()
+    means = {number: statistics.fmean(values[seed] for seed in seeds) for number, values in by_trial.items() if seeds}
+    means = {number: mean for number, mean in means.items() if math.isfinite(mean)}
+    if len(means) < 2 or len(seeds) < 2:
+        return None
+    best = (max if search.settings["mode"] == "max" else min)(means, key=means.__getitem__)
+    trial = {trial.number: trial for trial in search.trials}[best]
+    others = {number: mean for number, mean in sorted(means.items()) if number != best}
+    return Choice(trial=trial, mean=means[best], num_seeds=len(seeds), others=others)
 
 
 def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:

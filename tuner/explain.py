@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tuner import standing, wording
-from tuner.confirmation import read_confirmations
+from tuner.confirmation import choose, read_confirmations
 from tuner.importance import measure_importance
 from tuner.outcomes import Outcome
 from tuner.records import DecisionRecord, SearchRecord, TrialRecord, read_search
@@ -38,7 +38,9 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     if search.winner is None:
         return [*lines, "None gave a value that could be compared, so there is no winner."]
     lines += [*_why_it_won(search), *explain_trial(search, search.winner)[1:]]
-    return lines + [confirmation.sentence for confirmation in read_confirmations(folder, search)]
+    lines += [confirmation.sentence for confirmation in read_confirmations(folder, search)]
+    choice = choose(folder, search)
+    return lines if choice is None else [*lines, choice.sentence]
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:

@@ -22,6 +22,7 @@ from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
 from trainable.training_run import run_epochs
 from tuner.cluster import slots_of
+from tuner.confirmation import choose
 from tuner.records import ResultRecord, SearchRecord, TrialRecord, read_search
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
@@ -147,9 +148,11 @@ def _say_epoch(epoch: int, objective: float, searched: list[float]) -> None:
 
 
 def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
+    """The best on several seeds where the best were trained again, else the best of the search."""
     if record.winner is None:
         raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to export.")
-    return record.winner
+    choice = choose(folder, record)
+    return record.winner if choice is None else choice.trial
 
 
 def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> ResultRecord:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from tuner import report_text, standing
-from tuner.confirmation import read_confirmations
+from tuner.confirmation import choose, read_confirmations
 from tuner.figures import save_pictures
 from tuner.records import SearchRecord, TrialRecord, read_search
 
@@ -42,7 +42,7 @@ def write_report(folder: Path) -> Path:
     results_table(search).to_csv(folder / TABLE, index=False)
     pictures = save_pictures(search, folder / FIGURES)
     sections = [
-        report_text.say_result(search, confirmations),
+        report_text.say_result(search, confirmations, choose(folder, search)),
         report_text.say_what_was_searched(search),
         report_text.say_winner(search),
         report_text.say_confirmations(search, confirmations),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tuner import standing, wording
-from tuner.confirmation import Confirmation
+from tuner.confirmation import Choice, Confirmation
 from tuner.figure_style import Picture
 from tuner.records import SearchRecord, TrialRecord
 
@@ -13,11 +13,12 @@ LEFT_OUT = ("format", "base_config", "data_fingerprint")
 """Settings that are too long for a table, or for machines."""
 
 
-def say_result(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
-    """The title and the one thing to know."""
+def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choice: Choice | None) -> str:
+    """The title, the one thing to know, and what is handed over."""
     settings = search.settings
     title = f"# Search `{settings['space']}`" + (f", {settings['name']}" if "name" in settings else "")
     claims = [confirmation.sentence for confirmation in confirmations]
+    claims += [] if choice is None else [choice.sentence]
     return "\n\n".join([title, _headline(search), *claims])
 
 

@@ -84,7 +84,7 @@ def dying(monkeypatch):
     def result_of(training):
         if training == 1:
             raise WorkerCrashedError
-        return {"s_measure": 0.5}
+        return 0.6, {"s_measure": 0.5}
 
     monkeypatch.setattr("tuner.confirm.check_room", lambda *_: None)
     monkeypatch.setattr("tuner.confirm.node_resources", list)

@@ -3,7 +3,7 @@ import json
 import pytest
 from scipy.stats import ttest_rel
 
-from tuner.confirmation import Confirmation, read_confirmations
+from tuner.confirmation import Confirmation, choose, read_confirmations
 from tuner.records import SearchRecord
 
 SEARCH = SearchRecord(settings={"space": "moe", "objective": "val/s_measure", "mode": "max"})
@@ -67,3 +67,51 @@ def test_a_damaged_confirmation_is_named(tmp_path, content):
     (tmp_path / "confirm.json").write_text(content)
     with pytest.raises(ValueError, match=r"confirm\.json is damaged.*run tuner\.confirm again"):
         read_confirmations(tmp_path, SEARCH)
+
+
+@pytest.fixture
+def told(tmp_path):
+    """A folder whose confirmation holds these (trial, seed, value on validation), and the search it is of."""
+
+    def write(runs, mode="max"):
+        content = {
+            "runs": [
+                {"trial": trial, "seed": seed, "objective": 0.1 * trial, "test": {}, "validation": value}
+                for trial, seed, value in runs
+            ]
+        }
+        (tmp_path / "confirm.json").write_text(json.dumps(content))
+        search = SearchRecord(settings=SEARCH.settings | {"mode": mode})
+        for number in {trial for trial, _, _ in runs}:
+            search.apply({"event": "start", "trial": f"t{number}", "number": number, "params": {}, "time": 0.0})
+        return tmp_path, search
+
+    return write
+
+
+def test_the_best_mean_on_the_validation_split_is_handed_over_whatever_the_test_split_says(told):
+    runs = [(0, 1000, 0.80), (0, 1001, 0.84), (5, 1000, 0.90), (5, 1001, 0.70)]
+    choice = choose(*told(runs))
+    assert (choice.trial.number, choice.mean, choice.others) == (0, pytest.approx(0.82), {5: pytest.approx(0.80)})
+    assert "Trial 0 is handed over: trained again on 2 seeds" in choice.sentence
+    assert "0.820 in the mean, beside trial 5 0.800." in choice.sentence
+    assert choose(*told(runs, mode="min")).trial.number == 5
+
+
+def test_only_seeds_that_all_were_trained_on_choose(told):
+    runs = [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, 0.7), (5, 1001, 0.7), (5, 1002, 0.99)]
+    choice = choose(*told(runs))
+    assert (choice.trial.number, choice.num_seeds) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [],
+        [(0, 1000, 0.8), (5, 1000, 0.9)],
+        [(0, 1000, 0.8), (0, 1001, 0.8)],
+        [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, None), (5, 1001, 0.9)],
+    ],
+)
+def test_without_two_seeds_of_two_configurations_nothing_is_chosen(told, runs):
+    assert choose(*told(runs)) is None
