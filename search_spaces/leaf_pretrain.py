@@ -78,5 +78,5 @@ SPACE = Space(
     grace_epochs=3,
     reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
-    num_trials=20,
+    num_trials=12,
 )
