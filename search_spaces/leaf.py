@@ -106,4 +106,5 @@ SPACE = Space(
     grace_epochs=6,
     reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
+    num_trials=24,
 )
