@@ -41,6 +41,7 @@ def test_the_extremes_are_configurations_that_the_space_proposes(settings):
     assert {config.model.pyramid_channels for config in found.values()} == {8}
 
 
+@pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
     told = dry_run(settings, plan_search(settings))
     assert "moe: 4 trials of up to 4 epochs; " in told

@@ -25,6 +25,7 @@ def job(policy, *, seed=0, slots=4):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_same_seed_gives_the_same_search(policy):
