@@ -1,0 +1,97 @@
+"""What workloads share that tell classes of single images apart; each adds its data and its network."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from trainable.class_supervision import ClassificationSupervision
+from trainable.config import TrialConfig
+from trainable.data.image_mask_set import Splits
+from trainable.data.labelled_batches import LabelledEvaluationBatches, LabelledTrainingBatches
+from trainable.data.labelled_images import LabelledImages
+from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
+from trainable.supervision import Supervision
+from trainable.tasks.task import Task
+from trainable.techniques.batch_augmentation import BatchAugmentation, InTurn
+from trainable.techniques.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.label_mixing import LabelMixing, MixingConfig
+from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.test_time_augmentation import AveragedLooks, AveragedLooksConfig
+from trainable.trainer import OptimizedTrainer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationConfig(TrialConfig):
+    """A training of a classifier; `model` has `class_names`, `loss` is a ClassificationLossConfig."""
+
+    augmentation: ImageAugmentationConfig | None = None
+    mixing: MixingConfig | None = None
+    test_time_augmentation: AveragedLooksConfig | None = None
+    """Averages several looks at each image of the final test; the validation of an epoch never does."""
+
+
+class ClassificationTask(Task):
+    """Macro-F1 on the validation split is the objective."""
+
+    objective = "val/macro_f1"
+    mode = "max"
+    worst_objective = 0.0
+    metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
+
+    def suited_config(self, config: ClassificationConfig, splits: Splits) -> ClassificationConfig:
+        """Classes and their numbers of training images are those of the data."""
+        model = replace(config.model, class_names=splits.train.class_names)
+        loss = replace(config.loss, class_counts=splits.train.class_counts())
+        return replace(config, model=model, loss=loss)
+
+    def build_supervision(self, config: ClassificationConfig) -> ClassificationSupervision:
+        return ClassificationSupervision(config.loss.build())
+
+    def equip(self, trainer: OptimizedTrainer, config: ClassificationConfig) -> None:
+        parts: list[BatchAugmentation] = []
+        if config.augmentation is not None:
+            parts.append(config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation")))
+        if config.mixing is not None:
+            generator = torch.Generator().manual_seed(stream_seed(config.seed, "mixing"))
+            num_classes = len(config.model.class_names)
+            parts.append(LabelMixing(config.mixing, num_classes=num_classes, generator=generator))
+        if parts:
+            trainer.augmentation = InTurn(parts)
+
+    def build_metrics(self, config: ClassificationConfig, *, final: bool) -> ClassificationMetrics:
+        return ClassificationMetrics(config.model.class_names)
+
+    def training_batches(
+        self, config: ClassificationConfig, data: LabelledImages, device: torch.device
+    ) -> LabelledTrainingBatches:
+        check_classes(config, data)
+        return LabelledTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device)
+
+    def evaluation_batches(
+        self, config: ClassificationConfig, data: LabelledImages, device: torch.device
+    ) -> LabelledEvaluationBatches:
+        check_classes(config, data)
+        return LabelledEvaluationBatches(data, batch_size=config.batch_size, device=device)
+
+    def test(
+        self, trainer: OptimizedTrainer, config: ClassificationConfig, splits: Splits, device: torch.device
+    ) -> dict[str, float]:
+        """Where test-time augmentation is on, of averaged looks."""
+        batches = self.evaluation_batches(config, splits.test, device)
+        metrics = self.build_metrics(config, final=True)
+        return trainer.validate(batches, metrics=metrics, supervision=final_judge(trainer, config))
+
+
+def final_judge(trainer: OptimizedTrainer, config: ClassificationConfig) -> Supervision:
+    """What judges an image of the final test: one look, or several averaged."""
+    looks = config.test_time_augmentation
+    return trainer.supervision if looks is None else AveragedLooks(trainer.supervision, looks)
+
+
+def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:
+    """Raises ValueError when the data has other classes than the configuration was found on."""
+    if data.class_names != config.model.class_names:
+        raise ValueError(
+            f"The classes of {config.data.source} are {', '.join(data.class_names)}, but this configuration was found "
+            f"on {', '.join(config.model.class_names)}; search that data anew, or rename its folders."
+        )
