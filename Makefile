@@ -38,7 +38,7 @@ format: $(STAMP)
 
 test: lint
 	@echo "Tests"
-	@$(PY) -m pytest -m "not slow and not soak"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not soak"
 
 test-slow: $(STAMP)
 	@$(PY) -m pytest -m slow
