@@ -12,8 +12,16 @@ from trainable.techniques.plateau import PlateauSchedule
 from trainable.techniques.schedule import CosineAnnealingWithWarmup, Schedule
 from trainable.techniques.shaped_schedule import ShapedSchedule
 
-KINDS = ("cosine", "one_cycle", "plateau", "warm_restarts", "exponential", "warmup_stable_decay", "constant")
-_FRACTIONS = ("start_lr_ratio", "decay_fraction", "first_cycle_fraction", "plateau_factor", "plateau_patience_fraction")
+KINDS = ("cosine", "one_cycle", "plateau", "warm_restarts", "exponential", "warmup_stable_decay", "step", "constant")
+_FRACTIONS = (
+    "start_lr_ratio",
+    "decay_fraction",
+    "first_cycle_fraction",
+    "plateau_factor",
+    "plateau_patience_fraction",
+    "step_fraction",
+    "step_factor",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +29,11 @@ class ScheduleConfig:
     """The schedule as fractions of the planned budget, so that it means the same at every budget."""
 
     schedule_kind: str = "cosine"
-    """cosine, one_cycle, plateau, warm_restarts, exponential, warmup_stable_decay or constant."""
+    """cosine, one_cycle, plateau, warm_restarts, exponential, warmup_stable_decay, step or constant."""
     warmup_fraction: float = 0.1
     """Share of the planned epochs spent warming up, 0 to 0.5; the documented one_cycle climbs for 0.3."""
     min_lr_ratio: float = 0.01
-    """Final learning rate as a share of the maximum, 0 to 1; of a plateau the lowest, of constant where it starts."""
+    """Final learning rate as a share of the maximum, 0 to 1: the lowest of plateau and step, the start of constant."""
     start_lr_ratio: float = 0.04
     """Where one_cycle starts, as a share of the maximum, above 0 to 1; the other kinds start at the final rate."""
     decay_fraction: float = 0.2
@@ -38,6 +46,11 @@ class ScheduleConfig:
     """A plateau multiplies the rate by this, above 0 and below 1."""
     plateau_patience_fraction: float = 0.1
     """More validations than this share of the planned epochs without an improvement are a plateau, above 0 to 1."""
+
+    step_fraction: float = 0.5
+    """After the warm-up each such share of the planned epochs ends in a step down, above 0 to 1."""
+    step_factor: float = 0.1
+    """A step multiplies the rate by this, above 0 and below 1."""
 
     def __post_init__(self) -> None:
         if self.schedule_kind not in KINDS:
@@ -90,14 +103,16 @@ class ScheduleConfig:
             ),
             "exponential": partial(shapes.exponential, floor=floor),
             "warmup_stable_decay": partial(shapes.warmup_stable_decay, floor=floor, decay=self.decay_fraction / left),
+            "step": partial(shapes.steps, floor=floor, length=self.step_fraction / left, factor=self.step_factor),
             "constant": shapes.constant,
         }[self.schedule_kind]
 
     def _check_kind(self) -> None:
         if self.cycle_growth < 1.0:
             raise ValueError(f"cycle_growth is {self.cycle_growth}; it must be 1 or more.")
-        if self.plateau_factor == 1.0:
-            raise ValueError("plateau_factor is 1, which lowers nothing; give less, or schedule_kind=constant.")
+        for name in ("plateau_factor", "step_factor"):
+            if getattr(self, name) == 1.0:
+                raise ValueError(f"{name} is 1, which lowers nothing; give less, or schedule_kind=constant.")
         if self.schedule_kind == "exponential" and self.min_lr_ratio == 0.0:
             raise ValueError("min_lr_ratio is 0, which no exponential decay reaches; give a share above 0.")
         if self.schedule_kind == "warmup_stable_decay" and self.warmup_fraction + self.decay_fraction > 1.0:

@@ -43,6 +43,11 @@ def warm_restarts(progress: float, *, floor: float, first_cycle: float, growth: 
     return cosine(max(0.0, progress - start) / length, floor=floor)
 
 
+def steps(progress: float, *, floor: float, length: float, factor: float) -> float:
+    """Stairs: the rate times `factor` after every `length` of the progress, never below the floor."""
+    return max(floor, factor ** int(min(1.0, progress) / length + _ROUNDING))
+
+
 def warmup_stable_decay(progress: float, *, floor: float, decay: float) -> float:
     """The highest rate, then a straight line to the floor over the last `decay` of the progress."""
     left = max(0.0, 1.0 - progress)

@@ -91,6 +91,18 @@ def test_warmup_stable_decay_is_three_of_torchs_in_a_row():
     assert ours(schedule) == pytest.approx(torchs(make), rel=1e-9)
 
 
+def test_steps_are_torchs_until_the_lowest_rate():
+    schedule = built("step", warmup_fraction=0.0, step_fraction=0.15, step_factor=0.3, min_lr_ratio=0.01)
+    rates = torchs(lambda optimizer: lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.3))
+    assert ours(schedule) == pytest.approx([max(rate, 0.01 * MAX_LR) for rate in rates], rel=1e-9)
+    assert len(set(ours(schedule))) == 5
+
+
+def test_steps_begin_to_count_after_the_warmup():
+    rates = ours(built("step", warmup_fraction=0.2, step_fraction=0.4, step_factor=0.5))
+    assert rates[4:] == pytest.approx([MAX_LR] * 8 + [MAX_LR / 2] * 8 + [MAX_LR / 4])
+
+
 def test_constant_stays_up_after_its_warmup():
     rates = ours(built("constant", warmup_fraction=0.25, min_lr_ratio=0.2))
     assert rates[:6] == pytest.approx([MAX_LR * (0.2 + 0.8 * epoch / 5) for epoch in range(6)])
@@ -181,6 +193,8 @@ def test_the_kinds_differ_but_for_a_plateau_that_was_told_nothing():
         ({"schedule_kind": "one_circle"}, "did you mean one_cycle"),
         ({"plateau_factor": 1.0}, "lowers nothing"),
         ({"plateau_factor": 0.0}, "plateau_factor is 0"),
+        ({"step_factor": 1.0}, "step_factor is 1, which lowers nothing"),
+        ({"step_fraction": 0.0}, "step_fraction is 0"),
         ({"cycle_growth": 0.5}, "cycle_growth is 0.5"),
         ({"schedule_kind": "exponential", "min_lr_ratio": 0.0}, "no exponential decay reaches"),
         ({"schedule_kind": "warmup_stable_decay", "decay_fraction": 0.95}, "more than the whole budget"),
