@@ -108,13 +108,11 @@ SPACE = Space(
     name="agroforestry",
     workload="agroforestry",
     objective="val/map_50",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
     max_epochs=8,
     grace_epochs=2,
-    reduction_factor=2,
     num_trials=16,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

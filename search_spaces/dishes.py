@@ -6,23 +6,22 @@ or `resnet50`, with `--set weights=imagenet` where there is a network to fetch t
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    max_lr_range,
     suggest_averaging,
     suggest_batch,
+    suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
-SCRATCH_MAX_LR = (3e-4, 3e-2)
-PRETRAINED_MAX_LR = (1e-5, 1e-3)
 CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse", "effective_number")
 SEVERITIES = ("light", "moderate", "photograph", "aggressive")
 
 
 def suggest(trial: Trial, situation: Situation) -> Params:
-    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
     return (
-        suggest_optimizer(trial, max_lr=max_lr)
+        suggest_optimizer(trial, max_lr=max_lr_range(situation))
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | suggest_criterion(trial)
@@ -50,17 +49,7 @@ def suggest_augmentation(trial: Trial) -> Params:
         "severity": trial.suggest_categorical("severity", SEVERITIES),
         "initial_strength": strength,
         "max_strength": strength,
-        **suggest_mixing(trial),
-    }
-
-
-def suggest_mixing(trial: Trial) -> Params:
-    if not trial.suggest_categorical("mixing", [False, True]):
-        return {"mixing": False}
-    return {
-        "mixing": True,
-        "mixup_alpha": trial.suggest_float("mixup_alpha", 0.1, 1.0),
-        "mixing_probability": trial.suggest_float("mixing_probability", 0.1, 1.0),
+        **suggest_mixing(trial, search_cutmix=False),
     }
 
 
@@ -100,12 +89,8 @@ SPACE = Space(
     name="dishes",
     workload="dishes",
     objective="val/macro_f1",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
-    max_epochs=12,
-    grace_epochs=3,
-    reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -44,11 +44,7 @@ SPACE = Space(
     name="dishes_grid",
     workload="dishes",
     objective="val/macro_f1",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
-    max_epochs=12,
-    grace_epochs=3,
-    reduction_factor=2,
 )

@@ -1,8 +1,13 @@
 """What may vary when diseases of leaves are told apart, from scratch or from a pre-trained encoder."""
 
-import math
-
-from search_spaces.shared import MAX_WARMUP_FRACTION, suggest_averaging, suggest_optimizer, suggest_schedule
+from search_spaces.shared import (
+    MAX_WARMUP_FRACTION,
+    suggest_averaging,
+    suggest_batch,
+    suggest_mixing,
+    suggest_optimizer,
+    suggest_schedule,
+)
 from search_spaces.space import Params, Situation, Space, Trial
 
 MAX_LR = (3e-5, 1e-2)
@@ -13,19 +18,12 @@ SEVERITIES = ("light", "moderate", "aggressive")
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=MAX_LR)
-        | suggest_batch(trial, situation)
+        | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | suggest_schedule(trial)
         | suggest_regularisation(trial)
-        | suggest_mixing(trial)
+        | suggest_mixing(trial, search_cutmix=True)
         | suggest_averaging(trial)
     )
-
-
-def suggest_batch(trial: Trial, situation: Situation) -> Params:
-    """The images of one update; what does not fit into memory at once is accumulated."""
-    effective_batch = trial.suggest_categorical("effective_batch", EFFECTIVE_BATCHES)
-    batch_size = math.gcd(effective_batch, situation.max_batch_size)
-    return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
 
 
 def suggest_regularisation(trial: Trial) -> Params:
@@ -35,17 +33,6 @@ def suggest_regularisation(trial: Trial) -> Params:
         "focal_gamma": trial.suggest_float("focal_gamma", 0.0, 3.0),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
         "spectral_attention": trial.suggest_categorical("spectral_attention", [False, True]),
-    }
-
-
-def suggest_mixing(trial: Trial) -> Params:
-    if not trial.suggest_categorical("mixing", [False, True]):
-        return {"mixing": False}
-    return {
-        "mixing": True,
-        "mixup_alpha": trial.suggest_float("mixup_alpha", 0.1, 1.0),
-        "cutmix_alpha": trial.suggest_float("cutmix_alpha", 0.1, 1.0),
-        "mixing_probability": trial.suggest_float("mixing_probability", 0.1, 1.0),
     }
 
 
@@ -98,13 +85,11 @@ SPACE = Space(
     name="leaf",
     workload="leaf",
     objective="val/macro_f1",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
     max_epochs=24,
     grace_epochs=6,
-    reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
     num_trials=24,
 )

@@ -70,13 +70,9 @@ SPACE = Space(
     name="leaf_pretrain",
     workload="leaf_pretrain",
     objective="val/knn_accuracy",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
-    max_epochs=12,
-    grace_epochs=3,
-    reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
     num_trials=12,
 )

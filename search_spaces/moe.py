@@ -6,6 +6,7 @@ needs some thirty times more, so its default and its range are its own.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    max_lr_range,
     recommended_batch_size,
     recommended_schedule,
     suggest_augmentation,
@@ -16,16 +17,13 @@ from search_spaces.shared import (
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
-SCRATCH_MAX_LR = (3e-4, 3e-2)
-PRETRAINED_MAX_LR = (1e-5, 1e-3)
 NUM_EXPERTS = (1, 4, 6, 8)
 """Two are left out: with top-2 routing every image would go to both."""
 
 
 def suggest(trial: Trial, situation: Situation) -> Params:
-    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
     return (
-        suggest_optimizer(trial, max_lr=max_lr)
+        suggest_optimizer(trial, max_lr=max_lr_range(situation))
         | suggest_batch(trial, max_batch_size=_max_batch_size(situation))
         | suggest_schedule(trial)
         | suggest_experts(trial)
@@ -116,12 +114,8 @@ SPACE = Space(
     name="moe",
     workload="moe",
     objective="val/s_measure",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
-    max_epochs=12,
-    grace_epochs=3,
-    reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -7,6 +7,7 @@ scratch has nothing to unfreeze and one rate for all of it, some thirty times hi
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    max_lr_range,
     suggest_augmentation,
     suggest_averaging,
     suggest_batch,
@@ -15,14 +16,10 @@ from search_spaces.shared import (
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
-SCRATCH_MAX_LR = (3e-4, 3e-2)
-PRETRAINED_MAX_LR = (1e-5, 1e-3)
-
 
 def suggest(trial: Trial, situation: Situation) -> Params:
-    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
     return (
-        suggest_optimizer(trial, max_lr=max_lr)
+        suggest_optimizer(trial, max_lr=max_lr_range(situation))
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | suggest_weighting(trial)
@@ -124,12 +121,8 @@ SPACE = Space(
     name="retina",
     workload="retina",
     objective="val/mean_kappa",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
-    max_epochs=12,
-    grace_epochs=3,
-    reduction_factor=2,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -2,13 +2,17 @@
 
 import math
 
-from search_spaces.space import Params, Trial
+from search_spaces.space import Params, Situation, Trial
 
 MAX_WARMUP_FRACTION = 0.2
 """Largest warm-up of the budget; it has to end before the first rung."""
 
-
 EFFECTIVE_BATCHES = (4, 8, 16, 32)
+
+
+def max_lr_range(situation: Situation) -> tuple[float, float]:
+    """Trained weights bear a thirtieth of what a network from scratch needs."""
+    return (1e-5, 1e-3) if situation.pretrained else (3e-4, 3e-2)
 
 
 def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> Params:
@@ -18,9 +22,9 @@ def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> Params:
     }
 
 
-def suggest_batch(trial: Trial, *, max_batch_size: int) -> Params:
+def suggest_batch(trial: Trial, *, max_batch_size: int, choices: tuple[int, ...] = EFFECTIVE_BATCHES) -> Params:
     """The images of one update; what does not fit into memory at once is accumulated."""
-    effective_batch = trial.suggest_categorical("effective_batch", EFFECTIVE_BATCHES)
+    effective_batch = trial.suggest_categorical("effective_batch", choices)
     batch_size = math.gcd(effective_batch, max_batch_size)
     return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
 
@@ -63,6 +67,19 @@ def suggest_augmentation(trial: Trial) -> Params:
         "max_strength": initial + trial.suggest_float("strength_rise", 0.0, 0.6),
         "start_fraction": trial.suggest_float("start_fraction", 0.0, 0.5),
         "ramp_fraction": trial.suggest_float("ramp_fraction", 0.05, 0.5),
+    }
+
+
+def suggest_mixing(trial: Trial, *, search_cutmix: bool) -> Params:
+    """How often and how strongly images and their labels are mixed; a CutMix not searched keeps its own alpha."""
+    if not trial.suggest_categorical("mixing", [False, True]):
+        return {"mixing": False}
+    cutmix = {"cutmix_alpha": trial.suggest_float("cutmix_alpha", 0.1, 1.0)} if search_cutmix else {}
+    return {
+        "mixing": True,
+        "mixup_alpha": trial.suggest_float("mixup_alpha", 0.1, 1.0),
+        **cutmix,
+        "mixing_probability": trial.suggest_float("mixing_probability", 0.1, 1.0),
     }
 
 

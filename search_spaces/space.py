@@ -57,7 +57,7 @@ class Space:
     """The task that trains its configurations."""
     objective: str
     """The metric that is compared, such as `val/s_measure`."""
-    mode: str
+    mode: str = "max"
     """`max` or `min`: which end of the objective is better."""
     suggest: Callable[[Trial, Situation], Params]
     """Asks the trial and returns all parameters of one configuration, fixed ones included."""
@@ -65,11 +65,11 @@ class Space:
     """A fair configuration to beat, by the names that `suggest` asks for."""
     recommended: Callable[[Situation], list[Params]]
     """What is worth trying right after the defaults; a value that is left out is the default's."""
-    max_epochs: int
+    max_epochs: int = 12
     """Full length of a trial, unless the user says otherwise."""
-    grace_epochs: int
+    grace_epochs: int = 3
     """Epochs that every trial gets: the first rung."""
-    reduction_factor: int
+    reduction_factor: int = 2
     """One in so many trials is kept at each rung; the rungs are this factor apart."""
     num_trials: int = 30
     """Configurations that a search tries, unless the user says otherwise."""

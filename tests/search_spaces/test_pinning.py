@@ -34,13 +34,9 @@ SPACE = Space(
     name="toy",
     workload="toy",
     objective="val/score",
-    mode="max",
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
-    max_epochs=12,
-    grace_epochs=3,
-    reduction_factor=2,
 )
 pinned = functools.partial(PinnedSpace, SPACE, SITUATION)
 

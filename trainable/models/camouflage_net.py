@@ -11,26 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainable.fields import unknown_name
-from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
+from trainable.models.backbone_config import BackboneConfig, check_pyramid_channels, check_sides
 from trainable.models.moe import MixtureOfExperts, Routing
 from trainable.models.output import ModelOutput
 
-MIN_SIDE_PX = 32
 RARE_FOREGROUND_LOGIT = -2.0
 """Initial bias of every head: about one pixel in eight is object. With 0 thin objects are learned far later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CamouflageNetConfig:
+class CamouflageNetConfig(BackboneConfig):
     """What the network is made of."""
 
-    backbone: str = "small"
-    """One of BACKBONES; "small" trains from scratch on a CPU."""
-    weights: str = "scratch"
-    """"scratch", "imagenet", or the path of a state dict file."""
-    freeze_batch_norm: bool = False
-    """Keep the running statistics of pre-trained weights; sensible below about 8 images a batch."""
     pyramid_channels: int = 32
     """Channels of the pyramid and of the experts, a multiple of 8."""
     num_experts: int = 4
@@ -45,19 +37,10 @@ class CamouflageNetConfig:
     """Standard deviation of the noise on router logits while training, at least 0."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(unknown_name("backbone", self.backbone, BACKBONES))
-        if (self.backbone, self.weights) == ("small", "imagenet"):
-            raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
+        BackboneConfig.__post_init__(self)
         if self.routing not in ("image", "token"):
             raise ValueError(f"routing is {self.routing!r}; allowed: image, token.")
-        if self.freeze_batch_norm and (self.weights == "scratch" or self.backbone in WITHOUT_BATCH_NORM):
-            raise ValueError(
-                f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
-                f"{self.weights} has none; turn it off."
-            )
-        if self.pyramid_channels < 8 or self.pyramid_channels % 8:
-            raise ValueError(f"pyramid_channels is {self.pyramid_channels}; give a multiple of 8.")
+        check_pyramid_channels(self.pyramid_channels)
         self._check_experts()
 
     def _check_experts(self) -> None:
@@ -80,7 +63,7 @@ class CamouflageNet(nn.Module):
         super().__init__()
         self.config = config
         width = config.pyramid_channels
-        self.backbone = build_backbone(config.backbone, config.weights, freeze_batch_norm=config.freeze_batch_norm)
+        self.backbone = config.build_backbone()
         self.pyramid = _TopDownPyramid(self.backbone.channels, width)
         self.moe = MixtureOfExperts(
             width,
@@ -96,8 +79,7 @@ class CamouflageNet(nn.Module):
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Predictions (B, 1, H, W); auxiliary logits at strides 8 and 16; embeddings at stride 4."""
-        if min(images.shape[-2:]) < MIN_SIDE_PX:
-            raise ValueError(f"Images of {tuple(images.shape[-2:])} px; the network needs {MIN_SIDE_PX} px or more.")
+        check_sides(images)
         fine, *coarse = self.pyramid(self.backbone(images))
         colour = _colour_statistics(images) if self.config.routing == "image" else None
         features, routing = self.moe(fine, colour)

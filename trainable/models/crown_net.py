@@ -19,26 +19,18 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import FeaturePyramidNetwork
 
-from trainable.fields import unknown_name
-from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
+from trainable.models.backbone_config import BackboneConfig, check_pyramid_channels, check_sides
 from trainable.models.instance_heads import build_proposals, build_roi_heads
 from trainable.models.output import ModelOutput
 
-MIN_SIDE_PX = 32
 MASK_THRESHOLD = 0.5
 _SMALLEST = {"num_instance_classes": 1, "num_semantic_classes": 2, "anchor_px": 4, "max_detections": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrownNetConfig:
+class CrownNetConfig(BackboneConfig):
     """What the network is made of."""
 
-    backbone: str = "small"
-    """One of BACKBONES; "small" trains from scratch on a CPU."""
-    weights: str = "scratch"
-    """"scratch", "imagenet", or the path of a state dict: of the backbone, or of a network that has it."""
-    freeze_batch_norm: bool = False
-    """Keep the running statistics of pre-trained weights; sensible below about 8 images a batch."""
     pyramid_channels: int = 32
     """Channels of the pyramid and of the heads, a multiple of 8."""
     num_instance_classes: int = 3
@@ -51,17 +43,8 @@ class CrownNetConfig:
     """Crowns that are reported for an image, the surest; COCO's metrics look at no more than 100."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(unknown_name("backbone", self.backbone, BACKBONES))
-        if (self.backbone, self.weights) == ("small", "imagenet"):
-            raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
-        if self.freeze_batch_norm and (self.weights == "scratch" or self.backbone in WITHOUT_BATCH_NORM):
-            raise ValueError(
-                f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
-                f"{self.weights} has none; turn it off."
-            )
-        if self.pyramid_channels < 8 or self.pyramid_channels % 8:
-            raise ValueError(f"pyramid_channels is {self.pyramid_channels}; give a multiple of 8.")
+        BackboneConfig.__post_init__(self)
+        check_pyramid_channels(self.pyramid_channels)
         for name, low in _SMALLEST.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; give {low} or more.")
@@ -87,7 +70,7 @@ class CrownNet(nn.Module):
     def __init__(self, config: CrownNetConfig) -> None:
         super().__init__()
         width = config.pyramid_channels
-        self.backbone = build_backbone(config.backbone, config.weights, freeze_batch_norm=config.freeze_batch_norm)
+        self.backbone = config.build_backbone()
         self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), width)
         self.proposals = build_proposals(width, anchor_px=config.anchor_px)
         self.instances = build_roi_heads(
@@ -99,8 +82,7 @@ class CrownNet(nn.Module):
 
     def forward(self, images: Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> CrownOutput:
         """In training, `targets` belong to the first images of the batch; those beyond have no instances to learn."""
-        if min(images.shape[-2:]) < MIN_SIDE_PX:
-            raise ValueError(f"Images of {tuple(images.shape[-2:])} px; the network needs {MIN_SIDE_PX} px or more.")
+        check_sides(images)
         maps = self.backbone(images)
         levels = self.pyramid(OrderedDict((str(level), one) for level, one in enumerate(maps)))
         dense = self._dense(levels, size=images.shape[-2:])

@@ -1,0 +1,51 @@
+"""What every network on a backbone lets choose of it; each adds its own fields."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from trainable.fields import unknown_name
+from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, Backbone, build_backbone
+
+MIN_SIDE_PX = 32
+"""The coarsest map has stride 32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneConfig:
+    """Which backbone, and what it starts from."""
+
+    backbone: str = "small"
+    """One of BACKBONES; "small" trains from scratch on a CPU."""
+    weights: str = "scratch"
+    """"scratch", "imagenet", or the path of a state dict: of the backbone, or of a network that has it."""
+    freeze_batch_norm: bool = False
+    """Keep the running statistics of pre-trained weights; sensible below about 8 images a batch."""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(unknown_name("backbone", self.backbone, BACKBONES))
+        if (self.backbone, self.weights) == ("small", "imagenet"):
+            raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
+        if self.freeze_batch_norm and (self.weights == "scratch" or self.backbone in WITHOUT_BATCH_NORM):
+            raise ValueError(
+                f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
+                f"{self.weights} has none; turn it off."
+            )
+
+    def build_backbone(self, *, drop_path: float = 0.0) -> Backbone:
+        return build_backbone(
+            self.backbone, self.weights, freeze_batch_norm=self.freeze_batch_norm, drop_path=drop_path
+        )
+
+
+def check_sides(images: Tensor) -> None:
+    """Raises ValueError when images (B, 3, H, W) are too small for a map at stride 32."""
+    if min(images.shape[-2:]) < MIN_SIDE_PX:
+        raise ValueError(f"Images of {tuple(images.shape[-2:])} px; the network needs {MIN_SIDE_PX} px or more.")
+
+
+def check_pyramid_channels(pyramid_channels: int) -> None:
+    """Raises ValueError unless the group normalisation of a pyramid can divide its channels."""
+    if pyramid_channels < 8 or pyramid_channels % 8:
+        raise ValueError(f"pyramid_channels is {pyramid_channels}; give a multiple of 8.")
