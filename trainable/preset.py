@@ -3,7 +3,7 @@
     python -m trainable.preset dishes balanced runs/balanced/config.json --data path/to/dishes
     python -m trainable.train --config runs/balanced/config.json
 
-"default" is every workload's; others are the task's own.
+"default" is every workload's; others are the task's own: `python -m trainable.preset` lists them.
 """
 
 import argparse
@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainable.config import from_params
 from trainable.fields import unknown_name
 from trainable.handover import Handover, write_handover
 from trainable.opening import open_data
 from trainable.tasks.registry import TASKS, get_task
+from trainable.tasks.strategy import Preset
 
 DEFAULT = "default"
 
@@ -25,8 +25,12 @@ logger = logging.getLogger("trainable.preset")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        logger.info("%s", "\n".join(_listed()))
+        return 0
+    options = _parser().parse_args(arguments)
     try:
         handover = preset_handover(options.workload, options.preset, options.data)
         write_handover(options.out, handover)
@@ -44,11 +48,11 @@ def preset_handover(workload: str, preset: str, source: str | None = None) -> Ha
         ValueError: no such workload or preset, or data that cannot be used.
     """
     task = get_task(workload)
-    presets = {DEFAULT: {}, **task.presets}
+    presets = {DEFAULT: Preset(params={}), **task.presets}
     if preset not in presets:
         raise ValueError(unknown_name(f"preset of {workload}", preset, presets))
     absolute = None if source is None else str(Path(source).absolute())
-    config = from_params(presets[preset], task.default_config(absolute))
+    config = presets[preset].over(task.default_config(absolute), has_folder=source is not None)
     splits = open_data(config, {})
     return Handover(
         config=task.suited_config(config, splits),
@@ -57,13 +61,16 @@ def preset_handover(workload: str, preset: str, source: str | None = None) -> Ha
     )
 
 
+def _listed() -> list[str]:
+    return [f"{name}: {', '.join([DEFAULT, *task.presets])}" for name, task in TASKS.items()]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainable.preset", description="Write a strategy of a workload as a configuration file."
     )
-    listed = "; ".join(f"{name}: {', '.join([DEFAULT, *task.presets])}" for name, task in TASKS.items())
     parser.add_argument("workload", help=f"one of {', '.join(TASKS)}")
-    parser.add_argument("preset", help=listed)
+    parser.add_argument("preset", help="; ".join(_listed()))
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the workload's data (default: embedded)")
     return parser

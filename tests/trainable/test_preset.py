@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from trainable.data.image_cache import CACHE_VARIABLE
 from trainable.handover import read_handover
-from trainable.preset import main
+from trainable.preset import main, preset_handover
+from trainable.tasks.leaf import LeafTask
 from trainable.train import main as train_main
 
 
@@ -33,3 +36,23 @@ def test_an_unknown_preset_is_a_sentence_with_the_nearest(tmp_path, caplog):
     assert main(["dishes", "balance", str(tmp_path / "config.json")]) == 2
     assert "balance is no preset of dishes; did you mean balanced?" in caplog.text
     assert not (tmp_path / "config.json").exists()
+
+
+def test_without_arguments_all_presets_are_listed(caplog):
+    caplog.set_level("INFO", "trainable.preset")
+    assert main([]) == 0
+    assert "\nagroforestry: default, document, laptop, light," in caplog.text
+
+
+def test_only_a_folder_is_asked_for_the_documented_size_of_images(tmp_path):
+    folder = tmp_path / "leaves"
+    for name in ("sick", "sound"):
+        (folder / name).mkdir(parents=True)
+        for number in range(6):
+            grey = np.random.default_rng(number + 10 * len(name)).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(grey).save(folder / name / f"{name}_{number}.png")
+    embedded = LeafTask.presets["document"].over(LeafTask().default_config(), has_folder=False)
+    assert (embedded.model.encoder, embedded.max_epochs) == ("small", 100)
+    real = preset_handover("leaf", "document", str(folder)).config
+    assert (real.model.encoder, real.data.image_size_px, real.max_epochs) == ("documented", 256, 100)
+    assert real.model.class_names == ("sick", "sound")

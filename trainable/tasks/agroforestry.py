@@ -20,6 +20,7 @@ from trainable.data.image_mask_set import SPLIT_NAMES, Splits
 from trainable.losses.crowns import CrownLossConfig
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
+from trainable.tasks.agroforestry_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
 from trainable.trainer import OptimizedTrainer
@@ -78,6 +79,7 @@ class AgroforestryTask(Task):
     """The crown workload; mean average precision at an overlap of one half is its objective."""
 
     name = "agroforestry"
+    presets = PRESETS
     objective = "val/map_50"
     mode = "max"
     worst_objective = 0.0

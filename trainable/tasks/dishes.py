@@ -1,10 +1,9 @@
 """Clean and dirty dishes: classification of few, imbalanced pictures."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -77,7 +76,7 @@ class DishesTask(ClassificationTask):
     """The dishes workload."""
 
     name = "dishes"
-    presets: ClassVar[Mapping[str, Mapping[str, object]]] = PRESETS
+    presets = PRESETS
 
     def default_config(self, source: str | None = None) -> DishesConfig:
         num_train, dirty_share = PlateConfig().num_train, PlateConfig().dirty_share

@@ -1,69 +1,89 @@
-"""The strategies of `dishes` by name: parameters over its default, for training without a search.
+"""The strategies of `dishes` by name.
 
     python -m trainable.preset dishes balanced config.json
 
-cpu: a slow machine, small batches accumulated, short epochs. balanced: one GPU, every remedy against imbalance.
-cluster: a large network, strong augmentation, averaged looks at the test. regularised: when training is far better
-than validation.
+document: the configuration file of the documents. cpu: a slow machine, small batches accumulated, short epochs.
+balanced: one GPU, every remedy against imbalance. cluster: a large network, strong augmentation, averaged looks at the
+test. regularised: when training is far better than validation.
 """
 
 from collections.abc import Mapping
 
-Preset = Mapping[str, object]
+from trainable.tasks.strategy import Preset
+
+_STANDSTILL = {"early_stopping": True, "patience_epochs": 5, "min_delta": 0.001}
+_IMBALANCED = {"batch_size": 16, "max_epochs": 10, "weight_decay": 1e-4, "class_weights": "inverse"}
 
 PRESETS: Mapping[str, Preset] = {
-    "cpu": {
-        "backbone": "mobilenet_v3_small",
-        "max_epochs": 15,
-        "batch_size": 8,
-        "accumulation_steps": 4,
-        "precision": "fp32",
-        "max_train_batches": 50,
-        "max_lr": 1e-3,
-        "weight_decay": 1e-4,
-        "severity": "light",
-        "early_stopping": True,
-        "patience_epochs": 3,
-        "min_delta": 0.001,
-    },
-    "balanced": {
-        "backbone": "small",
-        "max_epochs": 10,
-        "batch_size": 16,
-        "precision": "auto",
-        "schedule_kind": "cosine",
-        "max_lr": 3e-3,
-        "weight_decay": 1e-4,
-        "severity": "photograph",
-        "class_weights": "inverse",
-        "early_stopping": True,
-        "patience_epochs": 5,
-        "min_delta": 0.001,
-    },
-    "cluster": {
-        "backbone": "resnet50",
-        "max_epochs": 50,
-        "batch_size": 64,
-        "precision": "auto",
-        "max_grad_norm": 1.0,
-        "schedule_kind": "cosine",
-        "warmup_fraction": 0.1,
-        "max_lr": 1e-3,
-        "weight_decay": 1e-4,
-        "severity": "aggressive",
-        "test_time_augmentation": True,
-    },
-    "regularised": {
-        "max_lr": 1e-4,
-        "weight_decay": 1e-3,
-        "batch_size": 8,
-        "dropout": 0.5,
-        "label_smoothing": 0.1,
-        "severity": "aggressive",
-        "mixing": True,
-        "mixup_alpha": 0.2,
-        "cutmix_alpha": 0.0,
-        "early_stopping": True,
-        "patience_epochs": 3,
-    },
+    "document": Preset(
+        params=_IMBALANCED
+        | _STANDSTILL
+        | {
+            "backbone": "small",
+            "algorithm": "adam",
+            "max_lr": 1e-3,
+            "schedule_kind": "step",
+            "warmup_fraction": 0.0,
+            "step_fraction": 0.5,
+            "step_factor": 0.1,
+            "severity": "photograph",
+        },
+        of_folder={"image_size_px": 224},
+    ),
+    "cpu": Preset(
+        params=_STANDSTILL
+        | {
+            "backbone": "mobilenet_v3_small",
+            "max_epochs": 15,
+            "batch_size": 8,
+            "accumulation_steps": 4,
+            "precision": "fp32",
+            "max_train_batches": 50,
+            "max_lr": 1e-3,
+            "weight_decay": 1e-4,
+            "severity": "light",
+            "patience_epochs": 3,
+        }
+    ),
+    "balanced": Preset(
+        params=_IMBALANCED
+        | _STANDSTILL
+        | {
+            "backbone": "small",
+            "precision": "auto",
+            "schedule_kind": "cosine",
+            "max_lr": 3e-3,
+            "severity": "photograph",
+        }
+    ),
+    "cluster": Preset(
+        params={
+            "backbone": "resnet50",
+            "max_epochs": 50,
+            "batch_size": 64,
+            "precision": "auto",
+            "max_grad_norm": 1.0,
+            "schedule_kind": "cosine",
+            "warmup_fraction": 0.1,
+            "max_lr": 1e-3,
+            "weight_decay": 1e-4,
+            "severity": "aggressive",
+            "test_time_augmentation": True,
+        }
+    ),
+    "regularised": Preset(
+        params={
+            "max_lr": 1e-4,
+            "weight_decay": 1e-3,
+            "batch_size": 8,
+            "dropout": 0.5,
+            "label_smoothing": 0.1,
+            "severity": "aggressive",
+            "mixing": True,
+            "mixup_alpha": 0.2,
+            "cutmix_alpha": 0.0,
+            "early_stopping": True,
+            "patience_epochs": 3,
+        }
+    ),
 }

@@ -13,6 +13,7 @@ from trainable.metrics.calibrated import CalibratedMetrics
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, final_judge
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
+from trainable.tasks.leaf_presets import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.calibration import CollectedLogits
 from trainable.techniques.image_augmentation import ImageAugmentationConfig
@@ -25,6 +26,7 @@ class LeafTask(ClassificationTask):
     """The leaf workload."""
 
     name = "leaf"
+    presets = PRESETS
 
     def default_config(self, source: str | None = None) -> ClassificationConfig:
         return ClassificationConfig(

@@ -20,6 +20,7 @@ from trainable.losses.contrastive import NtXentConfig
 from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
+from trainable.tasks.leaf_presets import PRETRAIN_PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.optimizer import OptimizerConfig
 from trainable.techniques.random_streams import stream_seed
@@ -50,6 +51,7 @@ class LeafPretrainTask(Task):
     """The pre-training workload; the k-NN probe's accuracy on the validation split is its objective."""
 
     name = "leaf_pretrain"
+    presets = PRETRAIN_PRESETS
     objective = "val/knn_accuracy"
     mode = "max"
     worst_objective = 0.0

@@ -19,6 +19,7 @@ from trainable.data.labelled_images import LabelledImages
 from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.multi_task_supervision import MultiTaskLossConfig, MultiTaskSupervision
+from trainable.tasks.retina_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
@@ -64,6 +65,7 @@ class RetinaTask(Task):
     """The fundus workload; the mean of the two tasks' quadratic-weighted kappa is its objective."""
 
     name = "retina"
+    presets = PRESETS
     objective = "val/mean_kappa"
     mode = "max"
     worst_objective = -1.0

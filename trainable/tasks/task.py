@@ -11,6 +11,7 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.evaluation import Metrics
 from trainable.supervision import Supervision
+from trainable.tasks.strategy import Preset
 from trainable.trainer import OptimizedTrainer
 
 Progress = Callable[[int, int], None]
@@ -29,8 +30,8 @@ class Task(ABC):
     """What a trial that diverged counts as."""
     metric_names: ClassVar[tuple[str, ...]]
     """Names of the validation metrics of an epoch, as they stand in the results."""
-    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
-    """Strategies by name: parameters over the default, for training without a search."""
+    presets: ClassVar[Mapping[str, Preset]] = {}
+    """Strategies by name, for training without a search."""
 
     @abstractmethod
     def default_config(self, source: str | None = None) -> TrialConfig:

@@ -98,32 +98,6 @@ def test_a_resumed_run_goes_on_to_the_bit_with_augmentation_and_mixing(opened, t
     assert resumed.run_epoch().metrics == straight.run_epoch().metrics
 
 
-@pytest.mark.parametrize("name", DishesTask.presets)
-def test_every_preset_is_a_configuration_and_changes_the_default(name):
-    default = DishesTask().default_config()
-    config = from_params(DishesTask.presets[name], default)
-    assert config != default
-    assert all(config != from_params(other, default) for key, other in DishesTask.presets.items() if key != name)
-
-
-def test_presets_hold_what_their_documents_say():
-    default = DishesTask().default_config()
-    cpu, balanced, cluster, regularised = (
-        from_params(DishesTask.presets[name], default) for name in ("cpu", "balanced", "cluster", "regularised")
-    )
-    assert (cpu.batch_size, cpu.accumulation_steps, cpu.max_train_batches, cpu.precision) == (8, 4, 50, "fp32")
-    assert (cpu.max_epochs, cpu.early_stopping.patience_epochs) == (15, 3)
-    assert (balanced.batch_size, balanced.max_epochs, balanced.loss.class_weights) == (16, 10, "inverse")
-    assert balanced.augmentation.severity == "photograph"
-    assert (cluster.model.backbone, cluster.batch_size, cluster.max_epochs) == ("resnet50", 64, 50)
-    assert cluster.test_time_augmentation is not None
-    assert (regularised.model.dropout, regularised.loss.label_smoothing, regularised.mixing.mixup_alpha) == (
-        0.5,
-        0.1,
-        0.2,
-    )
-
-
 def test_data_of_other_classes_is_refused(opened):
     config, splits = opened()
     config = replace(config, model=replace(config.model, class_names=("a", "b")))

@@ -1,0 +1,128 @@
+"""Every strategy of every workload is a configuration of its own, and holds the numbers of its document."""
+
+import pytest
+import torch
+
+from trainable.config import flat_params, to_dict
+from trainable.tasks.registry import TASKS, get_task, read_config
+
+NAMED = [(workload, name) for workload, task in TASKS.items() for name in task.presets]
+
+
+def config_of(workload, name, source="somewhere"):
+    task = get_task(workload)
+    return task.presets[name].over(task.default_config(source), has_folder=source is not None)
+
+
+@pytest.mark.parametrize("source", [None, "somewhere"], ids=["embedded", "folder"])
+@pytest.mark.parametrize(("workload", "name"), NAMED)
+def test_a_preset_is_a_configuration_unlike_the_default_and_all_others(workload, name, source):
+    config = config_of(workload, name, source)
+    assert read_config(to_dict(config)) == config
+    others = [config_of(workload, other, source) for other in TASKS[workload].presets if other != name]
+    assert config not in [get_task(workload).default_config(source), *others]
+
+
+DOCUMENTED = {
+    "dishes/document": {
+        "backbone": "small", "image_size_px": 224, "max_epochs": 10, "batch_size": 16, "max_lr": 1e-3,
+        "weight_decay": 1e-4, "algorithm": "adam", "schedule_kind": "step", "step_fraction": 0.5, "step_factor": 0.1,
+        "class_weights": "inverse", "patience_epochs": 5, "min_delta": 0.001,
+    },
+    "dishes/cpu": {
+        "max_epochs": 15, "batch_size": 8, "accumulation_steps": 4, "max_train_batches": 50, "precision": "fp32",
+        "patience_epochs": 3,
+    },
+    "dishes/balanced": {
+        "batch_size": 16, "max_epochs": 10, "schedule_kind": "cosine", "severity": "photograph",
+        "class_weights": "inverse", "patience_epochs": 5,
+    },
+    "dishes/cluster": {"backbone": "resnet50", "batch_size": 64, "max_epochs": 50, "tta_flips": True},
+    "dishes/regularised": {
+        "dropout": 0.5, "weight_decay": 1e-3, "batch_size": 8, "max_lr": 1e-4, "label_smoothing": 0.1,
+        "mixup_alpha": 0.2, "patience_epochs": 3,
+    },
+    "agroforestry/document": {
+        "tile_px": 512, "overlap_px": 64, "batch_size": 4, "accumulation_steps": 2, "algorithm": "adamw",
+        "max_lr": 1e-4, "weight_decay": 0.01, "max_epochs": 100, "max_grad_norm": 1.0, "precision": "fp32",
+        "patience_epochs": 20, "instance_weight": 1.0, "crown_weight": 0.5, "num_instance_classes": 3,
+        "num_semantic_classes": 6,
+    },
+    "agroforestry/laptop": {"tile_px": 256, "batch_size": 2, "accumulation_steps": 4},
+    "agroforestry/light": {
+        "algorithm": "adam", "max_lr": 5e-4, "schedule_kind": "plateau", "max_epochs": 50, "patience_epochs": 10,
+    },
+    "agroforestry/transfer": {"weights": "imagenet", "max_lr": 1e-4, "backbone_lr_ratio": 0.1},
+    "agroforestry/out_of_memory": {"batch_size": 1, "accumulation_steps": 8, "gradient_checkpointing": True},
+    "agroforestry/slow_training": {"precision": "auto", "batch_size": 8, "channels_last": True},
+    "leaf_pretrain/document": {
+        "encoder": "documented", "image_size_px": 256, "checkpoint_gradients": True, "max_epochs": 100,
+        "batch_size": 64, "max_lr": 3e-4, "weight_decay": 1e-4, "warmup_fraction": 0.1, "temperature": 0.07,
+        "projection_channels": 128, "smallest_crop_area": 0.2, "colour_strength": 0.8,
+    },
+    "leaf/document": {
+        "spectral_attention": True, "drop_path": 0.2, "max_epochs": 100, "batch_size": 32, "max_lr": 1e-4,
+        "weight_decay": 0.01, "warmup_fraction": 0.05, "mixup_alpha": 0.8, "cutmix_alpha": 1.0, "focal_gamma": 2.0,
+        "focal_share": 0.5, "label_smoothing": 0.1, "severity": "moderate", "patience_epochs": 15, "min_delta": 0.001,
+        "accumulation_steps": 2, "half_life_epochs": 0.5, "tta_flips": True,
+    },
+    "leaf/not_converging": {
+        "max_lr": 1e-5, "warmup_fraction": 0.15, "severity": "light", "class_weights": "inverse",
+    },
+    "leaf/not_finite": {"max_lr": 1e-6, "max_grad_norm": 1.0, "precision": "fp32"},
+    "leaf/poor_generalisation": {"weight_decay": 0.05, "drop_path": 0.3, "severity": "aggressive"},
+    "retina/document": {
+        "backbone": "efficientnet_v2_s", "image_size_px": 512, "max_epochs": 50, "batch_size": 16, "max_lr": 1e-4,
+        "weighting": "uncertainty", "milestones": ((0.0, 0.0), (0.12, 0.25), (0.22, 0.5), (0.32, 1.0)),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_preset_holds_the_numbers_of_its_document(name):
+    params = flat_params(config_of(*name.split("/")))
+    assert {key: params[key] for key in DOCUMENTED[name]} == DOCUMENTED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "rate"),
+    [
+        ("dishes/document", 4, 1e-3),
+        ("dishes/document", 5, 1e-4),
+        ("agroforestry/document", 100, 1e-7),
+        ("agroforestry/one_cycle", 0, 4e-5),
+        ("agroforestry/one_cycle", 30, 1e-3),
+        ("agroforestry/one_cycle", 100, 4e-9),
+        ("agroforestry/warm_restarts", 9.999999, 1e-7),
+        ("agroforestry/warm_restarts", 10.000001, 1e-4),
+        ("agroforestry/exponential", 10, 1e-4 * 0.95**10),
+        ("leaf_pretrain/document", 10, 3e-4),
+        ("retina/document", 50, 1e-6),
+    ],
+)
+def test_a_preset_follows_the_documented_learning_rate(name, epoch, rate):
+    config = config_of(*name.split("/"))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optimizer.max_lr)
+    schedule = config.schedule.build(
+        optimizer, total_epochs=config.max_epochs, max_lr=config.optimizer.max_lr, mode="max"
+    )
+    assert schedule.lr_at(epoch) == pytest.approx(rate, rel=1e-3)
+
+
+@pytest.mark.parametrize("workload", ["agroforestry", "leaf", "retina"])
+def test_the_recipe_against_too_little_memory_trains_the_same_update(workload):
+    document, frugal = config_of(workload, "document"), config_of(workload, "out_of_memory")
+    assert frugal.batch_size < document.batch_size
+    updates = [config.batch_size * config.accumulation_steps for config in (document, frugal)]
+    assert updates[0] == updates[1]
+
+
+def test_patiences_are_the_documented_epochs():
+    light, plateau = (config_of("agroforestry", name) for name in ("light", "plateau"))
+    assert [config.schedule.plateau_patience_fraction * config.max_epochs for config in (light, plateau)] == [5, 10]
+
+
+def test_the_first_stage_of_progressive_resolution_is_the_documented_one():
+    config = config_of("agroforestry", "progressive")
+    sides = [config.progressive_resolution.build(config.max_epochs).side_px(512, epoch) for epoch in (0, 29, 30)]
+    assert sides == [256, 256, 512]
