@@ -2,11 +2,12 @@
 
     python -m tuner.ensemble results/dishes/<run> --top 5
 
-What: every member sees each test image, and the mean of their probabilities is judged as one model's would be. Nothing
-is trained: the weights are those that the search kept. Writes `ensemble.json` into the results folder.
+What: every member sees each test image, in several looks where its test-time augmentation is on, and the mean of their
+probabilities is judged as one model's would be. Nothing is trained: the weights are those that the search kept. Writes
+`ensemble.json` into the results folder.
 Source: Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles, 2017,
 https://arxiv.org/abs/1612.01474.
-Cost: one evaluation of the test split for each member. Off: don't run it; the winner alone is what is exported.
+Cost: one final test for each member. Off: don't run it; the winner alone is what is exported.
 """
 
 import argparse
@@ -92,11 +93,10 @@ Answer = Callable[[Any, Any], Any]
 def _answer(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch.device) -> Answer:
     """A trained member."""
     task = get_task(config.workload)
-    model, supervision = task.build_model(config).to(device).eval(), task.build_supervision(config).to(device)
+    model = task.build_model(config).to(device).eval()
+    judge = task.final_judge(task.build_supervision(config).to(device), config)
     model.load_state_dict(trained_weights(folder, trial))
-    return lambda images, targets: (
-        supervision.judged(lambda *inputs: as_model_output(model(*inputs)), images, targets).scores
-    )
+    return lambda images, targets: judge.judged(lambda *inputs: as_model_output(model(*inputs)), images, targets).scores
 
 
 @torch.no_grad()

@@ -166,21 +166,37 @@ def trained_folder(tmp_path_factory, disc_config):
 
     Trial 0 is the default, trial 1 the winner, with averaged weights; trial 2 was interrupted after two epochs.
     """
-    folder = tmp_path_factory.mktemp("results") / "moe" / "discs"
-    splits = get_task("moe").open_data(disc_config)
-    settings = {"name": "discs", "data": disc_config.data.source, "num_trials": 3, "max_epochs": 3}
-    settings |= {"rung_epochs": [1, 2], "confirm": 0}
-    settings |= {"data_fingerprint": splits.fingerprint, "base_config": to_dict(disc_config)}
-    recorder = Recorder.create(folder, SETTINGS | settings | {"versions": current_versions() | {"ray": "2.60.0"}})
     plain = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}
-    record_training(recorder, splits, disc_config, number=0, params={"max_lr": 3e-4, "num_experts": 4, "top_k": 2})
-    record_training(recorder, splits, disc_config, number=1, params=plain | {"max_lr": 1e-2, "averaging": True})
-    record_training(recorder, splits, disc_config, number=2, params=plain | {"max_lr": 3e-2}, num_epochs=2)
-    recorder.close()
+    trials = [
+        {"max_lr": 3e-4, "num_experts": 4, "top_k": 2},
+        plain | {"max_lr": 1e-2, "averaging": True},
+        plain | {"max_lr": 3e-2},
+    ]
+    folder = tmp_path_factory.mktemp("results") / "moe" / "discs"
+    record_search(folder, disc_config, trials, num_epochs=[3, 3, 2], rung_epochs=[1, 2])
     return folder
 
 
-def record_training(recorder, splits, base, *, number, params, num_epochs=3):
+@pytest.fixture(scope="session")
+def trained_search():
+    """A function that trains a few configurations and records them as a search does."""
+    return record_search
+
+
+def record_search(folder, base, trials, *, num_epochs, **settings):
+    """One training for each of `trials`, parameters over `base`, of so many of its epochs."""
+    task = get_task(base.workload)
+    splits = task.open_data(base)
+    settings |= {"space": base.workload, "name": folder.name, "data": base.data.source, "objective": task.objective}
+    settings |= {"num_trials": len(trials), "max_epochs": base.max_epochs, "confirm": 0}
+    settings |= {"data_fingerprint": splits.fingerprint, "base_config": to_dict(base)}
+    recorder = Recorder.create(folder, SETTINGS | settings | {"versions": current_versions() | {"ray": "2.60.0"}})
+    for number, (params, epochs) in enumerate(zip(trials, num_epochs, strict=True)):
+        record_training(recorder, splits, base, number=number, params=params, num_epochs=epochs)
+    recorder.close()
+
+
+def record_training(recorder, splits, base, *, number, params, num_epochs):
     trial = f"t{number:04d}"
     recorder.start(trial, number=number, params=params)
     run = TrainingRun(from_params(params, base), splits)

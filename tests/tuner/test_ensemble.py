@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from trainable.data.image_cache import CACHE_VARIABLE
 from trainable.opening import open_data
+from trainable.tasks.dishes import DishesTask
 from trainable.training_run import TrainingRun
 from tuner.ensemble import judge_ensemble, main
 from tuner.export import trained_weights, trial_config
@@ -51,6 +55,32 @@ def test_the_mean_of_the_answers_is_judged(folder):
     assert list(result.members) == [1, 0]
     assert result.ensemble == pytest.approx(metrics.compute(), abs=1e-6)
     assert result.ensemble != result.members[1]
+
+
+def test_each_member_looks_as_its_configuration_says(trained_search, tmp_path, monkeypatch):
+    """One member looks twice, at an image and its mirror image; the other once."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    default = DishesTask().default_config()
+    plates = replace(default.data.plates, plate_size_px=32, num_train=20, num_validation=10, num_test=10)
+    base = replace(default, max_epochs=1, data=replace(default.data, plates=plates))
+    twice = {"test_time_augmentation": True, "tta_crop_share": None}
+    folder = tmp_path / "results" / "dishes" / "plates"
+    trained_search(folder, base, [{"max_lr": 1e-3}, {"max_lr": 1e-2} | twice], num_epochs=[1, 1])
+    result = judge_ensemble(folder, 2, device=CPU)
+
+    record, test = read_search(folder), DishesTask().open_data(base).test
+    images = torch.tensor(test.images).permute(0, 3, 1, 2) / 255
+    shares = {}
+    for trial in record.trials:
+        model = DishesTask().build_model(trial_config(record, trial)).eval()
+        model.load_state_dict(trained_weights(folder, trial))
+        with torch.no_grad():
+            whole, mirrored = (model(look).predictions.softmax(dim=1).numpy() for look in (images, images.flip(-1)))
+        shares[trial.number] = (whole + mirrored) / 2 if trial.number else whole
+    for found, expected in [(result.members[1], shares[1]), (result.ensemble, (shares[0] + shares[1]) / 2)]:
+        of_the_true = expected[np.arange(len(test.labels)), test.labels]
+        assert found["nll"] == pytest.approx(-np.log(of_the_true).mean(), rel=1e-4)
+        assert found["accuracy"] == pytest.approx((expected.argmax(axis=1) == test.labels).mean())
 
 
 def test_the_command_says_each_member_and_all_together_and_keeps_the_numbers(folder, capsys):

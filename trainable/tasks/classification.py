@@ -73,19 +73,10 @@ class ClassificationTask(Task):
         check_classes(config, data)
         return LabelledEvaluationBatches(data, batch_size=config.batch_size, device=device)
 
-    def test(
-        self, trainer: OptimizedTrainer, config: ClassificationConfig, splits: Splits, device: torch.device
-    ) -> dict[str, float]:
-        """Where test-time augmentation is on, of averaged looks."""
-        batches = self.evaluation_batches(config, splits.test, device)
-        metrics = self.build_metrics(config, final=True)
-        return trainer.validate(batches, metrics=metrics, supervision=final_judge(trainer, config))
-
-
-def final_judge(trainer: OptimizedTrainer, config: ClassificationConfig) -> Supervision:
-    """What judges an image of the final test: one look, or several averaged."""
-    looks = config.test_time_augmentation
-    return trainer.supervision if looks is None else AveragedLooks(trainer.supervision, looks)
+    def final_judge(self, supervision: Supervision, config: ClassificationConfig) -> Supervision:
+        """Several looks at an image averaged, where test-time augmentation is on."""
+        looks = config.test_time_augmentation
+        return supervision if looks is None else AveragedLooks(supervision, looks)
 
 
 def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:

@@ -11,7 +11,7 @@ from trainable.data.leaf_pictures import CONDITIONS
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.metrics.calibrated import CalibratedMetrics
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
-from trainable.tasks.classification import ClassificationConfig, ClassificationTask, final_judge
+from trainable.tasks.classification import ClassificationConfig, ClassificationTask
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.leaf_presets import PRESETS
 from trainable.tasks.task import Progress
@@ -57,7 +57,7 @@ class LeafTask(ClassificationTask):
 
         The temperature is fitted on the validation split, under the same looks.
         """
-        judge = final_judge(trainer, config)
+        judge = self.final_judge(trainer.supervision, config)
         validation, test = (self.evaluation_batches(config, data, device) for data in (splits.validation, splits.test))
         fitted = trainer.validate(validation, metrics=CollectedLogits(), supervision=judge)
         metrics = CalibratedMetrics(config.model.class_names, temperature=fitted["temperature"])

@@ -83,7 +83,12 @@ class Task(ABC):
         A task overrides this where a final test does what the rungs of a search cannot afford.
         """
         batches = self.evaluation_batches(config, splits.test, device)
-        return trainer.judge(batches, metrics=self.build_metrics(config, final=True))
+        metrics, judge = self.build_metrics(config, final=True), self.final_judge(trainer.supervision, config)
+        return trainer.judge(batches, metrics=metrics, supervision=judge)
+
+    def final_judge(self, supervision: Supervision, config: TrialConfig) -> Supervision:
+        """What judges a sample of a final test; a task overrides this where that is more than one look at it."""
+        return supervision
 
     def fresh_test_set(self, config: TrialConfig, count: int) -> Any:
         """Generated samples that are in none of the splits, the same for every seed of a training.
