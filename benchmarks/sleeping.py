@@ -39,20 +39,19 @@ class Sleep:
 def ours(sleep: Sleep) -> None:
     """The search as it is, but for the training."""
     import tuner.run
+    from trainable.ending import Ending
     from trainable.ray_trainable import Trial
     from trainable.training_run import EpochResult
     from tuner.plan import plan_search
     from tuner.settings import SearchSettings
 
     class SleepingRun:
-        has_plateaued = False
-
         def __init__(self, trial: str) -> None:
             self.trial, self.epoch = trial, 0
 
         @property
-        def is_complete(self) -> bool:
-            return self.epoch >= sleep.num_epochs
+        def ending(self) -> Ending | None:
+            return Ending(outcome="completed") if self.epoch >= sleep.num_epochs else None
 
         def run_epoch(self) -> EpochResult:
             sleep.epoch(self.trial)

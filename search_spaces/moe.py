@@ -49,7 +49,7 @@ def suggest_experts(trial: Trial) -> Params:
 
 
 def suggest_collapse(trial: Trial) -> Params:
-    """The threshold acts through the response alone."""
+    """Without a response the threshold decides nothing: a collapse is not answered, nor does it end the training."""
     response = trial.suggest_categorical("collapse_response", ["none", "rebalance", "noise", "reinitialise"])
     if response == "none":
         return {"collapse": False}

@@ -1,5 +1,6 @@
 """One thread: the tensors of the tests are small, and two test runs on one machine would wait for each other."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from trainable.config import TrialConfig
-from trainable.data.image_cache import CACHE_VARIABLE
+from trainable.data.image_cache import CACHE_VARIABLE, default_cache_dir
 from trainable.tasks.registry import get_task
 
 torch.set_num_threads(1)
@@ -30,6 +31,33 @@ def disc_config(disc_folder) -> TrialConfig:
     """The workload's default on the discs, with a network so narrow that an epoch takes a tenth of a second."""
     default = get_task("moe").default_config(str(disc_folder))
     return replace(default, max_epochs=3, model=replace(default.model, pyramid_channels=8))
+
+
+@pytest.fixture
+def begin(disc_config) -> Iterator[Callable]:
+    """A function that makes a trial on the discs as Ray does, without Ray."""
+    from ray import tune
+
+    from trainable.ray_trainable import Trial
+
+    begun = []
+
+    def begin_trial(params, fingerprint=None) -> Trial:
+        shared = {"base": disc_config, "fingerprint": fingerprint or {}, "device": "cpu", "search": "spring"}
+
+        class BoundTrial(Trial):
+            trial_resources = tune.PlacementGroupFactory([{"CPU": 1.0}])
+
+            def setup(self, config):
+                super().setup(config, **shared, cache_dir=str(default_cache_dir()))
+
+        begun.append(BoundTrial(config=params))
+        return begun[-1]
+
+    yield begin_trial
+    for trial in begun:
+        trial.stop()
+    torch.set_num_threads(1)
 
 
 def write_discs(folder: Path, *, num_pairs: int, side: int = 48, seed: int = 0) -> None:

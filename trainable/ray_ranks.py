@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import TCPStore
 
 from trainable.config import TrialConfig
+from trainable.ending import Ending
 from trainable.opening import open_trial_data
 from trainable.techniques.data_parallel import join
 from trainable.training_run import EpochResult, TrainingRun
@@ -31,9 +32,8 @@ LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 class Standing:
     """Where a run is, told after each call."""
 
-    epoch: int = 0
-    is_complete: bool = False
-    has_plateaued: bool = False
+    epoch: int
+    ending: Ending | None
 
 
 class RankActors:
@@ -90,12 +90,8 @@ class RankedRun:
         return self._standing.epoch
 
     @property
-    def is_complete(self) -> bool:
-        return self._standing.is_complete
-
-    @property
-    def has_plateaued(self) -> bool:
-        return self._standing.has_plateaued
+    def ending(self) -> Ending | None:
+        return self._standing.ending
 
     def run_epoch(self) -> EpochResult:
         """As that of a TrainingRun, in all ranks."""
@@ -163,5 +159,4 @@ class _Rank:
         return self._standing()
 
     def _standing(self) -> Standing:
-        run = self._run
-        return Standing(epoch=run.epoch, is_complete=run.is_complete, has_plateaued=run.has_plateaued)
+        return Standing(epoch=self._run.epoch, ending=self._run.ending)

@@ -1,6 +1,7 @@
 """The trial that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file that imports ray."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from ray import tune
 from ray.util.metrics import Gauge
 
 from trainable.config import TrialConfig, from_params
+from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import open_trial_data
 from trainable.ray_ranks import RankActors, RankedRun
 from trainable.tasks.registry import get_task
@@ -52,20 +54,20 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, object]:
         try:
-            run = self._run_or_begin()
-            # A trial whose process died after its last epoch was saved, but before Ray heard of it.
-            result = run.judged_again() if run.is_complete else run.run_epoch()
+            with shortages_named():
+                run = self._run_or_begin()
+                # A trial whose process died after its last epoch was saved, but before Ray heard of it.
+                result = run.run_epoch() if run.ending is None else run.judged_again()
         except DivergedError as error:
             return self._ended("diverged", term=error.term, value=str(error.value), step=error.step)
-        except torch.OutOfMemoryError as error:
-            last_result = self._ended("out_of_memory", error=str(error).splitlines()[0])
+        except MemoryShortage as error:
+            last_result = self._ended("out_of_memory", **(error.numbers or {"error": error.message}))
             self._run = None
             return last_result
         self._publish(result)
-        outcome = "plateaued" if self._run.has_plateaued else "completed"
-        ending = {"done": True, "outcome": outcome} if self._run.is_complete else {}
         timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
-        return {OBJECTIVE: result.objective, **timing, "precision": result.precision, **result.metrics, **ending}
+        measured = {OBJECTIVE: result.objective, **timing, "precision": result.precision, **result.metrics}
+        return measured | ({} if run.ending is None else _last(run.ending.outcome, run.ending.numbers))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         if self._run is not None:
@@ -113,8 +115,8 @@ class Trial(tune.Trainable):
     def _ended(self, outcome: str, **numbers: object) -> dict[str, object]:
         """The last result of a trial that can't go on: the worst objective, which no search mistakes for a good one."""
         epoch = 1 if self._run is None else self._run.epoch + 1
-        result = {OBJECTIVE: self._task.worst_objective, "epoch": epoch, "epoch_seconds": 0.0, "done": True}
-        return result | {"outcome": outcome} | {f"outcome_{name}": value for name, value in numbers.items()}
+        result = {OBJECTIVE: self._task.worst_objective, "epoch": epoch, "epoch_seconds": 0.0}
+        return result | _last(outcome, numbers)
 
     def _publish(self, result: EpochResult) -> None:
         """Shows the trial's state on Ray's metrics port; the labels move on with the trial."""
@@ -123,6 +125,11 @@ class Trial(tune.Trainable):
         values |= {"lowest_expert_usage": min(usage)} if usage else {}
         for name, value in values.items():
             self._gauges[name].set(value, tags={"search": self._search, "trial": self.trial_id})
+
+
+def _last(outcome: str, numbers: Mapping[str, object]) -> dict[str, object]:
+    """What only a trial's last result holds."""
+    return {"done": True, "outcome": outcome} | {f"outcome_{name}": value for name, value in numbers.items()}
 
 
 _GAUGES = {

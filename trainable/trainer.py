@@ -30,6 +30,7 @@ from trainable.techniques.data_parallel import Ranks
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.gradient_step import GradientStep
+from trainable.techniques.lasting_collapse import LastingCollapse
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optimizer import check_all_trained
 from trainable.techniques.pixel_range import PixelRange
@@ -128,6 +129,7 @@ class OptimizedTrainer:
         self.load_balancer = GlobalBatchLoadBalancer(num_experts) if enable_load_balancing else None
         self.collapse_detector = ExpertCollapseDetector(num_experts) if enable_collapse_detection else None
         self.collapse_response: CollapseResponse | None = None
+        self.lasting_collapse: LastingCollapse | None = None
         self.contrastive: ContrastiveTerm | None = None
         self.averaging: WeightAverage | None = None
         self.early_stopping: EarlyStopping | None = None
@@ -167,6 +169,8 @@ class OptimizedTrainer:
             metrics["aug_strength"] = self.augmentation.current_strength
         if self.unfreezing is not None:
             metrics["unfrozen_share"] = self.unfreezing.current_share
+        if self.lasting_collapse is not None:
+            self.lasting_collapse.observe(self.collapse_detector.check())
         if self.collapse_response is not None:
             for event in self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step):
                 logger.info("%s", event)

@@ -16,6 +16,7 @@ PARTS = (
     "load_balancer",
     "collapse_detector",
     "collapse_response",
+    "lasting_collapse",
     "averaging",
     "early_stopping",
 )

@@ -15,6 +15,8 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.device_memory import forget_peak, peak_gib
+from trainable.ending import Ending
+from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.techniques.accumulation import updates_of
@@ -74,21 +76,29 @@ class TrainingRun:
             ranks.take_part(self.trainer, seed=config.seed)
 
     @property
-    def has_plateaued(self) -> bool:
-        """Early stopping is on and ended the training."""
-        stopping = self.trainer.early_stopping
-        return stopping is not None and stopping.has_stopped
+    def ending(self) -> Ending | None:
+        """Why there is no next epoch; None when there is one."""
+        stopping, collapse = self.trainer.early_stopping, self.trainer.lasting_collapse
+        if self.epoch >= self.config.max_epochs:
+            return Ending(outcome="completed")
+        if collapse is not None and collapse.has_ended:
+            return Ending(outcome="experts_collapsed", numbers=collapse.numbers)
+        if stopping is not None and stopping.has_stopped:
+            best_epoch = self.epoch - stopping.epochs_without_improvement
+            numbers = {"patience_epochs": stopping.config.patience_epochs, "best": stopping.best}
+            return Ending(outcome="plateaued", numbers=numbers | {"best_epoch": best_epoch})
+        return None
 
     @property
     def is_complete(self) -> bool:
-        return self.has_plateaued or self.epoch >= self.config.max_epochs
+        return self.ending is not None
 
     def run_epoch(self) -> EpochResult:
         """Trains and validates one epoch; out of memory, it is tried again in smaller micro-batches.
 
         Raises:
             DivergedError: a loss, the gradient or a validation metric is not finite.
-            torch.OutOfMemoryError: a micro-batch of one image does not fit, or any on one of several ranks.
+            MemoryShortage: a micro-batch of one image does not fit, or any on one of several ranks.
         """
         began = time.perf_counter()
         metrics = self._epoch_that_fits()
@@ -155,13 +165,14 @@ class TrainingRun:
         while True:
             try:
                 return self._trained_and_validated()
-            except torch.OutOfMemoryError:
+            except MemoryShortage:
                 if self.batch_size == 1:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
             self._shrink_batches()
             restore_progress(self.trainer, unpacked(before, self.device))
 
+    @shortages_named()
     def _trained_and_validated(self) -> dict[str, float]:
         forget_peak(self.device)
         self._training.set_epoch(self.epoch)

@@ -15,10 +15,10 @@ from itertools import count, islice
 from pathlib import Path
 
 import ray
-import torch
 from ray.exceptions import RayError
 
 from trainable.handover import Handover
+from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import run_epochs
@@ -147,10 +147,11 @@ def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict
     """
     run = open_run(handover, device)
     try:
-        results = run_epochs(run, on_epoch=lambda result: None)
-    except (DivergedError, torch.OutOfMemoryError):
+        with shortages_named():
+            results = run_epochs(run, on_epoch=lambda result: None)
+            return results[-1].objective, run.test()
+    except (DivergedError, MemoryShortage):
         return None, {run.task.objective.removeprefix("val/"): None}
-    return results[-1].objective, run.test()
 
 
 def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None:

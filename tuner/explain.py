@@ -131,8 +131,10 @@ _ACTIONS = {
 _MEANINGS = {
     Outcome.STOPPED_AT_RUNG: "Its value is real but early: a slow starter may be stopped so.",
     Outcome.DIVERGED: "The proposer counts the configuration as bad and keeps away from it.",
-    Outcome.OUT_OF_MEMORY: "A single image did not fit; the proposer counts the configuration as bad.",
-    Outcome.EXPERTS_COLLAPSED: "The proposer counts the configuration as bad and keeps away from it.",
+    Outcome.OUT_OF_MEMORY: "A micro-batch of one image did not fit; the proposer counts the configuration as bad.",
+    Outcome.EXPERTS_COLLAPSED: "Its mixture had become a single network, which the response could not undo; the "
+    "proposer counts the configuration as bad.",
+    Outcome.PLATEAUED: "Early stopping saved the rest of its budget; its value stands beside those of full trainings.",
     Outcome.FAILED: "This says nothing about the configuration, and the proposer learns nothing from it.",
     Outcome.INTERRUPTED: "The search ended first; --resume goes on with it.",
 }

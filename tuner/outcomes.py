@@ -77,7 +77,15 @@ def _clauses(*texts: str) -> tuple[tuple[str, frozenset[str]], ...]:
 
 
 def _readable(numbers: Numbers) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in numbers.items()}
+    return {name: _in_words(name, value) for name, value in numbers.items()}
+
+
+def _in_words(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if not name.endswith("_bytes"):
+        return f"{value:.4g}"
+    return f"{value / 2**30:.4g} GiB" if value >= 2**30 else f"{value / 2**20:.4g} MiB"
 
 
 _CLAUSES = {
@@ -91,11 +99,21 @@ _CLAUSES = {
         ", never promoted: {expected} was expected of it",
     ),
     Outcome.DIVERGED: _clauses("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
-    Outcome.OUT_OF_MEMORY: _clauses("out of memory", " in epoch {epoch}", " after {peak_gib} GiB", ": {error}"),
-    Outcome.EXPERTS_COLLAPSED: _clauses(
-        "experts collapsed", " in epoch {epoch}", ": expert {expert}", " of layer {layer}", " was used {usage}"
+    Outcome.OUT_OF_MEMORY: _clauses(
+        "out of memory", " in epoch {epoch}", ": {error}", ": asked for {asked_bytes}", ", {available_bytes} available"
     ),
-    Outcome.PLATEAUED: _clauses("plateaued", " at epoch {epoch}", ": no progress for {patience_epochs} epochs"),
-    Outcome.FAILED: _clauses("failed", " in epoch {epoch}", ": {error}"),
+    Outcome.EXPERTS_COLLAPSED: _clauses(
+        "experts collapsed",
+        " in epoch {epoch}",
+        ": layer {layer} sent nearly all to the same experts for {lost_epochs} epochs in a row",
+        ", {usage} of it to expert {expert}",
+    ),
+    Outcome.PLATEAUED: _clauses(
+        "plateaued",
+        " at epoch {epoch}",
+        ": nothing better than {best} of epoch {best_epoch}",
+        ", with a patience of {patience_epochs}",
+    ),
+    Outcome.FAILED: _clauses("failed", " after epoch {epoch}", ": {error}"),
     Outcome.INTERRUPTED: _clauses("interrupted", " after epoch {epoch}"),
 }

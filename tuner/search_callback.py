@@ -22,7 +22,7 @@ from tuner.tensorboard_events import TrialBoards
 logger = logging.getLogger(__name__)
 
 SECONDS = "epoch_seconds"
-_WITHOUT_VALUE = frozenset(outcome for outcome in Outcome if outcome.counts_as_bad)
+_WITHOUT_VALUE = frozenset({Outcome.DIVERGED, Outcome.OUT_OF_MEMORY})
 """The last result of such a trial carries a stand-in for the objective, which is no measurement."""
 
 
@@ -159,7 +159,7 @@ class SearchCallback(tune.Callback):
             return {name: number for name, number in numbers.items() if number is not None}
         prefix = "outcome_"
         said = {name.removeprefix(prefix): v for name, v in trial.last_result.items() if name.startswith(prefix)}
-        return said | {"objective": trial.last_result[self._objective]}
+        return said if outcome in _WITHOUT_VALUE else said | {"objective": trial.last_result[self._objective]}
 
     def _show(self) -> None:
         self._view.update(self._recorder.record)

@@ -5,49 +5,16 @@ import platform
 
 import pytest
 import torch
-from ray import tune
 
 from trainable import ray_trainable
 from trainable.config import from_params
-from trainable.data.image_cache import default_cache_dir
-from trainable.ray_trainable import CHECKPOINT, OBJECTIVE, Trial
+from trainable.ray_trainable import CHECKPOINT, OBJECTIVE
 from trainable.tasks.registry import get_task
+from trainable.trainer import OptimizedTrainer
 from trainable.training_run import TrainingRun
 
 QUIET = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "averaging": True}
 NOISY = {"num_experts": 4, "top_k": 2, "router_noise": 0.3, "max_lr": 1e-3, "contrastive": True}
-
-
-@pytest.fixture
-def begin(disc_config):
-    """A trial as Ray makes it, without Ray."""
-    begun = []
-
-    def begin_trial(params, fingerprint=None) -> Trial:
-        shared = {
-            "base": disc_config,
-            "fingerprint": fingerprint or {},
-            "cache_dir": str(default_cache_dir()),
-            "device": "cpu",
-            "search": "spring",
-        }
-        begun.append(trial_class(shared)(config=params))
-        return begun[-1]
-
-    yield begin_trial
-    for trial in begun:
-        trial.stop()
-    torch.set_num_threads(1)
-
-
-def trial_class(shared):
-    class BoundTrial(Trial):
-        trial_resources = tune.PlacementGroupFactory([{"CPU": 1.0}])
-
-        def setup(self, config):
-            super().setup(config, **shared)
-
-    return BoundTrial
 
 
 def curve(trial):
@@ -134,27 +101,36 @@ def test_after_a_trial_that_diverged_the_process_trains_the_next_as_ever(begin, 
     assert curve(trial) == alone
 
 
-def out_of_memory(self):
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore that nobody reads")
+def out_of_memory(*_, **__):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 of which 1.50 GiB is free.")
 
 
-def test_a_trial_that_runs_out_of_memory_ends_so_and_lets_go_of_the_run(begin, monkeypatch, tmp_path):
-    trial = begin(QUIET)
+def test_a_trial_that_runs_out_of_memory_ends_with_its_numbers_and_lets_go_of_the_run(begin, monkeypatch, tmp_path):
+    trial = begin(QUIET | {"batch_size": 1})
     trial.train()
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "run_epoch", out_of_memory)
+        patch.setattr(OptimizedTrainer, "train_epoch", out_of_memory)
         last = trial.train()
     assert (last["outcome"], last["done"], last[OBJECTIVE]) == ("out_of_memory", True, 0.0)
-    assert last["outcome_error"] == "CUDA out of memory. Tried to allocate 2 GiB."
+    assert (last["outcome_asked_bytes"], last["outcome_available_bytes"]) == (2 * 2**30, 3 * 2**29)
     assert last["epoch"] == 2
     trial.save_checkpoint(str(tmp_path))
     assert not (tmp_path / CHECKPOINT).exists()
 
 
 def test_out_of_memory_while_the_network_is_built_ends_the_trial_too(begin, monkeypatch):
-    monkeypatch.setattr(ray_trainable, "TrainingRun", lambda *_, **__: out_of_memory(None))
+    monkeypatch.setattr(ray_trainable, "TrainingRun", out_of_memory)
     last = begin(QUIET).train()
     assert (last["outcome"], last["epoch"]) == ("out_of_memory", 1)
+
+
+def test_a_shortage_without_numbers_is_told_in_its_own_words(begin, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    monkeypatch.setattr(ray_trainable, "TrainingRun", refuse)
+    last = begin(QUIET).train()
+    assert last["outcome_error"] == "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
 
 def test_a_configuration_that_cannot_be_is_an_error_of_its_own_and_not_an_outcome(begin):

@@ -24,6 +24,7 @@ from trainable.tasks.task import Progress, Task
 from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
 from trainable.techniques.contrastive_term import ContrastiveConfig, ContrastiveTerm
 from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
+from trainable.techniques.lasting_collapse import LastingCollapse
 from trainable.techniques.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.progressive_augmentation import AugmentationConfig
 from trainable.techniques.random_streams import stream_seed
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
 """Objects that cover less of the image than this, in the median, are trained on crops."""
+COLLAPSE_PATIENCE = 0.75
+"""Nine epochs of twelve: by then every step of the response was taken and had an epoch to help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,7 @@ class MoeTask(Task):
             model=CamouflageNetConfig(),
             loss=SegmentationLossConfig(),
             load_balance=LoadBalanceConfig(),
-            collapse=CollapseConfig(),
+            collapse=CollapseConfig(collapse_patience_fraction=COLLAPSE_PATIENCE),
             augmentation=AugmentationConfig(),
         )
 
@@ -173,6 +176,10 @@ def _watch_experts(trainer: OptimizedTrainer, config: MoeConfig) -> None:
     trainer.collapse_detector = ExpertCollapseDetector.from_config(
         config.model.num_experts, watched, top_k=config.model.top_k
     )
+    if watched.collapse_patience_fraction is not None:
+        trainer.lasting_collapse = LastingCollapse.of_budget(
+            watched.collapse_patience_fraction, config.max_epochs, top_k=config.model.top_k
+        )
     if watched.collapse_response != "none":
         trainer.collapse_response = CollapseResponse(
             watched.collapse_response,

@@ -39,6 +39,11 @@ class EarlyStopping:
     def has_stopped(self) -> bool:
         return self.epochs_without_improvement >= self.config.patience_epochs
 
+    @property
+    def best(self) -> float:
+        """The best objective so far, `epochs_without_improvement` ago."""
+        return self._sign * self._best
+
     def observe(self, objective: float) -> None:
         """Takes the finite objective of one more epoch."""
         assert math.isfinite(objective), objective

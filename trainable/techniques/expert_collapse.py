@@ -50,6 +50,9 @@ class CollapseConfig:
     """Assignments that the window spans at least; None is four times what proves an unused expert dead."""
     false_alarm_rate: float = 0.01
     """Largest chance that one check calls a balanced router collapsed, between 0 and 1."""
+    collapse_patience_fraction: float | None = None
+    """Share of the planned budget, above 0 to 1: a layer that chooses nothing any more for so long ends the training;
+    None never does. See lasting_collapse.py."""
 
     def __post_init__(self) -> None:
         for name in ("collapse_threshold", "false_alarm_rate"):
@@ -61,6 +64,11 @@ class CollapseConfig:
             )
         if self.window_size < 1:
             raise ValueError(f"window_size is {self.window_size}; it must be 1 micro-batch or more.")
+        patience = self.collapse_patience_fraction
+        if patience is not None and not 0.0 < patience <= 1.0:
+            raise ValueError(
+                f"collapse_patience_fraction is {patience}; it must be above 0 and at most 1. Off is null."
+            )
 
 
 class ExpertCollapseDetector:
