@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from trainable.data.class_layout import ClassImage, find_class_images
+from trainable.data.copies import source_names
 from trainable.data.decoding import crop_image, read_upright, shrink_image
 from trainable.data.file_hashes import content_digests
 from trainable.data.file_reading import Ticker, in_parallel
@@ -45,7 +46,8 @@ class ClassFolderOptions:
     resize: Literal["crop", "squash"] = "crop"
     """crop: the shorter side is resized and the middle cut out, shapes stay; squash: all of it, shapes change."""
     group_pattern: str | None = None
-    """Regular expression that finds in a file's name the source that it shares with others; None: each is its own."""
+    """Regular expression that finds in a file's name the source that it shares with others; None: only what its name
+    calls a copy, such as x_rotated_90 beside x, shares its source."""
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
     split_seed: int = 0
@@ -102,8 +104,9 @@ class _Source:
     def find(cls, root: Path, options: ClassFolderOptions, cache_dir: Path) -> Self:
         images, findings = find_class_images(root)
         digests = content_digests(root, [image.file for image in images], cache_dir)
-        names = [image.file.as_posix() if options.group_pattern is None else image.file.stem for image in images]
-        groups = group_ids(names, [digests[image.file] for image in images], options.group_pattern)
+        files = [image.file for image in images]
+        names = source_names(files) if options.group_pattern is None else [file.stem for file in files]
+        groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
         return cls(root=root, images=images, findings=findings, digests=digests, groups=groups, options=options)
 
     @property
@@ -113,7 +116,7 @@ class _Source:
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
         images = [(image.file, image.class_name, image.split, self.digests[image.file]) for image in self.images]
-        parts = [images, asdict(self.options), [asdict(finding) for finding in self.findings]]
+        parts = [images, self.groups, asdict(self.options), [asdict(finding) for finding in self.findings]]
         return "classes-" + hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:24]
 
 

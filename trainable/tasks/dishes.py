@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from trainable.data.class_folder import ClassFolderOptions, open_class_folder
+from trainable.data.copies import COPY_MARKS
 from trainable.data.dirty_variants import DirtyVariantsConfig, with_dirty_variants
 from trainable.data.findings import Finding, format_table
 from trainable.data.image_cache import default_cache_dir
@@ -26,8 +27,9 @@ from trainable.techniques.image_augmentation import ImageAugmentationConfig
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "plates"
-SOURCE_OF_A_FILE = "(.+?)(_dirty_.*)?$"
-"""A variant's name goes on after its clean parent's: plate_01_dirty_medium_02 comes from plate_01."""
+SOURCE_OF_A_FILE = rf"(?i)(.+?)(_(dirty|{COPY_MARKS}).*)?$"
+"""A variant's name goes on after its clean parent's: plate_01_dirty_medium_02 and plate_01_rotated come from plate_01.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,8 @@ class LeafData:
     resize: Literal["crop", "squash"] = "crop"
     """crop: shapes stay and the middle is cut out; squash: all of the image, shapes change."""
     group_pattern: str | None = None
-    """Regular expression whose match in a file's name keeps files of one origin in one split; None: each its own.
-    Where turned copies lie beside their originals, "^(.+?)(_rotated.*)?$" keeps x_rotated_90 with x."""
+    """Regular expression whose match in a file's name keeps files of one origin in one split; None: each its own,
+    but for what its name calls a rotated, flipped, mirrored or augmented copy of another."""
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more."""
     labels_per_class: int | None = None

@@ -74,17 +74,21 @@ def test_a_crop_keeps_shapes_and_a_squash_keeps_everything(tmp_path, opened):
     assert (squash[8, 6:10] > 250).all()
 
 
-def test_files_of_one_source_stay_together(tmp_path, opened):
+@pytest.mark.parametrize(
+    ("folder", "words", "pattern"),
+    [("dirty", "dirty_medium", "(.+?)(_dirty_.*)?$"), ("clean", "rotated", None)],
+    ids=["by a pattern", "as copies are named"],
+)
+def test_files_of_one_source_stay_together(tmp_path, opened, folder, words, pattern):
+    write(tmp_path / "plates" / "dirty" / "cup_00.png", 999)
     for number in range(12):
         write(tmp_path / "plates" / "clean" / f"plate_{number:02d}.png", number)
         for soil in range(2):
-            write(
-                tmp_path / "plates" / "dirty" / f"plate_{number:02d}_dirty_medium_{soil:02d}.png",
-                1000 + 50 * number + soil,
-            )
-    splits = opened(tmp_path / "plates", group_pattern="(.+?)(_dirty_.*)?$").splits
+            seed = 1000 + 50 * number + soil
+            write(tmp_path / "plates" / folder / f"plate_{number:02d}_{words}_{soil:02d}.png", seed)
+    splits = opened(tmp_path / "plates", group_pattern=pattern).splits
     parts = (splits.train, splits.validation, splits.test)
-    sources = [{Path(name).stem.split("_dirty_")[0] for name in part.names} for part in parts]
+    sources = [{name[6:14] for name in part.names if "plate" in name} for part in parts]
     assert sum(map(len, sources)) == 12
     assert len(set().union(*sources)) == 12
 
