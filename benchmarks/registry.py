@@ -2,7 +2,18 @@
 
 from collections.abc import Callable
 
-from benchmarks import augmentation, data_loading, driver, experts, gpu, metrics, search, training_step, validation
+from benchmarks import (
+    augmentation,
+    data_loading,
+    decision,
+    driver,
+    experts,
+    gpu,
+    metrics,
+    search,
+    training_step,
+    validation,
+)
 from benchmarks.claims import Claim
 from benchmarks.harness import Size
 
@@ -15,5 +26,6 @@ BENCHMARKS: dict[str, Callable[[Size], list[Claim]]] = {
     "experts": experts.measure,
     "validation": validation.measure,
     "driver": driver.measure,
+    "decision": decision.measure,
     "gpu": gpu.measure,
 }

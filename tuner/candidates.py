@@ -101,15 +101,19 @@ class _PlacingTrial:
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False):
         if name not in self.params:
-            value = self._answers.number(name, low, high, log)
-            self._note(name, value if step is None else low + step * round((value - low) / step), low, high, log)
+            value, place = self._answers.number(name, low, high, log)
+            if step is not None:
+                value = low + step * round((value - low) / step)
+                place = _place(value, low, high, log)
+            self._note(name, min(max(value, low), high), place)
         return self.params[name]
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         if name not in self.params:
             # Half a step beyond each end: the ends are as likely as the rest.
-            value = self._answers.number(name, low - 0.5 * step, high + 0.49 * step, log)
-            self._note(name, min(max(low + step * round((value - low) / step), low), high), low, high, log)
+            value, _ = self._answers.number(name, low - 0.5 * step, high + 0.49 * step, log)
+            value = min(max(low + step * round((value - low) / step), low), high)
+            self._note(name, value, _place(value, low, high, log))
         return self.params[name]
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
@@ -119,17 +123,19 @@ class _PlacingTrial:
             self.places[name] = tuple(_CHOICE_SCALE * (index == other) for other in range(len(choices)))
         return self.params[name]
 
-    def _note(self, name: str, value: float, low: float, high: float, log: bool) -> None:
-        self.params[name] = value = min(max(value, low), high)
-        self.places[name] = (_place(value, low, high, log),)
+    def _note(self, name: str, value: float, place: float) -> None:
+        self.params[name] = value
+        self.places[name] = (place,)
 
 
 class _RandomAnswers:
     def __init__(self, generator: random.Random) -> None:
         self._generator = generator
 
-    def number(self, name: str, low: float, high: float, log: bool) -> float:
-        return _at(self._generator.random(), low, high, log)
+    def number(self, name: str, low: float, high: float, log: bool) -> tuple[float, float]:
+        """With its place in the range."""
+        place = self._generator.random()
+        return _at(place, low, high, log), place
 
     def choice(self, name: str, choices: Sequence[Any]) -> int:
         return self._generator.randrange(len(choices))
@@ -143,11 +149,12 @@ class _NearbyAnswers(_RandomAnswers):
         self._centre = centre
         self._spread = generator.choice(SPREADS)
 
-    def number(self, name: str, low: float, high: float, log: bool) -> float:
+    def number(self, name: str, low: float, high: float, log: bool) -> tuple[float, float]:
         if name not in self._centre.params:
             return super().number(name, low, high, log)
         place = _place(self._centre.params[name], low, high, log) + self._generator.gauss(0.0, self._spread)
-        return _at(min(max(place, 0.0), 1.0), low, high, log)
+        place = min(max(place, 0.0), 1.0)
+        return _at(place, low, high, log), place
 
     def choice(self, name: str, choices: Sequence[Any]) -> int:
         value = self._centre.params.get(name, choices)
@@ -160,8 +167,9 @@ class _GivenAnswers:
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
 
-    def number(self, name: str, low: float, high: float, log: bool) -> float:
-        return self._params[name]
+    def number(self, name: str, low: float, high: float, log: bool) -> tuple[float, float]:
+        value = self._params[name]
+        return value, _place(value, low, high, log)
 
     def choice(self, name: str, choices: Sequence[Any]) -> int:
         return choices.index(self._params[name])

@@ -12,6 +12,8 @@ from tuner.surrogate import GaussianProcess, expected_improvement, fitted_theta,
 
 MAX_RECORDS = 150
 """Values that the process is conditioned on, the higher rungs first: its cost grows with their cube."""
+MAX_FITTED = 100
+"""Of these, the first that the length scales are fitted to, which takes the process' cost some twenty times."""
 REFIT_GROWTH = 1.25
 """The length scales are fitted anew when the records have grown so much."""
 NUM_GOOD = 5
@@ -66,10 +68,10 @@ class Forecaster:
         return Outlook(process, self.encoding, centre, spread, expected)
 
     def _encode(self, candidates: Mapping[str, Candidate]) -> None:
-        if self.encoding.learn(candidates.values()):
-            self._points.clear()
-            self._theta, self._fitted_to = None, 0
         new = [trial for trial in candidates if trial not in self._points]
+        if self.encoding.learn(candidates[trial] for trial in new):
+            self._theta, self._fitted_to = None, 0
+            new = list(candidates)
         if new:
             points = self.encoding.encode([candidates[trial] for trial in new])
             self._points.update(zip(new, points, strict=True))
@@ -84,7 +86,7 @@ class Forecaster:
 
     def _fit(self, points: np.ndarray, values: np.ndarray, *, num_records: int) -> None:
         if self._theta is None or num_records >= REFIT_GROWTH * self._fitted_to:
-            self._theta = fitted_theta(points, values, start=self._theta)
+            self._theta = fitted_theta(points[:MAX_FITTED], values[:MAX_FITTED], start=self._theta)
             self._fitted_to = num_records
 
     def _believing(

@@ -16,7 +16,7 @@ from benchmarks.registry import BENCHMARKS
 from benchmarks.report import picture, table, to_json
 
 TINY = Size(rounds=2, is_tiny=True)
-WITHOUT_OTHER_PROCESSES = ("training_step", "augmentation", "metrics", "experts", "validation", "driver")
+WITHOUT_OTHER_PROCESSES = ("training_step", "augmentation", "metrics", "experts", "validation", "driver", "decision")
 
 
 @pytest.fixture

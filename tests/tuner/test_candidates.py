@@ -88,3 +88,17 @@ def test_the_ends_of_whole_numbers_are_as_likely_as_the_rest():
     layers = [SOURCE.any(generator).params["layers"] for _ in range(2000)]
     counts = np.bincount(layers, minlength=5)[1:]
     assert counts.min() > 0.2 * len(layers)
+
+
+def test_what_is_given_is_kept_to_the_last_bit():
+    given = {"rate": 3e-3, "share": 0.3, "layers": 3, "kind": "mixed", "experts": 7}
+    assert SOURCE.of(given).params == given
+
+
+def test_a_place_and_its_value_agree():
+    """The same configuration, asked for again by its values, lies where it lay when it was drawn."""
+    for one in SOURCE.draw(random.Random(1), near=[SOURCE.any(random.Random(2))])[::7]:
+        again = SOURCE.of(one.params)
+        assert again.params == one.params
+        for name, place in one.places.items():
+            assert again.places[name] == pytest.approx(place, abs=1e-9)
