@@ -88,6 +88,7 @@ def holds_no_secret(out):
 
 
 @needs("mlflow")
+@pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_holds_curve_and_parameters_of_one_run_through_a_resume(trained):
     out = trained("mlflow", "--epochs", "2")
