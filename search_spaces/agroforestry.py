@@ -113,6 +113,6 @@ SPACE = Space(
     recommended=recommended,
     max_epochs=8,
     grace_epochs=2,
-    num_trials=16,
+    num_trials=12,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

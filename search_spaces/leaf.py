@@ -91,5 +91,5 @@ SPACE = Space(
     max_epochs=24,
     grace_epochs=6,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
-    num_trials=24,
+    num_trials=16,
 )

@@ -75,4 +75,5 @@ SPACE = Space(
     recommended=recommended,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
     num_trials=12,
+    confirm=1,
 )

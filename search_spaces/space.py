@@ -73,6 +73,8 @@ class Space:
     """One in so many trials is kept at each rung; the rungs are this factor apart."""
     num_trials: int = 30
     """Configurations that a search tries, unless the user says otherwise."""
+    confirm: int = 3
+    """How many of the best are trained again beside the default on several seeds, unless the user says otherwise."""
     max_warmup_fraction: float = 0.0
     """The longest warm-up that `suggest` may draw, as a share of `max_epochs`."""
 

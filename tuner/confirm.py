@@ -22,27 +22,33 @@ from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import run_epochs
+from tuner import wording
 from tuner.cluster import check_room, node_resources, ray_running, slots_of
+from tuner.confirm_progress import Progress, Remaining, say_run
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of
 from tuner.records import SearchRecord, TrialRecord, read_search
 
 logger = logging.getLogger(__name__)
 
-NUM_SEEDS = 3
+NUM_BEST, NUM_SEEDS = 3, 3
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own is left out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 1 a training is missing, 2 a mistake of the user's."""
+    """The command; returns its exit status: 0 done, 1 a training is missing, 2 a mistake of the user's, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tuner.confirm", description="Judge the winner on the test split.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="how many of the best (default: 1)")
+    parser.add_argument(
+        "--top", type=int, default=NUM_BEST, metavar="K", help=f"how many of the best (default: {NUM_BEST})"
+    )
     parser.add_argument(
         "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings of each (default: {NUM_SEEDS})"
     )
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logger.setLevel(logging.INFO)
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
         with ray_running(None):
@@ -51,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. What was trained is on record; the same command goes on with the rest.\n")
+        return 130
 
 
 def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
@@ -69,14 +78,14 @@ def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
 
 
 def confirm(
-    folder: Path, *, top: int, num_seeds: int = NUM_SEEDS, on_run: Callable[[ConfirmedRun, int, int], None]
+    folder: Path, *, top: int, num_seeds: int = NUM_SEEDS, on_run: Callable[[ConfirmedRun, Progress], None]
 ) -> list[ConfirmedRun]:
     """Runs what is missing of the confirmation on a running Ray, saving each training as it ends.
 
     A training whose process died stays missing; the others go on.
 
     Args:
-        on_run: called with a finished training, how many are done, and how many there are.
+        on_run: called with each finished training, and where that leaves the whole.
 
     Raises:
         ValueError: the folder holds no finished trial to confirm, or a trial takes more than Ray has.
@@ -87,6 +96,9 @@ def confirm(
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
     todo = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
+    remaining = Remaining(record, todo)
+    about = wording.duration(remaining.seconds([(trial.number, seed) for trial, seed in todo]))
+    logger.info("confirming: %d trainings on the test split, about %s", len(todo), about)
     pending = {_start(record, trial, seed, folder): (trial.number, seed) for trial, seed in todo}
     while pending:
         (ready,), _ = ray.wait(list(pending), num_returns=1)
@@ -100,7 +112,8 @@ def confirm(
         objective = test[record.settings["objective"].removeprefix("val/")]
         done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test, validation=validation))
         _write(folder, record, done)
-        on_run(done[-1], len(wanted) - len(pending), len(wanted))
+        left = remaining.seconds(pending.values())
+        on_run(done[-1], Progress(done=len(wanted) - len(pending), total=len(wanted), seconds_left=left))
     return done
 
 
@@ -170,14 +183,6 @@ def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, nu
         listed = "; ".join(missing)
         sys.stderr.write(f"error: {len(missing)} of {len(wanted)} trainings are missing: {listed}. Run it again.\n")
     return 1 if missing else 0
-
-
-def say_run(run: ConfirmedRun, done: int, total: int) -> None:
-    """One line for a finished training."""
-    name = "default" if run.trial == 0 else f"trial {run.trial}"
-    result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
-    sys.stdout.write(f"[{done}/{total}] {name}, seed {run.seed}: {result}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

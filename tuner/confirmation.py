@@ -103,10 +103,16 @@ class Choice:
     num_seeds: int
     others: dict[int, float]
     """The means of the others, by number of trial."""
+    wins: dict[int, int]
+    """On how many of the seeds it is better than each of the others."""
 
     @property
     def sentence(self) -> str:
-        beside = ", ".join(f"trial {number} {wording.number(mean)}" for number, mean in self.others.items())
+        beside = ", ".join(
+            f"{'the default' if number == 0 else f'trial {number}'} {wording.number(mean)}, behind on "
+            f"{self.wins[number]} of them"
+            for number, mean in sorted(self.others.items(), key=lambda item: item[0] == 0)
+        )
         return (
             f"Trial {self.trial.number} is handed over: trained again on {self.num_seeds} seeds, it is the best on the "
             f"validation split, {wording.number(self.mean)} in the mean, beside {beside}."
@@ -127,10 +133,17 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
     means = {number: mean for number, mean in means.items() if math.isfinite(mean)}
     if len(means) < 2 or len(seeds) < 2:
         return None
-    best = (max if search.settings["mode"] == "max" else min)(means, key=means.__getitem__)
-    trial = {trial.number: trial for trial in search.trials}[best]
+    sign = 1.0 if search.settings["mode"] == "max" else -1.0
+    best = max(means, key=lambda number: sign * means[number])
     others = {number: mean for number, mean in sorted(means.items()) if number != best}
-    return Choice(trial=trial, mean=means[best], num_seeds=len(seeds), others=others)
+    gains = {number: [sign * (by_trial[best][seed] - by_trial[number][seed]) for seed in seeds] for number in others}
+    return Choice(
+        trial={trial.number: trial for trial in search.trials}[best],
+        mean=means[best],
+        num_seeds=len(seeds),
+        others=others,
+        wins={number: sum(gain > 0 for gain in seen) for number, seen in gains.items()},
+    )
 
 
 def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:

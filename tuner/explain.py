@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     """How the trials ended, why the winner won, and whether it can be told from the default on new data."""
-    counts = ", ".join(f"{number} {ending}" for ending, number in standing.count_endings(search).items())
+    endings = standing.count_endings(search)
+    open_ended = len(search.trials) - sum(endings.values())
+    endings |= {"without an ending so far": open_ended} if open_ended else {}
+    counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has begun"
     lines = [f"{wording.count(len(search.trials), 'trial')} in {wording.duration(search.elapsed)}: {counts}."]
     if search.winner is None:
         return [*lines, "None gave a value that could be compared, so there is no winner."]
@@ -46,10 +49,18 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
     """Its ending with the numbers, what happened at each rung, how it stood, and in what it is not the default."""
     name = f"Trial {trial.number}" + (" (the default)" if trial is search.default_trial else "")
-    lines = [f"{name} {trial.sentence}."]
+    lines = [f"{name} {_ending(trial)}."]
     lines += [_rung(search, decision) for decision in search.decisions if decision.trial == trial.trial]
     lines += [line for line in (_against_default(search, trial), _what_it_meant(trial)) if line]
     return lines + list(_differences(search, trial))
+
+
+def _ending(trial: TrialRecord) -> str:
+    """The records of a search that was killed end in the middle, as those of one that is running."""
+    if trial.outcome is not None:
+        return trial.sentence
+    done = wording.count(standing.last_epoch(trial), "epoch")
+    return f"has {done} on record and no ending: it trains, waits at a rung, or was cut off"
 
 
 def _explain(search: SearchRecord, number: int) -> list[str]:

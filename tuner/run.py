@@ -19,7 +19,8 @@ from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import read_config
 from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out, slots_of
-from tuner.confirm import confirm, say_run
+from tuner.confirm import confirm
+from tuner.confirm_progress import say_run
 from tuner.extension import (
     RAY_FOLDER,
     PastTrial,

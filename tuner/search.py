@@ -92,9 +92,9 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
     lists = {"pinned": _found_from_everywhere(parse_pins(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
-    if "num_trials" in given:
-        return settings
-    return replace(settings, num_trials=get_space(settings.space).num_trials)
+    space = get_space(settings.space)
+    suited = {"num_trials": space.num_trials, "confirm": space.confirm}
+    return replace(settings, **{name: value for name, value in suited.items() if name not in given})
 
 
 def _found_from_everywhere(pinned: dict[str, object]) -> dict[str, object]:
@@ -199,7 +199,10 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "--dry-run", action="store_true", help="try a few steps, say what the search would take, and leave"
     )
     group.add_argument(
-        "--confirm", type=int, metavar="K", help="train the best K again beside the default, 3 seeds each (default: 1)"
+        "--confirm",
+        type=int,
+        metavar="K",
+        help="train the best K again beside the default, 3 seeds each; 0: none (default: 3, for slow spaces fewer)",
     )
 
 

@@ -56,7 +56,7 @@ class SearchSettings:
     policy: str = "asha"
     """asha: Optuna proposes, poor trials stop early; promote: trials wait at rungs, a forecast promotes;
     random: random proposals at full length."""
-    confirm: int = 1
+    confirm: int = 3
     """How many of the best are trained again beside the default, on several seeds; 0 is off."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard: mlflow, wandb."""

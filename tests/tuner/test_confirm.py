@@ -12,8 +12,9 @@ from ray.exceptions import WorkerCrashedError
 from trainable.opening import open_run
 from trainable.training_run import run_epochs
 from tuner.cluster import ray_running
-from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, main, say_run, wanted_runs
-from tuner.confirmation import read_confirmations
+from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, main, wanted_runs
+from tuner.confirm_progress import Progress, Remaining, full_seconds, say_run
+from tuner.confirmation import ConfirmedRun, read_confirmations
 from tuner.export import handover_of
 from tuner.recorder import Recorder
 from tuner.records import read_search
@@ -45,7 +46,7 @@ def by_hand(folder, number, seed):
 
 def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
     told = []
-    confirm(folder, top=1, num_seeds=2, on_run=lambda run, done, total: told.append((run.trial, run.seed, done, total)))
+    confirm(folder, top=1, num_seeds=2, on_run=lambda run, at: told.append((run.trial, run.seed, at.done, at.total)))
     assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
     assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
     assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
@@ -57,7 +58,7 @@ def test_only_what_is_missing_is_trained_again(folder, ray_here):
     known = {"trial": 0, "seed": FIRST_SEED, "objective": 0.123, "test": {"s_measure": 0.123}}
     (folder / FILE).write_text(json.dumps({"objective": "val/s_measure", "runs": [known]}))
     told = []
-    confirm(folder, top=1, num_seeds=1, on_run=lambda run, done, total: told.append((run.trial, done, total)))
+    confirm(folder, top=1, num_seeds=1, on_run=lambda run, at: told.append((run.trial, at.done, at.total)))
     assert told == [(1, 2, 2)]
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": 0.123}
     confirm(folder, top=1, num_seeds=1, on_run=lambda *_: pytest.fail("trained once more"))
@@ -108,6 +109,40 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
     monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
     assert main([str(folder), "--seeds", "1"]) == 1
     assert "error: 1 of 2 trainings are missing: trial 1, seed 1000. Run it again." in capsys.readouterr().err
+
+
+def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_better(folder):
+    record = read_search(folder)
+    todo = wanted_runs(record, 1, 2)
+    seconds = {trial.number: full_seconds(record, trial) for trial, _ in todo}
+    assert seconds[1] == pytest.approx(sum(result.seconds for result in record.trials[1].results.values()))
+    now = [100.0]
+    remaining = Remaining(record, todo, clock=lambda: now[0])
+    everything = 2 * sum(seconds.values())
+    assert remaining.seconds([(trial.number, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
+    now[0] += 3 * (everything - seconds[1])
+    assert remaining.seconds([(1, FIRST_SEED)]) == pytest.approx(3 * seconds[1])
+
+
+def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
+    run = ConfirmedRun(trial=4, seed=1001, objective=0.5, test={})
+    say_run(run, Progress(done=1, total=2, seconds_left=61.0))
+    say_run(run, Progress(done=2, total=2, seconds_left=0.0))
+    assert capsys.readouterr().out == (
+        "[1/2 | ~1:01 left] trial 4, seed 1001: 0.5000 on the test split\n"
+        "[2/2] trial 4, seed 1001: 0.5000 on the test split\n"
+    )
+
+
+def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.say_run", interrupt)
+    assert main([str(folder), "--seeds", "1"]) == 130
+    assert runs(folder).keys() == {(0, FIRST_SEED)}
+    assert "the same command goes on with the rest" in capsys.readouterr().err
 
 
 def test_no_seed_of_the_search_is_used_to_confirm_it(folder):

@@ -1,4 +1,4 @@
-"""How many trials a search has when its user does not say."""
+"""How many trials a search has, and how many of the best are confirmed, when its user does not say."""
 
 import pytest
 
@@ -8,8 +8,11 @@ from tuner.search import _parser, _settings
 
 @pytest.mark.parametrize("space", SPACES)
 def test_a_space_says_how_many_trials_suit_it_and_the_user_has_the_last_word(space):
-    def num_trials(*options):
-        return _settings(_parser().parse_args(["--space", space, *options])).num_trials
+    def asked(*options):
+        settings = _settings(_parser().parse_args(["--space", space, *options]))
+        return settings.num_trials, settings.confirm
 
-    assert num_trials() == SPACES[space].num_trials
-    assert num_trials("--trials", "7") == 7
+    num_trials, confirm = SPACES[space].num_trials, SPACES[space].confirm
+    assert asked() == (num_trials, confirm)
+    assert asked("--trials", "7") == (7, confirm)
+    assert asked("--confirm", "0") == (num_trials, 0)

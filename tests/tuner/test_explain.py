@@ -1,5 +1,7 @@
 """Every ending and every win is told with its numbers, from the records alone."""
 
+import json
+
 import pytest
 
 from tuner.explain import explain_search, explain_trial, main
@@ -87,6 +89,38 @@ def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):
         lines = explain_trial(search, trial)
         assert lines[0].endswith(f"{trial.sentence}.")
         assert all(line and "None" not in line for line in lines)
+
+
+def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder):
+    lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
+    half = next(number for number, line in enumerate(lines) if '"t2"' in line and '"epoch": 2' in line)
+    (folder / "trials.jsonl").write_text("".join(lines[: half + 1]) + lines[half + 1][:20])
+    search = read_search(folder)
+    told = "\n".join(explain_search(search, folder))
+    assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 without an ending so far." in told
+    assert "Trial 0 won" in told
+    assert "Trial 2 has 2 epochs on record and no ending: it trains, waits at a rung, or was cut off." in told_of(
+        folder, 2
+    )
+    (folder / "trials.jsonl").write_text("")
+    (folder / "decisions.jsonl").write_text("")
+    assert explain_search(read_search(folder), folder)[0] == "0 trials in 0:00: none has begun."
+
+
+def test_the_hand_over_is_explained_by_its_seeds_against_each_rival_and_the_default_and_by_the_test_split(folder):
+    values = {2: (0.80, 0.82, 0.81), 1: (0.79, 0.83, 0.78), 0: (0.70, 0.71, 0.72)}
+    runs = [
+        {"trial": trial, "seed": seed, "objective": value - 0.1, "test": {"s_measure": value}, "validation": value}
+        for trial, seen in values.items()
+        for seed, value in enumerate(seen)
+    ]
+    (folder / "confirm.json").write_text(json.dumps({"runs": runs}))
+    told = "\n".join(explain_search(read_search(folder), folder))
+    assert (
+        "Trial 2 is handed over: trained again on 3 seeds, it is the best on the validation split, 0.810 in the mean, "
+        "beside trial 1 0.800, behind on 2 of them, the default 0.710, behind on 3 of them."
+    ) in told
+    assert "On the test split, trial 2 is 0.100 better than the default (mean of 3 seeds, 95 % interval" in told
 
 
 @pytest.mark.parametrize(
