@@ -20,6 +20,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from tuner.excerpt import ExcerptTPESampler
 from tuner.extension import PastTrial
 from tuner.outcomes import EPOCH, Outcome, outcome_of
 from tuner.study_mirror import StudyMirror
@@ -227,7 +228,7 @@ def _tpe(seed: int) -> optuna.samplers.BaseSampler:
     """Joint over each group of parameters that occur together, which is what a conditional space needs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        return ExcerptTPESampler(seed=seed, multivariate=True, group=True)
 
 
 _SAMPLERS = {"tpe": _tpe, "random": lambda seed: optuna.samplers.RandomSampler(seed=seed)}

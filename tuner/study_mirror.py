@@ -10,6 +10,8 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from tuner.ended_trials import EndedTrials
+
 FILE = "study.journal"
 
 
@@ -20,23 +22,21 @@ class StudyMirror:
         self._path = path
         self._study_name = study_name
         self._copy: optuna.Study | None = None
-        self._written: set[int] = set()
+        self._ended = EndedTrials()
 
     def update(self, study: optuna.Study) -> None:
         """Appends the trials that have finished since the last time."""
         if self._copy is None:
             self._copy = self._begin(study.direction)
-        for trial in study.get_trials(deepcopy=False):
-            is_new = trial.number not in self._written
-            if is_new and trial.state.is_finished() and "outcome" in trial.user_attrs:
+        for trial in self._ended.look(study)[0]:
+            if "outcome" in trial.user_attrs:
                 self._copy.add_trial(trial)
-                self._written.add(trial.number)
 
     def _begin(self, direction: optuna.study.StudyDirection) -> optuna.Study:
         """A search that was killed while it wrote leaves Optuna's lock behind."""
         for leftover in (self._path, self._path.with_name(self._path.name + ".lock")):
             leftover.unlink(missing_ok=True)
-        self._written.clear()
+        self._ended = EndedTrials()
         return optuna.create_study(storage=_storage(self._path), study_name=self._study_name, direction=direction)
 
     def __getstate__(self) -> dict:
