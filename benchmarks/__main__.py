@@ -1,12 +1,16 @@
 """Measures ours beside its peers on the same work.
 
-    python -m benchmarks                    everything: the table, results/benchmarks.json and the picture
-    python -m benchmarks experts metrics    the named ones: the table alone
+    python -m benchmarks                    everything
+    python -m benchmarks experts metrics    the named ones alone
+    python -m benchmarks --resume           those that have not been measured at this commit
 
-One thread, and memory kept between steps as in a trial of a search.
+Each benchmark shows its table when it is done and takes its place in results/benchmarks.json, so that Ctrl-C loses only
+the one that is running. At the end the pictures and the table in results/README.md are made from that file. One thread,
+and memory kept between steps as in a trial of a search.
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -14,17 +18,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from matplotlib import rc_context
 from rich.console import Console
 
+from benchmarks import record
 from benchmarks.harness import Size
-from benchmarks.registry import BENCHMARKS
-from benchmarks.report import picture, table, to_json
+from benchmarks.progress import Progress
+from benchmarks.registry import BENCHMARKS, SECONDS
+from benchmarks.report import table
+from benchmarks.showing import show
 from tuner.cluster import ENVIRONMENT
 
 RESULTS = Path("results")
 MEMORY = {name: value for name, value in ENVIRONMENT.items() if name.startswith("MALLOC_")}
 TABLE_CHARACTERS = 160
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,18 +41,39 @@ def main(arguments: Sequence[str]) -> int:
         # The C library reads these when a process begins.
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *arguments], os.environ | MEMORY)
     torch.set_num_threads(1)
-    began = time.perf_counter()
-    claims = []
-    for name in options.names or BENCHMARKS:
-        sys.stderr.write(f"[{time.perf_counter() - began:4.0f} s] {name}\n")
-        claims += BENCHMARKS[name](Size(rounds=options.rounds))
-    Console(width=TABLE_CHARACTERS).print(table(claims))
-    if not options.names:
-        (RESULTS / "benchmarks.json").write_text(to_json(claims, seconds=time.perf_counter() - began))
-        with rc_context({"savefig.dpi": 110}):
-            picture(claims).savefig(RESULTS / "figures" / "benchmarks.png")
-        sys.stdout.write(f"{RESULTS / 'benchmarks.json'}, {RESULTS / 'figures' / 'benchmarks.png'}\n")
-    return 0
+    names = [name for name in options.names or BENCHMARKS if not (options.resume and _is_measured(name))]
+    status = 0
+    try:
+        _measure(names, Size(rounds=options.rounds))
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted; what was measured is kept. Go on with: python -m benchmarks --resume\n")
+        status = INTERRUPTED
+    for written in show(RESULTS):
+        sys.stdout.write(f"{written}\n")
+    return status
+
+
+def _measure(names: Sequence[str], size: Size) -> None:
+    progress = Progress({name: SECONDS[name] for name in names}, sys.stderr)
+    logger = logging.getLogger("benchmarks")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(progress)
+    for name in names:
+        progress.begin(name)
+        began = time.perf_counter()
+        claims = BENCHMARKS[name](size)
+        _keep(name, record.measured_now(claims, seconds=time.perf_counter() - began))
+        Console(width=TABLE_CHARACTERS).print(table(claims))
+
+
+def _keep(name: str, row: record.Row) -> None:
+    rows = record.read(RESULTS / record.FILE) | {name: row}
+    record.write(RESULTS / record.FILE, {known: rows[known] for known in BENCHMARKS if known in rows})
+
+
+def _is_measured(name: str) -> bool:
+    rows = record.read(RESULTS / record.FILE)
+    return name in rows and rows[name].commit == record.commit()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", type=_known, metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each side (default: 5)")
+    parser.add_argument("--resume", action="store_true", help="leave out what has been measured at this commit")
     return parser
 
 

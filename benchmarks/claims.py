@@ -17,6 +17,8 @@ class Side:
     """One a round; empty when it could not be measured."""
     note: str = ""
     """Why it could not, or what to know about it."""
+    curve: tuple[tuple[int, float], ...] = ()
+    """Where the claim is about growth: how many trials, and what was measured there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,9 @@ class Claim:
     """What stands against the target."""
     reached: bool | None
     """None when it could not be measured here, or is listed without a target."""
+
+    curve_unit: str = ""
+    """Of the curves of the sides, where it is another."""
 
     @property
     def side_ratios(self) -> dict[str, Spread]:

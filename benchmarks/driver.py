@@ -1,282 +1,144 @@
-"""What the process that drives a search spends on a result and a proposal, and keeps of a trial, as trials add up.
+"""What the process that drives a search spends on a result and a proposal, and keeps of a trial, as trials add up."""
 
-Simulated trials pass through the proposer, the scheduler and the recorder in the order of Ray's own calls, without Ray
-and without training: four at a time, each with a learning curve of its own. Most are proposed at random, which is
-cheap and leaves the same history behind; at each count the sampler of a search proposes a few. The peer is Ray's own
-bridge to Optuna with Ray's ASHA, on the same curves and parameters.
-"""
-
-import math
+import gc
+import logging
+import multiprocessing
+import resource
 import statistics
 import tempfile
-import time
-import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Protocol
 
-import numpy as np
 import optuna
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
-from ray.tune.search.optuna import OptunaSearch
 
-from benchmarks.claims import OURS, Claim, sides_of
-from benchmarks.harness import Size, Spread
-from tuner.outcomes import Outcome
-from tuner.proposer import Proposer
-from tuner.recorder import Recorder
-from tuner.scheduler import StoppingScheduler
+from benchmarks.claims import OURS, Claim, Side
+from benchmarks.harness import Size
+from benchmarks.simulated_search import DRIVERS, STOCK, Simulation
 
-MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
-OBJECTIVE = "objective"
+logger = logging.getLogger(__name__)
+
 BLOCK = 40
 MAX_PROPOSAL_MS, MAX_TRIAL_KB, MAX_GROWTH = 50.0, 20.0, 1.5
-STOCK = "stock OptunaSearch + ASHA"
-
-
-def space(trial: optuna.Trial) -> dict:
-    """Fourteen parameters, four of them under a condition: about what a workload's space asks."""
-    params = {name: trial.suggest_float(name, 1e-4, 1e-1, log=True) for name in ("max_lr", "weight_decay", "dropout")}
-    params |= {name: trial.suggest_float(name, 0.0, 1.0) for name in ("warmup", "start", "ramp", "rise", "mixing")}
-    params["effective_batch"] = trial.suggest_categorical("effective_batch", [4, 8, 16, 32])
-    params["num_experts"] = trial.suggest_categorical("num_experts", [1, 4, 6, 8])
-    if params["num_experts"] > 1:
-        params["top_k"] = trial.suggest_int("top_k", 1, 2)
-        params |= {name: trial.suggest_float(name, 0.0, 0.3) for name in ("noise", "balance", "threshold")}
-    return params
-
-
-class Driver(Protocol):
-    """What stands between Ray and the records: proposes, takes in results, decides."""
-
-    def propose(self, trial: str) -> None: ...
-
-    def take(self, trial: str, epoch: int, value: float) -> bool:
-        """Whether the trial goes on."""
-
-    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class OurDriver:
-    """Proposer, scheduler and recorder, as the search wires them."""
-
-    def __init__(self, folder: Path) -> None:
-        settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max"}
-        self._recorder = Recorder.create(folder, settings)
-        self._proposer = _proposer("random")
-        self._scheduler = StoppingScheduler(self._recorder, rung_epochs=RUNG_EPOCHS, reduction_factor=REDUCTION)
-        self._scheduler.set_search_properties(OBJECTIVE, "max")
-
-    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
-        self._proposer.study.sampler = sampler
-
-    def propose(self, trial: str) -> None:
-        params = self._proposer.suggest(trial)
-        self._recorder.start(trial, number=self._proposer.number_of(trial), params=params)
-
-    def take(self, trial: str, epoch: int, value: float) -> bool:
-        result = {OBJECTIVE: value, "epoch": epoch}
-        action = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
-        self._proposer.on_trial_result(trial, result)
-        self._recorder.result(trial, epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0)
-        if epoch < MAX_EPOCHS and action == TrialScheduler.CONTINUE:
-            return True
-        outcome = Outcome.COMPLETED if epoch == MAX_EPOCHS else Outcome.STOPPED_AT_RUNG
-        self._proposer.on_trial_complete(trial, result)
-        self._recorder.end(trial, outcome, numbers={"epoch": epoch}, epoch=epoch)
-        return False
-
-    def close(self) -> None:
-        self._recorder.close()
-
-
-class StockDriver:
-    """Ray's bridge to Optuna and Ray's ASHA; writes nothing down."""
-
-    def __init__(self, folder: Path) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
-        self._scheduler = AsyncHyperBandScheduler(
-            time_attr="epoch",
-            metric=OBJECTIVE,
-            mode="max",
-            max_t=MAX_EPOCHS,
-            grace_period=3,
-            reduction_factor=REDUCTION,
-        )
-        self._trials: dict[str, SimpleNamespace] = {}
-
-    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
-        self._search._ot_study.sampler = sampler
-
-    def propose(self, trial: str) -> None:
-        config = self._search.suggest(trial)
-        self._trials[trial] = SimpleNamespace(trial_id=trial, config=config)
-        self._scheduler.on_trial_add(None, self._trials[trial])
-
-    def take(self, trial: str, epoch: int, value: float) -> bool:
-        result = {OBJECTIVE: value, "epoch": epoch, "training_iteration": epoch}
-        action = self._scheduler.on_trial_result(None, self._trials[trial], result)
-        self._search.on_trial_result(trial, result)
-        if action == TrialScheduler.CONTINUE:
-            return True
-        self._scheduler.on_trial_complete(None, self._trials[trial], result)
-        self._search.on_trial_complete(trial, result)
-        return False
-
-    def close(self) -> None:
-        """Holds no files."""
-
-
-DRIVERS = {OURS: OurDriver, STOCK: StockDriver}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
     """At one number of trials."""
 
+    count: int
     result_us: tuple[float, ...]
     """Of the last results, as means of blocks, for one in ten comes to a rung and costs more than the others."""
     proposal_ms: tuple[float, ...]
     """Of each proposal by the sampler of a search."""
-    trial_kb: float
-    """Memory that grew, a trial."""
+    resident_kb: float
+    """Memory of the process."""
+
+
+Growth = dict[str, list[Costs]]
+"""By driver, at each count."""
 
 
 def measure(size: Size) -> list[Claim]:
-    counts = size.pick((1_000, 10_000), (10, 20))
-    costs = {name: _costs(begin, counts, size) for name, begin in DRIVERS.items()}
-    return [_results(costs, counts), _proposals(costs, counts), _memory(costs, counts)]
+    counts = size.pick(tuple(range(1_000, 10_001, 1_000)), (10, 20))
+    run = size.pick(_in_a_process_of_its_own, _costs)
+    growth = {name: run(name, counts, size.rounds) for name in DRIVERS}
+    return [_results(growth), _proposals(growth), _memory(growth)]
 
 
-def _costs(begin: Callable[[Path], Driver], counts: tuple[int, int], size: Size) -> dict[int, Costs]:
-    """Runs the trials up to each count and measures there; memory is counted in a run of its own, which it slows."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = {}
-        with closing(begin(Path(folder) / "timed")) as driver:
-            simulation = Simulation(driver)
-            for count in counts:
-                simulation.run_until(count)
-                results = _block_means(simulation.result_seconds[-BLOCK * size.rounds :])
-                proposals = [simulation.timed_proposal() for _ in range(size.rounds)]
-                found[count] = (tuple(1e6 * value for value in results), tuple(1e3 * value for value in proposals))
-        kilobytes = _kilobytes(lambda: begin(Path(folder) / "weighed"), counts[0])
-    return {
-        count: Costs(result_us=results, proposal_ms=proposals, trial_kb=kilobytes)
-        for count, (results, proposals) in found.items()
-    }
+def _in_a_process_of_its_own(name: str, counts: tuple[int, ...], rounds: int) -> list[Costs]:
+    """So that the memory of one driver is not taken from what the other gave back."""
+    logger.info("%s, %d trials", name, counts[-1])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_costs, (name, counts, rounds))
 
 
-class Simulation:
-    """Four trials at a time, an epoch each in turn."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
-        self._cheap, self._of_a_search = (_proposer(sampler).study.sampler for sampler in ("random", "tpe"))
-        self._driver.use_sampler(self._cheap)
-        self._rng = np.random.default_rng(0)
-        self._running: list[tuple[str, float, int]] = []
-        self._begun = 0
-        self.result_seconds: list[float] = []
-
-    def run_until(self, count: int) -> None:
-        """Until so many trials have been proposed."""
-        while self._begun < count:
-            while len(self._running) < 4:
-                self._propose()
-            trial, level, epoch = self._running.pop(0)
-            value = level - 0.4 * math.exp(-epoch / 3) + self._rng.normal(0, 0.01)
-            began = time.perf_counter()
-            goes_on = self._driver.take(trial, epoch, float(value))
-            self.result_seconds.append(time.perf_counter() - began)
-            if goes_on:
-                self._running.append((trial, level, epoch + 1))
-
-    def timed_proposal(self) -> float:
-        """By the sampler of a search."""
-        self._driver.use_sampler(self._of_a_search)
-        began = time.perf_counter()
-        self._propose()
-        seconds = time.perf_counter() - began
-        self._driver.use_sampler(self._cheap)
-        return seconds
-
-    def _propose(self) -> None:
-        trial = f"t{self._begun:05d}"
-        self._driver.propose(trial)
-        self._running.append((trial, self._rng.normal(0.8, 0.05), 1))
-        self._begun += 1
+def _costs(name: str, counts: tuple[int, ...], rounds: int) -> list[Costs]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder, closing(DRIVERS[name](Path(folder) / "search")) as driver:
+        simulation = Simulation(driver, results_kept=BLOCK * rounds)
+        return [_costs_at(count, simulation, rounds) for count in counts]
 
 
-def _block_means(seconds: Sequence[float]) -> list[float]:
-    return [statistics.mean(seconds[start : start + BLOCK]) for start in range(0, len(seconds), BLOCK)]
+def _costs_at(count: int, simulation: Simulation, rounds: int) -> Costs:
+    simulation.run_until(count)
+    results = _block_means([1e6 * seconds for seconds in simulation.result_seconds])
+    proposals = tuple(1e3 * simulation.timed_proposal() for _ in range(rounds))
+    gc.collect()
+    return Costs(count=count, result_us=results, proposal_ms=proposals, resident_kb=_resident_kb())
 
 
-def _kilobytes(begin: Callable[[], Driver], count: int) -> float:
-    tracemalloc.start()
-    with closing(begin()) as driver:
-        simulation = Simulation(driver)
-        simulation.run_until(count // 2)
-        half = tracemalloc.get_traced_memory()[0]
-        simulation.run_until(count)
-        whole = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    return (whole - half) / 1024 / (count - count // 2)
+def _block_means(values: Sequence[float]) -> tuple[float, ...]:
+    blocks = (list(islice(values, start, start + BLOCK)) for start in range(0, len(values), BLOCK))
+    return tuple(statistics.mean(block) for block in blocks)
 
 
-def _results(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
-    few, many = counts
-    numbers = {f"{name}, {count} trials": costs[name][count].result_us for name in costs for count in counts}
-    growth = {
-        name: Spread.of(costs[name][many].result_us).median / Spread.of(costs[name][few].result_us).median
-        for name in costs
-    }
+def _resident_kb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1024
+
+
+def _results(growth: Growth) -> Claim:
+    few, many = growth[OURS][0].count, growth[OURS][-1].count
+    medians = {name: [statistics.median(costs.result_us) for costs in own] for name, own in growth.items()}
+    times = {name: own[-1] / own[0] for name, own in medians.items()}
     return Claim(
         number=8,
         work="the driver: a result",
         unit="us",
-        sides=sides_of(numbers),
+        sides=_first_and_last(growth, "result_us"),
         reference=f"{OURS}, {few} trials",
         target="does not grow with the trials",
-        finding=", ".join(f"{name}: {value:.2f} times from {few} to {many}" for name, value in growth.items()),
-        reached=growth[OURS] <= MAX_GROWTH,
+        finding=", ".join(f"{name}: {value:.2f} times from {few} to {many}" for name, value in times.items()),
+        reached=times[OURS] <= MAX_GROWTH,
     )
 
 
-def _proposals(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
-    many = counts[1]
-    numbers = {f"{name}, {count} trials": costs[name][count].proposal_ms for name in costs for count in counts}
-    spent = Spread.of(costs[OURS][many].proposal_ms).median
+def _proposals(growth: Growth) -> Claim:
+    few, many = growth[OURS][0].count, growth[OURS][-1].count
+    spent = statistics.median(growth[OURS][-1].proposal_ms)
     return Claim(
         number=8,
         work="the driver: a proposal",
         unit="ms",
-        sides=sides_of(numbers),
-        reference=f"{OURS}, {counts[0]} trials",
+        sides=_first_and_last(growth, "proposal_ms"),
+        reference=f"{OURS}, {few} trials",
         target=f"below {MAX_PROPOSAL_MS:.0f} ms at {many} trials",
-        finding=f"{spent:.1f} ms at {many} trials",
+        finding=f"{spent:.1f} ms at {many} trials, stock {statistics.median(growth[STOCK][-1].proposal_ms):.0f} ms",
         reached=spent < MAX_PROPOSAL_MS,
     )
 
 
-def _memory(costs: dict[str, dict[int, Costs]], counts: tuple[int, int]) -> Claim:
-    numbers = {name: (costs[name][counts[0]].trial_kb,) for name in costs}
+def _memory(growth: Growth) -> Claim:
+    """What each stretch between two counts has added, a trial."""
+    sides = tuple(
+        Side(
+            name=name,
+            values=tuple((b.resident_kb - a.resident_kb) / (b.count - a.count) for a, b in pairwise(own)),
+            curve=tuple((costs.count, (costs.resident_kb - own[0].resident_kb) / 1024) for costs in own),
+        )
+        for name, own in growth.items()
+    )
+    added = statistics.median(sides[0].values)
     return Claim(
         number=8,
         work="the driver: memory of a trial",
         unit="kB",
-        sides=sides_of(numbers),
+        curve_unit="MB since the first count",
+        sides=sides,
         reference=OURS,
-        target=f"below {MAX_TRIAL_KB:.0f} kB",
-        finding=f"{numbers[OURS][0]:.1f} kB",
-        reached=numbers[OURS][0] < MAX_TRIAL_KB,
+        target=f"below {MAX_TRIAL_KB:.0f} kB a trial",
+        finding=f"{added:.1f} kB",
+        reached=added < MAX_TRIAL_KB,
     )
 
 
-def _proposer(sampler: str) -> Proposer:
-    return Proposer(space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0, sampler=sampler)
+def _first_and_last(growth: Growth, cost: str) -> tuple[Side, ...]:
+    """Both ends of each driver, the last with the whole curve."""
+    sides = []
+    for name, own in growth.items():
+        curve = tuple((costs.count, statistics.median(getattr(costs, cost))) for costs in own)
+        sides.append(Side(name=f"{name}, {own[0].count} trials", values=getattr(own[0], cost)))
+        sides.append(Side(name=f"{name}, {own[-1].count} trials", values=getattr(own[-1], cost), curve=curve))
+    return tuple(sides)

@@ -1,10 +1,13 @@
 """Side by side in one run: every side has its turn in every round, so that a slow minute of the machine hits all."""
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -45,6 +48,7 @@ def interleaved(sides: Mapping[str, Measure], *, rounds: int, warmups: int = 1) 
     numbers: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-warmups, rounds):
         for name in list(sides)[:: 1 if number % 2 else -1]:
+            logger.info("round %d of %d, %s", number + 1, rounds, name)
             value = sides[name]()
             if number >= 0:
                 numbers[name].append(value)

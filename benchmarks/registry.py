@@ -29,3 +29,15 @@ BENCHMARKS: dict[str, Callable[[Size], list[Claim]]] = {
     "decision": decision.measure,
     "gpu": gpu.measure,
 }
+SECONDS = {
+    "training_step": 70.0,
+    "data_loading": 40.0,
+    "augmentation": 20.0,
+    "metrics": 15.0,
+    "search": 270.0,
+    "experts": 10.0,
+    "validation": 40.0,
+    "driver": 80.0,
+    "gpu": 1.0,
+}
+"""About what each takes on two quiet cores, for the time left; together below ten minutes."""

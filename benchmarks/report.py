@@ -1,15 +1,7 @@
-"""What was measured, as a table to read, a file to keep and a picture to look at."""
+"""What was measured, as a table for the terminal, one for results/README.md, and pictures."""
 
-import json
-import os
-import platform
-import subprocess
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +9,7 @@ from rich.table import Table
 
 from benchmarks.claims import OURS, Claim
 from benchmarks.harness import Spread
+from benchmarks.record import Row
 from tuner.figure_style import BLUE, GREY, LABEL_POINTS, SKY, STYLE
 
 COLUMNS = 3
@@ -37,30 +30,16 @@ def table(claims: Sequence[Claim]) -> Table:
     return columns
 
 
-def to_json(claims: Sequence[Claim], *, seconds: float) -> str:
-    """Machine, date and commit first, then every number of every side."""
-    content = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("describe", "--always", "--dirty"),
-        "machine": machine(),
-        "seconds": round(seconds, 1),
-        "claims": [_claim_as_data(claim) for claim in claims],
-    }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def machine() -> dict[str, object]:
-    """What the numbers depend on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
-        "gpu": gpu,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
+def markdown(rows: Mapping[str, Row]) -> str:
+    """A line for each claim, and below them where, when and at which commit each was measured."""
+    lines = ["| # | the work | found | to reach | |", "| --- | --- | --- | --- | --- |"]
+    for row in rows.values():
+        for claim in row.claims:
+            verdict = f"**{VERDICTS[claim.reached]}**" if claim.reached is False else VERDICTS[claim.reached]
+            lines.append(f"| {claim.number} | {claim.work} | {claim.finding} | {claim.target} | {verdict} |")
+    measured = [f"{name} {row.date[:16].replace('T', ' ')} at {row.commit}" for name, row in rows.items()]
+    machines = sorted({f"{row.machine['cores']} cores of {row.machine['processor']}" for row in rows.values()})
+    return "\n".join([*lines, "", f"Measured on {'; '.join(machines)}: {', '.join(measured)} (UTC)."]) + "\n"
 
 
 def picture(claims: Sequence[Claim]) -> Figure:
@@ -95,30 +74,6 @@ def _rows(claim: Claim) -> list[tuple[str, ...]]:
     return rows
 
 
-def _claim_as_data(claim: Claim) -> dict[str, object]:
-    ratios = {name: asdict(spread) for name, spread in claim.side_ratios.items()}
-    sides = [
-        {
-            "name": side.name,
-            "note": side.note,
-            **(asdict(Spread.of(side.values)) if side.values else {}),
-            "ratio": ratios.get(side.name),
-            "rounds": len(side.values),
-        }
-        for side in claim.sides
-    ]
-    return {
-        "number": claim.number,
-        "work": claim.work,
-        "unit": claim.unit,
-        "reference": claim.reference,
-        "target": claim.target,
-        "finding": claim.finding,
-        "reached": claim.reached,
-        "sides": sides,
-    }
-
-
 def _height(claim: Claim) -> float:
     return 1.1 + 0.34 * len(claim.sides)
 
@@ -149,15 +104,3 @@ def _panel(axes: Axes, claim: Claim) -> None:
 def _text(value: float) -> str:
     """Three digits that count, without an exponent."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
-
-
-def _git(*arguments: str) -> str:
-    found = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"

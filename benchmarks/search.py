@@ -5,19 +5,25 @@ a trial is that from the end of the trial before it to its own end, so what lies
 """
 
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved
 from benchmarks.sleeping import LOG, SIDES, SLOTS
 from tuner.records import TRIALS
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_TRIALS, NUM_EPOCHS, EPOCH_SECONDS = 24, 6, 0.5
@@ -71,11 +77,15 @@ def overall_share(spans: Sequence[Span], num_slots: int) -> float:
 
 
 def _shares(size: Size) -> Claim:
-    spans = {side: _run(side, NUM_TRIALS, size.pick(NUM_EPOCHS, 1))[1] for side in SIDES}
+    num_epochs = size.pick(NUM_EPOCHS, 1)
+    spans = {}
+    for side in SIDES:
+        logger.info("%d trials by %s", NUM_TRIALS, side)
+        spans[side] = _spans_of_a_search(side, num_epochs)
     overall = {side: overall_share(own, SLOTS) for side, own in spans.items()}
     return Claim(
         number=5,
-        work=f"share of {SLOTS} slots that is training, {NUM_TRIALS} trials of {NUM_EPOCHS} x {EPOCH_SECONDS} s",
+        work=f"share of {SLOTS} slots that is training, {NUM_TRIALS} trials of {num_epochs} x {EPOCH_SECONDS} s",
         unit="of the slot's time",
         sides=sides_of({side: training_shares(own, SLOTS) for side, own in spans.items()}),
         reference=OURS,
@@ -87,8 +97,9 @@ def _shares(size: Size) -> Claim:
 
 def _starts(size: Size) -> Claim:
     sides: dict[str, Measure] = {OURS: _seconds_to_our_first_epoch}
-    sides |= {side: lambda side=side: _run(side, SLOTS, 1)[0] for side in SIDES if side != OURS}
-    numbers = interleaved(sides, rounds=size.rounds)
+    sides |= {side: partial(_seconds_to_first_epoch, side) for side in SIDES if side != OURS}
+    # What a warm-up would warm, files and caches, is warm from the searches before.
+    numbers = interleaved(sides, rounds=size.rounds, warmups=0)
     seconds = Spread.of(numbers[OURS]).median
     return Claim(
         number=5,
@@ -102,39 +113,64 @@ def _starts(size: Size) -> Claim:
     )
 
 
-def _run(side: str, num_trials: int, num_epochs: int) -> tuple[float, list[Span]]:
-    """Seconds from the command to the first epoch, and the trials."""
+def _spans_of_a_search(side: str, num_epochs: int) -> list[Span]:
     with tempfile.TemporaryDirectory() as folder:
+        with _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
+            process.wait()
+        return spans_of(_lines(Path(folder) / LOG))
+
+
+def _seconds_to_first_epoch(side: str) -> float:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         began = time.time()
-        arguments = [side, folder, str(num_trials), str(num_epochs), str(EPOCH_SECONDS)]
-        _command("benchmarks.sleeping", *arguments).wait()
-        epochs = [json.loads(line) for line in (Path(folder) / LOG).read_text().splitlines()]
-    spans = spans_of(epochs)
-    return spans[0].began - began, spans
+        with _running(_sleeping(side, folder, SLOTS, 1)) as process:
+            return _awaited(process, Path(folder) / LOG)["began"] - began
 
 
 def _seconds_to_our_first_epoch() -> float:
-    """Of the real command with real training; its data is in the cache after the warm-up."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Of the real command with real training."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         began = time.time()
         options = ["--trials", "2", "--max-epochs", "1", "--confirm", "0", "--storage", folder, "--name", "start"]
-        process = _command("tuner.search", *options)
-        records = Path(folder) / "moe" / "start" / TRIALS
-        while (result := _first_result(records)) is None:
-            if process.poll() is not None:
-                raise RuntimeError(f"the search ended with status {process.returncode} before its first result")
-            time.sleep(0.02)
-        first_epoch = time.time() - result["seconds"]
-        process.wait()
-    return first_epoch - began
+        with _running(["tuner.search", *options]) as process:
+            result = _awaited(process, Path(folder) / "moe" / "start" / TRIALS, event="result")
+            return time.time() - result["seconds"] - began
 
 
-def _first_result(records: Path) -> dict | None:
-    lines = records.read_text().split("\n")[:-1] if records.exists() else []
-    return next((event for event in map(json.loads, lines) if event["event"] == "result"), None)
+def _awaited(process: subprocess.Popen, path: Path, **fields: str) -> dict:
+    """The first line of the file that has these fields, as soon as it is there."""
+    while True:
+        for line in _lines(path):
+            if fields.items() <= line.items():
+                return line
+        if process.poll() is not None:
+            raise RuntimeError(f"the search ended with status {process.returncode} before its first epoch did")
+        time.sleep(0.02)
 
 
-def _command(*arguments: str) -> subprocess.Popen:
+def _lines(path: Path) -> list[dict]:
+    """The complete ones."""
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+
+
+def _sleeping(side: str, folder: str, num_trials: int, num_epochs: int) -> list[str]:
+    return ["benchmarks.sleeping", side, folder, str(num_trials), str(num_epochs), str(EPOCH_SECONDS)]
+
+
+@contextmanager
+def _running(arguments: Sequence[str]) -> Iterator[subprocess.Popen]:
+    """A module as a command; what still runs of it when the context ends is ended at once, not waited for.
+
+    A search that is not needed any more would take seconds to report and to shut Ray down. Ray's own processes end with
+    the one that began them, and a search removes the temporary folders of those that were killed.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, env=environment, **silent)
+    command = [sys.executable, "-m", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **silent)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,7 +1,6 @@
 """Each benchmark runs, at a size that shows nothing but that."""
 
 import importlib.util
-import json
 from io import StringIO
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import metrics, training_step
+from benchmarks import metrics, record, training_step
 from benchmarks.claims import OURS
 from benchmarks.harness import Size
 from benchmarks.registry import BENCHMARKS
-from benchmarks.report import picture, table, to_json
+from benchmarks.report import picture, table
 
 TINY = Size(rounds=2, is_tiny=True)
 WITHOUT_OTHER_PROCESSES = ("training_step", "augmentation", "metrics", "experts", "validation", "driver", "decision")
@@ -35,7 +34,10 @@ def test_ours_is_measured_in_every_claim_and_can_be_reported(name, no_peers):
         assert any(side.startswith(OURS) for side in measured) or claim.reached is None
         assert claim.work
         assert claim.finding
-    assert {claim["work"] for claim in json.loads(to_json(claims, seconds=1.0))["claims"]} == {c.work for c in claims}
+    row = record.measured_now(claims, seconds=1.0)
+    record.write(no_peers / record.FILE, {name: row})
+    kept = record.read(no_peers / record.FILE)[name].claims
+    assert [(one.work, one.reached) for one in kept] == [(one.work, one.reached) for one in claims]
     assert len(picture(claims).axes) >= len(claims)
 
 

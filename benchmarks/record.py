@@ -1,0 +1,112 @@
+"""results/benchmarks.json: each benchmark with the machine, date and commit at which it was measured last.
+
+A benchmark that is measured takes its own place in the file and leaves the others alone, so that an interrupted run
+keeps what it had and a single one can be repeated.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.claims import Claim, Side
+from benchmarks.harness import Spread
+
+FILE = "benchmarks.json"
+DIGITS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One benchmark, measured."""
+
+    date: str
+    commit: str
+    machine: dict[str, object]
+    seconds: float
+    """That measuring took."""
+    claims: tuple[Claim, ...]
+
+
+def measured_now(claims: list[Claim], *, seconds: float) -> Row:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Row(date=now, commit=commit(), machine=machine(), seconds=round(seconds, 1), claims=tuple(claims))
+
+
+def read(path: Path) -> dict[str, Row]:
+    """By name; nothing where there is no such file."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    return {name: _row(fields) for name, fields in content.items()}
+
+
+def write(path: Path, rows: Mapping[str, Row]) -> None:
+    content = {name: _as_data(row) for name, row in rows.items()}
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    partial.replace(path)
+
+
+def commit() -> str:
+    """Of the working tree, `-dirty` when it differs from its commit; what the benchmarks write is no difference."""
+    what_is_written = [":!results"]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *what_is_written)
+    return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def machine() -> dict[str, object]:
+    """What the numbers depend on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "gpu": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _as_data(row: Row) -> dict[str, Any]:
+    """With the median, the quartiles and the ratio beside each side's values, for who reads the file."""
+    data = asdict(row)
+    for claim, fields in zip(row.claims, data["claims"], strict=True):
+        ratios = claim.side_ratios
+        for side, own in zip(claim.sides, fields["sides"], strict=True):
+            own["values"] = " ".join(f"{value:.{DIGITS}g}" for value in side.values)
+            own["spread"] = asdict(Spread.of(side.values)) if side.values else None
+            own["ratio"] = asdict(ratios[side.name]) if side.name in ratios else None
+    return data
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    return Row(**fields | {"claims": tuple(_claim(one) for one in fields["claims"])})
+
+
+def _claim(fields: dict[str, Any]) -> Claim:
+    return Claim(**fields | {"sides": tuple(_side(one) for one in fields["sides"])})
+
+
+def _side(fields: dict[str, Any]) -> Side:
+    values = tuple(float(value) for value in fields["values"].split())
+    curve = tuple((count, value) for count, value in fields["curve"])
+    return Side(name=fields["name"], note=fields["note"], values=values, curve=curve)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _git(*arguments: str) -> str:
+    found = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
