@@ -107,7 +107,7 @@ class CamouflageMetrics:
 
 def mean_absolute_error(histogram: LevelHistogram) -> Tensor:
     """Mean absolute difference of the stretched prediction and the mask, shape (B,)."""
-    outside, inside = histogram.by_level().unbind(1)
+    outside, inside = histogram.by_level.unbind(1)
     differences = outside * histogram.values + inside * (1 - histogram.values)
     return differences.sum(1) / (outside + inside).sum(1)
 

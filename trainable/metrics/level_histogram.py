@@ -29,6 +29,8 @@ class LevelHistogram:
 
     counts: Tensor
     """Pixels by quadrant (row by row), mask value and level, int64, (B, 4, 2, 256)."""
+    by_level: Tensor
+    """The same over all quadrants, (B, 2, 256)."""
     values: Tensor
     """The prediction in [0, 1] that a level stands for, float64, (B, 256); meaningless for levels an image lacks."""
     steps: Tensor
@@ -36,28 +38,21 @@ class LevelHistogram:
     steps_per_unit: Tensor
     """Steps between a prediction of 0 and of 1, float64, (B, 1)."""
 
-    def by_level(self) -> Tensor:
-        """Pixels by mask value and level, (B, 2, 256)."""
-        return self.counts.sum(1)
-
     def at_every_threshold(self) -> Confusion:
         """Decisions `prediction >= t` for t = 0, 1 ... 255 on the stretched 8-bit scale, (B, 256)."""
-        by_level = self.by_level()
-        bins = (self.values * 255).floor().clamp(0, 255).long().unsqueeze(1).expand_as(by_level)
-        stretched = torch.zeros_like(by_level).scatter_add_(2, bins, by_level)
-        return _confusion(stretched.flip(2).cumsum(2).flip(2), by_level)
+        bins = (self.values * 255).floor().clamp(0, 255).long().unsqueeze(1).expand_as(self.by_level)
+        stretched = torch.zeros_like(self.by_level).scatter_add_(2, bins, self.by_level)
+        return _confusion(stretched.flip(2).cumsum(2).flip(2), self.by_level)
 
     def at_adaptive_threshold(self) -> Confusion:
         """Decisions `prediction >= min(1, twice its mean)`, one per image, (B,)."""
-        by_level = self.by_level()
-        pixels, total = by_level.sum((1, 2)), (by_level.sum(1) * self.steps).sum(1)
+        pixels, total = self.by_level.sum((1, 2)), (self.by_level.sum(1) * self.steps).sum(1)
         chosen = (self.steps * pixels[:, None] >= 2 * total[:, None]) | (self.steps >= self.steps_per_unit)
-        return _confusion((by_level * chosen[:, None]).sum(2), by_level)
+        return _confusion((self.by_level * chosen[:, None]).sum(2), self.by_level)
 
     def at_one_half(self) -> Confusion:
         """Decisions of the plain probability at 0.5, before any stretch, (B,)."""
-        by_level = self.by_level()
-        return _confusion(by_level[:, :, NUM_LEVELS // 2 :].sum(2), by_level)
+        return _confusion(self.by_level[:, :, NUM_LEVELS // 2 :].sum(2), self.by_level)
 
 
 def count_levels(probabilities: Tensor, masks: Tensor, *, min_max_normalise: bool = True) -> LevelHistogram:
@@ -76,8 +71,9 @@ def count_levels(probabilities: Tensor, masks: Tensor, *, min_max_normalise: boo
 
 def stretched_levels(probabilities: Tensor, histogram: LevelHistogram) -> Tensor:
     """The 8-bit, stretched predictions (B, 1, H, W) behind a histogram, float64."""
-    levels = probabilities.float().mul(255).round_().clamp_(0, 255).long()
-    return histogram.values.gather(1, levels.flatten(1)).view(probabilities.shape)
+    levels = probabilities.float().mul(255).round_().clamp_(0, 255).int()
+    levels += NUM_LEVELS * torch.arange(len(levels), dtype=torch.int32, device=levels.device).view(-1, 1, 1, 1)
+    return histogram.values.flatten().index_select(0, levels.flatten()).view(probabilities.shape)
 
 
 def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
@@ -128,7 +124,9 @@ def _with_values(counts: Tensor, min_max_normalise: bool) -> LevelHistogram:
     # a tensor, for CUDA divides by a number through its reciprocal.
     unit = torch.full_like(lowest, 255)
     values = (levels / unit - lowest / unit) / (highest / unit - lowest / unit)
-    return LevelHistogram(counts=counts, values=values, steps=levels - lowest, steps_per_unit=highest - lowest)
+    return LevelHistogram(
+        counts=counts, by_level=counts.sum(1), values=values, steps=levels - lowest, steps_per_unit=highest - lowest
+    )
 
 
 def _confusion(chosen: Tensor, by_level: Tensor) -> Confusion:

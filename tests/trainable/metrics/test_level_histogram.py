@@ -20,10 +20,10 @@ def test_any_float_type_lands_on_the_same_levels() -> None:
     levels = torch.arange(256).view(1, 1, 16, 16)
     mask = (levels > 99).float()
     for dtype in (torch.float32, torch.float64):
-        counts = count_levels(levels.to(dtype) / 255, mask).by_level()[0]
+        counts = count_levels(levels.to(dtype) / 255, mask).by_level[0]
         assert counts.sum(0).tolist() == [1] * 256
         assert counts[1].nonzero()[0].item() == 100
-    assert count_levels(torch.ones(1, 1, 2, 2, dtype=torch.bfloat16), mask[..., :2, :2]).by_level()[0, 0, 255] == 4
+    assert count_levels(torch.ones(1, 1, 2, 2, dtype=torch.bfloat16), mask[..., :2, :2]).by_level[0, 0, 255] == 4
 
 
 def test_a_large_batch_is_counted_like_its_images_one_by_one() -> None:
