@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from ray import tune
+from ray.train._internal.session import _TrainingResult as TrainingResult
 from ray.util.metrics import Gauge
 
 from trainable.config import TrialConfig, from_params
@@ -15,6 +16,8 @@ from trainable.ray_ranks import RankActors, RankedRun
 from trainable.tasks.registry import get_task
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import EpochResult, TrainingRun
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 OBJECTIVE = "objective"
@@ -78,6 +81,20 @@ class Trial(tune.Trainable):
         if path.exists():
             self._run_or_begin().restore(path)
 
+    def restore(self, checkpoint_path: TrainingResult) -> None:
+        """Goes on from what is there of the trial.
+
+        Ray removes a checkpoint as soon as there is a newer one, and notes later that there is. After a kill in between
+        it asks for the one that is gone.
+        """
+        path = newest_from(Path(checkpoint_path.checkpoint.path))
+        if path is None:
+            logger.warning("trial %s begins anew: none of its checkpoints is left", self.trial_id)
+            return
+        # Otherwise the next one might be written over this one.
+        self._storage.current_checkpoint_index = int(path.name.rpartition("_")[2])
+        super().restore(TrainingResult(tune.Checkpoint(str(path)), checkpoint_path.metrics))
+
     def cleanup(self) -> None:
         self._run = None
         if self._ranks is not None:
@@ -130,6 +147,11 @@ class Trial(tune.Trainable):
 def _last(outcome: str, numbers: Mapping[str, object]) -> dict[str, object]:
     """What only a trial's last result holds."""
     return {"done": True, "outcome": outcome} | {f"outcome_{name}": value for name, value in numbers.items()}
+
+
+def newest_from(path: Path) -> Path | None:
+    """This checkpoint, or the first one after it that is still there: a later one may be half written."""
+    return min((one for one in path.parent.glob("checkpoint_*") if one.name >= path.name), default=None)
 
 
 _GAUGES = {

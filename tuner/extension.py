@@ -1,6 +1,7 @@
-"""More trials for a search that is over: a new run of Ray's in its folder, whose proposer knows what is on record.
+"""A new run of Ray's in the folder of a search, whose proposer knows what is on record.
 
-Ray itself cannot raise the number of a restored search's trials, and a new run under the old name would hide them.
+For more trials in a search that is over: Ray itself cannot raise the number of a restored search's trials, and a new
+run under the old name would hide them. And for a search that was killed while Ray wrote down where it stood.
 """
 
 import re
@@ -33,7 +34,9 @@ class PastTrial:
 
 
 def past_trials(folder: Path, search: SearchRecord) -> list[PastTrial]:
-    """By number, each once; a trial that the study's copy does not know is left out."""
+    """By number, each once; what was interrupted, or is missing in the study's copy, is left out, to be tried again."""
+    if not (folder / FILE).exists():
+        return []
     copied = {trial.user_attrs["trial"]: trial for trial in load_mirror(folder / FILE).trials}
     past = {
         trial.number: PastTrial(
@@ -44,7 +47,7 @@ def past_trials(folder: Path, search: SearchRecord) -> list[PastTrial]:
             outcome=trial.outcome,
         )
         for trial in search.trials
-        if trial.trial in copied and trial.outcome is not None
+        if trial.trial in copied and trial.outcome not in (None, Outcome.INTERRUPTED)
     }
     return [past[number] for number in sorted(past)]
 
@@ -53,6 +56,11 @@ def extended_settings(search: SearchRecord, more: int) -> SearchSettings:
     """The settings that the search began with, for so many more trials."""
     if more < 1:
         raise ValueError(f"--trials is {more}; give the number of additional trials, 1 or more.")
+    return settings_of(search, more=more)
+
+
+def settings_of(search: SearchRecord, *, more: int = 0) -> SearchSettings:
+    """The settings that the search began with."""
     said = {field.name: search.settings[field.name] for field in fields(SearchSettings)}
     said |= {name: Path(said[name]) for name in _PATHS if said[name] is not None}
     return SearchSettings(**said | {"num_trials": said["num_trials"] + more, "track": tuple(said["track"])})

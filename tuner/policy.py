@@ -117,6 +117,11 @@ class PromotingPolicy:
             self._changed()
         return waits
 
+    def reopen(self, trial: str) -> None:
+        """The trial lost its process, and comes to where it waited once more."""
+        self.promotions.reopen(trial)
+        self._changed()
+
     def end(self, trial: str, *, is_bad: bool = False, may_win: bool = True) -> None:
         """The trial will not go on; `is_bad` when its configuration is to blame."""
         if is_bad:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from ray import tune
 
 from search_spaces.pinning import REHEARSALS
 from search_spaces.rehearsal import AnsweredTrial, RandomTrial
@@ -15,7 +14,6 @@ from trainable.tasks.registry import get_task, read_config
 from trainable.tracking import check_trackers
 from trainable.training_run import build_trainer
 from tuner.confirm import is_confirmed
-from tuner.extension import latest_ray_folder
 from tuner.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
 
@@ -73,8 +71,6 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
             f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "
             "as many more, or begin a new search under another --name."
         )
-    if not tune.Tuner.can_restore(latest_ray_folder(folder.absolute())):
-        raise ValueError(f"{folder} was interrupted before its first trial began; begin it anew under another --name.")
     check_trackers(record.settings.get("track", ()))
     open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
 

@@ -142,6 +142,10 @@ class PromotingScheduler(FIFOScheduler):
         if trial.trial_id in self._policy.promotions.paused:
             trial.set_status(Trial.PAUSED)
 
+    def on_trial_error(self, tune_controller, trial: Trial) -> None:
+        """Its process died, perhaps while it saved what it was to wait with."""
+        self._policy.reopen(trial.trial_id)
+
     def on_trial_result(self, tune_controller, trial: Trial, result: dict) -> str:
         epoch, value = result[EPOCH], result[self._proposer.metric]
         if not math.isfinite(value):

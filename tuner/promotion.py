@@ -60,8 +60,15 @@ class Promotions:
             self._values[epoch].setdefault(trial, value)
         if trial not in self._running or epoch < self._running[trial]:
             return False
-        self._paused[trial] = self._running.pop(trial)
+        rung = self._paused[trial] = self._running.pop(trial)
+        # A killed search may come back with a trial that had passed its rung; what it has now stands for what is lost.
+        self._values[rung].setdefault(trial, value)
         return True
+
+    def reopen(self, trial: str) -> None:
+        """Sends a waiting trial to its rung again: what it would have gone on from was never saved."""
+        if trial in self._paused:
+            self._running[trial] = self._paused.pop(trial)
 
     def promotable(self) -> Iterator[list[str]]:
         """For each rung that may promote one more, from the top down: those that wait there."""

@@ -7,6 +7,7 @@ infeasible, which TPE ranks behind all others however good its early values were
 nothing. Nothing non-finite gets through.
 """
 
+import itertools
 import logging
 import math
 import pickle
@@ -101,7 +102,7 @@ class Proposer(Searcher):
     def suggest(self, trial_id: str) -> dict:
         trial, params = self._ask()
         self._tried.add(_key(trial))
-        proposal = Proposal(len(self._proposals), trial)
+        proposal = Proposal(self._free_number(), trial)
         self._proposals[trial_id] = proposal
         trial.set_user_attr("number", proposal.number)
         trial.set_user_attr("trial", trial_id)
@@ -160,6 +161,11 @@ class Proposer(Searcher):
             else:
                 logger.warning("nothing new in %d tries: %s is tried again", DUPLICATE_TRIES, trial.params)
         return trial, params
+
+    def _free_number(self) -> int:
+        """The lowest: of a search that went on in a new run of Ray's, some were tried and did not end."""
+        taken = {proposal.number for proposal in self._proposals.values()}
+        return next(number for number in itertools.count() if number not in taken)
 
     def _running(self, trial_id: str) -> Proposal | None:
         """None once Optuna knows the end, and for a trial younger than the snapshot a killed search came back from."""

@@ -28,6 +28,7 @@ from tuner.extension import (
     latest_ray_folder,
     next_ray_folder,
     past_trials,
+    settings_of,
 )
 from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
@@ -39,6 +40,7 @@ from tuner.records import SearchRecord, read_search
 from tuner.scheduler import StoppingScheduler
 from tuner.search_callback import Limits, SearchCallback, Watch
 from tuner.settings import SearchSettings
+from tuner.snapshot import is_whole
 from tuner.study_mirror import FILE as STUDY_FILE
 from tuner.study_mirror import StudyMirror
 from tuner.trackers import tracker_callbacks
@@ -47,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 2
 """How often a trial whose process died goes on from its last checkpoint."""
+ENDLESS = -1
+"""Ray's word for as many trials as are proposed."""
 
 
 def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> SearchRecord:
@@ -74,7 +78,11 @@ def resume_search(folder: Path, *, address: str | None = None, limits: Limits, v
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = folder.absolute()
-    said = read_search(folder).settings
+    search = read_search(folder)
+    said = search.settings
+    if not is_whole(latest_ray_folder(folder)):
+        logger.info("Ray was killed while it wrote down where it stood: trials that had not ended begin anew.")
+        return _in_new_run(folder, search, settings_of(search), address=address, limits=limits, verbose=verbose)
     base = read_config(said["base_config"])
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         check_room(said["cpus_per_trial"], said["gpus_per_trial"], node_resources())
@@ -94,6 +102,13 @@ def extend_search(
     folder = folder.absolute()
     search = read_search(folder)
     settings = extended_settings(search, more)
+    return _in_new_run(folder, search, settings, address=address, limits=limits, verbose=verbose)
+
+
+def _in_new_run(
+    folder: Path, search: SearchRecord, settings: SearchSettings, *, address: str | None, limits: Limits, verbose: bool
+) -> SearchRecord:
+    """Goes on in a run of Ray's of its own, whose proposer knows the trials that have ended."""
     plan, past, ray_folder = plan_search(settings), past_trials(folder, search), next_ray_folder(folder)
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
         check_room(search.settings["cpus_per_trial"], search.settings["gpus_per_trial"], node_resources())
@@ -132,9 +147,9 @@ def _tuner(
     past: Sequence[PastTrial] = (),
     ray_name: str = RAY_FOLDER,
 ) -> tune.Tuner:
-    proposer, scheduler, limits = _PAIRS[settings.policy](settings, plan, slots, recorder)
+    num_new = settings.num_trials - len(past)
+    proposer, scheduler, limits = _PAIRS[settings.policy](settings, plan, slots, recorder, num_new)
     proposer.learn(past)
-    limits["num_samples"] -= len(past)
     return tune.Tuner(
         _trainable(recorder.record.settings, plan.base),
         tune_config=tune.TuneConfig(
@@ -160,7 +175,9 @@ def _tuner(
     )
 
 
-def _stopping(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tuple[Any, Any, dict]:
+def _stopping(
+    settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder, num_new: int
+) -> tuple[Any, Any, dict]:
     """Proposer, scheduler, and what Ray is to limit."""
     sampler = "random" if settings.policy == "random" else "tpe"
     proposer = Proposer(**_proposing(settings, plan, recorder), sampler=sampler)
@@ -170,11 +187,13 @@ def _stopping(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Reco
         reduction_factor=plan.space.reduction_factor,
         is_spared=recorder.is_default,
     )
-    return proposer, scheduler, {"num_samples": settings.num_trials, "max_concurrent_trials": slots.concurrent}
+    return proposer, scheduler, {"num_samples": num_new, "max_concurrent_trials": slots.concurrent}
 
 
-def _promoting(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder) -> tuple[Any, Any, dict]:
-    """The same; the proposer itself counts slots and says when the search is over, before Ray has had its samples."""
+def _promoting(
+    settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder, num_new: int
+) -> tuple[Any, Any, dict]:
+    """The same; the proposer itself counts slots and trials, and says when the search is over."""
     proposer = PromotingProposer(
         **_proposing(settings, plan, recorder),
         rung_epochs=plan.rungs,
@@ -182,7 +201,7 @@ def _promoting(settings: SearchSettings, plan: Plan, slots: Slots, recorder: Rec
         slots=slots.concurrent,
         num_trials=settings.num_trials,
     )
-    return proposer, PromotingScheduler(proposer, recorder), {"num_samples": settings.num_trials + 1}
+    return proposer, PromotingScheduler(proposer, recorder), {"num_samples": ENDLESS}
 
 
 _PAIRS = {"asha": _stopping, "random": _stopping, "promote": _promoting}
@@ -196,7 +215,7 @@ def _proposing(settings: SearchSettings, plan: Plan, recorder: Recorder) -> dict
         "mode": plan.space.mode,
         "max_epochs": plan.max_epochs,
         "seed": settings.seed,
-        "enqueue": () if recorder.record.trials else plan.first_points,
+        "enqueue": plan.first_points,
         "mirror": StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
     }
 

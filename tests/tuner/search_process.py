@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ class SearchProcess:
     def __init__(self, place: Path, *options: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
         self._out, self._err = place / "out.txt", place / "err.txt"
+        self.options = options
         command = [sys.executable, "-m", "tuner.search", *options]
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, start_new_session=True)
@@ -36,6 +38,10 @@ class SearchProcess:
     @property
     def complained(self) -> str:
         return self._err.read_text()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:
@@ -62,6 +68,11 @@ class SearchProcess:
     def until(self, is_reached) -> None:
         while not is_reached():
             assert self._process.poll() is None, f"ended too early:\n{self.said}\n{self.complained}"
+            self._look()
+
+    def watch(self, is_reached) -> None:
+        """The same, unless it ends first."""
+        while self.is_running and not is_reached():
             self._look()
 
     def finish(self) -> int:
@@ -109,6 +120,10 @@ class Search:
         lines = path.read_text().split("\n")[:-1] if path.exists() else []
         return [event for event in map(json.loads, lines) if kind in (None, event["event"])]
 
+    def ray_marks(self, name: str) -> list[Path]:
+        """Such files in the temporary folders of local Rays."""
+        return [mark for place in {"/tmp", tempfile.gettempdir()} for mark in Path(place).glob(f"ray-*/{name}")]
+
     def begin(self, *options: str) -> SearchProcess:
         self.commands.append(SearchProcess(self.folder.parents[1] / f"command_{len(self.commands)}", *options))
         return self.commands[-1]
@@ -122,8 +137,11 @@ class Search:
             command.end()
 
 
-def new_search(place: Path, data: Path, *, trials: int, epochs: int, lanes: int, confirm: int = 0) -> Search:
+def new_search(
+    place: Path, data: Path, *, trials: int, epochs: int, lanes: int, policy: str = "asha", confirm: int = 0
+) -> Search:
     search = Search(place / "moe" / "run")
     options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm {confirm}"
+    options += f" --policy {policy}"
     search.begin(*options.split(), *f"--concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16".split())
     return search
