@@ -10,9 +10,7 @@ from pathlib import Path
 
 from ray import cloudpickle, tune
 
-_TRIALS, _PROPOSER = "experiment_state-*.json", "searcher-state-*.pkl"
-_OTHERS = ("search_gen_state-*.json", "callback-states-*.pkl")
-"""Pickles, all of them, whatever their names say."""
+_TRIALS, _PROPOSER, _COUNTER = "experiment_state-*.json", "searcher-state-*.pkl", "search_gen_state-*.json"
 
 
 def is_whole(ray_folder: Path) -> bool:
@@ -20,8 +18,8 @@ def is_whole(ray_folder: Path) -> bool:
     try:
         if not tune.Tuner.can_restore(ray_folder):
             return False
-        for pattern in _OTHERS:
-            cloudpickle.loads(_newest(ray_folder, pattern))
+        # A pickle, whatever its name says.
+        cloudpickle.loads(_newest(ray_folder, _COUNTER))
         known = {json.loads(state)["trial_id"] for state, _ in json.loads(_newest(ray_folder, _TRIALS))["trial_data"]}
         proposals = pickle.loads(_newest(ray_folder, _PROPOSER))["proposals"]
     except (ValueError, KeyError, EOFError, pickle.UnpicklingError):

@@ -1,93 +1,50 @@
 """A small real search by Ray whose trials wait at rungs, stopped in the middle and restored; the trials are toys."""
 
-import logging
+import json
 import os
+import pickle
 import shutil
-import signal
-import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
-import ray
 from optuna.trial import TrialState
-from ray import tune
 
+from tests.tuner.toy_search import MAX_EPOCHS, SETTINGS, Bookkeeper, Toy, stopped_and_restored, toy_tuner
 from tuner.outcomes import Outcome
 from tuner.promoting import PromotingProposer, PromotingScheduler
+from tuner.proposer import Proposal
 from tuner.recorder import Recorder
 from tuner.records import read_search
+from tuner.snapshot import is_whole
 from tuner.study_mirror import StudyMirror, load_mirror
 
-NUM_TRIALS, MAX_EPOCHS = 6, 4
-SETTINGS = {"space": "toy", "objective": "objective", "mode": "max"}
-ENVIRONMENT = {
-    "TUNE_GLOBAL_CHECKPOINT_S": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+NUM_TRIALS = 6
 
 
-def space(trial):
-    return {"quality": trial.suggest_float("quality", 0.1, 1.0)}
+def space(trial, place):
+    return {"quality": trial.suggest_float("quality", 0.1, 1.0), "place": place}
 
 
-class Toy(tune.Trainable):
-    """The value says which epochs this very trial has trained: a lost or foreign checkpoint would show."""
-
-    def setup(self, config):
-        logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
-        self.reset_config(config)
-
-    def reset_config(self, new_config):
-        self.config, self.epoch, self.total = new_config, 0, 0.0
-        return True
-
-    def step(self):
-        self.epoch += 1
-        self.total += self.config["quality"] * self.epoch
-        ending = {"done": True, "outcome": "completed"} if self.epoch == MAX_EPOCHS else {}
-        return {"epoch": self.epoch, "objective": self.total, "process": os.getpid(), **ending}
+class Fragile(Toy):
+    """Once, a process dies while it saves what its trial was to wait with at the second rung."""
 
     def save_checkpoint(self, checkpoint_dir):
-        (Path(checkpoint_dir) / "state").write_text(f"{self.epoch} {self.total!r}")
-
-    def load_checkpoint(self, checkpoint_dir):
-        epoch, total = (Path(checkpoint_dir) / "state").read_text().split()
-        self.epoch, self.total = int(epoch), float(total)
-
-
-class Bookkeeper(tune.Callback):
-    """Records, and stops the search once when the second promoted trial reports."""
-
-    def __init__(self, recorder, proposer):
-        self.recorder, self.proposer = recorder, proposer
-
-    def on_trial_result(self, iteration, trials, trial, result, **info):
-        if trial.trial_id not in self.recorder.record.by_id:
-            number = self.proposer.number_of(trial.trial_id)
-            self.recorder.start(trial.trial_id, number=number, params=trial.config)
-        metrics = {"process": float(result["process"])}
-        self.recorder.result(
-            trial.trial_id, epoch=result["epoch"], objective=result["objective"], metrics=metrics, seconds=0
-        )
-        mark = self.recorder.folder / "stopped_once"
-        promoted = {d.trial for d in self.recorder.decisions if d.action == "promote"}
-        if len(promoted) == 2 and not mark.exists():
+        mark = Path(self.config["place"]) / "died_once"
+        if self.epoch == 2 and not mark.exists():
             mark.touch()
-            os.kill(os.getpid(), signal.SIGUSR1)
+            os._exit(1)
+        super().save_checkpoint(checkpoint_dir)
 
-    def on_experiment_end(self, trials, **info):
-        self.proposer.close()
-        self.recorder.close()
+
+def must_stop(recorder, trial, result):
+    return len({d.trial for d in recorder.decisions if d.action == "promote"}) == 2
 
 
 def begin(folder):
     recorder = Recorder.create(folder, SETTINGS)
     proposer = PromotingProposer(
-        space,
+        partial(space, place=str(folder)),
         metric="objective",
         mode="max",
         max_epochs=MAX_EPOCHS,
@@ -98,43 +55,20 @@ def begin(folder):
         num_trials=NUM_TRIALS,
         mirror=StudyMirror(folder / "study.journal", study_name="toy"),
     )
-    return tune.Tuner(
-        Toy,
-        tune_config=tune.TuneConfig(
-            metric="objective",
-            mode="max",
-            search_alg=proposer,
-            scheduler=PromotingScheduler(proposer, recorder),
-            num_samples=NUM_TRIALS + 1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(folder),
-            verbose=0,
-            callbacks=[Bookkeeper(recorder, proposer)],
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
-        ),
+    return toy_tuner(
+        Fragile,
+        recorder,
+        proposer,
+        PromotingScheduler(proposer, recorder),
+        listener=Bookkeeper(recorder, proposer, must_stop),
+        num_samples=-1,
     )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("search") / "run"
-    # Unix sockets need a short path.
-    ray_folder = tempfile.mkdtemp(prefix="t", dir="/tmp")
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=ray_folder)
-        try:
-            begin(folder).fit()
-            tune.Tuner.restore(str(folder / "ray"), trainable=Toy).fit()
-        finally:
-            ray.shutdown()
-            ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-            shutil.rmtree(ray_folder, ignore_errors=True)
+    stopped_and_restored(begin, folder, Fragile)
     return folder
 
 
@@ -168,6 +102,37 @@ def test_the_study_knows_how_each_ended(folder, search):
 
 
 def test_processes_are_reused(search):
-    """One before the restore and one after it."""
+    """One until it died, one before the restore, and one after it."""
     processes = {result.metrics["process"] for trial in search.trials for result in trial.results.values()}
-    assert len(processes) == 2
+    assert len(processes) == 3
+
+
+def test_a_trial_whose_process_died_while_it_saved_comes_to_its_rung_again_and_waits_there(folder, search):
+    assert (folder / "died_once").exists()
+    lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    measured = [(line["trial"], line["epoch"]) for line in lines if line["event"] == "result"]
+    died = next(trial for trial, epoch in measured if epoch == 2)
+    assert measured.count((died, 2)) == 2
+    assert [d.epoch for d in search.decisions if d.trial == died and d.action == "pause"] == [1, 2]
+
+
+@pytest.mark.parametrize("pattern", ["experiment_state-*", "searcher-state-*", "search_gen_state-*"])
+def test_what_ray_wrote_is_whole_until_a_kill_tears_it(folder, tmp_path, pattern):
+    copied = shutil.copytree(folder / "ray", tmp_path / "ray")
+    assert is_whole(copied)
+    newest = max(copied.glob(pattern))
+    newest.write_bytes(newest.read_bytes()[:-20])
+    assert not is_whole(copied)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_files_of_different_ages_are_not_whole(folder, tmp_path, more):
+    copied = shutil.copytree(folder / "ray", tmp_path / "ray")
+    newest = max(copied.glob("searcher-state-*"))
+    state = pickle.loads(newest.read_bytes())
+    if more:
+        state["proposals"]["younger"] = Proposal(6, None)
+    else:
+        state["proposals"].popitem()
+    newest.write_bytes(pickle.dumps(state))
+    assert not is_whole(copied)

@@ -1,21 +1,13 @@
 """One small real search by Ray, stopped in the middle and restored; the trials are toys with prescribed curves."""
 
 import json
-import logging
-import os
-import shutil
-import signal
-import sys
-import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import ray
 from optuna.trial import TrialState
-from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
+from tests.tuner.toy_search import MAX_EPOCHS, SETTINGS, Bookkeeper, Toy, stopped_and_restored, toy_tuner
 from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -23,16 +15,6 @@ from tuner.records import read_search
 from tuner.rungs import rung_epochs
 from tuner.scheduler import StoppingScheduler
 from tuner.study_mirror import StudyMirror, load_mirror
-
-MAX_EPOCHS = 4
-SETTINGS = {"space": "toy", "objective": "objective", "mode": "max"}
-ENVIRONMENT = {
-    "TUNE_GLOBAL_CHECKPOINT_S": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 def space(trial):
@@ -61,60 +43,31 @@ INTERRUPTED_AT = 0.8
 """The quality of the trial during which the search is stopped, after its second epoch."""
 
 
-class Toy(tune.Trainable):
-    def setup(self, config):
-        logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
-        self.reset_config(config)
-
-    def reset_config(self, new_config):
-        self.config, self.epoch = new_config, 0
-        return True
-
+class Fated(Toy):
     def step(self):
-        self.epoch += 1
-        result = {"epoch": self.epoch, "objective": self.config["quality"] * (1 - 0.5**self.epoch)}
+        result = super().step() | {"objective": self.config["quality"] * (1 - 0.5**self.epoch)}
         fate = self.config["fate"]
         if self.epoch == 2 and fate == "error":
-            raise OSError("a disk that is full")
+            raise OSError("a disk that is gone")
         if self.epoch == 2 and fate == "nan":
             result["objective"] = float("nan")
         if self.epoch == 2 and fate == "out_of_memory":
-            return {"epoch": 2, "objective": 0.0, "done": True, "outcome": "out_of_memory"}
-        if self.epoch == MAX_EPOCHS:
-            result |= {"done": True, "outcome": "completed"}
+            return result | {"objective": 0.0, "done": True, "outcome": "out_of_memory"}
         return result
 
-    def save_checkpoint(self, checkpoint_dir):
-        (Path(checkpoint_dir) / "epoch").write_text(str(self.epoch))
 
-    def load_checkpoint(self, checkpoint_dir):
-        self.epoch = int((Path(checkpoint_dir) / "epoch").read_text())
-
-
-class Bookkeeper(tune.Callback):
-    """Records results, stops the search once by the signal that Ray listens to, and closes the proposer."""
-
-    def __init__(self, recorder, proposer):
-        self.recorder, self.proposer = recorder, proposer
-
-    def on_trial_result(self, iteration, trials, trial, result, **info):
-        if trial.trial_id not in self.recorder.record.by_id:
-            number = self.proposer.number_of(trial.trial_id)
-            self.recorder.start(trial.trial_id, number=number, params=trial.config)
-        self.recorder.result(
-            trial.trial_id, epoch=result["epoch"], objective=result["objective"], metrics={}, seconds=0
-        )
-        mark = self.recorder.folder / "stopped_once"
-        if trial.config["quality"] == INTERRUPTED_AT and result["epoch"] == 2 and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGUSR1)
+class Witness(Bookkeeper):
+    """Keeps the states that the study had when each session ended."""
 
     def on_experiment_end(self, trials, **info):
-        self.proposer.close()
+        super().on_experiment_end(trials, **info)
         states = [trial.state.name for trial in self.proposer.study.get_trials()]
         with (self.recorder.folder / "states.jsonl").open("a") as file:
             file.write(json.dumps(states) + "\n")
-        self.recorder.close()
+
+
+def must_stop(recorder, trial, result):
+    return trial.config["quality"] == INTERRUPTED_AT and result["epoch"] == 2
 
 
 def begin(folder):
@@ -125,24 +78,14 @@ def begin(folder):
     )
     epochs = rung_epochs(grace_epochs=1, max_epochs=MAX_EPOCHS, reduction_factor=2)
     scheduler = StoppingScheduler(recorder, rung_epochs=epochs, reduction_factor=2)
-    return tune.Tuner(
-        Toy,
-        tune_config=tune.TuneConfig(
-            metric="objective",
-            mode="max",
-            search_alg=proposer,
-            scheduler=scheduler,
-            num_samples=len(POINTS),
-            max_concurrent_trials=1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(folder),
-            verbose=0,
-            callbacks=[Bookkeeper(recorder, proposer)],
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
-        ),
+    return toy_tuner(
+        Fated,
+        recorder,
+        proposer,
+        scheduler,
+        listener=Witness(recorder, proposer, must_stop),
+        num_samples=len(POINTS),
+        max_concurrent_trials=1,
     )
 
 
@@ -150,20 +93,7 @@ def begin(folder):
 def search(tmp_path_factory):
     """The folder of a search that was stopped in the middle and restored."""
     folder = tmp_path_factory.mktemp("search") / "run"
-    # Unix sockets need a short path.
-    ray_folder = tempfile.mkdtemp(prefix="t", dir="/tmp")
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=ray_folder)
-        try:
-            begin(folder).fit()
-            tune.Tuner.restore(str(folder / "ray"), trainable=Toy).fit()
-        finally:
-            ray.shutdown()
-            ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-            shutil.rmtree(ray_folder, ignore_errors=True)
+    stopped_and_restored(begin, folder, Fated)
     return folder
 
 
