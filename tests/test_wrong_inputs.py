@@ -282,11 +282,6 @@ def tear(folder: Path) -> None:
         file.write('{"event": "start", "tri')
 
 
-def begin_only(folder: Path) -> None:
-    resettle(folder, num_trials=2)
-    (folder / "ray" / "tuner.pkl").unlink()
-
-
 def forget(folder: Path, *keys: str) -> None:
     settings = json.loads((folder / records.SETTINGS).read_text())
     kept = {name: value for name, value in settings.items() if name not in keys}
@@ -297,7 +292,6 @@ SEARCHES = {
     "baseless": lambda folder: forget(folder, "base_config"),
     "endless": lambda folder: forget(folder, "max_epochs"),
     "roomless": lambda folder: forget(folder, "cpus_per_trial"),
-    "begun": begin_only,
     "moved": move_data,
     "other-space": lambda folder: resettle(folder, space="depth"),
     "cut": lambda folder: (folder / records.SETTINGS).write_text('{"format": 1, "spa'),

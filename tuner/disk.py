@@ -3,6 +3,8 @@
 Kept are those of trials that may still go on and of the best; of the ended others the worst go first.
 """
 
+import errno
+import os
 import re
 import shutil
 from pathlib import Path
@@ -22,6 +24,11 @@ def parse_size(text: str) -> int:
     if match is None or not float(match[1]):
         raise ValueError(f"--disk-budget is {text!r}; give a number above 0 with K, M, G or T, such as 20G.")
     return int(float(match[1]) * _UNITS[match[2]])
+
+
+def is_full(error: str) -> bool:
+    """Whether this is what a full disk, or a used-up quota, makes of a write."""
+    return any(os.strerror(number) in error for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 class CheckpointShelf:

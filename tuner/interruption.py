@@ -1,10 +1,15 @@
 """A search that is ended from outside: it stops in good order, and its records say so."""
 
+import errno
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ray.tune import TuneError
+
+from tuner.disk import is_full
 from tuner.outcomes import Outcome
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord
@@ -28,6 +33,17 @@ def ctrl_c_given_back() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+@contextmanager
+def full_disk_as_such() -> Iterator[None]:
+    """Ray wraps what a listener raises into an error of its own, from which nobody learns that the disk is full."""
+    try:
+        yield
+    except TuneError as error:
+        if not is_full(str(error)):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def record_interrupted(folder: Path) -> SearchRecord:

@@ -30,27 +30,21 @@ from tuner.extension import (
     past_trials,
     settings_of,
 )
-from tuner.interruption import ctrl_c_given_back, record_interrupted, sigterm_as_ctrl_c
+from tuner.interruption import ctrl_c_given_back, full_disk_as_such, record_interrupted, sigterm_as_ctrl_c
 from tuner.live_view import make_view
+from tuner.pairs import pair_of
 from tuner.plan import Plan, plan_search
-from tuner.promoting import PromotingProposer, PromotingScheduler
-from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
-from tuner.scheduler import StoppingScheduler
 from tuner.search_callback import Limits, SearchCallback, Watch
 from tuner.settings import SearchSettings
 from tuner.snapshot import is_whole
-from tuner.study_mirror import FILE as STUDY_FILE
-from tuner.study_mirror import StudyMirror
 from tuner.trackers import tracker_callbacks
 
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 2
 """How often a trial whose process died goes on from its last checkpoint."""
-ENDLESS = -1
-"""Ray's word for as many trials as are proposed."""
 
 
 def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> SearchRecord:
@@ -129,7 +123,7 @@ def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
 
 def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, limits: Limits) -> SearchRecord:
     SearchCallback.watch = Watch(make_view=partial(_view, folder=folder, dashboard=dashboard), limits=limits)
-    with ctrl_c_given_back():
+    with ctrl_c_given_back(), full_disk_as_such():
         tuner.fit()
     return record_interrupted(folder)
 
@@ -148,7 +142,7 @@ def _tuner(
     ray_name: str = RAY_FOLDER,
 ) -> tune.Tuner:
     num_new = settings.num_trials - len(past)
-    proposer, scheduler, limits = _PAIRS[settings.policy](settings, plan, slots, recorder, num_new)
+    proposer, scheduler, limits = pair_of(settings, plan, slots, recorder, num_new=num_new)
     proposer.learn(past)
     return tune.Tuner(
         _trainable(recorder.record.settings, plan.base),
@@ -173,51 +167,6 @@ def _tuner(
             verbose=0,
         ),
     )
-
-
-def _stopping(
-    settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder, num_new: int
-) -> tuple[Any, Any, dict]:
-    """Proposer, scheduler, and what Ray is to limit."""
-    sampler = "random" if settings.policy == "random" else "tpe"
-    proposer = Proposer(**_proposing(settings, plan, recorder), sampler=sampler)
-    scheduler = StoppingScheduler(
-        recorder,
-        rung_epochs=plan.rungs,
-        reduction_factor=plan.space.reduction_factor,
-        is_spared=recorder.is_default,
-    )
-    return proposer, scheduler, {"num_samples": num_new, "max_concurrent_trials": slots.concurrent}
-
-
-def _promoting(
-    settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder, num_new: int
-) -> tuple[Any, Any, dict]:
-    """The same; the proposer itself counts slots and trials, and says when the search is over."""
-    proposer = PromotingProposer(
-        **_proposing(settings, plan, recorder),
-        rung_epochs=plan.rungs,
-        reduction_factor=plan.space.reduction_factor,
-        slots=slots.concurrent,
-        num_trials=settings.num_trials,
-    )
-    return proposer, PromotingScheduler(proposer, recorder), {"num_samples": ENDLESS}
-
-
-_PAIRS = {"asha": _stopping, "random": _stopping, "promote": _promoting}
-
-
-def _proposing(settings: SearchSettings, plan: Plan, recorder: Recorder) -> dict[str, Any]:
-    """What every proposer is told."""
-    return {
-        "space": plan.pinned,
-        "metric": OBJECTIVE,
-        "mode": plan.space.mode,
-        "max_epochs": plan.max_epochs,
-        "seed": settings.seed,
-        "enqueue": plan.first_points,
-        "mirror": StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
-    }
 
 
 def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:

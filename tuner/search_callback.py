@@ -11,7 +11,7 @@ from typing import ClassVar
 from ray import tune
 from ray.tune.experiment import Trial
 
-from tuner.disk import CheckpointShelf
+from tuner.disk import CheckpointShelf, is_full
 from tuner.live_view import View
 from tuner.outcomes import EPOCH, OUTCOME, Numbers, Outcome, measured, outcome_of
 from tuner.proposer import Proposer
@@ -106,8 +106,14 @@ class SearchCallback(tune.Callback):
         outcome = outcome_of(trial.last_result, objective=self._objective, max_epochs=self._max_epochs)
         self._end(trial, outcome, self._numbers(trial, outcome))
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
+        """On a full disk it would fail again, and then for good."""
+        error = _told_by(trial)
+        if is_full(error):
+            self._pause(f"The disk is full: {_last_line(error)}. Make room, and go on with --resume.")
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
-        self._end(trial, Outcome.FAILED, {"error": _last_line(trial.error_file)})
+        self._end(trial, Outcome.FAILED, {"error": _last_line(_told_by(trial))})
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info) -> None:
         budget = self.watch.limits.seconds
@@ -165,7 +171,12 @@ class SearchCallback(tune.Callback):
         self._view.update(self._recorder.record)
 
 
-def _last_line(path: str | None) -> str:
-    """The exception itself, from the file that holds the traceback."""
-    lines = Path(path).read_text().strip().splitlines() if path else []
+def _told_by(trial: Trial) -> str:
+    """The tracebacks of all its failures."""
+    return Path(trial.error_file).read_text() if trial.error_file else ""
+
+
+def _last_line(error: str) -> str:
+    """The exception itself."""
+    lines = error.strip().splitlines()
     return lines[-1] if lines else "the process ended without a word"

@@ -2,9 +2,12 @@
 
 import math
 import platform
+from unittest.mock import Mock
 
 import pytest
 import torch
+from ray import tune
+from ray.train._internal.session import _TrainingResult as TrainingResult
 
 from trainable import ray_trainable
 from trainable.config import from_params
@@ -77,6 +80,29 @@ def test_restored_from_its_checkpoint_a_trial_goes_on_at_the_right_epoch_to_the_
     restored.load_checkpoint(str(tmp_path))
     assert curve(restored) == rest
     assert len(rest) == 2
+
+
+def test_where_ray_asks_for_a_checkpoint_that_made_room_the_next_one_is_taken(begin, tmp_path):
+    uninterrupted = begin(NOISY)
+    for number in (4, 5):
+        uninterrupted.train()
+        uninterrupted.save_checkpoint(str(tmp_path / f"checkpoint_{number:06d}"))
+    (tmp_path / "checkpoint_000006").mkdir()  # A kill left it half written.
+    (last,) = curve(uninterrupted)
+    for asked, taken, num_left in ((3, 4, 2), (5, 5, 1)):
+        trial = begin(NOISY)
+        trial._storage = Mock()
+        trial.restore(TrainingResult(tune.Checkpoint(str(tmp_path / f"checkpoint_{asked:06d}")), {}))
+        assert trial._storage.current_checkpoint_index == taken
+        results = curve(trial)
+        assert (results[-1], len(results)) == (last, num_left)
+
+
+def test_a_trial_without_a_checkpoint_left_begins_anew(begin, tmp_path, caplog):
+    alone, trial = curve(begin(NOISY)), begin(NOISY)
+    trial.restore(TrainingResult(tune.Checkpoint(str(tmp_path / "checkpoint_000002")), {}))
+    assert curve(trial) == alone
+    assert "begins anew: none of its checkpoints is left" in caplog.text
 
 
 def test_a_trial_that_diverges_ends_with_the_worst_objective_and_the_term_that_did_it(begin):

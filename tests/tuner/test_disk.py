@@ -1,13 +1,19 @@
 """Checkpoints within their budget: what may still be needed stays."""
 
+import errno
+import os
 import shutil
+import traceback
 
 import pytest
+from ray.tune import TuneError
 
 from tuner import disk
 from tuner.disk import CheckpointShelf, parse_size
+from tuner.interruption import full_disk_as_such
 from tuner.outcomes import Outcome
 from tuner.recorder import Recorder
+from tuner.records import read_search
 
 SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 9, "name": "kept"}
 SIZE = 1000
@@ -87,3 +93,42 @@ def test_sizes_are_read_with_their_units():
 def test_what_is_no_size_is_a_sentence(text):
     with pytest.raises(ValueError, match=r"--disk-budget is .*; give a number above 0 with K, M, G or T"):
         parse_size(text)
+
+
+class FullDisk:
+    """Takes half of a line and then no more."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, text):
+        self.file.write(text[: len(text) // 2])
+
+    def flush(self):
+        self.file.flush()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def heard_by_ray(recorder):
+    try:
+        recorder.result("t4", epoch=2, objective=0.3, metrics={}, seconds=1.0)
+    except OSError:
+        raise TuneError(traceback.format_exc()) from None
+
+
+def test_a_disk_that_fills_up_under_a_record_ends_the_search_with_its_name_and_loses_no_whole_line(recorder, tmp_path):
+    before = read_search(recorder.folder).trials
+    full, recorder._files = recorder._files, {name: FullDisk(file) for name, file in recorder._files.items()}
+    with pytest.raises(OSError, match="No space left on device"), full_disk_as_such():
+        heard_by_ray(recorder)
+    recorder._files = full
+    assert read_search(recorder.folder).trials == before
+    again = Recorder.resume(recorder.folder)
+    again.result("t4", epoch=2, objective=0.3, metrics={}, seconds=1.0)
+    again.close()
+    assert read_search(recorder.folder).by_id["t4"].objective_at(2) == 0.3
+
+
+def test_another_error_of_rays_stays_what_it_is():
+    with pytest.raises(TuneError, match="no trial"), full_disk_as_such():
+        raise TuneError("no trial")

@@ -26,6 +26,25 @@ def test_a_trial_waits_at_a_rung_and_not_before():
     assert rungs.values_at(2) == {"a": 0.6}
 
 
+def test_a_trial_that_lost_what_it_was_to_wait_with_comes_to_its_rung_again_with_the_value_that_it_had():
+    rungs = promotions()
+    arrive(rungs, "a", 0.5)
+    rungs.reopen("a")
+    assert (dict(rungs.running), dict(rungs.paused)) == ({"a": 1}, {})
+    assert rungs.record("a", epoch=1, value=0.7)
+    assert (rungs.paused, rungs.values_at(1)) == ({"a": 1}, {"a": 0.5})
+    rungs.promote("a")
+    rungs.reopen("a")
+    assert rungs.running == {"a": 3}
+
+
+def test_a_trial_that_comes_back_behind_its_rung_waits_there_with_what_it_has():
+    rungs = promotions()
+    rungs.start("a")
+    assert rungs.record("a", epoch=2, value=0.6)
+    assert (rungs.paused, rungs.values_at(1)) == ({"a": 1}, {"a": 0.6})
+
+
 def test_one_in_three_may_be_promoted():
     rungs = promotions()
     for number in range(5):

@@ -1,5 +1,7 @@
 """What is put on record of a trial that Ray tells little about."""
 
+import logging
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +54,26 @@ def test_a_trial_whose_setup_failed_is_on_record_with_its_configuration_and_its_
     (trial,) = read_search(tmp_path / "run").trials
     assert (trial.number, trial.params, trial.outcome) == (0, {"num_experts": 2}, Outcome.FAILED)
     assert "RuntimeError: no such device" in trial.sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [
+        ("OSError: [Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device", True),
+        ("OSError: [Errno 122] Disk quota exceeded: '/tmp/tmp1/checkpoint.pt'", True),
+        ("RuntimeError: no such device", False),
+    ],
+)
+def test_a_trial_that_a_full_disk_stopped_pauses_the_search_before_it_is_lost(
+    callback, tmp_path, caplog, error, pauses
+):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "error.txt").write_text(f"Failure # 1\n{error}\n")
+    trial = trial_of("a", {"num_experts": 2}, error_file=str(tmp_path / "error.txt"))
+    with pytest.raises(KeyboardInterrupt) if pauses else nullcontext():
+        callback.on_trial_recover(1, [], trial)
+    assert (f"The disk is full: {error}. Make room, and go on with --resume." in caplog.text) is pauses
+    assert read_search(tmp_path / "run").trials == []
 
 
 def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_the_next(callback, proposer, tmp_path):
