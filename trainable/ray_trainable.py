@@ -85,15 +85,15 @@ class Trial(tune.Trainable):
         """Goes on from what is there of the trial.
 
         Ray removes a checkpoint as soon as there is a newer one, and notes later that there is. After a kill in between
-        it asks for the one that is gone.
+        it asks for the one that is gone, whose place the newer one then takes.
         """
-        path = newest_from(Path(checkpoint_path.checkpoint.path))
-        if path is None:
+        asked = Path(checkpoint_path.checkpoint.path)
+        there = first_from(asked)
+        if there is None:
             logger.warning("trial %s begins anew: none of its checkpoints is left", self.trial_id)
             return
-        # Otherwise the next one might be written over this one.
-        self._storage.current_checkpoint_index = int(path.name.rpartition("_")[2])
-        super().restore(TrainingResult(tune.Checkpoint(str(path)), checkpoint_path.metrics))
+        there.rename(asked)
+        super().restore(checkpoint_path)
 
     def cleanup(self) -> None:
         self._run = None
@@ -149,7 +149,7 @@ def _last(outcome: str, numbers: Mapping[str, object]) -> dict[str, object]:
     return {"done": True, "outcome": outcome} | {f"outcome_{name}": value for name, value in numbers.items()}
 
 
-def newest_from(path: Path) -> Path | None:
+def first_from(path: Path) -> Path | None:
     """This checkpoint, or the first one after it that is still there: a later one may be half written."""
     return min((one for one in path.parent.glob("checkpoint_*") if one.name >= path.name), default=None)
 
