@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.claims import OURS, Claim, sides_of
-from benchmarks.driver import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
 from benchmarks.harness import Size
+from benchmarks.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
 from tuner.candidates import SpaceSource
 from tuner.policy import Begin, Promote, PromotingPolicy, Rest
 

@@ -20,6 +20,8 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.claims import OURS
 from tuner.outcomes import Outcome
+from tuner.paced_view import PacedView
+from tuner.plain_view import PlainView
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.scheduler import StoppingScheduler
@@ -57,14 +59,18 @@ class Driver(Protocol):
 
 
 class OurDriver:
-    """Proposer, scheduler and recorder, as the search wires them."""
+    """Proposer, scheduler, recorder and the lines of a search into a pipe, as the search wires them."""
 
     def __init__(self, folder: Path) -> None:
-        settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max"}
+        settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max", "num_trials": 10_000, "concurrent": 4}
+        settings |= {"max_epochs": MAX_EPOCHS, "rung_epochs": RUNG_EPOCHS, "reduction_factor": REDUCTION}
         self._recorder = Recorder.create(folder, settings)
         self._proposer = _proposer("random", StudyMirror(folder / STUDY_FILE, study_name="driver"))
         self._scheduler = StoppingScheduler(self._recorder, rung_epochs=RUNG_EPOCHS, reduction_factor=REDUCTION)
         self._scheduler.set_search_properties(OBJECTIVE, "max")
+        self._piped = (folder / "view.txt").open("w")
+        view = PlainView(self._recorder.record, results=folder, dashboard=None, stream=self._piped)
+        self._view = PacedView(view)
 
     def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
         self._proposer.study.sampler = sampler
@@ -78,15 +84,18 @@ class OurDriver:
         action = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
         self._proposer.on_trial_result(trial, result)
         self._recorder.result(trial, epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0)
+        self._view.update(self._recorder.record)
         if epoch < MAX_EPOCHS and action == TrialScheduler.CONTINUE:
             return True
         outcome = Outcome.COMPLETED if epoch == MAX_EPOCHS else Outcome.STOPPED_AT_RUNG
         self._proposer.on_trial_complete(trial, result)
         self._recorder.end(trial, outcome, numbers={"epoch": epoch}, epoch=epoch)
+        self._view.update(self._recorder.record)
         return False
 
     def close(self) -> None:
         self._recorder.close()
+        self._piped.close()
 
 
 class StockDriver:

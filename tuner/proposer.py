@@ -37,11 +37,10 @@ class Proposal:
     """A configuration that is being tried."""
 
     number: int
-    trial: optuna.Trial
+    trial: optuna.Trial | None
+    """None once Optuna knows the end; asking the study would list all its trials at every result."""
     epoch: int = 0
     """The last one whose value Optuna knows."""
-    has_ended: bool = False
-    """Optuna knows the end; asking the study would list all its trials at every result."""
 
 
 class Proposer(Searcher):
@@ -73,7 +72,7 @@ class Proposer(Searcher):
         self._mirror = mirror
         self._study = _new_study(sampler, mode=mode, seed=seed)
         self._proposals: dict[str, Proposal] = {}
-        self._tried: set[frozenset] = set()
+        self._tried: set[int] = set()
         for params in enqueue:
             check_params(space, params)
             self._study.enqueue_trial(params, skip_if_exists=True)
@@ -82,9 +81,8 @@ class Proposer(Searcher):
         """Takes in the ended trials of earlier runs of this search, before it asks for the first of its own."""
         for one in past:
             self._study.add_trial(one.frozen)
-            trial = self._study.get_trials(deepcopy=False)[-1]
-            self._proposals[one.trial_id] = Proposal(one.number, trial, has_ended=True)
-            self._tried.add(_key(trial))
+            self._proposals[one.trial_id] = Proposal(one.number, None)
+            self._tried.add(_key(one.frozen))
 
     @property
     def study(self) -> optuna.Study:
@@ -146,7 +144,7 @@ class Proposer(Searcher):
     def _restore(self, checkpoint_path: str) -> dict[str, object]:
         state = pickle.loads(Path(checkpoint_path).read_bytes())
         self._study, self._proposals = state["study"], state["proposals"]
-        self._tried = {_key(proposal.trial) for proposal in self._proposals.values()}
+        self._tried = {_key(trial) for trial in self._study.get_trials(deepcopy=False) if trial.params}
         return state
 
     def _ask(self) -> tuple[optuna.Trial, dict]:
@@ -173,7 +171,7 @@ class Proposer(Searcher):
         if proposal is None:
             logger.warning("trial %s is missing in the restored study, which learns nothing from it", trial_id)
             return None
-        return None if proposal.has_ended else proposal
+        return None if proposal.trial is None else proposal
 
     def _report(self, proposal: Proposal, *, epoch: int, value: float) -> None:
         if epoch > proposal.epoch and math.isfinite(value):
@@ -186,7 +184,7 @@ class Proposer(Searcher):
         if outcome.counts_as_bad:
             proposal.trial.set_constraint("outcome", 1.0)
         self._study.tell(proposal.trial, value, state=_STATES[outcome])
-        proposal.has_ended = True
+        proposal.trial = None
         if self._mirror is not None:
             self._mirror.update(self._study)
 
@@ -218,9 +216,13 @@ _STATES = {
 }
 
 
-def _key(trial: optuna.Trial) -> frozenset:
-    """The same for the same configuration; a trial's `params` are a deep copy, too dear to compare one by one."""
-    return frozenset(trial.params.items())
+def _key(trial: optuna.Trial | optuna.trial.FrozenTrial) -> int:
+    """The same for the same configuration; a trial's `params` are a deep copy, too dear to compare one by one.
+
+    A number, because the parameters of ten thousand trials would be kept once more; that two share one is as good as
+    impossible, and would cost a proposal.
+    """
+    return hash(frozenset(trial.params.items()))
 
 
 def _new_study(sampler: str, *, mode: str, seed: int) -> optuna.Study:

@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from tuner.disk import CheckpointShelf, is_full
 from tuner.live_view import View
 from tuner.outcomes import EPOCH, OUTCOME, Numbers, Outcome, measured, outcome_of
+from tuner.paced_view import PacedView
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord
@@ -59,7 +60,7 @@ class SearchCallback(tune.Callback):
         self._objective = objective
         self._max_epochs = max_epochs
         self._boards = TrialBoards(recorder.folder / "tensorboard")
-        self._view: View | None = None
+        self._view: PacedView | None = None
         self._shelf: CheckpointShelf | None = None
         self._is_over = False
 
@@ -68,7 +69,7 @@ class SearchCallback(tune.Callback):
         # A resumed search may have another budget than the one on record.
         self._recorder.record.settings["time_budget_seconds"] = self.watch.limits.seconds
         self._shelf = CheckpointShelf(self._recorder.folder, self._recorder.record, self.watch.limits.disk_bytes)
-        self._view = self.watch.make_view(self._recorder.record)
+        self._view = PacedView(self.watch.make_view(self._recorder.record))
         self._view.start()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
@@ -116,6 +117,7 @@ class SearchCallback(tune.Callback):
         self._end(trial, Outcome.FAILED, {"error": _last_line(_told_by(trial))})
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info) -> None:
+        self._view.catch_up()
         budget = self.watch.limits.seconds
         if budget is not None and self._recorder.elapsed > budget:
             self._pause("The time budget is used up.")

@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks import metrics, record, training_step
 from benchmarks.claims import OURS
 from benchmarks.harness import Size
-from benchmarks.registry import BENCHMARKS
+from benchmarks.registry import BENCHMARKS, SECONDS
 from benchmarks.report import picture, table
 
 TINY = Size(rounds=2, is_tiny=True)
@@ -54,3 +54,8 @@ def test_without_a_gpu_its_claims_say_so():
     for claim in BENCHMARKS["gpu"](TINY):
         assert claim.reached is None
         assert "no CUDA device" in claim.finding
+
+
+def test_each_benchmark_says_how_long_it_takes_and_all_fit_into_ten_minutes():
+    assert SECONDS.keys() == BENCHMARKS.keys()
+    assert sum(SECONDS.values()) <= 600

@@ -1,0 +1,55 @@
+"""A view gets a twentieth of the time, and misses nothing in the end."""
+
+import pytest
+
+from tuner.paced_view import PacedView
+from tuner.records import SearchRecord
+
+SEARCH = SearchRecord(settings={})
+
+
+class SlowView:
+    """Each update takes a second of a clock that nobody else moves."""
+
+    def __init__(self) -> None:
+        self.now, self.calls = 100.0, []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def update(self, search: SearchRecord) -> None:
+        self.now += 1.0
+        self.calls.append("update")
+
+    def message(self, text: str) -> None:
+        self.calls.append(text)
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+
+@pytest.fixture
+def slow() -> SlowView:
+    return SlowView()
+
+
+def test_an_update_waits_until_the_one_before_took_a_twentieth_of_the_time(slow):
+    view = PacedView(slow, clock=lambda: slow.now)
+    for _ in range(3):
+        view.update(SEARCH)
+    assert slow.calls == ["update"]
+    slow.now += 20.0
+    view.catch_up()
+    view.catch_up()
+    assert slow.calls == ["update", "update"]
+
+
+def test_what_was_put_off_is_shown_before_the_view_stops(slow):
+    view = PacedView(slow, clock=lambda: slow.now)
+    view.start()
+    view.update(SEARCH)
+    view.update(SEARCH)
+    view.message("words")
+    view.stop()
+    view.catch_up()
+    assert slow.calls == ["start", "update", "words", "update", "stop"]
