@@ -120,7 +120,8 @@ def call(world, untouched, monkeypatch, capsys, caplog):
         return status, said.err + said.out + caplog.text
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("trainable.tracking.find_spec", lambda package: None)
+    for module in ("trainable.tracking", "tuner.page"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda package: None)
     monkeypatch.chdir(world)
     monkeypatch.setenv("VISION_TUNER_CACHE", str(world / "cache"))
     return run

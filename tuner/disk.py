@@ -31,6 +31,11 @@ def is_full(error: str) -> bool:
     return any(os.strerror(number) in error for number in (errno.ENOSPC, errno.EDQUOT))
 
 
+def folder_bytes(folder: Path) -> int:
+    """What the files in a folder take together; 0 where there is no folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+
+
 class CheckpointShelf:
     """The checkpoints of one search in its folder.
 
@@ -76,8 +81,7 @@ class CheckpointShelf:
 
     def _weigh(self, trial: TrialRecord) -> None:
         path = self._path(trial)
-        files = [] if path is None or not path.is_dir() else path.rglob("*")
-        size = sum(file.stat().st_size for file in files if file.is_file())
+        size = 0 if path is None else folder_bytes(path)
         self._total += size - self._sizes.get(trial.number, 0)
         self._sizes[trial.number] = size
 

@@ -46,7 +46,7 @@ class PlainView:
         self._spoke = search.elapsed
         left = standing.expected_seconds_left(search)
         clock = wording.duration(search.elapsed) + ("" if left is None else f" | ~{wording.duration(left)} left")
-        self.message(f"[{clock}] {news}; {_best_words(search)}; {ended_words(search)} ended")
+        self.message(f"[{clock}] {news}; {best_words(search)}; {ended_words(search)} ended")
 
 
 def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:
@@ -67,7 +67,7 @@ def ended_words(search: SearchRecord) -> str:
     return f"{len(ended)} of {search.settings['num_trials']} trials"
 
 
-def _best_words(search: SearchRecord) -> str:
+def best_words(search: SearchRecord) -> str:
     comparison = standing.compare_best_so_far(search)
     if comparison is None:
         return "nothing measured yet"

@@ -1,0 +1,108 @@
+"""The page on a search: its tables hold what is on record, and it is drawn without an error."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tuner import page, page_data
+from tuner.records import read_search
+
+
+def test_curves_are_the_recorded_ones(finished_folder):
+    search = read_search(finished_folder)
+    objective, loss = (page_data.curves(search, metric) for metric in ("val/s_measure", "train/loss"))
+    for trial in search.trials:
+        for epoch, result in trial.results.items():
+            np.testing.assert_equal(objective.loc[epoch].get(trial.number, np.nan), result.objective or np.nan)
+            np.testing.assert_equal(loss.loc[epoch].get(trial.number, np.nan), result.metrics["train/loss"] or np.nan)
+
+
+def test_the_winner_comes_first_and_every_metric_is_there(finished_folder):
+    search = read_search(finished_folder)
+    table = page_data.last_metrics(search)
+    assert table.index[0] == search.winner.number
+    assert {"epoch", *page_data.metric_names(search)} == set(table.columns)
+    assert page_data.metric_names(search)[0] == "val/s_measure"
+
+
+def test_a_configuration_is_told_beside_the_default(trained_folder):
+    search = read_search(trained_folder)
+    table = page_data.configuration(search, search.winner)
+    different = table[table["differs"]]
+    assert different.loc["max_lr"].tolist() == ["0.01", "0.0003", True]
+    assert different.loc["alpha_cv", "value"] == page_data.NOT_USED
+    assert {"batch_size", "backbone"} <= set(table.index) - set(different.index)
+
+
+def test_checkpoints_are_those_on_disk_with_their_sizes(trained_folder):
+    search = read_search(trained_folder)
+    table = page_data.checkpoints(search, trained_folder)
+    assert table["epoch"].to_dict() == {0: 3, 1: 3, 2: 2}
+    file = trained_folder / "ray" / "t0002" / "checkpoint_000001" / "checkpoint.pt"
+    assert table.loc[2, "MB"] == file.stat().st_size / 1e6
+    elsewhere = page_data.checkpoints(search, trained_folder / "moved")
+    assert elsewhere.empty
+
+
+def test_the_machine_and_its_gpus_are_told():
+    assert page_data.machine()["CPUs busy"].endswith(f"of {os.cpu_count()}")
+    table = page_data.gpu_table("NVIDIA A, 37, 1024, 81920\nNVIDIA B, 0, 3, 81920\n")
+    assert table.to_dict("records")[0] == {"GPU": "NVIDIA A", "busy %": "37", "used MiB": "1024", "of MiB": "81920"}
+    assert len(table) == 2
+    assert page_data.gpu_table("No devices were found\n").empty
+
+
+def test_the_server_listens_on_this_machine_alone_and_sends_nothing(finished_folder, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
+    monkeypatch.setattr(page, "find_spec", lambda name: True)
+    page.main([str(finished_folder)])
+    (command,) = started
+    assert {"--server.address=127.0.0.1", "--browser.gatherUsageStats=false"} <= set(command)
+    assert command[-2:] == ["--", str(finished_folder)]
+
+
+def test_without_a_request_streamlit_is_not_imported():
+    assert "tuner.page_view" not in sys.modules
+
+
+def needs_streamlit(test):
+    reason = "streamlit is an extra: pip install 'vision-tuner[page]'"
+    return pytest.mark.filterwarnings("ignore")(pytest.mark.skipif(find_spec("streamlit") is None, reason=reason)(test))
+
+
+@needs_streamlit
+def test_the_page_is_drawn_and_another_trial_is_looked_at(trained_folder):
+    from streamlit.testing.v1 import AppTest
+
+    drawn = AppTest.from_function(draw, args=(str(trained_folder),)).run(timeout=60)
+    assert not drawn.exception
+    assert "best trial 1 s_measure" in drawn.markdown[0].value
+    metric, trial = drawn.selectbox
+    assert metric.value == "val/s_measure"
+    assert trial.value.number == 1
+    trial.select_index(2).run()
+    assert not drawn.exception
+    assert Path(drawn.dataframe[3].value.loc[2, "path"]).name == "checkpoint_000001"
+
+
+@needs_streamlit
+def test_a_configuration_of_another_version_leaves_the_rest_of_the_page(finished_folder):
+    from streamlit.testing.v1 import AppTest
+
+    drawn = AppTest.from_function(draw, args=(str(finished_folder),)).run(timeout=60)
+    assert not drawn.exception
+    assert "reads no such configuration: the configuration lacks" in drawn.error[0].value
+    assert len(drawn.dataframe) >= 3
+
+
+def draw(folder):
+    from pathlib import Path
+
+    from tuner.page_view import show
+
+    show(Path(folder))
