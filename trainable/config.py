@@ -6,7 +6,7 @@ names inside the sections are unique, so that a search space can speak of `max_l
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from trainable.fields import built, changed, unknown_name
 from trainable.techniques.averaging import AveragingConfig
@@ -26,6 +26,9 @@ class TrialConfig:
 
     What every workload has; a task derives its own with the sections that only it knows.
     """
+
+    min_batch_size: ClassVar[int] = 1
+    """Images that the loss needs side by side in a micro-batch."""
 
     workload: str
     """Name of the task, such as "moe"."""

@@ -1,14 +1,19 @@
 """A trial of several ranks under Ray: an actor for each, inside the trial's own placement group.
 
 The trial itself only sends them from epoch to epoch. Whatever ends one rank ends all of them, because the others would
-wait for its sums: a rank that died is then an error of the trial, which Ray restarts from its last checkpoint.
+wait for its sums. A rank that died is then an error of the trial, which Ray restarts from its last checkpoint. When one
+runs out of memory the trial makes new ranks, which begin the epoch again in smaller micro-batches, all in the same.
 """
 
 import os
+import shutil
 import sys
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from tempfile import mkdtemp
+from typing import Any, ClassVar
 
 import ray
 import torch
@@ -19,8 +24,10 @@ from torch.distributed import TCPStore
 
 from trainable.config import TrialConfig
 from trainable.ending import Ending
+from trainable.memory_shortage import MemoryShortage
 from trainable.opening import open_trial_data
 from trainable.techniques.data_parallel import join
+from trainable.techniques.micro_batch import FittingBatches, can_be_halved, halved, say_halved, size_of
 from trainable.training_run import EpochResult, TrainingRun
 
 HOST = "127.0.0.1"
@@ -53,12 +60,15 @@ class RankActors:
             for index, bundle in enumerate(bundles)
         ]
         self.are_alive = True
-        port = ray.get(self._actors[0].open_port.remote())
+        port = self._answer(self._actors[:1], "open_port")
         self.call("join", port)
 
     def call(self, method: str, *arguments: object) -> Any:
         """What the first rank returns, once all have; the first error of any ends all ranks."""
-        pending = [getattr(actor, method).remote(*arguments) for actor in self._actors]
+        return self._answer(self._actors, method, *arguments)
+
+    def _answer(self, actors: list[Any], method: str, *arguments: object) -> Any:
+        pending = [getattr(actor, method).remote(*arguments) for actor in actors]
         answers = list(pending)
         try:
             while pending:
@@ -79,11 +89,25 @@ class RankActors:
 
 
 class RankedRun:
-    """A TrainingRun of several ranks."""
+    """A TrainingRun of several ranks.
 
-    def __init__(self, config: TrialConfig, actors: RankActors) -> None:
-        self._actors = actors
-        self._standing: Standing = actors.call("begin", config)
+    After each epoch it is saved beside the trial: what a checkpoint is copied from, and what the ranks fall back on.
+
+    Args:
+        config: the complete configuration.
+        living_ranks: gives the ranks, new ones after their end.
+    """
+
+    _fitting: ClassVar = FittingBatches()
+
+    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors]) -> None:
+        self.config = config
+        self._living_ranks = living_ranks
+        folder = mkdtemp(prefix="ranks-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._saved = Path(folder) / "state.pt"
+        self._size = size_of(config)
+        self._begin(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
 
     @property
     def epoch(self) -> int:
@@ -95,19 +119,43 @@ class RankedRun:
 
     def run_epoch(self) -> EpochResult:
         """As that of a TrainingRun, in all ranks."""
-        result, self._standing = self._actors.call("run_epoch")
+        result = self._epoch_that_fits()
+        self._actors.call("save", self._saved)
         return result
 
     def judged_again(self) -> EpochResult:
         return self._actors.call("judged_again")
 
     def save(self, path: Path) -> None:
-        """Nothing after an error: its processes are gone, and it took no further step."""
-        if self._actors.are_alive:
-            self._actors.call("save", path)
+        """The last whole epoch, whatever became of the ranks since; nothing before the first."""
+        if self._saved.exists():
+            shutil.copyfile(self._saved, path)
 
     def restore(self, path: Path) -> None:
-        self._standing = self._actors.call("restore", path)
+        shutil.copyfile(path, self._saved)
+        self._standing = self._actors.call("restore", self._saved)
+
+    def _begin(self, batch_size: int, accumulation_steps: int) -> None:
+        """On living ranks, all in the same micro-batches, where the last whole epoch ended."""
+        self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
+        self._actors = self._living_ranks()
+        config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
+        self._standing: Standing = self._actors.call("begin", config)
+        if self._saved.exists():
+            self._standing = self._actors.call("restore", self._saved)
+
+    def _epoch_that_fits(self) -> EpochResult:
+        while True:
+            try:
+                result, self._standing = self._actors.call("run_epoch")
+                return result
+            except MemoryShortage:
+                if not can_be_halved(self.batch_size, self.config.min_batch_size):
+                    raise
+            former = self.batch_size
+            self._begin(*halved(former, self.accumulation_steps))
+            self._fitting.limit(self._size, self.batch_size)
+            say_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 
 class _Rank:

@@ -111,7 +111,7 @@ class Trial(tune.Trainable):
     def _run_or_begin(self) -> TrainingRun | RankedRun:
         if self._run is None:
             config = from_params(self._params, self._base)
-            self._run = self._begun(config) if self._num_ranks == 1 else RankedRun(config, self._living_ranks())
+            self._run = self._begun(config) if self._num_ranks == 1 else RankedRun(config, self._living_ranks)
         return self._run
 
     def _begun(self, config: TrialConfig) -> TrainingRun:

@@ -21,6 +21,7 @@ import torch
 from trainable.config import flat_params
 from trainable.handover import Handover, read_handover
 from trainable.initial_weights import started_from
+from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import chosen_device, open_run
 from trainable.output_folder import CHECKPOINT, CURVE, METRICS, WEIGHTS, check_output, cut_curve
 from trainable.profiling import DEFAULT_UPDATES, parse_updates, profiled
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         train(_planned(options), output, resume=options.resume, device=options.device, **extras)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
+        return 2
+    except MemoryShortage as error:
+        logger.error(
+            "error: %s. Give a smaller batch_size and more accumulation_steps, and add --resume.", error.message
+        )
         return 2
     except OSError as error:
         logger.error("error: %s. What is in %s is whole; put that right, and add --resume.", error, output)
@@ -74,11 +80,12 @@ def train(
         ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off,
             fresh samples are asked for where none can be generated, or a tracker is not installed.
         DivergedError: the training diverged.
+        MemoryShortage: the smallest micro-batch does not fit, or any on one of several processes.
     """
     check_output(output, resume=resume)
     check_trackers(track)
     torch.set_num_threads(handover.num_threads)
-    with ranks_of_torchrun(chosen_device(device)) as ranks:
+    with ranks_of_torchrun(chosen_device(device)) as ranks, shortages_named():
         run = open_run(handover, device, ranks=ranks)
         fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
         if resume and (output / CHECKPOINT).exists():

@@ -3,7 +3,6 @@
 The same object trains inside Ray and standalone; that is why the curve is the same.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,13 +23,19 @@ from trainable.techniques.averaging import WeightAverage
 from trainable.techniques.data_parallel import Ranks
 from trainable.techniques.divergence import check_finite
 from trainable.techniques.early_stopping import EarlyStopping
-from trainable.techniques.micro_batch import FittingBatches, halved, packed, unpacked
+from trainable.techniques.micro_batch import (
+    FittingBatches,
+    can_be_halved,
+    halved,
+    packed,
+    say_halved,
+    size_of,
+    unpacked,
+)
 from trainable.techniques.optimizer import build_optimizer
 from trainable.techniques.random_streams import seed_everything
 from trainable.trainer import OptimizedTrainer
 from trainable.trainer_state import progress_of, restore_progress
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,7 @@ class TrainingRun:
         self.epoch = 0
         self._splits = splits
         seed_everything(config.seed)
+        self._size = (*size_of(config), self.device)
         self._make_batches(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
         updates_per_epoch = updates_of(self._training, self.accumulation_steps)
         self.trainer = build_trainer(self.task, config, updates_per_epoch=updates_per_epoch, device=self.device)
@@ -98,7 +104,7 @@ class TrainingRun:
 
         Raises:
             DivergedError: a loss, the gradient or a validation metric is not finite.
-            MemoryShortage: a micro-batch of one image does not fit, or any on one of several ranks.
+            MemoryShortage: the smallest micro-batch does not fit, or any on one of several ranks.
         """
         began = time.perf_counter()
         metrics = self._epoch_that_fits()
@@ -146,11 +152,6 @@ class TrainingRun:
             precision=self.trainer.precision_effective,
         )
 
-    @property
-    def _size(self) -> tuple[object, ...]:
-        """What decides how much memory an image takes."""
-        return self.config.workload, self.config.model, self.config.data, self.config.precision, self.device
-
     def _make_batches(self, batch_size: int, accumulation_steps: int) -> None:
         self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
         config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
@@ -159,14 +160,14 @@ class TrainingRun:
 
     def _epoch_that_fits(self) -> dict[str, float]:
         if self.trainer.ranks is not None:
-            # One rank alone may run out of memory, while the others wait for its sums: they can't begin again together.
+            # One rank alone may run out of memory while the others wait for its sums; who sent them begins them anew.
             return self._trained_and_validated()
         before = packed(progress_of(self.trainer))
         while True:
             try:
                 return self._trained_and_validated()
             except MemoryShortage:
-                if self.batch_size == 1:
+                if not can_be_halved(self.batch_size, self.config.min_batch_size):
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
             self._shrink_batches()
@@ -201,13 +202,7 @@ class TrainingRun:
         self.trainer.accumulation_steps = self.accumulation_steps
         self._fitting.limit(self._size, self.batch_size)
         torch.cuda.empty_cache()
-        logger.warning(
-            "out of memory with micro-batches of %d: epoch %d begins again with %d, %d of them an update",
-            former,
-            self.epoch + 1,
-            self.batch_size,
-            self.accumulation_steps,
-        )
+        say_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 
 def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:

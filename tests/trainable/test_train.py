@@ -15,8 +15,10 @@ from trainable.data.camouflage_scenes import SceneConfig
 from trainable.handover import Handover, read_handover, write_handover
 from trainable.opening import chosen_device, open_run
 from trainable.tasks.registry import get_task
+from trainable.techniques.micro_batch import FittingBatches
 from trainable.train import main
 from trainable.train import train as train_run
+from trainable.trainer import OptimizedTrainer
 from trainable.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +153,14 @@ def test_a_damaged_checkpoint_is_a_sentence(train, tmp_path, caplog):
     (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK no more")
     assert train("out", "--resume") == 2
     assert "checkpoint.pt can't be read as a checkpoint" in caplog.text
+
+
+def test_a_training_that_does_not_fit_ends_with_a_sentence(train, monkeypatch, caplog):
+    monkeypatch.setattr(OptimizedTrainer, "train_epoch", lambda *_, **__: torch.empty(10**15))
+    monkeypatch.setattr(TrainingRun, "_fitting", FittingBatches())
+    assert train() == 2
+    assert "you tried to allocate 4000000000000000 bytes" in caplog.text
+    assert "Give a smaller batch_size and more accumulation_steps, and add --resume." in caplog.text
 
 
 def test_a_training_that_diverges_ends_with_the_term_that_did_it(config_file, train, caplog):

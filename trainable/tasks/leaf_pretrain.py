@@ -5,6 +5,7 @@ Labels are used by the probes alone, and of the training split alone.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -33,6 +34,8 @@ MIN_BATCH_SIZE = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafPretrainConfig(TrialConfig):
     """A pre-training of the leaf encoder."""
+
+    min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
 
     views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
     num_classes: int = len(CONDITIONS)

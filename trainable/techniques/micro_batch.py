@@ -5,13 +5,18 @@ to rounding and what a batch enters otherwise than as a mean, the same training.
 process for later trainings of the same network on the same images.
 Source: own; the arithmetic is that of `accumulation`.
 Cost: a copy of the training's progress in memory at the beginning of each epoch, to fall back on. Off: a micro-batch of
-1 can't get smaller, and running out of memory then ends the training.
+1, or of the least that a configuration allows, can't get smaller, and running out of memory then ends the training.
 """
 
 import io
+import logging
 from collections.abc import Hashable
 
 import torch
+
+from trainable.config import TrialConfig
+
+logger = logging.getLogger(__name__)
 
 
 def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
@@ -24,6 +29,26 @@ def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
         raise ValueError("The micro-batch is 1; it can't be halved.")
     smaller = next(size for size in range(batch_size // 2, 0, -1) if batch_size % size == 0)
     return smaller, accumulation_steps * (batch_size // smaller)
+
+
+def can_be_halved(batch_size: int, least: int) -> bool:
+    """Whether half the micro-batch still has the images that a loss needs side by side."""
+    return batch_size > 1 and halved(batch_size, 1)[0] >= least
+
+
+def size_of(config: TrialConfig) -> tuple[object, ...]:
+    """What decides how much memory an image takes, on one kind of device."""
+    return config.workload, config.model, config.data, config.precision
+
+
+def say_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
+    logger.warning(
+        "out of memory with micro-batches of %d: epoch %d begins again with %d, %d of them an update",
+        former,
+        epoch,
+        batch_size,
+        accumulation_steps,
+    )
 
 
 class FittingBatches:

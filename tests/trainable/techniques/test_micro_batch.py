@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainable.tasks.registry import get_task
-from trainable.techniques.micro_batch import FittingBatches, halved
+from trainable.techniques.micro_batch import FittingBatches, can_be_halved, halved
 from trainable.training_run import TrainingRun
 
 
@@ -20,6 +20,18 @@ def test_half_the_micro_batch_keeps_the_effective_batch(given, expected):
 def test_one_image_cannot_be_halved():
     with pytest.raises(ValueError, match="The micro-batch is 1"):
         halved(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "least", "expected"), [(8, 1, True), (1, 1, False), (2, 2, False), (4, 2, True), (9, 4, False)]
+)
+def test_a_loss_that_needs_images_side_by_side_keeps_them(batch_size, least, expected):
+    assert can_be_halved(batch_size, least) is expected
+
+
+def test_a_pre_training_of_two_images_that_does_not_fit_is_short_of_memory_and_no_wrong_setting():
+    config = replace(get_task("leaf_pretrain").default_config(), batch_size=2)
+    assert not can_be_halved(config.batch_size, config.min_batch_size)
 
 
 def test_what_fitted_limits_later_trainings_of_the_same_size_only():
