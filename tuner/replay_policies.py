@@ -1,8 +1,9 @@
 """The policies that a replay compares: pairs of a searcher and a scheduler, those of Ray as Ray wires them.
 
-`ours` is the promoting policy, the very objects that `--policy promote` runs; `asha` is `--policy asha`. `stock` is
-Ray's OptunaSearch with Ray's ASHAScheduler. Whatever uses Ray's scheduler is granted what it lacks: a trial ends at its
-first value that is not finite.
+`ours` is the promoting policy, the very objects that `--policy promote` runs; on a table it chooses among the rows.
+`ours-nearest` draws from the space there too, and gets the row nearest to what it proposed, as all others do; elsewhere
+it is the same. `asha` is `--policy asha`. `stock` is Ray's OptunaSearch with Ray's ASHAScheduler. Whatever uses Ray's
+scheduler is granted what it lacks: a trial ends at its first value that is not finite.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from tuner.candidates import CandidateSource, SpaceSource
 from tuner.outcomes import EPOCH
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposer
@@ -58,19 +60,11 @@ class Forgetful:
 
 
 def ours(setting: Setting) -> Pair:
-    problem = setting.problem
-    proposer = PromotingProposer(
-        problem.space,
-        metric=OBJECTIVE,
-        mode=problem.mode,
-        max_epochs=problem.max_epochs,
-        rung_epochs=setting.rungs,
-        reduction_factor=setting.reduction_factor,
-        slots=setting.slots,
-        seed=setting.seed,
-        source=problem.source,
-    )
-    return proposer, PromotingScheduler(proposer, Forgetful())
+    return _promoting(setting, setting.problem.source)
+
+
+def ours_nearest(setting: Setting) -> Pair:
+    return _promoting(setting, SpaceSource(setting.problem.space))
 
 
 def asha(setting: Setting) -> Pair:
@@ -98,6 +92,7 @@ def bohb_like(setting: Setting) -> Pair:
 
 POLICIES: dict[str, Callable[[Setting], Pair]] = {
     "ours": ours,
+    "ours-nearest": ours_nearest,
     "asha": asha,
     "stock": stock,
     "random+asha": random_asha,
@@ -155,6 +150,22 @@ class HighestRungSearcher(Searcher):
                 )
             )
         return study
+
+
+def _promoting(setting: Setting, source: CandidateSource) -> Pair:
+    problem = setting.problem
+    proposer = PromotingProposer(
+        problem.space,
+        metric=OBJECTIVE,
+        mode=problem.mode,
+        max_epochs=problem.max_epochs,
+        rung_epochs=setting.rungs,
+        reduction_factor=setting.reduction_factor,
+        slots=setting.slots,
+        seed=setting.seed,
+        source=source,
+    )
+    return proposer, PromotingScheduler(proposer, Forgetful())
 
 
 def _proposer(setting: Setting, sampler: str) -> Proposer:

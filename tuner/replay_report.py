@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from tuner.figure_style import BLACK, BLUE, GREEN, GREY, PURPLE, RED, STYLE, Label, label_right, new_axes
+from tuner.figure_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, Label, label_right, new_axes
 from tuner.replay_run import BUDGET_TRAININGS, POINTS
 
 NUM_RESAMPLES = 2000
@@ -87,7 +87,10 @@ def _ratio(regrets: Regrets, policy: str, point: int) -> str:
     if policy == YARDSTICK or YARDSTICK not in regrets:
         return "-"
     own, other = regrets[policy][..., point], regrets[YARDSTICK][..., point]
-    low, high = np.percentile(bootstrap_means(own) / bootstrap_means(other), [2.5, 97.5])
+    others = bootstrap_means(other)
+    if not others.all():
+        return f"{YARDSTICK} has no regret"
+    low, high = np.percentile(bootstrap_means(own) / others, [2.5, 97.5])
     return f"{own.mean() / other.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
@@ -96,7 +99,9 @@ def _draw(regrets: Regrets, path: Path) -> None:
         axes = new_axes()
         spent = np.arange(1, POINTS + 1) * BUDGET_TRAININGS / POINTS
         labels = []
-        for (policy, regret), colour in zip(regrets.items(), (RED, BLUE, BLACK, GREEN, GREY, PURPLE), strict=False):
+        for (policy, regret), colour in zip(
+            regrets.items(), (RED, ORANGE, BLUE, BLACK, GREEN, GREY, PURPLE), strict=False
+        ):
             means = regret.mean(axis=(0, 1))
             low, high = np.transpose(
                 [np.percentile(bootstrap_means(at), [2.5, 97.5]) for at in np.moveaxis(regret, 2, 0)]

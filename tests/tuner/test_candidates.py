@@ -91,7 +91,7 @@ def test_the_ends_of_whole_numbers_are_as_likely_as_the_rest():
 
 
 def test_what_is_given_is_kept_to_the_last_bit():
-    given = {"rate": 3e-3, "share": 0.3, "layers": 3, "kind": "mixed", "experts": 7}
+    given = {"rate": 3e-3, "share": 0.2, "layers": 3, "kind": "mixed", "experts": 7}
     assert SOURCE.of(given).params == given
 
 

@@ -109,6 +109,15 @@ def test_a_table_answers_with_the_nearest_row():
     ]
 
 
+def test_on_a_table_ours_chooses_among_the_rows_unless_it_is_to_draw_as_all_others_do():
+    rows = np.random.default_rng(0).uniform(0.1, 1.0, size=(30, 2))
+    problem = TableProblem("t", ["rate", "width"], rows, np.ones((30, 3)), mode="min")
+    setting, held = Setting(problem=problem, slots=1, seed=0, grace_epochs=1), {tuple(row) for row in rows.tolist()}
+    for policy, is_row in (("ours", True), ("ours-nearest", False)):
+        searcher, _ = POLICIES[policy](setting)
+        assert (tuple(searcher.suggest("a").values()) in held) is is_row
+
+
 def test_generated_curves_cross_and_diverge():
     problem = SyntheticProblem(0)
     source, draw = problem.source, random.Random(0)
@@ -162,6 +171,11 @@ def test_a_policy_with_several_ways_is_shown_with_the_better():
     regrets = better_variants(runs)
     assert regrets["stock"][..., FULL].tolist() == [[0.6, 0.6]]
     assert "| ours | 0.200 (0.200 to 0.200) | 0.33 (0.33 to 0.33) |" in table(regrets)
+
+
+def test_nothing_is_divided_by_a_yardstick_without_regret():
+    runs = [run("stock", 0, 0.0), run("ours", 0, 0.2)]
+    assert "| ours | 0.200 (0.200 to 0.200) | stock has no regret |" in table(better_variants(runs))
 
 
 def test_only_what_every_policy_has_done_is_compared():
