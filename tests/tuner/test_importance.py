@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -18,6 +20,12 @@ def search_of(params, objective, *, mode="max", outcomes=None):
         trial.results = {1: ResultRecord(epoch=1, objective=value, **fields)}
         search.by_id[trial.trial] = trial
     return search
+
+
+def decision_at(*, epoch):
+    """The line of the first rung's first decision."""
+    told = {"value": 0.5, "cutoff": None, "rank": 1, "of": 1, "action": "continue", "time": 1.0}
+    return {"trial": "0", "epoch": epoch, "rung": 1} | told
 
 
 def sampled(num_trials, *, seed=0):
@@ -52,6 +60,25 @@ def test_a_parameter_that_makes_trials_diverge_is_important_although_they_have_n
     importance = measure_importance(search)
     assert importance.num_ended_before == len(diverged) > 10
     assert "decisive" in importance.beyond_chance
+
+
+def test_without_the_stopped_trials_the_wrong_parameter_would_be_the_important_one():
+    """What decided whether a trial was stopped hardly varies among those that were not."""
+    params = sampled(60)
+    search = search_of(params, lambda values: values["decisive"] + 0.2 * values["idle"])
+    for trial in search.trials:
+        if trial.params["decisive"] < 0.6:
+            trial.outcome = Outcome.STOPPED_AT_RUNG
+        else:
+            full_length = replace(trial.results[1], epoch=12, objective=0.8 + 0.2 * trial.params["idle"])
+            trial.results[12] = full_length
+    search.apply(decision_at(epoch=1))
+    importance = measure_importance(search)
+    assert (importance.epoch, importance.num_trials) == (1, 60)
+    assert next(iter(importance.shares)) == "decisive"
+    completed = [trial for trial in search.trials if trial.outcome is Outcome.COMPLETED]
+    alone = search_of([trial.params for trial in completed], lambda values: 0.8 + 0.2 * values["idle"])
+    assert next(iter(measure_importance(alone).shares)) == "idle"
 
 
 def test_a_parameter_that_only_some_trials_have_is_weighed_too():
