@@ -5,7 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-CHECKPOINT, CURVE, METRICS, WEIGHTS = "checkpoint.pt", "curve.jsonl", "metrics.json", "weights.pt"
+CONFIG, CHECKPOINT, CURVE, METRICS, WEIGHTS = (
+    "config.json",
+    "checkpoint.pt",
+    "curve.jsonl",
+    "metrics.json",
+    "weights.pt",
+)
 
 
 def check_writable(folder: Path, option: str) -> None:

@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 
 from trainable.config import flat_params
-from trainable.handover import Handover, read_handover
+from trainable.handover import Handover, read_handover, write_handover
 from trainable.initial_weights import started_from
 from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import chosen_device, open_run
-from trainable.output_folder import CHECKPOINT, CURVE, METRICS, WEIGHTS, check_output, cut_curve
+from trainable.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS, check_output, cut_curve
 from trainable.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.data_parallel import ranks_of_torchrun
@@ -92,6 +92,7 @@ def train(
             _restore(run, output / CHECKPOINT)
         writes = ranks is None or ranks.is_first
         if writes:
+            _keep_config(replace(handover, config=run.config), output)
             _train_on_record(run, output, profile=profile, track=track)
         else:
             # Saving is a sum over ranks too, of which this one writes nothing.
@@ -103,6 +104,12 @@ def train(
     for name, values in judged.items():
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
     return judged["test"]
+
+
+def _keep_config(handover: Handover, output: Path) -> None:
+    """What is trained lies beside what comes of it; a file that is there already began this run, or led to it."""
+    if not (output / CONFIG).exists():
+        write_handover(output / CONFIG, handover)
 
 
 def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, track: Sequence[str]) -> None:

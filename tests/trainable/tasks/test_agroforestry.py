@@ -11,7 +11,10 @@ from trainable.config import from_params
 from trainable.data.crown_folder import CrownFolderOptions, open_crown_folder
 from trainable.data.crown_scenes import CrownSceneConfig
 from trainable.data.image_cache import CACHE_VARIABLE
+from trainable.handover import Handover, read_handover
+from trainable.output_folder import read_curve
 from trainable.tasks.registry import get_task
+from trainable.train import train
 from trainable.training_run import TrainingRun
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -57,6 +60,17 @@ def test_an_epoch_gives_exactly_the_promised_validation_metrics_beside_its_losse
     assert all(math.isfinite(value) for value in result.metrics.values())
     assert result.objective == result.metrics["val/map_50"]
     assert run.test().keys() >= {"map_50", "semantic_miou"}
+
+
+def test_a_standstill_of_the_precision_ends_the_training_and_its_folder_is_whole(small_config, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    patient = from_params({"max_epochs": 8, "early_stopping": True, "patience_epochs": 2, "max_lr": 1e-6}, small_config)
+    train(Handover(config=patient, data_fingerprint={}), tmp_path / "run", device="cpu")
+    precisions = [epoch["metrics"]["val/map_50"] for epoch in read_curve(tmp_path / "run" / "curve.jsonl")]
+    assert len(precisions) == precisions.index(max(precisions)) + 1 + 2 < 8
+    written = {path.name.split(".tfevents")[0] for path in (tmp_path / "run").iterdir()}
+    assert written >= {"config.json", "checkpoint.pt", "curve.jsonl", "weights.pt", "metrics.json", "events.out"}
+    assert read_handover(tmp_path / "run" / "config.json").config == patient
 
 
 def test_the_same_seed_gives_the_same_curve_to_the_bit_through_a_save_and_a_resume(begin, tmp_path):
