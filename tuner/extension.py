@@ -22,10 +22,11 @@ _PATHS = ("storage", "init", "warm_start")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastTrial:
-    """An ended trial of an earlier run of the same search."""
+    """An ended trial of an earlier run of the same search, or of another search that this one starts from."""
 
     trial_id: str
-    number: int
+    number: int | None
+    """None for a trial of another search."""
     frozen: FrozenTrial
     """As the Optuna study knew it."""
     values: Mapping[int, float]

@@ -11,9 +11,10 @@ from search_spaces.space import Situation, Space
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.initial_weights import initial_weights
 from trainable.tasks.registry import get_task
+from tuner.extension import PastTrial
 from tuner.rungs import rung_epochs
 from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
-from tuner.warm_start import warm_points
+from tuner.warm_start import WarmStart, warm_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Plan:
     rungs: tuple[int, ...]
     first_points: tuple[dict, ...]
     """What is tried first, in this order: the parameters that the space asks for, by name."""
+    imported: tuple[PastTrial, ...] = ()
+    """Trials of another search whose values the proposer knows."""
 
     @property
     def max_epochs(self) -> int:
@@ -56,14 +59,28 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
     rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
-    first = (*pinned.first_points(), *_warm_points(settings, pinned))
-    return Plan(space=space, pinned=pinned, base=base, fingerprint=splits.fingerprint, rungs=rungs, first_points=first)
+    warm = _warmed(settings, space, pinned, splits.fingerprint)
+    return Plan(
+        space=space,
+        pinned=pinned,
+        base=base,
+        fingerprint=splits.fingerprint,
+        rungs=rungs,
+        first_points=(*pinned.first_points(), *warm.points),
+        imported=tuple(warm.imported),
+    )
 
 
-def _warm_points(settings: SearchSettings, pinned: PinnedSpace) -> list[dict]:
+def _warmed(settings: SearchSettings, space: Space, pinned: PinnedSpace, fingerprint: dict[str, str]) -> WarmStart:
     if settings.warm_start is None:
-        return []
-    return warm_points(settings.warm_start, pinned, space_name=settings.space)
+        return WarmStart()
+    return warm_start(
+        settings.warm_start,
+        pinned,
+        space_name=settings.space,
+        first_points=pinned.first_points(),
+        settings={"objective": space.objective, "max_epochs": space.max_epochs, "data_fingerprint": fingerprint},
+    )
 
 
 def gpu_memory_gb(settings: SearchSettings) -> float | None:

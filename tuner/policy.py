@@ -87,6 +87,7 @@ class PromotingPolicy:
         self._startup = STARTUP_RECORDS if num_trials is None else min(STARTUP_RECORDS, num_trials // 2)
         self._first = list(first)
         self._candidates: dict[str, Candidate] = {}
+        self._imported: set[str] = set()
         self._contenders: set[str] = set()
         self._known: set[frozenset] = set()
         self._is_exhausted = False
@@ -99,8 +100,10 @@ class PromotingPolicy:
             self._action = self._decide()
         return self._action
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
+    def begin(self, trial: str, candidate: Candidate, *, is_imported: bool = False) -> None:
+        """An imported trial teaches, and is none of those that are to begin or that win."""
         self._candidates[trial] = candidate
+        self._imported.update([trial] if is_imported else [])
         self._known.add(_identity(candidate))
         self._contenders.add(trial)
         self.promotions.start(trial)
@@ -135,7 +138,7 @@ class PromotingPolicy:
     def favourite(self) -> str | None:
         """The trial that is expected to be the best at full length; None before anything was measured."""
         expected = self.expected()
-        return max(expected, key=expected.__getitem__, default=None)
+        return max(expected.keys() - self._imported, key=lambda trial: (expected[trial], trial), default=None)
 
     def expected(self) -> dict[str, float]:
         """At full length, more is better, by trial: of those that have been measured and may win."""
@@ -155,7 +158,7 @@ class PromotingPolicy:
     def _decide(self) -> Action:
         if len(self.promotions.running) >= self._slots:
             return Rest.WAIT
-        has_begun_all = self._is_exhausted or len(self._candidates) == self._num_trials
+        has_begun_all = self._is_exhausted or len(self._candidates) - len(self._imported) == self._num_trials
         if has_begun_all or self.promotions.num_records >= self._startup:
             for waiting in self.promotions.promotable():
                 return Promote(self._most_promising(waiting))

@@ -72,7 +72,8 @@ class PromotingProposer(Proposer):
         past = list(past)
         super().learn(past)
         for one in past:
-            self.policy.begin(one.trial_id, SpaceSource(self._space).of(one.frozen.params))
+            candidate = SpaceSource(self._space).of(one.frozen.params)
+            self.policy.begin(one.trial_id, candidate, is_imported=one.number is None)
             for epoch, value in one.values.items():
                 if one.trial_id in self.policy.promotions.paused:
                     self.policy.promote(Promote(one.trial_id))

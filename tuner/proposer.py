@@ -36,7 +36,7 @@ DUPLICATE_TRIES = 20
 class Proposal:
     """A configuration that is being tried."""
 
-    number: int
+    number: int | None
     trial: optuna.Trial | None
     """None once Optuna knows the end; asking the study would list all its trials at every result."""
     epoch: int = 0
@@ -78,7 +78,7 @@ class Proposer(Searcher):
             self._study.enqueue_trial(params, skip_if_exists=True)
 
     def learn(self, past: Iterable[PastTrial]) -> None:
-        """Takes in the ended trials of earlier runs of this search, before it asks for the first of its own."""
+        """Takes in ended trials of earlier runs, or of another search, before it asks for the first of its own."""
         for one in past:
             self._study.add_trial(one.frozen)
             self._proposals[one.trial_id] = Proposal(one.number, None)

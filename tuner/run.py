@@ -143,7 +143,7 @@ def _tuner(
 ) -> tune.Tuner:
     num_new = settings.num_trials - len(past)
     proposer, scheduler, limits = pair_of(settings, plan, slots, recorder, num_new=num_new)
-    proposer.learn(past)
+    proposer.learn([*plan.imported, *past])
     return tune.Tuner(
         _trainable(recorder.record.settings, plan.base),
         tune_config=tune.TuneConfig(

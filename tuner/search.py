@@ -173,7 +173,7 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         "proposals at full length (default: asha)",
     )
     group.add_argument(
-        "--warm-start", type=Path, metavar="DIR", help="try the best of an earlier search first, results/<space>/<run>"
+        "--warm-start", type=Path, metavar="DIR", help="begin with what an earlier search found, results/<space>/<run>"
     )
     group.add_argument("--seed", type=int, metavar="N", help="seed of proposals and of every training (default: 0)")
     group.add_argument("--list", action="store_true", help="list the search spaces and leave")

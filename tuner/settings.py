@@ -63,7 +63,7 @@ class SearchSettings:
     inverted_masks: bool | None = None
     """255 is the background; None: the object, but stop when it looks otherwise."""
     warm_start: Path | None = None
-    """Folder of an earlier search of the space, whose best configurations are tried first."""
+    """Folder of an earlier search of the space, with whose findings this one begins."""
     pinned: dict[str, object] = field(default_factory=dict)
     """Parameters that do not vary."""
 

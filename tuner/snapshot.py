@@ -24,7 +24,7 @@ def is_whole(ray_folder: Path) -> bool:
         proposals = pickle.loads(_newest(ray_folder, _PROPOSER))["proposals"]
     except (ValueError, KeyError, EOFError, pickle.UnpicklingError):
         return False
-    awaited = {trial for trial, proposal in proposals.items() if not proposal.has_ended}
+    awaited = {trial for trial, proposal in proposals.items() if proposal.trial is not None}
     return awaited <= known <= proposals.keys()
 
 

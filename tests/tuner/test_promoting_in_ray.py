@@ -131,7 +131,7 @@ def test_files_of_different_ages_are_not_whole(folder, tmp_path, more):
     newest = max(copied.glob("searcher-state-*"))
     state = pickle.loads(newest.read_bytes())
     if more:
-        state["proposals"]["younger"] = Proposal(6, None)
+        state["proposals"]["younger"] = Proposal(6, "not told yet")
     else:
         state["proposals"].popitem()
     newest.write_bytes(pickle.dumps(state))

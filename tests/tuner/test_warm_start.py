@@ -2,19 +2,34 @@
 
 import logging
 
+import numpy as np
 import optuna
 import pytest
+from ray.tune.search import Searcher
 
 from tuner.outcomes import Outcome
+from tuner.promoting import PromotingProposer
+from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.study_mirror import FILE, StudyMirror
-from tuner.warm_start import NUM_BEST, warm_points
+from tuner.warm_start import NUM_BEST, warm_start
 
-SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 9, "name": "old"}
+FACTS = {"objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
+SETTINGS = {"space": "moe", "mode": "max", "num_trials": 9, "name": "old"} | FACTS
+OTHER_DATA = FACTS | {"data_fingerprint": {"all": "cd"}}
 
 
 def space_of(low, high, name="max_lr"):
     return lambda trial: {name: trial.suggest_float(name, low, high)}
+
+
+def started(folder, space, *, default=0.45, space_name="moe", **facts):
+    first = [{"max_lr": default}]
+    return warm_start(folder, space, space_name=space_name, first_points=first, settings=FACTS | facts)
+
+
+def points_of(folder, space, **options):
+    return started(folder, space, **OTHER_DATA, **options).points
 
 
 @pytest.fixture
@@ -28,6 +43,7 @@ def folder(tmp_path):
         trial = study.ask()
         space_of(0.0, 1.0)(trial)
         trial.set_user_attr("number", number)
+        trial.set_user_attr("trial", f"t{number}")
         trial.set_user_attr("outcome", "completed")
         study.tell(trial, -abs(rate - 0.52))
         recorder.start(f"t{number}", number=number, params={"max_lr": rate, "fixed": 3})
@@ -39,29 +55,121 @@ def folder(tmp_path):
 
 
 def test_the_best_come_first_by_the_names_that_the_space_asks_for(folder):
-    points = warm_points(folder, space_of(0.0, 1.0), space_name="moe")
+    points = points_of(folder, space_of(0.0, 1.0))
     assert points == [{"max_lr": rate} for rate in (0.5, 0.6, 0.4, 0.7, 0.3)]
     assert len(points) == NUM_BEST
 
 
 def test_where_a_range_has_changed_what_lies_outside_is_left_out_and_said(folder, caplog):
     caplog.set_level(logging.INFO)
-    points = warm_points(folder, space_of(0.45, 0.65), space_name="moe")
+    points = points_of(folder, space_of(0.45, 0.65))
     assert points == [{"max_lr": 0.5}, {"max_lr": 0.6}]
     assert "trial 3 of" in caplog.text
     assert "is not tried again" in caplog.text
 
 
 def test_what_the_space_no_longer_asks_for_is_left_out(folder):
-    assert warm_points(folder, space_of(0.0, 1.0, name="weight_decay"), space_name="moe") == []
+    assert points_of(folder, space_of(0.0, 1.0, name="weight_decay")) == []
 
 
 def test_a_search_of_another_space_is_refused(folder):
     with pytest.raises(ValueError, match="is a search of the space 'moe', not of 'leaf'"):
-        warm_points(folder, space_of(0.0, 1.0), space_name="leaf")
+        started(folder, space_of(0.0, 1.0), space_name="leaf")
 
 
 def test_a_search_without_a_measured_trial_is_refused(tmp_path):
     Recorder.create(tmp_path / "moe" / "empty", SETTINGS).close()
     with pytest.raises(ValueError, match="has no measured trial to start from"):
-        warm_points(tmp_path / "moe" / "empty", space_of(0.0, 1.0), space_name="moe")
+        started(tmp_path / "moe" / "empty", space_of(0.0, 1.0))
+
+
+def test_of_the_same_data_and_budget_the_values_are_known_and_nothing_is_tried_again(folder, caplog):
+    caplog.set_level(logging.INFO)
+    warm = started(folder, space_of(0.0, 1.0))
+    assert warm.points == ()
+    values = {one.frozen.params["max_lr"]: one.frozen.value for one in warm.imported}
+    assert values == {(n + 1) / 10: pytest.approx(-abs((n + 1) / 10 - 0.52)) for n in range(9)}
+    assert {(one.number, one.frozen.user_attrs["imported"]) for one in warm.imported} == {(None, str(folder))}
+    assert "9 trials of" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"data_fingerprint": {"all": "cd"}}, "of another data:"),
+        ({"max_epochs": 3}, "of another budget:"),
+        ({"max_epochs": 3, "data_fingerprint": {}}, "of another budget and data:"),
+    ],
+)
+def test_what_keeps_its_values_from_being_used_is_said(folder, caplog, changed, words):
+    caplog.set_level(logging.INFO)
+    warm = started(folder, space_of(0.0, 1.0), **changed)
+    assert (len(warm.points), warm.imported) == (NUM_BEST, ())
+    assert words in caplog.text
+
+
+def test_values_outside_a_changed_range_are_left_out_and_counted(folder, caplog):
+    caplog.set_level(logging.INFO)
+    warm = started(folder, space_of(0.45, 0.85))
+    assert [one.frozen.params["max_lr"] for one in warm.imported] == [0.5, 0.6, 0.7, 0.8]
+    assert {one.frozen.distributions["max_lr"].low for one in warm.imported} == {0.45}
+    assert "4 trials of" in caplog.text
+    assert "; 5 are left out, because this space could not propose them." in caplog.text
+
+
+def test_a_parameter_that_is_new_has_the_value_that_the_default_gives_it(folder):
+    def wider(trial):
+        return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
+
+    first = [{"max_lr": 0.45, "momentum": 0.9}]
+    warm = warm_start(folder, wider, space_name="moe", first_points=first, settings=FACTS)
+    assert {one.frozen.params["momentum"] for one in warm.imported} == {0.9}
+
+
+def test_what_is_fixed_now_is_known_only_from_trials_that_had_that_value(folder):
+    warm = started(folder, lambda trial: {"max_lr": 0.5, "depth": trial.suggest_int("depth", 1, 3)})
+    assert [one.trial_id for one in warm.imported] == ["old/t4"]
+
+
+def test_the_default_is_measured_again(folder):
+    warm = started(folder, space_of(0.0, 1.0), default=0.5)
+    assert 0.5 not in {one.frozen.params["max_lr"] for one in warm.imported}
+
+
+def distances(proposer, imported, *, num_trials=5):
+    """Of the first proposals from the best value there is, each answered with its value."""
+    proposer.learn(imported)
+    found = []
+    for number in range(num_trials):
+        rate = proposer.suggest(f"n{number}")["max_lr"]
+        found.append(abs(rate - 0.52))
+        result = {"epoch": 1, "objective": -found[-1], "done": True, "outcome": "completed"}
+        proposer.on_trial_complete(f"n{number}", result)
+    return found
+
+
+def stopping(seed):
+    return Proposer(space_of(0.0, 1.0), metric="objective", mode="max", max_epochs=1, seed=seed)
+
+
+def promoting(seed):
+    options = {"rung_epochs": (), "reduction_factor": 3, "slots": 1, "num_trials": 10}
+    return PromotingProposer(space_of(0.0, 1.0), metric="objective", mode="max", max_epochs=1, seed=seed, **options)
+
+
+@pytest.mark.parametrize("make", [stopping, promoting])
+def test_a_proposer_that_knows_them_proposes_better_at_once_and_counts_them_nowhere(folder, make):
+    warm, known = make(0), started(folder, space_of(0.0, 1.0)).imported
+    found = [distances(warm, known)] + [distances(make(seed), known) for seed in range(1, 6)]
+    cold = [distances(make(seed), []) for seed in range(6)]
+    assert np.median(found) < 0.5 * np.median(cold)
+    assert [warm.number_of(f"n{number}") for number in range(5)] == list(range(5))
+    own = [trial for trial in warm.study.trials if "imported" not in trial.user_attrs]
+    assert (len(own), len(warm.study.trials)) == (5, 5 + len(known))
+
+
+def test_the_policy_ends_after_its_own_trials_with_a_favourite_of_its_own(folder):
+    proposer = promoting(0)
+    found = distances(proposer, started(folder, space_of(0.0, 1.0)).imported, num_trials=10)
+    assert proposer.suggest("more") == Searcher.FINISHED
+    assert proposer.policy.favourite() == f"n{int(np.argmin(found))}"
