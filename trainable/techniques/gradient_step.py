@@ -1,8 +1,9 @@
 """The end of an optimizer update: unscale once, clip once, look once, step.
 
-What: the gradient of a whole accumulation window is brought back from the loss scale, clipped to a norm, and read
-together with the window's loss terms in one transfer from the device. What is not finite never reaches the weights:
-it ends the training, but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
+What: the gradient of a whole accumulation window is brought back from the loss scale, and its norm is read together
+with the window's loss terms in one transfer from the device. A norm that is read needs no clamp on the device: only a
+gradient longer than the limit is written to, once. What is not finite never reaches the weights: it ends the training,
+but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
 Source: Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063
 (clipping by norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
 Cost: one norm over the gradients and one read per update. Off: the clipping by `max_grad_norm=None`.
@@ -12,7 +13,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainable.techniques.divergence import MAX_SKIPPED_UPDATES, DivergedError, check_finite
 
@@ -40,14 +41,15 @@ class GradientStep:
             DivergedError: a term of the loss, or the gradient beyond what lowering the loss scale mends, is not finite.
         """
         scaler.unscale_(self._optimizer)
-        values = _read(terms, self._clip(max_grad_norm))
-        norm = values.pop("gradient")
-        check_finite(values, epoch=epoch, step=step)
-        self.terms = values
+        gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.terms, norm = _read(terms, torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        check_finite(self.terms, epoch=epoch, step=step)
         is_finite = math.isfinite(norm)
         self.skipped_in_a_row = 0 if is_finite else self.skipped_in_a_row + 1
         if not is_finite and (not scaler.is_enabled() or self.skipped_in_a_row > MAX_SKIPPED_UPDATES):
             raise DivergedError(term="gradient", value=norm, epoch=epoch, step=step)
+        if max_grad_norm is not None and max_grad_norm < norm < math.inf:
+            torch._foreach_mul_(gradients, max_grad_norm / norm)
         scaler.step(self._optimizer)
         scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
@@ -59,15 +61,8 @@ class GradientStep:
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         self.skipped_in_a_row = state["skipped_in_a_row"]
 
-    def _clip(self, max_grad_norm: float | None) -> Tensor:
-        """Clips all groups together and returns the norm before; without a limit no gradient is written to."""
-        parameters = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if max_grad_norm is None:
-            return torch.stack(torch._foreach_norm([parameter.grad for parameter in parameters])).norm()
-        return nn.utils.clip_grad_norm_(parameters, max_grad_norm, foreach=True)
 
-
-def _read(terms: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:
+def _read(terms: Mapping[str, Tensor], norm: Tensor) -> tuple[dict[str, float], float]:
     """Everything in one transfer from the device."""
-    values = torch.stack([*(value.float() for value in terms.values()), norm.float()]).tolist()
-    return dict(zip([*terms, "gradient"], values, strict=True))
+    *values, norm_read = torch.stack([*(value.float() for value in terms.values()), norm.float()]).tolist()
+    return dict(zip(terms, values, strict=True)), norm_read
