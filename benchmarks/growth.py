@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.claims import OURS, Claim
-from tuner.figure_style import BLUE, GREY, LABEL_POINTS, STYLE
+from tuner.figure_style import BLUE, GREY, LABEL_POINTS, STYLE, Label, label_right
 
 
 def growth_picture(claims: Sequence[Claim]) -> Figure | None:
@@ -16,25 +16,22 @@ def growth_picture(claims: Sequence[Claim]) -> Figure | None:
     if not growing:
         return None
     with rc_context(STYLE):
-        figure = Figure(figsize=(5.2 * len(growing), 3.6))
+        figure = Figure(figsize=(6.2 * len(growing), 3.6))
         for axes, claim in zip(figure.subplots(1, len(growing), squeeze=False).flatten(), growing, strict=True):
             _panel(axes, claim)
     return figure
 
 
 def _panel(axes: Axes, claim: Claim) -> None:
+    labels = []
     for side in claim.sides:
         if side.curve:
             counts, values = zip(*side.curve, strict=True)
             colour = BLUE if side.name.startswith(OURS) else GREY
             axes.plot(counts, values, color=colour, marker="o", markersize=3)
-            name = side.name.split(",")[0]
-            axes.annotate(
-                name, (counts[-1], values[-1]), (0, 5), textcoords="offset points", ha="right",
-                color=colour, fontsize=LABEL_POINTS,
-            )  # fmt: skip
+            labels.append(Label(y=values[-1], text=side.name.split(",")[0], colour=colour))
     axes.set_ylim(bottom=0)
-    axes.margins(y=0.12)
+    label_right(axes, labels)
     axes.set_xlabel("trials so far")
     axes.set_ylabel(claim.curve_unit or claim.unit)
     axes.set_title(f"{claim.work}\nto reach: {claim.target}", fontsize=LABEL_POINTS, loc="left")

@@ -11,6 +11,11 @@ from benchmarks.report import markdown, picture
 
 BEGIN, END = "<!-- benchmarks: written by python -m benchmarks -->", "<!-- end of the benchmarks -->"
 
+TITLES = {
+    "benchmarks": "Ours beside its peers: medians, with the quartiles as a line",
+    "driver": "A result, a proposal and the memory of the driver as trials add up, beside the stock ones",
+}
+
 
 def show(results: Path) -> Iterator[Path]:
     """Each file as it is written; none where nothing was measured."""
@@ -27,7 +32,8 @@ def show(results: Path) -> Iterator[Path]:
                 figure.savefig(results / "figures" / f"{name}.png")
             yield results / "figures" / f"{name}.png"
     if (results / "README.md").exists():
-        put_between(results / "README.md", markdown(rows))
+        drawn = [f"![{TITLES[name]}](figures/{name}.png)\n" for name, figure in pictures.items() if figure is not None]
+        put_between(results / "README.md", "\n".join([markdown(rows), *drawn]))
         yield results / "README.md"
 
 

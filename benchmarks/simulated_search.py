@@ -31,7 +31,7 @@ from tuner.study_mirror import StudyMirror
 
 MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
 OBJECTIVE = "objective"
-STOCK = "stock OptunaSearch + ASHA"
+STOCK = "OptunaSearch + ASHA"
 
 
 def space(trial: optuna.Trial) -> dict:
