@@ -10,7 +10,7 @@ from trainable.supervision import Forward, Judged, Losses, Supervision
 
 
 class ContrastiveSupervision(Supervision):
-    """NT-Xent on a batch of looks (2B, 3, H, W), all first ones and then all second ones; labels are not looked at."""
+    """NT-Xent on pairs of looks (B, 2, 3, H, W), all of them in one forward pass; labels are not looked at."""
 
     def __init__(self, *, temperature: float) -> None:
         super().__init__()
@@ -18,8 +18,8 @@ class ContrastiveSupervision(Supervision):
 
     def losses(self, forward: Forward, images: Tensor, targets: Any) -> Losses:
         """Beside the loss the mean cosine of partners; near 1 from the start, the encoder sees no difference."""
-        output = forward(images)
-        first, second = output.predictions.chunk(2)
+        output = forward(images.flatten(0, 1))
+        first, second = output.predictions.unflatten(0, (-1, 2)).unbind(dim=1)
         likeness = F.cosine_similarity(first.detach().float(), second.detach().float()).mean()
         return Losses(nt_xent(first, second, temperature=self.temperature), output, {"partner_cosine": likeness})
 

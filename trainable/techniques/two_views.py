@@ -1,7 +1,7 @@
 """Two looks at every image for contrastive pre-training, each with random changes of its own.
 
-What: a batch of B images becomes one of 2B, all first looks and then all second looks, so that one forward pass sees
-both. Crop, mirror, colour, grey and blur are drawn anew for each look at each image.
+What: each image of a batch becomes two looks at it, which stay side by side: whoever takes a part of the batch takes
+pairs. Crop, mirror, colour, grey and blur are drawn anew for each look at each image.
 Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), ICML 2020,
 https://arxiv.org/abs/2002.05709, with its ranges as defaults.
 Cost: that of two augmentations. Off: none, for without it there is nothing to learn from.
@@ -67,9 +67,9 @@ class TwoViews:
         """The looks do not follow training."""
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
-        """Images [B, 3, H, W] in [0, 1] as looks [2B, 3, H, W]; the targets stay as they are."""
+        """Images [B, 3, H, W] in [0, 1] as looks [B, 2, 3, H, W]; the targets stay as they are."""
         looks = [augmented(images, self._recipe, strength=1.0, generator=self.generator) for _ in range(2)]
-        return torch.cat(looks), targets
+        return torch.stack(looks, dim=1), targets
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"generator": self.generator.get_state()}

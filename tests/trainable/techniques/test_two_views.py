@@ -5,6 +5,7 @@ from trainable.contrastive_supervision import ContrastiveSupervision
 from trainable.losses.contrastive import NtXentConfig, nt_xent
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.models.output import ModelOutput
+from trainable.techniques.data_parallel import part_of, taken_of
 from trainable.techniques.two_views import TwoViews, TwoViewsConfig
 
 
@@ -18,18 +19,24 @@ def images_of(count: int) -> torch.Tensor:
 
 def test_each_look_at_each_image_has_draws_of_its_own():
     looks, labels = views().apply(images_of(1).repeat(4, 1, 1, 1), torch.zeros(4))
-    assert looks.shape == (8, 3, 24, 24)
+    assert looks.shape == (4, 2, 3, 24, 24)
     assert len(labels) == 4
+    looks = looks.flatten(0, 1)
     assert all((looks[i] - looks[j]).abs().max() > 1e-3 for i in range(8) for j in range(i))
 
 
-def test_partners_stand_half_a_batch_apart():
+def test_a_part_of_a_batch_holds_both_looks_at_its_images():
     images = images_of(5)
     gentle = {"smallest_crop_area": 1.0, "p_recolour": 0.0, "p_greyscale": 0.0, "p_defocus": 0.0}
-    looks, _ = views(**gentle).apply(images, None)
-    for row in range(10):
-        same = looks[row], looks[row].flip(-1)
-        assert any((look - images[row % 5]).abs().max() < 1e-5 for look in same)
+    batch = views(**gentle).apply(images, torch.arange(5))
+    for rank in range(2):
+        part, _ = part_of(5, rank, 2)
+        for pair, label in zip(*taken_of(batch, part), strict=True):
+            assert all(min(_apart(look, images[label]), _apart(look.flip(-1), images[label])) < 1e-5 for look in pair)
+
+
+def _apart(one, other):
+    return (one - other).abs().max()
 
 
 def test_the_ranges_are_those_of_the_configuration():
@@ -50,8 +57,8 @@ def test_the_saved_state_draws_what_would_have_been_drawn():
 
 def test_the_supervision_compares_the_two_looks_and_reports_how_alike_they_are():
     vectors = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
-    looks = torch.cat([vectors, 2 * vectors])
-    supervised = ContrastiveSupervision(temperature=0.3).losses(lambda x: ModelOutput(predictions=looks), looks, None)
+    looks = torch.stack([vectors, 2 * vectors], dim=1)
+    supervised = ContrastiveSupervision(temperature=0.3).losses(lambda x: ModelOutput(predictions=x), looks, None)
     torch.testing.assert_close(supervised.total, nt_xent(vectors, vectors, temperature=0.3))
     assert supervised.parts["partner_cosine"].item() == pytest.approx(1)
 
