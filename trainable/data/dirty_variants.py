@@ -52,8 +52,13 @@ class DirtyVariantsConfig:
         return self.light_share, self.medium_share, self.heavy_share
 
 
-def with_dirty_variants(splits: Splits, config: DirtyVariantsConfig, cache_dir: Path) -> tuple[Splits, Finding]:
+def with_dirty_variants(
+    splits: Splits, config: DirtyVariantsConfig, cache_dir: Path, *, reading: object = None
+) -> tuple[Splits, Finding]:
     """The splits with variants at the end of the training split, and what was reached.
+
+    Args:
+        reading: how files became these images, such as their size; the fingerprint of files does not say it.
 
     Raises:
         ValueError: no class is called clean, or none dirty.
@@ -67,10 +72,9 @@ def with_dirty_variants(splits: Splits, config: DirtyVariantsConfig, cache_dir: 
         samples["train"] = itertools.chain(samples["train"], variants)
         write_labelled(folder, samples, splits.train.images.shape[1:3], splits.train.class_names)
 
-    source = (
-        Path(__file__).read_bytes() + Path(dirt.__file__).read_bytes() + repr((config, splits.fingerprint)).encode()
-    )
-    key = "dirty-" + hashlib.sha256(source).hexdigest()[:24]
+    sources = b"".join(Path(file).read_bytes() for file in (__file__, dirt.__file__))
+    made_of = repr((config, splits.fingerprint, reading)).encode()
+    key = "dirty-" + hashlib.sha256(sources + made_of).hexdigest()[:24]
     opened = open_labelled(cached(key, cache_dir, build))
     return opened, _reached(opened.train, len(splits.train), clean, dirty, config)
 

@@ -104,7 +104,7 @@ class DishesTask(ClassificationTask):
             folder = open_class_folder(Path(data.source), data.options, cache_dir=cache_dir, on_progress=on_progress)
             splits, findings = folder.splits, list(folder.findings)
         if config.dirty_variants is not None:
-            splits, reached = with_dirty_variants(splits, config.dirty_variants, cache_dir)
+            splits, reached = with_dirty_variants(splits, config.dirty_variants, cache_dir, reading=data.options)
             findings.append(reached)
         _tell(findings)
         return splits

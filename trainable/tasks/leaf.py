@@ -59,6 +59,6 @@ class LeafTask(ClassificationTask):
         """
         judge = self.final_judge(trainer.supervision, config)
         validation, test = (self.evaluation_batches(config, data, device) for data in (splits.validation, splits.test))
-        fitted = trainer.validate(validation, metrics=CollectedLogits(), supervision=judge)
+        fitted = trainer.judge(validation, metrics=CollectedLogits(), supervision=judge)
         metrics = CalibratedMetrics(config.model.class_names, temperature=fitted["temperature"])
-        return trainer.validate(test, metrics=metrics, supervision=judge)
+        return trainer.judge(test, metrics=metrics, supervision=judge)

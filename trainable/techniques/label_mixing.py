@@ -6,7 +6,8 @@ changed hands, for a box at the edge is smaller than the one drawn. With both on
 Sources: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, https://arxiv.org/abs/1710.09412;
 Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
 https://arxiv.org/abs/1905.04899.
-Cost: one pass over the pixels. Off: `mixing=None`. Accuracy on mixed batches means nothing and is not reported.
+Cost: one pass over the pixels. Off: `mixing=None`. What is reported as accuracy of a mixed image is the share of the
+class that was called.
 """
 
 from dataclasses import dataclass

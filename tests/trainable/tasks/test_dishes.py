@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from trainable.config import from_params
 from trainable.data.image_cache import CACHE_VARIABLE
@@ -96,6 +98,21 @@ def test_a_resumed_run_goes_on_to_the_bit_with_augmentation_and_mixing(opened, t
     resumed = TrainingRun(*opened(**params))
     resumed.restore(tmp_path / "checkpoint.pt")
     assert resumed.run_epoch().metrics == straight.run_epoch().metrics
+
+
+def test_variants_of_a_folder_follow_how_its_images_are_read(tmp_path):
+    for number in range(9):
+        file = tmp_path / "dishes" / ("clean", "dirty")[number % 3 == 0] / f"plate_{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (40, 60, 3), np.uint8)).save(file)
+    default = DishesTask().default_config(str(tmp_path / "dishes"))
+
+    def images(**params):
+        return DishesTask().open_data(from_params(params, default), cache_dir=tmp_path / "cache").train.images
+
+    cropped = images(image_size_px=32)
+    assert images(image_size_px=48).shape == (*cropped.shape[:1], 48, 48, 3)
+    assert not np.array_equal(images(image_size_px=32, resize="squash"), cropped)
 
 
 def test_data_of_other_classes_is_refused(opened):

@@ -100,7 +100,9 @@ def test_the_final_test_averages_looks_and_calibrates_and_an_epoch_does_neither(
     run, results = trained(config, splits)
     forwards = []
     run.trainer.model.register_forward_hook(lambda module, inputs, output: forwards.append(len(inputs[0])))
+    summary = run.trainer.get_training_summary()
     final = run.test()
+    assert run.trainer.get_training_summary() == summary, "the loss of a test is nobody's best"
     assert sum(forwards) == 10 * (len(splits.validation) + len(splits.test)), "ten looks at every image"
     assert final.keys() >= {"ece", "calibrated_ece", "calibrated_nll", "temperature", "macro_f1"}
     assert "val/temperature" not in results[0].metrics
