@@ -64,6 +64,7 @@ class PromotingPolicy:
         slots: trials at a time.
         num_trials: configurations to try; None for no end.
         first: what to try before anything is drawn.
+        forecaster: what expects a value at full length of every trial; a simulation has one of its own.
     """
 
     def __init__(
@@ -78,10 +79,11 @@ class PromotingPolicy:
         seed: int,
         num_trials: int | None = None,
         first: Sequence[Candidate] = (),
+        forecaster: Forecaster | None = None,
     ) -> None:
         self.promotions = Promotions(rung_epochs, max_epochs=max_epochs, reduction_factor=reduction_factor)
         self._source = source
-        self._forecaster = Forecaster(max_epochs)
+        self._forecaster = forecaster or Forecaster(max_epochs)
         self._sign = {"max": 1.0, "min": -1.0}[mode]
         self._slots, self._seed, self._num_trials = slots, seed, num_trials
         self._startup = STARTUP_RECORDS if num_trials is None else min(STARTUP_RECORDS, num_trials // 2)

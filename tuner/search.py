@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    began = time.monotonic()
     settings = _settings(options)
     if options.resume is not None:
         _check_alone(options)
@@ -67,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         from tuner.dry_run import dry_run
 
-        sys.stdout.write(f"{dry_run(settings, plan)}\n")
+        sys.stdout.write(f"{dry_run(settings, plan, began=began)}\n")
         return 0
     record = run.run_search(settings, plan, verbose=options.verbose)
     return finish.finish(settings.folder, record)

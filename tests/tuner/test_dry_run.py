@@ -1,18 +1,21 @@
 """What a search will take is told from real steps, and nothing of the search is begun."""
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
+from trainable import rehearsal
+from trainable.memory_shortage import MemoryShortage
 from trainable.rehearsal import rehearse
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.cluster import Slots
-from tuner.dry_run import _expected_lines as expected_lines
-from tuner.dry_run import dry_run, extremes
-from tuner.forecast import Forecast
+from tuner.dry_run import drawn_configs, dry_run, extremes
+from tuner.dry_run_text import StartUp, checked_line, expected_lines
+from tuner.forecast import Forecast, Play, Seconds
 from tuner.plan import plan_search
 from tuner.settings import SearchSettings
 
@@ -41,23 +44,85 @@ def test_the_extremes_are_configurations_that_the_space_proposes(settings):
     assert {config.model.pyramid_channels for config in found.values()} == {8}
 
 
+@pytest.fixture
+def room_for(monkeypatch):
+    """Lets micro-batches of so many images be built, and no more."""
+    build = rehearsal.build_trainer
+
+    def limit(images):
+        def build_if_it_fits(task, config, **options):
+            if config.batch_size > images:
+                raise MemoryShortage("too much", asked_bytes=None, available_bytes=None)
+            return build(task, config, **options)
+
+        monkeypatch.setattr(rehearsal, "build_trainer", build_if_it_fits)
+
+    return limit
+
+
+def test_a_rehearsal_out_of_memory_is_held_in_half_the_micro_batch_as_a_trial_would(disc_config, room_for):
+    splits = get_task("moe").open_data(disc_config)
+    asked = replace(disc_config, batch_size=8, accumulation_steps=1)
+    room_for(2)
+    told = rehearse(asked, splits, device=torch.device("cpu"))
+    assert told.batch_size == 2
+    assert told.updates_per_epoch == -(-len(splits.train) // 8)
+    room_for(0)
+    with pytest.raises(MemoryShortage):
+        rehearse(asked, splits, device=torch.device("cpu"))
+
+
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
-    told = dry_run(settings, plan_search(settings))
-    assert "moe: 4 trials of up to 4 epochs; " in told
-    assert re.search(r"\nlargest +\d+\.\d{3} s +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
-    assert re.search(r"\nsearch +\d+:\d\d, nine times in ten between \d+:\d\d and \d+:\d\d; \d+ epochs\n", told)
+    told = dry_run(settings, plan_search(settings), began=time.monotonic())
+    assert "moe: 4 trials of up to 4 epochs, asha; " in told
+    assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
+    assert re.search(r"\nwall time +\d+:\d\d, nine times in ten between \d+:\d\d and \d+:\d\d\n", told)
     assert not settings.folder.exists()
 
 
-@pytest.mark.parametrize(("concurrent", "is_enough"), [(2, True), (3, False)])
-def test_trials_that_will_not_fit_side_by_side_are_told(settings, disc_config, concurrent, is_enough):
-    one = replace(
-        rehearse(disc_config, get_task("moe").open_data(disc_config), device=torch.device("cpu")),
-        peak_gib=10.0,
-        device_gib=24.0,
-    )
-    expected = Forecast(wall_seconds=1, shortest_seconds=1, longest_seconds=1, busy_seconds=1, epochs=1)
+@pytest.fixture
+def rehearsed(disc_config):
+    one = rehearse(disc_config, get_task("moe").open_data(disc_config), device=torch.device("cpu"))
+    return {"default": replace(one, peak_gib=10.0, device_gib=24.0, checkpoint_mb=100.0)}
+
+
+def told_of(settings, rehearsed, concurrent=2):
+    """Of a search of 60 s on two slots, of which 20 s were waiting for the last trial, and a confirmation of 90 s."""
+    busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
+    middle = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
+    expected = Forecast(middle=middle, shortest_seconds=100.0, longest_seconds=200.0)
     slots = Slots(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
-    lines = expected_lines(settings, plan_search(settings), slots, {"default": one}, expected)
-    assert ("TOO LITTLE" not in "\n".join(lines)) is is_enough
+    start_up = StartUp(command=4.0, ray=5.0, process=6.0)
+    return "\n".join(expected_lines(settings, plan_search(settings), slots, rehearsed, expected, start_up))
+
+
+def test_a_reader_sees_what_the_wall_time_is_made_of(settings, rehearsed):
+    lines = told_of(settings, rehearsed).splitlines()
+    assert lines[:8] == [
+        "wall time     2:45, nine times in ten between 1:55 and 3:35",
+        "  start-up      0:15  the command 4 s, Ray 5 s, a process and its data 6 s",
+        "  building      0:06",
+        "  training      0:36  34 epochs",
+        "  validation    0:12",
+        "  checkpoints   0:06",
+        "  confirmation  1:30  6 trainings of 4 epochs",
+        "in all        0.05 CPU-hours",
+    ]
+
+
+@pytest.mark.parametrize(("concurrent", "is_enough"), [(2, True), (3, False)])
+def test_trials_that_will_not_fit_side_by_side_are_told(settings, rehearsed, concurrent, is_enough):
+    assert ("TOO LITTLE, lower --concurrent" not in told_of(settings, rehearsed, concurrent)) is is_enough
+
+
+def test_disk_holds_a_checkpoint_of_each_trial_and_one_being_written_in_each_slot(settings, rehearsed):
+    assert "disk          up to 600 MB of checkpoints, " in told_of(settings, rehearsed)
+    budgeted = replace(settings, disk_budget_bytes=250_000_000)
+    assert "disk          up to 250 MB of checkpoints, " in told_of(budgeted, rehearsed)
+
+
+def test_what_was_checked_is_told_with_its_numbers(settings):
+    plan = plan_search(replace(settings, pinned={"pyramid_channels": 8, "warmup_fraction": 0.125}))
+    told = checked_line(plan, drawn_configs(plan))
+    assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told

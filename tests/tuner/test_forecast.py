@@ -1,6 +1,11 @@
+"""The simulated schedule, against numbers worked out by hand."""
+
 import pytest
 
-from tuner.forecast import Schedule, forecast
+from tuner.forecast import Seconds, forecast
+from tuner.forecast_policies import Schedule, played_policy
+
+ONE_SECOND = Seconds(training=1.0)
 
 
 def schedule_of(**changes):
@@ -8,28 +13,111 @@ def schedule_of(**changes):
     return Schedule(**settings | changes)
 
 
+def epochs_by_trial(values, **changes):
+    """How far each trial comes on one slot, when it always has its value."""
+    policy = played_policy(schedule_of(num_trials=len(values), slots=1, max_epochs=4, rung_epochs=(1, 2), **changes))
+    epochs = [0 for _ in values]
+    while (trial := policy.next_trial()) is not None:
+        goes_on = True
+        while goes_on:
+            epochs[trial] += 1
+            goes_on = policy.keeps_slot(trial, epoch=epochs[trial], value=values[trial])
+    return epochs
+
+
 def test_without_rungs_equal_trials_take_rounds_of_all_slots():
-    told = forecast(schedule_of(), [2.0])
-    assert (told.wall_seconds, told.busy_seconds, told.epochs) == (4 * 8 * 2.0, 12 * 8 * 2.0, 96)
-    assert told.shortest_seconds == told.longest_seconds == told.wall_seconds
+    told = forecast(schedule_of(), [Seconds(training=2.0)])
+    assert (told.middle.search_seconds, told.middle.busy_seconds, told.middle.epochs) == (4 * 8 * 2.0, 12 * 8 * 2.0, 96)
+    assert told.shortest_seconds == told.longest_seconds == told.middle.seconds == told.middle.search_seconds
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # Trial 1 misses the 3; 2 ties with the median of 1 and 3, and misses the 3 at the next rung; 3 misses the 2.
+        ([3, 1, 2, 0], [4, 1, 2, 1]),
+        ([0, 1, 2, 3], [4, 4, 4, 4]),
+    ],
+)
+def test_stopping_rungs_stop_whom_they_would_in_the_search(values, expected):
+    assert epochs_by_trial(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # Of 0 and 1 the better goes on to 2, of all four a second one, and of these two one to 4, the best so far.
+        ([3, 1, 2, 0], [4, 1, 2, 1]),
+        # 1 and 3 to 2, and 3 to 4; at the end the default, too.
+        ([0, 1, 2, 3], [4, 2, 1, 4]),
+    ],
+)
+def test_promotion_sends_on_one_in_two_and_at_last_the_default(values, expected):
+    assert epochs_by_trial(values, promotes=True) == expected
+
+
+def test_the_default_goes_on_however_poor_it_is():
+    policy = played_policy(schedule_of(rung_epochs=(2,)))
+    assert policy.keeps_slot(1, epoch=2, value=1.0)
+    assert policy.keeps_slot(0, epoch=2, value=0.0)
+    assert not policy.keeps_slot(2, epoch=2, value=0.0)
 
 
 def test_one_slot_that_halves_at_one_rung_saves_what_the_stopped_half_had_left():
-    told = forecast(schedule_of(num_trials=400, slots=1, rung_epochs=(2,)), [1.0])
-    expected = 400 * 2 + 200 * 6
-    assert told.epochs == pytest.approx(expected, rel=0.06)
-    assert told.wall_seconds == told.busy_seconds == told.epochs
+    told = forecast(schedule_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND]).middle
+    assert told.epochs == pytest.approx(400 * 2 + 200 * 6, rel=0.06)
+    assert told.search_seconds == told.busy_seconds == told.epochs
+
+
+def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_favourite_and_the_default():
+    told = forecast(schedule_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).middle
+    assert told.epochs - (20 * 2 + 10 * 6) in (0, 6, 12)
 
 
 def test_more_slots_than_trials_take_as_long_as_the_longest_trial():
-    assert forecast(schedule_of(num_trials=2, slots=8), [1.0, 1.0]).wall_seconds == 8.0
+    assert forecast(schedule_of(num_trials=2, slots=8), [ONE_SECOND] * 2).middle.search_seconds == 8.0
 
 
 def test_times_that_differ_widen_the_range_around_their_mean():
-    told = forecast(schedule_of(num_trials=30), [1.0, 3.0])
-    assert told.shortest_seconds < told.wall_seconds < told.longest_seconds
-    assert told.wall_seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
+    told = forecast(schedule_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
+    assert told.shortest_seconds < told.middle.seconds < told.longest_seconds
+    assert told.middle.seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
+
+
+def test_what_a_search_is_made_of_adds_up():
+    one = Seconds(build=3.0, training=2.0, validation=0.5, checkpoint=0.25)
+    told = forecast(schedule_of(num_trials=5, slots=1, max_epochs=4), [one]).middle
+    assert told.busy == Seconds(build=15.0, training=40.0, validation=10.0, checkpoint=5.0)
+    assert told.search_seconds == told.busy_seconds == 70.0
+
+
+def test_a_waiting_trial_that_goes_on_is_built_again():
+    one = Seconds(build=10.0, training=1.0)
+    schedule = schedule_of(num_trials=4, slots=1, max_epochs=2, rung_epochs=(1,), promotes=True)
+    told = forecast(schedule, [one]).middle
+    assert told.busy.build == 10.0 * told.epochs
+    assert told.search_seconds == 11.0 * told.epochs
+
+
+def test_the_best_and_the_default_are_trained_again_over_the_slots():
+    """Both of two trials, three seeds each: six trainings of 4 epochs, validated and tested, three to a slot."""
+    one = Seconds(build=1.0, training=2.0, validation=0.5, checkpoint=100.0)
+    schedule = schedule_of(num_trials=2, slots=2, max_epochs=4, confirm=2)
+    told = forecast(schedule, [one], process_seconds=7.0).middle
+    assert told.trainings == 6
+    assert told.confirm_seconds == 7.0 + 3 * (1.0 + 4 * 2.0 + 5 * 0.5)
+
+
+def test_without_confirmation_nothing_is_trained_again():
+    told = forecast(schedule_of(), [ONE_SECOND], process_seconds=7.0).middle
+    assert (told.trainings, told.confirm_seconds) == (0, 0.0)
+
+
+def test_no_more_are_trained_again_than_came_to_their_full_length():
+    """One trial, the default, whatever K is."""
+    assert forecast(schedule_of(num_trials=1, confirm=3), [ONE_SECOND]).middle.trainings == 3
 
 
 def test_the_same_seed_tells_the_same():
-    assert forecast(schedule_of(), [1.0, 3.0], seed=4) == forecast(schedule_of(), [1.0, 3.0], seed=4)
+    costs = [ONE_SECOND, Seconds(training=3.0)]
+    assert forecast(schedule_of(), costs, seed=4) == forecast(schedule_of(), costs, seed=4)
