@@ -32,8 +32,8 @@ def is_full(error: str) -> bool:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files in a folder take together; 0 where there is no folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    """What the files in a folder take together; nothing where there is no folder, or where one is removed meanwhile."""
+    return sum(_file_bytes(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
 class CheckpointShelf:
@@ -87,6 +87,14 @@ class CheckpointShelf:
 
     def _path(self, trial: TrialRecord) -> Path | None:
         return self._folder / trial.checkpoints[max(trial.checkpoints)] if trial.checkpoints else None
+
+
+def _file_bytes(file: Path) -> int:
+    """A search that goes on takes the place of one checkpoint with the next while others look."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:

@@ -132,3 +132,9 @@ def test_a_disk_that_fills_up_under_a_record_ends_the_search_with_its_name_and_l
 def test_another_error_of_rays_stays_what_it_is():
     with pytest.raises(TuneError, match="no trial"), full_disk_as_such():
         raise TuneError("no trial")
+
+
+def test_a_file_that_is_removed_while_its_folder_is_weighed_weighs_nothing(tmp_path, monkeypatch):
+    (tmp_path / "kept").write_bytes(b"12345")
+    monkeypatch.setattr(os, "walk", lambda folder: [(str(folder), [], ["kept", "removed"])])
+    assert disk.folder_bytes(tmp_path) == 5

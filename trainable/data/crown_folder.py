@@ -135,11 +135,21 @@ def _kinds(sources: CrownSources, options: CrownFolderOptions) -> tuple[str, ...
 
 
 def _semantic_classes(sources: CrownSources, options: CrownFolderOptions) -> tuple[str, ...]:
-    """Label images hold numbers; their names are not known."""
-    files = [sources.root / image.label_image for image in sources.images if image.label_image is not None]
-    maps = [_semantic(file, options.void_label) for file in files]
-    num_classes = max((1 + int(one[one != VOID].max()) for one in maps if (one != VOID).any()), default=0)
-    return tuple(f"class {number}" for number in range(num_classes))
+    """Label images hold numbers; their names are not known.
+
+    Raises:
+        DataError: a label image is none, or damaged.
+    """
+    numbers: set[int] = set()
+    bad = []
+    for file in (image.label_image for image in sources.images if image.label_image is not None):
+        try:
+            numbers.update(np.unique(_semantic(sources.root / file, options.void_label)).tolist())
+        except BadFileError as error:
+            bad.append(error.finding(file.as_posix()))
+    if bad:
+        raise DataError(f"{sources.root} cannot be used.", bad)
+    return tuple(f"class {number}" for number in range(1 + max(numbers - {VOID}, default=-1)))
 
 
 def _cut(root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str]) -> Iterator[Tile]:

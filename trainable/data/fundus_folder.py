@@ -26,7 +26,7 @@ from trainable.data.findings import (
 from trainable.data.fundus_crop import cropped_to_retina
 from trainable.data.fundus_grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus_source import FundusFolderOptions, FundusSource
-from trainable.data.grade_tables import part_in
+from trainable.data.grade_tables import GradeTable, part_in
 from trainable.data.image_cache import cached, default_cache_dir
 from trainable.data.image_mask_set import SPLIT_NAMES
 from trainable.data.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
@@ -135,13 +135,18 @@ def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]
         for table in source.tables
         if table.part in (None, "train")
         for image, labels in table.grades.items()
-        if not {(image, table.part), (image, None)} & held_out
+        if held_out.isdisjoint((image, part) for part in _parts_of(table))
     ]
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [
         np.bincount(own[own != MISSING], minlength=len(names)).tolist()
         for own, names in zip(grades.T, CLASS_NAMES, strict=True)
     ]
+
+
+def _parts_of(table: GradeTable) -> tuple[str | None, ...]:
+    """Where the photographs lie that a table may speak of; None is in no part's folder."""
+    return (None, *SPLIT_NAMES) if table.part is None else (None, table.part)
 
 
 def _read(source: FundusSource, row: int) -> LabelledSample | Finding:

@@ -109,6 +109,14 @@ def test_label_images_give_classes_beside_crowns_and_void_is_void(root, opened):
     assert (maps["plot2_a_00000_00000"] == VOID).all()
 
 
+def test_every_label_image_that_is_none_is_told_by_its_name(root, opened):
+    (root / "semantic").mkdir()
+    for number in range(2):
+        Image.new("RGB", (96, 64)).save(root / "semantic" / f"plot{number}_a.png")
+    with pytest.raises(DataError, match=r"(?s)semantic/plot0_a.png .*it has colours.*semantic/plot1_a.png "):
+        opened(root)
+
+
 def test_the_second_opening_decodes_nothing_and_another_content_is_another_cache(root, opened, monkeypatch):
     first = opened(root).splits.fingerprint
     with monkeypatch.context() as patch:

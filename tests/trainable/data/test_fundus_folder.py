@@ -94,6 +94,17 @@ def test_class_counts_know_nothing_of_validation_and_test(root):
     assert splits.class_counts[0] == (*trained[:4].tolist(), 4)
 
 
+def test_one_table_for_all_parts_does_not_tell_the_grades_of_the_test(tmp_path):
+    root = tmp_path / "eyes"
+    rows = [(f"eye{index:02d}", 4 if index < 3 else index % 2, 0) for index in range(15)]
+    for index, (name, *_) in enumerate(rows):
+        write_photograph(root / ("test" if index < 3 else "train") / f"{name}.png", index)
+    write_table(root / "grades.csv", rows)
+    splits = opened(root).splits
+    assert set(splits.test.labels[:, 0]) == {4}
+    assert splits.class_counts == tuple(splits.train.class_counts(task) for task in range(2))
+
+
 def test_photographs_are_cropped_to_the_retina(root):
     image = opened(root).splits.test.images[0].astype(int)
     assert image[16, [2, 29]].sum(axis=1).min() > 60
