@@ -60,6 +60,10 @@ class Projector(nn.Module):
         features = self.backbone(images).mean(dim=(1, 2))
         return ModelOutput(predictions=self.head(features), embeddings=features)
 
+    def enable_gradient_checkpointing(self) -> None:
+        """As `checkpoint_gradients`, for those who have the network and not its configuration."""
+        self.backbone.checkpoint_gradients = True
+
 
 class LeafClassifier(nn.Module):
     """Images (B, 3, H, W) in [0, 1] to logits (B, K); embeddings are the features (B, D)."""
@@ -81,3 +85,7 @@ class LeafClassifier(nn.Module):
             tokens = self.spectral_attention(tokens, images)
         features = tokens.mean(dim=(1, 2))
         return ModelOutput(predictions=self.head(features), embeddings=features)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """As `checkpoint_gradients`, for those who have the network and not its configuration."""
+        self.backbone.checkpoint_gradients = True

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from trainable.tasks.strategy import Preset
 
 _STANDSTILL = {"early_stopping": True, "patience_epochs": 5, "min_delta": 0.001}
+_FULL_SIZE = {"image_size_px": 224}
 _IMBALANCED = {"batch_size": 16, "max_epochs": 10, "weight_decay": 1e-4, "class_weights": "inverse"}
 
 PRESETS: Mapping[str, Preset] = {
@@ -28,7 +29,7 @@ PRESETS: Mapping[str, Preset] = {
             "step_factor": 0.1,
             "severity": "photograph",
         },
-        of_folder={"image_size_px": 224},
+        of_folder=_FULL_SIZE,
     ),
     "cpu": Preset(
         params=_STANDSTILL
@@ -43,7 +44,8 @@ PRESETS: Mapping[str, Preset] = {
             "weight_decay": 1e-4,
             "severity": "light",
             "patience_epochs": 3,
-        }
+        },
+        of_folder=_FULL_SIZE,
     ),
     "balanced": Preset(
         params=_IMBALANCED
@@ -54,7 +56,8 @@ PRESETS: Mapping[str, Preset] = {
             "schedule_kind": "cosine",
             "max_lr": 3e-3,
             "severity": "photograph",
-        }
+        },
+        of_folder=_FULL_SIZE,
     ),
     "cluster": Preset(
         params={
@@ -69,7 +72,8 @@ PRESETS: Mapping[str, Preset] = {
             "weight_decay": 1e-4,
             "severity": "aggressive",
             "test_time_augmentation": True,
-        }
+        },
+        of_folder=_FULL_SIZE,
     ),
     "regularised": Preset(
         params={

@@ -51,6 +51,13 @@ class FundusData:
     fundus: FundusConfig = field(default_factory=FundusConfig)
     """The embedded generator's settings."""
 
+    def __post_init__(self) -> None:
+        if self.source == EMBEDDED and (self.split_seed or self.group_pattern is not None):
+            raise ValueError(
+                f"split_seed is {self.split_seed} and group_pattern {self.group_pattern!r}, but the embedded "
+                "photographs are drawn, not divided; give --data with them."
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetinaConfig(TrialConfig):

@@ -94,6 +94,6 @@ class Task(ABC):
         """Generated samples that are in none of the splits, the same for every seed of a training.
 
         Raises:
-            ValueError: this data is not generated, or `count` is below 1.
+            ValueError: no such samples are drawn for this data, or `count` is below 1.
         """
-        raise ValueError(f"The data of {self.name} at {config.data.source} is not generated; leave --fresh-test out.")
+        raise ValueError(f"{self.name} draws no fresh samples of {config.data.source}; leave --fresh-test out.")

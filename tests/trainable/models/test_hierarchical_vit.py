@@ -80,6 +80,16 @@ def test_checkpointing_keeps_fewer_tensors_for_the_backward_pass():
     assert kept[1] < 0.2 * kept[0]
 
 
+@pytest.mark.parametrize(
+    ("network", "config"), [(LeafClassifier, LeafClassifierConfig(class_names=CLASSES)), (Projector, ProjectorConfig())]
+)
+def test_the_switch_of_all_workloads_turns_checkpointing_on(network, config):
+    model = built(network, config)
+    assert not model.backbone.checkpoint_gradients
+    model.enable_gradient_checkpointing()
+    assert model.backbone.checkpoint_gradients
+
+
 def test_a_pre_trained_encoder_starts_the_classifier_with_its_very_weights(exported):
     projector, path = exported
     torch.manual_seed(5)

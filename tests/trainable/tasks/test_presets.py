@@ -31,13 +31,15 @@ DOCUMENTED = {
     },
     "dishes/cpu": {
         "max_epochs": 15, "batch_size": 8, "accumulation_steps": 4, "max_train_batches": 50, "precision": "fp32",
-        "patience_epochs": 3,
+        "patience_epochs": 3, "image_size_px": 224,
     },
     "dishes/balanced": {
         "batch_size": 16, "max_epochs": 10, "schedule_kind": "cosine", "severity": "photograph",
-        "class_weights": "inverse", "patience_epochs": 5,
+        "class_weights": "inverse", "patience_epochs": 5, "image_size_px": 224,
     },
-    "dishes/cluster": {"backbone": "resnet50", "batch_size": 64, "max_epochs": 50, "tta_flips": True},
+    "dishes/cluster": {
+        "backbone": "resnet50", "batch_size": 64, "max_epochs": 50, "tta_flips": True, "image_size_px": 224,
+    },
     "dishes/regularised": {
         "dropout": 0.5, "weight_decay": 1e-3, "batch_size": 8, "max_lr": 1e-4, "label_smoothing": 0.1,
         "mixup_alpha": 0.2, "patience_epochs": 3,

@@ -118,6 +118,12 @@ def test_each_choice_of_the_space_changes_the_training(opened, params):
     assert not torch.equal(weights(default)[: weights(other).numel()], weights(other))
 
 
+@pytest.mark.parametrize("division", [{"split_seed": 1}, {"group_pattern": "(.+)_"}])
+def test_drawn_photographs_are_not_divided(division):
+    with pytest.raises(ValueError, match="drawn, not divided; give --data with them"):
+        from_params(division, TASK.default_config())
+
+
 def test_the_weighting_can_not_be_off(opened):
     with pytest.raises(ValueError, match="loss_weighting is None; it must be an object"):
         run_of(opened, loss_weighting=False)
