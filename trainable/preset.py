@@ -62,7 +62,7 @@ def preset_handover(workload: str, preset: str, source: str | None = None) -> Ha
 
 
 def _listed() -> list[str]:
-    return [f"{name}: {', '.join([DEFAULT, *task.presets])}" for name, task in TASKS.items()]
+    return [f"{name}: {', '.join([DEFAULT, *get_task(name).presets])}" for name in TASKS]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from search_spaces.registry import SPACES, get_space
 from search_spaces.rehearsal import RandomTrial
 from search_spaces.space import Situation
 from trainable.config import from_params, to_dict
-from trainable.tasks.registry import TASKS, get_task, read_config
+from trainable.tasks.registry import get_task, read_config
 from trainable.training_run import build_trainer
 
 NUM_SAMPLES = 50
@@ -67,7 +67,7 @@ def split_config(config):
 
 
 def test_a_space_names_a_workload_and_an_objective_that_its_task_measures(space):
-    task = TASKS[space.workload]
+    task = get_task(space.workload)
     assert (space.objective, space.mode) == (task.objective, task.mode)
     assert space.objective in task.metric_names
 

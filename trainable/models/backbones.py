@@ -16,7 +16,6 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -149,6 +148,9 @@ def _build_small(weights: str) -> Backbone:
 
 
 def _build_torchvision(name: str, weights: str, options: Mapping[str, float]) -> Backbone:
+    """torchvision's models take seconds to import, so only who asks for one does."""
+    import torchvision
+
     cut = _CUTS[name]
     if weights == "imagenet":
         classifier = _imagenet_classifier(name, options)
@@ -164,7 +166,7 @@ def _build_torchvision(name: str, weights: str, options: Mapping[str, float]) ->
 
 def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
     """Takes the head off, so that a weights file need not hold one; resnet has no feature sequence of its own."""
-    if isinstance(classifier, torchvision.models.ResNet):
+    if hasattr(classifier, "fc"):
         del classifier.fc
         return list(classifier.children())
     del classifier.classifier
@@ -173,6 +175,8 @@ def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
 
 
 def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
+    import torchvision
+
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         return torchvision.models.get_model(name, weights=weights, **options)

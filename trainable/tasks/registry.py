@@ -1,34 +1,29 @@
 """The workloads by name."""
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 
 from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
-from trainable.tasks.agroforestry import AgroforestryTask
-from trainable.tasks.dishes import DishesTask
-from trainable.tasks.leaf import LeafTask
-from trainable.tasks.leaf_pretrain import LeafPretrainTask
-from trainable.tasks.moe import MoeTask
-from trainable.tasks.retina import RetinaTask
 from trainable.tasks.task import Task
 
-_TASKS: tuple[type[Task], ...] = (
-    MoeTask,
-    DishesTask,
-    LeafPretrainTask,
-    LeafTask,
-    RetinaTask,
-    AgroforestryTask,
+TASKS = {
+    "moe": "trainable.tasks.moe:MoeTask",
+    "dishes": "trainable.tasks.dishes:DishesTask",
+    "leaf_pretrain": "trainable.tasks.leaf_pretrain:LeafPretrainTask",
+    "leaf": "trainable.tasks.leaf:LeafTask",
+    "retina": "trainable.tasks.retina:RetinaTask",
+    "agroforestry": "trainable.tasks.agroforestry:AgroforestryTask",
     # One line for each workload.
-)
-TASKS: dict[str, type[Task]] = {task.name: task for task in _TASKS}
+}
+"""Where each lies. Only the one that is asked for is imported: the detection of one takes seconds to import."""
 
 
 def get_task(name: str) -> Task:
     """The task of that name; raises ValueError with the nearest name when there is none."""
     if name not in TASKS:
         raise ValueError(unknown_name("workload", name, TASKS))
-    return TASKS[name]()
+    return resolve_name(TASKS[name])()
 
 
 def read_config(data: object) -> TrialConfig:

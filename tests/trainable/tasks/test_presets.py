@@ -6,7 +6,7 @@ import torch
 from trainable.config import flat_params, to_dict
 from trainable.tasks.registry import TASKS, get_task, read_config
 
-NAMED = [(workload, name) for workload, task in TASKS.items() for name in task.presets]
+NAMED = [(workload, name) for workload in TASKS for name in get_task(workload).presets]
 
 
 def config_of(workload, name, source="somewhere"):
@@ -19,7 +19,7 @@ def config_of(workload, name, source="somewhere"):
 def test_a_preset_is_a_configuration_unlike_the_default_and_all_others(workload, name, source):
     config = config_of(workload, name, source)
     assert read_config(to_dict(config)) == config
-    others = [config_of(workload, other, source) for other in TASKS[workload].presets if other != name]
+    others = [config_of(workload, other, source) for other in get_task(workload).presets if other != name]
     assert config not in [get_task(workload).default_config(source), *others]
 
 
