@@ -24,7 +24,12 @@ class ContrastiveSupervision(Supervision):
         return Losses(nt_xent(first, second, temperature=self.temperature), output, {"partner_cosine": likeness})
 
     def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
-        """Scores are the features, for a probe; `val_loss` finds each image's mirror image among the batch."""
-        output, mirrored = forward(images), forward(images.flip(-1))
-        loss = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
-        return Judged(output.predictions, output.embeddings.float(), {"val_loss": loss})
+        """Scores are the features, for a probe; `val_loss` finds each query's mirror image among those of the batch.
+
+        The bank is training data and has no such loss.
+        """
+        output, losses = forward(images), {}
+        if targets["is_query"].all():
+            mirrored = forward(images.flip(-1))
+            losses["val_loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
+        return Judged(output.predictions, output.embeddings.float(), losses)

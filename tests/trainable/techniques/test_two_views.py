@@ -63,11 +63,16 @@ def test_the_supervision_compares_the_two_looks_and_reports_how_alike_they_are()
     assert supervised.parts["partner_cosine"].item() == pytest.approx(1)
 
 
-def test_judging_gives_the_features_of_the_image_as_it_is():
+def test_judging_gives_the_features_of_the_image_as_it_is_and_the_loss_of_queries_alone():
     model, images = Projector(ProjectorConfig(projection_channels=8)).eval(), images_of(3)
-    judged = ContrastiveSupervision(temperature=0.2).judged(model, images, None)
-    torch.testing.assert_close(judged.scores, model.backbone(images).mean(dim=(1, 2)))
-    assert judged.losses["val_loss"].isfinite()
+    queries, bank = (
+        ContrastiveSupervision(temperature=0.2).judged(model, images, {"is_query": torch.full((3,), is_query)})
+        for is_query in (True, False)
+    )
+    for judged in (queries, bank):
+        torch.testing.assert_close(judged.scores, model.backbone(images).mean(dim=(1, 2)))
+    assert queries.losses["val_loss"].isfinite()
+    assert not bank.losses, "what was trained on does not validate"
 
 
 @pytest.mark.parametrize(
