@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from trainable.opening import open_data
 from trainable.output_folder import read_curve
 from trainable.tasks.registry import get_task
 from trainable.techniques.random_streams import seed_everything
+from trainable.training_run import build_trainer
 
 logger = logging.getLogger("trainable.diagnose")
 
@@ -61,8 +63,10 @@ def diagnose(handover: Handover) -> list[Finding]:
     batches = task.training_batches(config, splits.train, device)
     batches.set_epoch(0)
     images, targets = next(iter(batches))
-    model, supervision = task.build_model(config).train(), task.build_supervision(config)
-    losses = supervision.losses(lambda *inputs: as_model_output(model(*inputs)), images, targets)
+    trainer = build_trainer(task, replace(config, compile_backend=None), updates_per_epoch=len(batches), device=device)
+    model, supervision = trainer.model.train(), trainer.supervision
+    seen = (images, targets) if trainer.augmentation is None else trainer.augmentation.apply(images, targets)
+    losses = supervision.losses(lambda *inputs: as_model_output(model(*inputs)), *seen)
     findings = check_images(images) + check_outputs(losses.output, losses.total)
     if not errors_among(findings):
         losses.total.backward()

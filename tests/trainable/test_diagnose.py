@@ -1,6 +1,7 @@
 """Each sign of a sick training is found, a healthy one is not called sick, and the command says so by its status."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from torch import nn
 
 from trainable.data.findings import Severity
 from trainable.data.image_cache import CACHE_VARIABLE
-from trainable.diagnose import main
+from trainable.data.leaf_pictures import LeafPictureConfig
+from trainable.diagnose import diagnose, main
+from trainable.handover import Handover
 from trainable.health import (
     check_batches,
     check_classes,
@@ -21,6 +24,7 @@ from trainable.health import (
 )
 from trainable.models.output import ModelOutput
 from trainable.preset import main as preset_main
+from trainable.tasks.registry import get_task
 
 NAMES = ("clean", "dirty")
 
@@ -101,6 +105,16 @@ def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog):
     assert main(["--config", str(config), "--curve", str(curve)]) == 0
     for said in ("shape (16, 3, 64, 64)", "clean 192, dirty 96", "gradient", "It overfits"):
         assert said in caplog.text
+
+
+def test_a_pre_training_is_looked_over_with_the_looks_that_it_trains_on(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    few = LeafPictureConfig(picture_px=32, num_train=20, num_unlabelled=12, num_validation=10, num_test=15)
+    config = get_task("leaf_pretrain").default_config()
+    config = replace(config, batch_size=8, data=replace(config.data, leaves=few))
+    findings = {finding.file: finding for finding in diagnose(Handover(config=config, data_fingerprint={}))}
+    assert "shape (16, 128)" in findings["predictions"].problem, "two looks at each of eight images"
+    assert findings["gradient"].severity is Severity.NOTE
 
 
 def test_what_cannot_be_read_is_a_sentence(tmp_path, caplog):
