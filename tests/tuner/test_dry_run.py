@@ -13,7 +13,7 @@ from trainable.rehearsal import rehearse
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.cluster import Slots
-from tuner.dry_run import drawn_configs, dry_run, extremes
+from tuner.dry_run import drawn_configs, dry_run, extremes, schedule_of
 from tuner.dry_run_text import StartUp, checked_line, expected_lines
 from tuner.forecast import Forecast, Play, Seconds
 from tuner.plan import plan_search
@@ -42,6 +42,16 @@ def test_the_extremes_are_configurations_that_the_space_proposes(settings):
     sizes = {name: config.batch_size * config.model.num_experts for name, config in found.items()}
     assert sizes["smallest"] < sizes["default"] < sizes["largest"]
     assert {config.model.pyramid_channels for config in found.values()} == {8}
+
+
+@pytest.mark.parametrize(
+    ("policy", "rung_epochs", "promotes"), [("asha", (1, 2), False), ("promote", (1, 2), True), ("random", (), False)]
+)
+def test_the_schedule_is_that_of_the_policy_that_was_asked_for(settings, policy, rung_epochs, promotes):
+    asked = replace(settings, policy=policy, confirm=2)
+    told = schedule_of(asked, plan_search(asked), Slots(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
+    assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
+    assert (told.num_trials, told.slots, told.max_epochs, told.confirm, told.seeds) == (4, 2, 4, 2, 3)
 
 
 @pytest.fixture
