@@ -19,7 +19,7 @@ from trainable.techniques.micro_batch import can_be_halved, halved
 from trainable.training_run import build_trainer
 
 EVALUATION_BATCHES = 2
-STEADY_SECONDS, MOST_REPEATS = 1.0, 10
+STEADY_SECONDS, MOST_REPEATS = 2.0, 30
 """What is short is timed again until so long has gone by, but not more often than this: a machine is seldom quiet."""
 
 

@@ -1,7 +1,10 @@
 """`--dry-run`: what a search will take, from a few steps of its default, smallest and largest configuration."""
 
+import math
+import random
 import time
 from collections.abc import Mapping
+from itertools import cycle, islice
 from pathlib import Path
 
 import ray
@@ -14,6 +17,7 @@ from trainable.data.image_cache import default_cache_dir
 from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
 from tuner import wording
+from tuner.candidates import SpaceSource
 from tuner.cluster import Slots, node_resources, ray_running, share_out
 from tuner.confirm import NUM_SEEDS
 from tuner.dry_run_text import StartUp, checked_line, expected_lines, rehearsal_lines
@@ -21,6 +25,9 @@ from tuner.forecast import Seconds, forecast
 from tuner.forecast_policies import Schedule
 from tuner.plan import Plan
 from tuner.settings import SearchSettings
+
+PROPOSALS = 200
+"""Configurations that are drawn to learn how often there is one like each of those that were measured."""
 
 
 def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
@@ -36,10 +43,15 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     with ray_running(settings.address):
         connected = time.monotonic()
         slots = share_out(settings, node_resources())
-        rehearsals, process_seconds = _rehearsed(extremes(plan), slots)
+        configs = extremes(plan)
+        rehearsals, process_seconds = _rehearsed(configs, slots)
     start_up = StartUp(command=planned - began, ray=connected - planned, process=process_seconds)
-    costs = [seconds_of(rehearsal) for rehearsal in rehearsals.values()]
-    expected = forecast(schedule_of(settings, plan, slots), costs, process_seconds=process_seconds)
+    expected = forecast(
+        schedule_of(settings, plan, slots),
+        costs=[seconds_of(rehearsals[most_like(config, configs)]) for config in _proposed(plan)],
+        first=[seconds_of(rehearsals[most_like(config, configs)]) for config in _tried_first(plan)],
+        process_seconds=process_seconds,
+    )
     trials = f"{wording.count(settings.num_trials, 'trial')} of up to {wording.count(plan.max_epochs, 'epoch')}"
     return "\n".join(
         [
@@ -75,11 +87,9 @@ def seconds_of(rehearsal: Rehearsal) -> Seconds:
 
 def extremes(plan: Plan) -> dict[str, TrialConfig]:
     """The default configuration and, of many that the space may propose, the smallest and the largest of a batch."""
-    default = from_params(plan.pinned(AnsweredTrial(plan.first_points[0])), plan.base)
+    default = _tried_first(plan)[0]
     sizes = {_shape(config): config for config in drawn_configs(plan)}
-    task = get_task(plan.base.workload)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(task, config))
+    ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(config))
     return {"default": default, "smallest": ordered[0], "largest": ordered[-1]}
 
 
@@ -92,23 +102,49 @@ def _shape(config: TrialConfig) -> tuple[object, ...]:
     return config.model, config.batch_size
 
 
-def _num_parameters(task, config: TrialConfig) -> int:
-    return sum(parameter.numel() for parameter in task.build_model(config).parameters())
+def _num_parameters(config: TrialConfig) -> int:
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return sum(parameter.numel() for parameter in get_task(config.workload).build_model(config).parameters())
+
+
+def _tried_first(plan: Plan) -> list[TrialConfig]:
+    return [from_params(plan.pinned(AnsweredTrial(point)), plan.base) for point in plan.first_points]
+
+
+def _proposed(plan: Plan) -> list[TrialConfig]:
+    """What the space is likely to propose."""
+    generator, source = random.Random(0), SpaceSource(plan.pinned)
+    drawn = [source.any(generator).params for _ in range(PROPOSALS)]
+    return [from_params(plan.pinned(AnsweredTrial(params)), plan.base) for params in drawn]
+
+
+def most_like(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:
+    """The measured configuration whose epochs take most nearly as long: by images an update, then by its network."""
+    return min(measured, key=lambda name: (_distance(config, measured[name]), measured[name].model != config.model))
+
+
+def _distance(one: TrialConfig, other: TrialConfig) -> float:
+    images = [config.batch_size * config.accumulation_steps for config in (one, other)]
+    return abs(math.log(images[0] / images[1])) + abs(math.log(one.batch_size / other.batch_size))
 
 
 def _rehearsed(configs: Mapping[str, TrialConfig], slots: Slots) -> tuple[dict[str, Rehearsal], float]:
-    """Side by side in fresh processes, as trials run: their memory and their crowding count.
+    """In fresh processes, in all slots at a time as trials run: their memory and their crowding count.
 
-    Also the seconds that a process takes before it trains, by the first of them, which finds a free slot.
+    Where there are more slots than configurations some are rehearsed again, for company alone. Also the seconds that
+    a process takes before it trains, by the first of them, which finds a free slot.
     """
     resources = {"num_cpus": slots.cpus_per_rank, "num_gpus": slots.gpus_per_rank}
     task = ray.remote(**resources, max_calls=1, max_retries=0)(_rehearse)
     cache_dir, began = str(default_cache_dir()), time.monotonic()
-    calls = {name: task.remote(config, cache_dir, slots.device) for name, config in configs.items()}
+    rounds = math.ceil(len(configs) / slots.concurrent)
+    names = list(islice(cycle(configs), rounds * slots.concurrent))
+    calls = [task.remote(configs[name], cache_dir, slots.device) for name in names]
     try:
-        _, trained_seconds = ray.get(next(iter(calls.values())))
+        _, trained_seconds = ray.get(calls[0])
         process_seconds = time.monotonic() - began - trained_seconds
-        return {name: ray.get(call)[0] for name, call in calls.items()}, process_seconds
+        rehearsals = [rehearsal for rehearsal, _ in ray.get(calls)]
+        return dict(zip(configs, rehearsals, strict=False)), process_seconds
     except ray.exceptions.RayTaskError as error:
         raise ValueError(f"A rehearsal failed: {wording.one_line(str(error.cause))}") from error
 

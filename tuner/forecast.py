@@ -1,7 +1,7 @@
 """How long a search will take: its schedule, played through with drawn trials on measured times.
 
-What: slots take trials as they come free; every trial has the times of one of the measured configurations, the first
-those of the default, and each epoch a value that is a hidden quality under noise; the policy decides as in the search.
+What: slots take trials as they come free; every trial has the times of the measured configuration that is most like it,
+and each epoch a value that is a hidden quality under noise; the policy decides as in the search.
 Then the best and the default are trained again, over the same slots. Played many times, because who is stopped depends
 on who came first.
 Cost: milliseconds a play.
@@ -71,15 +71,24 @@ class Forecast:
     longest_seconds: float
 
 
-def forecast(schedule: Schedule, costs: Sequence[Seconds], *, process_seconds: float = 0.0, seed: int = 0) -> Forecast:
+def forecast(
+    schedule: Schedule,
+    costs: Sequence[Seconds],
+    *,
+    first: Sequence[Seconds],
+    process_seconds: float = 0.0,
+    seed: int = 0,
+) -> Forecast:
     """Plays the search through.
 
     Args:
-        costs: first those of the default; all are of configurations that are equally likely.
+        costs: of configurations that are equally likely.
+        first: of those that are tried first, the default before all.
         process_seconds: what each slot of the confirmation begins with, a process and its data.
     """
     num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // schedule.num_trials))
-    plays = [_play(schedule, costs, process_seconds, random.Random(f"{seed} {play}")) for play in range(num_plays)]
+    generators = [random.Random(f"{seed} {play}") for play in range(num_plays)]
+    plays = [_play(schedule, _drawn(schedule, costs, first, rng), process_seconds, rng) for rng in generators]
     plays.sort(key=lambda play: play.seconds)
     return Forecast(
         middle=plays[len(plays) // 2],
@@ -88,8 +97,12 @@ def forecast(schedule: Schedule, costs: Sequence[Seconds], *, process_seconds: f
     )
 
 
-def _play(schedule: Schedule, costs: Sequence[Seconds], process_seconds: float, rng: random.Random) -> Play:
-    drawn = [costs[0], *(rng.choice(costs) for _ in range(schedule.num_trials - 1))]
+def _drawn(schedule: Schedule, costs: Sequence[Seconds], first: Sequence[Seconds], rng: random.Random) -> list[Seconds]:
+    others = schedule.num_trials - len(first)
+    return [*first[: schedule.num_trials], *(rng.choice(costs) for _ in range(others))]
+
+
+def _play(schedule: Schedule, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random) -> Play:
     search = _Search(schedule, drawn, rng)
     search.run()
     trainings = [drawn[trial].full_training(schedule.max_epochs) for trial in search.confirmed()] * schedule.seeds

@@ -9,15 +9,20 @@ import torch
 
 from trainable import rehearsal
 from trainable.memory_shortage import MemoryShortage
-from trainable.rehearsal import rehearse
+from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.cluster import Slots
-from tuner.dry_run import drawn_configs, dry_run, extremes, schedule_of
+from tuner.dry_run import drawn_configs, dry_run, extremes, most_like, schedule_of
 from tuner.dry_run_text import StartUp, checked_line, expected_lines
 from tuner.forecast import Forecast, Play, Seconds
 from tuner.plan import plan_search
 from tuner.settings import SearchSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_repeats(monkeypatch):
+    monkeypatch.setattr(rehearsal, "STEADY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -42,6 +47,23 @@ def test_the_extremes_are_configurations_that_the_space_proposes(settings):
     sizes = {name: config.batch_size * config.model.num_experts for name, config in found.items()}
     assert sizes["smallest"] < sizes["default"] < sizes["largest"]
     assert {config.model.pyramid_channels for config in found.values()} == {8}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulation_steps", "name"),
+    [(2, 1, "smallest"), (4, 1, "smallest"), (8, 2, "default"), (16, 2, "largest")],
+)
+def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_update(
+    disc_config, batch_size, accumulation_steps, name
+):
+    """32 by 16 are a factor of 2 from the largest's 64 by 16, and of 4 and 2 from the default's 8 by 8."""
+    sizes = {"default": (8, 1), "smallest": (4, 1), "largest": (16, 4)}
+    measured = {
+        name: replace(disc_config, batch_size=images, accumulation_steps=steps)
+        for name, (images, steps) in sizes.items()
+    }
+    asked = replace(disc_config, batch_size=batch_size, accumulation_steps=accumulation_steps)
+    assert most_like(asked, measured) == name
 
 
 @pytest.mark.parametrize(
@@ -92,9 +114,19 @@ def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(setting
 
 
 @pytest.fixture
-def rehearsed(disc_config):
-    one = rehearse(disc_config, get_task("moe").open_data(disc_config), device=torch.device("cpu"))
-    return {"default": replace(one, peak_gib=10.0, device_gib=24.0, checkpoint_mb=100.0)}
+def rehearsed():
+    one = Rehearsal(
+        update_seconds=0.5,
+        updates_per_epoch=20,
+        batch_size=16,
+        build_seconds=1.0,
+        validation_seconds=2.0,
+        peak_gib=10.0,
+        device_gib=24.0,
+        checkpoint_mb=100.0,
+        checkpoint_seconds=0.1,
+    )
+    return {"default": one}
 
 
 def told_of(settings, rehearsed, concurrent=2):

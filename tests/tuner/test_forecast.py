@@ -2,7 +2,8 @@
 
 import pytest
 
-from tuner.forecast import Seconds, forecast
+from tuner.forecast import Seconds
+from tuner.forecast import forecast as forecast_of
 from tuner.forecast_policies import Schedule, played_policy
 
 ONE_SECOND = Seconds(training=1.0)
@@ -11,6 +12,10 @@ ONE_SECOND = Seconds(training=1.0)
 def schedule_of(**changes):
     settings = {"num_trials": 12, "slots": 3, "max_epochs": 8, "rung_epochs": (), "reduction_factor": 2}
     return Schedule(**settings | changes)
+
+
+def forecast(schedule, costs, *, first=None, **options):
+    return forecast_of(schedule, costs, first=costs[:1] if first is None else first, **options)
 
 
 def epochs_by_trial(values, **changes):
@@ -82,6 +87,13 @@ def test_times_that_differ_widen_the_range_around_their_mean():
     told = forecast(schedule_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
     assert told.shortest_seconds < told.middle.seconds < told.longest_seconds
     assert told.middle.seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
+
+
+def test_what_is_tried_first_has_its_own_times():
+    """One slot, four trials of 8 epochs: two at 5 s, the others at 1 s."""
+    told = forecast(schedule_of(num_trials=4, slots=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2)
+    assert told.middle.search_seconds == 8 * (5 + 5 + 1 + 1)
+    assert forecast(schedule_of(num_trials=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2).middle.seconds == 40.0
 
 
 def test_what_a_search_is_made_of_adds_up():
