@@ -88,9 +88,21 @@ def mean_average_precision(found: Sequence[dict[str, Tensor]], truth: Sequence[d
         iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
     )
     precision.warn_on_many_detections = False
-    precision.update(list(found), list(truth))
+    precision.update(list(found), [_with_a_crown(one) for one in truth])
     values = precision.compute()
     return {name: max(0.0, float(values[name])) for name in ("map_50", "map_75", "map")}
+
+
+def _with_a_crown(truth: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An image without crowns with one that is to be ignored and covers nothing.
+
+    Torchmetrics leaves images without a true mask out, and with them all that was wrongly found there.
+    """
+    if len(truth["labels"]):
+        return truth
+    nothing = truth["masks"].new_zeros(1, *truth["masks"].shape[1:])
+    ignored = torch.ones(1, dtype=torch.int64)
+    return {"boxes": torch.zeros(1, 4), "labels": ignored, "masks": nothing, "iscrowd": ignored}
 
 
 def shade_distribution(masks: Tensor, labels: Tensor, num_kinds: int) -> Tensor:

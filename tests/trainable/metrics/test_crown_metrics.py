@@ -63,6 +63,15 @@ def test_an_overlap_of_68_percent_counts_at_one_half_and_not_at_three_quarters()
     assert result["map"] == pytest.approx(4 / 10)
 
 
+def test_what_is_found_on_an_image_without_crowns_is_wrong():
+    crown = (0, 0, 10, 10)
+    found = [crowns(crown, scores=[0.8]), crowns(crown, scores=[0.9])]
+    assert judged(found, [crowns(crown), crowns()])["map_50"] == pytest.approx(1 / 2), "one of two, the surer one wrong"
+    nothing = crowns(scores=[])
+    assert judged([found[0], nothing], [crowns(crown), crowns()])["map_50"] == pytest.approx(1)
+    assert judged([found[1]], [crowns()])["map_50"] == 0
+
+
 def test_mean_average_precision_is_that_of_the_reference_over_crowded_random_images():
     rng = np.random.default_rng(0)
     truths, found = [], []
