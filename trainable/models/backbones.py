@@ -157,11 +157,17 @@ def _build_torchvision(name: str, weights: str, options: Mapping[str, float]) ->
     else:
         classifier = torchvision.models.get_model(name, **options)
     layers = _layers_without_head(classifier, cut.ends[-1])
-    if weights not in ("scratch", "imagenet"):
-        load_matching_weights(classifier, weights)
     starts = (0, *cut.ends)
     stages = [nn.Sequential(*layers[start:end]) for start, end in zip(starts, cut.ends, strict=False)]
-    return Backbone(stages, cut.channels, _ImageNetNormalisation())
+    backbone = Backbone(stages, cut.channels, _ImageNetNormalisation())
+    if weights not in ("scratch", "imagenet"):
+        load_matching_weights(backbone if _is_export(weights) else classifier, weights)
+    return backbone
+
+
+def _is_export(path: str) -> bool:
+    """Whether a training here wrote the weights: it names layers by their stage, torchvision by their place."""
+    return any(name.startswith("backbone.stages.") for name in read_state_dict(path))
 
 
 def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:

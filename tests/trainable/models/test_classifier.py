@@ -38,6 +38,15 @@ def test_drop_path_skips_branches_in_training_alone():
     assert torch.equal(model(images).predictions, model(images).predictions)
 
 
+def test_what_was_exported_starts_another_training_of_its_backbone(tmp_path):
+    parts = {"class_names": NAMES, "backbone": "mobilenet_v3_small"}
+    first = Classifier(ClassifierConfig(**parts))
+    torch.save(first.state_dict(), tmp_path / "weights.pt")
+    second = Classifier(ClassifierConfig(**parts, weights=str(tmp_path / "weights.pt")))
+    for name, tensor in first.backbone.state_dict().items():
+        assert torch.equal(second.backbone.state_dict()[name], tensor), name
+
+
 def test_gradient_checkpointing_leaves_the_gradient_as_it_is():
     gradients = []
     for checkpointing in (False, True):
