@@ -84,9 +84,9 @@ def unfinished(search: SearchRecord) -> list[TrialRecord]:
 
 
 def waiting(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that wait at a rung, to be promoted or not."""
+    """The trials that wait at a rung, to be promoted or not; a search that was interrupted finds them there again."""
     last = {decision.trial: decision.action for decision in search.decisions}
-    return [trial for trial in search.trials if trial.outcome is None and last.get(trial.trial) == PAUSE]
+    return [trial for trial in unfinished(search) if last.get(trial.trial) == PAUSE]
 
 
 def running(search: SearchRecord) -> list[TrialRecord]:

@@ -160,3 +160,13 @@ def test_a_trial_that_paused_waits_until_it_is_promoted(tmp_path):
     search = recorder.record
     assert [trial.number for trial in standing.waiting(search)] == [0]
     assert [trial.number for trial in standing.running(search)] == [1, 2]
+
+
+def test_a_trial_that_waited_when_its_search_was_interrupted_waits_still_after_the_resume(tmp_path):
+    recorded(tmp_path, curves=[[0.1, 0.2], [0.1]])
+    recorder = Recorder.resume(tmp_path)
+    recorder.decision("t0", epoch=2, rung=1, value=0.2, cutoff=None, rank=1, of=1, action="pause")
+    for trial in ("t0", "t1"):
+        recorder.end(trial, Outcome.INTERRUPTED, numbers={}, epoch=2)
+    recorder.close()
+    assert [trial.number for trial in standing.waiting(recorder.record)] == [0]
