@@ -1,6 +1,7 @@
 """What is put on record of a trial that Ray tells little about."""
 
 import logging
+import signal
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -29,6 +30,14 @@ def space(trial):
 
 def trial_of(trial_id, params, *, error_file=None):
     return SimpleNamespace(trial_id=trial_id, config=params, last_result=None, error_file=error_file)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """A search that ran before in this process leaves Ray's handler behind, which swallows the first Ctrl-C."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 @pytest.fixture
