@@ -43,10 +43,10 @@ class Claim:
 
     @property
     def side_ratios(self) -> dict[str, Spread]:
-        """The measured sides over the reference; none when that is missing."""
+        """The measured sides over the reference; none when that is missing, or nothing, as a memory may be."""
         values = {side.name: side.values for side in self.sides if side.values}
         references = values.get(self.reference)
-        if references is None:
+        if references is None or not all(references):
             return {}
         paired = {name: own for name, own in values.items() if len(own) == len(references)}
         return {name: Spread.of(ratios(own, references)) for name, own in paired.items()}

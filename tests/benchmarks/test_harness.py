@@ -36,6 +36,11 @@ def test_without_its_reference_a_claim_has_no_ratios():
     assert _claim(sides, reference="peer").side_ratios == {}
 
 
+def test_beside_nothing_a_claim_has_no_ratios():
+    sides = (Side(name="ours", values=(0.0, 1.0)), Side(name="peer", values=(2.0, 3.0)))
+    assert _claim(sides, reference="ours").side_ratios == {}
+
+
 def test_sides_are_scaled_to_their_unit_and_missing_ones_say_why():
     assert sides_of({"ours": (0.5,)}, scale=1e3, missing={"peer": "not installed"}) == (
         Side(name="ours", values=(500.0,)),
