@@ -91,7 +91,7 @@ def _panel(axes: Axes, claim: Claim) -> None:
             va="center", fontsize=LABEL_POINTS,
         )  # fmt: skip
     axes.set_yticks(heights, [side.name for side in sides], fontsize=LABEL_POINTS)
-    axes.set_xlim(0, 1.16 * max(spread.high for spread in spreads))
+    axes.set_xlim(0, 1.16 * max(spread.high for spread in spreads) or 1.0)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(claim.unit)

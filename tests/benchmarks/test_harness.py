@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.claims import Claim, Side, sides_of
 from benchmarks.harness import Size, Spread, differences, interleaved, ratios, seconds_of
+from benchmarks.report import picture
 from benchmarks.search import Span, overall_share, spans_of, training_shares
 
 
@@ -39,6 +40,11 @@ def test_without_its_reference_a_claim_has_no_ratios():
 def test_beside_nothing_a_claim_has_no_ratios():
     sides = (Side(name="ours", values=(0.0, 1.0)), Side(name="peer", values=(2.0, 3.0)))
     assert _claim(sides, reference="ours").side_ratios == {}
+
+
+def test_what_takes_nothing_can_be_drawn():
+    figure = picture([_claim((Side(name="ours", values=(0.0,)),), reference="ours")])
+    assert figure.axes[0].get_xlim() == (0.0, 1.0)
 
 
 def test_sides_are_scaled_to_their_unit_and_missing_ones_say_why():
