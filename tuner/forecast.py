@@ -3,7 +3,7 @@
 What: slots take trials as they come free; every trial has the times of the measured configuration that is most like it,
 and each epoch a value that is a hidden quality under noise; the policy decides as in the search.
 Then the best and the default are trained again, over the same slots. Played many times, because who is stopped depends
-on who came first.
+on who came first, and on how much better the proposals get: a trial that beats all before it is stopped nowhere.
 Cost: milliseconds a play.
 """
 
@@ -17,6 +17,9 @@ from tuner.forecast_policies import DEFAULT, Schedule, played_policy
 
 MOST_PLAYS, LEAST_PLAYS, TRIALS_PLAYED = 50, 5, 3000
 """The longer a search, the less it depends on chance, and the longer a play takes."""
+MOST_LEARNED = 2.0
+"""So that the middle is 1: 28 searches of five workloads under stopping rungs took .71 to 1.30 of the epochs that 1
+gives, in the median 1.00; of what 0 gives, 1.13. Under promotion the quota says how many go on."""
 _NOISE_OF_A_RUNG = 0.5
 """Of a value at a rung against the trial's quality, whose own spread is 1: ranks change, as they do."""
 
@@ -77,6 +80,7 @@ def forecast(
     *,
     first: Sequence[Seconds],
     process_seconds: float = 0.0,
+    most_learned: float = MOST_LEARNED,
     seed: int = 0,
 ) -> Forecast:
     """Plays the search through.
@@ -85,10 +89,15 @@ def forecast(
         costs: of configurations that are equally likely.
         first: of those that are tried first, the default before all.
         process_seconds: what each slot of the confirmation begins with, a process and its data.
+        most_learned: by how many standard deviations the last proposal is better than the first at most; each play
+            draws its own between 0 and this.
     """
     num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // schedule.num_trials))
     generators = [random.Random(f"{seed} {play}") for play in range(num_plays)]
-    plays = [_play(schedule, _drawn(schedule, costs, first, rng), process_seconds, rng) for rng in generators]
+    plays = [
+        _play(schedule, _drawn(schedule, costs, first, rng), process_seconds, rng, learned=rng.uniform(0, most_learned))
+        for rng in generators
+    ]
     plays.sort(key=lambda play: play.seconds)
     return Forecast(
         middle=plays[len(plays) // 2],
@@ -102,8 +111,10 @@ def _drawn(schedule: Schedule, costs: Sequence[Seconds], first: Sequence[Seconds
     return [*first[: schedule.num_trials], *(rng.choice(costs) for _ in range(others))]
 
 
-def _play(schedule: Schedule, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random) -> Play:
-    search = _Search(schedule, drawn, rng)
+def _play(
+    schedule: Schedule, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random, *, learned: float
+) -> Play:
+    search = _Search(schedule, drawn, rng, learned=learned)
     search.run()
     trainings = [drawn[trial].full_training(schedule.max_epochs) for trial in search.confirmed()] * schedule.seeds
     busy = search.busy()
@@ -120,11 +131,11 @@ def _play(schedule: Schedule, drawn: Sequence[Seconds], process_seconds: float, 
 class _Search:
     """One play. Events are epochs, in the order in which they end."""
 
-    def __init__(self, schedule: Schedule, drawn: Sequence[Seconds], rng: random.Random) -> None:
+    def __init__(self, schedule: Schedule, drawn: Sequence[Seconds], rng: random.Random, *, learned: float) -> None:
         self._schedule, self._drawn, self._rng = schedule, drawn, rng
         self._policy = played_policy(schedule)
         self._running: list[tuple[float, int]] = []
-        self._qualities = [rng.gauss(0, 1) for _ in drawn]
+        self._qualities = [rng.gauss(learned * number / len(drawn), 1) for number in range(len(drawn))]
         self._values = [-math.inf for _ in drawn]
         self._begins = [0 for _ in drawn]
         self.epochs = [0 for _ in drawn]

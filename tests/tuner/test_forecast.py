@@ -69,9 +69,19 @@ def test_the_default_goes_on_however_poor_it_is():
 
 
 def test_one_slot_that_halves_at_one_rung_saves_what_the_stopped_half_had_left():
-    told = forecast(schedule_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND]).middle
+    told = forecast(schedule_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND], most_learned=0.0).middle
     assert told.epochs == pytest.approx(400 * 2 + 200 * 6, rel=0.06)
     assert told.search_seconds == told.busy_seconds == told.epochs
+
+
+def test_proposals_that_get_better_are_stopped_more_rarely_but_not_promoted_more_often():
+    stopping = schedule_of(num_trials=60, rung_epochs=(2, 4))
+    still, learning = (forecast(stopping, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
+    assert learning.middle.epochs > 1.15 * still.middle.epochs
+    assert learning.longest_seconds - learning.shortest_seconds > still.longest_seconds - still.shortest_seconds
+    promoting = schedule_of(num_trials=60, rung_epochs=(2, 4), promotes=True)
+    still, learning = (forecast(promoting, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
+    assert learning.middle.epochs == pytest.approx(still.middle.epochs, abs=8)
 
 
 def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_favourite_and_the_default():
