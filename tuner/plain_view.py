@@ -75,7 +75,7 @@ def best_words(search: SearchRecord) -> str:
     if comparison.winner is comparison.default:
         return f"best so far: the default, {objective} {default}"
     best = wording.number(comparison.winner_value)
-    return f"best trial {comparison.winner.number} {objective} {best} (default {default})"
+    return f"best trial {comparison.winner.number} {objective} {best} at epoch {comparison.epoch} (default {default})"
 
 
 def _running_words(search: SearchRecord) -> str:

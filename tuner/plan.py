@@ -59,7 +59,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
     rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
-    warm = _warmed(settings, space, pinned, splits.fingerprint)
+    warm = _warmed(settings, space, pinned, base, splits.fingerprint)
     return Plan(
         space=space,
         pinned=pinned,
@@ -71,15 +71,22 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     )
 
 
-def _warmed(settings: SearchSettings, space: Space, pinned: PinnedSpace, fingerprint: dict[str, str]) -> WarmStart:
+def _warmed(
+    settings: SearchSettings, space: Space, pinned: PinnedSpace, base: TrialConfig, fingerprint: dict[str, str]
+) -> WarmStart:
     if settings.warm_start is None:
         return WarmStart()
     return warm_start(
         settings.warm_start,
         pinned,
-        space_name=settings.space,
+        base=base,
         first_points=pinned.first_points(),
-        settings={"objective": space.objective, "max_epochs": space.max_epochs, "data_fingerprint": fingerprint},
+        settings={
+            "space": settings.space,
+            "objective": space.objective,
+            "max_epochs": space.max_epochs,
+            "data_fingerprint": fingerprint,
+        },
     )
 
 

@@ -45,7 +45,10 @@ class StudyMirror:
 
 def load_mirror(path: Path) -> optuna.Study:
     """The study that a search left behind."""
-    return optuna.load_study(study_name=None, storage=_storage(path))
+    storage = _storage(path)
+    # Left to find the only name by itself, Optuna says so on the terminal.
+    (name,) = optuna.get_all_study_names(storage)
+    return optuna.load_study(study_name=name, storage=storage)
 
 
 def _storage(path: Path) -> JournalStorage:

@@ -153,7 +153,8 @@ def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_sea
     line = said(synthetic, until=100).splitlines()[-1]
     search = synthetic.recorder.record
     best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
-    assert f"best trial {search.winner.number} s_measure {best:.3f} (default {default:.3f}); " in line
+    where = f"at epoch {search.comparison_epoch} (default {default:.3f})"
+    assert f"best trial {search.winner.number} s_measure {best:.3f} {where}; " in line
     assert "left] trial" in line
 
 

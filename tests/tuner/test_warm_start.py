@@ -7,6 +7,11 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
+from search_spaces.pinning import PinnedSpace
+from search_spaces.registry import SPACES, get_space
+from search_spaces.space import Situation
+from trainable.config import from_params, to_dict
+from trainable.tasks.registry import get_task
 from tuner.outcomes import Outcome
 from tuner.promoting import PromotingProposer
 from tuner.proposer import Proposer
@@ -14,44 +19,51 @@ from tuner.recorder import Recorder
 from tuner.study_mirror import FILE, StudyMirror
 from tuner.warm_start import NUM_BEST, warm_start
 
-FACTS = {"objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
-SETTINGS = {"space": "moe", "mode": "max", "num_trials": 9, "name": "old"} | FACTS
+BASE = get_task("moe").default_config(None)
+FACTS = {"space": "moe", "objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
+SETTINGS = {"mode": "max", "num_trials": 9, "name": "old", "base_config": to_dict(BASE)} | FACTS
 OTHER_DATA = FACTS | {"data_fingerprint": {"all": "cd"}}
 
 
 def space_of(low, high, name="max_lr"):
-    return lambda trial: {name: trial.suggest_float(name, low, high)}
+    return lambda trial: {name: trial.suggest_float(name, low, high), "top_k": 1}
 
 
-def started(folder, space, *, default=0.45, space_name="moe", **facts):
-    first = [{"max_lr": default}]
-    return warm_start(folder, space, space_name=space_name, first_points=first, settings=FACTS | facts)
+def started(folder, asking, *, first=None, base=BASE, **facts):
+    first = first or [{"max_lr": 0.45}]
+    return warm_start(folder, asking, base=base, first_points=first, settings=FACTS | facts)
 
 
-def points_of(folder, space, **options):
-    return started(folder, space, **OTHER_DATA, **options).points
+def points_of(folder, asking):
+    return started(folder, asking, **OTHER_DATA).points
+
+
+def recorded(folder, asking, values, *, study, settings):
+    """A finished search: what the study proposes gets the values in turn."""
+    recorder = Recorder.create(folder, settings)
+    for number, value in enumerate(values):
+        trial = study.ask()
+        params = asking(trial)
+        for name, said in {"number": number, "trial": f"t{number}", "outcome": "completed"}.items():
+            trial.set_user_attr(name, said)
+        study.tell(trial, value)
+        recorder.start(f"t{number}", number=number, params=params)
+        recorder.result(f"t{number}", epoch=1, objective=value, metrics={}, seconds=1.0)
+        recorder.end(f"t{number}", Outcome.COMPLETED, numbers={}, epoch=1)
+    StudyMirror(folder / FILE, study_name="old").update(study)
+    recorder.close()
+    return folder
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Nine trials at max_lr .1 to .9; the objective is best near .5 and falls with the distance from it."""
-    recorder = Recorder.create(tmp_path / "moe" / "old", SETTINGS)
     study = optuna.create_study(direction="maximize")
-    for number in range(9):
-        rate = (number + 1) / 10
+    rates = [(number + 1) / 10 for number in range(9)]
+    for rate in rates:
         study.enqueue_trial({"max_lr": rate})
-        trial = study.ask()
-        space_of(0.0, 1.0)(trial)
-        trial.set_user_attr("number", number)
-        trial.set_user_attr("trial", f"t{number}")
-        trial.set_user_attr("outcome", "completed")
-        study.tell(trial, -abs(rate - 0.52))
-        recorder.start(f"t{number}", number=number, params={"max_lr": rate, "fixed": 3})
-        recorder.result(f"t{number}", epoch=1, objective=-abs(rate - 0.52), metrics={}, seconds=1.0)
-        recorder.end(f"t{number}", Outcome.COMPLETED, numbers={}, epoch=1)
-    StudyMirror(recorder.folder / FILE, study_name="old").update(study)
-    recorder.close()
-    return recorder.folder
+    values = [-abs(rate - 0.52) for rate in rates]
+    return recorded(tmp_path / "moe" / "old", space_of(0.0, 1.0), values, study=study, settings=SETTINGS)
 
 
 def test_the_best_come_first_by_the_names_that_the_space_asks_for(folder):
@@ -74,7 +86,7 @@ def test_what_the_space_no_longer_asks_for_is_left_out(folder):
 
 def test_a_search_of_another_space_is_refused(folder):
     with pytest.raises(ValueError, match="is a search of the space 'moe', not of 'leaf'"):
-        started(folder, space_of(0.0, 1.0), space_name="leaf")
+        started(folder, space_of(0.0, 1.0), space="leaf")
 
 
 def test_a_search_without_a_measured_trial_is_refused(tmp_path):
@@ -122,17 +134,35 @@ def test_a_parameter_that_is_new_has_the_value_that_the_default_gives_it(folder)
         return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
 
     first = [{"max_lr": 0.45, "momentum": 0.9}]
-    warm = warm_start(folder, wider, space_name="moe", first_points=first, settings=FACTS)
+    warm = started(folder, wider, first=first)
     assert {one.frozen.params["momentum"] for one in warm.imported} == {0.9}
+    assert len(warm.imported) == 9
 
 
-def test_what_is_fixed_now_is_known_only_from_trials_that_had_that_value(folder):
-    warm = started(folder, lambda trial: {"max_lr": 0.5, "depth": trial.suggest_int("depth", 1, 3)})
-    assert [one.trial_id for one in warm.imported] == ["old/t4"]
+def test_a_parameter_whose_new_default_is_not_what_was_trained_with_leaves_all_out(folder):
+    def wider(trial):
+        return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
+
+    assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).imported == []
+
+
+@pytest.mark.parametrize(("top_k", "known"), [(1, 9), (2, 0)])
+def test_what_is_fixed_now_is_known_only_from_trials_that_had_that_value(folder, top_k, known):
+    warm = started(folder, lambda trial: space_of(0.0, 1.0)(trial) | {"top_k": top_k})
+    assert len(warm.imported) == known
+
+
+def test_under_another_fixed_configuration_nothing_is_known(folder):
+    assert started(folder, space_of(0.0, 1.0), base=from_params({"backbone": "resnet50"}, BASE)).imported == []
+
+
+def test_another_seed_and_another_place_of_the_same_data_do_not_matter(folder):
+    moved = from_params({"seed": 7, "source": str(folder)}, BASE)
+    assert len(started(folder, space_of(0.0, 1.0), base=moved).imported) == 9
 
 
 def test_the_default_is_measured_again(folder):
-    warm = started(folder, space_of(0.0, 1.0), default=0.5)
+    warm = started(folder, space_of(0.0, 1.0), first=[{"max_lr": 0.5}])
     assert 0.5 not in {one.frozen.params["max_lr"] for one in warm.imported}
 
 
@@ -173,3 +203,17 @@ def test_the_policy_ends_after_its_own_trials_with_a_favourite_of_its_own(folder
     found = distances(proposer, started(folder, space_of(0.0, 1.0)).imported, num_trials=10)
     assert proposer.suggest("more") == Searcher.FINISHED
     assert proposer.policy.favourite() == f"n{int(np.argmin(found))}"
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
+    space = get_space(name)
+    base = get_task(space.workload).default_config(None)
+    pinned = PinnedSpace(space, Situation(num_train_images=240, pretrained=False))
+    facts = FACTS | {"space": name, "objective": space.objective}
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    settings = SETTINGS | facts | {"base_config": to_dict(base)}
+    folder = recorded(tmp_path / name / "old", pinned, [0.1, 0.2, 0.3, 0.4], study=study, settings=settings)
+    warm = started(folder, pinned, first=pinned.first_points(), base=base, **facts)
+    first, asked = pinned.first_points(), [trial.params for trial in study.trials]
+    assert [one.frozen.params for one in warm.imported] == [params for params in asked if params not in first]
