@@ -63,7 +63,8 @@ class CamouflageMetrics:
             per_image["weighted_f_measure"] = weighted_f_measure(stretched_levels(probabilities, histogram), masks)
         for name, values in per_image.items():
             self._sums[name] = self._sums.get(name, 0.0) + values.sum(0)
-        self._stretch_reach(probabilities, masks)
+        # Checked in `compute`: here it would wait for the device at every batch.
+        self._reach = histogram.reach if self._reach is None else torch.maximum(self._reach, histogram.reach)
         self._num_images += len(masks)
 
     def compute(self) -> dict[str, float]:
@@ -97,12 +98,6 @@ class CamouflageMetrics:
         self._sums = {name: sum(state["sums"][name] for state in given) for name in names}
         self._reach = torch.stack([state["reach"] for state in given]).amax(dim=0) if given else None
         self._num_images = sum(state["num_images"] for state in given)
-
-    def _stretch_reach(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Keeps the extreme values on the device: checking them here would wait for the device at every batch."""
-        extremes = (-probabilities.amin(), probabilities.amax(), -masks.amin(), masks.amax())
-        reach = torch.stack([value.double() for value in extremes])
-        self._reach = reach if self._reach is None else torch.maximum(self._reach, reach)
 
 
 def mean_absolute_error(histogram: LevelHistogram) -> Tensor:

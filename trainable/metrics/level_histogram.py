@@ -18,8 +18,8 @@ from trainable.metrics.confusion import Confusion
 NUM_LEVELS = 256
 _NUM_QUADRANTS = 4
 _BINS_PER_IMAGE = _NUM_QUADRANTS * 2 * NUM_LEVELS
-# Bins are numbered in float32, which holds whole numbers up to 2**24 exactly; a million pixels stay in the cache.
-_MAX_IMAGES_AT_ONCE = 2**24 // _BINS_PER_IMAGE
+# Bins are numbered in 16 bits, half as much to move as in 32; a million pixels stay in the cache.
+_MAX_IMAGES_AT_ONCE = 2**15 // _BINS_PER_IMAGE
 _PIXELS_AT_ONCE = 2**20
 
 
@@ -37,6 +37,9 @@ class LevelHistogram:
     """The same as whole steps above the image's lowest level, float64, (B, 256): their sums are exact."""
     steps_per_unit: Tensor
     """Steps between a prediction of 0 and of 1, float64, (B, 1)."""
+    reach: Tensor
+    """The lowest probability with its sign changed, the highest, and the same of the masks, float64, (4,): of several
+    batches the maxima count. NaN where a probability or a mask was; beyond 1 the counts mean nothing."""
 
     def at_every_threshold(self) -> Confusion:
         """Decisions `prediction >= t` for t = 0, 1 ... 255 on the stretched 8-bit scale, (B, 256)."""
@@ -61,12 +64,14 @@ def count_levels(probabilities: Tensor, masks: Tensor, *, min_max_normalise: boo
     Args:
         min_max_normalise: stretches each prediction to [0, 1] unless it is constant, as the common protocol does.
 
-    Values outside [0, 1] and NaN land in some bin: who may meet them checks the range, as CamouflageMetrics does.
+    Values outside [0, 1] and NaN land in some bin: who may meet them looks at `reach`, as CamouflageMetrics does.
     """
     _check_shapes(probabilities, masks)
     images = max(1, min(_MAX_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // masks[0].numel()))
     parts = zip(probabilities.split(images), masks.split(images), strict=True)
-    return _with_values(torch.cat([_counts(*part) for part in parts]), min_max_normalise)
+    # Both look at a part while it is in the cache.
+    counts, reaches = zip(*((_counts(*part), _reach(*part)) for part in parts), strict=True)
+    return _with_values(torch.cat(counts), torch.stack(reaches).amax(0), min_max_normalise)
 
 
 def stretched_levels(probabilities: Tensor, histogram: LevelHistogram) -> Tensor:
@@ -79,12 +84,16 @@ def stretched_levels(probabilities: Tensor, histogram: LevelHistogram) -> Tensor
 def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
     objects = masks.float().round()
     codes = probabilities.float().mul(255).round_().add_(objects, alpha=NUM_LEVELS)
-    for offset in _quadrant_offsets(objects):
-        codes += offset
-    num_bins = len(codes) * _BINS_PER_IMAGE
     # The clamp comes after the cast because that is where NaN becomes a number.
-    counts = _bincount(codes.int().clamp_(0, num_bins - 1).flatten(), num_bins)
-    return counts.view(-1, _NUM_QUADRANTS, 2, NUM_LEVELS)
+    bins = codes.short().clamp_(0, 2 * NUM_LEVELS - 1)
+    for offset in _quadrant_offsets(objects):
+        bins += offset
+    return _bincount(bins.flatten(), len(bins) * _BINS_PER_IMAGE).view(-1, _NUM_QUADRANTS, 2, NUM_LEVELS)
+
+
+def _reach(probabilities: Tensor, masks: Tensor) -> Tensor:
+    extremes = (-probabilities.amin(), probabilities.amax(), -masks.amin(), masks.amax())
+    return torch.stack([value.double() for value in extremes])
 
 
 def _bincount(bins: Tensor, num_bins: int) -> Tensor:
@@ -102,7 +111,7 @@ def _quadrant_offsets(objects: Tensor) -> tuple[Tensor, Tensor]:
     right = columns >= _split(objects.sum(2).double(), columns)
     image = torch.arange(len(objects), device=objects.device).view(-1, 1, 1) * _BINS_PER_IMAGE
     by_row, by_column = image + below * (4 * NUM_LEVELS), right * (2 * NUM_LEVELS)
-    return by_row.float().unsqueeze(3), by_column.float().unsqueeze(2)
+    return by_row.short().unsqueeze(3), by_column.short().unsqueeze(2)
 
 
 def _split(objects_per_line: Tensor, lines: Tensor) -> Tensor:
@@ -111,7 +120,7 @@ def _split(objects_per_line: Tensor, lines: Tensor) -> Tensor:
     return centroid.round() + 1
 
 
-def _with_values(counts: Tensor, min_max_normalise: bool) -> LevelHistogram:
+def _with_values(counts: Tensor, reach: Tensor, min_max_normalise: bool) -> LevelHistogram:
     levels = torch.arange(NUM_LEVELS, dtype=torch.float64, device=counts.device).expand(len(counts), -1)
     lowest, highest = torch.zeros_like(levels[:, :1]), torch.full_like(levels[:, :1], 255)
     if min_max_normalise:
@@ -125,7 +134,12 @@ def _with_values(counts: Tensor, min_max_normalise: bool) -> LevelHistogram:
     unit = torch.full_like(lowest, 255)
     values = (levels / unit - lowest / unit) / (highest / unit - lowest / unit)
     return LevelHistogram(
-        counts=counts, by_level=counts.sum(1), values=values, steps=levels - lowest, steps_per_unit=highest - lowest
+        counts=counts,
+        by_level=counts.sum(1),
+        values=values,
+        steps=levels - lowest,
+        steps_per_unit=highest - lowest,
+        reach=reach,
     )
 
 

@@ -4,8 +4,8 @@ What: each object pixel's error may be replaced by the Gaussian mean of the erro
 the error of their nearest object pixel in that mean, and background errors weigh more, up to double, the farther they
 lie from the object.
 Source: Margolin et al., How to Evaluate Foreground Maps?, CVPR 2014, https://doi.org/10.1109/CVPR.2014.39.
-Cost: an exact distance transform per image, on the CPU, and a smoothing of the window around its object: for final
-evaluations, not for every epoch.
+Cost: an exact distance transform per image, on the CPU, of the window that holds its object and all that was predicted,
+and a smoothing of that around its object: for final evaluations, not for every epoch.
 """
 
 from functools import lru_cache
@@ -35,12 +35,14 @@ def weighted_f_measure(predictions: Tensor, masks: Tensor) -> Tensor:
 def _of_image(prediction: np.ndarray, mask: np.ndarray) -> float:
     if not mask.any():
         return 0.0
+    weight_at = _alarm_weights(sum(side**2 for side in mask.shape))
+    # Beyond this window nothing is an alarm, and no pixel is asked for its distance.
+    shown = _window(mask | (prediction > 0))
+    prediction, mask = prediction[shown], mask[shown]
     nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    squared_px = _squared_distances(nearest)
-    weights = _alarm_weights(sum(side**2 for side in mask.shape)).take(squared_px)
-    alarms = (prediction * weights).sum()
+    alarms = (prediction * weight_at.take(_squared_distances(nearest))).sum()
     # The mean is asked for inside the object alone: only a window around it is smoothed.
-    window = _window(mask.any(1)), _window(mask.any(0))
+    window = _window(mask)
     # Pixels of the object are their own nearest object pixel.
     borrowed = 1 - prediction[tuple(nearest[:, *window])]
     smoothed = gaussian_filter(borrowed, _SMOOTHING_SIGMA_PX, mode="constant", radius=_SMOOTHING_RADIUS_PX)
@@ -64,7 +66,7 @@ def _alarm_weights(count: int) -> np.ndarray:
     return weights
 
 
-def _window(occupied: np.ndarray) -> slice:
-    """Along one axis, the lines with an object on them and those that its smoothing reaches."""
-    lines = np.flatnonzero(occupied)
-    return slice(max(0, lines[0] - _SMOOTHING_RADIUS_PX), lines[-1] + _SMOOTHING_RADIUS_PX + 1)
+def _window(shown: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns with anything shown, and those that the smoothing reaches from there."""
+    lines = [np.flatnonzero(shown.any(axis)) for axis in (1, 0)]
+    return tuple(slice(max(0, on[0] - _SMOOTHING_RADIUS_PX), on[-1] + _SMOOTHING_RADIUS_PX + 1) for on in lines)

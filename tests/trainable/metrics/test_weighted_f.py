@@ -30,6 +30,13 @@ def test_a_false_alarm_costs_more_the_farther_it_lies_from_the_object() -> None:
     assert weighted_f_measure(far, mask) < weighted_f_measure(near, mask) < 1
 
 
+def test_a_prediction_of_nothing_around_the_object_leaves_the_score_as_it_is_defined() -> None:
+    prediction, mask = torch.zeros(1, 1, 12, 17, dtype=torch.float64), torch.zeros(1, 1, 12, 17)
+    prediction[0, 0, 1:5, 7:12], mask[0, 0, 2:5, 4:9] = 0.7, 1
+    expected = _by_definition(prediction[0, 0].tolist(), mask[0, 0].tolist())
+    assert weighted_f_measure(prediction, mask).item() == pytest.approx(expected, abs=1e-9)
+
+
 def _by_definition(prediction: list[list[float]], mask: list[list[float]]) -> float:
     pixels = [(row, column) for row in range(len(mask)) for column in range(len(mask[0]))]
     inside = [pixel for pixel in pixels if mask[pixel[0]][pixel[1]]]
