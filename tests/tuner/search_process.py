@@ -55,11 +55,11 @@ class SearchProcess:
 
     def ray_nodes(self) -> list:
         """The process that stands for this machine in Ray's cluster."""
-        return [child for child in self._itself.children(recursive=True) if child.name() == "raylet"]
+        return [child for child in self._children() if "/raylet " in _title(child)]
 
     def running_trials(self) -> list:
         """Its worker processes that hold a trial; Ray names a process after what it runs."""
-        children = self._itself.children(recursive=True)
+        children = self._children()
         trials = [child for child in children if "MoeTrial" in _title(child)]
         self.all_processes.update(children)
         self.trial_processes.update(trials)
@@ -94,11 +94,17 @@ class SearchProcess:
         time.sleep(POLL_SECONDS)
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.running_trials()
+            self.running_trials()
+
+    def _children(self) -> list:
+        """None when it has ended meanwhile."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return self._itself.children(recursive=True)
+        return []
 
 
 def _title(process) -> str:
+    """Empty for one that has ended meanwhile."""
     try:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):

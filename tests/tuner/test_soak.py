@@ -1,5 +1,6 @@
 """A search that is killed again and again, at random moments, and loses nothing that had ended."""
 
+import contextlib
 import json
 import os
 import random
@@ -24,7 +25,6 @@ NUM_KILLS = int(os.environ.get("SOAK_KILLS", "32"))
 """Over both policies."""
 SEED = int(os.environ.get("SOAK_SEED", "0"))
 NUM_TRIALS, MORE_TRIALS, MAX_EPOCHS = 30, "+10", 12
-VICTIMS = ("driver", "trial process", "Ray's node")
 EXIT_SECONDS = 120
 QUICK_TO_MISS_A_NODE = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -47,8 +47,7 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
     try:
         while kills.total() < NUM_KILLS // 2:
             kept = search.events()
-            victim = kill_something(search, rng)
-            kills.update([victim] if victim else [])
+            victim = kill_something(search, rng, kills)
             assert search.events()[: len(kept)] == kept
             ended |= endings(search)
             say(f"{policy}: kill {kills.total()}, {victim or 'nobody'}; {len(ended)} trials ended")
@@ -61,8 +60,8 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
     say(f"{policy}: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
 
 
-def kill_something(search: Search, rng: random.Random) -> str | None:
-    """After a random while, one of the victims; the search goes on first where it does not run.
+def kill_something(search: Search, rng: random.Random, kills: Counter) -> str | None:
+    """After a random while, whichever was hit least of what is there; the search goes on first where it does not run.
 
     Mostly while it trains; now and then as it begins, or goes on after the last kill.
     """
@@ -72,17 +71,17 @@ def kill_something(search: Search, rng: random.Random) -> str | None:
     if rng.random() < 0.8:
         search.commands[-1].watch(lambda: len(search.events()) > known + 2)
     time.sleep(rng.uniform(0.0, 3.0))
-    victim = rng.choice(VICTIMS)
-    processes = {
-        "driver": search.commands[-1].itself,
-        "trial process": search.commands[-1].running_trials,
-        "Ray's node": search.commands[-1].ray_nodes,
-    }[victim]()
-    if not processes:
+    command = search.commands[-1]
+    found = {"driver": command.itself(), "trial process": command.running_trials(), "Ray's node": command.ray_nodes()}
+    there = sorted((kills[victim], rng.random(), victim) for victim, processes in found.items() if processes)
+    if not there:
         return None
-    rng.choice(processes).kill()
+    victim = there[0][2]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        rng.choice(found[victim]).kill()
+        kills[victim] += 1
     if victim != "trial process":
-        search.commands[-1].wait(EXIT_SECONDS)
+        command.wait(EXIT_SECONDS)
     return victim
 
 
