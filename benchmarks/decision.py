@@ -18,7 +18,7 @@ from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size
 from benchmarks.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
 from tuner.candidates import SpaceSource
-from tuner.policy import Begin, Promote, PromotingPolicy, Rest
+from tuner.policy import Begin, Promote, PromotingPolicy, Rest, Terms
 
 SLOTS = 4
 NUM_MEASURED = 200
@@ -88,7 +88,7 @@ class Simulation:
 
     def __post_init__(self) -> None:
         rungs = {"rung_epochs": RUNG_EPOCHS, "max_epochs": MAX_EPOCHS, "reduction_factor": REDUCTION}
-        self._policy = PromotingPolicy(SpaceSource(space), **rungs, mode="max", slots=SLOTS, seed=0)
+        self._policy = PromotingPolicy(SpaceSource(space), Terms(**rungs, mode="max", slots=SLOTS, seed=0))
 
     def run_until(self, num_trials: int) -> None:
         while len(self._trials) < num_trials:

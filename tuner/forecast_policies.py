@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tuner.candidates import Candidate
-from tuner.policy import Begin, Promote, PromotingPolicy
+from tuner.policy import Begin, Promote, PromotingPolicy, Terms
 from tuner.promotion import Promotions
 from tuner.rungs import STOP, Rungs
 
@@ -70,18 +70,16 @@ class _Stopping:
 
 class _Promoting:
     def __init__(self, schedule: Schedule) -> None:
-        self._policy = PromotingPolicy(
-            _Numbers(),
-            rung_epochs=schedule.rung_epochs,
+        terms = Terms(
+            rung_epochs=tuple(schedule.rung_epochs),
             max_epochs=schedule.max_epochs,
             reduction_factor=schedule.reduction_factor,
             mode="max",
             slots=schedule.slots,
             seed=0,
             num_trials=schedule.num_trials,
-            first=[_numbered(DEFAULT)],
-            forecaster=_LastValues(),
         )
+        self._policy = PromotingPolicy(_Numbers(), terms, first=[_numbered(DEFAULT)], forecaster=_LastValues())
         self._max_epochs = schedule.max_epochs
 
     def next_trial(self) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 from trainable.ray_trainable import OBJECTIVE
 from tuner.cluster import Slots
 from tuner.plan import Plan
+from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -28,7 +29,8 @@ def _stopping(
     settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder, num_new: int
 ) -> tuple[Any, Any, dict]:
     sampler = "random" if settings.policy == "random" else "tpe"
-    proposer = Proposer(**_proposing(settings, plan, recorder), sampler=sampler)
+    said = {"mode": plan.space.mode, "max_epochs": plan.max_epochs, "seed": settings.seed, "sampler": sampler}
+    proposer = Proposer(plan.pinned, **said, **_known(plan, recorder))
     scheduler = StoppingScheduler(
         recorder,
         rung_epochs=plan.rungs,
@@ -42,27 +44,23 @@ def _promoting(
     settings: SearchSettings, plan: Plan, slots: Slots, recorder: Recorder, num_new: int
 ) -> tuple[Any, Any, dict]:
     """The proposer itself counts slots and trials, and says when the search is over."""
-    proposer = PromotingProposer(
-        **_proposing(settings, plan, recorder),
+    terms = Terms(
         rung_epochs=plan.rungs,
+        max_epochs=plan.max_epochs,
         reduction_factor=plan.space.reduction_factor,
+        mode=plan.space.mode,
         slots=slots.concurrent,
+        seed=settings.seed,
         num_trials=settings.num_trials,
     )
+    proposer = PromotingProposer(plan.pinned, terms, **_known(plan, recorder))
     return proposer, PromotingScheduler(proposer, recorder), {"num_samples": ENDLESS}
 
 
 _PAIRS = {"asha": _stopping, "random": _stopping, "promote": _promoting}
 
 
-def _proposing(settings: SearchSettings, plan: Plan, recorder: Recorder) -> dict[str, Any]:
+def _known(plan: Plan, recorder: Recorder) -> dict[str, Any]:
     """What every proposer is told."""
-    return {
-        "space": plan.pinned,
-        "metric": OBJECTIVE,
-        "mode": plan.space.mode,
-        "max_epochs": plan.max_epochs,
-        "seed": settings.seed,
-        "enqueue": plan.first_points,
-        "mirror": StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name),
-    }
+    mirror = StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name)
+    return {"metric": OBJECTIVE, "enqueue": plan.first_points, "mirror": mirror}

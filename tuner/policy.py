@@ -2,8 +2,8 @@
 
 What: from the top rung down, the waiting trial that may gain most at full length is promoted where the quota has room;
 else the new configuration begins of which the same is expected. Both follow one forecast from all rungs. The first
-configurations are random. When all trials have begun and no promotion is left, the best-expected one is trained to its
-full length, and so is the first that was asked for, the default, with which all are compared.
+configurations are random. When all trials have begun and no promotion is left, the first that was asked for, the
+default with which all are compared, is trained to its full length; once nothing else runs, so is the best-expected one.
 Source: own composition of asynchronous promotion (see promotion.py) and expected improvement at the full budget (Jones,
 Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m tuner.replay`.
@@ -13,7 +13,7 @@ Knows neither Ray nor Optuna nor a clock: the same calls make the same decisions
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -56,13 +56,29 @@ class Rest(Enum):
 Action = Begin | Promote | Rest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a promoting search keeps to, from its begin to its end."""
+
+    rung_epochs: tuple[int, ...]
+    """Where trials pause, ascending."""
+    max_epochs: int
+    """The full length of a trial."""
+    reduction_factor: int
+    """One in so many goes on from a rung."""
+    mode: str
+    """`max` or `min`: which values are better."""
+    slots: int
+    """Trials at a time."""
+    seed: int
+    num_trials: int | None = None
+    """Configurations to try; None for no end."""
+
+
 class PromotingPolicy:
     """Decides, and remembers what it was told.
 
     Args:
-        mode: `max` or `min`: which values are better.
-        slots: trials at a time.
-        num_trials: configurations to try; None for no end.
         first: what to try before anything is drawn.
         forecaster: what expects a value at full length of every trial; a simulation has one of its own.
     """
@@ -70,23 +86,19 @@ class PromotingPolicy:
     def __init__(
         self,
         source: CandidateSource,
+        terms: Terms,
         *,
-        rung_epochs: Iterable[int],
-        max_epochs: int,
-        reduction_factor: int,
-        mode: str,
-        slots: int,
-        seed: int,
-        num_trials: int | None = None,
         first: Sequence[Candidate] = (),
         forecaster: Forecaster | None = None,
     ) -> None:
-        self.promotions = Promotions(rung_epochs, max_epochs=max_epochs, reduction_factor=reduction_factor)
-        self._source = source
-        self._forecaster = forecaster or Forecaster(max_epochs)
-        self._sign = {"max": 1.0, "min": -1.0}[mode]
-        self._slots, self._seed, self._num_trials = slots, seed, num_trials
-        self._startup = STARTUP_RECORDS if num_trials is None else min(STARTUP_RECORDS, num_trials // 2)
+        self.promotions = Promotions(
+            terms.rung_epochs, max_epochs=terms.max_epochs, reduction_factor=terms.reduction_factor
+        )
+        self._source, self._terms = source, terms
+        self._forecaster = forecaster or Forecaster(terms.max_epochs)
+        self._sign = {"max": 1.0, "min": -1.0}[terms.mode]
+        wanted = terms.num_trials
+        self._startup = STARTUP_RECORDS if wanted is None else min(STARTUP_RECORDS, wanted // 2)
         self._first = list(first)
         self._candidates: dict[str, Candidate] = {}
         self._imported: set[str] = set()
@@ -158,9 +170,9 @@ class PromotingPolicy:
         return any(trial in self.promotions.values_at(epoch) for epoch in self.promotions.rungs)
 
     def _decide(self) -> Action:
-        if len(self.promotions.running) >= self._slots:
+        if len(self.promotions.running) >= self._terms.slots:
             return Rest.WAIT
-        has_begun_all = self._is_exhausted or len(self._candidates) - len(self._imported) == self._num_trials
+        has_begun_all = self._is_exhausted or len(self._candidates) - len(self._imported) == self._terms.num_trials
         if has_begun_all or self.promotions.num_records >= self._startup:
             for waiting in self.promotions.promotable():
                 return Promote(self._most_promising(waiting))
@@ -170,7 +182,7 @@ class PromotingPolicy:
                 return Begin(candidate)
             self._is_exhausted = True
             return self._decide()
-        return Rest.WAIT if self.promotions.running else self._last_action()
+        return self._last_action()
 
     def _most_promising(self, waiting: Sequence[str]) -> str:
         """By what it may gain rather than by what is expected of it: where nothing has come far, all is uncertain, and
@@ -180,10 +192,12 @@ class PromotingPolicy:
         return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], expected[pair[0]]))[0]
 
     def _last_action(self) -> Action:
-        for trial in (self.favourite(), self._yardstick()):
+        """Who is the favourite is settled when nothing runs; the default needs its full length whatever comes."""
+        is_busy = bool(self.promotions.running)
+        for trial in (None if is_busy else self.favourite(), self._yardstick()):
             if trial in self.promotions.paused and self.promotions.paused[trial] < self.promotions.rungs[-1]:
                 return Promote(trial, to_epoch=self.promotions.rungs[-1])
-        return Rest.FINISHED
+        return Rest.WAIT if is_busy else Rest.FINISHED
 
     def _yardstick(self) -> str | None:
         """The trial of the first configuration that was asked for, the default of a search."""
@@ -195,7 +209,7 @@ class PromotingPolicy:
         for candidate in self._first:
             if _identity(candidate) not in self._known:
                 return candidate
-        generator = random.Random(f"{self._seed}/{len(self._candidates)}")
+        generator = random.Random(f"{self._terms.seed}/{len(self._candidates)}")
         if self.promotions.num_records < self._startup or not self.expected():
             drawn = (self._source.any(generator) for _ in range(TRIES))
             return next((one for one in drawn if _identity(one) not in self._known), None)

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from tuner.candidates import CandidateSource, SpaceSource
 from tuner.extension import PastTrial
 from tuner.outcomes import EPOCH, Outcome, outcome_of
-from tuner.policy import Begin, Promote, PromotingPolicy, Rest
+from tuner.policy import Begin, Promote, PromotingPolicy, Rest, Terms
 from tuner.proposer import Proposer, check_params
 from tuner.rungs import PAUSE, PROMOTE, STOP, Decision
 from tuner.scheduler import Ledger
@@ -28,44 +28,27 @@ class PromotingProposer(Proposer):
     """Begins the trials that the policy wants, and tells the Optuna study all about them.
 
     Args:
-        num_trials: configurations to try; None for no end. Ray is to be given more: this says when the search is over.
-        slots: trials at a time. Ray is not to limit them itself, because it would count those that wait.
+        terms: Ray is to be given more trials than they say, and more at a time: it would count those that wait.
         source: what is drawn from instead of the space.
     """
 
     def __init__(
         self,
         space: Callable[[optuna.Trial], dict],
+        terms: Terms,
         *,
         metric: str,
-        mode: str,
-        max_epochs: int,
-        rung_epochs: Iterable[int],
-        reduction_factor: int,
-        slots: int,
-        seed: int,
-        num_trials: int | None = None,
         enqueue: Iterable[dict] = (),
         source: CandidateSource | None = None,
         mirror: StudyMirror | None = None,
     ) -> None:
-        super().__init__(
-            space, metric=metric, mode=mode, max_epochs=max_epochs, seed=seed, sampler="random", mirror=mirror
-        )
+        said = {"mode": terms.mode, "max_epochs": terms.max_epochs, "seed": terms.seed}
+        super().__init__(space, metric=metric, **said, sampler="random", mirror=mirror)
         first = list(enqueue)
         for params in first:
             check_params(space, params)
-        self.policy = PromotingPolicy(
-            source or SpaceSource(space),
-            rung_epochs=rung_epochs,
-            max_epochs=max_epochs,
-            reduction_factor=reduction_factor,
-            mode=mode,
-            slots=slots,
-            seed=seed,
-            num_trials=num_trials,
-            first=[SpaceSource(space).of(params) for params in first],
-        )
+        first_candidates = [SpaceSource(space).of(params) for params in first]
+        self.policy = PromotingPolicy(source or SpaceSource(space), terms, first=first_candidates)
 
     def learn(self, past: Iterable[PastTrial]) -> None:
         """The policy sees each trial come to its rungs again; those that wait no longer exist for Ray, and end."""

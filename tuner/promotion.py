@@ -79,9 +79,10 @@ class Promotions:
                     yield waiting
 
     def promote(self, trial: str, *, to_epoch: int | None = None) -> None:
-        """Sends a waiting trial to the next rung, or as far as said."""
+        """Sends a waiting trial to the next rung; as far as said, it is none of those that the quota counts."""
         epoch = self._paused.pop(trial)
-        self._promoted[epoch].add(trial)
+        if to_epoch is None:
+            self._promoted[epoch].add(trial)
         self._running[trial] = to_epoch or self._rungs[self._rungs.index(epoch) + 1]
 
     def end(self, trial: str) -> None:

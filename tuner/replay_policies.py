@@ -17,6 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from tuner.candidates import CandidateSource, SpaceSource
 from tuner.outcomes import EPOCH
+from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposer
 from tuner.replay_problems import Problem
@@ -154,17 +155,15 @@ class HighestRungSearcher(Searcher):
 
 def _promoting(setting: Setting, source: CandidateSource) -> Pair:
     problem = setting.problem
-    proposer = PromotingProposer(
-        problem.space,
-        metric=OBJECTIVE,
-        mode=problem.mode,
+    terms = Terms(
+        rung_epochs=tuple(setting.rungs),
         max_epochs=problem.max_epochs,
-        rung_epochs=setting.rungs,
         reduction_factor=setting.reduction_factor,
+        mode=problem.mode,
         slots=setting.slots,
         seed=setting.seed,
-        source=source,
     )
+    proposer = PromotingProposer(problem.space, terms, metric=OBJECTIVE, source=source)
     return proposer, PromotingScheduler(proposer, Forgetful())
 
 

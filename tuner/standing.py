@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.rungs import PAUSE
+from tuner.rungs import PAUSE, PROMOTE
 
 PRIOR_TRIALS = 2
 """How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
@@ -147,18 +148,33 @@ def precisions(search: SearchRecord) -> set[str]:
 
 
 def handover_gaps(search: SearchRecord) -> list[float]:
-    """Seconds from a trial's last result to the first step of the next trial, for each change within one process."""
-    lanes: dict[str, list[tuple[float, float, int]]] = {}
+    """Seconds from a trial's last result to the first step of the next trial, for each change within one process.
+
+    Where the next one was promoted later than that, they count from then: until then there was nothing to do.
+    """
+    promoted = {(d.trial, d.epoch): d.time for d in search.decisions if d.action == PROMOTE}
+    lanes: dict[str, list[_Step]] = {}
     for trial in search.trials:
         for result in trial.results.values():
             if result.process is not None:
-                lanes.setdefault(result.process, []).append((result.time, result.seconds, trial.number))
+                begin = result.time - result.seconds
+                due = promoted.get((trial.trial, result.epoch - 1), -math.inf)
+                lanes.setdefault(result.process, []).append(_Step(result.time, begin, due, trial.number))
     return [
-        later[0] - later[1] - earlier[0]
-        for results in lanes.values()
-        for earlier, later in pairwise(sorted(results))
-        if earlier[2] != later[2]
+        later.begin - max(earlier.end, later.due)
+        for steps in lanes.values()
+        for earlier, later in pairwise(sorted(steps))
+        if earlier.trial != later.trial
     ]
+
+
+class _Step(NamedTuple):
+    """One epoch of a trial, in seconds since the search began; `due` is when it was asked for, where that is known."""
+
+    end: float
+    begin: float
+    due: float
+    trial: int
 
 
 def _expected_by_trial(search: SearchRecord) -> list[float]:

@@ -2,11 +2,12 @@
 
 import pickle
 import random
+from dataclasses import replace
 
 import pytest
 
 from tuner.candidates import SpaceSource
-from tuner.policy import Begin, Promote, PromotingPolicy, Rest
+from tuner.policy import Begin, Promote, PromotingPolicy, Rest, Terms
 
 RUNGS, LONGEST = (1, 3), 9
 
@@ -19,9 +20,11 @@ def coin(trial):
     return {"side": trial.suggest_categorical("side", ("heads", "tails"))}
 
 
-def make(asked=space, **changed):
-    options = {"mode": "max", "slots": 1, "seed": 0, "num_trials": 12, "reduction_factor": 3} | changed
-    return PromotingPolicy(SpaceSource(asked), rung_epochs=RUNGS, max_epochs=LONGEST, **options)
+TERMS = Terms(rung_epochs=RUNGS, max_epochs=LONGEST, reduction_factor=3, mode="max", slots=1, seed=0, num_trials=12)
+
+
+def make(asked=space, *, first=(), **changed):
+    return PromotingPolicy(SpaceSource(asked), replace(TERMS, **changed), first=first)
 
 
 def quality(params, epoch):
@@ -191,16 +194,7 @@ def test_asking_twice_changes_nothing():
 
 @pytest.mark.parametrize("longest", [1, 4])
 def test_without_rungs_every_trial_trains_to_its_full_length(longest):
-    policy = PromotingPolicy(
-        SpaceSource(space),
-        rung_epochs=(),
-        max_epochs=longest,
-        mode="max",
-        slots=1,
-        seed=0,
-        num_trials=30,
-        reduction_factor=3,
-    )
+    policy = make(rung_epochs=(), max_epochs=longest, num_trials=30)
     for number in range(30):
         action = policy.action()
         policy.begin(f"t{number}", action.candidate)
@@ -217,3 +211,17 @@ def test_the_first_configuration_that_was_asked_for_is_trained_to_its_full_lengt
     player = Player(make(first=[poor], seed=seed), seed=seed).play()
     assert player.params["t0"] == poor.params
     assert player.epochs["t0"] == LONGEST
+
+
+class Watched(Player):
+    def advance(self, trial):
+        assert len(self.running) == 3 or "t0" in self.running or self.epochs["t0"] == LONGEST
+        super().advance(trial)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_slot_rests_while_the_default_has_epochs_to_go(seed):
+    """Nothing else is worth its while when all have begun, and who is the favourite shows when the last one is done."""
+    poor = SpaceSource(space).of({"x": 0.0, "kind": "a"})
+    player = Watched(make(first=[poor], seed=seed, slots=3), seed=seed).play()
+    assert player.epochs["t0"] == player.epochs[player.policy.favourite()] == LONGEST

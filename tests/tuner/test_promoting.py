@@ -9,6 +9,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from tuner.outcomes import Outcome
+from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.replay_loop import ReplayedSearch
 from tuner.replay_synthetic import SyntheticProblem
@@ -25,18 +26,16 @@ class Ledger:
 
 
 def make(problem, *, slots, num_trials=12, **options):
-    proposer = PromotingProposer(
-        problem.space,
-        metric="objective",
-        mode=problem.mode,
-        max_epochs=problem.max_epochs,
+    terms = Terms(
         rung_epochs=(3, 9),
+        max_epochs=problem.max_epochs,
         reduction_factor=3,
+        mode=problem.mode,
         slots=slots,
         seed=0,
         num_trials=num_trials,
-        **options,
     )
+    proposer = PromotingProposer(problem.space, terms, metric="objective", **options)
     return proposer, PromotingScheduler(proposer, Ledger())
 
 

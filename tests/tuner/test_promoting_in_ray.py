@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from tests.tuner.toy_search import MAX_EPOCHS, SETTINGS, Bookkeeper, Toy, stopped_and_restored, toy_tuner
 from tuner.outcomes import Outcome
+from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposal
 from tuner.recorder import Recorder
@@ -45,14 +46,16 @@ def begin(folder):
     recorder = Recorder.create(folder, SETTINGS)
     proposer = PromotingProposer(
         partial(space, place=str(folder)),
+        Terms(
+            rung_epochs=(1, 2),
+            max_epochs=MAX_EPOCHS,
+            reduction_factor=2,
+            mode="max",
+            slots=1,
+            seed=0,
+            num_trials=NUM_TRIALS,
+        ),
         metric="objective",
-        mode="max",
-        max_epochs=MAX_EPOCHS,
-        rung_epochs=(1, 2),
-        reduction_factor=2,
-        slots=1,
-        seed=0,
-        num_trials=NUM_TRIALS,
         mirror=StudyMirror(folder / "study.journal", study_name="toy"),
     )
     return toy_tuner(

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
+from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.replay_loop import ReplayedSearch
 from tuner.replay_policies import Forgetful
@@ -42,8 +43,9 @@ def searched(request):
     pinned = PinnedSpace(space, situation, pins={name: value})
     problem = OfSpace(pinned)
     first = pinned.first_points()
-    options = {"metric": "objective", "mode": "max", "max_epochs": LONGEST, "slots": 2, "seed": 0, "enqueue": first}
-    proposer = PromotingProposer(pinned, rung_epochs=(1, 2), reduction_factor=2, num_trials=NUM_TRIALS, **options)
+    options = {"mode": "max", "slots": 2, "seed": 0, "num_trials": NUM_TRIALS}
+    terms = Terms(rung_epochs=(1, 2), max_epochs=LONGEST, reduction_factor=2, **options)
+    proposer = PromotingProposer(pinned, terms, metric="objective", enqueue=first)
     search = ReplayedSearch(
         problem, proposer, PromotingScheduler(proposer, Forgetful()), slots=2, stops_non_finite=False
     )

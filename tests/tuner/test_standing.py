@@ -144,8 +144,11 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
         recorder.start(trial, number=number, params={})
     for epoch, (now[0], trial, process) in enumerate(story, start=1):
         recorder.result(trial, epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16")
-    recorder.close()
     assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 1.9])
+    now[0] = 4.25  # until then there was nothing to go on with
+    recorder.decision("d", epoch=4, rung=1, value=0.5, cutoff=None, rank=1, of=1, action="promote")
+    recorder.close()
+    assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 0.15])
     assert standing.precisions(recorder.record) == {"bf16"}
 
 

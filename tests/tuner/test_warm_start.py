@@ -13,6 +13,7 @@ from search_spaces.space import Situation
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
 from tuner.outcomes import Outcome
+from tuner.policy import Terms
 from tuner.promoting import PromotingProposer
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -183,8 +184,8 @@ def stopping(seed):
 
 
 def promoting(seed):
-    options = {"rung_epochs": (), "reduction_factor": 3, "slots": 1, "num_trials": 10}
-    return PromotingProposer(space_of(0.0, 1.0), metric="objective", mode="max", max_epochs=1, seed=seed, **options)
+    terms = Terms(rung_epochs=(), max_epochs=1, reduction_factor=3, mode="max", slots=1, seed=seed, num_trials=10)
+    return PromotingProposer(space_of(0.0, 1.0), terms, metric="objective")
 
 
 @pytest.mark.parametrize("make", [stopping, promoting])
