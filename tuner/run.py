@@ -34,6 +34,7 @@ from tuner.interruption import ctrl_c_given_back, full_disk_as_such, record_inte
 from tuner.live_view import make_view
 from tuner.pairs import pair_of
 from tuner.plan import Plan, plan_search
+from tuner.ray_controller import patient_controller
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
 from tuner.search_callback import Limits, SearchCallback, Watch
@@ -123,7 +124,7 @@ def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
 
 def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, limits: Limits) -> SearchRecord:
     SearchCallback.watch = Watch(make_view=partial(_view, folder=folder, dashboard=dashboard), limits=limits)
-    with ctrl_c_given_back(), full_disk_as_such():
+    with ctrl_c_given_back(), full_disk_as_such(), patient_controller():
         tuner.fit()
     return record_interrupted(folder)
 

@@ -28,14 +28,23 @@ def space(trial, place):
 
 
 class Fragile(Toy):
-    """Once, a process dies while it saves what its trial was to wait with at the second rung."""
+    """A process dies when it is handed its first other trial, and one while it saves what was to wait at rung 2."""
+
+    def reset_config(self, new_config):
+        if self.iteration:
+            self.die_once(new_config["place"], "handed_over")
+        return super().reset_config(new_config)
 
     def save_checkpoint(self, checkpoint_dir):
-        mark = Path(self.config["place"]) / "died_once"
-        if self.epoch == 2 and not mark.exists():
-            mark.touch()
-            os._exit(1)
+        if self.epoch == 2:
+            self.die_once(self.config["place"], "saving")
         super().save_checkpoint(checkpoint_dir)
+
+    def die_once(self, place, when):
+        mark = Path(place) / f"died_{when}"
+        if not mark.exists():
+            mark.write_text(self.trial_id)
+            os._exit(1)
 
 
 def must_stop(recorder, trial, result):
@@ -105,16 +114,22 @@ def test_the_study_knows_how_each_ended(folder, search):
 
 
 def test_processes_are_reused(search):
-    """One until it died, one before the restore, and one after it."""
+    """One until each death, one before the restore, and one after it."""
     processes = {result.metrics["process"] for trial in search.trials for result in trial.results.values()}
-    assert len(processes) == 3
+    assert len(processes) == 4
+
+
+def test_a_trial_whose_process_died_before_it_came_to_it_begins_in_another(folder, search):
+    """Ray by itself fails it at once."""
+    trial = search.by_id[(folder / "died_handed_over").read_text()]
+    assert trial.number == 1
+    assert trial.results.keys() >= {1}
 
 
 def test_a_trial_whose_process_died_while_it_saved_comes_to_its_rung_again_and_waits_there(folder, search):
-    assert (folder / "died_once").exists()
     lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     measured = [(line["trial"], line["epoch"]) for line in lines if line["event"] == "result"]
-    died = next(trial for trial, epoch in measured if epoch == 2)
+    died = (folder / "died_saving").read_text()
     assert measured.count((died, 2)) == 2
     assert [d.epoch for d in search.decisions if d.trial == died and d.action == "pause"] == [1, 2]
 

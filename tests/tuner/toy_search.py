@@ -14,6 +14,7 @@ import ray
 from ray import tune
 
 from tuner.proposer import Proposer
+from tuner.ray_controller import patient_controller
 from tuner.recorder import Recorder
 
 MAX_EPOCHS = 4
@@ -112,8 +113,9 @@ def stopped_and_restored(begin: Callable[[Path], tune.Tuner], folder: Path, trai
             patch.setenv(name, value)
         ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=ray_folder)
         try:
-            begin(folder).fit()
-            tune.Tuner.restore(str(folder / "ray"), trainable=trainable).fit()
+            with patient_controller():
+                begin(folder).fit()
+                tune.Tuner.restore(str(folder / "ray"), trainable=trainable).fit()
         finally:
             ray.shutdown()
             for module in modules:

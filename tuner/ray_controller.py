@@ -1,0 +1,37 @@
+"""Ray's controller with one thing put right: a process that dies between two trials costs a try, not the next trial.
+
+Ray hears twice of a process that is gone when its next trial is handed to it. The first time the trial is queued for
+another process; the second time Ray takes the queued trial for one that cannot begin, and fails it for good, however
+many tries are left.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray.exceptions import RayActorError
+from ray.tune import tune as ray_tune
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+
+class PatientController(TuneController):
+    """Lets the second word about the same death pass."""
+
+    def _trial_task_failure(self, trial: Trial, exception: Exception) -> None:
+        is_told_again = isinstance(exception, RayActorError) and trial.status == Trial.PENDING
+        if is_told_again and trial in self._resetting_trials:
+            # Otherwise Ray would wait for ever for the process that was to take it over.
+            self._resetting_trials.remove(trial)
+        else:
+            super()._trial_task_failure(trial, exception)
+
+
+@contextmanager
+def patient_controller() -> Iterator[None]:
+    """Ray has no option for the class of its controller."""
+    former = ray_tune.TuneController
+    ray_tune.TuneController = PatientController
+    try:
+        yield
+    finally:
+        ray_tune.TuneController = former
