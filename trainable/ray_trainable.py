@@ -1,6 +1,7 @@
 """The trial that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file that imports ray."""
 
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,14 +60,14 @@ class Trial(tune.Trainable):
         try:
             with shortages_named():
                 run = self._run_or_begin()
-                # A trial whose process died after its last epoch was saved, but before Ray heard of it.
-                result = run.run_epoch() if run.ending is None else run.judged_again()
+                result = run.judged_again() if self._is_unheard or run.ending is not None else run.run_epoch()
         except DivergedError as error:
             return self._ended("diverged", term=error.term, value=str(error.value), step=error.step)
         except MemoryShortage as error:
             last_result = self._ended("out_of_memory", **(error.numbers or {"error": error.message}))
             self._run = None
             return last_result
+        self._is_unheard = False
         self._publish(result)
         timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
         measured = {OBJECTIVE: result.objective, **timing, "precision": result.precision, **result.metrics}
@@ -85,7 +86,8 @@ class Trial(tune.Trainable):
         """Goes on from what is there of the trial.
 
         Ray removes a checkpoint as soon as there is a newer one, and notes later that there is. After a kill in between
-        it asks for the one that is gone, whose place the newer one then takes.
+        it asks for the one that is gone, whose place the newer one then takes. The epoch that this one holds is told
+        once more: Ray may not have heard of it, and it may be one after which the trial is to wait or to stop.
         """
         asked = Path(checkpoint_path.checkpoint.path)
         there = first_from(asked)
@@ -94,6 +96,7 @@ class Trial(tune.Trainable):
             return
         there.rename(asked)
         super().restore(checkpoint_path)
+        self._is_unheard = self._run_or_begin().epoch > checkpoint_path.metrics.get("epoch", math.inf)
 
     def cleanup(self) -> None:
         self._run = None
@@ -107,6 +110,7 @@ class Trial(tune.Trainable):
         """Forgets the last trial; the next is built with its first step, where running out of memory has a name."""
         self._params = config
         self._run: TrainingRun | RankedRun | None = None
+        self._is_unheard = False
 
     def _run_or_begin(self) -> TrainingRun | RankedRun:
         if self._run is None:

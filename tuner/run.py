@@ -39,7 +39,7 @@ from tuner.recorder import Recorder
 from tuner.records import SearchRecord, read_search
 from tuner.search_callback import Limits, SearchCallback, Watch
 from tuner.settings import SearchSettings
-from tuner.snapshot import is_whole
+from tuner.snapshot import is_whole, put_back
 from tuner.trackers import tracker_callbacks
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def resume_search(folder: Path, *, address: str | None = None, limits: Limits, v
     folder = folder.absolute()
     search = read_search(folder)
     said = search.settings
-    if not is_whole(latest_ray_folder(folder)):
+    if not (is_whole(latest_ray_folder(folder)) or put_back(latest_ray_folder(folder))):
         logger.info("Ray was killed while it wrote down where it stood: trials that had not ended begin anew.")
         return _in_new_run(folder, search, settings_of(search), address=address, limits=limits, verbose=verbose)
     base = read_config(said["base_config"])

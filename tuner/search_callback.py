@@ -18,6 +18,7 @@ from tuner.paced_view import PacedView
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import SearchRecord
+from tuner.snapshot import Keeper
 from tuner.tensorboard_events import TrialBoards
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class SearchCallback(tune.Callback):
         self._boards = TrialBoards(recorder.folder / "tensorboard")
         self._view: PacedView | None = None
         self._shelf: CheckpointShelf | None = None
+        self._keeper: Keeper | None = None
         self._is_over = False
 
     def setup(self, **info) -> None:
@@ -118,6 +120,7 @@ class SearchCallback(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info) -> None:
         self._view.catch_up()
+        self._keep(trials)
         budget = self.watch.limits.seconds
         if budget is not None and self._recorder.elapsed > budget:
             self._pause("The time budget is used up.")
@@ -130,7 +133,7 @@ class SearchCallback(tune.Callback):
         self._recorder.close()
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_view": None, "_shelf": None, "_is_over": False}
+        return self.__dict__ | {"_view": None, "_shelf": None, "_keeper": None, "_is_over": False}
 
     def _pause(self, reason: str) -> None:
         """Ends as by Ctrl-C, which saves the running trials for a resume."""
@@ -138,6 +141,14 @@ class SearchCallback(tune.Callback):
             self._is_over = True
             logger.info("%s", reason)
             signal.raise_signal(signal.SIGINT)
+
+    def _keep(self, trials: list[Trial]) -> None:
+        """Ray's folders are known from its trials alone."""
+        if self._keeper is None and trials:
+            storage = trials[0].storage
+            self._keeper = Keeper(Path(storage.experiment_driver_staging_path), Path(storage.experiment_fs_path))
+        if self._keeper is not None:
+            self._keeper.catch_up()
 
     def _begin(self, trial: Trial) -> None:
         self._recorder.start(trial.trial_id, number=self._number_of(trial), params=trial.config)

@@ -94,6 +94,20 @@ def test_where_ray_asks_for_a_checkpoint_that_made_room_the_next_one_takes_its_p
         assert curve(trial) == rest
 
 
+def test_an_epoch_that_ray_may_not_have_heard_of_is_told_once_more(begin, tmp_path):
+    """Killed after the second checkpoint: Ray asks for the first, and would count the third epoch as the second."""
+    uninterrupted = begin(NOISY)
+    results = [uninterrupted.train(), uninterrupted.train()]
+    uninterrupted.save_checkpoint(str(tmp_path / "checkpoint_000001"))
+    results.append(uninterrupted.train())
+    trial = begin(NOISY)
+    trial.restore(TrainingResult(tune.Checkpoint(str(tmp_path / "checkpoint_000000")), results[0]))
+    told = [trial.train(), trial.train()]
+    assert [(result["epoch"], result[OBJECTIVE]) for result in told] == [
+        (result["epoch"], result[OBJECTIVE]) for result in results[1:]
+    ]
+
+
 def test_a_trial_without_a_checkpoint_left_begins_anew(begin, tmp_path, caplog):
     alone, trial = curve(begin(NOISY)), begin(NOISY)
     trial.restore(TrainingResult(tune.Checkpoint(str(tmp_path / "checkpoint_000002")), {}))

@@ -17,7 +17,7 @@ from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposal
 from tuner.recorder import Recorder
 from tuner.records import read_search
-from tuner.snapshot import is_whole
+from tuner.snapshot import Keeper, is_whole, put_back
 from tuner.study_mirror import StudyMirror, load_mirror
 
 NUM_TRIALS = 6
@@ -135,12 +135,26 @@ def test_a_trial_whose_process_died_while_it_saved_comes_to_its_rung_again_and_w
 
 
 @pytest.mark.parametrize("pattern", ["experiment_state-*", "searcher-state-*", "search_gen_state-*"])
-def test_what_ray_wrote_is_whole_until_a_kill_tears_it(folder, tmp_path, pattern):
+def test_what_ray_wrote_is_whole_until_a_kill_tears_it_and_then_what_was_kept_takes_its_place(
+    folder, tmp_path, pattern
+):
     copied = shutil.copytree(folder / "ray", tmp_path / "ray")
     assert is_whole(copied)
+    Keeper(folder / "ray", copied).catch_up()
     newest = max(copied.glob(pattern))
-    newest.write_bytes(newest.read_bytes()[:-20])
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:-20])
+    later = newest.with_stem(newest.stem + "9")
+    later.write_bytes(whole[:20])
     assert not is_whole(copied)
+    assert put_back(copied)
+    assert (newest.read_bytes(), later.exists()) == (whole, False)
+
+
+def test_without_anything_kept_nothing_is_put_back(folder, tmp_path):
+    copied = shutil.copytree(folder / "ray", tmp_path / "ray")
+    assert not put_back(copied)
+    assert is_whole(copied)
 
 
 @pytest.mark.parametrize("more", [True, False])
