@@ -1,12 +1,12 @@
 """The end of an optimizer update: unscale once, clip once, look once, step.
 
-What: the gradient of a whole accumulation window is brought back from the loss scale, and its norm is read together
-with the window's loss terms in one transfer from the device. A norm that is read needs no clamp on the device: only a
-gradient longer than the limit is written to, once. What is not finite never reaches the weights: it ends the training,
-but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
+What: the gradient of a whole accumulation window is brought back from the loss scale, and the norms of its tensors are
+read together with the window's loss terms in one transfer from the device. A norm that is read needs no clamp on the
+device: only a gradient longer than the limit is written to, once. What is not finite never reaches the weights: it ends
+the training, but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
 Source: Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063
 (clipping by norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
-Cost: one norm over the gradients and one read per update. Off: the clipping by `max_grad_norm=None`.
+Cost: one pass over the gradients and one read per update. Off: the clipping by `max_grad_norm=None`.
 """
 
 import math
@@ -42,7 +42,9 @@ class GradientStep:
         """
         scaler.unscale_(self._optimizer)
         gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self.terms, norm = _read(terms, torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        read = torch.stack([*terms.values(), *torch._foreach_norm(gradients)]).tolist()
+        self.terms = dict(zip(terms, read[: len(terms)], strict=True))
+        norm = math.hypot(*read[len(terms) :])
         check_finite(self.terms, epoch=epoch, step=step)
         is_finite = math.isfinite(norm)
         self.skipped_in_a_row = 0 if is_finite else self.skipped_in_a_row + 1
@@ -60,9 +62,3 @@ class GradientStep:
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         self.skipped_in_a_row = state["skipped_in_a_row"]
-
-
-def _read(terms: Mapping[str, Tensor], norm: Tensor) -> tuple[dict[str, float], float]:
-    """Everything in one transfer from the device."""
-    *values, norm_read = torch.stack([*(value.float() for value in terms.values()), norm.float()]).tolist()
-    return dict(zip(terms, values, strict=True)), norm_read
