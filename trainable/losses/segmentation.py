@@ -155,8 +155,13 @@ def _area_resized(masks: Tensor, logits: Tensor) -> Tensor:
 
 
 def _window_mean(masks: Tensor, share: float) -> Tensor:
-    """Mean over an odd window around each pixel, zeros beyond the frame; along one axis after the other to be cheap."""
+    """Mean over an odd window around each pixel, zeros beyond the frame.
+
+    By running sums, along one axis after the other: a pooling would add up the whole window at every pixel.
+    """
     half = max(1, round((share * min(masks.shape[2:]) - 1) / 2))
     side = 2 * half + 1
-    columns = F.avg_pool2d(masks, (side, 1), stride=1, padding=(half, 0))
-    return F.avg_pool2d(columns, (1, side), stride=1, padding=(0, half))
+    down = F.pad(masks, (0, 0, half + 1, half)).cumsum(2)
+    columns = down[:, :, side:] - down[:, :, :-side]
+    along = F.pad(columns, (half + 1, half)).cumsum(3)
+    return (along[..., side:] - along[..., :-side]) / side**2
