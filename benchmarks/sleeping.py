@@ -39,34 +39,14 @@ class Sleep:
 def ours(sleep: Sleep) -> None:
     """The search as it is, but for the training."""
     import tuner.run
-    from trainable.ending import Ending
+    from benchmarks.sleeping_run import SleepingRun
     from trainable.ray_trainable import Trial
-    from trainable.training_run import EpochResult
     from tuner.plan import plan_search
     from tuner.settings import SearchSettings
 
-    class SleepingRun:
-        def __init__(self, trial: str) -> None:
-            self.trial, self.epoch = trial, 0
-
-        @property
-        def ending(self) -> Ending | None:
-            return Ending(outcome="completed") if self.epoch >= sleep.num_epochs else None
-
-        def run_epoch(self) -> EpochResult:
-            sleep.epoch(self.trial)
-            self.epoch += 1
-            return EpochResult(epoch=self.epoch, objective=0.5, metrics={"val/s_measure": 0.5}, seconds=sleep.seconds)
-
-        def save(self, path: Path) -> None:
-            path.write_text(str(self.epoch))
-
-        def restore(self, path: Path) -> None:
-            self.epoch = int(path.read_text())
-
     class SleepingTrial(Trial):
         def _run_or_begin(self) -> SleepingRun:
-            self._run = self._run or SleepingRun(self.trial_id)
+            self._run = self._run or SleepingRun(sleep, self.trial_id)
             return self._run
 
     tuner.run.Trial = SleepingTrial

@@ -1,6 +1,7 @@
 """What a search says into a file or a pipe: a line for each trial that ends and one every minute."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -26,12 +27,13 @@ class PlainView:
             self.message(f"{name}: {words}")
 
     def update(self, search: SearchRecord) -> None:
-        news = [trial for trial in search.trials if trial.outcome is not None and trial.trial not in self._ended]
-        for trial in news:
-            self._ended.add(trial.trial)
-            self._say(search, f"trial {trial.number} {trial.sentence}")
-        if search.elapsed - self._spoke >= PROGRESS_SECONDS:
-            self._say(search, _running_words(search))
+        ended = [trial for trial in search.trials if trial.outcome is not None and trial.trial not in self._ended]
+        self._ended.update(trial.trial for trial in ended)
+        news = [f"trial {trial.number} {trial.sentence}" for trial in ended]
+        if not news and search.elapsed - self._spoke >= PROGRESS_SECONDS:
+            news = [_running_words(search)]
+        if news:
+            self._say(search, news)
 
     def message(self, text: str) -> None:
         """A reader that has gone away, as `head` does, does not end the search."""
@@ -42,11 +44,14 @@ class PlainView:
     def stop(self) -> None:
         """Every line has been written."""
 
-    def _say(self, search: SearchRecord, news: str) -> None:
+    def _say(self, search: SearchRecord, news: Sequence[str]) -> None:
+        """Where the search stands takes a look through all trials, and is the same for all news of one update."""
         self._spoke = search.elapsed
         left = standing.expected_seconds_left(search)
         clock = wording.duration(search.elapsed) + ("" if left is None else f" | ~{wording.duration(left)} left")
-        self.message(f"[{clock}] {news}; {best_words(search)}; {ended_words(search)} ended")
+        standing_now = f"{best_words(search)}; {ended_words(search)} ended"
+        for words in news:
+            self.message(f"[{clock}] {words}; {standing_now}")
 
 
 def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:

@@ -7,7 +7,6 @@ infeasible, which TPE ranks behind all others however good its early values were
 nothing. Nothing non-finite gets through.
 """
 
-import itertools
 import logging
 import math
 import pickle
@@ -73,6 +72,8 @@ class Proposer(Searcher):
         self._study = _new_study(sampler, mode=mode, seed=seed)
         self._proposals: dict[str, Proposal] = {}
         self._tried: set[int] = set()
+        self._taken: set[int | None] = set()
+        self._lowest_free = 0
         for params in enqueue:
             check_params(space, params)
             self._study.enqueue_trial(params, skip_if_exists=True)
@@ -82,6 +83,7 @@ class Proposer(Searcher):
         for one in past:
             self._study.add_trial(one.frozen)
             self._proposals[one.trial_id] = Proposal(one.number, None)
+            self._taken.add(one.number)
             self._tried.add(_key(one.frozen))
 
     @property
@@ -145,6 +147,7 @@ class Proposer(Searcher):
         state = pickle.loads(Path(checkpoint_path).read_bytes())
         self._study, self._proposals = state["study"], state["proposals"]
         self._tried = {_key(trial) for trial in self._study.get_trials(deepcopy=False) if trial.params}
+        self._taken, self._lowest_free = {proposal.number for proposal in self._proposals.values()}, 0
         return state
 
     def _ask(self) -> tuple[optuna.Trial, dict]:
@@ -162,8 +165,10 @@ class Proposer(Searcher):
 
     def _free_number(self) -> int:
         """The lowest: of a search that went on in a new run of Ray's, some were tried and did not end."""
-        taken = {proposal.number for proposal in self._proposals.values()}
-        return next(number for number in itertools.count() if number not in taken)
+        while self._lowest_free in self._taken:
+            self._lowest_free += 1
+        self._taken.add(self._lowest_free)
+        return self._lowest_free
 
     def _running(self, trial_id: str) -> Proposal | None:
         """None once Optuna knows the end, and for a trial younger than the snapshot a killed search came back from."""
