@@ -54,7 +54,9 @@ class Driver(Protocol):
     def take(self, trial: str, epoch: int, value: float) -> bool:
         """Whether the trial goes on."""
 
-    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None: ...
+    @property
+    def study(self) -> optuna.Study:
+        """Whose sampler, as it is made, is that of a search."""
 
     def close(self) -> None: ...
 
@@ -66,15 +68,17 @@ class OurDriver:
         settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max", "num_trials": 10_000, "concurrent": 4}
         settings |= {"max_epochs": MAX_EPOCHS, "rung_epochs": RUNG_EPOCHS, "reduction_factor": REDUCTION}
         self._recorder = Recorder.create(folder, settings)
-        self._proposer = _proposer("random", StudyMirror(folder / STUDY_FILE, study_name="driver"))
+        mirror = StudyMirror(folder / STUDY_FILE, study_name="driver")
+        self._proposer = Proposer(space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0, mirror=mirror)
         self._scheduler = StoppingScheduler(self._recorder, rung_epochs=RUNG_EPOCHS, reduction_factor=REDUCTION)
         self._scheduler.set_search_properties(OBJECTIVE, "max")
         self._piped = (folder / "view.txt").open("w")
         view = PlainView(self._recorder.record, results=folder, dashboard=None, stream=self._piped)
         self._view = PacedView(view)
 
-    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
-        self._proposer.study.sampler = sampler
+    @property
+    def study(self) -> optuna.Study:
+        return self._proposer.study
 
     def propose(self, trial: str) -> None:
         params = self._proposer.suggest(trial)
@@ -114,8 +118,9 @@ class StockDriver:
         )
         self._trials: dict[str, SimpleNamespace] = {}
 
-    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
-        self._search._ot_study.sampler = sampler
+    @property
+    def study(self) -> optuna.Study:
+        return self._search._ot_study
 
     def propose(self, trial: str) -> None:
         config = self._search.suggest(trial)
@@ -144,8 +149,8 @@ class Simulation:
 
     def __init__(self, driver: Driver, *, results_kept: int) -> None:
         self._driver = driver
-        self._cheap, self._of_a_search = (_proposer(sampler).study.sampler for sampler in ("random", "tpe"))
-        self._driver.use_sampler(self._cheap)
+        self._of_a_search, self._cheap = driver.study.sampler, optuna.samplers.RandomSampler(seed=0)
+        driver.study.sampler = self._cheap
         self._rng = np.random.default_rng(0)
         self._running: list[tuple[str, float, int]] = []
         self._begun = 0
@@ -166,11 +171,11 @@ class Simulation:
 
     def timed_proposal(self) -> float:
         """By the sampler of a search."""
-        self._driver.use_sampler(self._of_a_search)
+        self._driver.study.sampler = self._of_a_search
         began = time.process_time()
         self._propose()
         seconds = time.process_time() - began
-        self._driver.use_sampler(self._cheap)
+        self._driver.study.sampler = self._cheap
         return seconds
 
     def _propose(self) -> None:
@@ -178,8 +183,3 @@ class Simulation:
         self._driver.propose(trial)
         self._running.append((trial, self._rng.normal(0.8, 0.05), 1))
         self._begun += 1
-
-
-def _proposer(sampler: str, mirror: StudyMirror | None = None) -> Proposer:
-    own = {"sampler": sampler, "mirror": mirror}
-    return Proposer(space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0, **own)
