@@ -114,17 +114,17 @@ def _starts(size: Size) -> Claim:
 
 
 def _spans_of_a_search(side: str, num_epochs: int) -> list[Span]:
-    with tempfile.TemporaryDirectory() as folder:
+    """As soon as the last epoch has ended; the report and Ray's end are none of it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         with _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
-            process.wait()
-        return spans_of(_lines(Path(folder) / LOG))
+            return spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))
 
 
 def _seconds_to_first_epoch(side: str) -> float:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         began = time.time()
         with _running(_sleeping(side, folder, SLOTS, 1)) as process:
-            return _awaited(process, Path(folder) / LOG)["began"] - began
+            return _awaited(process, Path(folder) / LOG)[0]["began"] - began
 
 
 def _seconds_to_our_first_epoch() -> float:
@@ -133,18 +133,19 @@ def _seconds_to_our_first_epoch() -> float:
         began = time.time()
         options = ["--trials", "2", "--max-epochs", "1", "--confirm", "0", "--storage", folder, "--name", "start"]
         with _running(["tuner.search", *options]) as process:
-            result = _awaited(process, Path(folder) / "moe" / "start" / TRIALS, event="result")
+            (result, *_) = _awaited(process, Path(folder) / "moe" / "start" / TRIALS, event="result")
             return time.time() - result["seconds"] - began
 
 
-def _awaited(process: subprocess.Popen, path: Path, **fields: str) -> dict:
-    """The first line of the file that has these fields, as soon as it is there."""
+def _awaited(process: subprocess.Popen, path: Path, *, count: int = 1, **fields: str) -> list[dict]:
+    """The lines of the file that have these fields, as soon as there are so many."""
     while True:
-        for line in _lines(path):
-            if fields.items() <= line.items():
-                return line
-        if process.poll() is not None:
-            raise RuntimeError(f"the search ended with status {process.returncode} before its first epoch did")
+        has_ended = process.poll() is not None
+        found = [line for line in _lines(path) if fields.items() <= line.items()]
+        if len(found) >= count:
+            return found
+        if has_ended:
+            raise RuntimeError(f"{process.args} ended after {len(found)} of {count} epochs: status {process.returncode}")
         time.sleep(0.02)
 
 

@@ -1,11 +1,15 @@
 """The arithmetic behind every number of the benchmarks."""
 
+import json
+
 import pytest
 
 from benchmarks.claims import Claim, Side, sides_of
 from benchmarks.harness import Size, Spread, differences, interleaved, ratios, seconds_of
 from benchmarks.report import picture
 from benchmarks.search import Span, overall_share, spans_of, training_shares
+from benchmarks.sleeping import LOG, Sleep
+from benchmarks.sleeping_run import SleepingRun
 
 
 def test_a_spread_is_the_median_between_its_quartiles():
@@ -78,6 +82,17 @@ def test_the_share_of_training_counts_what_lies_between_two_trials():
     # c takes the slot that a left at 2, d the one that b left at 3.
     assert training_shares(spans, num_slots=2) == (3 / 4, 1 / 2)
     assert overall_share(spans, num_slots=2) == pytest.approx(9 / 12)
+
+
+def test_a_run_that_sleeps_goes_on_from_its_checkpoint_to_its_end(tmp_path):
+    sleep = Sleep(folder=tmp_path, num_trials=1, num_epochs=2, seconds=0.0)
+    begun, resumed = SleepingRun(sleep, "a"), SleepingRun(sleep, "a")
+    assert begun.run_epoch().epoch == 1
+    begun.save(tmp_path / "checkpoint")
+    resumed.restore(tmp_path / "checkpoint")
+    assert (resumed.run_epoch().epoch, begun.ending, resumed.ending.outcome) == (2, None, "completed")
+    (trial,) = spans_of([json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()])
+    assert trial.began <= trial.ended
 
 
 def _claim(sides: tuple[Side, ...], *, reference: str) -> Claim:
