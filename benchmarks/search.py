@@ -115,13 +115,12 @@ def _starts(size: Size) -> Claim:
 
 def _spans_of_a_search(side: str, num_epochs: int) -> list[Span]:
     """As soon as the last epoch has ended; the report and Ray's end are none of it."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        with _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
-            return spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))
+    with _temporary_folder() as folder, _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
+        return spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))
 
 
 def _seconds_to_first_epoch(side: str) -> float:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with _temporary_folder() as folder:
         began = time.time()
         with _running(_sleeping(side, folder, SLOTS, 1)) as process:
             return _awaited(process, Path(folder) / LOG)[0]["began"] - began
@@ -129,7 +128,7 @@ def _seconds_to_first_epoch(side: str) -> float:
 
 def _seconds_to_our_first_epoch() -> float:
     """Of the real command with real training."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with _temporary_folder() as folder:
         began = time.time()
         options = ["--trials", "2", "--max-epochs", "1", "--confirm", "0", "--storage", folder, "--name", "start"]
         with _running(["tuner.search", *options]) as process:
@@ -145,8 +144,13 @@ def _awaited(process: subprocess.Popen, path: Path, *, count: int = 1, **fields:
         if len(found) >= count:
             return found
         if has_ended:
-            raise RuntimeError(f"{process.args} ended after {len(found)} of {count} epochs: status {process.returncode}")
+            raise RuntimeError(f"{process.args} ended ({process.returncode}) after {len(found)} of {count} epochs")
         time.sleep(0.02)
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory:
+    """Processes that are being ended may still write into it."""
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def _lines(path: Path) -> list[dict]:
