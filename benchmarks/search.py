@@ -20,7 +20,8 @@ from pathlib import Path
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved
-from benchmarks.sleeping import LOG, SIDES, SLOTS
+from benchmarks.sleep import LOG
+from benchmarks.sleeping import SIDES, SLOTS
 from tuner.records import TRIALS
 
 logger = logging.getLogger(__name__)

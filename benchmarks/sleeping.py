@@ -6,34 +6,15 @@ Each epoch leaves a line with its begin and end in FOLDER/epochs.jsonl, whoever 
 two run at a time, and each epoch is reported and, where Ray runs it, leaves a checkpoint.
 """
 
-import json
 import multiprocessing
 import os
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-LOG = "epochs.jsonl"
+from benchmarks.sleep import Sleep
+
 SLOTS = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sleep:
-    """What is to be run."""
-
-    folder: Path
-    num_trials: int
-    num_epochs: int
-    seconds: float
-
-    def epoch(self, trial: str) -> None:
-        """Sleeps, and says when: in one write, which no other process can tear."""
-        began = time.time()
-        time.sleep(self.seconds)
-        with (self.folder / LOG).open("a") as log:
-            log.write(json.dumps({"trial": trial, "began": began, "ended": time.time()}) + "\n")
 
 
 def ours(sleep: Sleep) -> None:

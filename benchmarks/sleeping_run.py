@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.sleeping import Sleep
+from benchmarks.sleep import Sleep
 from trainable.ending import Ending
 from trainable.training_run import EpochResult
 

@@ -8,7 +8,7 @@ from benchmarks.claims import Claim, Side, sides_of
 from benchmarks.harness import Size, Spread, differences, interleaved, ratios, seconds_of
 from benchmarks.report import picture
 from benchmarks.search import Span, overall_share, spans_of, training_shares
-from benchmarks.sleeping import LOG, Sleep
+from benchmarks.sleep import LOG, Sleep
 from benchmarks.sleeping_run import SleepingRun
 
 
