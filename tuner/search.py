@@ -139,7 +139,7 @@ _SETTING_NAMES = frozenset(SearchSettings.__dataclass_fields__)
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tuner.search",
-        description="Find a better training configuration: Optuna proposes, ASHA stops the poor early, Ray runs them.",
+        description="Find a better training configuration: Optuna's spaces, successive halving, Ray runs the trials.",
         epilog="Without options it searches the embedded data with what suits this machine.",
     )
     _add_search(parser.add_argument_group("what to search"))
@@ -171,8 +171,8 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--policy",
         metavar="NAME",
-        help=f"{', '.join(POLICIES)}: stop poor trials early; let them wait and promote the most promising; or random "
-        "proposals at full length (default: asha)",
+        help=f"{', '.join(POLICIES)}: trials wait at rungs and the most promising go on; poor ones stop at a rung for "
+        "good; or random proposals at full length (default: promote)",
     )
     group.add_argument(
         "--warm-start", type=Path, metavar="DIR", help="begin with what an earlier search found, results/<space>/<run>"

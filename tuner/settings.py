@@ -9,7 +9,7 @@ from pathlib import Path
 
 from search_spaces.registry import get_space
 
-POLICIES = ("asha", "promote", "random")
+POLICIES = ("promote", "asha", "random")
 POLICIES_WITH_RUNGS = frozenset({"asha", "promote"})
 DEFAULT_TRIALS = 30
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
@@ -53,9 +53,9 @@ class SearchSettings:
     name: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     """Folder of this search below `storage`/`space`."""
     seed: int = 0
-    policy: str = "asha"
-    """asha: Optuna proposes, poor trials stop early; promote: trials wait at rungs, a forecast promotes;
-    random: random proposals at full length."""
+    policy: str = "promote"
+    """promote: trials wait at rungs, a forecast promotes and proposes; asha: Optuna's TPE proposes, poor trials stop
+    early; random: random proposals at full length."""
     confirm: int = 3
     """How many of the best are trained again beside the default, on several seeds; 0 is off."""
     track: tuple[str, ...] = ()
