@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
 """Objects that cover less of the image than this, in the median, are trained on crops."""
+CACHED_PIXELS = 2**17
+"""What a processor judges quickest at a time, whatever the batch that a trial is trained on."""
 COLLAPSE_PATIENCE = 0.75
 """Nine epochs of twelve: by then every step of the response was taken and had an epoch to help."""
 
@@ -167,7 +170,14 @@ class MoeTask(Task):
         return TrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device, crop=config.crop)
 
     def evaluation_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> EvaluationBatches:
-        return EvaluationBatches(data, batch_size=config.batch_size, device=device)
+        batch_size = config.batch_size if device.type != "cpu" else _filling_a_cache(data)
+        return EvaluationBatches(data, batch_size=batch_size, device=device)
+
+
+def _filling_a_cache(data: ImageMaskSet) -> int:
+    """Images of a batch; smaller ones wait for each layer's start, in larger ones each layer waits for the memory."""
+    height, width = data.images.shape[1:3]
+    return ceil(CACHED_PIXELS / (height * width))
 
 
 def _watch_experts(trainer: OptimizedTrainer, config: MoeConfig) -> None:
