@@ -12,6 +12,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
@@ -75,8 +76,13 @@ def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistributio
     tried: dict[str, list] = {}
     for trial in trials:
         for name, value in trial.params.items():
-            tried.setdefault(name, []).append(value)
+            tried.setdefault(name, []).append(_plain(value))
     return {name: _distribution(values) for name, values in tried.items() if len(set(map(repr, values))) > 1}
+
+
+def _plain(value: Any) -> Any:
+    """Optuna sorts trials by their choices, which a list, such as the weights of two losses, does not allow."""
+    return str(value) if isinstance(value, list) else value
 
 
 def is_logarithmic(values: Sequence[float]) -> bool:
@@ -134,6 +140,6 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 def _frozen(trial: TrialRecord, value: float, distributions: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
-    params = {name: trial.params[name] for name in distributions if name in trial.params}
+    params = {name: _plain(trial.params[name]) for name in distributions if name in trial.params}
     used = {name: distributions[name] for name in params}
     return optuna.trial.create_trial(params=params, distributions=used, value=float(value))

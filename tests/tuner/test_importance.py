@@ -111,3 +111,13 @@ def test_orders_of_magnitude_are_told_from_a_linear_range_that_begins_near_zero(
     assert is_logarithmic(10 ** draw.uniform(-4, -2, 40))
     assert not is_logarithmic(draw.uniform(0.001, 0.9, 40))
     assert not is_logarithmic([0.0, 1.0, 100.0])
+
+
+def test_a_parameter_of_several_numbers_that_only_some_trials_have_is_a_choice():
+    params = [
+        values | ({"weights": [0.5, 1.5] if values["idle"] > 0.5 else [1.0, 1.0]} if number % 2 else {})
+        for number, values in enumerate(sampled(40))
+    ]
+    importance = measure_importance(search_of(params, lambda values: values["decisive"]))
+    assert importance.shares["decisive"] > 0.5
+    assert "weights" in importance.shares
