@@ -49,6 +49,17 @@ class PromotingProposer(Proposer):
             check_params(space, params)
         first_candidates = [SpaceSource(space).of(params) for params in first]
         self.policy = PromotingPolicy(source or SpaceSource(space), terms, first=first_candidates)
+        self._slots = terms.slots
+        self._saving: list[Trial] = []
+
+    @property
+    def has_free_slot(self) -> bool:
+        """A trial that is to wait holds its slot until its checkpoint is written: its process is for the next one."""
+        self._saving = [trial for trial in self._saving if trial.status == Trial.RUNNING]
+        return len(self.policy.promotions.running) + len(self._saving) < self._slots
+
+    def will_wait(self, trial: Trial) -> None:
+        self._saving.append(trial)
 
     def learn(self, past: Iterable[PastTrial]) -> None:
         """The policy sees each trial come to its rungs again; those that wait no longer exist for Ray, and end."""
@@ -67,7 +78,7 @@ class PromotingProposer(Proposer):
         action = self.policy.action()
         if action is Rest.FINISHED:
             return Searcher.FINISHED
-        if not isinstance(action, Begin):
+        if not (isinstance(action, Begin) and self.has_free_slot):
             return None
         self._study.enqueue_trial(action.candidate.params)
         params = super().suggest(trial_id)
@@ -143,6 +154,7 @@ class PromotingScheduler(FIFOScheduler):
             # What would be promoted at once is spared the checkpoint, the stop and the restore.
             self._promote(action)
             return TrialScheduler.CONTINUE
+        self._proposer.will_wait(trial)
         return TrialScheduler.PAUSE
 
     def choose_trial_to_run(self, tune_controller) -> Trial | None:
@@ -150,7 +162,7 @@ class PromotingScheduler(FIFOScheduler):
         action = self._policy.action()
         if action is Rest.FINISHED:
             self._stop_waiting(tune_controller)
-        if not isinstance(action, Promote):
+        if not (isinstance(action, Promote) and self._proposer.has_free_slot):
             return None
         trial = tune_controller.get_trial(action.trial)
         if trial.status != Trial.PAUSED:

@@ -14,6 +14,12 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS, LOOK_SECONDS = 0.02, 0.5
+QUICK_TO_MISS_A_NODE = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "4",
+}
+"""By itself Ray takes a minute or two, in which trials on a node that is gone go on."""
 
 
 class SearchProcess:
@@ -55,7 +61,7 @@ class SearchProcess:
 
     def ray_nodes(self) -> list:
         """The process that stands for this machine in Ray's cluster."""
-        return [child for child in self._children() if "/raylet " in _title(child)]
+        return [child for child in self._children() if _title(child).split(" ")[0].endswith("/raylet")]
 
     def running_trials(self) -> list:
         """Its worker processes that hold a trial; Ray names a process after what it runs."""
@@ -116,8 +122,6 @@ class Search:
     """A results folder and the commands that filled it."""
 
     folder: Path
-    killed_after: int = 0
-    """Events on record when a process was killed."""
     commands: list[SearchProcess] = field(default_factory=list)
     exit_codes: list[int] = field(default_factory=list)
 
@@ -151,3 +155,15 @@ def new_search(
     options += f" --policy {policy}"
     search.begin(*options.split(), *f"--concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16".split())
     return search
+
+
+def assert_only_epochs_in_flight_repeat(search: Search) -> None:
+    """A repeated result is the last one before its trial was cut off: whoever trained it had not been heard yet."""
+    seen: dict[str, list] = {}
+    for event in search.events():
+        story = seen.setdefault(event["trial"], [])
+        if event["event"] == "result" and ("result", event["epoch"]) in story:
+            before = story[: story.index(("start", None), story.index(("result", event["epoch"])))]
+            measured = [epoch for kind, epoch in before if kind in ("result", "checkpoint")]
+            assert measured[-1] == event["epoch"], (event["trial"], story)
+        story.append((event["event"], event.get("epoch")))

@@ -111,6 +111,17 @@ def test_a_busy_search_asks_for_nothing():
     assert scheduler.choose_trial_to_run(None) is None
 
 
+def test_a_slot_is_free_again_when_its_trial_has_saved_what_it_waits_with():
+    """Ray would begin a process beside the one that is just becoming free, wherever there is room for one."""
+    proposer, scheduler = make(SyntheticProblem(0), slots=1)
+    proposer.suggest("a")
+    trial = SimpleNamespace(trial_id="a", status=Trial.RUNNING)
+    assert scheduler.on_trial_result(None, trial, {"epoch": 3, "objective": 0.5}) == TrialScheduler.PAUSE
+    assert proposer.suggest("b") is None
+    trial.status = Trial.PAUSED
+    assert isinstance(proposer.suggest("b"), dict)
+
+
 def test_a_value_that_is_not_finite_stops_at_once():
     proposer, scheduler = make(SyntheticProblem(0), slots=1)
     proposer.suggest("a")

@@ -15,10 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
-from tests.tuner.search_process import Search, new_search
-from trainable.opening import open_run
-from trainable.training_run import run_epochs
-from tuner.export import handover_of
+from tests.tuner.search_process import Search, assert_only_epochs_in_flight_repeat, new_search
 from tuner.export import main as export_command
 from tuner.extension import RAY_FOLDER
 from tuner.outcomes import Outcome
@@ -144,91 +141,6 @@ def test_the_table_and_tensorboard_hold_every_trial(finished):
         assert "_hparams_/session_start_info" in board.PluginTagToContent("hparams")
 
 
-@pytest.fixture(scope="module")
-def disturbed(tmp_path_factory, disc_folder):
-    """Trial 0 is cut off by SIGTERM, resumed, and robbed of its process by kill -9; no rung stops a first trial."""
-    place = tmp_path_factory.mktemp("disturbed")
-    search = new_search(place, disc_folder, trials=3, epochs=12, lanes=1)
-    try:
-        search.commands[-1].until(lambda: len(search.events("result")) >= 2)
-        search.commands[-1].send(signal.SIGTERM)
-        search.finish()
-        search.begin("--resume", str(search.folder))
-        search.commands[-1].until(lambda: search.events("result")[-1]["epoch"] >= 6)
-        (process,) = search.commands[-1].running_trials()
-        search.killed_after = len(search.events())
-        process.kill()
-        search.finish()
-        yield search
-    finally:
-        search.end()
-
-
-def test_sigterm_saves_and_says_how_to_go_on(disturbed):
-    assert disturbed.exit_codes[0] == 130
-    assert f"python -m tuner.search --resume {disturbed.folder}" in disturbed.commands[0].said
-    assert "Traceback" not in disturbed.commands[0].complained
-
-
-def test_resumed_it_ends_with_the_trials_it_would_have_had(disturbed):
-    assert disturbed.exit_codes[1] == 0, disturbed.commands[1].complained
-    record = read_search(disturbed.folder)
-    assert [trial.number for trial in record.trials] == [0, 1, 2]
-    assert {trial.outcome for trial in record.trials} <= {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
-
-
-def assert_only_epochs_in_flight_repeat(search):
-    """A repeated result is the one whose checkpoint had not been saved when its trial was cut off."""
-    seen: dict[str, list] = {}
-    for event in search.events():
-        story = seen.setdefault(event["trial"], [])
-        if event["event"] == "result" and ("result", event["epoch"]) in story:
-            before = story[: story.index(("start", None), story.index(("result", event["epoch"])))]
-            measured = [entry for entry in before if entry[0] in ("result", "checkpoint")]
-            assert measured[-1] == ("result", event["epoch"]), (event["trial"], story)
-        story.append((event["event"], event.get("epoch")))
-
-
-def test_nothing_is_repeated_but_epochs_in_flight(disturbed):
-    assert_only_epochs_in_flight_repeat(disturbed)
-
-
-def test_the_killed_process_cost_one_new_process_and_its_trial_went_on_from_its_last_checkpoint(disturbed):
-    events, killed_after = disturbed.events(), disturbed.killed_after
-    known = {event["trial"] for event in events[:killed_after]}
-    (again,) = [at for at in range(killed_after, len(events)) if is_start_of(events[at], known)]
-    story = [[e for e in part if e["trial"] == events[again]["trial"]] for part in (events[:again], events[again:])]
-    saved = max(event["epoch"] for event in story[0] if event["event"] == "checkpoint")
-    assert next(event["epoch"] for event in story[1] if event["event"] == "result") == saved + 1
-    assert len(disturbed.commands[1].trial_processes) == 2
-
-
-def is_start_of(event, trials):
-    return event["event"] == "start" and event["trial"] in trials
-
-
-def test_through_all_of_it_every_curve_is_the_one_of_an_undisturbed_training_to_the_bit(disturbed):
-    record = read_search(disturbed.folder)
-    for trial in record.trials:
-        run = open_run(handover_of(record, trial, disturbed.folder), "cpu")
-        expected = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
-        assert [trial.results[epoch].objective for epoch in sorted(trial.results)] == expected[: trial.last.epoch]
-
-
-def test_a_rung_that_a_trial_came_to_again_decided_as_before(disturbed):
-    lines = [json.loads(line) for line in (disturbed.folder / "decisions.jsonl").read_text().splitlines()]
-    decided = {}
-    for line in lines:
-        del line["time"]
-        assert decided.setdefault((line["trial"], line["epoch"]), line) == line
-    assert sorted({line["rung"] for line in lines}) == [1, 2]
-
-
-def test_the_study_knows_the_end_of_every_trial(disturbed):
-    copied = load_mirror(disturbed.folder / "study.journal").trials
-    assert sorted(trial.user_attrs["number"] for trial in copied) == [0, 1, 2]
-
-
 def cut_off(place, data, end) -> Search:
     """A search in two lanes, ended by `end(command)` in the middle, and resumed until it is done."""
     search = new_search(place, data, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2)
@@ -260,14 +172,6 @@ def test_ctrl_c_in_the_terminal_saves_and_the_resumed_search_is_complete(tmp_pat
     assert "Traceback" not in search.commands[0].complained
     assert_complete(search)
     assert len(read_search(search.folder).trials) == NUM_TRIALS
-
-
-@pytest.mark.slow
-def test_a_search_whose_own_process_is_killed_loses_no_trial_that_had_ended(tmp_path, disc_folder):
-    search = cut_off(tmp_path, disc_folder, lambda command: command.send(signal.SIGKILL))
-    assert search.exit_codes[0] == -signal.SIGKILL
-    assert_complete(search)
-    assert psutil.wait_procs(search.commands[0].all_processes, timeout=60)[1] == []
 
 
 @pytest.mark.slow

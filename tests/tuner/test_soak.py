@@ -13,7 +13,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from tests.tuner.search_process import Search, new_search
+from tests.tuner.search_process import QUICK_TO_MISS_A_NODE, Search, new_search
 from tuner.outcomes import Outcome
 from tuner.ray_folder import OWNER
 from tuner.records import read_search
@@ -26,12 +26,6 @@ NUM_KILLS = int(os.environ.get("SOAK_KILLS", "32"))
 SEED = int(os.environ.get("SOAK_SEED", "0"))
 NUM_TRIALS, MORE_TRIALS, MAX_EPOCHS = 30, "+10", 12
 EXIT_SECONDS = 120
-QUICK_TO_MISS_A_NODE = {
-    "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_failure_threshold": "4",
-}
-"""By itself Ray takes a minute or two, in which trials on a node that is gone go on."""
 
 
 @pytest.mark.parametrize("policy", ["asha", "promote"])
