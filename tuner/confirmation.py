@@ -12,7 +12,7 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from tuner import wording
 from tuner.records import SearchRecord, TrialRecord
@@ -59,7 +59,7 @@ class Confirmation:
         gains = self.gains
         if len(gains) < 2:
             return None
-        quantile = float(student_t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1))
+        quantile = float(stdtrit(len(gains) - 1, (1 + CONFIDENCE) / 2))
         half = quantile * statistics.stdev(gains) / math.sqrt(len(gains))
         return statistics.fmean(gains) - half, statistics.fmean(gains) + half
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from tuner.export import CONFIG, export
 from tuner.preflight import is_over
 from tuner.records import SearchRecord
-from tuner.report import write_report
 
 INTERRUPTED = 130
 
 
 def finish(folder: Path, record: SearchRecord) -> int:
     """Writes what the records allow and says what to do next; returns the exit status of the search."""
+    # Its figures take as long to import as a trial takes to begin.
+    from tuner.report import write_report
+
     report = write_report(folder)
     lines = [f"Report      {report}"]
     if record.winner is not None:
