@@ -30,15 +30,15 @@ BENCHMARKS: dict[str, Callable[[Size], list[Claim]]] = {
     "gpu": gpu.measure,
 }
 SECONDS = {
-    "training_step": 70.0,
-    "data_loading": 40.0,
+    "training_step": 50.0,
+    "data_loading": 30.0,
     "augmentation": 20.0,
     "metrics": 15.0,
-    "search": 270.0,
+    "search": 300.0,
     "experts": 10.0,
-    "validation": 40.0,
-    "driver": 80.0,
-    "decision": 30.0,
+    "validation": 25.0,
+    "driver": 60.0,
+    "decision": 20.0,
     "gpu": 1.0,
 }
 """About what each takes on two quiet cores, for the time left; together below ten minutes."""
