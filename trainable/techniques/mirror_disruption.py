@@ -103,11 +103,14 @@ def crop_and_stretch(images: Tensor, masks: Tensor, windows: Tensor) -> tuple[Te
 def _crop_rows(images: Tensor, masks: Tensor, rows: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
     if len(rows) == 0:
         return images, masks
-    windows, rows = windows[:, rows].to(images.device), rows.to(images.device)
-    shown, shown_masks = images.index_select(0, rows), masks.index_select(0, rows)
+    windows, on_device = windows[:, rows].to(images.device), rows.to(images.device)
+    shown, shown_masks = images.index_select(0, on_device), masks.index_select(0, on_device)
     chosen = first_window_with_the_object(shown_masks, windows)
-    stretched, stretched_masks = crop_and_stretch(shown, shown_masks, chosen)
-    return images.index_copy_(0, rows, stretched), masks.index_copy_(0, rows, stretched_masks)
+    stretched = crop_and_stretch(shown, shown_masks, chosen)
+    # One image at a time: all rows at once into another order of bytes in memory take four times as long.
+    for row, image, mask in zip(rows.tolist(), *stretched, strict=True):
+        images[row], masks[row] = image, mask
+    return images, masks
 
 
 def _inside(starts: Tensor, lengths: Tensor, size: int) -> Tensor:
