@@ -9,7 +9,8 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import count, islice
 from pathlib import Path
@@ -96,13 +97,16 @@ def confirm(
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
     todo = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
+    if not wanted:
+        logger.info("confirming: nothing, because no other trial came as far as the default")
+    if not todo:
+        return done
     remaining = Remaining(record, todo)
-    about = wording.duration(remaining.seconds([(trial.number, seed) for trial, seed in todo]))
+    left = [(trial.number, seed) for trial, seed in todo]
+    about = wording.duration(remaining.seconds(left))
     logger.info("confirming: %d trainings on the test split, about %s", len(todo), about)
-    pending = {_start(record, trial, seed, folder): (trial.number, seed) for trial, seed in todo}
-    while pending:
-        (ready,), _ = ray.wait(list(pending), num_returns=1)
-        number, seed = pending.pop(ready)
+    for (number, seed), ready in _trainings(record, todo, folder):
+        left.remove((number, seed))
         try:
             validation, test = ray.get(ready)
         except RayError as error:
@@ -112,25 +116,41 @@ def confirm(
         objective = test[record.settings["objective"].removeprefix("val/")]
         done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test, validation=validation))
         _write(folder, record, done)
-        left = remaining.seconds(pending.values())
-        on_run(done[-1], Progress(done=len(wanted) - len(pending), total=len(wanted), seconds_left=left))
+        progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
+        on_run(done[-1], progress)
     return done
 
 
+def _trainings(
+    record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]], folder: Path
+) -> Iterator[tuple[tuple[int, int], ray.ObjectRef]]:
+    """As they end; no more at a time than the search had trials."""
+    waiting, pending = deque(todo), {}
+    while waiting or pending:
+        while waiting and len(pending) < record.settings["concurrent"]:
+            trial, seed = waiting.popleft()
+            pending[_start(record, trial, seed, folder)] = (trial.number, seed)
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        yield pending.pop(ready), ready
+
+
 def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
-    """The default first, then the best of those compared at the same epoch."""
+    """The default first, then the best others of those compared at the same epoch."""
     epoch = record.comparison_epoch
     if epoch is None:
         raise ValueError("No trial has a finite objective; there is nothing to confirm.")
     default = record.default_trial
-    best = [trial for trial in record.ranked(epoch)[:top] if trial is not default]
+    best = [trial for trial in record.ranked(epoch) if trial is not default][:top]
     return best if default is None else [default, *best]
 
 
 def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:
-    """Trials with the seeds that they are confirmed on."""
+    """Trials with the seeds that they are confirmed on; none where there is nothing to compare."""
+    chosen = candidates(record, top)
+    if chosen == [record.default_trial]:
+        return []
     seeds = islice((seed for seed in count(FIRST_SEED) if seed != record.settings["seed"]), num_seeds)
-    return [(trial, seed) for seed in seeds for trial in candidates(record, top)]
+    return [(trial, seed) for seed in seeds for trial in chosen]
 
 
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:

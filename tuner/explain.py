@@ -114,7 +114,7 @@ def _what_it_meant(trial: TrialRecord) -> str:
 
 
 def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
-    """In what it is not the default, what mattered most in this search first."""
+    """In what it is not the default; where that can be told, what mattered most in this search first."""
     default = search.default_trial
     if default is None or trial is default:
         return
@@ -125,7 +125,8 @@ def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
     told = [f"{name} {_value(trial, name)} ({_value(default, name)})" for name in names[:MOST_PARAMETERS]]
     more = f" and {len(names) - MOST_PARAMETERS} more" if len(names) > MOST_PARAMETERS else ""
     if told:
-        yield f"Not as the default, with what mattered most first: {', '.join(told)}{more}."
+        order = "" if importance is None else ", with what mattered most first"
+        yield f"Not as the default{order}: {', '.join(told)}{more}."
 
 
 def _value(trial: TrialRecord, name: str) -> str:

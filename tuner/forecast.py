@@ -154,8 +154,9 @@ class _Search:
     def confirmed(self) -> list[int]:
         """The default, and the best of those that came to their full length."""
         complete = [trial for trial, epochs in enumerate(self.epochs) if epochs == self._schedule.max_epochs]
-        best = sorted(complete, key=self._values.__getitem__, reverse=True)[: self._schedule.confirm]
-        return [DEFAULT, *(trial for trial in best if trial != DEFAULT)] if best else []
+        others = sorted((trial for trial in complete if trial != DEFAULT), key=self._values.__getitem__, reverse=True)
+        best = others[: self._schedule.confirm]
+        return [DEFAULT, *best] if best else []
 
     def busy(self) -> Seconds:
         return Seconds(

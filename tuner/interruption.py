@@ -18,11 +18,18 @@ from tuner.records import SearchRecord
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """A cluster's SIGTERM saves and returns, as Ctrl-C does. Ray's own start replaces handlers: enter this after it."""
-    former = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    former = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+def _interrupt(*_: object) -> None:
+    """A shell's background job ignores Ctrl-C, and so would this."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -64,27 +64,26 @@ def warm_start(
     if search.comparison_epoch is None or not (folder / FILE).is_file():
         raise ValueError(f"{folder} has no measured trial to start from; give another --warm-start, or none.")
     others = [word for name, word in _COMPARED.items() if search.settings.get(name) != settings[name]]
-    if others:
-        points = warm_points(folder, search, space)
-        logger.info(
-            "%s is of another %s: its best are tried first, %d of them, and its values are not used.",
-            wording.path(folder),
-            " and ".join(others),
-            len(points),
-        )
-        return WarmStart(points=points)
-    return WarmStart(imported=_known(folder, search, space, base, first_points))
+    known = [] if others else _known(folder, search, space, base, first_points)
+    if known:
+        return WarmStart(imported=known)
+    points = _best_points(folder, search, space, first_points[0])
+    why = f"{wording.path(folder)} is of another {' and '.join(others)}: its" if others else "Its"
+    logger.info("%s best are tried first, %d of them, and its values are not used.", why, len(points))
+    return WarmStart(points=[point for point in points if point not in first_points])
 
 
-def warm_points(folder: Path, search: SearchRecord, space: Callable[[optuna.Trial], dict]) -> list[dict]:
-    """The best parameters that `space` can ask for, the best first, at most NUM_BEST."""
+def _best_points(
+    folder: Path, search: SearchRecord, space: Callable[[optuna.Trial], dict], default: Mapping
+) -> list[dict]:
+    """The best parameters as `space` would ask for them, the best first, at most NUM_BEST."""
     asked = {trial.user_attrs["number"]: trial.params for trial in load_mirror(folder / FILE).trials}
     best = [trial.number for trial in search.ranked(search.comparison_epoch)[:NUM_BEST] if trial.number in asked]
     points = []
     for number in best:
         try:
-            check_params(space, asked[number])
-            points.append(asked[number])
+            point, _ = _answered(space, asked[number], default)
+            points += [] if point in points else [point]
         except ValueError as error:
             logger.info("trial %d of %s is not tried again: %s", number, wording.path(folder), error)
     return points
@@ -106,26 +105,39 @@ def _known(
         asked = _asked_as(one, space, base, first_points[0], trained=trained)
         known += [] if asked is None else [_imported(one, asked, folder, space)]
     left_out = len(past) - len(known)
+    known = [one for one in known if one.frozen.params not in first_points]
     logger.info(
         "%d trials of %s are known from the start%s.",
         len(known),
         wording.path(folder),
         f"; {left_out} are left out, because this space could not propose them" if left_out else "",
     )
-    return [one for one in known if one.frozen.params not in first_points]
+    return known
 
 
 def _asked_as(
     one: PastTrial, space: Callable[[optuna.Trial], dict], base: TrialConfig, default: Mapping, *, trained: Mapping
 ) -> dict | None:
     """The trial's parameters as this space would have asked for them; None where it would not train the same."""
-    trial = AnsweredTrial({**default, **one.frozen.params})
     try:
-        params = space(trial)
-        check_params(space, trial.asked)
-        return trial.asked if _full(params, base) == trained else None
+        asked, params = _answered(space, one.frozen.params, default)
+        return asked if _full(params, base) == trained else None
     except ValueError:
         return None
+
+
+def _answered(space: Callable[[optuna.Trial], dict], params: Mapping, default: Mapping) -> tuple[dict, dict]:
+    """What the space asks for when it gets these answers, and what it makes of them.
+
+    Raises:
+        ValueError: an answer lies outside the space, or it asks for nothing of this.
+    """
+    trial = AnsweredTrial({**default, **params})
+    made = space(trial)
+    if not params.keys() & trial.asked.keys():
+        raise ValueError("The space asks for none of its parameters.")
+    check_params(space, trial.asked)
+    return trial.asked, made
 
 
 def _full(params: Mapping, base: TrialConfig) -> dict:

@@ -22,7 +22,7 @@ def difference(value: float) -> str:
 
 def gain(value: float) -> str:
     """In words, since for a loss a better value is a lower one."""
-    return f"{difference(abs(value))[1:]} {'better' if value >= 0 else 'worse'}"
+    return f"{difference(abs(value))[1:]} {'better' if value > 0 else 'worse'}" if value else "no better"
 
 
 def duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from tuner.confirm_progress import Progress, Remaining, full_seconds, say_run
 from tuner.confirmation import ConfirmedRun, read_confirmations
 from tuner.export import handover_of
 from tuner.recorder import Recorder
-from tuner.records import read_search
+from tuner.records import SearchRecord, read_search
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +174,16 @@ def test_the_default_comes_first_and_the_best_are_those_of_the_highest_common_ep
     assert [trial.objective_at(epoch) for trial in others] == reached[: len(others)]
 
 
-def test_a_default_that_won_is_confirmed_once(trained_folder, tmp_path):
+def test_a_default_that_won_is_confirmed_beside_the_best_others_and_never_alone(trained_folder, tmp_path):
     folder = tmp_path / "won"
     recorder = Recorder.create(folder, read_search(trained_folder).settings)
     for number, objective in enumerate((0.9, 0.4)):
         recorder.start(f"t{number}", number=number, params={})
         recorder.result(f"t{number}", epoch=1, objective=objective, metrics={}, seconds=1.0)
     recorder.close()
-    assert [trial.number for trial in candidates(recorder.record, 1)] == [0]
-    assert [trial.number for trial in candidates(recorder.record, 2)] == [0, 1]
+    assert [trial.number for trial in candidates(recorder.record, 1)] == [0, 1]
+    alone = SearchRecord(settings=recorder.record.settings, by_id={"t0": recorder.record.by_id["t0"]})
+    assert wanted_runs(alone, 3) == []
 
 
 def test_nothing_to_confirm_is_a_sentence(tmp_path, trained_folder):

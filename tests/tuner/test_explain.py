@@ -80,7 +80,7 @@ def test_the_search_tells_how_trials_ended_why_the_winner_won_and_by_how_much(fo
     assert "Trial 2 won: its s_measure of 0.800 at epoch 3, the highest that was reached, is the best of 2;" in told
     assert "trial 0 is 0.100 behind." in told
     assert "At epoch 3 it was 0.100 better than the default: 0.800 against 0.700." in told
-    assert "Not as the default, with what mattered most first: max_lr 0.005 (0.001), averaging True (False)." in told
+    assert "Not as the default: max_lr 0.005 (0.001), averaging True (False)." in told
 
 
 def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):

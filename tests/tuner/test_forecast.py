@@ -135,9 +135,10 @@ def test_without_confirmation_nothing_is_trained_again():
     assert (told.trainings, told.confirm_seconds) == (0, 0.0)
 
 
-def test_no_more_are_trained_again_than_came_to_their_full_length():
-    """One trial, the default, whatever K is."""
-    assert forecast(schedule_of(num_trials=1, confirm=3), [ONE_SECOND]).middle.trainings == 3
+def test_no_more_are_trained_again_than_came_to_their_full_length_and_the_default_not_alone():
+    for num_trials, trainings in ((1, 0), (2, 6), (3, 9)):
+        schedule = schedule_of(num_trials=num_trials, confirm=3)
+        assert forecast(schedule, [ONE_SECOND]).middle.trainings == trainings
 
 
 def test_the_same_seed_tells_the_same():

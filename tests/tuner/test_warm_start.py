@@ -144,7 +144,16 @@ def test_a_parameter_whose_new_default_is_not_what_was_trained_with_leaves_all_o
     def wider(trial):
         return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
 
-    assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).imported == []
+    assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).imported == ()
+
+
+def test_where_no_value_can_be_used_the_best_are_tried_first_with_what_is_fixed_now(folder):
+    """Also under another budget: what was searched then and is fixed now is not asked for."""
+    asking = lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0), "top_k": 2}  # noqa: E731
+    for facts in ({}, {"max_epochs": 3}):
+        warm = started(folder, asking, **facts)
+        assert [point["max_lr"] for point in warm.points] == [0.5, 0.6, 0.4, 0.7, 0.3]
+        assert warm.imported == ()
 
 
 @pytest.mark.parametrize(("top_k", "known"), [(1, 9), (2, 0)])
@@ -154,7 +163,7 @@ def test_what_is_fixed_now_is_known_only_from_trials_that_had_that_value(folder,
 
 
 def test_under_another_fixed_configuration_nothing_is_known(folder):
-    assert started(folder, space_of(0.0, 1.0), base=from_params({"backbone": "resnet50"}, BASE)).imported == []
+    assert started(folder, space_of(0.0, 1.0), base=from_params({"backbone": "resnet50"}, BASE)).imported == ()
 
 
 def test_another_seed_and_another_place_of_the_same_data_do_not_matter(folder):

@@ -20,6 +20,7 @@ def test_durations(seconds, words):
 
 def test_a_gain_is_said_in_words():
     assert (wording.gain(0.0314), wording.gain(-0.2)) == ("0.031 better", "0.200 worse")
+    assert wording.gain(0.0) == "no better"
 
 
 def test_a_path_is_written_as_one_would_type_it_from_here(tmp_path, monkeypatch):
