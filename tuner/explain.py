@@ -75,7 +75,9 @@ def _why_it_won(search: SearchRecord) -> list[str]:
     rivals = search.ranked(epoch)
     objective = wording.metric(search.settings["objective"])
     value = wording.number(winner.objective_at(epoch))
-    line = f"Trial {winner.number} won: its {objective} of {value} at epoch {epoch}, the highest that was reached,"
+    measured = winner.result_at(epoch).epoch
+    where = "the highest that was reached" if measured == epoch else "where it plateaued"
+    line = f"Trial {winner.number} won: its {objective} of {value} at epoch {measured}, {where},"
     if len(rivals) == 1:
         return [f"{line} has no rival: no other trial came so far."]
     second = rivals[1]

@@ -92,8 +92,9 @@ def _highlight(axes: Axes, trial: TrialRecord, name: str, colour: str) -> Label:
 def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[str, TrialRecord, str]]:
     """The default and the winner, if they were measured (at that epoch); once, if they are the same."""
     default, winner = search.default_trial, search.winner
-    epochs = standing.measured_epochs(default) if default else set()
-    is_measured = epoch in epochs if epoch else bool(epochs)
+    is_measured = default is not None and (
+        default.objective_at(epoch) is not None if epoch else bool(standing.measured_epochs(default))
+    )
     named = [("default", default, BLACK)] if is_measured else []
     return named if winner is default else [*named, (f"trial {winner.number}", winner, RED)]
 
@@ -115,9 +116,9 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     epoch = search.comparison_epoch
     if epoch is None:
         return Picture(title=title, caption=NOTHING_MEASURED)
-    measured = sorted(search.measured_at(epoch), key=lambda trial: trial.results[epoch].time)
+    measured = sorted(search.measured_at(epoch), key=lambda trial: trial.result_at(epoch).time)
     divisor, unit = _time_unit(search.elapsed)
-    times = [trial.results[epoch].time / divisor for trial in measured]
+    times = [trial.result_at(epoch).time / divisor for trial in measured]
     values = [trial.objective_at(epoch) for trial in measured]
     best = _running_best(values, search.settings["mode"])
     axes = new_axes(height=3.8)
@@ -125,7 +126,9 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     axes.plot(times, values, "o", color=SKY, markeredgecolor="white", markersize=7, clip_on=False)
     axes.set(xlabel=f"{unit} since the search began", ylabel=f"{_objective(search)} at epoch {epoch}", xlim=(0, None))
     label_right(axes, [_level(axes, search, *named, epoch) for named in _named_trials(search, epoch)])
-    caption = f"A dot is a trial that reached epoch {epoch}; trials are compared at that epoch only."
+    caption = (
+        f"A dot is a trial that reached epoch {epoch}, or plateaued before; trials are compared at that epoch only."
+    )
     return Picture(title=title, caption=caption, figure=axes.figure)
 
 

@@ -61,8 +61,15 @@ class TrialRecord:
     def sentence(self) -> str:
         return "running" if self.outcome is None else describe(self.outcome, self.numbers)
 
+    def result_at(self, epoch: int) -> ResultRecord | None:
+        """What stands for the trial at this epoch: of one that plateaued, the last result from then on."""
+        if self.outcome is Outcome.PLATEAUED and self.results:
+            epoch = min(epoch, max(self.results))
+        return self.results.get(epoch)
+
     def objective_at(self, epoch: int) -> float | None:
-        return self.results[epoch].objective if epoch in self.results else None
+        result = self.result_at(epoch)
+        return None if result is None else result.objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ def _headline(search: SearchRecord) -> str:
         return "**No trial gave a value that could be compared.** Below is what each of them ended by."
     comparison = standing.compare_with_default(search, search.winner)
     value = wording.number(search.winner.objective_at(search.comparison_epoch))
-    best = f"{_objective(search)} {value} at epoch {search.comparison_epoch} on the validation split"
+    measured = search.winner.result_at(search.comparison_epoch).epoch
+    best = f"{_objective(search)} {value} at epoch {measured} on the validation split"
     if comparison is None:
         return f"**Trial {search.winner.number} is the best**, with {best}; the default configuration was not measured."
     if comparison.winner is comparison.default:
@@ -78,8 +79,8 @@ def say_winner(search: SearchRecord) -> str:
     rivals = wording.count(len(search.measured_at(epoch)), "trial")
     how = (
         f"Trial {winner.number} has the best {_objective(search)} of the {rivals} that were measured at epoch {epoch}, "
-        "the highest that any reached; values of different epochs are never compared. It is the best of several on the "
-        "validation split, so on new data it is likely to be a little less good than here."
+        "the highest that any reached, or had plateaued before; other values of different epochs are never compared. "
+        "It is the best of several on the validation split, so on new data it is likely to be a little less good."
     )
     differences = "" if default is None else _parameters(winner, default)
     return "\n\n".join(part for part in ("## The winner", how, differences) if part)

@@ -30,11 +30,11 @@ class Comparison:
 
     @property
     def winner_value(self) -> float:
-        return self.winner.results[self.epoch].objective
+        return self.winner.objective_at(self.epoch)
 
     @property
     def default_value(self) -> float:
-        return self.default.results[self.epoch].objective
+        return self.default.objective_at(self.epoch)
 
 
 def compare_best_so_far(search: SearchRecord) -> Comparison | None:
@@ -51,9 +51,10 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
 
 
 def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
-    """At the highest epoch at which both were measured; None when there is none."""
+    """At the highest epoch at which both have a value; None when there is none."""
     default = search.default_trial
-    both = measured_epochs(trial) & measured_epochs(default) if trial and default else set()
+    either = measured_epochs(trial) | measured_epochs(default) if trial and default else set()
+    both = [epoch for epoch in either if None not in (trial.objective_at(epoch), default.objective_at(epoch))]
     if not both:
         return None
     gain = gain_over_default(search, trial, max(both))

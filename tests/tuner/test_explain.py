@@ -83,6 +83,20 @@ def test_the_search_tells_how_trials_ended_why_the_winner_won_and_by_how_much(fo
     assert "Not as the default: max_lr 0.005 (0.001), averaging True (False)." in told
 
 
+def test_a_winner_that_plateaued_is_told_with_its_own_epoch(folder):
+    lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
+    cut = [line for line in lines if not ('"t2"' in line and '"epoch": 3' in line)]
+    (folder / "trials.jsonl").write_text("".join(cut))
+    resumed = Recorder.resume(folder)
+    resumed.end("t2", Outcome.PLATEAUED, numbers={"epoch": 2}, epoch=2)
+    resumed.result("t0", epoch=3, objective=0.60, metrics={}, seconds=1.0)
+    resumed.end("t0", Outcome.COMPLETED, numbers={"epoch": 3}, epoch=3)
+    resumed.close()
+    told = "\n".join(explain_search(read_search(folder), folder))
+    assert "Trial 2 won: its s_measure of 0.650 at epoch 2, where it plateaued, is the best of 2;" in told
+    assert "At epoch 3 it was 0.050 better than the default: 0.650 against 0.600." in told
+
+
 def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):
     search = read_search(finished_folder)
     for trial in {trial.outcome: trial for trial in search.trials}.values():

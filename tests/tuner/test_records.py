@@ -189,3 +189,11 @@ def test_a_damaged_line_is_named_by_file_and_number(recorder, line):
 def test_an_empty_record_is_empty():
     record = SearchRecord(settings=SETTINGS)
     assert (record.trials, record.default_trial, record.winner, record.elapsed) == ([], None, None, 0.0)
+
+
+def test_a_trial_that_plateaued_stands_beside_full_trainings_with_its_last_value(recorder):
+    record_curve(recorder, "a", 0.5, 0.8, 0.9, number=0, outcome=Outcome.PLATEAUED)
+    record_curve(recorder, "b", 0.4, 0.5, 0.6, 0.61, number=1, outcome=Outcome.COMPLETED)
+    record_curve(recorder, "early and high", 0.95, number=2, outcome=Outcome.STOPPED_AT_RUNG)
+    assert [trial.trial for trial in recorder.record.ranked(4)] == ["a", "b"]
+    assert recorder.record.winner.objective_at(4) == 0.9

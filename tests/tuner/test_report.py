@@ -127,15 +127,26 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     assert f"**Trial {synthetic.recorder.record.winner.number} is the best**" in text
 
 
-def test_a_default_that_was_stopped_early_is_compared_where_it_ended(synthetic_search):
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (
+            Outcome.STOPPED_AT_RUNG,
+            "0.900 at epoch 4 on the validation split; where the default ended, at epoch 3, it was 0.600 against",
+        ),
+        (Outcome.PLATEAUED, "0.200 better than the default configuration**: `s_measure` 0.900 at epoch 4 on the"),
+    ],
+)
+def test_a_default_that_ended_early_is_compared_where_it_ended_or_with_what_it_plateaued_at(
+    synthetic_search, outcome, told
+):
     recorder = synthetic_search(num_trials=2).recorder
     for number, curve in enumerate([[0.5, 0.6, 0.7], [0.4, 0.5, 0.6, 0.9]]):
         recorder.start(str(number), number=number, params={})
         for epoch, value in enumerate(curve, start=1):
             recorder.result(str(number), epoch=epoch, objective=value, metrics={}, seconds=1.0)
-        recorder.end(str(number), Outcome.STOPPED_AT_RUNG, numbers={"rung": 1}, epoch=len(curve))
-    text = report_of(recorder)
-    assert "0.900 at epoch 4 on the validation split; where the default ended, at epoch 3, it was 0.600 against" in text
+        recorder.end(str(number), outcome, numbers={"rung": 1}, epoch=len(curve))
+    assert told in report_of(recorder)
 
 
 def test_metrics_that_were_not_finite_do_not_break_the_report(synthetic_search):
