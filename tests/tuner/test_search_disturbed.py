@@ -2,9 +2,7 @@
 
 import json
 import signal
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from tests.tuner.search_process import (
@@ -13,18 +11,12 @@ from tests.tuner.search_process import (
     assert_only_epochs_in_flight_repeat,
     new_search,
 )
+from tests.tuner.undisturbed import assert_decided_as_undisturbed
 from trainable.opening import open_run
 from trainable.training_run import run_epochs
-from tuner.cluster import slots_of
 from tuner.export import handover_of
-from tuner.extension import settings_of
 from tuner.outcomes import Outcome
-from tuner.pairs import pair_of
-from tuner.plan import plan_search
-from tuner.recorder import Recorder
-from tuner.records import SearchRecord, read_search
-from tuner.replay_loop import ReplayedSearch
-from tuner.replay_problems import Curve
+from tuner.records import read_search
 from tuner.study_mirror import load_mirror
 
 pytestmark = pytest.mark.timeout(400)
@@ -107,44 +99,7 @@ def test_through_all_of_it_every_curve_is_the_one_of_an_undisturbed_training_to_
 
 
 def test_it_proposes_and_decides_what_an_undisturbed_search_does_with_these_curves(disturbed, tmp_path):
-    record, undisturbed = read_search(disturbed.folder), Undisturbed(read_search(disturbed.folder), tmp_path)
-    undisturbed.run(10_000, on_epoch=lambda: None)
-    undisturbed.recorder.close()
-    alone = undisturbed.recorder.record
-    assert [trial.params for trial in record.trials] == [trial.params for trial in alone.trials]
-    assert [trial.last.epoch for trial in record.trials] == [trial.epoch for trial in undisturbed.get_trials()]
-    assert told(record) == told(alone)
-
-
-def told(record: SearchRecord) -> list[tuple]:
-    said = ("epoch", "rung", "value", "cutoff", "rank", "of", "action", "expected")
-    return [(record.by_id[d.trial].number, *(getattr(d, name) for name in said)) for d in record.decisions]
-
-
-class Undisturbed(ReplayedSearch):
-    """The search with the proposer and the scheduler that its settings give, on the curves that were recorded."""
-
-    def __init__(self, searched: SearchRecord, place) -> None:
-        settings, self._searched = settings_of(searched), searched
-        self.recorder = Recorder.create(place / "undisturbed", searched.settings)
-        num_trials, slots = settings.num_trials, slots_of(searched.settings)
-        pair = pair_of(settings, plan_search(settings), slots, self.recorder, num_new=num_trials)
-        problem = SimpleNamespace(max_epochs=searched.settings["max_epochs"], curve=self._recorded)
-        super().__init__(problem, *pair[:2], slots=1, stops_non_finite=False)
-        self._scheduler.set_search_properties(self._searcher.metric, self._searcher.mode)
-        self._num_trials = num_trials
-
-    def _recorded(self, params: dict) -> Curve:
-        (trial,) = [trial for trial in self._searched.trials if trial.params == params]
-        values = [trial.results[epoch].objective for epoch in sorted(trial.results)]
-        return Curve(np.array(values), np.arange(1.0, len(values) + 1))
-
-    def _begin(self):
-        trial = super()._begin() if len(self.trials) < self._num_trials else None
-        if trial is not None:
-            number = self._searcher.number_of(trial.trial_id)
-            self.recorder.start(trial.trial_id, number=number, params=trial.config)
-        return trial
+    assert_decided_as_undisturbed(disturbed, tmp_path)
 
 
 def test_a_rung_that_a_trial_came_to_again_decided_as_before(disturbed):

@@ -1,4 +1,4 @@
-"""A search that is killed again and again, at random moments, and loses nothing that had ended."""
+"""A search that is killed again and again, at random moments: it loses nothing that had ended, and decides the same."""
 
 import contextlib
 import json
@@ -14,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tests.tuner.search_process import QUICK_TO_MISS_A_NODE, Search, new_search
+from tests.tuner.undisturbed import assert_decided_as_undisturbed
 from tuner.outcomes import Outcome
 from tuner.ray_folder import OWNER
 from tuner.records import read_search
@@ -24,6 +25,8 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 NUM_KILLS = int(os.environ.get("SOAK_KILLS", "32"))
 """Over both policies."""
 SEED = int(os.environ.get("SOAK_SEED", "0"))
+NUM_KILLS_ALONE = NUM_KILLS // 4
+"""With one slot, for each policy."""
 NUM_TRIALS, MORE_TRIALS, MAX_EPOCHS = 30, "+10", 12
 EXIT_SECONDS = 120
 
@@ -52,6 +55,27 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
         search.end()
     assert_nothing_is_lost(search, ended)
     say(f"{policy}: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+
+
+@pytest.mark.parametrize("policy", ["asha", "promote"])
+def test_killed_at_random_moments_a_search_in_one_slot_decides_as_an_undisturbed_one(
+    tmp_path, disc_folder, monkeypatch, policy
+):
+    for name, value in QUICK_TO_MISS_A_NODE.items():
+        monkeypatch.setenv(name, value)
+    rng, kills = random.Random(f"{SEED} {policy} alone"), Counter()
+    search = new_search(tmp_path, disc_folder, trials=12, epochs=MAX_EPOCHS, lanes=1, policy=policy)
+    try:
+        while kills.total() < NUM_KILLS_ALONE and not is_done(search):
+            victim = kill_something(search, rng, kills)
+            say(f"{policy}, one slot: kill {kills.total()}, {victim or 'nobody'}")
+        while not is_done(search):
+            go_on(search)
+            search.finish()
+    finally:
+        search.end()
+    assert_decided_as_undisturbed(search, tmp_path)
+    say(f"{policy}, one slot: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
 
 
 def kill_something(search: Search, rng: random.Random, kills: Counter) -> str | None:
@@ -88,7 +112,8 @@ def go_on(search: Search) -> None:
 
 
 def is_done(search: Search) -> bool:
-    return not search.commands[-1].is_running and not read_search(search.folder).is_unfinished
+    has_begun = (search.folder / "settings.json").exists()
+    return has_begun and not search.commands[-1].is_running and not read_search(search.folder).is_unfinished
 
 
 def endings(search: Search) -> dict:
