@@ -133,9 +133,15 @@ class PromotingScheduler(FIFOScheduler):
         return (metric, mode) == (self._proposer.metric, self._proposer.mode)
 
     def on_trial_add(self, tune_controller, trial: Trial) -> None:
-        """A restore makes every trial pending, and the waiting ones would all run at once."""
-        if trial.trial_id in self._policy.promotions.paused:
+        """A restore makes every trial pending, and the waiting ones would all run at once.
+
+        So would those that had waited to the end of the search: Ray does not save that it stopped a waiting trial.
+        """
+        promotions = self._policy.promotions
+        if trial.trial_id in promotions.paused:
             trial.set_status(Trial.PAUSED)
+        elif trial.trial_id not in promotions.running:
+            trial.set_status(Trial.TERMINATED)
 
     def on_trial_error(self, tune_controller, trial: Trial) -> None:
         """Its process died, perhaps while it saved what it was to wait with."""

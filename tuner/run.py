@@ -45,7 +45,7 @@ from tuner.trackers import tracker_callbacks
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 2
-"""How often a trial whose process died goes on from its last checkpoint."""
+"""How often in a row, without an epoch in between, a trial whose process died goes on from its last checkpoint."""
 
 
 def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> SearchRecord:

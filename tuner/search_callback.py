@@ -101,6 +101,8 @@ class SearchCallback(tune.Callback):
             return
         path = os.path.relpath(checkpoint.path, self._recorder.folder.absolute())
         self._recorder.checkpoint(trial.trial_id, epoch=trial.last_result[EPOCH], path=path)
+        # What counts is how often it failed in a row: a long training may lose its process now and then.
+        trial.run_metadata.num_failures = 0
         self._shelf.put(self._recorder.record.by_id[trial.trial_id])
         if shortage := self._shelf.shortage():
             self._pause(f"{shortage} Make room, or give a larger --disk-budget, and go on with --resume.")
@@ -161,8 +163,9 @@ class SearchCallback(tune.Callback):
 
     def _end(self, trial: Trial, outcome: Outcome, numbers: Numbers) -> None:
         known = self._recorder.record.by_id.get(trial.trial_id)
-        if known is None or known.outcome is Outcome.INTERRUPTED:
-            # Its setup failed, or it waited since before a resume: Ray tells the end of such a trial alone.
+        if known is None or known.outcome is not None:
+            # Its setup failed, or it waited since before a resume: Ray tells the end of such a trial alone, and once
+            # more when a kill came before it had saved it.
             self._begin(trial)
         epoch = (trial.last_result or {}).get(EPOCH, 0)
         self._recorder.end(trial.trial_id, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)

@@ -132,21 +132,24 @@ def test_a_value_that_is_not_finite_stops_at_once():
     assert proposer.study.trials[0].user_attrs["outcome"] == "diverged"
 
 
-def test_restored_trials_that_waited_wait_again(tmp_path):
+def test_restored_trials_that_waited_wait_again_and_those_that_had_ended_have_ended(tmp_path):
     """Ray makes every restored trial pending before it asks the scheduler."""
     problem = SyntheticProblem(0)
-    proposer, scheduler = make(problem, slots=2)
-    proposer.suggest("waits"), proposer.suggest("runs")
-    scheduler.on_trial_result(None, SimpleNamespace(trial_id="waits"), {"epoch": 3, "objective": 0.5})
+    proposer, scheduler = make(problem, slots=3)
+    for name in ("waits", "runs", "stopped"):
+        proposer.suggest(name)
+    for name in ("waits", "stopped"):
+        scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), {"epoch": 3, "objective": 0.5})
+    proposer.on_trial_complete("stopped")
     proposer.save(str(tmp_path / "state"))
-    restored, scheduler = make(problem, slots=2)
+    restored, scheduler = make(problem, slots=3)
     restored.restore(str(tmp_path / "state"))
     statuses = {}
-    for name in ("waits", "runs"):
+    for name in ("waits", "runs", "stopped"):
         scheduler.on_trial_add(
             None, SimpleNamespace(trial_id=name, set_status=lambda to, n=name: statuses.update({n: to}))
         )
-    assert statuses == {"waits": Trial.PAUSED}
+    assert statuses == {"waits": Trial.PAUSED, "stopped": Trial.TERMINATED}
 
 
 @pytest.mark.parametrize("interrupted_after", [5, 40, 90])

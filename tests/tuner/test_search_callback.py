@@ -85,6 +85,28 @@ def test_a_trial_that_a_full_disk_stopped_pauses_the_search_before_it_is_lost(
     assert read_search(tmp_path / "run").trials == []
 
 
+def test_an_end_that_ray_tells_again_after_a_kill_is_on_record_as_before(callback, proposer, tmp_path):
+    trial = trial_of("a", proposer.suggest("a"))
+    trial.last_result = {"epoch": 3, "objective": 0.5, "val/s_measure": 0.5, "done": True, "outcome": "completed"}
+    for _ in range(2):
+        callback.on_trial_complete(1, [], trial)
+    (told,) = read_search(tmp_path / "run").trials
+    assert (told.outcome, told.numbers["epoch"]) == (Outcome.COMPLETED, 3)
+
+
+def test_only_failures_in_a_row_count(callback, proposer, tmp_path):
+    trial = trial_of("a", proposer.suggest("a"))
+    trial.last_result = {"epoch": 1}
+    trial.run_metadata = SimpleNamespace(num_failures=2)
+    callback.on_trial_start(1, [], trial)
+    checkpoint = SimpleNamespace(path=str(tmp_path / "run" / "checkpoint_000000"))
+    callback.on_checkpoint(1, [], trial, checkpoint)
+    assert trial.run_metadata.num_failures == 2, "it has not gone on yet"
+    callback._recorder.result("a", epoch=1, objective=0.5, metrics={}, seconds=1.0)
+    callback.on_checkpoint(1, [], trial, checkpoint)
+    assert trial.run_metadata.num_failures == 0
+
+
 def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_the_next(callback, proposer, tmp_path):
     callback._recorder.start("lost", number=4, params={"num_experts": 1})
     for trial_id in ("lost", "never seen"):
