@@ -1,8 +1,10 @@
 """Says what is on pictures, with a configuration and its weights.
 
     python -m trainable.predict --config results/dishes/<run>/best/config.json --image plate.jpg other.jpg
+    python -m trainable.predict --config results/moe/<run>/best/config.json --image photographs --output masks
 
-For workloads that give a picture one class. The weights are those beside the configuration unless others are named.
+Workloads that give a picture one class have it said; where each picture has a mask, it is written in the picture's own
+size, 255 where the object surely is. The weights are those beside the configuration unless others are named.
 """
 
 import argparse
@@ -13,20 +15,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
-from trainable.config import TrialConfig, flat_params
-from trainable.data.class_folder import RESIZES
+from trainable.config import TrialConfig
 from trainable.data.decoding import read_upright
 from trainable.data.findings import BadFileError
-from trainable.data.pixels import as_images
+from trainable.data.folder_layout import IMAGE_ENDINGS
 from trainable.handover import read_handover
-from trainable.models.output import as_model_output
+from trainable.prediction import MaskPredictor, Predictor
 from trainable.tasks.registry import get_task
 
 WEIGHTS = "weights.pt"
-_NEEDED = ("class_names", "image_size_px", "resize")
+MASKS = Path("masks")
 
 logger = logging.getLogger("trainable.predict")
 
@@ -37,17 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         config = read_handover(options.config).config
+        predictor = get_task(config.workload).predictor(config)
+        pictures = _pictures(options.image)
         model = trained_model(config, options.weights or options.config.with_name(WEIGHTS))
+        targets = _targets(predictor, pictures, options.output)
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
     status = 0
-    for path in options.image:
+    for path in pictures:
         try:
-            logger.info("%s: %s", path, _in_words(predict(config, model, path)))
+            found = predictor(model, read_upright(path))
         except BadFileError as error:
             logger.error("%s: %s. %s", path, error.problem, error.action)
             status = 1
+        else:
+            logger.info("%s: %s", path, _told(found, targets.get(path)))
     return status
 
 
@@ -55,10 +63,8 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     """The network of a configuration with the weights of a file, ready to judge.
 
     Raises:
-        ValueError: the workload does not classify pictures, or the file does not hold this network's weights.
+        ValueError: the file does not hold this network's weights.
     """
-    if not set(_NEEDED) <= flat_params(config).keys():
-        raise ValueError(f"{config.workload} does not give a picture one class; there is nothing to predict with it.")
     # All weights come from the file: nothing is fetched or frozen before.
     scratch = replace(config.model, weights="scratch", freeze_batch_norm=False)
     model = get_task(config.workload).build_model(replace(config, model=scratch))
@@ -71,22 +77,45 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     return model.eval()
 
 
-@torch.no_grad()
-def predict(config: TrialConfig, model: nn.Module, path: Path) -> dict[str, float]:
-    """The probability of each class for a picture, the likeliest first.
+def _pictures(given: Sequence[Path]) -> list[Path]:
+    """The files that are named, and those in the folders that are named."""
+    pictures: list[Path] = []
+    for path in given:
+        inside = (
+            sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS) if path.is_dir() else []
+        )
+        if path.is_dir() and not inside:
+            raise ValueError(f"{path} holds no picture; name a folder of {', '.join(IMAGE_ENDINGS)} files.")
+        pictures += inside or [path]
+    return pictures
 
-    Raises:
-        BadFileError: the file cannot be read as a picture.
-    """
-    params = flat_params(config)
-    pixels = RESIZES[params["resize"]](read_upright(path), (params["image_size_px"],) * 2)
-    logits = as_model_output(model(as_images(torch.tensor(pixels)[None]))).predictions[0]
-    shares = dict(zip(params["class_names"], logits.softmax(dim=0).tolist(), strict=True))
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+def _targets(predictor: Predictor, pictures: Sequence[Path], output: Path | None) -> dict[Path, Path]:
+    """Where each picture's mask goes; nowhere when it has a class."""
+    if not isinstance(predictor, MaskPredictor):
+        if output is not None:
+            raise ValueError("--output is for masks, and this workload says a class of each picture; leave it out.")
+        return {}
+    sources = {(output or MASKS) / f"{path.stem}.png": path for path in reversed(pictures)}
+    twice = set(pictures) - set(sources.values())
+    if twice:
+        first = min(twice)
+        raise ValueError(
+            f"The mask of {first} would have the name of another's; judge them apart, each --output its own."
+        )
+    overwritten = {target.resolve() for target in sources} & {path.resolve() for path in pictures}
+    if overwritten:
+        raise ValueError(f"The mask would overwrite the picture {min(overwritten)}; give another folder as --output.")
+    (output or MASKS).mkdir(parents=True, exist_ok=True)
+    return {path: target for target, path in sources.items()}
 
 
-def _in_words(shares: dict[str, float]) -> str:
-    (first, share), *others = shares.items()
+def _told(found: dict[str, float] | np.ndarray, target: Path | None) -> str:
+    """The classes in words, or the mask, written, by its place."""
+    if target is not None:
+        Image.fromarray(found).save(target)
+        return str(target)
+    (first, share), *others = found.items()
     return f"{first} {share:.3f} ({', '.join(f'{name} {other:.3f}' for name, other in others)})"
 
 
@@ -94,7 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Say what is on pictures.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights.pt (default: beside the configuration)")
-    parser.add_argument("--image", type=Path, required=True, nargs="+", metavar="FILE", help="pictures to judge")
+    parser.add_argument(
+        "--image", type=Path, required=True, nargs="+", metavar="PATH", help="pictures, or their folder"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for masks (default: masks)")
     return parser
 
 

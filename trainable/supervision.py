@@ -76,14 +76,15 @@ class DeepSupervision(Supervision):
 
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
         """The prediction is brought to the masks' own resolution, where metrics are defined."""
-        logits = _resized(forward(images).predictions.float(), targets)
+        logits = resized(forward(images).predictions.float(), targets.shape[-2:])
         losses = {"val_loss": self.criterion(logits, targets)}
         if self.fixed_loss is not None:
             losses["val_nll"] = self.fixed_loss(logits, targets)
         return Judged(logits, logits.sigmoid(), losses)
 
 
-def _resized(logits: Tensor, masks: Tensor) -> Tensor:
-    if logits.shape[-2:] == masks.shape[-2:]:
+def resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits [B, 1, H, W] at another height and width, where they are judged."""
+    if logits.shape[-2:] == size:
         return logits
-    return nn.functional.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
+    return nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -10,6 +10,7 @@ from trainable.data.image_mask_set import Splits
 from trainable.data.labelled_batches import LabelledEvaluationBatches, LabelledTrainingBatches
 from trainable.data.labelled_images import LabelledImages
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
+from trainable.prediction import ClassPredictor
 from trainable.supervision import Supervision
 from trainable.tasks.task import Task
 from trainable.techniques.batch_augmentation import BatchAugmentation, InTurn
@@ -77,6 +78,12 @@ class ClassificationTask(Task):
         """Several looks at an image averaged, where test-time augmentation is on."""
         looks = config.test_time_augmentation
         return supervision if looks is None else AveragedLooks(supervision, looks)
+
+    def predictor(self, config: ClassificationConfig) -> ClassPredictor:
+        data = config.data
+        return ClassPredictor(
+            class_names=config.model.class_names, image_size_px=data.image_size_px, resize=data.resize
+        )
 
 
 def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:

@@ -20,6 +20,7 @@ from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
+from trainable.prediction import MaskPredictor
 from trainable.supervision import DeepSupervision
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
@@ -86,6 +87,8 @@ class MoeConfig(TrialConfig):
     """How patient and how strong `collapse_response` is."""
     augmentation: AugmentationConfig | None = None
     contrastive: ContrastiveConfig | None = None
+    trained_size_px: tuple[int, int] | None = None
+    """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
 
 
 class MoeTask(Task):
@@ -137,7 +140,8 @@ class MoeTask(Task):
         return fresh_scenes(config.data.scenes, seed=0, count=count)
 
     def suited_config(self, config: MoeConfig, splits: Splits) -> MoeConfig:
-        """Thin and small objects are trained on crops around them."""
+        """The size of the images; thin and small objects are trained on crops around them."""
+        config = replace(config, trained_size_px=splits.train.images.shape[1:3])
         shares = splits.train.masks.mean(axis=(1, 2))
         is_embedded = config.data.source == EMBEDDED
         if is_embedded or config.crop is not None or np.median(shares) >= SMALL_OBJECT_SHARE:
@@ -162,6 +166,11 @@ class MoeTask(Task):
         if config.model.num_experts > 1:
             trainer.z_loss_weight = config.loss.z_loss_weight
             _watch_experts(trainer, config)
+
+    def predictor(self, config: MoeConfig) -> MaskPredictor:
+        if config.trained_size_px is None:
+            raise ValueError("trained_size_px is null; give the config.json that a search or a training wrote.")
+        return MaskPredictor(trained_size_px=config.trained_size_px)
 
     def build_metrics(self, config: MoeConfig, *, final: bool) -> CamouflageMetrics:
         return CamouflageMetrics(weighted_f=final)

@@ -10,6 +10,7 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.evaluation import Metrics
+from trainable.prediction import Predictor
 from trainable.supervision import Supervision
 from trainable.tasks.strategy import Preset
 from trainable.trainer import OptimizedTrainer
@@ -89,6 +90,17 @@ class Task(ABC):
     def final_judge(self, supervision: Supervision, config: TrialConfig) -> Supervision:
         """What judges a sample of a final test; a task overrides this where that is more than one look at it."""
         return supervision
+
+    def predictor(self, config: TrialConfig) -> Predictor:
+        """What judges a single picture with a trained network.
+
+        Raises:
+            ValueError: this workload's networks say neither one class nor one mask of a picture.
+        """
+        raise ValueError(
+            f"{self.name} gives a picture neither one class nor one mask, which is all that predict says; load its "
+            f'network in Python: get_task("{self.name}").build_model(config), then load_state_dict of weights.pt.'
+        )
 
     def fresh_test_set(self, config: TrialConfig, count: int) -> Any:
         """Generated samples that are in none of the splits, the same for every seed of a training.

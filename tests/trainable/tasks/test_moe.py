@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.data.image_mask_set import ImageMaskSet
+from trainable.config import from_dict, to_dict
+from trainable.data.image_mask_set import ImageMaskSet, Splits
 from trainable.tasks.registry import get_task
 
 
@@ -16,3 +17,11 @@ def test_what_a_processor_judges_at_a_time_depends_on_the_images_and_not_on_the_
         config = replace(task.default_config(), batch_size=batch_size)
         batches = task.evaluation_batches(config, data, torch.device("cpu"))
         assert [len(images) for images, _ in batches] == sizes
+
+
+def test_pictures_are_judged_in_the_size_that_the_data_was_opened_in():
+    task = get_task("moe")
+    data = ImageMaskSet.of_arrays(np.zeros((2, 32, 48, 3), np.uint8), np.ones((2, 32, 48), np.uint8), ["a", "b"])
+    splits = Splits(train=data, validation=data, test=data, fingerprint={})
+    config = from_dict(to_dict(task.suited_config(task.default_config("folder"), splits)), task.default_config())
+    assert task.predictor(config).trained_size_px == (32, 48)
