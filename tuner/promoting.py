@@ -23,6 +23,9 @@ from tuner.rungs import PAUSE, PROMOTE, STOP, Decision
 from tuner.scheduler import Ledger
 from tuner.study_mirror import StudyMirror
 
+_WITH_LAST_WORD = frozenset({Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED})
+"""Ended by the trial itself with a measured result, which Ray shows to the searcher alone."""
+
 
 class PromotingProposer(Proposer):
     """Begins the trials that the policy wants, and tells the Optuna study all about them.
@@ -62,17 +65,20 @@ class PromotingProposer(Proposer):
         self._saving.append(trial)
 
     def learn(self, past: Iterable[PastTrial]) -> None:
-        """The policy sees each trial come to its rungs again; those that wait no longer exist for Ray, and end."""
+        """The policy sees each trial come to its rungs and its end again, as it would have seen it live."""
         past = list(past)
         super().learn(past)
         for one in past:
             candidate = SpaceSource(self._space).of(one.frozen.params)
             self.policy.begin(one.trial_id, candidate, is_imported=one.number is None)
-            for epoch, value in one.values.items():
-                if one.trial_id in self.policy.promotions.paused:
-                    self.policy.promote(Promote(one.trial_id))
+            seen = list(one.values.items())
+            last = seen.pop() if one.outcome in _WITH_LAST_WORD else (0, None)
+            for epoch, value in seen:
+                self._go_on(one.trial_id)
                 self.policy.record(one.trial_id, epoch=epoch, value=value)
-            self.policy.end(one.trial_id, is_bad=one.outcome.counts_as_bad, may_win=one.outcome.may_win)
+            if one.outcome is not Outcome.STOPPED_AT_RUNG:
+                self._go_on(one.trial_id)
+            self._inform_policy(one.trial_id, one.outcome, {self.metric: last[1]})
 
     def suggest(self, trial_id: str) -> dict | str | None:
         action = self.policy.action()
@@ -103,6 +109,10 @@ class PromotingProposer(Proposer):
         """The policy's configuration, which waits at the head of the study's queue and is no duplicate."""
         trial = self._study.ask()
         return trial, self._space(trial)
+
+    def _go_on(self, trial_id: str) -> None:
+        if trial_id in self.policy.promotions.paused:
+            self.policy.promote(Promote(trial_id))
 
     def _stop_waiting(self, trial_id: str) -> None:
         self.policy.end(trial_id)

@@ -8,6 +8,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from tuner.extension import PastTrial
 from tuner.outcomes import Outcome
 from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
@@ -150,6 +151,38 @@ def test_restored_trials_that_waited_wait_again_and_those_that_had_ended_have_en
             None, SimpleNamespace(trial_id=name, set_status=lambda to, n=name: statuses.update({n: to}))
         )
     assert statuses == {"waits": Trial.PAUSED, "stopped": Trial.TERMINATED}
+
+
+ENDINGS = [
+    (Outcome.DIVERGED, [0.5, 0.6, 0.7], float("nan")),
+    (Outcome.DIVERGED, [], float("nan")),
+    (Outcome.OUT_OF_MEMORY, [0.5, 0.6, 0.7, 0.8], float("nan")),
+    (Outcome.EXPERTS_COLLAPSED, [0.5, 0.6], 0.7),
+    (Outcome.PLATEAUED, [0.5, 0.6, 0.7, 0.7], 0.7),
+    (Outcome.PLATEAUED, [0.5, 0.6], 0.6),
+]
+"""With what was measured before, and the objective of the result that came with the ending."""
+
+
+@pytest.mark.parametrize(("outcome", "values", "last"), ENDINGS)
+def test_what_is_learned_of_an_ended_trial_is_what_was_seen_of_it_live(outcome, values, last):
+    live, scheduler = make(SyntheticProblem(0), slots=1)
+    live.suggest("a")
+    trial = SimpleNamespace(trial_id="a", status=Trial.PAUSED)
+    for epoch, value in enumerate(values, start=1):
+        scheduler.on_trial_result(None, trial, {"epoch": epoch, "objective": value})
+        live._go_on("a")
+    measured = [value for value in (*values, last) if value == value]
+    frozen = live.study.trials[0]
+    live.on_trial_complete("a", {"epoch": len(values) + 1, "objective": last, "outcome": str(outcome)})
+    learned, _ = make(SyntheticProblem(0), slots=1)
+    learned.learn(
+        [PastTrial(trial_id="a", number=0, frozen=frozen, values=dict(enumerate(measured, start=1)), outcome=outcome)]
+    )
+    for epoch in live.policy.promotions.rungs:
+        assert learned.policy.promotions.values_at(epoch) == live.policy.promotions.values_at(epoch)
+    assert learned.policy.promotions.num_records == live.policy.promotions.num_records > 0
+    assert learned.policy.expected().keys() == live.policy.expected().keys()
 
 
 @pytest.mark.parametrize("interrupted_after", [5, 40, 90])
