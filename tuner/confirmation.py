@@ -109,13 +109,13 @@ class Choice:
     @property
     def sentence(self) -> str:
         beside = ", ".join(
-            f"{'the default' if number == 0 else f'trial {number}'} {wording.number(mean)}, behind on "
-            f"{self.wins[number]} of them"
-            for number, mean in sorted(self.others.items(), key=lambda item: item[0] == 0)
+            f"{wording.number(mean)} of {'the default' if number == 0 else f'trial {number}'} "
+            f"(better on {self.wins[number]} of them)"
+            for number, mean in sorted(self.others.items(), key=lambda item: item[0] != 0)
         )
         return (
             f"Trial {self.trial.number} is handed over: trained again on {self.num_seeds} seeds, it is the best on the "
-            f"validation split, {wording.number(self.mean)} in the mean, beside {beside}."
+            f"validation split, {wording.number(self.mean)} in the mean against {beside}."
         )
 
 

@@ -14,31 +14,32 @@ LEFT_OUT = ("format", "base_config", "data_fingerprint")
 
 
 def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choice: Choice | None) -> str:
-    """The title, the one thing to know, and what is handed over."""
+    """The title, the one thing to know, and what it rests on: several seeds where there are, before one."""
     settings = search.settings
     title = f"# Search `{settings['space']}`" + (f", {settings['name']}" if "name" in settings else "")
     claims = [confirmation.sentence for confirmation in confirmations]
-    claims += [] if choice is None else [choice.sentence]
-    return "\n\n".join([title, _headline(search), *claims])
+    if choice is None:
+        return "\n\n".join([title, f"**{_headline(search)}**", *claims])
+    return "\n\n".join([title, f"**{choice.sentence}**", *claims, f"In the search, on one seed: {_headline(search)}"])
 
 
 def _headline(search: SearchRecord) -> str:
     if search.winner is None:
-        return "**No trial gave a value that could be compared.** Below is what each of them ended by."
+        return "No trial gave a value that could be compared; below is what each of them ended by."
     comparison = standing.compare_with_default(search, search.winner)
     value = wording.number(search.winner.objective_at(search.comparison_epoch))
     measured = search.winner.result_at(search.comparison_epoch).epoch
     best = f"{_objective(search)} {value} at epoch {measured} on the validation split"
     if comparison is None:
-        return f"**Trial {search.winner.number} is the best**, with {best}; the default configuration was not measured."
+        return f"Trial {search.winner.number} is the best, with {best}; the default configuration was not measured."
     if comparison.winner is comparison.default:
-        return f"**The default configuration is the best that was found**, with {best}."
+        return f"The default configuration is the best that was found, with {best}."
     if comparison.epoch < search.comparison_epoch:
         there = f"{wording.number(comparison.winner_value)} against {wording.number(comparison.default_value)}"
         early = f"where the default ended, at epoch {comparison.epoch}, it was {there}"
-        return f"**Trial {search.winner.number} is the best**, with {best}; {early}."
+        return f"Trial {search.winner.number} is the best, with {best}; {early}."
     gain, default = wording.gain(comparison.gain), wording.number(comparison.default_value)
-    return f"**Trial {search.winner.number} is {gain} than the default configuration**: {best}, against {default}."
+    return f"Trial {search.winner.number} is {gain} than the default configuration: {best}, against {default}."
 
 
 def say_what_was_searched(search: SearchRecord) -> str:

@@ -94,7 +94,7 @@ def test_the_best_mean_on_the_validation_split_is_handed_over_whatever_the_test_
     choice = choose(*told(runs))
     assert (choice.trial.number, choice.mean, choice.others) == (0, pytest.approx(0.82), {5: pytest.approx(0.80)})
     assert "Trial 0 is handed over: trained again on 2 seeds" in choice.sentence
-    assert "0.820 in the mean, beside trial 5 0.800, behind on 1 of them." in choice.sentence
+    assert "0.820 in the mean against 0.800 of trial 5 (better on 1 of them)." in choice.sentence
     assert choose(*told(runs, mode="min")).trial.number == 5
 
 

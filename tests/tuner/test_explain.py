@@ -131,8 +131,8 @@ def test_the_hand_over_is_explained_by_its_seeds_against_each_rival_and_the_defa
     (folder / "confirm.json").write_text(json.dumps({"runs": runs}))
     told = "\n".join(explain_search(read_search(folder), folder))
     assert (
-        "Trial 2 is handed over: trained again on 3 seeds, it is the best on the validation split, 0.810 in the mean, "
-        "beside trial 1 0.800, behind on 2 of them, the default 0.710, behind on 3 of them."
+        "Trial 2 is handed over: trained again on 3 seeds, it is the best on the validation split, 0.810 in the mean "
+        "against 0.710 of the default (better on 3 of them), 0.800 of trial 1 (better on 2 of them)."
     ) in told
     assert "On the test split, trial 2 is 0.100 better than the default (mean of 3 seeds, 95 % interval" in told
 

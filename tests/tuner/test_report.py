@@ -34,7 +34,7 @@ def report_of(recorder) -> str:
 def test_the_report_tells_the_winner_beside_the_default_at_the_same_epoch(reported):
     search, text = read_search(reported), (reported / "report.md").read_text()
     best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
-    assert f"**Trial {search.winner.number} is {best - default:.3f} better than the default configuration**" in text
+    assert f"**Trial {search.winner.number} is {best - default:.3f} better than the default configuration: " in text
     assert f"{best:.3f} at epoch 12 on the validation split, against {default:.3f}." in text
     assert f"| `max_lr` | 0.003 | {search.winner.params['max_lr']:.3g} |" in text
 
@@ -97,7 +97,7 @@ def test_a_search_of_one_trial_says_that_the_default_is_the_best(synthetic_searc
     synthetic = synthetic_search(num_trials=1)
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert "**The default configuration is the best that was found**" in text
+    assert "**The default configuration is the best that was found, " in text
     assert "this search has 1." in text
 
 
@@ -107,7 +107,7 @@ def test_a_search_in_which_all_diverged_says_so(synthetic_search):
     synthetic.sample = lambda number: sample(number) | {"max_lr": 1.0}
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert "**No trial gave a value that could be compared.**" in text
+    assert "**No trial gave a value that could be compared; " in text
     assert text.count("diverged in epoch 2 at step 31: loss was nan") == 5
     assert "python -m tuner.export" not in text
 
@@ -124,7 +124,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     synthetic.sample = lambda number: sample(number) | ({"max_lr": 1.0} if number == 0 else {})
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert f"**Trial {synthetic.recorder.record.winner.number} is the best**" in text
+    assert f"**Trial {synthetic.recorder.record.winner.number} is the best, " in text
 
 
 @pytest.mark.parametrize(
