@@ -23,7 +23,7 @@ from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import run_epochs
-from tuner import wording
+from tuner import standing, wording
 from tuner.cluster import check_room, node_resources, ray_running, slots_of
 from tuner.confirm_progress import Progress, Remaining, say_run
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
@@ -135,13 +135,10 @@ def _trainings(
 
 
 def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
-    """The default first, then the best others of those compared at the same epoch."""
-    epoch = record.comparison_epoch
-    if epoch is None:
+    """The default and the best others; raises ValueError when nothing was measured."""
+    if record.winner is None:
         raise ValueError("No trial has a finite objective; there is nothing to confirm.")
-    default = record.default_trial
-    best = [trial for trial in record.ranked(epoch) if trial is not default][:top]
-    return best if default is None else [default, *best]
+    return standing.best_beside_default(record, top)
 
 
 def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:

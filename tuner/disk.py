@@ -1,15 +1,17 @@
 """Room on the disk: which checkpoints of a search are kept, and when it has to pause.
 
-Kept are those of trials that may still go on and of the best; of the ended others the worst go first.
+Kept are those of trials that may still go on and of those that may be handed over: the best, and with a confirmation
+all that it compares. Of the ended others the worst go first.
 """
 
 import errno
+import math
 import os
 import re
 import shutil
 from pathlib import Path
 
-from tuner import wording
+from tuner import standing, wording
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 
@@ -98,10 +100,24 @@ def _file_bytes(file: Path) -> int:
 
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that have ended and are not the best, the worst first; what never was measured is the worst."""
-    ended = [t for t in search.trials if t.outcome not in (None, Outcome.INTERRUPTED) and t is not search.winner]
+    """The trials that have ended and won't be handed over, the worst first; what never was measured is the worst."""
+    needed = {trial.trial for trial in _needed(search)}
+    ended = [t for t in search.trials if t.outcome not in (None, Outcome.INTERRUPTED) and t.trial not in needed]
     sign = {"max": 1.0, "min": -1.0}[search.settings["mode"]]
-    return sorted(ended, key=lambda trial: (max(trial.results, default=0), sign * (_last(trial) or 0.0)))
+    return sorted(ended, key=lambda trial: (_length(trial), sign * (_last(trial) or 0.0)))
+
+
+def _needed(search: SearchRecord) -> list[TrialRecord]:
+    """Of which one is handed over; a search that was given no confirmation hands over its winner."""
+    num_confirmed = search.settings["confirm"]
+    if num_confirmed:
+        return standing.best_beside_default(search, num_confirmed)
+    return [] if search.winner is None else [search.winner]
+
+
+def _length(trial: TrialRecord) -> float:
+    """What plateaued stands beside full trainings."""
+    return math.inf if trial.outcome is Outcome.PLATEAUED else standing.last_epoch(trial)
 
 
 def _last(trial: TrialRecord) -> float | None:

@@ -23,7 +23,7 @@ from trainable.trainer_state import evaluated_weights
 from trainable.training_run import run_epochs
 from tuner.cluster import slots_of
 from tuner.confirmation import choose
-from tuner.records import ResultRecord, SearchRecord, TrialRecord, read_search
+from tuner.records import SearchRecord, TrialRecord, read_search
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
@@ -65,12 +65,12 @@ def export(folder: Path) -> Path:
     """
     record = read_search(folder)
     winner = _winner(record, folder)
-    best = folder / FOLDER
-    write_handover(best / CONFIG, handover_of(record, winner, folder))
-    saved = _export_weights(folder, winner, best / WEIGHTS)
-    metrics = {"trial": winner.number, "epoch": saved.epoch, "objective": saved.objective, "metrics": saved.metrics}
-    (best / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
-    return best
+    weights = trained_weights(folder, winner)
+    partial = folder / f".{FOLDER}"
+    write_handover(partial / CONFIG, handover_of(record, winner, folder))
+    torch.save(weights, partial / WEIGHTS)
+    (partial / METRICS).write_text(json.dumps(_metrics(winner), indent=2) + "\n")
+    return _replaced(folder / FOLDER, partial)
 
 
 def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Handover:
@@ -103,7 +103,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
     """
     if not trial.checkpoints:
         raise ValueError(
-            f"Trial {trial.number} of {folder} has no checkpoint on record; train its config.json instead."
+            f"Trial {trial.number} of {folder} has no checkpoint on record; there are no weights to hand over."
         )
     path = folder / trial.checkpoints[max(trial.checkpoints)] / CHECKPOINT
     if not path.exists():
@@ -155,10 +155,19 @@ def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
     return record.winner if choice is None else choice.trial
 
 
-def _export_weights(folder: Path, winner: TrialRecord, target: Path) -> ResultRecord:
-    """Returns what was measured of these weights: an interrupted trial may have been measured once more since."""
-    torch.save(trained_weights(folder, winner), target)
-    return winner.results[max(winner.checkpoints)]
+def _metrics(winner: TrialRecord) -> dict[str, object]:
+    """What was measured of its weights: an interrupted trial may have been measured once more since."""
+    saved = winner.results[max(winner.checkpoints)]
+    return {"trial": winner.number, "epoch": saved.epoch, "objective": saved.objective, "metrics": saved.metrics}
+
+
+def _replaced(best: Path, partial: Path) -> Path:
+    """Only files that are whole take the place of those of an earlier winner."""
+    best.mkdir(exist_ok=True)
+    for name in (CONFIG, WEIGHTS, METRICS):
+        (partial / name).replace(best / name)
+    partial.rmdir()
+    return best
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--disk-budget",
         metavar="SIZE",
-        help="room for checkpoints, such as 20G; the best and the unfinished are kept (default: none)",
+        help="room for checkpoints, such as 20G; those that may be handed over or go on are kept (default: none)",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="try a few steps, say what the search would take, and leave"

@@ -61,6 +61,13 @@ def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Com
     return Comparison(winner=trial, default=default, epoch=max(both), gain=gain)
 
 
+def best_beside_default(search: SearchRecord, top: int) -> list[TrialRecord]:
+    """The default first, then the best others of those compared at the same epoch; none while nothing is measured."""
+    epoch, default = search.comparison_epoch, search.default_trial
+    best = [] if epoch is None else [trial for trial in search.ranked(epoch) if trial is not default][:top]
+    return best if default is None or epoch is None else [default, *best]
+
+
 def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> float | None:
     """How much better than the default configuration at the same epoch; None where one of them was not measured."""
     default = search.default_trial

@@ -15,7 +15,7 @@ from tuner.outcomes import Outcome
 from tuner.recorder import Recorder
 from tuner.records import read_search
 
-SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 9, "name": "kept"}
+SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 9, "name": "kept", "confirm": 0}
 SIZE = 1000
 
 
@@ -54,6 +54,20 @@ def test_the_worst_of_the_ended_trials_make_room(recorder, limit, expected):
     shelf = CheckpointShelf(recorder.folder, recorder.record, limit)
     assert kept(recorder) == expected
     assert shelf.shortage() is None
+
+
+@pytest.mark.parametrize(("confirm", "expected"), [(0, {3, 4}), (1, {0, 3, 4}), (2, {0, 2, 3, 4})])
+def test_what_a_confirmation_may_hand_over_stays(recorder, confirm, expected):
+    recorder.record.settings["confirm"] = confirm
+    resumed_and_ended(recorder, 3, (0.4, 0.95))
+    CheckpointShelf(recorder.folder, recorder.record, 1000)
+    assert kept(recorder) == expected
+
+
+def resumed_and_ended(recorder, number, curve):
+    for epoch, value in enumerate(curve, start=1):
+        recorder.result(f"t{number}", epoch=epoch, objective=value, metrics={}, seconds=1.0)
+    recorder.end(f"t{number}", Outcome.COMPLETED, numbers={}, epoch=len(curve))
 
 
 def test_the_best_and_the_unfinished_are_never_removed_and_the_search_is_told_to_pause(recorder):

@@ -98,6 +98,15 @@ def test_exported_twice_the_files_are_the_same(folder):
     assert first.keys() == {"config.json", "weights.pt", "metrics.json"}
 
 
+def test_a_winner_without_weights_leaves_the_files_of_an_earlier_one_as_they_were(folder):
+    before = {path.name: path.read_bytes() for path in export(folder).iterdir()}
+    only_trial(folder, 0)
+    shutil.rmtree(folder / "ray" / "t0000")
+    with pytest.raises(ValueError, match="of trial 0 is not a file"):
+        export(folder)
+    assert {path.name: path.read_bytes() for path in (folder / "best").iterdir()} == before
+
+
 def test_a_search_that_was_moved_exports_as_before(folder, tmp_path):
     shutil.move(folder, tmp_path / "elsewhere")
     assert (export(tmp_path / "elsewhere") / "weights.pt").exists()
@@ -118,7 +127,7 @@ WRONG = {
     "nothing measured": (lambda folder: (folder / TRIALS).unlink(), "has no trial with a finite objective"),
     "no checkpoint on record": (
         lambda folder: rewrite(folder, [event for event in events(folder) if event["event"] != "checkpoint"]),
-        "Trial 1 of .* has no checkpoint on record; train its config.json instead",
+        "Trial 1 of .* has no checkpoint on record; there are no weights",
     ),
     "checkpoint gone": (lambda folder: shutil.rmtree(folder / "ray"), "checkpoint.pt of trial 1 is not a file"),
 }
