@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tuner import plain_view
 from tuner.live_view import HINT, LiveView, PlainView, make_view, sparkline
 from tuner.outcomes import Outcome
 
@@ -137,6 +138,15 @@ def test_no_color_is_respected(synthetic_search, terminal, monkeypatch):
     assert colours()
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colours()
+
+
+def test_all_news_of_an_update_cost_one_look_through_the_trials(synthetic_search, monkeypatch):
+    synthetic, looks, look = synthetic_search(), [], plain_view.best_words
+    monkeypatch.setattr(plain_view, "best_words", lambda search: looks.append(search) or look(search))
+    view = PlainView(synthetic.recorder.record, results=RESULTS, dashboard=None, stream=(stream := io.StringIO()))
+    synthetic.run()
+    view.update(synthetic.recorder.record)
+    assert (len(stream.getvalue().splitlines()), len(looks)) == (40, 1)
 
 
 def test_a_file_gets_one_plain_line_for_each_trial_that_ends(synthetic_search):
