@@ -61,6 +61,10 @@ class PromotingProposer(Proposer):
         self._saving = [trial for trial in self._saving if trial.status == Trial.RUNNING]
         return len(self.policy.promotions.running) + len(self._saving) < self._slots
 
+    @property
+    def has_nothing_left(self) -> bool:
+        return self.policy.action() is Rest.FINISHED
+
     def will_wait(self, trial: Trial) -> None:
         self._saving.append(trial)
 

@@ -90,6 +90,11 @@ class Proposer(Searcher):
     def study(self) -> optuna.Study:
         return self._study
 
+    @property
+    def has_nothing_left(self) -> bool:
+        """Whether no more trials will come, however many were asked for."""
+        return False
+
     def number_of(self, trial_id: str) -> int | None:
         """0 for the first proposal, the default when that was enqueued first; None for a trial that is unknown here."""
         proposal = self._proposals.get(trial_id)

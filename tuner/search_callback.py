@@ -130,6 +130,7 @@ class SearchCallback(tune.Callback):
     def on_experiment_end(self, trials: list[Trial], **info) -> None:
         """Ray has written its snapshot by now: a resume finds the interrupted trials as they were running."""
         self._proposer.close()
+        self._settle_for_less()
         self._view.stop()
         self._boards.close()
         self._recorder.close()
@@ -143,6 +144,13 @@ class SearchCallback(tune.Callback):
             self._is_over = True
             logger.info("%s", reason)
             signal.raise_signal(signal.SIGINT)
+
+    def _settle_for_less(self) -> None:
+        """A space may hold fewer configurations than were asked for: with all of them tried, the search is done."""
+        asked, begun = self._recorder.record.settings["num_trials"], {t.number for t in self._recorder.record.trials}
+        if len(begun) < asked and self._proposer.has_nothing_left:
+            logger.info("%d trials were asked for, but after %d nothing new is left to try.", asked, len(begun))
+            self._recorder.extend(len(begun))
 
     def _keep(self, trials: list[Trial]) -> None:
         """Ray's folders are known from its trials alone."""

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from tuner.outcomes import Outcome
+from tuner.policy import Terms
+from tuner.promoting import PromotingProposer
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
 from tuner.records import read_search
@@ -21,6 +23,9 @@ class NoView:
         pass
 
     def update(self, search) -> None:
+        pass
+
+    def stop(self) -> None:
         pass
 
 
@@ -113,6 +118,25 @@ def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_t
         assert proposer.number_of(trial_id) is None
         callback.on_trial_start(1, [], trial_of(trial_id, {"num_experts": 1}))
     assert {trial.trial: trial.number for trial in read_search(tmp_path / "run").trials} == {"lost": 4, "never seen": 5}
+
+
+def test_a_search_that_has_tried_all_that_its_space_holds_is_over(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(SearchCallback, "watch", Watch(make_view=lambda search: NoView()))
+    terms = Terms(rung_epochs=(), max_epochs=1, reduction_factor=2, mode="max", slots=1, seed=0, num_trials=5)
+    proposer = PromotingProposer(space, terms, metric="val/s_measure")
+    recorder = Recorder.create(tmp_path / "run", SETTINGS | {"num_trials": 5})
+    callback = SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=1)
+    callback.setup()
+    for name in "abc":
+        trial = trial_of(name, proposer.suggest(name))
+        trial.last_result = {"epoch": 1, "val/s_measure": 0.5, "done": True, "outcome": "completed"}
+        assert not proposer.has_nothing_left
+        proposer.on_trial_complete(name, trial.last_result)
+        callback.on_trial_complete(1, [], trial)
+    callback.on_experiment_end([])
+    assert not read_search(tmp_path / "run").is_unfinished
+    assert "5 trials were asked for, but after 3 nothing new is left to try." in caplog.text
 
 
 def test_the_time_left_follows_the_budget_of_this_session(proposer, tmp_path, monkeypatch):
