@@ -17,6 +17,16 @@ from trainable.techniques.schedule_config import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
+_SIDES = ("long_side_px", "image_size_px", "tile_px")
+_ELSEWHERE = {
+    "lr": ("max_lr",),
+    "learning_rate": ("max_lr",),
+    "wd": ("weight_decay",),
+    "bs": ("batch_size",),
+    "epochs": ("max_epochs",),
+    **dict.fromkeys(("image_size", "img_size", "imgsz", "size", "resolution", *_SIDES), _SIDES),
+}
+"""What others call a parameter; of several, a workload has one."""
 _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
 
 
@@ -88,7 +98,8 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     own = {outer.name for outer in fields(base)} - set(sections)
     for name in params:
         if name not in own and name not in owners and name not in sections:
-            raise ValueError(unknown_name("parameter", name, {*own, *owners, *sections}))
+            known = {*own, *owners, *sections}
+            raise ValueError(unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ())))
     changes = {name: value for name, value in params.items() if name in own}
     for section, kind in sections.items():
         inner = {name: value for name, value in params.items() if owners.get(name) == section}

@@ -62,10 +62,10 @@ def changed(kind: type, current: object | None, values: Mapping[str, object]) ->
     return kind(**converted) if current is None else dataclasses.replace(current, **converted)
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that is not known: with the nearest one, or with all."""
+def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[str] = ()) -> str:
+    """The sentence for a name that is not known: with the first that may be meant, the nearest one, or all."""
     known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=1)
+    nearest = [other for other in meant if other in known] or difflib.get_close_matches(name, known, n=1)
     return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tuner import standing, wording
+from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.outcomes import Outcome
 from tuner.records import SearchRecord
 
@@ -61,10 +62,13 @@ def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> di
     trials, epochs, lanes = (settings[name] for name in ("num_trials", "max_epochs", "concurrent"))
     rows = {
         "searching": f"{settings['space']}{data}",
+        "images": counts_in_words(settings),
+        "caution": warning_of_few(settings),
         "budget": f"{trials} trials of up to {epochs} epochs, {lanes} at once",
         "results": wording.path(results),
+        "dashboard": dashboard,
     }
-    return rows | ({"dashboard": dashboard} if dashboard else {})
+    return {name: words for name, words in rows.items() if words}
 
 
 def ended_words(search: SearchRecord) -> str:

@@ -9,6 +9,7 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
 from trainable.config import TrialConfig, flat_params, from_params
+from trainable.data.image_mask_set import SPLIT_NAMES
 from trainable.initial_weights import initial_weights
 from trainable.tasks.registry import get_task
 from tuner.extension import PastTrial
@@ -25,6 +26,10 @@ class Plan:
     pinned: PinnedSpace
     base: TrialConfig
     fingerprint: dict[str, str]
+    images: dict[str, int]
+    """How many each split has."""
+    image_size_px: tuple[int, int]
+    """Their height and width."""
     rungs: tuple[int, ...]
     first_points: tuple[dict, ...]
     """What is tried first, in this order: the parameters that the space asks for, by name."""
@@ -65,6 +70,8 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         pinned=pinned,
         base=base,
         fingerprint=splits.fingerprint,
+        images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
+        image_size_px=splits.train.images.shape[1:3],
         rungs=rungs,
         first_points=(*pinned.first_points(), *warm.points),
         imported=tuple(warm.imported),

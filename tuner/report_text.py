@@ -7,9 +7,10 @@ from pathlib import Path
 from tuner import standing, wording
 from tuner.confirmation import Choice, Confirmation
 from tuner.figure_style import Picture
+from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 
-LEFT_OUT = ("format", "base_config", "data_fingerprint")
+LEFT_OUT = ("format", "base_config", "data_fingerprint", "image_size_px")
 """Settings that are too long for a table, or for machines."""
 
 
@@ -18,9 +19,12 @@ def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choi
     settings = search.settings
     title = f"# Search `{settings['space']}`" + (f", {settings['name']}" if "name" in settings else "")
     claims = [confirmation.sentence for confirmation in confirmations]
+    few = warning_of_few(settings)
+    caution = [few] if few else []
     if choice is None:
-        return "\n\n".join([title, f"**{_headline(search)}**", *claims])
-    return "\n\n".join([title, f"**{choice.sentence}**", *claims, f"In the search, on one seed: {_headline(search)}"])
+        return "\n\n".join([title, f"**{_headline(search)}**", *claims, *caution])
+    headline = f"In the search, on one seed: {_headline(search)}"
+    return "\n\n".join([title, f"**{choice.sentence}**", *claims, *caution, headline])
 
 
 def _headline(search: SearchRecord) -> str:
@@ -44,7 +48,7 @@ def _headline(search: SearchRecord) -> str:
 
 def say_what_was_searched(search: SearchRecord) -> str:
     settings = {name: value for name, value in search.settings.items() if name not in LEFT_OUT}
-    settings |= {"data": search.settings.get("data") or "embedded"}
+    settings |= {"data": search.settings.get("data") or "embedded", "images": counts_in_words(search.settings)}
     if "data_fingerprint" in search.settings:
         settings["data_fingerprint"] = search.settings["data_fingerprint"]["all"][:16]
     settings["ran for"] = wording.duration(search.elapsed)

@@ -210,6 +210,8 @@ def _described(settings: SearchSettings, plan: Plan, slots: Slots) -> dict[str, 
         "rung_epochs": list(plan.rungs),
         "reduction_factor": space.reduction_factor,
         "data_fingerprint": plan.fingerprint,
+        "images": plan.images,
+        "image_size_px": list(plan.image_size_px),
         "base_config": to_dict(plan.base),
         "versions": current_versions() | {"ray": ray.__version__},
     }

@@ -212,3 +212,12 @@ def test_a_sparkline_ends_with_the_last_value_however_long_the_curve():
     assert len(long) <= 12
     assert long.endswith("▁█")
     assert sparkline([], low=0.0, high=0.0) == ""
+
+
+def test_a_search_begins_with_how_many_images_it_has(synthetic_search):
+    counts = {"train": 7, "validation": 3, "test": 2}
+    synthetic = synthetic_search(images=counts, image_size_px=[240, 240])
+    picture, lines = drawn(synthetic.recorder.record), said(synthetic, until=0)
+    assert "images: train 7, validation 3, test 2 images at 240 x 240 px\n" in lines
+    assert "caution: Only 3 validation and 2 test images: so few decide little.\n" in lines
+    assert "train 7, validation 3, test 2 images at 240 x 240 px" in picture

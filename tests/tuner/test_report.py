@@ -222,3 +222,16 @@ def test_the_precision_in_effect_and_the_time_between_trials_are_in_the_report(s
     text = report_of(recorder)
     assert "| precision in effect | bf16 |" in text
     assert "| next trial after | 0.00 s in the median of 1, 0.00 s at most |" in text
+
+
+def test_how_many_images_of_what_size_were_searched_on_and_that_few_decide_little(synthetic_search):
+    counts = {"train": 31, "validation": 20, "test": 19}
+    text = report_of(synthetic_search(images=counts, image_size_px=[128, 240]).recorder)
+    assert "| images | train 31, validation 20, test 19 images at 240 x 128 px |" in text
+    assert "\n\nOnly 19 test images: so few decide little.\n\n" in text
+
+
+def test_enough_images_get_no_caution(synthetic_search):
+    counts = dict.fromkeys(("train", "validation", "test"), 20)
+    text = report_of(synthetic_search(images=counts, image_size_px=[96, 96]).recorder)
+    assert "so few decide little" not in text

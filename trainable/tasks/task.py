@@ -44,6 +44,8 @@ class Task(ABC):
     ) -> Any:
         """The three splits with their fingerprint; decodes or generates on first use only.
 
+        Each has a length, and the one that is trained on `images` (N, H, W, 3).
+
         Raises:
             ValueError: the data cannot be trained on; the message holds all that is wrong.
         """
