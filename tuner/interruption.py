@@ -1,18 +1,14 @@
-"""A search that is ended from outside: it stops in good order, and its records say so."""
+"""A search that is ended from outside: it stops in good order."""
 
 import errno
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ray.tune import TuneError
 
 from tuner.disk import is_full
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
-from tuner.records import SearchRecord
 
 
 @contextmanager
@@ -51,14 +47,3 @@ def full_disk_as_such() -> Iterator[None]:
         if not is_full(str(error)):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-
-
-def record_interrupted(folder: Path) -> SearchRecord:
-    """Puts on record that trials without an end were interrupted."""
-    recorder = Recorder.resume(folder)
-    for trial in recorder.record.trials:
-        if trial.outcome is None:
-            epoch = trial.last.epoch if trial.last else 0
-            recorder.end(trial.trial, Outcome.INTERRUPTED, numbers={"epoch": epoch}, epoch=epoch)
-    recorder.close()
-    return recorder.record

@@ -85,9 +85,20 @@ class Recorder:
         readable = {name: _finite_or_name(value) for name, value in numbers.items()}
         self._write(TRIALS, event="end", trial=trial, outcome=str(outcome), numbers=readable, epoch=epoch)
 
+    def interrupt(self) -> None:
+        """Ends what has no ending; until now the search has run, however long ago the last line was."""
+        for trial in self.record.trials:
+            if trial.outcome is None:
+                epoch = trial.last.epoch if trial.last else 0
+                self.end(trial.trial, Outcome.INTERRUPTED, numbers={"epoch": epoch}, epoch=epoch)
+
     def extend(self, num_trials: int) -> None:
-        """Plans for so many trials in all; the settings file is replaced whole."""
-        self.record.settings["num_trials"] = num_trials
+        """Plans for so many trials in all."""
+        self.change(num_trials=num_trials)
+
+    def change(self, **settings) -> None:
+        """From now on the search has these settings; their file is replaced whole."""
+        self.record.settings |= settings
         partial = self.folder / f".{SETTINGS}"
         partial.write_text(json.dumps(self.record.settings, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(self.folder / SETTINGS)

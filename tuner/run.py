@@ -30,7 +30,7 @@ from tuner.extension import (
     past_trials,
     settings_of,
 )
-from tuner.interruption import ctrl_c_given_back, full_disk_as_such, record_interrupted, sigterm_as_ctrl_c
+from tuner.interruption import ctrl_c_given_back, full_disk_as_such, sigterm_as_ctrl_c
 from tuner.live_view import make_view
 from tuner.pairs import pair_of
 from tuner.plan import Plan, plan_search
@@ -126,7 +126,7 @@ def _fit(tuner: tune.Tuner, folder: Path, dashboard: str, limits: Limits) -> Sea
     SearchCallback.watch = Watch(make_view=partial(_view, folder=folder, dashboard=dashboard), limits=limits)
     with ctrl_c_given_back(), full_disk_as_such(), patient_controller():
         tuner.fit()
-    return record_interrupted(folder)
+    return read_search(folder)
 
 
 def _limits(settings: SearchSettings) -> Limits:

@@ -190,7 +190,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         dest="time_budget_seconds",
         type=float,
         metavar="SECONDS",
-        help="stop after so long, to be resumed at will (default: none)",
+        help="stop after so long in all, over all sessions but without the confirmation (default: none)",
     )
     group.add_argument(
         "--disk-budget",

@@ -35,7 +35,7 @@ class Limits:
     seconds: float | None = None
     """The search may run so long in all, over its sessions."""
     disk_bytes: int | None = None
-    """Its checkpoints may take so much together."""
+    """Its checkpoints may take so much together; None leaves it at what is on record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,12 @@ class SearchCallback(tune.Callback):
 
     def setup(self, **info) -> None:
         assert self.watch is not None
-        # A resumed search may have another budget than the one on record.
-        self._recorder.record.settings["time_budget_seconds"] = self.watch.limits.seconds
-        self._shelf = CheckpointShelf(self._recorder.folder, self._recorder.record, self.watch.limits.disk_bytes)
+        limits, record = self.watch.limits, self._recorder.record
+        if limits.disk_bytes is not None:
+            self._recorder.change(disk_budget_bytes=limits.disk_bytes)
+        # This one is of the session alone: a search that has used its time up goes on without.
+        record.settings["time_budget_seconds"] = limits.seconds
+        self._shelf = CheckpointShelf(self._recorder.folder, record, record.settings.get("disk_budget_bytes"))
         self._view = PacedView(self.watch.make_view(self._recorder.record))
         self._view.start()
 
@@ -125,13 +128,14 @@ class SearchCallback(tune.Callback):
         self._keep(trials)
         budget = self.watch.limits.seconds
         if budget is not None and self._recorder.elapsed > budget:
-            self._pause("The time budget is used up.")
+            self._pause("The time budget is used up: go on with --resume, and give a larger --time-budget or none.")
 
     def on_experiment_end(self, trials: list[Trial], **info) -> None:
         """Ray has written its snapshot by now: a resume finds the interrupted trials as they were running."""
         self._proposer.close()
         self._settle_for_less()
         self._view.stop()
+        self._recorder.interrupt()
         self._boards.close()
         self._recorder.close()
 

@@ -13,7 +13,6 @@ from optuna.trial import TrialState
 
 from trainable.trainer import OptimizedTrainer
 from tuner.explain import explain_search, explain_trial
-from tuner.interruption import record_interrupted
 from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
@@ -135,7 +134,6 @@ def searched(begin, tmp_path, monkeypatch):
                 patch.setattr(OptimizedTrainer, "train_epoch", no_room)
             search.train(kind, max_steps=1 if kind == "interrupted" else 3)
     search.callback.on_experiment_end([])
-    record_interrupted(search.recorder.folder)
     return search.recorder.folder, search.proposer.study
 
 

@@ -15,7 +15,7 @@ from tuner.recorder import Recorder
 from tuner.records import read_search
 from tuner.search_callback import Limits, SearchCallback, Watch
 
-SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 2}
+SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 2, "confirm": 0}
 
 
 class NoView:
@@ -51,9 +51,15 @@ def proposer():
 
 
 @pytest.fixture
-def callback(proposer, tmp_path, monkeypatch):
+def clock():
+    """Seconds that pass only when a test says so."""
+    return [1000.0]
+
+
+@pytest.fixture
+def callback(proposer, clock, tmp_path, monkeypatch):
     monkeypatch.setattr(SearchCallback, "watch", Watch(make_view=lambda search: NoView()))
-    recorder = Recorder.create(tmp_path / "run", SETTINGS)
+    recorder = Recorder.create(tmp_path / "run", SETTINGS, clock=lambda: clock[0])
     made = SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3)
     made.setup()
     yield made
@@ -146,4 +152,31 @@ def test_the_time_left_follows_the_budget_of_this_session(proposer, tmp_path, mo
     monkeypatch.setattr(SearchCallback, "watch", watch)
     SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3).setup()
     assert recorder.record.settings["time_budget_seconds"] == 500.0
+    recorder.close()
+
+
+def test_the_time_since_the_last_line_counts_when_a_search_is_interrupted(callback, clock, tmp_path):
+    callback.on_trial_start(1, [], trial_of("a", {"num_experts": 2}))
+    clock[0] += 40.0
+    callback.on_experiment_end([])
+    search = read_search(tmp_path / "run")
+    assert (search.elapsed, search.trials[0].outcome) == (40.0, Outcome.INTERRUPTED)
+
+
+@pytest.mark.parametrize(("given", "holds"), [(None, 4_000_000), (9_000_000, 9_000_000)])
+def test_a_search_keeps_its_disk_budget_over_its_sessions_until_another_is_given(
+    proposer, tmp_path, monkeypatch, given, holds
+):
+    Recorder.create(tmp_path / "run", SETTINGS | {"disk_budget_bytes": 4_000_000}).close()
+    recorder = Recorder.resume(tmp_path / "run")
+    limits = Limits(disk_bytes=given)
+    monkeypatch.setattr(SearchCallback, "watch", Watch(make_view=lambda search: NoView(), limits=limits))
+    callback = SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3)
+    callback.setup()
+    monkeypatch.setattr("tuner.disk.folder_bytes", lambda folder: holds + 1)
+    recorder.start("a", number=0, params={})
+    recorder.checkpoint("a", epoch=1, path="ray/a")
+    callback._shelf.put(recorder.record.by_id["a"])
+    assert f"more than --disk-budget {holds // 10**6} MB" in callback._shelf.shortage()
+    assert read_search(tmp_path / "run").settings["disk_budget_bytes"] == holds
     recorder.close()
