@@ -57,12 +57,21 @@ class CheckpointShelf:
     def put(self, trial: TrialRecord) -> None:
         """Weighs the trial's last checkpoint, which took the place of the one before, and makes room if it must."""
         self._weigh(trial)
-        if self._limit_bytes is not None and self._total > self._limit_bytes:
+        if self.is_over_budget:
             self._trim(self._limit_bytes)
+
+    @property
+    def is_over_budget(self) -> bool:
+        return self._limit_bytes is not None and self._total > self._limit_bytes
+
+    @property
+    def needed(self) -> set[str]:
+        """Trials whose checkpoints stay even when they have ended."""
+        return {trial.trial for trial in _needed(self._search)}
 
     def shortage(self) -> str | None:
         """Why the search can't go on, in a sentence; None while there is room."""
-        if self._limit_bytes is not None and self._total > self._limit_bytes:
+        if self.is_over_budget:
             return (
                 f"The checkpoints of the best and the unfinished trials take {_told(self._total)}, more than "
                 f"--disk-budget {_told(self._limit_bytes)}."

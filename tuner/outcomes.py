@@ -97,6 +97,7 @@ _CLAUSES = {
         ": {value} misses the cutoff {cutoff}",
         ", rank {rank} of {of}",
         ", never promoted: {expected} was expected of it",
+        ", and the {short_of} had no room for it to wait",
     ),
     Outcome.DIVERGED: _clauses("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
     Outcome.OUT_OF_MEMORY: _clauses(

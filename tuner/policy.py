@@ -13,7 +13,7 @@ Knows neither Ray nor Optuna nor a clock: the same calls make the same decisions
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -153,6 +153,12 @@ class PromotingPolicy:
         """The trial that is expected to be the best at full length; None before anything was measured."""
         expected = self.expected()
         return max(expected.keys() - self._imported, key=lambda trial: (expected[trial], trial), default=None)
+
+    def least_missed(self, *, kept: Collection[str] = ()) -> str | None:
+        """The waiting trial, but for those, that the search can best do without; default and favourite last."""
+        expected, late = self.expected(), (self._yardstick(), self.favourite())
+        waiting = [trial for trial in self.promotions.paused if trial not in kept]
+        return min(waiting, key=lambda t: (late.index(t) if t in late else -1, expected[t]), default=None)
 
     def expected(self) -> dict[str, float]:
         """At full length, more is better, by trial: of those that have been measured and may win."""

@@ -6,7 +6,7 @@ restore; so the rungs, the forecast's scales and the trials' own states never di
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 
 import optuna
@@ -54,6 +54,7 @@ class PromotingProposer(Proposer):
         self.policy = PromotingPolicy(source or SpaceSource(space), terms, first=first_candidates)
         self._slots = terms.slots
         self._saving: list[Trial] = []
+        self._given_up: str | None = None
 
     @property
     def has_free_slot(self) -> bool:
@@ -64,6 +65,16 @@ class PromotingProposer(Proposer):
     @property
     def has_nothing_left(self) -> bool:
         return self.policy.action() is Rest.FINISHED
+
+    @property
+    def given_up(self) -> str | None:
+        return self._given_up
+
+    def give_up_one(self, *, kept: Collection[str]) -> bool:
+        """One at a time: what the last one frees is not known before it has ended."""
+        if self._given_up not in self.policy.promotions.paused:
+            self._given_up = self.policy.least_missed(kept=kept)
+        return self._given_up is not None
 
     def will_wait(self, trial: Trial) -> None:
         self._saving.append(trial)
@@ -179,9 +190,10 @@ class PromotingScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller) -> Trial | None:
         """New trials are started by Ray itself."""
+        self._stop_given_up(tune_controller)
         action = self._policy.action()
         if action is Rest.FINISHED:
-            self._stop_waiting(tune_controller)
+            self._stop_waiting(tune_controller, self._policy.promotions.paused)
         if not (isinstance(action, Promote) and self._proposer.has_free_slot):
             return None
         trial = tune_controller.get_trial(action.trial)
@@ -198,11 +210,17 @@ class PromotingScheduler(FIFOScheduler):
         self._note(promotion.trial, self._policy.promotions.paused[promotion.trial], PROMOTE)
         self._policy.promote(promotion)
 
-    def _stop_waiting(self, tune_controller) -> None:
-        waiting = dict(self._policy.promotions.paused)
-        for trial, epoch in waiting.items():
-            self._note(trial, epoch, STOP)
-        for trial in waiting:
+    def _stop_given_up(self, tune_controller) -> None:
+        """Once it has saved, as any trial that waits: Ray still writes before."""
+        trial = self._proposer.given_up
+        if trial in self._policy.promotions.paused and tune_controller.get_trial(trial).status == Trial.PAUSED:
+            self._stop_waiting(tune_controller, [trial])
+
+    def _stop_waiting(self, tune_controller, trials: Iterable[str]) -> None:
+        trials = list(trials)
+        for trial in trials:
+            self._note(trial, self._policy.promotions.paused[trial], STOP)
+        for trial in trials:
             tune_controller.stop_trial(tune_controller.get_trial(trial))
 
     def _note(self, trial: str, epoch: int, action: str, *, value: float | None = None) -> None:

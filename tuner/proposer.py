@@ -11,18 +11,17 @@ import logging
 import math
 import pickle
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from tuner.excerpt import ExcerptTPESampler
 from tuner.extension import PastTrial
 from tuner.outcomes import EPOCH, Outcome, outcome_of
+from tuner.study import new_study
 from tuner.study_mirror import StudyMirror
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Proposer(Searcher):
         self._space = space
         self._max_epochs = max_epochs
         self._mirror = mirror
-        self._study = _new_study(sampler, mode=mode, seed=seed)
+        self._study = new_study(sampler, mode=mode, seed=seed)
         self._proposals: dict[str, Proposal] = {}
         self._tried: set[int] = set()
         self._taken: set[int | None] = set()
@@ -93,6 +92,15 @@ class Proposer(Searcher):
     @property
     def has_nothing_left(self) -> bool:
         """Whether no more trials will come, however many were asked for."""
+        return False
+
+    @property
+    def given_up(self) -> str | None:
+        """The last trial that was to end so that its checkpoint makes room."""
+        return None
+
+    def give_up_one(self, *, kept: Collection[str]) -> bool:
+        """Whether one of the waiting trials, none of `kept`, is to end."""
         return False
 
     def number_of(self, trial_id: str) -> int | None:
@@ -233,20 +241,3 @@ def _key(trial: optuna.Trial | optuna.trial.FrozenTrial) -> int:
     impossible, and would cost a proposal.
     """
     return hash(frozenset(trial.params.items()))
-
-
-def _new_study(sampler: str, *, mode: str, seed: int) -> optuna.Study:
-    if sampler not in _SAMPLERS:
-        raise ValueError(f"sampler is {sampler!r}, but must be one of {', '.join(_SAMPLERS)}")
-    direction = {"max": "maximize", "min": "minimize"}[mode]
-    return optuna.create_study(sampler=_SAMPLERS[sampler](seed), direction=direction)
-
-
-def _tpe(seed: int) -> optuna.samplers.BaseSampler:
-    """Joint over each group of parameters that occur together, which is what a conditional space needs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return ExcerptTPESampler(seed=seed, multivariate=True, group=True)
-
-
-_SAMPLERS = {"tpe": _tpe, "random": lambda seed: optuna.samplers.RandomSampler(seed=seed)}

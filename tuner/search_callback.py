@@ -106,8 +106,7 @@ class SearchCallback(tune.Callback):
         self._recorder.checkpoint(trial.trial_id, epoch=trial.last_result[EPOCH], path=path)
         # What counts is how often it failed in a row: a long training may lose its process now and then.
         trial.run_metadata.num_failures = 0
-        self._shelf.put(self._recorder.record.by_id[trial.trial_id])
-        if shortage := self._shelf.shortage():
+        if not self._makes_room(trial) and (shortage := self._shelf.shortage()):
             self._pause(f"{shortage} Make room, or give a larger --disk-budget, and go on with --resume.")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
@@ -149,6 +148,11 @@ class SearchCallback(tune.Callback):
             logger.info("%s", reason)
             signal.raise_signal(signal.SIGINT)
 
+    def _makes_room(self, trial: Trial) -> bool:
+        """Whether a waiting trial ends for it; its checkpoint goes when its end is on record."""
+        self._shelf.put(self._recorder.record.by_id[trial.trial_id])
+        return self._shelf.is_over_budget and self._proposer.give_up_one(kept=self._shelf.needed)
+
     def _settle_for_less(self) -> None:
         """A space may hold fewer configurations than were asked for: with all of them tried, the search is done."""
         asked, begun = self._recorder.record.settings["num_trials"], {t.number for t in self._recorder.record.trials}
@@ -181,6 +185,7 @@ class SearchCallback(tune.Callback):
             self._begin(trial)
         epoch = (trial.last_result or {}).get(EPOCH, 0)
         self._recorder.end(trial.trial_id, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
+        self._makes_room(trial)
         record = self._recorder.record.by_id[trial.trial_id]
         self._boards.end(trial.trial_id, record.params, record.last.objective if record.last else None)
         self._show()
@@ -190,6 +195,7 @@ class SearchCallback(tune.Callback):
         if outcome is Outcome.STOPPED_AT_RUNG:
             decision = next(d for d in reversed(self._recorder.decisions) if d.trial == trial.trial_id)
             numbers = {name: getattr(decision, name) for name in ("rung", "value", "cutoff", "rank", "of", "expected")}
+            numbers |= {"short_of": "disk" if trial.trial_id == self._proposer.given_up else None}
             return {name: number for name, number in numbers.items() if number is not None}
         prefix = "outcome_"
         said = {name.removeprefix(prefix): v for name, v in trial.last_result.items() if name.startswith(prefix)}

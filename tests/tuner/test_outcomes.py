@@ -42,6 +42,12 @@ def test_only_what_the_configuration_is_to_blame_for_counts_as_bad():
             "stopped at rung 3 (epoch 6): 0.612 misses the cutoff 0.655, rank 7 of 9",
         ),
         (
+            Outcome.STOPPED_AT_RUNG,
+            {"rung": 1, "epoch": 2, "rank": 4, "of": 5, "expected": 0.61, "short_of": "disk"},
+            "stopped at rung 1 (epoch 2), rank 4 of 5, never promoted: 0.61 was expected of it, and the disk had no "
+            "room for it to wait",
+        ),
+        (
             Outcome.DIVERGED,
             {"epoch": 4, "step": 70, "term": "mask", "value": "nan"},
             "diverged in epoch 4 at step 70: mask was nan",

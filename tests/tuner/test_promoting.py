@@ -16,6 +16,7 @@ from tuner.replay_loop import ReplayedSearch
 from tuner.replay_synthetic import SyntheticProblem
 
 BUDGET = 10_000
+DEFAULT = {"rate": 1e-2, "width": 16, "optimizer": "sgd", "momentum": 0.9}
 
 
 class Ledger:
@@ -97,12 +98,11 @@ def test_the_favourite_was_trained_to_its_full_length(played):
 
 def test_the_given_configurations_come_first_and_are_checked():
     problem = SyntheticProblem(0)
-    first = {"rate": 1e-2, "width": 16, "optimizer": "sgd", "momentum": 0.9}
-    proposer, _ = make(problem, slots=1, enqueue=[first])
-    assert proposer.suggest("a") == first
+    proposer, _ = make(problem, slots=1, enqueue=[DEFAULT])
+    assert proposer.suggest("a") == DEFAULT
     assert proposer.number_of("a") == 0
     with pytest.raises(ValueError, match="does not ask for 'depth'"):
-        make(problem, slots=1, enqueue=[first | {"depth": 3}])
+        make(problem, slots=1, enqueue=[DEFAULT | {"depth": 3}])
 
 
 def test_a_busy_search_asks_for_nothing():
@@ -121,6 +121,30 @@ def test_a_slot_is_free_again_when_its_trial_has_saved_what_it_waits_with():
     assert proposer.suggest("b") is None
     trial.status = Trial.PAUSED
     assert isinstance(proposer.suggest("b"), dict)
+
+
+def test_without_room_the_worst_of_those_that_wait_ends_once_it_has_saved_and_the_default_last():
+    proposer, scheduler = make(SyntheticProblem(0), slots=1, enqueue=[DEFAULT])
+    trials = {name: SimpleNamespace(trial_id=name, status=Trial.PAUSED) for name in ("default", "good", "fair", "last")}
+    for value, (name, trial) in zip((0.1, 0.9, 0.5, 0.4), trials.items(), strict=True):
+        proposer.suggest(name)
+        scheduler.on_trial_result(None, trial, {"epoch": 3, "objective": value})
+    controller = SimpleNamespace(
+        get_trial=trials.get, stop_trial=lambda trial: proposer.on_trial_complete(trial.trial_id)
+    )
+    ended = []
+    while proposer.give_up_one(kept={"good"}):
+        trial = trials[proposer.given_up]
+        trial.status = Trial.RUNNING
+        scheduler.choose_trial_to_run(controller)
+        assert trial.trial_id in proposer.policy.promotions.paused
+        trial.status = Trial.PAUSED
+        scheduler._stop_given_up(controller)
+        ended.append(trial.trial_id)
+    assert sorted(ended[:2]) == ["fair", "last"]
+    assert ended[2:] == ["default"]
+    assert list(proposer.policy.promotions.paused) == ["good"]
+    assert [d.trial for d in scheduler._ledger.decisions if d.action == "stop"] == ended
 
 
 def test_a_value_that_is_not_finite_stops_at_once():

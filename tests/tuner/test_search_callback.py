@@ -118,6 +118,27 @@ def test_only_failures_in_a_row_count(callback, proposer, tmp_path):
     assert trial.run_metadata.num_failures == 0
 
 
+@pytest.mark.parametrize("one_waits", [True, False])
+def test_a_full_budget_ends_one_that_waits_and_pauses_the_search_where_none_does(
+    proposer, tmp_path, monkeypatch, one_waits
+):
+    watch = Watch(make_view=lambda search: NoView(), limits=Limits(disk_bytes=3))
+    monkeypatch.setattr(SearchCallback, "watch", watch)
+    monkeypatch.setattr(proposer, "give_up_one", lambda kept: one_waits and kept == {"a"})
+    recorder = Recorder.create(tmp_path / "run", SETTINGS | {"confirm": 0})
+    callback = SearchCallback(recorder, proposer, objective="val/s_measure", max_epochs=3)
+    callback.setup()
+    trial = trial_of("a", proposer.suggest("a"))
+    trial.last_result, trial.run_metadata = {"epoch": 1}, SimpleNamespace()
+    callback.on_trial_start(1, [], trial)
+    recorder.result("a", epoch=1, objective=0.5, metrics={}, seconds=1.0)
+    (tmp_path / "run" / "place").mkdir()
+    (tmp_path / "run" / "place" / "weights").write_bytes(b"more")
+    with nullcontext() if one_waits else pytest.raises(KeyboardInterrupt):
+        callback.on_checkpoint(1, [], trial, SimpleNamespace(path=str(tmp_path / "run" / "place")))
+    recorder.close()
+
+
 def test_trials_that_the_restored_study_does_not_know_keep_their_number_or_get_the_next(callback, proposer, tmp_path):
     callback._recorder.start("lost", number=4, params={"num_experts": 1})
     for trial_id in ("lost", "never seen"):
