@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -103,12 +104,12 @@ class Forecaster:
 
 def _records(promotions: Promotions) -> tuple[list[str], list[int], np.ndarray]:
     """Of the higher rungs first, and of each rung the latest."""
-    records = [
+    records = (
         (trial, epoch, value)
         for epoch in reversed(promotions.rungs)
         for trial, value in reversed(promotions.values_at(epoch).items())
-    ]
-    trials, epochs, values = zip(*records[:MAX_RECORDS], strict=True)
+    )
+    trials, epochs, values = zip(*islice(records, MAX_RECORDS), strict=True)
     return list(trials), list(epochs), np.array(values)
 
 

@@ -25,6 +25,9 @@ from tuner.promotion import Promotions
 
 STARTUP_RECORDS = 20
 """Values that are awaited before anything is promoted or modelled."""
+MAX_CONTENDERS = 200
+"""Trials of a rung, and of those that wait at it, of which anything is expected: a decision is not to take longer after
+thousands of trials, and who is behind so many is not promoted."""
 TRIES = 20
 """How often a random configuration is drawn at most until it is new."""
 
@@ -161,19 +164,17 @@ class PromotingPolicy:
         return min(waiting, key=lambda t: (late.index(t) if t in late else -1, expected[t]), default=None)
 
     def expected(self) -> dict[str, float]:
-        """At full length, more is better, by trial: of those that have been measured and may win."""
-        measured = [trial for trial in self._candidates if trial in self._contenders and self._is_measured(trial)]
-        if not measured:
-            return {}
+        """At full length, more is better, by trial: of the best that have been measured and may win."""
         if self._outlook is None:
+            leading = self.promotions.leading(MAX_CONTENDERS) & self._contenders
+            measured = [trial for trial in self._candidates if trial in leading]
+            if not measured:
+                return {}
             self._outlook = self._forecaster.outlook(self.promotions, self._candidates, measured)
         return self._outlook.expected
 
     def _changed(self) -> None:
         self._action = self._outlook = None
-
-    def _is_measured(self, trial: str) -> bool:
-        return any(trial in self.promotions.values_at(epoch) for epoch in self.promotions.rungs)
 
     def _decide(self) -> Action:
         if len(self.promotions.running) >= self._terms.slots:
@@ -194,6 +195,7 @@ class PromotingPolicy:
         """By what it may gain rather than by what is expected of it: where nothing has come far, all is uncertain, and
         without a promotion would attract new trials for ever."""
         expected = self.expected()
+        waiting = [trial for trial in waiting if trial in expected]
         gains = self._outlook.improvement([self._candidates[trial] for trial in waiting])
         return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], expected[pair[0]]))[0]
 

@@ -9,6 +9,7 @@ to the caller.
 Cost: a checkpoint for each waiting trial. Off: `--policy asha`.
 """
 
+import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -50,6 +51,16 @@ class Promotions:
     def values_at(self, epoch: int) -> Mapping[str, float]:
         """By trial; -inf for one that went bad on its way there."""
         return MappingProxyType(self._values[epoch])
+
+    def leading(self, count: int) -> set[str]:
+        """Of those that came no further than a rung the best `count`, and the best `count` that wait there."""
+        furthest = {trial: epoch for epoch, values in self._values.items() for trial in values}
+        found: set[str] = set()
+        for epoch, values in self._values.items():
+            here = [trial for trial, last in furthest.items() if last == epoch]
+            waiting = [trial for trial in here if trial in self._paused]
+            found.update(*(heapq.nlargest(count, some, key=values.__getitem__) for some in (here, waiting)))
+        return found
 
     def start(self, trial: str) -> None:
         self._running[trial] = self._rungs[0]

@@ -135,3 +135,17 @@ def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
         assert not ended & (rungs.running.keys() | rungs.paused.keys())
         for epoch, count in promoted.items():
             assert count <= len(rungs.values_at(epoch)) // factor
+
+
+def test_leading_are_the_best_that_came_no_further_and_the_best_that_wait():
+    rungs = promotions()
+    for trial, value in (("a", 0.9), ("b", 0.8), ("c", 0.7), ("d", 0.6), ("e", 0.5), ("f", 0.4)):
+        arrive(rungs, trial, value)
+    rungs.end("b")
+    rungs.end("c")
+    for trial in ("a", "f"):
+        rungs.promote(trial)
+        assert rungs.record(trial, epoch=3, value=0.1)
+    # At epoch 1 stand b, c, d and e, of which d and e wait; at epoch 3 a and f.
+    assert rungs.leading(1) == {"b", "d", "a"}
+    assert rungs.leading(2) == {"b", "c", "d", "e", "a", "f"}
