@@ -20,12 +20,18 @@ def finish(folder: Path, record: SearchRecord) -> int:
     if record.winner is not None:
         lines += _handed_over(folder)
     else:
-        lines.append("Winner      none: no trial gave a finite objective; the report says what ended each.")
+        lines.append(f"Winner      none: {_why_none(record)}")
     was_interrupted = not is_over(folder, record)
     if was_interrupted:
         lines.append(f"Go on       python -m tuner.search --resume {folder}")
     sys.stdout.write("\n".join(lines) + "\n")
     return INTERRUPTED if was_interrupted else 0
+
+
+def _why_none(record: SearchRecord) -> str:
+    if record.is_unfinished and not any(trial.results for trial in record.trials):
+        return "interrupted before any epoch ended."
+    return "no trial gave a finite objective; the report says what ended each."
 
 
 def _handed_over(folder: Path) -> list[str]:

@@ -83,3 +83,11 @@ def test_interrupted_before_anything_was_saved_it_has_its_report_and_says_how_to
     assert f"Report      {folder}/report.md" in said
     assert "Winner      not handed over: Trial 1 of" in said
     assert f"Go on       python -m tuner.search --resume {folder}" in said
+
+
+def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(trained_folder, tmp_path, capsys):
+    folder = shutil.copytree(trained_folder, tmp_path / "discs")
+    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    (folder / "trials.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events if e["event"] == "start"))
+    assert finish(folder, read_search(folder)) == 130
+    assert "Winner      none: interrupted before any epoch ended." in capsys.readouterr().out

@@ -134,7 +134,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
             Outcome.STOPPED_AT_RUNG,
             "0.900 at epoch 4 on the validation split; where the default ended, at epoch 3, it was 0.600 against",
         ),
-        (Outcome.PLATEAUED, "0.200 better than the default configuration**: `s_measure` 0.900 at epoch 4 on the"),
+        (Outcome.PLATEAUED, "0.200 better than the default configuration: `s_measure` 0.900 at epoch 4 on the"),
     ],
 )
 def test_a_default_that_ended_early_is_compared_where_it_ended_or_with_what_it_plateaued_at(

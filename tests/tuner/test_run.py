@@ -17,6 +17,7 @@ from tuner.outcomes import Outcome
 from tuner.plan import plan_search
 from tuner.records import read_search
 from tuner.run import _placement_of, run_search
+from tuner.search_options import search_parser
 from tuner.settings import SearchSettings
 
 
@@ -76,7 +77,7 @@ def test_weights_that_are_named_from_here_are_found_from_everywhere(tmp_path, mo
     Path("own.pt").write_bytes(b"weights")
     named = {}
     for weights in ("own.pt", "imagenet", "gone.pt"):
-        options = search._parser().parse_args(["--set", f"weights={weights}"])
+        options = search_parser().parse_args(["--set", f"weights={weights}"])
         named[weights] = search._settings(options).pinned["weights"]
     assert named == {"own.pt": str(tmp_path / "own.pt"), "imagenet": "imagenet", "gone.pt": "gone.pt"}
 

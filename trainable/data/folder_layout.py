@@ -99,8 +99,7 @@ def _match(root: Path, images: Path, masks: Path) -> tuple[list[Pair], list[Find
     mask_of, mask_findings = _files_by_stem(root, masks)
     findings += mask_findings
     if not image_of:
-        action = f"Put images there, with the endings {', '.join(IMAGE_ENDINGS)}."
-        return [], [*findings, Finding(file=_below(root, images), problem="holds no image", action=action)]
+        return [], [*findings, _no_image(root, images, masks)]
     place = images.parent.relative_to(root)
     both = image_of.keys() & mask_of.keys()
     pairs = [
@@ -130,6 +129,17 @@ def _files_by_stem(root: Path, folder: Path) -> tuple[dict[str, Path], list[Find
         else:
             found[path.stem] = file
     return found, findings
+
+
+def _no_image(root: Path, images: Path, masks: Path) -> Finding:
+    deeper = [child.name for child in _subfolders(images) if _files_by_stem(root, child)[0]]
+    if deeper:
+        part = deeper[0]
+        problem = f"holds no image itself: they are one folder deeper, in {', '.join(deeper)}"
+        action = f"Turn the folders round: {part}/{images.name} beside {part}/{masks.name}, and so for each part."
+    else:
+        problem, action = "holds no image", f"Put images there, with the endings {', '.join(IMAGE_ENDINGS)}."
+    return Finding(file=_below(root, images), problem=problem, action=action)
 
 
 def _missing_mask(image: Path, mask_folder: str, mask_stems: list[str]) -> Finding:

@@ -82,6 +82,14 @@ def test_files_of_others_are_left_alone(tmp_path):
     assert (len(pairs), findings) == (1, [])
 
 
+def test_parts_inside_the_image_folder_are_told_with_how_they_should_lie(tmp_path):
+    touch(tmp_path, "images/train/a.jpg", "images/val/b.jpg", "masks/train/a.png", "masks/val/b.png")
+    pairs, (finding,) = find_pairs(tmp_path)
+    assert (pairs, finding.file) == ([], "images")
+    assert finding.problem == "holds no image itself: they are one folder deeper, in train, val"
+    assert finding.action == "Turn the folders round: train/images beside train/masks, and so for each part."
+
+
 def test_a_circle_of_links_ends(tmp_path):
     touch(tmp_path, "set/Imgs/a.jpg", "set/GT/a.png")
     (tmp_path / "set" / "again").symlink_to(tmp_path)
