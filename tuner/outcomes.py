@@ -96,6 +96,7 @@ _CLAUSES = {
         " (epoch {epoch})",
         ": {value} misses the cutoff {cutoff}",
         ", rank {rank} of {of}",
+        " of whom the forecast chooses one in {one_in}",
         ", never promoted: {expected} was expected of it",
         ", and the {short_of} had no room for it to wait",
     ),

@@ -157,6 +157,11 @@ class PromotingPolicy:
         expected = self.expected()
         return max(expected.keys() - self._imported, key=lambda trial: (expected[trial], trial), default=None)
 
+    def own_values_at(self, epoch: int) -> dict[str, float]:
+        """By trial of this search, as the rung knows them; nothing where there is no rung."""
+        values = self.promotions.values_at(epoch) if epoch in self.promotions.rungs else {}
+        return {trial: value for trial, value in values.items() if trial not in self._imported}
+
     def least_missed(self, *, kept: Collection[str] = ()) -> str | None:
         """The waiting trial, but for those, that the search can best do without; default and favourite last."""
         expected, late = self.expected(), (self._yardstick(), self.favourite())

@@ -224,14 +224,14 @@ class PromotingScheduler(FIFOScheduler):
             tune_controller.stop_trial(tune_controller.get_trial(trial))
 
     def _note(self, trial: str, epoch: int, action: str, *, value: float | None = None) -> None:
-        """Puts a decision on record, with the standing at that rung and what the forecast says."""
+        """Puts a decision on record, with the standing among this search's trials and what the forecast says."""
         promotions = self._policy.promotions
-        arrived = promotions.values_at(epoch) if epoch in promotions.rungs else {}
+        arrived = self._policy.own_values_at(epoch)
         is_ranked = trial in arrived
         expected = self._policy.expected().get(trial) if is_ranked and action != PAUSE else None
         decision = Decision(
             epoch=epoch,
-            rung=promotions.rungs.index(epoch) + 1 if arrived else None,
+            rung=promotions.rungs.index(epoch) + 1 if epoch in promotions.rungs else None,
             value=self._sign * arrived[trial] if is_ranked else value,
             cutoff=None,
             rank=1 + sum(other > arrived[trial] for other in arrived.values()) if is_ranked else None,

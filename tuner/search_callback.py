@@ -195,6 +195,8 @@ class SearchCallback(tune.Callback):
         if outcome is Outcome.STOPPED_AT_RUNG:
             decision = next(d for d in reversed(self._recorder.decisions) if d.trial == trial.trial_id)
             numbers = {name: getattr(decision, name) for name in ("rung", "value", "cutoff", "rank", "of", "expected")}
+            if decision.expected is not None:
+                numbers["one_in"] = self._recorder.record.settings["reduction_factor"]
             numbers |= {"short_of": "disk" if trial.trial_id == self._proposer.given_up else None}
             return {name: number for name, number in numbers.items() if number is not None}
         prefix = "outcome_"

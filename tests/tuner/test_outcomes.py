@@ -43,9 +43,9 @@ def test_only_what_the_configuration_is_to_blame_for_counts_as_bad():
         ),
         (
             Outcome.STOPPED_AT_RUNG,
-            {"rung": 1, "epoch": 2, "rank": 4, "of": 5, "expected": 0.61, "short_of": "disk"},
-            "stopped at rung 1 (epoch 2), rank 4 of 5, never promoted: 0.61 was expected of it, and the disk had no "
-            "room for it to wait",
+            {"rung": 1, "epoch": 2, "rank": 4, "of": 5, "one_in": 2, "expected": 0.61, "short_of": "disk"},
+            "stopped at rung 1 (epoch 2), rank 4 of 5 of whom the forecast chooses one in 2, never promoted: 0.61 was "
+            "expected of it, and the disk had no room for it to wait",
         ),
         (
             Outcome.DIVERGED,

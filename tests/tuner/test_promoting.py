@@ -123,6 +123,19 @@ def test_a_slot_is_free_again_when_its_trial_has_saved_what_it_waits_with():
     assert isinstance(proposer.suggest("b"), dict)
 
 
+def test_ranks_are_those_among_the_trials_of_this_search():
+    proposer, scheduler = make(SyntheticProblem(0), slots=1)
+    other, _ = make(SyntheticProblem(0), slots=1)
+    other.suggest("a")
+    earlier = {"number": None, "frozen": other.study.trials[0], "outcome": Outcome.STOPPED_AT_RUNG}
+    proposer.learn([PastTrial(trial_id="earlier/a", values={1: 0.8, 2: 0.8, 3: 0.8}, **earlier)])
+    proposer.suggest("own")
+    scheduler.on_trial_result(None, SimpleNamespace(trial_id="own"), {"epoch": 3, "objective": 0.5})
+    assert len(proposer.policy.promotions.values_at(3)) == 2
+    (decision,) = scheduler._ledger.decisions
+    assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
+
+
 def test_without_room_the_worst_of_those_that_wait_ends_once_it_has_saved_and_the_default_last():
     proposer, scheduler = make(SyntheticProblem(0), slots=1, enqueue=[DEFAULT])
     trials = {name: SimpleNamespace(trial_id=name, status=Trial.PAUSED) for name in ("default", "good", "fair", "last")}

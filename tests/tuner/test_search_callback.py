@@ -105,6 +105,18 @@ def test_an_end_that_ray_tells_again_after_a_kill_is_on_record_as_before(callbac
     assert (told.outcome, told.numbers["epoch"]) == (Outcome.COMPLETED, 3)
 
 
+def test_the_best_of_a_rung_that_was_never_promoted_is_told_by_what_quota(callback, proposer, tmp_path):
+    callback._recorder.record.settings["reduction_factor"] = 3
+    trial = trial_of("a", proposer.suggest("a"))
+    trial.last_result = {"epoch": 1, "val/s_measure": 0.5}
+    callback.on_trial_start(1, [], trial)
+    rung = {"epoch": 1, "rung": 1, "value": 0.5, "cutoff": None, "rank": 1, "of": 5}
+    callback._recorder.decision("a", **rung, action="stop", expected=0.6)
+    callback.on_trial_complete(1, [], trial)
+    (told,) = read_search(tmp_path / "run").trials
+    assert "rank 1 of 5 of whom the forecast chooses one in 3, never promoted: 0.6 was expected of it" in told.sentence
+
+
 def test_only_failures_in_a_row_count(callback, proposer, tmp_path):
     trial = trial_of("a", proposer.suggest("a"))
     trial.last_result = {"epoch": 1}
