@@ -17,17 +17,20 @@ class PastSearch(Problem):
     """The trials of a results folder, as a table of what their configurations were.
 
     A trial that was stopped early is not known beyond that epoch: it keeps its last value, and its regret is that
-    value's. So this compares how soon policies find the good trials, and what they spend on the others.
+    value's. One that its configuration ended has no value from then on. So this compares how soon policies find the
+    good trials, and what they spend on the others.
     """
 
     def __init__(self, search: SearchRecord) -> None:
         self.name, self.mode = search.settings["name"], search.settings["mode"]
         self.max_epochs = search.settings["max_epochs"]
-        trials = [trial for trial in search.trials if trial.results]
-        if len(trials) < 2:
-            raise ValueError(f"{self.name} has {len(trials)} trials with results; a replay needs two or more")
+        trials = [trial for trial in search.trials if trial.results or _ended_badly(trial)]
+        seconds = [result.seconds for trial in trials for result in trial.results.values()]
+        mean_seconds = sum(seconds) / max(1, len(seconds))
+        self._curves = [_padded(trial, self.max_epochs, mean_seconds) for trial in trials]
+        if len(self.reference()) < 2:
+            raise ValueError(f"{self.name} has {len(self.reference())} trials with results; a replay needs two or more")
         self._ranges = distributions_of(trials)
-        self._curves = [_padded(trial, self.max_epochs) for trial in trials]
         space = SpaceSource(self.space)
         self._rows = [space.of(_answers(trial.params, self._ranges)) for trial in trials]
         self._encoding = Encoding()
@@ -46,7 +49,8 @@ class PastSearch(Problem):
         return self._curves[int(np.square(self._points - point).sum(axis=1).argmin())]
 
     def reference(self) -> np.ndarray:
-        return np.array([curve.values[-1] for curve in self._curves])
+        last = np.array([curve.values[-1] for curve in self._curves])
+        return last[np.isfinite(last)]
 
 
 def past_search(folder: Path) -> list[PastSearch]:
@@ -66,7 +70,19 @@ def _answers(params: dict, ranges: dict[str, BaseDistribution]) -> dict:
     return {name: params.get(name, lowest[name]) for name in ranges}
 
 
-def _padded(trial: TrialRecord, max_epochs: int) -> Curve:
-    results = [trial.results[min(max(trial.results), epoch)] for epoch in range(1, max_epochs + 1)]
+def _ended_badly(trial: TrialRecord) -> bool:
+    return trial.outcome is not None and trial.outcome.counts_as_bad
+
+
+def _padded(trial: TrialRecord, max_epochs: int, mean_seconds: float) -> Curve:
+    """The last epoch again and again; after a bad ending, and at the full length at the latest, without a value."""
+    results = [trial.results[epoch] for epoch in sorted(trial.results)]
     values = [math.nan if result.objective is None else result.objective for result in results]
-    return Curve(np.array(values), np.cumsum([result.seconds for result in results]))
+    if _ended_badly(trial):
+        values = [*values[: max_epochs - 1], math.nan]
+    seconds = [result.seconds for result in results] or [mean_seconds]
+    return Curve(_lengthened(values, max_epochs), np.cumsum(_lengthened(seconds, max_epochs)))
+
+
+def _lengthened(values: list[float], length: int) -> np.ndarray:
+    return np.pad(values, (0, length - len(values)), mode="edge")

@@ -68,7 +68,12 @@ class Problem:
         """0 for the best value at full length, 1 for the median one; at most 2, as for a diverged one."""
         best, median = self.scale
         value = float(self.curve(params).values[-1])
-        return min((best - value) / (best - median), 2.0) if np.isfinite(value) else 2.0
+        sign = 1.0 if self.mode == "max" else -1.0
+        behind, unit = sign * (best - value), sign * (best - median)
+        if not np.isfinite(value) or behind > 2.0 * unit:
+            return 2.0
+        # Where most are as good as the best, there is no median to be nearer to.
+        return behind / unit if unit else 0.0
 
 
 class TableProblem(Problem):

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
 from tuner.replay import RUNS, first_rung, main
 from tuner.replay_loop import ReplayedSearch
 from tuner.replay_past import PastSearch, past_search
@@ -137,6 +139,33 @@ def test_a_past_search_can_be_replayed(finished_folder):
     search = ReplayedSearch(problem, *POLICIES["ours"](setting), slots=2, stops_non_finite=False)
     search.run(100, on_epoch=lambda: None)
     assert search.epochs_spent == 100
+
+
+def past_of(folder, *curves, bad=()):
+    settings = {"space": "moe", "name": "past", "objective": "val/s_measure", "mode": "max", "max_epochs": 3}
+    recorder = Recorder.create(folder, settings)
+    for number, curve in enumerate(curves):
+        recorder.start(str(number), number=number, params={"lr": 0.1 * number})
+        for epoch, value in enumerate(curve, start=1):
+            recorder.result(str(number), epoch=epoch, objective=value, metrics={}, seconds=2.0)
+        outcome = Outcome.DIVERGED if number in bad else Outcome.COMPLETED
+        recorder.end(str(number), outcome, numbers={}, epoch=len(curve))
+    recorder.close()
+    return past_search(folder)[0]
+
+
+def test_where_most_of_a_past_search_are_as_good_as_its_best_only_the_others_regret(tmp_path):
+    problem = past_of(tmp_path, (0.1, 0.2, 0.5), (0.5, 0.5, 0.5), (0.5,), (0.4, 0.4, 0.4))
+    assert [problem.regret({"lr": 0.1 * number}) for number in range(4)] == [0.0, 0.0, 0.0, 2.0]
+
+
+def test_what_diverged_in_a_past_search_has_no_value_from_then_on_and_is_never_the_best(tmp_path):
+    problem = past_of(tmp_path, (0.6, 0.7, 0.8), (0.6,), (0.9, 0.95), (), bad=(2, 3))
+    assert problem.scale == (0.8, 0.7)
+    assert [problem.regret({"lr": 0.1 * number}) for number in range(4)] == pytest.approx([0.0, 2.0, 2.0, 2.0])
+    np.testing.assert_array_equal(problem.curve({"lr": 0.2}).values, [0.9, 0.95, np.nan])
+    np.testing.assert_array_equal(problem.curve({"lr": 0.3}).values, [np.nan] * 3)
+    assert problem.curve({"lr": 0.3}).times.tolist() == [2.0, 4.0, 6.0]
 
 
 def test_the_command_writes_a_table_and_a_picture_and_goes_on_where_it_stood(tmp_path, monkeypatch):
