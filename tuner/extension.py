@@ -4,6 +4,7 @@ For more trials in a search that is over: Ray itself cannot raise the number of 
 run under the old name would hide them. And for a search that was killed while Ray wrote down where it stood.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,10 +12,13 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
+from tuner import wording
 from tuner.outcomes import Outcome
-from tuner.records import SearchRecord
+from tuner.records import SETTINGS, SearchRecord
 from tuner.settings import SearchSettings
 from tuner.study_mirror import FILE, load_mirror
+
+logger = logging.getLogger(__name__)
 
 RAY_FOLDER = "ray"
 _PATHS = ("storage", "init", "warm_start")
@@ -61,9 +65,13 @@ def extended_settings(search: SearchRecord, more: int) -> SearchSettings:
 
 
 def settings_of(search: SearchRecord, *, more: int = 0) -> SearchSettings:
-    """The settings that the search began with."""
+    """The settings that the search began with, but for the source of a warm start that has moved since."""
     said = {field.name: search.settings[field.name] for field in fields(SearchSettings)}
     said |= {name: Path(said[name]) for name in _PATHS if said[name] is not None}
+    source = said["warm_start"]
+    if source is not None and not (source / SETTINGS).is_file():
+        logger.info("%s is gone: the search goes on with what it found itself.", wording.path(source))
+        said["warm_start"] = None
     return SearchSettings(**said | {"num_trials": said["num_trials"] + more, "track": tuple(said["track"])})
 
 

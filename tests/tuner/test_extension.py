@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from tuner.extension import extended_settings, latest_ray_folder, next_ray_folder
@@ -22,12 +24,24 @@ def test_each_run_of_rays_has_a_folder_of_its_own(tmp_path, present, latest, fol
     assert next_ray_folder(tmp_path).name == following
 
 
-def test_a_search_is_extended_under_the_settings_that_it_began_with(trained_folder):
+def as_begun(trained_folder, **changed):
     search = read_search(trained_folder)
-    began = SearchSettings(data=search.settings["data"], name="discs")
-    search.settings = {name: getattr(began, name) for name in SearchSettings.__dataclass_fields__} | {"num_trials": 3}
+    began = SearchSettings(data=search.settings["data"], name="discs", num_trials=3)
+    search.settings = {name: getattr(began, name) for name in SearchSettings.__dataclass_fields__} | changed
+    return search
+
+
+def test_a_search_is_extended_under_the_settings_that_it_began_with(trained_folder):
+    search = as_begun(trained_folder, warm_start=str(trained_folder))
     settings = extended_settings(search, 20)
-    assert (settings.num_trials, settings.name, settings.data) == (23, "discs", began.data)
+    assert (settings.num_trials, settings.name, settings.data) == (23, "discs", search.settings["data"])
+    assert settings.warm_start == trained_folder
+
+
+def test_a_warm_started_search_is_extended_when_its_source_has_moved(trained_folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    assert extended_settings(as_begun(trained_folder, warm_start=str(tmp_path / "moved")), 20).warm_start is None
+    assert "moved is gone: the search goes on with what it found itself." in caplog.text
 
 
 def test_no_trial_more_is_refused(trained_folder):
