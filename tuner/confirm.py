@@ -73,7 +73,7 @@ def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
         if value < 1:
             raise ValueError(f"{option} is {value}; it must be 1 or more.")
     record = read_search(folder)
-    read_runs(folder)
+    read_runs(folder, record)
     handover = handover_of(record, candidates(record, top)[0], folder)
     open_data(handover.config, handover.data_fingerprint)
 
@@ -93,28 +93,31 @@ def confirm(
     """
     record = read_search(folder)
     check_room(record.settings["cpus_per_trial"], record.settings["gpus_per_trial"], node_resources())
-    done = read_runs(folder)
+    done = read_runs(folder, record)
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
-    todo = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
+    todo = [(trial, seed) for trial, seed in wanted if (trial.trial, seed) not in known]
     if not wanted:
         logger.info("confirming: nothing, because no other trial came as far as the default")
     if not todo:
         return done
     remaining = Remaining(record, todo)
-    left = [(trial.number, seed) for trial, seed in todo]
+    left = [(trial.trial, seed) for trial, seed in todo]
     about = wording.duration(remaining.seconds(left))
     logger.info("confirming: %d trainings on the test split, about %s", len(todo), about)
-    for (number, seed), ready in _trainings(record, todo, folder):
-        left.remove((number, seed))
+    for (trial, seed), ready in _trainings(record, todo, folder):
+        left.remove((trial.trial, seed))
         try:
             validation, test = ray.get(ready)
         except RayError as error:
             cause = str(error).strip().splitlines()[-1]
-            logger.warning("trial %d, seed %d was not confirmed, and will be tried again: %s", number, seed, cause)
+            logger.warning(
+                "trial %d, seed %d was not confirmed, and will be tried again: %s", trial.number, seed, cause
+            )
             continue
         objective = test[record.settings["objective"].removeprefix("val/")]
-        done.append(ConfirmedRun(trial=number, seed=seed, objective=objective, test=test, validation=validation))
+        measured = {"objective": objective, "test": test, "validation": validation}
+        done.append(ConfirmedRun(trial=trial.number, trial_id=trial.trial, seed=seed, **measured))
         _write(folder, record, done)
         progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
         on_run(done[-1], progress)
@@ -123,13 +126,13 @@ def confirm(
 
 def _trainings(
     record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]], folder: Path
-) -> Iterator[tuple[tuple[int, int], ray.ObjectRef]]:
+) -> Iterator[tuple[tuple[TrialRecord, int], ray.ObjectRef]]:
     """As they end; no more at a time than the search had trials."""
     waiting, pending = deque(todo), {}
     while waiting or pending:
         while waiting and len(pending) < record.settings["concurrent"]:
             trial, seed = waiting.popleft()
-            pending[_start(record, trial, seed, folder)] = (trial.number, seed)
+            pending[_start(record, trial, seed, folder)] = (trial, seed)
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         yield pending.pop(ready), ready
 
@@ -152,12 +155,12 @@ def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> l
 
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
     """All of the best were trained again."""
-    wanted = {(trial.number, seed) for trial, seed in wanted_runs(record, top)}
-    return wanted <= _identified(read_runs(folder))
+    wanted = {(trial.trial, seed) for trial, seed in wanted_runs(record, top)}
+    return wanted <= _identified(read_runs(folder, record))
 
 
-def _identified(runs: list[ConfirmedRun]) -> set[tuple[int, int]]:
-    return {(run.trial, run.seed) for run in runs}
+def _identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:
+    return {(run.trial_id, run.seed) for run in runs}
 
 
 def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:
@@ -194,8 +197,8 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
 
 def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
     known = _identified(done)
-    wanted = [(trial.number, seed) for trial, seed in wanted_runs(record, top, num_seeds)]
-    missing = [f"trial {number}, seed {seed}" for number, seed in wanted if (number, seed) not in known]
+    wanted = wanted_runs(record, top, num_seeds)
+    missing = [f"trial {trial.number}, seed {seed}" for trial, seed in wanted if (trial.trial, seed) not in known]
     if missing:
         listed = "; ".join(missing)
         sys.stderr.write(f"error: {len(missing)} of {len(wanted)} trainings are missing: {listed}. Run it again.\n")

@@ -10,8 +10,8 @@ from tuner import wording
 from tuner.confirmation import ConfirmedRun
 from tuner.records import SearchRecord, TrialRecord
 
-Training = tuple[int, int]
-"""Number of the trial and seed."""
+Training = tuple[str, int]
+"""Trial and seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Remaining:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._expected = {(trial.number, seed): full_seconds(record, trial) for trial, seed in todo}
+        self._expected = {(trial.trial, seed): full_seconds(record, trial) for trial, seed in todo}
         self._lanes = record.settings["concurrent"]
         self._clock, self._began = clock, clock()
 

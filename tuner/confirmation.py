@@ -27,6 +27,8 @@ class ConfirmedRun:
 
     trial: int
     """Number of the trial whose configuration this is; 0 is the default."""
+    trial_id: str
+    """Which of that number: a search that was killed may have begun two."""
     seed: int
     objective: float | None
     """The search's objective, on the test split; None when the training diverged or ran out of memory."""
@@ -82,13 +84,18 @@ class Confirmation:
         return f"{claim}{doubt} ({evidence})."
 
 
-def read_runs(folder: Path) -> list[ConfirmedRun]:
-    """The trainings that `python -m tuner.confirm` has done; raises ValueError when the file is damaged."""
+def read_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
+    """The trainings that `python -m tuner.confirm` has done; raises ValueError when the file is damaged.
+
+    Where they tell no more of a trial than its number, as they once did, it is the last of that number.
+    """
     path = folder / FILE
     if not path.exists():
         return []
+    last = {trial.number: trial.trial for trial in search.trials}
     try:
-        return [ConfirmedRun(**run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        return [ConfirmedRun(**{"trial_id": last[run["trial"]]} | run) for run in runs]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
 
@@ -124,24 +131,26 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
 
     None until two configurations were trained on two seeds in common.
     """
-    by_trial: dict[int, dict[int, float]] = {}
-    for run in read_runs(folder):
+    by_trial: dict[str, dict[int, float]] = {}
+    for run in read_runs(folder, search):
         value = math.nan if run.validation is None else run.validation
-        by_trial.setdefault(run.trial, {})[run.seed] = value
+        by_trial.setdefault(run.trial_id, {})[run.seed] = value
     seeds = set.intersection(*(set(values) for values in by_trial.values())) if by_trial else set()
-    means = {number: statistics.fmean(values[seed] for seed in seeds) for number, values in by_trial.items() if seeds}
-    means = {number: mean for number, mean in means.items() if math.isfinite(mean)}
+    means = {trial: statistics.fmean(values[seed] for seed in seeds) for trial, values in by_trial.items() if seeds}
+    means = {trial: mean for trial, mean in means.items() if math.isfinite(mean)}
     if len(means) < 2 or len(seeds) < 2:
         return None
     sign = 1.0 if search.settings["mode"] == "max" else -1.0
-    best = max(means, key=lambda number: sign * means[number])
-    others = {number: mean for number, mean in sorted(means.items()) if number != best}
-    gains = {number: [sign * (by_trial[best][seed] - by_trial[number][seed]) for seed in seeds] for number in others}
+    best = max(means, key=lambda trial: sign * means[trial])
+    others = {search.by_id[trial].number: trial for trial in means if trial != best}
+    gains = {
+        n: [sign * (by_trial[best][seed] - by_trial[trial][seed]) for seed in seeds] for n, trial in others.items()
+    }
     return Choice(
-        trial={trial.number: trial for trial in search.trials}[best],
+        trial=search.by_id[best],
         mean=means[best],
         num_seeds=len(seeds),
-        others=others,
+        others={number: means[trial] for number, trial in sorted(others.items())},
         wins={number: sum(gain > 0 for gain in seen) for number, seen in gains.items()},
     )
 
@@ -152,13 +161,14 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
     Raises:
         ValueError: the file is damaged.
     """
-    by_trial: dict[int, dict[int, float]] = {}
-    for run in read_runs(folder):
+    by_trial: dict[str, dict[int, float]] = {}
+    for run in read_runs(folder, search):
         if run.objective is not None and math.isfinite(run.objective):
-            by_trial.setdefault(run.trial, {})[run.seed] = run.objective
-    default = by_trial.pop(0, {})
+            by_trial.setdefault(run.trial_id, {})[run.seed] = run.objective
+    default = {} if search.default_trial is None else by_trial.pop(search.default_trial.trial, {})
     better = search.settings["mode"] == "max"
     return [
-        Confirmation(trial=trial, values=values, default_values=default, higher_is_better=better)
-        for trial, values in sorted(by_trial.items())
+        Confirmation(trial=trial.number, values=by_trial[trial.trial], default_values=default, higher_is_better=better)
+        for trial in search.trials
+        if trial.trial in by_trial
     ]

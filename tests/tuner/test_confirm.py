@@ -119,13 +119,13 @@ def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_bett
     now = [100.0]
     remaining = Remaining(record, todo, clock=lambda: now[0])
     everything = 2 * sum(seconds.values())
-    assert remaining.seconds([(trial.number, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
+    assert remaining.seconds([(trial.trial, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
     now[0] += 3 * (everything - seconds[1])
-    assert remaining.seconds([(1, FIRST_SEED)]) == pytest.approx(3 * seconds[1])
+    assert remaining.seconds([("t0001", FIRST_SEED)]) == pytest.approx(3 * seconds[1])
 
 
 def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
-    run = ConfirmedRun(trial=4, seed=1001, objective=0.5, test={})
+    run = ConfirmedRun(trial=4, trial_id="t4", seed=1001, objective=0.5, test={})
     say_run(run, Progress(done=1, total=2, seconds_left=61.0))
     say_run(run, Progress(done=2, total=2, seconds_left=0.0))
     assert capsys.readouterr().out == (

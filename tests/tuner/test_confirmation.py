@@ -6,7 +6,10 @@ from scipy.stats import ttest_rel
 from tuner.confirmation import Confirmation, choose, read_confirmations
 from tuner.records import SearchRecord
 
-SEARCH = SearchRecord(settings={"space": "moe", "objective": "val/s_measure", "mode": "max"})
+SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max"}
+SEARCH = SearchRecord(settings=SETTINGS)
+for number in (0, 3, 5):
+    SEARCH.apply({"event": "start", "trial": f"t{number}", "number": number, "params": {}, "time": 0.0})
 
 
 def confirmed(default, values, *, higher_is_better=True):
@@ -81,7 +84,7 @@ def told(tmp_path):
             ]
         }
         (tmp_path / "confirm.json").write_text(json.dumps(content))
-        search = SearchRecord(settings=SEARCH.settings | {"mode": mode})
+        search = SearchRecord(settings=SETTINGS | {"mode": mode})
         for number in {trial for trial, _, _ in runs}:
             search.apply({"event": "start", "trial": f"t{number}", "number": number, "params": {}, "time": 0.0})
         return tmp_path, search
@@ -102,6 +105,18 @@ def test_only_seeds_that_all_were_trained_on_choose(told):
     runs = [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, 0.7), (5, 1001, 0.7), (5, 1002, 0.99)]
     choice = choose(*told(runs))
     assert (choice.trial.number, choice.num_seeds) == (0, 2)
+
+
+def test_of_two_trials_of_one_number_the_one_that_was_trained_again_is_handed_over(told):
+    """A search that was killed may have begun a number twice, with another configuration."""
+    folder, search = told([(0, 1000, 0.80), (0, 1001, 0.84), (5, 1000, 0.90), (5, 1001, 0.95)])
+    content = json.loads((folder / "confirm.json").read_text())
+    for run in content["runs"]:
+        run["trial_id"] = f"t{run['trial']}"
+    (folder / "confirm.json").write_text(json.dumps(content))
+    search.apply({"event": "start", "trial": "younger", "number": 5, "params": {}, "time": 1.0})
+    assert choose(folder, search).trial.trial == "t5"
+    assert [one.trial for one in read_confirmations(folder, search)] == [5]
 
 
 @pytest.mark.parametrize(
