@@ -1,5 +1,6 @@
 """What `--dry-run` prints: what was checked and measured, and what the wall time is made of."""
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,12 +98,16 @@ def _memory_line(slots: Slots, rehearsals: Mapping[str, Rehearsal]) -> str:
 
 def _disk_line(settings: SearchSettings, slots: Slots, rehearsals: Mapping[str, Rehearsal]) -> str:
     """One checkpoint of each trial stays; a new one is written before the last is removed."""
-    disk_mb = (settings.num_trials + slots.concurrent) * max(one.checkpoint_mb for one in rehearsals.values())
-    if settings.disk_budget_bytes is not None:
-        disk_mb = min(disk_mb, settings.disk_budget_bytes / 1e6)
+    checkpoint_mb = max(one.checkpoint_mb for one in rehearsals.values())
+    disk_mb = (settings.num_trials + slots.concurrent) * checkpoint_mb
+    # What may be handed over stays beside what trains: the default and the best that are confirmed, or the best.
+    num_kept = min(settings.num_trials, 1 + settings.confirm)
+    least_mb = (num_kept + slots.concurrent) * checkpoint_mb
+    budget_mb = math.inf if settings.disk_budget_bytes is None else settings.disk_budget_bytes / 1e6
     free_mb = shutil.disk_usage(_existing(settings.storage)).free / 1e6
-    warning = ": TOO LITTLE, give --disk-budget" if disk_mb > free_mb else ""
-    return f"disk          up to {disk_mb:.0f} MB of checkpoints, {free_mb:.0f} MB free{warning}"
+    warning = ": TOO LITTLE, give --disk-budget" if min(disk_mb, budget_mb) > free_mb else ""
+    warning = f": TOO LITTLE, {least_mb:.0f} MB must stay at a time" if least_mb > budget_mb else warning
+    return f"disk          up to {min(disk_mb, budget_mb):.0f} MB of checkpoints, {free_mb:.0f} MB free{warning}"
 
 
 def _existing(folder: Path) -> Path:

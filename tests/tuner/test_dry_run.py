@@ -160,8 +160,14 @@ def test_trials_that_will_not_fit_side_by_side_are_told(settings, rehearsed, con
 
 def test_disk_holds_a_checkpoint_of_each_trial_and_one_being_written_in_each_slot(settings, rehearsed):
     assert "disk          up to 600 MB of checkpoints, " in told_of(settings, rehearsed)
-    budgeted = replace(settings, disk_budget_bytes=250_000_000)
-    assert "disk          up to 250 MB of checkpoints, " in told_of(budgeted, rehearsed)
+    budgeted = replace(settings, disk_budget_bytes=450_000_000)
+    assert "disk          up to 450 MB of checkpoints, " in told_of(budgeted, rehearsed)
+
+
+@pytest.mark.parametrize(("budget_mb", "is_enough"), [(400, True), (399, False)])
+def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_told(settings, rehearsed, budget_mb, is_enough):
+    budgeted = replace(settings, confirm=1, disk_budget_bytes=budget_mb * 10**6)
+    assert ("TOO LITTLE, 400 MB must stay at a time" not in told_of(budgeted, rehearsed)) is is_enough
 
 
 def test_what_was_checked_is_told_with_its_numbers(settings):
