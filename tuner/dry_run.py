@@ -20,7 +20,7 @@ from tuner import wording
 from tuner.candidates import SpaceSource
 from tuner.cluster import Slots, node_resources, ray_running, share_out
 from tuner.confirm import NUM_SEEDS
-from tuner.dry_run_text import StartUp, checked_line, expected_lines, rehearsal_lines
+from tuner.dry_run_text import StartUp, checked_line, expected_lines, image_lines, rehearsal_lines
 from tuner.forecast import Seconds, forecast
 from tuner.forecast_policies import Schedule
 from tuner.plan import Plan
@@ -56,6 +56,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     return "\n".join(
         [
             f"{settings.space}: {trials}, {settings.policy}; {slots}",
+            *image_lines(plan),
             checked_line(plan, drawn_configs(plan)),
             *rehearsal_lines(rehearsals),
             *expected_lines(settings, plan, slots, rehearsals, expected, start_up),

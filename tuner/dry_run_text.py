@@ -11,6 +11,7 @@ from trainable.rehearsal import Rehearsal
 from tuner import wording
 from tuner.cluster import Slots
 from tuner.forecast import Forecast
+from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.plan import Plan
 from tuner.settings import SearchSettings
 
@@ -37,6 +38,12 @@ def checked_line(plan: Plan, configs: Sequence[TrialConfig]) -> str:
     rung = f"the first rung is at epoch {plan.rungs[0]}" if plan.rungs else "no rungs"
     warmup = f"the longest warm-up ends at {warmup_epochs:.1f}"
     return f"checked       {rung}, {warmup}; updates of {images[0]} to {images[-1]} images"
+
+
+def image_lines(plan: Plan) -> list[str]:
+    images = {"images": plan.images, "image_size_px": plan.image_size_px}
+    caution = warning_of_few(images)
+    return [f"images        {counts_in_words(images)}", *([f"caution       {caution}"] if caution else [])]
 
 
 def rehearsal_lines(rehearsals: Mapping[str, Rehearsal]) -> list[str]:

@@ -14,7 +14,7 @@ from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.cluster import Slots
 from tuner.dry_run import drawn_configs, dry_run, extremes, most_like, schedule_of
-from tuner.dry_run_text import StartUp, checked_line, expected_lines
+from tuner.dry_run_text import StartUp, checked_line, expected_lines, image_lines
 from tuner.forecast import Forecast, Play, Seconds
 from tuner.plan import plan_search
 from tuner.settings import SearchSettings
@@ -174,3 +174,10 @@ def test_what_was_checked_is_told_with_its_numbers(settings):
     plan = plan_search(replace(settings, pinned={"pyramid_channels": 8, "warmup_fraction": 0.125}))
     told = checked_line(plan, drawn_configs(plan))
     assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told
+
+
+def test_how_many_images_there_are_is_told_and_that_few_decide_little(settings):
+    plan = replace(plan_search(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
+    told = "train 30, validation 19, test 20 images at 48 x 32 px"
+    caution = "Only 19 validation images: so few decide little."
+    assert image_lines(plan) == [f"images        {told}", f"caution       {caution}"]
