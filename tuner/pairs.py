@@ -63,4 +63,4 @@ _PAIRS = {"asha": _stopping, "random": _stopping, "promote": _promoting}
 def _known(plan: Plan, recorder: Recorder) -> dict[str, Any]:
     """What every proposer is told."""
     mirror = StudyMirror(recorder.folder / STUDY_FILE, study_name=recorder.folder.name)
-    return {"metric": OBJECTIVE, "enqueue": plan.first_points, "mirror": mirror}
+    return {"metric": OBJECTIVE, "enqueue": (*plan.first_points, *(plan.everything or ())), "mirror": mirror}

@@ -1,10 +1,13 @@
 """What a search will do: its data, its space with what the user fixed, its rungs. Decided before Ray starts."""
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
@@ -16,6 +19,8 @@ from tuner.extension import PastTrial
 from tuner.rungs import rung_epochs
 from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
 from tuner.warm_start import WarmStart, warm_start
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,8 @@ class Plan:
     """What is tried first, in this order: the parameters that the space asks for, by name."""
     imported: tuple[PastTrial, ...] = ()
     """Trials of another search whose values the proposer knows."""
+    everything: tuple[dict, ...] | None = None
+    """All that can be tried, the first points too, of a space that holds no more than is asked for."""
 
     @property
     def max_epochs(self) -> int:
@@ -75,7 +82,26 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         rungs=rungs,
         first_points=(*pinned.first_points(), *warm.points),
         imported=tuple(warm.imported),
+        everything=_everything(pinned, warm.imported, num_trials=settings.num_trials),
     )
+
+
+def no_more_than_there_are(settings: SearchSettings, plan: Plan) -> SearchSettings:
+    """With as many trials as the space holds, where more are asked for."""
+    if plan.everything is None or len(plan.everything) >= settings.num_trials:
+        return settings
+    there_are = len(plan.everything)
+    logger.info(
+        "There are %d configurations to try, so that many trials begin, not %d.", there_are, settings.num_trials
+    )
+    return replace(settings, num_trials=there_are)
+
+
+def _everything(pinned: PinnedSpace, imported: Sequence[PastTrial], *, num_trials: int) -> tuple[dict, ...] | None:
+    """A proposer that draws would miss some of the last few, or propose for ever."""
+    known = [one.frozen.params for one in imported]
+    found = configurations(pinned, at_most=num_trials + len(known))
+    return None if found is None else tuple(params for params in found if params not in known)
 
 
 def _warmed(

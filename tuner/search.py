@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     from trainable.tracking import check_trackers
     from tuner import finish, preflight, run
-    from tuner.plan import plan_search
+    from tuner.plan import no_more_than_there_are, plan_search
     from tuner.search_callback import Limits
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -76,6 +76,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
     plan = plan_search(settings, on_progress=_preparing)
+    settings = no_more_than_there_are(settings, plan)
     preflight.check_configurations(plan, settings.pinned)
     if options.dry_run:
         from tuner.dry_run import dry_run

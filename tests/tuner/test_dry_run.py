@@ -107,7 +107,7 @@ def test_a_rehearsal_out_of_memory_is_held_in_half_the_micro_batch_as_a_trial_wo
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
     told = dry_run(settings, plan_search(settings), began=time.monotonic())
-    assert "moe: 4 trials of up to 4 epochs, asha; " in told
+    assert "moe: 4 trials of up to 4 epochs, promote; " in told
     assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
     assert re.search(r"\nwall time +\d+:\d\d, nine times in ten between \d+:\d\d and \d+:\d\d\n", told)
     assert not settings.folder.exists()
