@@ -19,7 +19,7 @@ def results(tmp_path, monkeypatch):
     """A folder of results and two benchmarks that note their turn, the second of which is interrupted."""
     (tmp_path / "README.md").write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     monkeypatch.setattr(command, "RESULTS", tmp_path)
-    monkeypatch.setattr(command, "MEMORY", {})
+    monkeypatch.setattr(command, "AS_IN_A_SEARCH", {})
     monkeypatch.setattr(record, "commit", lambda: "abc1234")
     return tmp_path
 

@@ -29,17 +29,22 @@ def terminated(search: Search) -> None:
 
 
 def killed_three_times(search: Search) -> None:
-    """The driver where it is hardest, a trial has just been told to wait; Ray's node; and the process of a trial."""
+    """The driver where it is hardest, a trial has just been told to wait; the process of a trial; and Ray's node.
+
+    On quick cores a search may come to its end before it notices that its node is gone.
+    """
     search.commands[-1].until(lambda: len(decisions(search)) >= 2)
     search.commands[-1].send(signal.SIGKILL)
     go_on(search)
     await_results(search)
-    (node,) = search.commands[-1].ray_nodes()
-    node.kill()
-    go_on(search)
-    await_results(search)
     (process,) = search.commands[-1].running_trials()
     process.kill()
+    await_results(search)
+    (node,) = search.commands[-1].ray_nodes()
+    node.kill()
+    search.finish()
+    if read_search(search.folder).is_unfinished:
+        search.begin("--resume", str(search.folder))
 
 
 def await_results(search: Search) -> None:
@@ -118,7 +123,7 @@ def test_the_study_knows_the_end_of_every_trial(disturbed):
 
 @pytest.mark.parametrize("disturbed", ["promote"], indirect=True)
 def test_a_killed_process_costs_one_new_process(disturbed):
-    assert len(disturbed.commands[-1].trial_processes) == 2
+    assert len(disturbed.commands[1].trial_processes) == 2
 
 
 @pytest.mark.parametrize("disturbed", ["asha"], indirect=True)

@@ -112,7 +112,8 @@ def test_the_winner_trained_again_without_ray_is_the_same_to_the_bit(finished, c
 def test_piped_it_says_plain_lines_and_nothing_of_rays(finished):
     command = finished.commands[0]
     assert all(letter.isprintable() or letter == "\n" for letter in command.said + command.complained)
-    expected = r"(searching|budget|results|dashboard|slots): .+|\[\d+:\d\d.*\] trial \d .+|(Report|Winner|Train it) .+"
+    heading = r"(images|caution|searching|budget|results|dashboard|slots): .+"
+    expected = heading + r"|\[\d+:\d\d.*\] trial \d .+|(Report|Winner|Train it) .+"
     unexpected = [line for line in command.said.splitlines() if not re.fullmatch(expected, line)]
     assert unexpected == []
     assert not re.search(r"\bray\b|optuna|warning|pid=|Traceback|^\[", command.complained, re.IGNORECASE | re.MULTILINE)
