@@ -13,7 +13,7 @@ help:
 	@echo "make search     search a better configuration on the embedded data set (about 5 minutes on 2 cores)"
 	@echo "make test       lint, format check, tests"
 	@echo "make test-slow  the tests that take minutes"
-	@echo "make bench      ours beside its peers on the same work (about 10 minutes on 2 quiet cores)"
+	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
 	@echo "make soak       a search that is killed thirty times at random moments"
 
 $(STAMP): pyproject.toml constraints.txt
