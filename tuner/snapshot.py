@@ -7,6 +7,7 @@ saved is kept beside them once more, in a single file that is replaced at once.
 
 import json
 import pickle
+import pickletools
 import tarfile
 import time
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from ray import cloudpickle, tune
 
 _TRIALS, _PROPOSER, _COUNTER = "experiment_state-*.json", "searcher-state-*.pkl", "search_gen_state-*.json"
+_SETUP = "tuner.pkl"
+"""Written anew at the begin of every session."""
 _KEPT, _PARTIAL = "kept.tar", ".kept.tar"
 _MOST_OF_THE_TIME = 0.05
 """What keeping may take of a search's time, as much as Ray allows itself."""
@@ -24,6 +27,7 @@ def is_whole(ray_folder: Path) -> bool:
     try:
         if not tune.Tuner.can_restore(ray_folder):
             return False
+        _check_complete(ray_folder / _SETUP)
         # A pickle, whatever its name says.
         cloudpickle.loads(_newest(ray_folder, _COUNTER).read_bytes())
         states = json.loads(_newest(ray_folder, _TRIALS).read_bytes())["trial_data"]
@@ -58,6 +62,7 @@ class Keeper:
             for pattern in (_TRIALS, _PROPOSER, _COUNTER):
                 path = _newest(self._written, pattern)
                 archive.add(path, arcname=path.name)
+            archive.add(self._ray_folder / _SETUP, arcname=_SETUP)
         (self._ray_folder / _PARTIAL).replace(self._ray_folder / _KEPT)
         self._kept_of = newest.stat().st_mtime_ns
         now = time.monotonic()
@@ -74,6 +79,12 @@ def put_back(ray_folder: Path) -> bool:
     with tarfile.open(ray_folder / _KEPT) as archive:
         archive.extractall(ray_folder, filter="data")
     return is_whole(ray_folder)
+
+
+def _check_complete(path: Path) -> None:
+    """Raises ValueError where a pickle ends too early. It is not unpickled: what it holds needs a running Ray."""
+    for _ in pickletools.genops(path.read_bytes()):
+        pass
 
 
 def _newest(folder: Path, pattern: str) -> Path:

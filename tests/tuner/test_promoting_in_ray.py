@@ -134,7 +134,7 @@ def test_a_trial_whose_process_died_while_it_saved_comes_to_its_rung_again_and_w
     assert [d.epoch for d in search.decisions if d.trial == died and d.action == "pause"] == [1, 2]
 
 
-@pytest.mark.parametrize("pattern", ["experiment_state-*", "searcher-state-*", "search_gen_state-*"])
+@pytest.mark.parametrize("pattern", ["experiment_state-*", "searcher-state-*", "search_gen_state-*", "tuner.pkl"])
 def test_what_ray_wrote_is_whole_until_a_kill_tears_it_and_then_what_was_kept_takes_its_place(
     folder, tmp_path, pattern
 ):
@@ -145,7 +145,8 @@ def test_what_ray_wrote_is_whole_until_a_kill_tears_it_and_then_what_was_kept_ta
     whole = newest.read_bytes()
     newest.write_bytes(whole[:-20])
     later = newest.with_stem(newest.stem + "9")
-    later.write_bytes(whole[:20])
+    if "*" in pattern:
+        later.write_bytes(whole[:20])
     assert not is_whole(copied)
     assert put_back(copied)
     assert (newest.read_bytes(), later.exists()) == (whole, False)
