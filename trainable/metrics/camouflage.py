@@ -5,18 +5,26 @@ are averaged over images first, and their mean and maximum over the 256 threshol
 of the plain probability at 0.5, per image, and 1 where mask and decision are both empty. Images with an empty mask
 count like all others; `num_empty_masks` says how many there were.
 Source: the modules this one composes, each with its own; equal to PySODMetrics 1.6.2.
-Cost: one histogram per batch (trainable/metrics/level_histogram.py); one read from the device, in `compute`.
+Cost: one pass over the pixels of a batch (trainable/metrics/level_histogram.py), arithmetic on the counts of 64 images
+at a time; one read from the device, in `compute`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainable.metrics.confusion import dice, e_measure, f_measure, iou
-from trainable.metrics.level_histogram import LevelHistogram, count_levels, stretched_levels
+from trainable.metrics.level_histogram import (
+    ADAPTIVE,
+    EVERY_THRESHOLD,
+    ONE_HALF,
+    LevelHistogram,
+    count_pixels,
+    stretched_levels,
+)
 from trainable.metrics.structure import s_measure
 from trainable.metrics.weighted_f import weighted_f_measure
 
@@ -33,6 +41,8 @@ METRIC_NAMES = (
     "dice",
     "num_empty_masks",
 )
+_IMAGES_TOGETHER = 64
+"""Arithmetic on a few hundred numbers costs what it costs to call: the counts of small batches wait for each other."""
 
 
 class CamouflageMetrics:
@@ -47,6 +57,7 @@ class CamouflageMetrics:
         self.weighted_f = weighted_f
         self.min_max_normalise = min_max_normalise
         self._sums: dict[str, Tensor] = {}
+        self._waiting: list[Tensor] = []
         self._reach: Tensor | None = None
         self._num_images = 0
 
@@ -57,15 +68,17 @@ class CamouflageMetrics:
     @torch.no_grad()
     def update(self, probabilities: Tensor, masks: Tensor) -> None:
         """Adds a batch of probabilities in [0, 1] and masks of 0 and 1, both (B, 1, H, W)."""
-        histogram = count_levels(probabilities, masks, min_max_normalise=self.min_max_normalise)
-        per_image = _per_image(histogram)
+        counts, reach = count_pixels(probabilities, masks)
         if self.weighted_f:
-            per_image["weighted_f_measure"] = weighted_f_measure(stretched_levels(probabilities, histogram), masks)
-        for name, values in per_image.items():
-            self._sums[name] = self._sums.get(name, 0.0) + values.sum(0)
+            histogram = LevelHistogram.of_counts(counts, min_max_normalise=self.min_max_normalise)
+            stretched = stretched_levels(probabilities, histogram)
+            self._add({"weighted_f_measure": weighted_f_measure(stretched, masks)})
         # Checked in `compute`: here it would wait for the device at every batch.
-        self._reach = histogram.reach if self._reach is None else torch.maximum(self._reach, histogram.reach)
+        self._reach = reach if self._reach is None else torch.maximum(self._reach, reach)
         self._num_images += len(masks)
+        self._waiting.append(counts)
+        if sum(map(len, self._waiting)) >= _IMAGES_TOGETHER:
+            self._add_waiting()
 
     def compute(self) -> dict[str, float]:
         """The averages over all images so far, by name; all NaN when a prediction was.
@@ -75,6 +88,7 @@ class CamouflageMetrics:
         """
         if not self._num_images:
             raise ValueError("No image was given to the metrics; the loader was empty.")
+        self._add_waiting()
         means = {name: total / self._num_images for name, total in self._sums.items()}
         for curve in ("e_measure", "f_measure"):
             values = means.pop(curve)
@@ -89,6 +103,7 @@ class CamouflageMetrics:
         return dict(zip(self.names, values, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
+        self._add_waiting()
         return {"sums": self._sums, "reach": self._reach, "num_images": self._num_images}
 
     def merge(self, states: Sequence[dict[str, Any]]) -> None:
@@ -96,8 +111,19 @@ class CamouflageMetrics:
         given = [state for state in states if state["num_images"]]
         names = given[0]["sums"] if given else {}
         self._sums = {name: sum(state["sums"][name] for state in given) for name in names}
+        self._waiting = []
         self._reach = torch.stack([state["reach"] for state in given]).amax(dim=0) if given else None
         self._num_images = sum(state["num_images"] for state in given)
+
+    def _add_waiting(self) -> None:
+        if self._waiting:
+            counts = torch.cat(self._waiting)
+            self._add(_per_image(LevelHistogram.of_counts(counts, min_max_normalise=self.min_max_normalise)))
+            self._waiting = []
+
+    def _add(self, per_image: Mapping[str, Tensor]) -> None:
+        for name, values in per_image.items():
+            self._sums[name] = self._sums.get(name, 0.0) + values.sum(0)
 
 
 def mean_absolute_error(histogram: LevelHistogram) -> Tensor:
@@ -109,21 +135,18 @@ def mean_absolute_error(histogram: LevelHistogram) -> Tensor:
 
 def _per_image(histogram: LevelHistogram) -> dict[str, Tensor]:
     """Values of shape (B,), and the two curves of shape (B, 256)."""
-    curve, adaptive, half = (
-        histogram.at_every_threshold(),
-        histogram.at_adaptive_threshold(),
-        histogram.at_one_half(),
-    )
+    decisions = histogram.decisions()
+    e_values, f_values = e_measure(decisions), f_measure(decisions)
     return {
         "s_measure": s_measure(histogram),
-        "e_measure": e_measure(curve),
-        "e_measure_adaptive": e_measure(adaptive),
-        "f_measure": f_measure(curve),
-        "f_measure_adaptive": f_measure(adaptive),
+        "e_measure": e_values[:, EVERY_THRESHOLD],
+        "e_measure_adaptive": e_values[:, ADAPTIVE],
+        "f_measure": f_values[:, EVERY_THRESHOLD],
+        "f_measure_adaptive": f_values[:, ADAPTIVE],
         "mae": mean_absolute_error(histogram),
-        "iou": iou(half),
-        "dice": dice(half),
-        "num_empty_masks": (half.objects == 0).double(),
+        "iou": iou(decisions)[:, ONE_HALF],
+        "dice": dice(decisions)[:, ONE_HALF],
+        "num_empty_masks": (decisions.objects[:, ONE_HALF] == 0).double(),
     }
 
 

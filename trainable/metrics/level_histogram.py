@@ -9,6 +9,8 @@ Cost: one pass over the pixels, shared by all metrics. No host synchronisation o
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,62 +18,106 @@ from torch import Tensor
 from trainable.metrics.confusion import Confusion
 
 NUM_LEVELS = 256
+EVERY_THRESHOLD, ADAPTIVE, ONE_HALF = slice(NUM_LEVELS), NUM_LEVELS, NUM_LEVELS + 1
+"""Where among the decisions of an image each kind lies."""
 _NUM_QUADRANTS = 4
 _BINS_PER_IMAGE = _NUM_QUADRANTS * 2 * NUM_LEVELS
-# Bins are numbered in 16 bits, half as much to move as in 32; a million pixels stay in the cache.
-_MAX_IMAGES_AT_ONCE = 2**15 // _BINS_PER_IMAGE
-_PIXELS_AT_ONCE = 2**20
+# Adding to a number waits for what was just added to it, so neighbouring columns count in sets of their own, summed at
+# the end. The eight spare bins keep the sets' equal bins from driving each other out of the cache.
+_NUM_SETS = 4
+_BINS_PER_SET = _BINS_PER_IMAGE + 8
+# Three images of 352 px stay in the cache, and their bins are numbered in 16 bits, half as much to move as 32.
+_PIXELS_AT_ONCE = 3 * 2**17
+_MAX_IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelHistogram:
-    """Pixel counts of B images, with what each level stands for after the stretch."""
+    """Pixel counts of B images, with what each level stands for after the stretch; all float64, counts exact."""
 
     counts: Tensor
-    """Pixels by quadrant (row by row), mask value and level, int64, (B, 4, 2, 256)."""
+    """Pixels by quadrant (row by row), mask value and level, (B, 4, 2, 256)."""
     by_level: Tensor
     """The same over all quadrants, (B, 2, 256)."""
     values: Tensor
-    """The prediction in [0, 1] that a level stands for, float64, (B, 256); meaningless for levels an image lacks."""
+    """The prediction in [0, 1] that a level stands for, (B, 256); meaningless for levels an image lacks."""
     steps: Tensor
-    """The same as whole steps above the image's lowest level, float64, (B, 256): their sums are exact."""
+    """The same as whole steps above the image's lowest level, (B, 256): their sums are exact."""
     steps_per_unit: Tensor
-    """Steps between a prediction of 0 and of 1, float64, (B, 1)."""
-    reach: Tensor
-    """The lowest probability with its sign changed, the highest, and the same of the masks, float64, (4,): of several
-    batches the maxima count. NaN where a probability or a mask was; beyond 1 the counts mean nothing."""
+    """Steps between a prediction of 0 and of 1, (B, 1)."""
 
-    def at_every_threshold(self) -> Confusion:
-        """Decisions `prediction >= t` for t = 0, 1 ... 255 on the stretched 8-bit scale, (B, 256)."""
+    @classmethod
+    def of_counts(cls, counts: Tensor, *, min_max_normalise: bool = True) -> Self:
+        """From the counts of `count_pixels`.
+
+        Args:
+            min_max_normalise: stretches each prediction to [0, 1] unless it is constant, as the common protocol does.
+        """
+        counts = counts.double()
+        by_level = counts.sum(1)
+        levels = torch.arange(NUM_LEVELS, dtype=torch.float64, device=counts.device)
+        lowest, highest = _stretch(by_level.sum(1) > 0, levels, min_max_normalise)
+        # Written as the protocol does it, for the last bit decides into which threshold bin a level falls; and divided
+        # by a tensor, for CUDA divides by a number through its reciprocal.
+        unit = torch.full_like(lowest, 255)
+        return cls(
+            counts=counts,
+            by_level=by_level,
+            values=(levels / unit - lowest / unit) / (highest / unit - lowest / unit),
+            steps=levels - lowest,
+            steps_per_unit=highest - lowest,
+        )
+
+    def decisions(self) -> Confusion:
+        """What is chosen as object, (B, 258).
+
+        `prediction >= t` for t = 0, 1 ... 255 on the stretched 8-bit scale; `prediction >= min(1, twice its mean)`;
+        and the plain probability at 0.5, before any stretch.
+        """
+        adaptive = (self.by_level * self._above_twice_the_mean()[:, None]).sum(2, keepdim=True)
+        half = self.by_level[:, :, NUM_LEVELS // 2 :].sum(2, keepdim=True)
+        chosen = torch.cat([self._from_every_threshold_on(), adaptive, half], dim=2)
+        passed_over = self.by_level.sum(2, keepdim=True) - chosen
+        return Confusion(
+            true_positive=chosen[:, 1],
+            false_positive=chosen[:, 0],
+            false_negative=passed_over[:, 1],
+            true_negative=passed_over[:, 0],
+        )
+
+    def _from_every_threshold_on(self) -> Tensor:
         bins = (self.values * 255).floor().clamp(0, 255).long().unsqueeze(1).expand_as(self.by_level)
         stretched = torch.zeros_like(self.by_level).scatter_add_(2, bins, self.by_level)
-        return _confusion(stretched.flip(2).cumsum(2).flip(2), self.by_level)
+        return stretched.flip(2).cumsum(2).flip(2)
 
-    def at_adaptive_threshold(self) -> Confusion:
-        """Decisions `prediction >= min(1, twice its mean)`, one per image, (B,)."""
-        pixels, total = self.by_level.sum((1, 2)), (self.by_level.sum(1) * self.steps).sum(1)
-        chosen = (self.steps * pixels[:, None] >= 2 * total[:, None]) | (self.steps >= self.steps_per_unit)
-        return _confusion((self.by_level * chosen[:, None]).sum(2), self.by_level)
+    def _above_twice_the_mean(self) -> Tensor:
+        by_level = self.by_level.sum(1)
+        pixels, total = by_level.sum(1, keepdim=True), (by_level * self.steps).sum(1, keepdim=True)
+        return (self.steps * pixels >= 2 * total) | (self.steps >= self.steps_per_unit)
 
-    def at_one_half(self) -> Confusion:
-        """Decisions of the plain probability at 0.5, before any stretch, (B,)."""
-        return _confusion(self.by_level[:, :, NUM_LEVELS // 2 :].sum(2), self.by_level)
+
+def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts a batch of probabilities in [0, 1] against masks, both (B, 1, H, W); masks count as object above 0.5.
+
+    Returns:
+        The counts by quadrant, mask value and level, int64, (B, 4, 2, 256). And the reach, float64, (4,): the lowest
+        probability with its sign changed, the highest, and the same of the masks; of several batches the maxima count.
+
+    Values outside [0, 1] and NaN land in some bin: who may meet them looks at the reach, as CamouflageMetrics does.
+    """
+    _check_shapes(probabilities, masks)
+    # A GPU waits for the start of each operation, a processor for what is no longer in its cache.
+    fitting = _MAX_IMAGES_AT_ONCE if masks.is_cuda else max(1, _PIXELS_AT_ONCE // masks[0].numel())
+    images = min(_MAX_IMAGES_AT_ONCE, fitting)
+    parts = zip(probabilities.split(images), masks.split(images), strict=True)
+    reaches, counts = zip(*((_reach(*part), _counts(*part)) for part in parts), strict=True)
+    return torch.cat(counts), torch.stack(reaches).amax(0)
 
 
 def count_levels(probabilities: Tensor, masks: Tensor, *, min_max_normalise: bool = True) -> LevelHistogram:
-    """Counts a batch of probabilities in [0, 1] against masks, both (B, 1, H, W); masks count as object above 0.5.
-
-    Args:
-        min_max_normalise: stretches each prediction to [0, 1] unless it is constant, as the common protocol does.
-
-    Values outside [0, 1] and NaN land in some bin: who may meet them looks at `reach`, as CamouflageMetrics does.
-    """
-    _check_shapes(probabilities, masks)
-    images = max(1, min(_MAX_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // masks[0].numel()))
-    parts = zip(probabilities.split(images), masks.split(images), strict=True)
-    # Both look at a part while it is in the cache.
-    counts, reaches = zip(*((_counts(*part), _reach(*part)) for part in parts), strict=True)
-    return _with_values(torch.cat(counts), torch.stack(reaches).amax(0), min_max_normalise)
+    """The histogram of one batch, for who does not ask for its reach."""
+    counts, _ = count_pixels(probabilities, masks)
+    return LevelHistogram.of_counts(counts, min_max_normalise=min_max_normalise)
 
 
 def stretched_levels(probabilities: Tensor, histogram: LevelHistogram) -> Tensor:
@@ -84,11 +130,13 @@ def stretched_levels(probabilities: Tensor, histogram: LevelHistogram) -> Tensor
 def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
     objects = masks.float().round()
     codes = probabilities.float().mul(255).round_().add_(objects, alpha=NUM_LEVELS)
-    # The clamp comes after the cast because that is where NaN becomes a number.
-    bins = codes.short().clamp_(0, 2 * NUM_LEVELS - 1)
-    for offset in _quadrant_offsets(objects):
-        bins += offset
-    return _bincount(bins.flatten(), len(bins) * _BINS_PER_IMAGE).view(-1, _NUM_QUADRANTS, 2, NUM_LEVELS)
+    num_bins = len(masks) * _NUM_SETS * _BINS_PER_SET
+    # Only so many bits are kept after the cast, because that is where NaN becomes a number.
+    bins = codes.to(torch.int16 if num_bins <= 2**15 else torch.int32).bitwise_and_(2 * NUM_LEVELS - 1)
+    for offset in _offsets(objects):
+        bins += offset.to(bins.dtype)
+    sets = _bincount(bins.flatten(), num_bins).view(-1, _NUM_SETS, _BINS_PER_SET)
+    return sets[..., :_BINS_PER_IMAGE].sum(1).view(-1, _NUM_QUADRANTS, 2, NUM_LEVELS)
 
 
 def _reach(probabilities: Tensor, masks: Tensor) -> Tensor:
@@ -104,54 +152,43 @@ def _bincount(bins: Tensor, num_bins: int) -> Tensor:
     return counts.scatter_add_(0, bins.long(), counts.new_ones(()).expand_as(bins))
 
 
-def _quadrant_offsets(objects: Tensor) -> tuple[Tensor, Tensor]:
-    """Per row (B, 1, H, 1) and column (B, 1, 1, W), what leads to the first bin of a pixel's image and quadrant."""
-    rows, columns = (torch.arange(size, dtype=torch.float64, device=objects.device) for size in objects.shape[2:])
-    below = rows >= _split(objects.sum(3).double(), rows)
-    right = columns >= _split(objects.sum(2).double(), columns)
-    image = torch.arange(len(objects), device=objects.device).view(-1, 1, 1) * _BINS_PER_IMAGE
-    by_row, by_column = image + below * (4 * NUM_LEVELS), right * (2 * NUM_LEVELS)
-    return by_row.short().unsqueeze(3), by_column.short().unsqueeze(2)
+def _offsets(objects: Tensor) -> tuple[Tensor, Tensor]:
+    """Per row (B, 1, H, 1) and column (B, 1, 1, W), what leads to the first bin of a pixel's set and quadrant."""
+    per_row, per_column = objects.sum(3).double(), objects.sum(2).double()
+    total = per_row.sum(2, keepdim=True).clamp(min=1)
+    by_row = _past_the_centroid(per_row, total) * (4 * NUM_LEVELS)
+    by_column = _past_the_centroid(per_column, total) * (2 * NUM_LEVELS)
+    by_column += _first_bins(len(objects), objects.shape[3], objects.device)
+    return by_row.unsqueeze(3), by_column.unsqueeze(2)
 
 
-def _split(objects_per_line: Tensor, lines: Tensor) -> Tensor:
-    """First line past the mask's centroid, (B, 1, 1); the centroid's own line belongs to the first half."""
-    centroid = (objects_per_line * lines).sum(2, keepdim=True) / objects_per_line.sum(2, keepdim=True).clamp(min=1)
-    return centroid.round() + 1
+def _past_the_centroid(objects_per_line: Tensor, total: Tensor) -> Tensor:
+    """Which lines lie past the mask's centroid, (B, 1, L); the centroid's own line belongs to the first half."""
+    lines = _lines(objects_per_line.shape[2], objects_per_line.device)
+    return lines > ((objects_per_line * lines).sum(2, keepdim=True) / total).round()
 
 
-def _with_values(counts: Tensor, reach: Tensor, min_max_normalise: bool) -> LevelHistogram:
-    levels = torch.arange(NUM_LEVELS, dtype=torch.float64, device=counts.device).expand(len(counts), -1)
-    lowest, highest = torch.zeros_like(levels[:, :1]), torch.full_like(levels[:, :1], 255)
-    if min_max_normalise:
-        used = counts.sum((1, 2)) > 0
-        low, high = (torch.where(used, levels, fill) for fill in (highest, lowest))
-        low, high = low.amin(1, keepdim=True), high.amax(1, keepdim=True)
-        varies = low < high
-        lowest, highest = torch.where(varies, low, lowest), torch.where(varies, high, highest)
-    # Written as the protocol does it, for the last bit decides into which threshold bin a level falls; and divided by
-    # a tensor, for CUDA divides by a number through its reciprocal.
-    unit = torch.full_like(lowest, 255)
-    values = (levels / unit - lowest / unit) / (highest / unit - lowest / unit)
-    return LevelHistogram(
-        counts=counts,
-        by_level=counts.sum(1),
-        values=values,
-        steps=levels - lowest,
-        steps_per_unit=highest - lowest,
-        reach=reach,
-    )
+@lru_cache(maxsize=8)
+def _lines(number: int, device: torch.device) -> Tensor:
+    return torch.arange(number, dtype=torch.float64, device=device)
 
 
-def _confusion(chosen: Tensor, by_level: Tensor) -> Confusion:
-    """From chosen pixels by mask value, (B, 2) or (B, 2, T)."""
-    passed_over = by_level.sum(2).view(len(chosen), 2, *[1] * (chosen.dim() - 2)) - chosen
-    return Confusion(
-        true_positive=chosen[:, 1].double(),
-        false_positive=chosen[:, 0].double(),
-        false_negative=passed_over[:, 1].double(),
-        true_negative=passed_over[:, 0].double(),
-    )
+@lru_cache(maxsize=8)
+def _first_bins(images: int, width: int, device: torch.device) -> Tensor:
+    """Where the set of each image's column begins, (B, 1, W)."""
+    image, column = torch.arange(images, device=device).view(-1, 1, 1), torch.arange(width, device=device)
+    return (image * _NUM_SETS + column % _NUM_SETS) * _BINS_PER_SET
+
+
+def _stretch(used: Tensor, levels: Tensor, min_max_normalise: bool) -> tuple[Tensor, Tensor]:
+    """The level that becomes 0 and the one that becomes 1, (B, 1) each, given which an image has, (B, 256)."""
+    lowest, highest = levels.new_zeros(len(used), 1), levels.new_full((len(used), 1), 255)
+    if not min_max_normalise:
+        return lowest, highest
+    low, high = (torch.where(used, levels, fill) for fill in (highest, lowest))
+    low, high = low.amin(1, keepdim=True), high.amax(1, keepdim=True)
+    varies = low < high
+    return torch.where(varies, low, lowest), torch.where(varies, high, highest)
 
 
 def _check_shapes(probabilities: Tensor, masks: Tensor) -> None:

@@ -33,21 +33,16 @@ def s_measure(histogram: LevelHistogram) -> Tensor:
 def _power_sums(histogram: LevelHistogram) -> Tensor:
     """Pixels, sum of steps and sum of squared steps by quadrant and mask value, (B, 4, 2, 3); all whole numbers."""
     steps = histogram.steps
-    powers = torch.stack([torch.ones_like(steps), steps, steps.square()], dim=2)
-    return (histogram.counts.flatten(1, 2).double() @ powers).view(-1, 4, 2, 3)
+    powers = torch.stack([torch.ones_like(steps), steps, steps.square()], dim=1)
+    return (histogram.counts.flatten(1, 2) @ powers.mT).view(-1, 4, 2, 3)
 
 
 def _object_score(sums: Tensor, unit: Tensor, coverage: Tensor) -> Tensor:
-    (background, background_spread), (inside, inside_spread) = (
-        _mean_and_deviation(sums[:, value], unit) for value in (0, 1)
-    )
-    return coverage * _evenness(inside, inside_spread) + (1 - coverage) * _evenness(1 - background, background_spread)
-
-
-def _mean_and_deviation(sums: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
-    pixels, steps, squares = sums.unbind(1)
-    mean = steps / pixels.clamp(min=1) / unit
-    return mean, _covariance(pixels, steps, steps, squares).sqrt() / unit
+    pixels, steps, squares = sums.unbind(2)
+    background, inside = (steps / pixels.clamp(min=1) / unit[:, None]).unbind(1)
+    deviation = _covariance(pixels, steps, steps, squares).sqrt() / unit[:, None]
+    evenness = _evenness(torch.stack([1 - background, inside], dim=1), deviation)
+    return (evenness * torch.stack([1 - coverage, coverage], dim=1)).sum(1)
 
 
 def _evenness(mean: Tensor, deviation: Tensor) -> Tensor:

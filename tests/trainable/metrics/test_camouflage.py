@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.metrics.confusion import e_measure, f_measure
-from trainable.metrics.level_histogram import count_levels
+from trainable.metrics.level_histogram import EVERY_THRESHOLD, count_levels
 
 TOLERANCE = 1e-6
 EXPECTED = json.loads(Path(__file__).with_name("pysodmetrics_1_6_2.json").read_text())
@@ -55,10 +55,10 @@ def test_every_metric_equals_pysodmetrics_on_generated_pairs(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPECTED["small_pairs"])
 def test_curves_equal_pysodmetrics_threshold_by_threshold(name: str) -> None:
-    confusion = count_levels(*_as_tensors(*small_pairs()[name])).at_every_threshold()
+    confusion = count_levels(*_as_tensors(*small_pairs()[name])).decisions()
     for curve, measure in (("e_measure_curve", e_measure), ("f_measure_curve", f_measure)):
         expected = torch.tensor(EXPECTED["small_pairs"][name][curve], dtype=torch.float64)
-        torch.testing.assert_close(measure(confusion)[0, ::51], expected, atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(measure(confusion)[0, EVERY_THRESHOLD][::51], expected, atol=TOLERANCE, rtol=0)
 
 
 def test_the_mean_over_images_of_many_sizes_equals_pysodmetrics() -> None:
@@ -85,6 +85,17 @@ def test_batches_of_any_size_give_the_values_of_one_batch(sizes: list[int]) -> N
     for part in zip(probabilities.split(sizes), masks.split(sizes), strict=True):
         parts.update(*part)
     assert parts.compute() == pytest.approx(whole.compute(), abs=1e-12)
+
+
+def test_parts_of_a_split_merge_to_the_values_of_the_whole() -> None:
+    probabilities, masks = _random_batch(100)
+    whole, *parts = (CamouflageMetrics() for _ in range(4))
+    whole.update(probabilities, masks)
+    for part, images in zip(parts, (slice(0, 20), slice(20, 90), slice(90, 100)), strict=True):
+        for image in range(100)[images]:
+            part.update(probabilities[image, None], masks[image, None])
+    parts[2].merge([part.state_dict() for part in parts])
+    assert parts[2].compute() == pytest.approx(whole.compute(), abs=1e-12)
 
 
 def test_names_are_the_documented_ones_in_order() -> None:

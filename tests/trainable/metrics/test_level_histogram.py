@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.metrics.level_histogram import count_levels, stretched_levels
+from trainable.metrics.level_histogram import ADAPTIVE, ONE_HALF, count_levels, stretched_levels
 
 
 def test_pixels_are_counted_by_quadrant_mask_and_level() -> None:
@@ -46,16 +46,16 @@ def test_the_stretch_reaches_from_zero_to_one_and_leaves_constant_images_alone()
 
 def test_a_probability_of_one_half_is_a_decision_for_the_object() -> None:
     mask = torch.ones(1, 1, 1, 3)
-    decided = count_levels(torch.tensor([0.49, 0.5, 0.51]).view(1, 1, 1, 3), mask).at_one_half()
-    assert (decided.true_positive.item(), decided.false_negative.item()) == (2, 1)
+    decided = count_levels(torch.tensor([0.49, 0.5, 0.51]).view(1, 1, 1, 3), mask).decisions()
+    assert (decided.true_positive[0, ONE_HALF], decided.false_negative[0, ONE_HALF]) == (2, 1)
 
 
 def test_the_adaptive_threshold_is_twice_the_mean_and_at_most_one() -> None:
     mask = torch.ones(1, 1, 1, 4)
     for values, chosen in (([0.0, 0.0, 0.2, 1.0], 1), ([0.0, 0.2, 0.2, 0.4], 1), ([0.0, 1.0, 1.0, 1.0], 3)):
         probabilities = torch.tensor(values).view(1, 1, 1, 4)
-        decided = count_levels(probabilities, mask, min_max_normalise=False).at_adaptive_threshold()
-        assert decided.true_positive.item() == chosen
+        decided = count_levels(probabilities, mask, min_max_normalise=False).decisions()
+        assert decided.true_positive[0, ADAPTIVE] == chosen
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 8, 9), (2, 8, 8), (2, 3, 8, 8), (0, 1, 8, 8)])
