@@ -5,18 +5,21 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from ray import tune
-from ray.train._internal.session import _TrainingResult as TrainingResult
-from ray.util.metrics import Gauge
+from trainable.importing import nothing_collected
 
-from trainable.config import TrialConfig, from_params
-from trainable.memory_shortage import MemoryShortage, shortages_named
-from trainable.opening import open_trial_data
-from trainable.ray_ranks import RankActors, RankedRun
-from trainable.tasks.registry import get_task
-from trainable.techniques.divergence import DivergedError
-from trainable.training_run import EpochResult, TrainingRun
+with nothing_collected():
+    import torch
+    from ray import tune
+    from ray.train._internal.session import _TrainingResult as TrainingResult
+    from ray.util.metrics import Gauge
+
+    from trainable.config import TrialConfig, from_params
+    from trainable.memory_shortage import MemoryShortage, shortages_named
+    from trainable.opening import open_trial_data
+    from trainable.ray_ranks import RankActors, RankedRun
+    from trainable.tasks.registry import get_task
+    from trainable.techniques.divergence import DivergedError
+    from trainable.training_run import EpochResult, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +124,8 @@ class Trial(tune.Trainable):
     def _begun(self, config: TrialConfig) -> TrainingRun:
         torch.cuda.empty_cache()
         torch.set_num_threads(self._num_threads())
-        return TrainingRun(config, self._splits, device=self._device)
+        with nothing_collected():
+            return TrainingRun(config, self._splits, device=self._device)
 
     def _living_ranks(self) -> RankActors:
         if self._ranks is None or not self._ranks.are_alive:

@@ -20,10 +20,14 @@ ENVIRONMENT = {
     # Ray reads these when it is imported or when a search begins; a user's own value is kept.
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Ray's spare processes don't fit a trial, which has an environment of its own, but would start beside its first.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1",
+    # All slots start at once. The proposers count them; of a proposer of one's own Ray starts one after the other.
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",

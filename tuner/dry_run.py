@@ -12,7 +12,7 @@ import torch
 
 from search_spaces.pinning import REHEARSALS
 from search_spaces.rehearsal import AnsweredTrial, RandomTrial
-from trainable.config import TrialConfig, from_params
+from trainable.config import TrialConfig
 from trainable.data.image_cache import default_cache_dir
 from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
@@ -49,7 +49,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     expected = forecast(
         schedule_of(settings, plan, slots),
         costs=[seconds_of(rehearsals[most_like(config, configs)]) for config in _proposed(plan)],
-        first=[seconds_of(rehearsals[most_like(config, configs)]) for config in _tried_first(plan)],
+        first=[seconds_of(rehearsals[most_like(config, configs)]) for config in plan.first_configs],
         process_seconds=process_seconds,
     )
     trials = f"{wording.count(settings.num_trials, 'trial')} of up to {wording.count(plan.max_epochs, 'epoch')}"
@@ -88,7 +88,7 @@ def seconds_of(rehearsal: Rehearsal) -> Seconds:
 
 def extremes(plan: Plan) -> dict[str, TrialConfig]:
     """The default configuration and, of many that the space may propose, the smallest and the largest of a batch."""
-    default = _tried_first(plan)[0]
+    default = plan.first_configs[0]
     sizes = {_shape(config): config for config in drawn_configs(plan)}
     ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(config))
     return {"default": default, "smallest": ordered[0], "largest": ordered[-1]}
@@ -96,7 +96,7 @@ def extremes(plan: Plan) -> dict[str, TrialConfig]:
 
 def drawn_configs(plan: Plan) -> list[TrialConfig]:
     """What the space may propose, its ends as often as its inside."""
-    return [from_params(plan.pinned(RandomTrial(seed)), plan.base) for seed in range(REHEARSALS)]
+    return [plan.config_of(RandomTrial(seed)) for seed in range(REHEARSALS)]
 
 
 def _shape(config: TrialConfig) -> tuple[object, ...]:
@@ -108,15 +108,11 @@ def _num_parameters(config: TrialConfig) -> int:
         return sum(parameter.numel() for parameter in get_task(config.workload).build_model(config).parameters())
 
 
-def _tried_first(plan: Plan) -> list[TrialConfig]:
-    return [from_params(plan.pinned(AnsweredTrial(point)), plan.base) for point in plan.first_points]
-
-
 def _proposed(plan: Plan) -> list[TrialConfig]:
     """What the space is likely to propose."""
     generator, source = random.Random(0), SpaceSource(plan.pinned)
     drawn = [source.any(generator).params for _ in range(PROPOSALS)]
-    return [from_params(plan.pinned(AnsweredTrial(params)), plan.base) for params in drawn]
+    return [plan.config_of(AnsweredTrial(params)) for params in drawn]
 
 
 def most_like(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:

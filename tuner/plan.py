@@ -4,12 +4,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
+from search_spaces.rehearsal import AnsweredTrial
 from search_spaces.space import Situation, Space
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.data.image_mask_set import SPLIT_NAMES
@@ -46,6 +48,15 @@ class Plan:
     @property
     def max_epochs(self) -> int:
         return self.base.max_epochs
+
+    @property
+    def first_configs(self) -> list[TrialConfig]:
+        """What is tried first, as it is trained."""
+        return [self.config_of(AnsweredTrial(point)) for point in self.first_points]
+
+    def config_of(self, trial: Any) -> TrialConfig:
+        """What is trained where `trial`, one of Optuna's or a stand-in, answers the space."""
+        return from_params(self.pinned(trial), self.base)
 
 
 def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:

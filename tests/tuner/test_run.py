@@ -9,7 +9,6 @@ import pytest
 import torch
 from optuna.trial import FixedTrial
 
-from trainable.config import from_params
 from trainable.tasks.registry import get_task
 from tuner import search
 from tuner.cluster import Slots, share_out
@@ -28,7 +27,7 @@ def settings(disc_folder, tmp_path):
 
 
 def first_config(plan):
-    return from_params(plan.pinned(FixedTrial(plan.pinned.first_points()[0])), plan.base)
+    return plan.config_of(FixedTrial(plan.pinned.first_points()[0]))
 
 
 def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
