@@ -7,7 +7,7 @@ batch comes back untouched. `apply(..., "random")` draws one type for each image
 Source: strength that follows training: Bengio et al., "Curriculum Learning", ICML 2009,
 https://doi.org/10.1145/1553374.1553380; each augmentation names its own.
 Cost: images of 352 x 352 a second of CPU time on one core (AMD EPYC, batch 16) at strength 0.3 and 0.8: Fourier 680 and
-230, contrastive 1500 and 770, mirror 2900 and 1000, one type drawn for each image 650 and 400.
+230, contrastive 1500 and 770, mirror 4400 and 2000, one type drawn for each image 650 and 400.
 Off: no augmentation object, strength 0, or `p_<type>=0` for one type.
 
 A type of your own: subclass, and add a function of (images, masks, selected [B] bool on the CPU) to `augmentations()`;
