@@ -23,12 +23,24 @@ def _loss(net: CamouflageNet, images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["small", "mobilenet_v3_small"])
-def test_predictions_come_at_input_size_and_auxiliary_outputs_at_strides_8_and_16(name):
+def test_predictions_come_at_input_size_and_while_training_auxiliary_outputs_at_strides_8_and_16(name):
+    net = _net(backbone=name)
     with torch.no_grad():
-        output = _net(backbone=name).eval()(_images(1))
-    assert output.predictions.shape == (1, 1, 64, 64)
-    assert [aux.shape[-1] for aux in output.aux_outputs] == [8, 4]
-    assert output.embeddings.shape == (1, 32, 16, 16)
+        trained, judged = net(_images(2)), net.eval()(_images(2))
+    for output in (trained, judged):
+        assert output.predictions.shape == (2, 1, 64, 64)
+        assert output.embeddings.shape == (2, 32, 16, 16)
+    assert [aux.shape[-1] for aux in trained.aux_outputs] == [8, 4]
+    assert judged.aux_outputs == ()
+
+
+def test_a_head_is_a_convolution_to_one_channel():
+    net, seen = _net(), {}
+    net.moe.register_forward_hook(lambda module, given, output: seen.update(features=output[0]))
+    with torch.no_grad():
+        predictions = net(_images(2, 64, 64)).predictions
+    logits = F.interpolate(net.head(seen["features"]), size=(64, 64), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(predictions, logits)
 
 
 @pytest.mark.parametrize("routing", ["image", "token"])
