@@ -59,7 +59,8 @@ def contrastive_views(
     brightness, contrast = 1.0 + recoloured * magnitude * _changes(size[:2])
     sigma_px = (size[2] * magnitude * MAX_BLUR_SIGMA_PX).clamp_min(_MIN_BLUR_SIGMA_PX)
     positive = adjust_colour(images, brightness.to(images.device), contrast.to(images.device))
-    positive = _blur_rows(positive, blurred.nonzero().squeeze(1), sigma_px).clamp_(0.0, 1.0)
+    _blur_rows_(positive, blurred.nonzero().squeeze(1), sigma_px)
+    positive.clamp_(0.0, 1.0)
     positive_masks = masks.clone()
     # One image at a time: gathering them first would pass over their pixels three times.
     for row in flipped.nonzero().squeeze(1).tolist():
@@ -77,7 +78,7 @@ def adjust_colour(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tenso
 
 def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Each image [B, C, H, W] blurred with its own sigma [B], mirrored at the border; separable."""
-    count = max(1, _CACHED_PIXELS // images[0, 0].numel())
+    count = _cached_images(images)
     return torch.cat([_blurred(*part) for part in zip(images.split(count), sigma_px.split(count), strict=True)])
 
 
@@ -91,11 +92,17 @@ def _changes(uniform: Tensor) -> Tensor:
     return limits * (2.0 * uniform - 1.0)
 
 
-def _blur_rows(images: Tensor, rows: Tensor, sigma_px: Tensor) -> Tensor:
-    if len(rows):
-        on_device = rows.to(images.device)
-        images[on_device] = gaussian_blur(images[on_device], sigma_px[rows])
-    return images
+def _blur_rows_(images: Tensor, rows: Tensor, sigma_px: Tensor) -> None:
+    """In place, as many at a time as stay in the cache."""
+    if len(rows) == 0:
+        return
+    for part in rows.split(_cached_images(images)):
+        on_device = part.to(images.device)
+        images[on_device] = _blurred(images[on_device], sigma_px[part])
+
+
+def _cached_images(images: Tensor) -> int:
+    return max(1, _CACHED_PIXELS // images[0, 0].numel())
 
 
 def _blurred(images: Tensor, sigma_px: Tensor) -> Tensor:

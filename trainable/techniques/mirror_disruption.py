@@ -11,15 +11,15 @@ for one of 352 x 352 at full probability and magnitude on one CPU core.
 Off: `probability=0`, or `p_mirror=0` in the progressive augmentation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from trainable.techniques.batch_rows import Change, changed_rows
 from trainable.techniques.window_stretch import neighbours_of, places_in, stretch, stretch_mask
 
-Change = Callable[[Tensor], Tensor]
 MIRRORS: dict[str, Change] = {
     "horizontal": lambda images: images.flip(-1),
     "vertical": lambda images: images.flip(-2),
@@ -61,20 +61,6 @@ def mirror_disruption(
 def valid_mirrors(height: int, width: int) -> tuple[str, ...]:
     """Names of the mirrors that keep the shape."""
     return tuple(MIRRORS) if height == width else ANY_SHAPE_MIRRORS
-
-
-def changed_rows(images: Tensor, *steps: Mapping[int, Change]) -> Tensor:
-    """Images [B, C, H, W], each through the changes that the steps list for its row: a new batch, unless none is."""
-    if not any(steps):
-        return images
-    changed = torch.empty_like(images)
-    # One image at a time stays in the cache from its first change to its last, and is written once.
-    for row, image in enumerate(images):
-        for step in steps:
-            if row in step:
-                image = step[row](image)
-        changed[row] = image
-    return changed
 
 
 def draw_windows(count: int, height: int, width: int, *, magnitude: float, generator: torch.Generator) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from trainable.techniques.augmentation_settings import AugmentationSettings
+from trainable.techniques.batch_rows import with_rows
 from trainable.techniques.contrastive_views import ViewPair, contrastive_views
 from trainable.techniques.fourier_mixing import derangement, fourier_mixing
 from trainable.techniques.mirror_disruption import mirror_disruption
@@ -169,17 +170,16 @@ class CODProgressiveAugmentation:
         mixed = selected & (chance < self._scaled(self.settings.p_fourier)) & (partners != torch.arange(count))
         if not mixed.any():
             return images, masks
-        rows, partner_rows = mixed.nonzero().squeeze(1).to(images.device), partners[mixed].to(images.device)
-        content, partner = images.index_select(0, rows), images.index_select(0, partner_rows)
-        return images.index_copy(0, rows, self._mix(content, partner, mixing[mixed])), masks
+        rows = mixed.nonzero().squeeze(1)
+        content, partner = (images.index_select(0, which.to(images.device)) for which in (rows, partners[rows]))
+        return with_rows(images, rows.tolist(), self._mix(content, partner, mixing[rows])), masks
 
     def _take_second_look(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
-        rows = selected.nonzero().squeeze(1).to(images.device)
+        rows = selected.nonzero().squeeze(1)
+        on_device = rows.to(images.device)
         # Indexing keeps the order of bytes in memory; `index_select` would lose it, and to change it takes its time.
-        pair = self.views(images[rows], masks[rows])
-        images, masks = images.clone(), masks.clone()
-        images[rows], masks[rows] = pair.positive, pair.positive_masks
-        return images, masks
+        pair = self.views(images[on_device], masks[on_device])
+        return with_rows(images, rows.tolist(), pair.positive), with_rows(masks, rows.tolist(), pair.positive_masks)
 
     def _mirror(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
         return mirror_disruption(

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 import torch
 
+from trainable.techniques.batch_rows import changed_rows
 from trainable.techniques.mirror_disruption import (
     MIRRORS,
-    changed_rows,
     draw_windows,
     first_window_with_the_object,
     mirror_disruption,
@@ -67,14 +66,6 @@ def test_four_quarter_turns_are_the_image_to_the_bit():
 def test_each_mirror_by_hand(name, expected):
     image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     assert mirrored(image, name)[0, 0].tolist() == expected
-
-
-def test_only_the_listed_rows_are_changed_one_step_after_the_other():
-    images = images_of(4)
-    changed = changed_rows(images, {1: MIRRORS["horizontal"], 3: MIRRORS["vertical"]}, {3: lambda image: 2 * image})
-    assert torch.equal(changed[[0, 2]], images[[0, 2]])
-    np.testing.assert_array_equal(changed[1].numpy(), images[1].numpy()[..., ::-1])
-    np.testing.assert_array_equal(changed[3].numpy(), 2 * images[3].numpy()[:, ::-1])
 
 
 def test_a_shape_that_is_not_square_never_meets_a_diagonal():
@@ -197,16 +188,6 @@ def test_the_share_of_mirrored_images_is_the_probability():
     images = images_of(2000, 6, 6)
     changed, _ = disrupted(images, probability=0.4)
     assert (changed != images).flatten(1).any(dim=1).float().mean().item() == pytest.approx(0.4, abs=0.04)
-
-
-def test_a_batch_with_channels_last_is_changed_like_any_other_and_stays_so():
-    images = images_of(40)
-    last = images.to(memory_format=torch.channels_last)
-    changed, masks = disrupted(last, masks_of(images))
-    expected, expected_masks = disrupted(images)
-    assert torch.equal(changed, expected)
-    assert torch.equal(masks, expected_masks)
-    assert changed.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_same_generator_gives_the_same_batch_and_the_input_is_left_alone():

@@ -177,11 +177,13 @@ def test_any_batch_comes_back_finite_in_range_and_with_binary_masks(kind, shape)
     assert torch.equal(masks, before[1])
 
 
-def test_channels_last_images_are_augmented_alike():
+@pytest.mark.parametrize("kind", ["random", *TYPES])
+def test_channels_last_images_are_augmented_alike_and_keep_their_order_in_memory(kind):
     images, masks = batch_of(8)
-    plain, _ = at_strength(0.8).apply(images, masks)
-    other, _ = at_strength(0.8).apply(images.to(memory_format=torch.channels_last), masks)
+    plain, _ = at_strength(0.8).apply(images, masks, kind)
+    other, _ = at_strength(0.8).apply(images.to(memory_format=torch.channels_last), masks, kind)
     torch.testing.assert_close(plain, other)
+    assert other.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("kind", ["random", *TYPES])
