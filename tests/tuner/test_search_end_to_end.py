@@ -192,7 +192,7 @@ def test_out_of_time_it_saves_and_can_be_resumed(tmp_path, disc_folder):
 
 @pytest.mark.slow
 def test_ended_while_it_confirms_it_has_its_report_and_the_resumed_search_confirms_the_rest(tmp_path, disc_folder):
-    search = new_search(tmp_path, disc_folder, trials=2, epochs=12, lanes=1, confirm=1)
+    search = new_search(tmp_path, disc_folder, trials=2, epochs=12, lanes=1, policy="random", confirm=1)
     confirmed = search.folder / "confirm.json"
     try:
         search.commands[-1].until(confirmed.exists)
