@@ -161,7 +161,7 @@ def _window_mean(masks: Tensor, share: float) -> Tensor:
     """
     half = max(1, round((share * min(masks.shape[2:]) - 1) / 2))
     side = 2 * half + 1
-    down = F.pad(masks, (0, 0, half + 1, half)).cumsum(2)
+    down = F.pad(masks, (0, 0, half + 1, half)).cumsum_(2)
     columns = down[:, :, side:] - down[:, :, :-side]
-    along = F.pad(columns, (half + 1, half)).cumsum(3)
-    return (along[..., side:] - along[..., :-side]) / side**2
+    along = F.pad(columns, (half + 1, half)).cumsum_(3)
+    return (along[..., side:] - along[..., :-side]).div_(side**2)

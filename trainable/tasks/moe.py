@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
 """Objects that cover less of the image than this, in the median, are trained on crops."""
-CACHED_PIXELS = 2**17
+CACHED_PIXELS = 2**18
 """What a processor judges quickest at a time, whatever the batch that a trial is trained on."""
 COLLAPSE_PATIENCE = 0.75
 """Nine epochs of twelve: by then every step of the response was taken and had an epoch to help."""

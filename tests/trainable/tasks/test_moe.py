@@ -9,7 +9,7 @@ from trainable.data.image_mask_set import ImageMaskSet, Splits
 from trainable.tasks.registry import get_task
 
 
-@pytest.mark.parametrize(("side", "sizes"), [(96, [15, 15, 10]), (352, [2] * 20)])
+@pytest.mark.parametrize(("side", "sizes"), [(96, [29, 11]), (352, [3] * 13 + [1])])
 def test_what_a_processor_judges_at_a_time_depends_on_the_images_and_not_on_the_trial(side, sizes):
     task, names = get_task("moe"), [f"image_{number}" for number in range(40)]
     data = ImageMaskSet.of_arrays(np.zeros((40, side, side, 3), np.uint8), np.zeros((40, side, side), np.uint8), names)
