@@ -50,12 +50,11 @@ def mirror_disruption(
     size = tuple(images.shape[-2:])
     mirrors, rows = _draw_rows(len(images), size, probability=probability, generator=generator)
     windows = draw_windows(len(images), *size, magnitude=magnitude, generator=generator)[:, rows]
-    masks = changed_rows(masks, mirrors)
     ys, xs = _places_shown(masks, rows, windows)
-    crops = _stretches(rows.tolist(), ys, xs, channels=images.shape[1])
-    for row, y, x in zip(crops, ys, xs, strict=True):
-        masks[row] = stretch_mask(masks[row], y, x)
-    return changed_rows(images, mirrors, crops), masks
+    listed = rows.tolist()
+    crops = _stretches(listed, ys, xs, channels=images.shape[1])
+    mask_crops = {row: partial(stretch_mask, ys=y, xs=x) for row, y, x in zip(listed, ys, xs, strict=True)}
+    return changed_rows(images, crops, mirrors), changed_rows(masks, mask_crops, mirrors)
 
 
 def valid_mirrors(height: int, width: int) -> tuple[str, ...]:
