@@ -9,10 +9,11 @@ Cost: 0.1 M parameters.
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 SMALL_CHANNELS = (16, 24, 32, 48)
+GREY_LEVEL = 1 / 255
 
 
 def small_encoder_stages() -> list[nn.Sequential]:
@@ -29,9 +30,29 @@ def small_encoder_stages() -> list[nn.Sequential]:
 
 def standardise_images(images: Tensor) -> Tensor:
     """Every channel of every image (B, 3, H, W) to mean 0 and spread 1: texture stays, colour cast goes."""
-    # One group per channel is that standardisation, and on a CPU ten times faster than std_mean, if contiguous. The
-    # spread of one grey level added to every channel's keeps a flat one from having its noise blown up.
-    return F.group_norm(images.contiguous(), num_groups=images.shape[1], eps=(1 / 255) ** 2)
+    mean, variance = channel_moments(images)
+    # The spread of one grey level added to every channel's keeps a flat one from having its noise blown up.
+    scale = (variance + GREY_LEVEL**2).rsqrt()
+    width = images.shape[3]
+    offsets, scales = (values.repeat(1, width)[:, None] for values in (-mean * scale, scale))
+    return torch.addcmul(offsets, _rows(images), scales).unflatten(2, (width, -1)).permute(0, 3, 1, 2)
+
+
+def channel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel of images (B, 3, H, W) in [0, 1], both (B, 3)."""
+    rows = _rows(images)
+    mean, square = (
+        powers.mean(dim=1).unflatten(1, (-1, images.shape[1])).mean(dim=1) for powers in (rows, rows.square())
+    )
+    return mean, (square - mean.square()).clamp_min(0)
+
+
+def _rows(images: Tensor) -> Tensor:
+    """Rows of pixels with their channels side by side, (B, H, W * 3).
+
+    As they lie in memory with channels last: on a CPU what works on whole rows takes a third to a sixth of the time.
+    """
+    return images.float().permute(0, 2, 3, 1).flatten(2)
 
 
 class ResidualBlock(nn.Module):
