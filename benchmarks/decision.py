@@ -49,7 +49,7 @@ def measure(size: Size) -> list[Claim]:
 
 @contextmanager
 def collecting_only_new_garbage() -> Iterator[None]:
-    """Walking through all modules of this process, which Python does once in some hundred trials, is no decision."""
+    """Modules are set aside, as a search does: walking through them, once in some hundred trials, is no decision."""
     gc.collect()
     gc.freeze()
     try:

@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainable.importing import nothing_collected
+from trainable.importing import imported_for_good
 
-with nothing_collected():
+with imported_for_good():
     import torch
     from ray import tune
     from ray.train._internal.session import _TrainingResult as TrainingResult
@@ -44,6 +44,9 @@ class Trial(tune.Trainable):
         search: str,
         ranks: int = 1,
     ) -> None:
+        with imported_for_good():
+            # The first optimizer of a process brings in torch's compiler, more modules than torch itself.
+            torch.optim.SGD([torch.zeros(1)])
         # Ray logs every checkpoint at INFO, twice an epoch.
         logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
         self._base, self._device, self._search = base, torch.device(device), search
@@ -124,8 +127,7 @@ class Trial(tune.Trainable):
     def _begun(self, config: TrialConfig) -> TrainingRun:
         torch.cuda.empty_cache()
         torch.set_num_threads(self._num_threads())
-        with nothing_collected():
-            return TrainingRun(config, self._splits, device=self._device)
+        return TrainingRun(config, self._splits, device=self._device)
 
     def _living_ranks(self) -> RankActors:
         if self._ranks is None or not self._ranks.are_alive:

@@ -16,7 +16,7 @@ from pathlib import Path
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
-from trainable.importing import nothing_collected
+from trainable.importing import imported_for_good
 from tuner.cluster import use_token
 from tuner.disk import parse_size
 from tuner.records import SETTINGS
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     # The forecast's matrices are small, and two threads on them would wait for each other beside busy trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
-    with nothing_collected():
+    with imported_for_good():
         from trainable.tracking import check_trackers
         from tuner import finish, preflight, run
         from tuner.plan import no_more_than_there_are, plan_search
