@@ -18,13 +18,19 @@ def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choi
     """The title, the one thing to know, and what it rests on: several seeds where there are, before one."""
     settings = search.settings
     title = f"# Search `{settings['space']}`" + (f", {settings['name']}" if "name" in settings else "")
-    claims = [confirmation.sentence for confirmation in confirmations]
+    claims = _claims_of(confirmations, choice)
     few = warning_of_few(settings)
     caution = [few] if few else []
     if choice is None:
         return "\n\n".join([title, f"**{_headline(search)}**", *claims, *caution])
     headline = f"In the search, on one seed: {_headline(search)}"
     return "\n\n".join([title, f"**{choice.sentence}**", *claims, *caution, headline])
+
+
+def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> list[str]:
+    """Of what is handed over; where nothing or the default is, of all that stood beside it."""
+    own = [one for one in confirmations if choice is not None and one.trial == choice.trial.number]
+    return [one.sentence for one in own or confirmations]
 
 
 def _headline(search: SearchRecord) -> str:

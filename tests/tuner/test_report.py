@@ -85,6 +85,20 @@ def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     assert "python -m tuner.confirm" not in text
 
 
+def test_above_its_sections_a_report_claims_only_what_holds_for_what_is_handed_over(copied):
+    chosen, other, *_ = (trial.number for trial in read_search(copied).trials if trial.number and trial.results)
+    runs = [
+        {"trial": trial, "seed": seed, "objective": value, "validation": value, "test": {}}
+        for trial, value in {0: 0.70, chosen: 0.80, other: 0.75}.items()
+        for seed in (1, 2)
+    ]
+    (copied / "confirm.json").write_text(json.dumps({"runs": runs}))
+    head, *sections = write_report(copied).read_text().split("\n## ")
+    assert f"Trial {chosen} is handed over" in head
+    assert head.count("On the test split, trial") == 1
+    assert any(f"On the test split, trial {other} is" in section for section in sections)
+
+
 def test_an_interrupted_search_says_how_to_go_on(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run(until=40)
