@@ -178,7 +178,7 @@ def test_ctrl_c_in_the_terminal_saves_and_the_resumed_search_is_complete(tmp_pat
 @pytest.mark.slow
 def test_out_of_time_it_saves_and_can_be_resumed(tmp_path, disc_folder):
     search = Search(tmp_path / "moe" / "run")
-    options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 40 --confirm 0 --time-budget 25"
+    options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 40 --confirm 0 --time-budget 10"
     try:
         search.begin(*options.split())
         assert search.finish() == 130
