@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
+from ray.tune.execution.tune_controller import _get_max_pending_trials
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import Searcher, SearchGenerator
 
+from tuner.cluster import ENVIRONMENT
 from tuner.extension import PastTrial
 from tuner.outcomes import Outcome
 from tuner.policy import Terms
@@ -110,6 +112,11 @@ def test_a_busy_search_asks_for_nothing():
     assert isinstance(proposer.suggest("a"), dict)
     assert proposer.suggest("b") is None
     assert scheduler.choose_trial_to_run(None) is None
+
+
+def test_ray_asks_for_every_free_slot_at_once_and_not_for_the_next_when_the_last_one_runs(monkeypatch):
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", ENVIRONMENT["TUNE_MAX_PENDING_TRIALS_PG"])
+    assert _get_max_pending_trials(SearchGenerator(make(SyntheticProblem(0), slots=64)[0])) >= 64
 
 
 def test_a_slot_is_free_again_when_its_trial_has_saved_what_it_waits_with():

@@ -1,4 +1,4 @@
-"""A small real search by Ray, stopped in the middle and restored; what the tests of both schedulers share."""
+"""A small real search by Ray, and one that is stopped in the middle and restored."""
 
 import logging
 import os
@@ -6,7 +6,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,14 @@ def toy_tuner(trainable, recorder, proposer, scheduler, *, listener, num_samples
 
 def stopped_and_restored(begin: Callable[[Path], tune.Tuner], folder: Path, trainable: type[Toy]) -> None:
     """Fills the folder with a search that was stopped in the middle and restored."""
+    with toy_ray(trainable, num_cpus=1):
+        begin(folder).fit()
+        tune.Tuner.restore(str(folder / "ray"), trainable=trainable).fit()
+
+
+@contextmanager
+def toy_ray(trainable: type[tune.Trainable], *, num_cpus: int) -> Iterator[None]:
+    """Ray with our controller, to which the tests' modules are sent with the trainable."""
     # Unix sockets need a short path.
     ray_folder = tempfile.mkdtemp(prefix="t", dir="/tmp")
     modules = {sys.modules[Toy.__module__], sys.modules[trainable.__module__]}
@@ -111,11 +120,10 @@ def stopped_and_restored(begin: Callable[[Path], tune.Tuner], folder: Path, trai
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=ray_folder)
+        ray.init(num_cpus=num_cpus, include_dashboard=False, log_to_driver=False, _temp_dir=ray_folder)
         try:
             with patient_controller():
-                begin(folder).fit()
-                tune.Tuner.restore(str(folder / "ray"), trainable=trainable).fit()
+                yield
         finally:
             ray.shutdown()
             for module in modules:
