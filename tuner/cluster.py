@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ ENVIRONMENT = {
     # Trial processes inherit these: glibc keeps the memory of a step for the next one, a quarter of the time on a CPU.
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    # What Tune itself gives to trial processes.
+    "PL_DISABLE_FORK": "1",
     # Ray reads these when it is imported or when a search begins; a user's own value is kept.
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # Ray's spare processes don't fit a trial, which has an environment of its own, but would start beside its first.
-    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -90,7 +90,8 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     try:
         context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
         _protect_token()
-        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
+        with nullcontext() if address else _inherited_environment():
+            yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
         if own_folder is not None:
@@ -168,6 +169,19 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     gpus = node.get("GPU", 0.0)
     by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
     return min(by_cpu, by_gpu)
+
+
+@contextmanager
+def _inherited_environment() -> Iterator[None]:
+    """Trial processes are given no environment by Tune, with which none would fit of those that Ray has ready."""
+    from ray.tune.execution import class_cache
+
+    former = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = former
 
 
 def _begun(**options) -> Any:

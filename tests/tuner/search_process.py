@@ -61,12 +61,12 @@ class SearchProcess:
 
     def ray_nodes(self) -> list:
         """The process that stands for this machine in Ray's cluster."""
-        return [child for child in self._children() if _title(child).split(" ")[0].endswith("/raylet")]
+        return [child for child in self._children() if title(child).split(" ")[0].endswith("/raylet")]
 
     def running_trials(self) -> list:
         """Its worker processes that hold a trial; Ray names a process after what it runs."""
         children = self._children()
-        trials = [child for child in children if "MoeTrial" in _title(child)]
+        trials = [child for child in children if "MoeTrial" in title(child)]
         self.all_processes.update(children)
         self.trial_processes.update(trials)
         return trials
@@ -109,7 +109,7 @@ class SearchProcess:
         return []
 
 
-def _title(process) -> str:
+def title(process) -> str:
     """Empty for one that has ended meanwhile."""
     try:
         return " ".join(process.cmdline())
