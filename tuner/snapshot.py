@@ -62,11 +62,16 @@ class Keeper:
             for pattern in (_TRIALS, _PROPOSER, _COUNTER):
                 path = _newest(self._written, pattern)
                 archive.add(path, arcname=path.name)
-            archive.add(self._ray_folder / _SETUP, arcname=_SETUP)
+            archive.add(self._setup(), arcname=_SETUP)
         (self._ray_folder / _PARTIAL).replace(self._ray_folder / _KEPT)
         self._kept_of = newest.stat().st_mtime_ns
         now = time.monotonic()
         self._rests_until = now + (now - began) / _MOST_OF_THE_TIME
+
+    def _setup(self) -> Path:
+        """A resumed session has a copy where Ray writes, and from it Ray writes the one in its place all the time."""
+        copied = self._written / _SETUP
+        return copied if copied.exists() else self._ray_folder / _SETUP
 
 
 def put_back(ray_folder: Path) -> bool:

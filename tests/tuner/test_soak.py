@@ -48,6 +48,10 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
             assert search.events()[: len(kept)] == kept
             ended |= endings(search)
             say(f"{policy}: kill {kills.total()}, {victim or 'nobody'}; {len(ended)} trials ended")
+        search.finish()
+        # Once more even where it is done: what a driver leaves that is killed in its last moment goes with the next.
+        go_on(search)
+        search.finish()
         while not is_done(search):
             go_on(search)
             search.finish()
