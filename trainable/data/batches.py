@@ -104,9 +104,7 @@ class EvaluationBatches:
         sizes: dict[tuple[int, ...], list[int]] = {}
         for index, size in enumerate(data.native_table[:, 1:].tolist()):
             sizes.setdefault(tuple(size), []).append(index)
-        self._groups = [
-            group[start : start + batch_size] for group in sizes.values() for start in range(0, len(group), batch_size)
-        ]
+        self._groups = [part for group in sizes.values() for part in _evenly(group, batch_size)]
         self._data = data
 
     def __len__(self) -> int:
@@ -115,7 +113,7 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for group in self._groups:
             masks = np.stack([self._data.native_mask(index) for index in group])
-            yield as_images(take(self._images, (np.array(group),))), _as_masks(torch.from_numpy(masks))
+            yield as_images(take(self._images, (group,))), _as_masks(torch.from_numpy(masks))
 
 
 class _ForegroundPixels:
@@ -135,6 +133,11 @@ class _ForegroundPixels:
         places = np.minimum(self._starts[index] + offsets, max(len(self._pixels) - 1, 0))
         flat = np.where(counts > 0, self._pixels[places] if len(self._pixels) else 0, 0)
         return np.where(counts[:, None] > 0, np.stack(np.divmod(flat, self._width), axis=1), -1)
+
+
+def _evenly(group: list[int], most: int) -> list[np.ndarray]:
+    """Parts of at most so many, as equal as can be: a last batch of one image takes the time of several."""
+    return np.array_split(group, -(-len(group) // most))
 
 
 def _cut(pixels: np.ndarray | Tensor, windows: Sequence[tuple]) -> Tensor:

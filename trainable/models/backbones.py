@@ -31,7 +31,7 @@ MIN_MATCHED_FRACTION = 0.9
 class Backbone(nn.Module):
     """Four stages in a row; the result is one map per stage, finest first."""
 
-    def __init__(self, stages: list[nn.Sequential], channels: tuple[int, ...], normalise: Callable[[Tensor], Tensor]):
+    def __init__(self, stages: list[nn.Sequential], channels: tuple[int, ...], normalise: Callable[..., Tensor]):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.channels = channels
@@ -39,9 +39,12 @@ class Backbone(nn.Module):
         self.batch_norm_frozen = False
         self.checkpointing = False
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """images (B, 3, H, W) in [0, 1] -> maps (B, channels[i], H / stride, W / stride)."""
-        maps = [self.normalise(images)]
+    def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
+        """images (B, 3, H, W) in [0, 1] -> maps (B, channels[i], H / stride, W / stride).
+
+        A caller that knows the images' `channel_moments` passes them on: they take a twentieth of an evaluation.
+        """
+        maps = [self.normalise(images, moments)]
         for stage in self.stages:
             maps.append(self._run_stage(stage, maps[-1]))
         return maps[1:]
@@ -113,7 +116,8 @@ class _ImageNetNormalisation(nn.Module):
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """By the moments of ImageNet, whatever those of the images."""
         return (images - self.mean) / self.spread
 
 

@@ -81,8 +81,9 @@ class CamouflageNet(nn.Module):
     def forward(self, images: Tensor) -> ModelOutput:
         """Predictions (B, 1, H, W) and embeddings at stride 4; while training auxiliary logits at strides 8 and 16."""
         check_sides(images)
-        fine, *coarse = self.pyramid(self.backbone(images))
-        colour = _colour_statistics(images) if self.config.routing == "image" else None
+        moments = channel_moments(images) if self.config.routing == "image" else None
+        fine, *coarse = self.pyramid(self.backbone(images, moments))
+        colour = None if moments is None else _colour_statistics(*moments)
         features, routing = self.moe(fine, colour)
         logits = _logits(self.head, features)
         return ModelOutput(
@@ -139,7 +140,6 @@ def _logits(head: nn.Conv2d, features: Tensor) -> Tensor:
     return F.fold(products, features.shape[2:], kernel_size=3, padding=1) + head.bias
 
 
-def _colour_statistics(images: Tensor) -> Tensor:
+def _colour_statistics(mean: Tensor, variance: Tensor) -> Tensor:
     """Mean and spread of each channel of the raw image, about centred and scaled, shape (B, 6)."""
-    mean, variance = channel_moments(images)
     return torch.cat([(mean - 0.45) * 4, (variance.sqrt() - 0.2) * 8], dim=1)

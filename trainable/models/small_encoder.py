@@ -28,9 +28,9 @@ def small_encoder_stages() -> list[nn.Sequential]:
     ]
 
 
-def standardise_images(images: Tensor) -> Tensor:
+def standardise_images(images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """Every channel of every image (B, 3, H, W) to mean 0 and spread 1: texture stays, colour cast goes."""
-    mean, variance = channel_moments(images)
+    mean, variance = channel_moments(images) if moments is None else moments
     # The spread of one grey level added to every channel's keeps a flat one from having its noise blown up.
     scale = (variance + GREY_LEVEL**2).rsqrt()
     width = images.shape[3]

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
 """Objects that cover less of the image than this, in the median, are trained on crops."""
-CACHED_PIXELS = 2**18
+JUDGED_PIXELS = 2**19
 """What a processor judges quickest at a time, whatever the batch that a trial is trained on."""
 COLLAPSE_PATIENCE = 0.75
 """Nine epochs of twelve: by then every step of the response was taken and had an epoch to help."""
@@ -179,14 +179,14 @@ class MoeTask(Task):
         return TrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device, crop=config.crop)
 
     def evaluation_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> EvaluationBatches:
-        batch_size = config.batch_size if device.type != "cpu" else _filling_a_cache(data)
+        batch_size = config.batch_size if device.type != "cpu" else _judged_at_a_time(data)
         return EvaluationBatches(data, batch_size=batch_size, device=device)
 
 
-def _filling_a_cache(data: ImageMaskSet) -> int:
+def _judged_at_a_time(data: ImageMaskSet) -> int:
     """Images of a batch; smaller ones wait for each layer's start, in larger ones each layer waits for the memory."""
     height, width = data.images.shape[1:3]
-    return ceil(CACHED_PIXELS / (height * width))
+    return ceil(JUDGED_PIXELS / (height * width))
 
 
 def _watch_experts(trainer: OptimizedTrainer, config: MoeConfig) -> None:

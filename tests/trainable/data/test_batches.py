@@ -92,6 +92,10 @@ def test_evaluation_keeps_order_and_gives_each_mask_at_its_own_size():
     assert torch.equal(torch.cat([m for _, m in epoch])[:, 0], torch.from_numpy(data.masks).float())
 
 
+def test_evaluation_batches_are_as_large_as_each_other_instead_of_leaving_one_image_over():
+    assert [len(images) for images, _ in EvaluationBatches(coordinates(7), batch_size=3, device=CPU)] == [3, 2, 2]
+
+
 def test_the_read_only_cache_is_never_written_to():
     data = coordinates()
     data.images.flags.writeable = data.masks.flags.writeable = False

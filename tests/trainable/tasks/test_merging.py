@@ -33,7 +33,7 @@ def small(config):
     """Few drawn images; the last batch is smaller, and where batches are large the second rank has none."""
     (drawn,) = (field.name for field in fields(config.data) if is_dataclass(getattr(config.data, field.name)))
     generator = getattr(config.data, drawn)
-    counts = {field.name: 37 for field in fields(generator) if field.name in COUNTS}
+    counts = {field.name: 61 for field in fields(generator) if field.name in COUNTS}
     return replace(config, batch_size=8, data=replace(config.data, **{drawn: replace(generator, **counts)}))
 
 

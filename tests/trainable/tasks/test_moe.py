@@ -9,10 +9,10 @@ from trainable.data.image_mask_set import ImageMaskSet, Splits
 from trainable.tasks.registry import get_task
 
 
-@pytest.mark.parametrize(("side", "sizes"), [(96, [29, 11]), (352, [3] * 13 + [1])])
+@pytest.mark.parametrize(("side", "sizes"), [(96, [31, 31]), (352, [5] * 10 + [4] * 3)])
 def test_what_a_processor_judges_at_a_time_depends_on_the_images_and_not_on_the_trial(side, sizes):
-    task, names = get_task("moe"), [f"image_{number}" for number in range(40)]
-    data = ImageMaskSet.of_arrays(np.zeros((40, side, side, 3), np.uint8), np.zeros((40, side, side), np.uint8), names)
+    task, names = get_task("moe"), [f"image_{number}" for number in range(62)]
+    data = ImageMaskSet.of_arrays(np.zeros((62, side, side, 3), np.uint8), np.zeros((62, side, side), np.uint8), names)
     for batch_size in (4, 32):
         config = replace(task.default_config(), batch_size=batch_size)
         batches = task.evaluation_batches(config, data, torch.device("cpu"))
