@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def imported_for_good() -> Iterator[None]:
-    """All that there is when this ends stays as long as the process; for modules, of which none becomes garbage.
+    """All that there is when this ends stays as long as the process: for its begin, when that is hardly but modules.
 
     A third less time for torch, Ray and Optuna, and 0.14 s less for each full collection that follows.
     """

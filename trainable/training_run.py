@@ -32,7 +32,7 @@ from trainable.techniques.micro_batch import (
     size_of,
     unpacked,
 )
-from trainable.techniques.optimizer import build_optimizer
+from trainable.techniques.optimizer import Algorithm, build_optimizer
 from trainable.techniques.random_streams import seed_everything
 from trainable.trainer import OptimizedTrainer
 from trainable.trainer_state import progress_of, restore_progress
@@ -214,8 +214,15 @@ def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> lis
     return results
 
 
-def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, device: torch.device) -> OptimizedTrainer:
-    """The trainer with every technique that the configuration switches on."""
+def build_trainer(
+    task: Task,
+    config: TrialConfig,
+    *,
+    updates_per_epoch: int,
+    device: torch.device,
+    algorithm: Algorithm | None = None,
+) -> OptimizedTrainer:
+    """The trainer with every technique that the configuration switches on; the algorithm is its own unless given."""
     model = task.build_model(config)
     if config.gradient_checkpointing:
         _checkpoint_gradients(model, config.workload)
@@ -225,7 +232,7 @@ def build_trainer(task: Task, config: TrialConfig, *, updates_per_epoch: int, de
     supervision = task.build_supervision(config)
     trainer = OptimizedTrainer(
         model,
-        build_optimizer(model, config.optimizer, supervision),
+        build_optimizer(model, config.optimizer, supervision, algorithm=algorithm),
         supervision,
         device,
         accumulation_steps=config.accumulation_steps,

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger("ray.tune.tune").addFilter(_is_no_list_of_trials)
     own_folder = None if address else own_ray_folder()
     options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
     try:
@@ -184,11 +186,30 @@ def _inherited_environment() -> Iterator[None]:
         class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = former
 
 
+def _is_no_list_of_trials(record: logging.LogRecord) -> bool:
+    """Ray lists by their ids those that an interruption cut off; the search itself says how to go on."""
+    return not record.getMessage().startswith("Trials did not complete")
+
+
+@contextmanager
+def _in_groups_of_their_own() -> Iterator[None]:
+    """Ray's processes: a signal to the search's group, as `timeout` sends it, would end them before it has saved."""
+    from ray._private import services
+
+    former = services.ConsolePopen
+    services.ConsolePopen = partial(former, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = former
+
+
 def _begun(**options) -> Any:
     import ray
 
     try:
-        return ray.init(**options)
+        with _in_groups_of_their_own():
+            return ray.init(**options)
     except ConnectionError as error:
         raise ValueError(f"No Ray cluster answers: {error}. Start one, or leave --address out.") from error
 

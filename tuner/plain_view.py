@@ -8,7 +8,7 @@ from typing import TextIO
 from tuner import standing, wording
 from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.outcomes import Outcome
-from tuner.records import SearchRecord
+from tuner.records import SearchRecord, TrialRecord
 
 PROGRESS_SECONDS = 60
 """A line is said at least this often, by the clock of the search, while results arrive."""
@@ -20,7 +20,7 @@ class PlainView:
     def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
         self._heading = heading(search, results=results, dashboard=dashboard)
         self._stream = stream
-        self._ended = {trial.trial for trial in search.trials if trial.outcome is not None}
+        self._told = _endings(search)
         self._spoke = search.elapsed
 
     def start(self) -> None:
@@ -28,9 +28,9 @@ class PlainView:
             self.message(f"{name}: {words}")
 
     def update(self, search: SearchRecord) -> None:
-        ended = [trial for trial in search.trials if trial.outcome is not None and trial.trial not in self._ended]
-        self._ended.update(trial.trial for trial in ended)
-        news = [f"trial {trial.number} {trial.sentence}" for trial in ended]
+        endings = _endings(search)
+        news = [f"trial {trial.number} {trial.sentence}" for key, trial in endings.items() if key not in self._told]
+        self._told = endings
         if not news and search.elapsed - self._spoke >= PROGRESS_SECONDS:
             news = [_running_words(search)]
         if news:
@@ -92,3 +92,8 @@ def _running_words(search: SearchRecord) -> str:
     each = (f"trial {trial.number} epoch {standing.last_epoch(trial)}" for trial in running)
     words = f"running: {', '.join(each)}" if running else "no trial is running"
     return f"{words}; {len(waiting)} waiting at rungs" if waiting else words
+
+
+def _endings(search: SearchRecord) -> dict[tuple[str, Outcome], TrialRecord]:
+    """By trial and outcome: one that was interrupted ends once more in another session."""
+    return {(trial.trial, trial.outcome): trial for trial in search.trials if trial.outcome is not None}

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from search_spaces.pinning import REHEARSALS
 from search_spaces.rehearsal import RandomTrial
 from trainable.config import TrialConfig, flat_params, section_names
 from trainable.opening import open_data
 from trainable.output_folder import check_writable
 from trainable.tasks.registry import get_task, read_config
+from trainable.techniques.optimizer import WithoutAlgorithm
 from trainable.tracking import check_trackers
+from trainable.training_run import build_trainer
 from tuner.confirm import is_confirmed
 from tuner.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
@@ -26,11 +30,10 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
     """Raises ValueError when what is fixed leaves a configuration that can't be trained: its trials would all fail."""
     task = get_task(plan.base.workload)
     try:
-        configs = [*map(plan.config_of, map(RandomTrial, range(REHEARSALS))), *plan.first_configs]
-        # No optimizer: the first of a process brings in torch's compiler, a second in which nothing else is found.
-        for config in plan.first_configs:
-            task.build_model(config)
-            task.build_supervision(config)
+        first = plan.first_configs
+        for config in first:
+            build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
+        configs = [*map(plan.config_of, map(RandomTrial, range(REHEARSALS))), *first]
     except ValueError as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error

@@ -158,6 +158,21 @@ def test_a_file_gets_one_plain_line_for_each_trial_that_ends(synthetic_search):
     assert sum("rung 1" in line and "misses the cutoff" in line for line in ended) > 10
 
 
+def test_a_resumed_search_says_how_the_trials_ended_that_were_interrupted_before(synthetic_search):
+    synthetic = synthetic_search()
+    synthetic.run(until=100)
+    synthetic.recorder.interrupt()
+    record = synthetic.recorder.record
+    trial, _ = [trial for trial in record.trials if trial.outcome is Outcome.INTERRUPTED]
+    view = PlainView(record, results=RESULTS, dashboard=None, stream=(stream := io.StringIO()))
+    synthetic.recorder.start(trial.trial, number=trial.number, params=trial.params)
+    numbers = {"epoch": trial.last.epoch, "objective": 0.7}
+    synthetic.recorder.end(trial.trial, Outcome.COMPLETED, numbers=numbers, epoch=trial.last.epoch)
+    view.update(record)
+    (line,) = stream.getvalue().splitlines()
+    assert f"trial {trial.number} completed {trial.last.epoch} epochs with 0.7" in line
+
+
 def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_search):
     synthetic = synthetic_search()
     line = said(synthetic, until=100).splitlines()[-1]

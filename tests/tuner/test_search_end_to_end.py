@@ -166,11 +166,12 @@ def assert_complete(search):
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_terminal_saves_and_the_resumed_search_is_complete(tmp_path, disc_folder):
-    search = cut_off(tmp_path, disc_folder, lambda command: command.send(signal.SIGINT, to_group=True))
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C in the terminal", "SIGTERM by timeout"])
+def test_a_signal_to_all_its_processes_saves_and_the_resumed_search_is_complete(tmp_path, disc_folder, sent):
+    search = cut_off(tmp_path, disc_folder, lambda command: command.send(sent, to_group=True))
     assert search.exit_codes[0] == 130
     assert "python -m tuner.search --resume" in search.commands[0].said
-    assert "Traceback" not in search.commands[0].complained
+    assert not re.search("Traceback|did not complete", search.commands[0].complained)
     assert_complete(search)
     assert len(read_search(search.folder).trials) == NUM_TRIALS
 

@@ -16,14 +16,15 @@ class Process:
         return os.getpid(), dict(os.environ)
 
 
-@pytest.fixture
-def local(monkeypatch):
-    for name in ENVIRONMENT:
-        monkeypatch.delenv(name, raising=False)
-    with ray_running(None):
-        yield
-    for name in ENVIRONMENT:
-        os.environ.pop(name, None)
+@pytest.fixture(scope="module")
+def local():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ENVIRONMENT:
+            patch.delenv(name, raising=False)
+        with ray_running(None):
+            yield
+        for name in ENVIRONMENT:
+            os.environ.pop(name, None)
 
 
 def spare_processes() -> set[int]:
@@ -35,6 +36,12 @@ def spare_processes() -> set[int]:
     return spare
 
 
+def test_in_a_cluster_of_others_tune_gives_trials_their_environment():
+    assert "PL_DISABLE_FORK" in class_cache.DEFAULT_ENV_VARS
+    assert ENVIRONMENT["PL_DISABLE_FORK"] == class_cache.DEFAULT_ENV_VARS["PL_DISABLE_FORK"]
+    assert "RAY_CHDIR_TO_TRIAL_DIR" in class_cache.ENV_VARS_TO_PROPAGATE
+
+
 def test_a_trial_begins_in_a_process_that_ray_has_ready_and_finds_there_what_tune_would_have_given_it(local):
     ready = spare_processes()
     given = class_cache._ActorClassCache().get(Process).remote()
@@ -43,7 +50,7 @@ def test_a_trial_begins_in_a_process_that_ray_has_ready_and_finds_there_what_tun
     assert ENVIRONMENT.items() <= environment.items()
 
 
-def test_in_a_cluster_of_others_tune_gives_trials_their_environment():
-    assert "PL_DISABLE_FORK" in class_cache.DEFAULT_ENV_VARS
-    assert ENVIRONMENT["PL_DISABLE_FORK"] == class_cache.DEFAULT_ENV_VARS["PL_DISABLE_FORK"]
-    assert "RAY_CHDIR_TO_TRIAL_DIR" in class_cache.ENV_VARS_TO_PROPAGATE
+def test_a_signal_to_the_group_of_the_search_hits_none_of_rays_processes(local):
+    groups = {title(child): os.getpgid(child.pid) for child in psutil.Process().children()}
+    assert len(groups) >= 4
+    assert os.getpgid(0) not in groups.values()
