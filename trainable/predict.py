@@ -35,7 +35,7 @@ logger = logging.getLogger("trainable.predict")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 1 when a picture could not be read, 2 when none could be judged."""
+    """The command; returns its exit status: 1 when a picture could not be read, 2 when what was asked can't be done."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
@@ -81,6 +81,8 @@ def _pictures(given: Sequence[Path]) -> list[Path]:
     """The files that are named, and those in the folders that are named."""
     pictures: list[Path] = []
     for path in given:
+        if not path.exists():
+            raise ValueError(f"{path} does not exist; name pictures, or folders of them.")
         inside = (
             sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS) if path.is_dir() else []
         )

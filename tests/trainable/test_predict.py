@@ -118,6 +118,11 @@ def test_a_folder_without_pictures_is_told(segmenting, tmp_path, caplog):
     assert "empty holds no picture" in caplog.text
 
 
+def test_a_picture_that_is_not_there_is_told_before_any_is_judged(segmenting, tmp_path, caplog):
+    assert main(["--config", str(tmp_path / "config.json"), "--image", str(tmp_path / "gone.png")]) == 2
+    assert "gone.png does not exist; name pictures, or folders of them." in caplog.text
+
+
 def test_a_workload_of_neither_classes_nor_masks_says_how_its_network_is_loaded():
     task = get_task("retina")
     with pytest.raises(ValueError, match=r'get_task\("retina"\).build_model'):

@@ -94,8 +94,8 @@ class CamouflageNet(nn.Module):
         )
 
     def _auxiliary_logits(self, coarse: list[Tensor]) -> tuple[Tensor, ...]:
-        smooth = zip(self.aux_heads, self.pyramid.smooth, coarse, strict=True)
-        return tuple(_logits(head, convolution(level).relu()) for head, convolution, level in smooth)
+        levels = self.pyramid.smoothed(coarse)
+        return tuple(_logits(head, level) for head, level in zip(self.aux_heads, levels, strict=True))
 
     def enable_gradient_checkpointing(self) -> None:
         """Keeps only the maps between backbone stages and computes the rest again in the backward pass.
@@ -123,6 +123,10 @@ class _TopDownPyramid(nn.Module):
             level = lateral(finer) + F.interpolate(level, size=finer.shape[-2:], mode="nearest")
             levels.insert(0, level)
         return levels
+
+    def smoothed(self, coarse: list[Tensor]) -> list[Tensor]:
+        """What the auxiliary heads read of the maps at strides 8 and 16."""
+        return [smooth(level).relu() for smooth, level in zip(self.smooth, coarse, strict=True)]
 
 
 def _head(width: int) -> nn.Conv2d:
