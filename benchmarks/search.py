@@ -7,7 +7,6 @@ a trial is that from the end of the trial before it to its own end, so what lies
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved
@@ -167,8 +168,9 @@ def _sleeping(side: str, folder: str, num_trials: int, num_epochs: int) -> list[
 def _running(arguments: Sequence[str]) -> Iterator[subprocess.Popen]:
     """A module as a command; what still runs of it when the context ends is ended at once, not waited for.
 
-    A search that is not needed any more would take seconds to report and to shut Ray down. Ray's own processes end with
-    the one that began them, and a search removes the temporary folders of those that were killed.
+    A search that is not needed any more would take seconds to report and to shut Ray down. Ray's own processes are in
+    other groups, and some look for the others for two minutes before they end by themselves, beside the next search. A
+    search removes the temporary folders of those that were killed.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -177,6 +179,9 @@ def _running(arguments: Sequence[str]) -> Iterator[subprocess.Popen]:
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            itself = psutil.Process(process.pid)
+            for one in [*itself.children(recursive=True), itself]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
         process.wait()
