@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
+from trainable.models.small_encoder import channel_moments
 
 TORCHVISION = [name for name in BACKBONES if name != "small"]
 
@@ -145,3 +146,11 @@ def test_standardisation_equals_subtracting_the_mean_and_dividing_by_the_spread(
     first = build_backbone("small").stages[0][0]
     expected = F.conv2d((images - mean) / spread, first.weight, first.bias, stride=2, padding=1)
     torch.testing.assert_close(first(build_backbone("small").normalise(images)), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_moments_that_the_caller_knows_are_the_ones_that_images_are_standardised_by():
+    images = torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    backbone, (mean, variance) = build_backbone("small"), channel_moments(images)
+    for alone, told in zip(backbone(images), backbone(images, (mean, variance)), strict=True):
+        assert torch.equal(alone, told)
+    assert not torch.equal(backbone(images)[0], backbone(images, (mean, 4 * variance))[0])
