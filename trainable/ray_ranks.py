@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, ClassVar
+from typing import Any
 
 import ray
 import torch
@@ -96,12 +96,14 @@ class RankedRun:
     Args:
         config: the complete configuration.
         living_ranks: gives the ranks, new ones after their end.
+        fitting: micro-batches that are known to fit from earlier runs.
     """
 
-    _fitting: ClassVar = FittingBatches()
-
-    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors]) -> None:
+    def __init__(
+        self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches
+    ) -> None:
         self.config = config
+        self._fitting = fitting
         self._living_ranks = living_ranks
         folder = mkdtemp(prefix="ranks-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -122,9 +124,6 @@ class RankedRun:
         result = self._epoch_that_fits()
         self._actors.call("save", self._saved)
         return result
-
-    def judged_again(self) -> EpochResult:
-        return self._actors.call("judged_again")
 
     def save(self, path: Path) -> None:
         """The last whole epoch, whatever became of the ranks since; nothing before the first."""
@@ -195,9 +194,6 @@ class _Rank:
 
     def run_epoch(self) -> tuple[EpochResult, Standing]:
         return self._run.run_epoch(), self._standing()
-
-    def judged_again(self) -> EpochResult:
-        return self._run.judged_again()
 
     def save(self, path: Path) -> None:
         self._run.save(path)

@@ -1,149 +1,152 @@
-"""The trial that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file that imports ray."""
+"""The trainable that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file that imports ray."""
 
+import errno
 import logging
-import math
-from collections.abc import Mapping
+import os
+import platform
 from pathlib import Path
+from typing import Any
 
 from trainable.importing import imported_for_good
 
 with imported_for_good():
     import torch
     from ray import tune
-    from ray.train._internal.session import _TrainingResult as TrainingResult
     from ray.util.metrics import Gauge
 
     from trainable.config import TrialConfig, from_params
+    from trainable.ending import Ending
+    from trainable.leg import Leg, LegReport, checkpoint_name
     from trainable.memory_shortage import MemoryShortage, shortages_named
     from trainable.opening import open_trial_data
     from trainable.ray_ranks import RankActors, RankedRun
     from trainable.tasks.registry import get_task
+    from trainable.techniques.checkpoint import CheckpointError
     from trainable.techniques.divergence import DivergedError
+    from trainable.techniques.micro_batch import FittingBatches
     from trainable.training_run import EpochResult, TrainingRun
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.pt"
-OBJECTIVE = "objective"
+LEG, REPORT = "leg", "report"
+"""What a trial's `config` and its results hold."""
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Trial(tune.Trainable):
-    """Trains one proposed configuration, an epoch a step; the process is reused for the next one.
+    """Trains one leg of a trial, an epoch a step; the process is reused for the next leg of any trial.
 
-    Each result holds `objective`, always finite, and flat metrics; a last one also `outcome` with its numbers.
+    A search derives a class of its own, which says what its trials share.
     """
 
-    def setup(
-        self,
-        config: dict,
-        *,
-        base: TrialConfig,
-        fingerprint: dict[str, str],
-        cache_dir: str,
-        device: str,
-        search: str,
-        ranks: int = 1,
-    ) -> None:
+    base: TrialConfig
+    """What the parameters of every leg are put over."""
+    fingerprint: dict[str, str]
+    cache_dir: str
+    device: str
+    search: str
+    """Name of the search, for people."""
+    cpus_per_rank: float
+    gpus_per_rank: float
+    ranks: int
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Of several processes each has its bundle, and the trial that sends them takes nothing."""
+        one = {"CPU": cls.cpus_per_rank, "GPU": cls.gpus_per_rank}
+        if cls.ranks == 1:
+            return tune.PlacementGroupFactory([one])
+        return tune.PlacementGroupFactory([{}] + [one] * cls.ranks, strategy="STRICT_PACK")
+
+    def setup(self, config: dict[str, Any]) -> None:
         with imported_for_good():
             # The first optimizer of a process brings in torch's compiler, more modules than torch itself.
             torch.optim.SGD([torch.zeros(1)])
-        # Ray logs every checkpoint at INFO, twice an epoch.
-        logging.getLogger("ray.train._internal.storage").setLevel(logging.WARNING)
-        self._base, self._device, self._search = base, torch.device(device), search
-        self._task = get_task(base.workload)
-        self._num_ranks, self._ranks = ranks, None
-        self._data = {"base": base, "fingerprint": fingerprint, "cache_dir": cache_dir}
+        self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
+        self._rank_actors: RankActors | None = None
+        self._fitting = FittingBatches()
+        self._data = {"base": self.base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
         # Each rank opens its own; the maps are shared.
-        self._splits = open_trial_data(base, fingerprint, cache_dir=Path(cache_dir)) if ranks == 1 else None
+        is_alone = self.ranks == 1
+        self._splits = (
+            open_trial_data(self.base, self.fingerprint, cache_dir=Path(self.cache_dir)) if is_alone else None
+        )
+        self._process = f"{platform.node()}:{os.getpid()}"
         self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
-        self._begin(config)
+        self.reset_config(config)
 
-    def reset_config(self, new_config: dict) -> bool:
-        self._begin(new_config)
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Forgets the last leg; the next is built with its first step, where running out of memory has a name."""
+        self._leg: Leg = new_config[LEG]
+        self._run: TrainingRun | RankedRun | None = None
         return True
 
-    def step(self) -> dict[str, object]:
+    def step(self) -> dict[str, LegReport]:
         try:
             with shortages_named():
-                run = self._run_or_begin()
-                result = run.judged_again() if self._is_unheard or run.ending is not None else run.run_epoch()
+                return {REPORT: self._report()}
         except DivergedError as error:
-            return self._ended("diverged", term=error.term, value=str(error.value), step=error.step)
+            return {REPORT: self._over("diverged", term=error.term, value=str(error.value), step=error.step)}
         except MemoryShortage as error:
-            last_result = self._ended("out_of_memory", **(error.numbers or {"error": error.message}))
+            report = self._over("out_of_memory", **(error.numbers or {"error": error.message}))
             self._run = None
-            return last_result
-        self._is_unheard = False
-        self._publish(result)
-        timing = {"epoch": result.epoch, "epoch_seconds": result.seconds}
-        measured = {OBJECTIVE: result.objective, **timing, "precision": result.precision, **result.metrics}
-        return measured | ({} if run.ending is None else _last(run.ending.outcome, run.ending.numbers))
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        if self._run is not None:
-            self._run.save(Path(checkpoint_dir) / CHECKPOINT)
-
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        path = Path(checkpoint_dir) / CHECKPOINT
-        if path.exists():
-            self._run_or_begin().restore(path)
-
-    def restore(self, checkpoint_path: TrainingResult) -> None:
-        """Goes on from what is there of the trial.
-
-        Ray removes a checkpoint as soon as there is a newer one, and notes later that there is. After a kill in between
-        it asks for the one that is gone, whose place the newer one then takes. The epoch that this one holds is told
-        once more: Ray may not have heard of it, and it may be one after which the trial is to wait or to stop.
-        """
-        asked = Path(checkpoint_path.checkpoint.path)
-        there = first_from(asked)
-        if there is None:
-            logger.warning("trial %s begins anew: none of its checkpoints is left", self.trial_id)
-            return
-        there.rename(asked)
-        super().restore(checkpoint_path)
-        self._is_unheard = self._run_or_begin().epoch > checkpoint_path.metrics.get("epoch", math.inf)
+            return {REPORT: report}
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            return {REPORT: LegReport(disk_full=str(error), process=self._process)}
 
     def cleanup(self) -> None:
         self._run = None
-        if self._ranks is not None:
-            self._ranks.end()
+        if self._rank_actors is not None:
+            self._rank_actors.end()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._search})"
+        return f"{type(self).__name__}({self.search})"
 
-    def _begin(self, config: dict) -> None:
-        """Forgets the last trial; the next is built with its first step, where running out of memory has a name."""
-        self._params = config
-        self._run: TrainingRun | RankedRun | None = None
-        self._is_unheard = False
+    def _report(self) -> LegReport:
+        """The next epoch, its checkpoint on disk; none where the trial was over before this leg."""
+        run = self._run_or_begin()
+        if run.ending is not None:
+            return LegReport(ending=run.ending, process=self._process)
+        result = run.run_epoch()
+        run.save(Path(self._leg.folder) / checkpoint_name(result.epoch))
+        self._publish(result)
+        return LegReport(result=result, ending=run.ending, process=self._process)
 
     def _run_or_begin(self) -> TrainingRun | RankedRun:
         if self._run is None:
-            config = from_params(self._params, self._base)
-            self._run = self._begun(config) if self._num_ranks == 1 else RankedRun(config, self._living_ranks)
+            self._run = self._begun()
+            if self._leg.from_epoch:
+                self._restore()
         return self._run
 
-    def _begun(self, config: TrialConfig) -> TrainingRun:
+    def _restore(self) -> None:
+        """A checkpoint that is lost or damaged costs its epochs, not the trial."""
+        try:
+            self._run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
+        except CheckpointError as error:
+            logger.warning("trial %s starts over: %s", self._leg.trial, error)
+            self._run = self._begun()
+
+    def _begun(self) -> TrainingRun | RankedRun:
+        config = from_params(self._leg.params, self.base)
+        if self.ranks > 1:
+            return RankedRun(config, self._living_ranks, fitting=self._fitting)
         torch.cuda.empty_cache()
-        torch.set_num_threads(self._num_threads())
-        return TrainingRun(config, self._splits, device=self._device)
+        # Trials side by side must not crowd each other out.
+        torch.set_num_threads(max(1, int(self.cpus_per_rank)))
+        return TrainingRun(config, self._splits, device=self._torch_device, fitting=self._fitting)
 
     def _living_ranks(self) -> RankActors:
-        if self._ranks is None or not self._ranks.are_alive:
-            bundles = self.trial_resources.bundles
-            self._ranks = RankActors(bundles, **self._data, device=self._device)
-        return self._ranks
+        if self._rank_actors is None or not self._rank_actors.are_alive:
+            bundles = self.default_resource_request({}).bundles
+            ranks = [bundle for bundle in bundles if bundle]
+            self._rank_actors = RankActors(ranks, **self._data, device=self._torch_device)
+        return self._rank_actors
 
-    def _num_threads(self) -> int:
-        """One thread for each CPU of the trial: trials side by side must not crowd each other out."""
-        return max(1, int(self.trial_resources.required_resources.get("CPU", 1)))
-
-    def _ended(self, outcome: str, **numbers: object) -> dict[str, object]:
-        """The last result of a trial that can't go on: the worst objective, which no search mistakes for a good one."""
-        epoch = 1 if self._run is None else self._run.epoch + 1
-        result = {OBJECTIVE: self._task.worst_objective, "epoch": epoch, "epoch_seconds": 0.0}
-        return result | _last(outcome, numbers)
+    def _over(self, outcome: str, **numbers: float | str) -> LegReport:
+        return LegReport(ending=Ending(outcome=outcome, numbers=numbers), process=self._process)
 
     def _publish(self, result: EpochResult) -> None:
         """Shows the trial's state on Ray's metrics port; the labels move on with the trial."""
@@ -151,17 +154,7 @@ class Trial(tune.Trainable):
         values = {"objective": result.objective, "epoch": float(result.epoch)}
         values |= {"lowest_expert_usage": min(usage)} if usage else {}
         for name, value in values.items():
-            self._gauges[name].set(value, tags={"search": self._search, "trial": self.trial_id})
-
-
-def _last(outcome: str, numbers: Mapping[str, object]) -> dict[str, object]:
-    """What only a trial's last result holds."""
-    return {"done": True, "outcome": outcome} | {f"outcome_{name}": value for name, value in numbers.items()}
-
-
-def first_from(path: Path) -> Path | None:
-    """This checkpoint, or the first one after it that is still there: a later one may be half written."""
-    return min((one for one in path.parent.glob("checkpoint_*") if one.name >= path.name), default=None)
+            self._gauges[name].set(value, tags={"search": self.search, "trial": self._leg.trial})
 
 
 _GAUGES = {

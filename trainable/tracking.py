@@ -4,13 +4,16 @@ Nothing leaves the machine unless the environment says so (MLFLOW_TRACKING_URI, 
 are its parameters and metrics: no environment, no repository, no code.
 """
 
+import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -31,6 +34,9 @@ WANDB_SETTINGS = {"console": "off", "disable_git": True, "disable_code": True, "
 class Tracker(Protocol):
     """Shows one run."""
 
+    is_new: bool
+    """Whether it knows nothing of the run yet."""
+
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """The metrics of an epoch, 1 after the first."""
 
@@ -49,18 +55,39 @@ def check_trackers(names: Sequence[str]) -> None:
             os.environ.setdefault(variable, value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedRun:
+    """What a tracker is told of a run before its first epoch."""
+
+    folder: Path
+    """Where the results are, and the trackers' own files unless the environment says otherwise."""
+    name: str
+    experiment: str
+    """Runs of one experiment are shown together."""
+    params: Mapping[str, object]
+
+    @property
+    def identity(self) -> str:
+        """The same for a run that is gone on with where it lies; a copy of its results is a run of its own."""
+        return sha256(f"{self.folder.absolute()}/{self.name}".encode()).hexdigest()[:16]
+
+    @property
+    def plain_params(self) -> dict[str, bool | int | float | str]:
+        return {
+            name: value if isinstance(value, bool | int | float) else str(value) for name, value in self.params.items()
+        }
+
+
+def open_tracker(name: str, run: TrackedRun) -> Tracker:
+    """The named tracker, of TRACKERS, for a run that begins or goes on."""
+    return {"mlflow": _MlflowRun, "wandb": _WandbRun}[name](run)
+
+
 @contextmanager
-def opened_trackers(
-    names: Sequence[str], folder: Path, *, experiment: str, params: Mapping[str, object]
-) -> Iterator[list[Tracker]]:
-    """TensorBoard and the named ones, of a run whose results are in `folder`; ended with this context."""
+def opened_trackers(names: Sequence[str], run: TrackedRun) -> Iterator[list[Tracker]]:
+    """TensorBoard and the named ones; ended with this context."""
     check_trackers(names)
-    opened: list[Tracker] = [_Board(folder)]
-    plain = {name: value if isinstance(value, bool | int | float) else str(value) for name, value in params.items()}
-    if "mlflow" in names:
-        opened.append(_MlflowRun(folder, experiment, plain))
-    if "wandb" in names:
-        opened.append(_WandbRun(folder, experiment, plain))
+    opened: list[Tracker] = [_Board(run.folder), *(open_tracker(name, run) for name in names)]
     try:
         yield opened
     finally:
@@ -74,6 +101,8 @@ def mlflow_store(folder: Path) -> str:
 
 
 class _Board:
+    is_new = True
+
     def __init__(self, folder: Path) -> None:
         self._writer = SummaryWriter(folder)
 
@@ -86,43 +115,54 @@ class _Board:
 
 
 class _MlflowRun:
-    """A run of an experiment; a resumed training goes on with its own."""
+    """A run of an experiment; one that is gone on with is found by its identity."""
 
-    def __init__(self, folder: Path, experiment: str, params: Mapping[str, Any]) -> None:
+    def __init__(self, run: TrackedRun) -> None:
+        from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
 
-        self._client = MlflowClient(tracking_uri=mlflow_store(folder))
-        known = self._client.get_experiment_by_name(experiment)
-        identity = known.experiment_id if known else self._client.create_experiment(experiment)
-        tags = {"results": str(folder.absolute())}
-        mine = self._client.search_runs([identity], f"tags.results = '{tags['results']}'") if known else []
-        run = mine[0] if mine else self._client.create_run(identity, run_name=folder.name, tags=tags)
-        self._run = run.info.run_id
-        for name, value in params.items() if not mine else ():
-            self._client.log_param(self._run, name, value)
+        # Which tells of each table of a new store.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        self._metric = Metric
+        self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))
+        known = self._client.get_experiment_by_name(run.experiment)
+        experiment = known.experiment_id if known else self._client.create_experiment(run.experiment)
+        named = f"tags.identity = '{run.identity}'"
+        mine = self._client.search_runs([experiment], named) if known else []
+        self.is_new = not mine
+        if mine:
+            self._run = mine[0].info.run_id
+        else:
+            tags = {"identity": run.identity}
+            self._run = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
+            params = [Param(name, str(value)) for name, value in run.plain_params.items()]
+            self._client.log_batch(self._run, params=params)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        for name, value in metrics.items():
-            self._client.log_metric(self._run, name, value, step=epoch)
+        now = int(1000 * time.time())
+        batch = [self._metric(name, value, now, epoch) for name, value in metrics.items()]
+        self._client.log_batch(self._run, metrics=batch)
 
     def end(self) -> None:
         self._client.set_terminated(self._run)
 
 
 class _WandbRun:
-    def __init__(self, folder: Path, experiment: str, params: Mapping[str, Any]) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         import wandb
 
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
-            group=experiment,
-            name=folder.name,
-            id=sha256(str(folder.absolute()).encode()).hexdigest()[:16],
+            group=run.experiment,
+            name=run.name,
+            id=run.identity,
             resume="allow",
-            dir=folder,
-            config=dict(params),
+            reinit="create_new",
+            dir=run.folder,
+            config=run.plain_params,
             settings=WANDB_SETTINGS,
         )
+        self.is_new = not self._run.resumed
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=epoch)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -60,18 +60,24 @@ class TrainingRun:
         splits: the opened data, as the task's `open_data` gives it.
         device: where to train.
         ranks: this process' place among those that train together; None trains alone.
+        fitting: micro-batches that are known to fit from earlier runs of this process.
     """
 
-    _fitting: ClassVar = FittingBatches()
-
     def __init__(
-        self, config: TrialConfig, splits: Any, *, device: torch.device | str = "cpu", ranks: Ranks | None = None
+        self,
+        config: TrialConfig,
+        splits: Any,
+        *,
+        device: torch.device | str = "cpu",
+        ranks: Ranks | None = None,
+        fitting: FittingBatches | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.task: Task = get_task(config.workload)
         self.epoch = 0
         self._splits = splits
+        self._fitting = FittingBatches() if fitting is None else fitting
         seed_everything(config.seed)
         self._size = (*size_of(config), self.device)
         self._make_batches(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))

@@ -24,7 +24,7 @@ from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import run_epochs
 from tuner import standing, wording
-from tuner.cluster import check_room, node_resources, ray_running, slots_of
+from tuner.ray.cluster import check_room, node_resources, ray_running, slots_of
 from tuner.confirm_progress import Progress, Remaining, say_run
 from tuner.confirmation import FILE, ConfirmedRun, read_runs
 from tuner.export import handover_of
@@ -92,21 +92,21 @@ def confirm(
         ValueError: the folder holds no finished trial to confirm, or a trial takes more than Ray has.
     """
     record = read_search(folder)
-    check_room(record.settings["cpus_per_trial"], record.settings["gpus_per_trial"], node_resources())
+    check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
     done = read_runs(folder, record)
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
-    todo = [(trial, seed) for trial, seed in wanted if (trial.trial, seed) not in known]
+    todo = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in known]
     if not wanted:
         logger.info("confirming: nothing, because no other trial came as far as the default")
     if not todo:
         return done
     remaining = Remaining(record, todo)
-    left = [(trial.trial, seed) for trial, seed in todo]
+    left = [(trial.name, seed) for trial, seed in todo]
     about = wording.duration(remaining.seconds(left))
     logger.info("confirming: %d trainings on the test split, about %s", len(todo), about)
     for (trial, seed), ready in _trainings(record, todo, folder):
-        left.remove((trial.trial, seed))
+        left.remove((trial.name, seed))
         try:
             validation, test = ray.get(ready)
         except RayError as error:
@@ -115,9 +115,9 @@ def confirm(
                 "trial %d, seed %d was not confirmed, and will be tried again: %s", trial.number, seed, cause
             )
             continue
-        objective = test[record.settings["objective"].removeprefix("val/")]
+        objective = test[record.settings.objective.removeprefix("val/")]
         measured = {"objective": objective, "test": test, "validation": validation}
-        done.append(ConfirmedRun(trial=trial.number, trial_id=trial.trial, seed=seed, **measured))
+        done.append(ConfirmedRun(trial=trial.number, trial_id=trial.name, seed=seed, **measured))
         _write(folder, record, done)
         progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
         on_run(done[-1], progress)
@@ -130,7 +130,7 @@ def _trainings(
     """As they end; no more at a time than the search had trials."""
     waiting, pending = deque(todo), {}
     while waiting or pending:
-        while waiting and len(pending) < record.settings["concurrent"]:
+        while waiting and len(pending) < record.settings.resources.concurrent:
             trial, seed = waiting.popleft()
             pending[_start(record, trial, seed, folder)] = (trial, seed)
         (ready,), _ = ray.wait(list(pending), num_returns=1)
@@ -149,13 +149,13 @@ def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> l
     chosen = candidates(record, top)
     if chosen == [record.default_trial]:
         return []
-    seeds = islice((seed for seed in count(FIRST_SEED) if seed != record.settings["seed"]), num_seeds)
+    seeds = islice((seed for seed in count(FIRST_SEED) if seed != record.settings.seed), num_seeds)
     return [(trial, seed) for seed in seeds for trial in chosen]
 
 
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
     """All of the best were trained again."""
-    wanted = {(trial.trial, seed) for trial, seed in wanted_runs(record, top)}
+    wanted = {(trial.name, seed) for trial, seed in wanted_runs(record, top)}
     return wanted <= _identified(read_runs(folder, record))
 
 
@@ -168,9 +168,9 @@ def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) ->
     handover = handover_of(record, trial, folder)
     handover = replace(handover, config=replace(handover.config, seed=seed))
     # One process in any case: the same batch, so the same training as of several.
-    slots = slots_of(said)
+    slots = settings.resources
     task = ray.remote(num_cpus=slots.cpus_per_rank, num_gpus=slots.gpus_per_rank)(_train_and_test)
-    return task.remote(handover, said["device"])
+    return task.remote(handover, settings.resources.device)
 
 
 def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict[str, float | None]]:
@@ -189,7 +189,7 @@ def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict
 
 def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None:
     """Rewrites the file whole, so that a crash leaves the former one."""
-    content = {"objective": record.settings["objective"], "runs": [asdict(run) for run in runs]}
+    content = {"objective": record.settings.objective, "runs": [asdict(run) for run in runs]}
     partial = folder / f".{FILE}"
     partial.write_text(json.dumps(content, indent=2) + "\n")
     partial.replace(folder / FILE)
@@ -198,7 +198,7 @@ def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None
 def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
-    missing = [f"trial {trial.number}, seed {seed}" for trial, seed in wanted if (trial.trial, seed) not in known]
+    missing = [f"trial {trial.number}, seed {seed}" for trial, seed in wanted if (trial.name, seed) not in known]
     if missing:
         listed = "; ".join(missing)
         sys.stderr.write(f"error: {len(missing)} of {len(wanted)} trainings are missing: {listed}. Run it again.\n")

@@ -33,8 +33,8 @@ class Remaining:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._expected = {(trial.trial, seed): full_seconds(record, trial) for trial, seed in todo}
-        self._lanes = record.settings["concurrent"]
+        self._expected = {(trial.name, seed): full_seconds(record, trial) for trial, seed in todo}
+        self._lanes = record.settings.resources.concurrent
         self._clock, self._began = clock, clock()
 
     def seconds(self, pending: Collection[Training]) -> float:
@@ -48,7 +48,7 @@ def full_seconds(record: SearchRecord, trial: TrialRecord) -> float:
     """What a training to the full budget took in the search; a configuration without a result takes the mean."""
     seen = [trial] if trial.results else record.trials
     seconds = [result.seconds for one in seen for result in one.results.values()]
-    return record.settings["max_epochs"] * math.fsum(seconds) / len(seconds)
+    return record.settings.max_epochs * math.fsum(seconds) / len(seconds)
 
 
 def say_run(run: ConfirmedRun, progress: Progress) -> None:

@@ -92,7 +92,7 @@ def read_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
     path = folder / FILE
     if not path.exists():
         return []
-    last = {trial.number: trial.trial for trial in search.trials}
+    last = {trial.number: trial.name for trial in search.trials}
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
         return [ConfirmedRun(**{"trial_id": last[run["trial"]]} | run) for run in runs]
@@ -140,7 +140,7 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
     means = {trial: mean for trial, mean in means.items() if math.isfinite(mean)}
     if len(means) < 2 or len(seeds) < 2:
         return None
-    sign = 1.0 if search.settings["mode"] == "max" else -1.0
+    sign = 1.0 if search.settings.mode == "max" else -1.0
     best = max(means, key=lambda trial: sign * means[trial])
     others = {search.by_id[trial].number: trial for trial in means if trial != best}
     gains = {
@@ -166,9 +166,9 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
         if run.objective is not None and math.isfinite(run.objective):
             by_trial.setdefault(run.trial_id, {})[run.seed] = run.objective
     default = {} if search.default_trial is None else by_trial.pop(search.default_trial.trial, {})
-    better = search.settings["mode"] == "max"
+    better = search.settings.mode == "max"
     return [
-        Confirmation(trial=trial.number, values=by_trial[trial.trial], default_values=default, higher_is_better=better)
+        Confirmation(trial=trial.number, values=by_trial[trial.name], default_values=default, higher_is_better=better)
         for trial in search.trials
-        if trial.trial in by_trial
+        if trial.name in by_trial
     ]

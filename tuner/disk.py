@@ -4,7 +4,6 @@ Kept are those of trials that may still go on and of those that may be handed ov
 all that it compares. Of the ended others the worst go first.
 """
 
-import errno
 import math
 import os
 import re
@@ -12,8 +11,9 @@ import shutil
 from pathlib import Path
 
 from tuner import standing, wording
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
+from tuner.records.checkpoints import remove, trial_folder
 
 RESERVE = 3
 """Free room for so many of the largest checkpoint is needed to go on: two trials may write at once, and the records."""
@@ -28,34 +28,24 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def is_full(error: str) -> bool:
-    """Whether this is what a full disk, or a used-up quota, makes of a write."""
-    return any(os.strerror(number) in error for number in (errno.ENOSPC, errno.EDQUOT))
-
-
 def folder_bytes(folder: Path) -> int:
     """What the files in a folder take together; nothing where there is no folder, or where one is removed meanwhile."""
     return sum(_file_bytes(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
 class CheckpointShelf:
-    """The checkpoints of one search in its folder.
+    """The checkpoints of one search in its folder, and what they may take together."""
 
-    Args:
-        limit_bytes: what they may take together; None is no limit but the disk.
-    """
-
-    def __init__(self, folder: Path, search: SearchRecord, limit_bytes: int | None) -> None:
-        self._folder = folder
-        self._search = search
-        self._limit_bytes = limit_bytes
-        self._sizes: dict[int, int] = {}
+    def __init__(self, folder: Path, search: SearchRecord) -> None:
+        self._folder, self._search = folder, search
+        self._limit_bytes = search.settings.disk_budget_bytes
+        self._sizes: dict[str, int] = {}
         self._total = 0
         for trial in search.trials:
             self.put(trial)
 
     def put(self, trial: TrialRecord) -> None:
-        """Weighs the trial's last checkpoint, which took the place of the one before, and makes room if it must."""
+        """Weighs the trial's checkpoint, which took the place of the one before, and makes room if it must."""
         self._weigh(trial)
         if self.is_over_budget:
             self._trim(self._limit_bytes)
@@ -67,7 +57,7 @@ class CheckpointShelf:
     @property
     def needed(self) -> set[str]:
         """Trials whose checkpoints stay even when they have ended."""
-        return {trial.trial for trial in _needed(self._search)}
+        return {trial.name for trial in _needed(self._search)}
 
     def shortage(self) -> str | None:
         """Why the search can't go on, in a sentence; None while there is room."""
@@ -86,18 +76,14 @@ class CheckpointShelf:
         for trial in _dispensable(self._search):
             if self._total <= limit_bytes:
                 return
-            if self._sizes.get(trial.number):
-                shutil.rmtree(self._path(trial), ignore_errors=True)
+            if self._sizes.get(trial.name):
+                remove(self._folder, trial.name)
                 self._weigh(trial)
 
     def _weigh(self, trial: TrialRecord) -> None:
-        path = self._path(trial)
-        size = 0 if path is None else folder_bytes(path)
-        self._total += size - self._sizes.get(trial.number, 0)
-        self._sizes[trial.number] = size
-
-    def _path(self, trial: TrialRecord) -> Path | None:
-        return self._folder / trial.checkpoints[max(trial.checkpoints)] if trial.checkpoints else None
+        size = folder_bytes(trial_folder(self._folder, trial.name))
+        self._total += size - self._sizes.get(trial.name, 0)
+        self._sizes[trial.name] = size
 
 
 def _file_bytes(file: Path) -> int:
@@ -110,15 +96,15 @@ def _file_bytes(file: Path) -> int:
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:
     """The trials that have ended and won't be handed over, the worst first; what never was measured is the worst."""
-    needed = {trial.trial for trial in _needed(search)}
-    ended = [t for t in search.trials if t.outcome not in (None, Outcome.INTERRUPTED) and t.trial not in needed]
-    sign = {"max": 1.0, "min": -1.0}[search.settings["mode"]]
+    needed = {trial.name for trial in _needed(search)}
+    ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in needed]
+    sign = search.settings.sign
     return sorted(ended, key=lambda trial: (_length(trial), sign * (_last(trial) or 0.0)))
 
 
 def _needed(search: SearchRecord) -> list[TrialRecord]:
     """Of which one is handed over; a search that was given no confirmation hands over its winner."""
-    num_confirmed = search.settings["confirm"]
+    num_confirmed = search.settings.confirm
     if num_confirmed:
         return standing.best_beside_default(search, num_confirmed)
     return [] if search.winner is None else [search.winner]

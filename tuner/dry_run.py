@@ -17,8 +17,8 @@ from trainable.data.image_cache import default_cache_dir
 from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
 from tuner import wording
-from tuner.candidates import SpaceSource
-from tuner.cluster import Slots, node_resources, ray_running, share_out
+from tuner.policy.candidates import SpaceSource
+from tuner.ray.cluster import Slots, node_resources, ray_running, share_out
 from tuner.confirm import NUM_SEEDS
 from tuner.dry_run_text import StartUp, checked_line, expected_lines, image_lines, rehearsal_lines
 from tuner.forecast import Seconds, forecast

@@ -9,7 +9,7 @@ from pathlib import Path
 from trainable.config import TrialConfig
 from trainable.rehearsal import Rehearsal
 from tuner import wording
-from tuner.cluster import Slots
+from tuner.ray.cluster import Slots
 from tuner.forecast import Forecast
 from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.plan import Plan

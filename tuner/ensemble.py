@@ -82,7 +82,7 @@ def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleR
     first = handover_of(record, trials[0], folder)
     splits = open_data(first.config, first.data_fingerprint)
     answers = {trial.number: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
-    objective = record.settings["objective"].removeprefix("val/")
+    objective = record.settings.objective.removeprefix("val/")
     return _judged(objective, answers, first.config, splits.test, device)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner import standing, wording
 from tuner.confirmation import choose, read_confirmations
 from tuner.importance import measure_importance
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.records import DecisionRecord, SearchRecord, TrialRecord, read_search
 
 MOST_PARAMETERS = 5
@@ -50,7 +50,7 @@ def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
     """Its ending with the numbers, what happened at each rung, how it stood, and in what it is not the default."""
     name = f"Trial {trial.number}" + (" (the default)" if trial is search.default_trial else "")
     lines = [f"{name} {_ending(trial)}."]
-    lines += [_rung(search, decision) for decision in search.decisions if decision.trial == trial.trial]
+    lines += [_rung(search, decision) for decision in search.decisions if decision.trial == trial.name]
     lines += [line for line in (_against_default(search, trial), _what_it_meant(trial)) if line]
     return lines + list(_differences(search, trial))
 
@@ -73,7 +73,7 @@ def _explain(search: SearchRecord, number: int) -> list[str]:
 def _why_it_won(search: SearchRecord) -> list[str]:
     epoch, winner = search.comparison_epoch, search.winner
     rivals = search.ranked(epoch)
-    objective = wording.metric(search.settings["objective"])
+    objective = wording.metric(search.settings.objective)
     value = wording.number(winner.objective_at(epoch))
     measured = winner.result_at(epoch).epoch
     where = "the highest that was reached" if measured == epoch else "where it plateaued"
@@ -98,7 +98,7 @@ def _rung(search: SearchRecord, decision: DecisionRecord) -> str:
 def _standing_now(search: SearchRecord, decision: DecisionRecord) -> str:
     """Whether the decision would be the same among all that came to the rung in the end."""
     there = search.ranked(decision.epoch)
-    ranks = [rank for rank, trial in enumerate(there, start=1) if trial.trial == decision.trial]
+    ranks = [rank for rank, trial in enumerate(there, start=1) if trial.name == decision.trial]
     is_news = bool(ranks) and decision.rank is not None and len(there) > decision.of
     return f"; in the end rank {ranks[0]} of {len(there)}" if is_news else ""
 

@@ -21,7 +21,7 @@ from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
 from trainable.training_run import run_epochs
-from tuner.cluster import slots_of
+from tuner.ray.cluster import slots_of
 from tuner.confirmation import choose
 from tuner.records import SearchRecord, TrialRecord, read_search
 
@@ -79,7 +79,7 @@ def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Hando
     return Handover(
         config=trial_config(record, trial),
         data_fingerprint=said["data_fingerprint"],
-        num_threads=max(1, int(slots_of(said).cpus_per_rank)),
+        num_threads=max(1, int(settings.resources.cpus_per_rank)),
         found_by={
             "search": f"{said['space']}/{folder.name}",
             "trial": trial.number,
@@ -92,7 +92,7 @@ def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Hando
 
 def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
     """What a trial was trained with, made as the trial itself made it."""
-    return from_params(trial.params, read_config(record.settings["base_config"]))
+    return from_params(trial.params, read_config(record.settings.base_config))
 
 
 def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]:
@@ -117,11 +117,11 @@ def verify(folder: Path) -> Verification:
     """Trains the exported configuration again, in this process and without Ray."""
     record = read_search(folder)
     winner = _winner(record, folder)
-    if record.settings["device"] == "cuda" and not torch.cuda.is_available():
+    if record.settings.resources.device == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
     handover = read_handover(folder / FOLDER / CONFIG)
     torch.set_num_threads(handover.num_threads)
-    run = open_run(handover, "cuda" if record.settings["device"] == "cuda" else "cpu")
+    run = open_run(handover, "cuda" if record.settings.resources.device == "cuda" else "cpu")
     searched = [winner.results[epoch].objective for epoch in sorted(winner.results)]
     retrained = run_epochs(run, on_epoch=lambda result: _say_epoch(result.epoch, result.objective, searched))
     return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
@@ -129,7 +129,7 @@ def verify(folder: Path) -> Verification:
 
 def _verify_and_say(folder: Path) -> int:
     verification = verify(folder)
-    slots = slots_of(read_search(folder).settings)
+    slots = read_search(folder).settings.resources
     is_exact = slots.device == "cpu" and slots.ranks_per_trial == 1
     tolerance = CPU_TOLERANCE if is_exact else GPU_TOLERANCE
     same = verification.largest_difference <= tolerance

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from tuner import standing, wording
 from tuner.figure_style import BLACK, BLUE, GREY, RED, SERIES, SKY, STYLE, Label, Picture, label_right, new_axes
 from tuner.importance import measure_importance
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.parameter_figures import draw_importance, draw_parameters
 from tuner.records import SearchRecord, TrialRecord
 
@@ -54,7 +54,7 @@ def draw_learning_curves(search: SearchRecord) -> Picture:
     for trial in search.trials:
         _draw_curve(axes, trial)
     labels = [_highlight(axes, trial, name, colour) for name, trial, colour in _named_trials(search)]
-    axes.set(xlabel="epoch", ylabel=_objective(search), xlim=(0.7, search.settings["max_epochs"] + 0.3))
+    axes.set(xlabel="epoch", ylabel=_objective(search), xlim=(0.7, search.settings.max_epochs + 0.3))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _draw_rungs(axes, search)
     label_right(axes, labels)
@@ -101,7 +101,7 @@ def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[
 
 def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
     """Their labels stand above the picture, each on a line of its own."""
-    rungs = search.settings["rung_epochs"]
+    rungs = search.settings.rung_epochs
     for number, epoch in enumerate(rungs, start=1):
         here = [decision for decision in search.decisions if decision.epoch == epoch and decision.rung is not None]
         stopped = len({decision.trial for decision in here if decision.action == "stop"})
@@ -120,7 +120,7 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     divisor, unit = _time_unit(search.elapsed)
     times = [trial.result_at(epoch).time / divisor for trial in measured]
     values = [trial.objective_at(epoch) for trial in measured]
-    best = _running_best(values, search.settings["mode"])
+    best = _running_best(values, search.settings.mode)
     axes = new_axes(height=3.8)
     axes.step([*times, search.elapsed / divisor], [*best, best[-1]], color=RED, where="post", linewidth=2.4)
     axes.plot(times, values, "o", color=SKY, markeredgecolor="white", markersize=7, clip_on=False)
@@ -204,11 +204,11 @@ def draw_endings(search: SearchRecord) -> Picture:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=False, axis="y")
     epochs = standing.epochs_done(search)
-    budget = search.settings["max_epochs"] * len(search.trials)
+    budget = search.settings.max_epochs * len(search.trials)
     trials = wording.count(len(search.trials), "trial")
     caption = f"{trials} trained {epochs} epochs in all; at full length it would have been {budget}."
     return Picture(title=title, caption=caption, figure=axes.figure)
 
 
 def _objective(search: SearchRecord) -> str:
-    return wording.metric(search.settings["objective"])
+    return wording.metric(search.settings.objective)

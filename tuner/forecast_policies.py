@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tuner.candidates import Candidate
+from tuner.policy.candidates import Candidate
 from tuner.policy import Begin, Promote, PromotingPolicy, Terms
-from tuner.promotion import Promotions
-from tuner.rungs import STOP, Rungs
+from tuner.policy.promotion import Promotions
+from tuner.policy.rungs import STOP, Rungs
 
 DEFAULT = 0
 """The first trial, which is trained to its full length whatever comes of it."""

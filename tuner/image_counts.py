@@ -11,8 +11,8 @@ def counts_in_words(settings: Mapping[str, Any]) -> str | None:
     """`train 7, validation 3, test 2 images at 240 x 240 px`; None where an older search did not record them."""
     if "images" not in settings:
         return None
-    counts = ", ".join(f"{split} {count}" for split, count in settings["images"].items())
-    height, width = settings["image_size_px"]
+    counts = ", ".join(f"{split} {count}" for split, count in settings.images.items())
+    height, width = settings.image_size_px
     return f"{counts} images at {width} x {height} px"
 
 

@@ -102,7 +102,7 @@ def _distribution(values: list) -> BaseDistribution:
 def _goodness(search: SearchRecord, measured: list[TrialRecord], ended: list[TrialRecord], epoch: int) -> np.ndarray:
     """Higher is better; those that ended before are all below the worst that was measured."""
     values = np.array([trial.objective_at(epoch) for trial in measured])
-    values = values if search.settings["mode"] == "max" else -values
+    values = values if search.settings.mode == "max" else -values
     return np.concatenate([values, np.full(len(ended), values.min() - 1.0)])
 
 

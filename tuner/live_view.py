@@ -154,7 +154,7 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
     width, height = size
     room = max(1, height - ROWS_BESIDE_RUNNING)
     lowest, highest = _span(search)
-    names = ("", "epoch", "", wording.metric(search.settings["objective"]), "vs default")
+    names = ("", "epoch", "", wording.metric(search.settings.objective), "vs default")
     rows = Table.grid(padding=(0, 2))
     rows.add_row(*(Text(name, style="dim") for name in names))
     for trial in running[:room]:
@@ -173,7 +173,7 @@ def _span(search: SearchRecord) -> tuple[float, float]:
 
 
 def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: float, wide: bool) -> list[Text]:
-    epoch, last = standing.last_epoch(trial), search.settings["max_epochs"]
+    epoch, last = standing.last_epoch(trial), search.settings.max_epochs
     curve = [trial.objective_at(e) for e in range(1, epoch + 1)]
     gain = standing.gain_over_default(search, trial, epoch)
     row = [

@@ -21,7 +21,7 @@ _GPU_COLUMNS = {"name": "GPU", "utilization.gpu": "busy %", "memory.used": "used
 def metric_names(search: SearchRecord) -> list[str]:
     """All metrics that were measured, the objective first."""
     results = [result for trial in search.trials for result in trial.results.values()]
-    objective = search.settings["objective"]
+    objective = search.settings.objective
     return [objective, *sorted({name for result in results for name in result.metrics} - {objective})]
 
 
@@ -86,7 +86,7 @@ def gpu_table(answer: str) -> pd.DataFrame:
 
 
 def _metrics(search: SearchRecord, result: ResultRecord) -> dict[str, float | None]:
-    return {search.settings["objective"]: result.objective} | result.metrics
+    return {search.settings.objective: result.objective} | result.metrics
 
 
 def _flat(config: TrialConfig) -> dict[str, object]:

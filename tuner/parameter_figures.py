@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 from tuner import wording
 from tuner.figure_style import BLACK, BLUE, GREY, RED, Picture, new_axes
 from tuner.importance import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch, is_logarithmic
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 
 MAX_BARS = 12
@@ -90,7 +90,7 @@ def _draw_slice(axes: Axes, search: SearchRecord, name: str, epoch: int) -> None
 def _draw_point(axes: Axes, search: SearchRecord, trial: TrialRecord, *, x: float | str, epoch: int) -> None:
     y = trial.objective_at(epoch)
     if trial.outcome is not None and trial.outcome.counts_as_bad:
-        edge = {"max": 0.03, "min": 0.97}[search.settings["mode"]]
+        edge = {"max": 0.03, "min": 0.97}[search.settings.mode]
         style = {"color": RED, "markeredgecolor": "white", "markersize": 8, "clip_on": False}
         axes.plot(x, edge, "X", transform=axes.get_xaxis_transform(), **style)
     elif y is not None and trial in (search.winner, search.default_trial):

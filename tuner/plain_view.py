@@ -7,7 +7,7 @@ from typing import TextIO
 
 from tuner import standing, wording
 from tuner.image_counts import counts_in_words, warning_of_few
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 
 PROGRESS_SECONDS = 60
@@ -80,7 +80,7 @@ def best_words(search: SearchRecord) -> str:
     comparison = standing.compare_best_so_far(search)
     if comparison is None:
         return "nothing measured yet"
-    objective, default = wording.metric(search.settings["objective"]), wording.number(comparison.default_value)
+    objective, default = wording.metric(search.settings.objective), wording.number(comparison.default_value)
     if comparison.winner is comparison.default:
         return f"best so far: the default, {objective} {default}"
     best = wording.number(comparison.winner_value)
@@ -96,4 +96,4 @@ def _running_words(search: SearchRecord) -> str:
 
 def _endings(search: SearchRecord) -> dict[tuple[str, Outcome], TrialRecord]:
     """By trial and outcome: one that was interrupted ends once more in another session."""
-    return {(trial.trial, trial.outcome): trial for trial in search.trials if trial.outcome is not None}
+    return {(trial.name, trial.outcome): trial for trial in search.trials if trial.outcome is not None}

@@ -18,7 +18,7 @@ from trainable.data.image_mask_set import SPLIT_NAMES
 from trainable.initial_weights import initial_weights
 from trainable.tasks.registry import get_task
 from tuner.extension import PastTrial
-from tuner.rungs import rung_epochs
+from tuner.policy.rungs import rung_epochs
 from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
 from tuner.warm_start import WarmStart, warm_start
 

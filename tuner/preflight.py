@@ -67,13 +67,13 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
     record = read_search(folder, space=space)
     if is_over(folder, record):
-        ended, asked = len(record.trials), record.settings["num_trials"]
+        ended, asked = len(record.trials), record.settings.num_trials
         raise ValueError(
             f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "
             "as many more, or begin a new search under another --name."
         )
     check_trackers(record.settings.get("track", ()))
-    open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
+    open_data(read_config(record.settings.base_config), record.settings.data_fingerprint)
 
 
 def check_extension(folder: Path, *, space: str | None = None) -> None:
@@ -82,10 +82,10 @@ def check_extension(folder: Path, *, space: str | None = None) -> None:
     if record.is_unfinished:
         raise ValueError(f"{folder} is not finished; go on with --resume alone, and add --trials when it is.")
     check_trackers(record.settings.get("track", ()))
-    open_data(read_config(record.settings["base_config"]), record.settings["data_fingerprint"])
+    open_data(read_config(record.settings.base_config), record.settings.data_fingerprint)
 
 
 def is_over(folder: Path, record: SearchRecord) -> bool:
     """Nothing is left that a resume would do: every trial has ended, and the best are confirmed as asked."""
-    top = record.settings["confirm"]
+    top = record.settings.confirm
     return not record.is_unfinished and (top == 0 or record.winner is None or is_confirmed(folder, record, top))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from tuner.candidates import CandidateSource, Encoding, SpaceSource
+from tuner.policy.candidates import CandidateSource, Encoding, SpaceSource
 from tuner.importance import distributions_of
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.replay_problems import Curve, Problem, RowSource
@@ -22,8 +22,8 @@ class PastSearch(Problem):
     """
 
     def __init__(self, search: SearchRecord) -> None:
-        self.name, self.mode = search.settings["name"], search.settings["mode"]
-        self.max_epochs = search.settings["max_epochs"]
+        self.name, self.mode = search.settings.name, search.settings.mode
+        self.max_epochs = search.settings.max_epochs
         trials = [trial for trial in search.trials if trial.results or _ended_badly(trial)]
         seconds = [result.seconds for trial in trials for result in trial.results.values()]
         mean_seconds = sum(seconds) / max(1, len(seconds))

@@ -15,13 +15,13 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from tuner.candidates import CandidateSource, SpaceSource
-from tuner.outcomes import EPOCH
+from tuner.policy.candidates import CandidateSource, SpaceSource
+from tuner.policy.outcomes import EPOCH
 from tuner.policy import Terms
 from tuner.promoting import PromotingProposer, PromotingScheduler
 from tuner.proposer import Proposer
 from tuner.replay_problems import Problem
-from tuner.rungs import rung_epochs
+from tuner.policy.rungs import rung_epochs
 from tuner.scheduler import StoppingScheduler
 
 OBJECTIVE = "objective"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tuner.candidates import Candidate, CandidateSource, SpaceSource
+from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
 
 NUM_REFERENCE = 5000
 """Random configurations that give the best and the median of a problem without a table."""

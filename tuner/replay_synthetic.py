@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tuner.candidates import SpaceSource
+from tuner.policy.candidates import SpaceSource
 from tuner.replay_problems import NUM_REFERENCE, Curve, Problem
 
 

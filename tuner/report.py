@@ -69,7 +69,7 @@ def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
     best = standing.best_epoch(search, trial)
     values = (
         trial.number,
-        trial.trial,
+        trial.name,
         "running" if trial.outcome is None else str(trial.outcome),
         standing.last_epoch(trial),
         trial.last.objective if trial.last else None,

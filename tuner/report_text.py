@@ -56,7 +56,7 @@ def say_what_was_searched(search: SearchRecord) -> str:
     settings = {name: value for name, value in search.settings.items() if name not in LEFT_OUT}
     settings |= {"data": search.settings.get("data") or "embedded", "images": counts_in_words(search.settings)}
     if "data_fingerprint" in search.settings:
-        settings["data_fingerprint"] = search.settings["data_fingerprint"]["all"][:16]
+        settings.data_fingerprint = search.settings.data_fingerprint["all"][:16]
     settings["ran for"] = wording.duration(search.elapsed)
     settings["precision in effect"] = sorted(standing.precisions(search))
     settings["next trial after"] = _handover_words(search)

@@ -18,7 +18,7 @@ from trainable.data.image_cache import default_cache_dir
 from trainable.handover import current_versions
 from trainable.ray_trainable import OBJECTIVE, Trial
 from trainable.tasks.registry import read_config
-from tuner.cluster import Slots, check_room, node_resources, ray_running, share_out, slots_of
+from tuner.ray.cluster import Slots, check_room, node_resources, ray_running, share_out, slots_of
 from tuner.confirm import confirm
 from tuner.confirm_progress import say_run
 from tuner.extension import (
@@ -80,7 +80,7 @@ def resume_search(folder: Path, *, address: str | None = None, limits: Limits, v
         return _in_new_run(folder, search, settings_of(search), address=address, limits=limits, verbose=verbose)
     base = read_config(said["base_config"])
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
-        check_room(said["cpus_per_trial"], said["gpus_per_trial"], node_resources())
+        check_room(settings.resources.cpus_per_trial, settings.resources.gpus_per_trial, node_resources())
         tuner = tune.Tuner.restore(str(latest_ray_folder(folder)), _trainable(said, base), resume_unfinished=True)
         return _confirmed(folder, _fit(tuner, folder, dashboard, limits))
 
@@ -106,19 +106,19 @@ def _in_new_run(
     """Goes on in a run of Ray's of its own, whose proposer knows the trials that have ended."""
     plan, past, ray_folder = plan_search(settings), past_trials(folder, search), next_ray_folder(folder)
     with ray_running(address, verbose=verbose) as dashboard, sigterm_as_ctrl_c():
-        check_room(search.settings["cpus_per_trial"], search.settings["gpus_per_trial"], node_resources())
+        check_room(search.settings.resources.cpus_per_trial, search.settings.resources.gpus_per_trial, node_resources())
         recorder = Recorder.resume(folder)
         recorder.extend(settings.num_trials)
-        slots = slots_of(search.settings)
+        slots = search.settings.resources
         tuner = _tuner(settings, plan, slots, recorder, past=past, ray_name=ray_folder.name)
         return _confirmed(folder, _fit(tuner, folder, dashboard, limits))
 
 
 def _confirmed(folder: Path, record: SearchRecord) -> SearchRecord:
     """Judges the best on the test split, once the search is complete; interrupted, it leaves the rest to a resume."""
-    if record.settings["confirm"] and record.winner is not None and not record.is_unfinished:
+    if record.settings.confirm and record.winner is not None and not record.is_unfinished:
         with suppress(KeyboardInterrupt):
-            confirm(folder, top=record.settings["confirm"], on_run=say_run)
+            confirm(folder, top=record.settings.confirm, on_run=say_run)
     return record
 
 
@@ -176,10 +176,10 @@ def _trainable(said: dict[str, Any], base: TrialConfig) -> Any:
         "base": base,
         "fingerprint": said["data_fingerprint"],
         "cache_dir": str(default_cache_dir()),
-        "device": said["device"],
+        "device": settings.resources.device,
         "search": said["name"],
     }
-    slots = slots_of(said)
+    slots = settings.resources
     bound = tune.with_resources(
         tune.with_parameters(Trial, **shared, ranks=slots.ranks_per_trial), _placement_of(slots)
     )

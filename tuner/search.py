@@ -17,7 +17,7 @@ from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from trainable.importing import imported_for_good
-from tuner.cluster import use_token
+from tuner.ray.cluster import use_token
 from tuner.disk import parse_size
 from tuner.records import SETTINGS
 from tuner.search_options import search_parser

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.rungs import PAUSE, PROMOTE
+from tuner.policy.rungs import PAUSE, PROMOTE
 
 PRIOR_TRIALS = 2
 """How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
@@ -74,7 +74,7 @@ def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> f
     values = (trial.objective_at(epoch), default.objective_at(epoch) if default else None)
     if None in values:
         return None
-    return (values[0] - values[1]) * (1.0 if search.settings["mode"] == "max" else -1.0)
+    return (values[0] - values[1]) * (1.0 if search.settings.mode == "max" else -1.0)
 
 
 def measured_epochs(trial: TrialRecord) -> set[int]:
@@ -83,7 +83,7 @@ def measured_epochs(trial: TrialRecord) -> set[int]:
 
 def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
     """The epoch of the trial's best value; of equals, the earlier."""
-    pick = {"max": max, "min": min}[search.settings["mode"]]
+    pick = {"max": max, "min": min}[search.settings.mode]
     return pick(sorted(measured_epochs(trial)), key=trial.objective_at, default=None)
 
 
@@ -95,13 +95,13 @@ def unfinished(search: SearchRecord) -> list[TrialRecord]:
 def waiting(search: SearchRecord) -> list[TrialRecord]:
     """The trials that wait at a rung, to be promoted or not; a search that was interrupted finds them there again."""
     last = {decision.trial: decision.action for decision in search.decisions}
-    return [trial for trial in unfinished(search) if last.get(trial.trial) == PAUSE]
+    return [trial for trial in unfinished(search) if last.get(trial.name) == PAUSE]
 
 
 def running(search: SearchRecord) -> list[TrialRecord]:
     """The trials that train now."""
-    waits = {trial.trial for trial in waiting(search)}
-    return [trial for trial in search.trials if trial.outcome is None and trial.trial not in waits]
+    waits = {trial.name for trial in waiting(search)}
+    return [trial for trial in search.trials if trial.outcome is None and trial.name not in waits]
 
 
 def ending_of(trial: TrialRecord) -> str:
@@ -145,7 +145,7 @@ def expected_seconds_left(search: SearchRecord) -> float | None:
         return None
     epochs = _expected_by_trial(search)
     mean_seconds = math.fsum(seconds) / len(seconds)
-    left = mean_seconds * max(sum(epochs) / settings["concurrent"], max(epochs, default=0.0))
+    left = mean_seconds * max(sum(epochs) / settings.resources.concurrent, max(epochs, default=0.0))
     budget = settings.get("time_budget_seconds")
     return left if budget is None else min(left, max(0.0, budget - search.elapsed))
 
@@ -166,7 +166,7 @@ def handover_gaps(search: SearchRecord) -> list[float]:
         for result in trial.results.values():
             if result.process is not None:
                 begin = result.time - result.seconds
-                due = promoted.get((trial.trial, result.epoch - 1), -math.inf)
+                due = promoted.get((trial.name, result.epoch - 1), -math.inf)
                 lanes.setdefault(result.process, []).append(_Step(result.time, begin, due, trial.number))
     return [
         later.begin - max(earlier.end, later.due)
@@ -189,7 +189,7 @@ def _expected_by_trial(search: SearchRecord) -> list[float]:
     """For each trial that has not ended and each still to come."""
     continues = _continue_rates(search)
     after = _epochs_after(continues)
-    to_come = max(0, search.settings["num_trials"] - len(search.by_id))
+    to_come = max(0, search.settings.num_trials - len(search.by_id))
     return [after[min(last_epoch(t), len(after) - 1)] for t in unfinished(search)] + [continues[0] * after[0]] * to_come
 
 
@@ -200,7 +200,7 @@ def _continue_rates(search: SearchRecord) -> list[float]:
     `reduction_factor` passes a rung, all pass in between.
     """
     settings = search.settings
-    planned = dict.fromkeys(settings["rung_epochs"], 1 / settings["reduction_factor"])
+    planned = dict.fromkeys(settings.rung_epochs, 1 / settings.reduction_factor)
     went_on, arrived = Counter(), Counter()
     for trial in search.by_id.values():
         last = last_epoch(trial)
@@ -208,7 +208,7 @@ def _continue_rates(search: SearchRecord) -> list[float]:
         arrived.update(range(last if trial.outcome in (None, Outcome.INTERRUPTED) else last + 1))
     return [
         (went_on[epoch] + PRIOR_TRIALS * planned.get(epoch, 1.0)) / (arrived[epoch] + PRIOR_TRIALS)
-        for epoch in range(settings["max_epochs"])
+        for epoch in range(settings.max_epochs)
     ]
 
 

@@ -21,7 +21,7 @@ from trainable.config import TrialConfig, flat_params, from_params
 from trainable.tasks.registry import read_config
 from tuner import wording
 from tuner.extension import PastTrial, past_trials
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.proposer import check_params
 from tuner.records import SearchRecord, read_search
 from tuner.study_mirror import FILE, load_mirror
@@ -60,7 +60,7 @@ def warm_start(
     Raises:
         ValueError: the folder holds no search of that space, or one without anything to start from.
     """
-    search = read_search(folder, space=str(settings["space"]))
+    search = read_search(folder, space=str(settings.space))
     if search.comparison_epoch is None or not (folder / FILE).is_file():
         raise ValueError(f"{folder} has no measured trial to start from; give another --warm-start, or none.")
     others = [word for name, word in _COMPARED.items() if search.settings.get(name) != settings[name]]
@@ -98,7 +98,7 @@ def _known(
 ) -> list[PastTrial]:
     """What is tried first in any case is measured again: all others are compared with it."""
     past = [one for one in past_trials(folder, search) if one.outcome is not Outcome.FAILED]
-    old_base = read_config(search.settings["base_config"])
+    old_base = read_config(search.settings.base_config)
     known = []
     for one in past:
         trained = _full(search.by_id[one.trial_id].params, old_base)

@@ -1,0 +1,92 @@
+"""A copy of the search as an Optuna study, for `optuna-dashboard study.journal` and `optuna.load_study`.
+
+Trial numbers are ours. What: every session writes the file anew from the records, then adds what happens. Cost: one
+short line for each event. Off: do not listen.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from tuner.policy.tpe import STATES
+from tuner.records import SearchRecord
+from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
+
+FILE = "study.journal"
+
+
+class StudyCopy:
+    """Follows a search.
+
+    Args:
+        space: what the search's answers were asked by.
+    """
+
+    def __init__(self, folder: Path, search: SearchRecord, space: Callable[[Any], dict]) -> None:
+        self._space = space
+        (folder / FILE).unlink(missing_ok=True)
+        self._storage = JournalStorage(_OneWriter(folder / FILE))
+        direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[search.settings.mode]
+        self._study = self._storage.create_new_study([direction], study_name=folder.name)
+        self._ids: dict[str, int] = {}
+        for trial in search.trials:
+            self._start(trial.name, trial.answers)
+            for result in trial.results.values():
+                self._report(trial.name, result)
+            if trial.outcome is not None:
+                self._end(search, trial.name)
+
+    def on_event(self, search: SearchRecord, event: Event) -> None:
+        match event:
+            case TrialStarted(trial=trial, answers=answers):
+                self._start(trial, answers)
+            case EpochDone(trial=trial):
+                self._report(trial, event)
+            case TrialEnded(trial=trial):
+                self._end(search, trial)
+
+    def close(self) -> None:
+        """Every line has been written."""
+
+    def _start(self, trial: str, answers: dict[str, Any]) -> None:
+        asked = optuna.trial.FixedTrial(answers)
+        self._space(asked)
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=asked.params,
+            distributions=asked.distributions,
+            user_attrs={"trial": trial},
+        )
+        self._ids[trial] = self._storage.create_new_trial(self._study, template_trial=template)
+
+    def _report(self, trial: str, result: EpochDone) -> None:
+        self._storage.set_trial_intermediate_value(self._ids[trial], result.epoch, result.objective)
+
+    def _end(self, search: SearchRecord, trial: str) -> None:
+        record, identity = search.by_name[trial], self._ids.pop(trial)
+        state = STATES[record.outcome]
+        self._storage.set_trial_user_attr(identity, "outcome", str(record.outcome))
+        values = [record.last.objective] if state is TrialState.COMPLETE else None
+        self._storage.set_trial_state_values(identity, state, values)
+
+
+class _OneWriter(JournalFileBackend):
+    """Appends without a lock, and without waiting for the disk, which the whole search would do on a busy one.
+
+    The search alone writes this file, and a kill takes nothing from it that was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with self._path.open("ab") as file:
+            file.write(b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs))

@@ -1,0 +1,48 @@
+"""MLflow and Weights & Biases in a search: a run for each trial, which goes on where a resumed search finds it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable.tracking import Tracker, TrackedRun, open_tracker
+from tuner.records import SearchRecord, TrialRecord
+from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
+
+
+class TrialTrackers:
+    """Follows a search with the named trackers."""
+
+    def __init__(self, names: Sequence[str], folder: Path, search: SearchRecord) -> None:
+        self._names, self._folder = names, folder
+        self._experiment = f"{search.settings.space}/{folder.name}"
+        self._open: dict[str, list[Tracker]] = {}
+        for trial in search.unfinished:
+            self._start(trial)
+
+    def on_event(self, search: SearchRecord, event: Event) -> None:
+        match event:
+            case TrialStarted(trial=trial):
+                self._start(search.by_name[trial])
+            case EpochDone(trial=trial):
+                for tracker in self._open[trial]:
+                    _log(tracker, event)
+            case TrialEnded(trial=trial):
+                self._end(trial)
+
+    def close(self) -> None:
+        for trial in list(self._open):
+            self._end(trial)
+
+    def _start(self, trial: TrialRecord) -> None:
+        run = TrackedRun(folder=self._folder, name=trial.name, experiment=self._experiment, params=trial.params)
+        self._open[trial.name] = [open_tracker(name, run) for name in self._names]
+        for tracker in self._open[trial.name]:
+            for epoch in sorted(trial.results) if tracker.is_new else ():
+                _log(tracker, trial.results[epoch])
+
+    def _end(self, trial: str) -> None:
+        for tracker in self._open.pop(trial):
+            tracker.end()
+
+
+def _log(tracker: Tracker, result: EpochDone) -> None:
+    tracker.log(result.epoch, {name: value for name, value in result.metrics.items() if value is not None})

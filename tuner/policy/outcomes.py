@@ -1,0 +1,94 @@
+"""How a trial can end, and the sentence a person reads about it.
+
+A trial ends once, with one `Outcome` and the numbers behind it. The numbers are plain data, so that they fit on one
+line of `trials.jsonl`; `describe` turns them into words and leaves out what it was not told.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+Numbers = Mapping[str, float | str]
+
+
+class Outcome(StrEnum):
+    """What ended a trial."""
+
+    COMPLETED = "completed"
+    """Trained to the planned budget."""
+    STOPPED_AT_RUNG = "stopped_at_rung"
+    """Worse than the cutoff of a rung; its value is real, but measured at an early epoch."""
+    DIVERGED = "diverged"
+    """A loss, a gradient or the objective was not finite."""
+    OUT_OF_MEMORY = "out_of_memory"
+    EXPERTS_COLLAPSED = "experts_collapsed"
+    PLATEAUED = "plateaued"
+    """No progress for so long that the rest of the budget was saved."""
+    FAILED = "failed"
+    """An error that says nothing about the configuration."""
+
+    @property
+    def counts_as_bad(self) -> bool:
+        """The configuration is to blame: the proposer should avoid its neighbourhood."""
+        return self in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.EXPERTS_COLLAPSED)
+
+    @property
+    def may_win(self) -> bool:
+        """The trial's measured values stand beside those of other trials."""
+        return not self.counts_as_bad and self is not Outcome.FAILED
+
+
+def describe(outcome: Outcome, numbers: Numbers) -> str:
+    """Such as `stopped at epoch 6 (rung 2): 0.612 misses the cutoff 0.655, rank 7 of 9`.
+
+    A clause is said when all its numbers are known; the first one needs none.
+    """
+    return "".join(
+        clause.format_map(_readable(numbers)) for clause, names in _CLAUSES[outcome] if names <= set(numbers)
+    )
+
+
+def _clauses(*texts: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    return tuple((text, frozenset(part.split("}")[0] for part in text.split("{")[1:])) for text in texts)
+
+
+def _readable(numbers: Numbers) -> dict[str, str]:
+    return {name: _in_words(name, value) for name, value in numbers.items()}
+
+
+def _in_words(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if not name.endswith("_bytes"):
+        return f"{value:.4g}"
+    return f"{value / 2**30:.4g} GiB" if value >= 2**30 else f"{value / 2**20:.4g} MiB"
+
+
+_CLAUSES = {
+    Outcome.COMPLETED: _clauses("completed", " {epoch} epochs", " with {objective}"),
+    Outcome.STOPPED_AT_RUNG: _clauses(
+        "stopped",
+        " at epoch {epoch}",
+        " (rung {rung})",
+        ": {value} misses the cutoff {cutoff}",
+        ": not promoted (the rung keeps 1 in {one_in}; predicted final {predicted})",
+        ", rank {rank} of {of}",
+        "; the {short_of} had no room for its checkpoint",
+    ),
+    Outcome.DIVERGED: _clauses("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
+    Outcome.OUT_OF_MEMORY: _clauses(
+        "out of memory", " in epoch {epoch}", ": {error}", ": asked for {asked_bytes}", ", {available_bytes} available"
+    ),
+    Outcome.EXPERTS_COLLAPSED: _clauses(
+        "experts collapsed",
+        " in epoch {epoch}",
+        ": layer {layer} sent nearly all to the same experts for {lost_epochs} epochs in a row",
+        ", {usage} of it to expert {expert}",
+    ),
+    Outcome.PLATEAUED: _clauses(
+        "plateaued",
+        " at epoch {epoch}",
+        ": nothing better than {best} of epoch {best_epoch}",
+        ", with a patience of {patience_epochs}",
+    ),
+    Outcome.FAILED: _clauses("failed", " after epoch {epoch}", ": {error}"),
+}

@@ -1,0 +1,72 @@
+"""Asynchronous successive halving, the stopping variant: which trials are worth their next epochs.
+
+What: at fixed epochs (the rungs) a trial is compared with those that arrived there before it, and stops when it misses
+the cutoff between the better `1 / reduction_factor` of them and the rest. The first to arrive passes.
+Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar, "A System for Massively Parallel
+Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934; in the form of Ray's AsyncHyperBandScheduler.
+Cost: a search in a sorted list per rung and trial. Off: no rungs.
+"""
+
+import math
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+
+from tuner.policy.decision import CONTINUE, STOP, Decision
+
+
+def rung_epochs(*, grace_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
+    """The epochs of the rungs, ascending. There is none at `max_epochs`, where nothing is left to save."""
+    if not 1 <= grace_epochs <= max_epochs:
+        raise ValueError(f"grace_epochs is {grace_epochs}, but must be from 1 to max_epochs ({max_epochs})")
+    if reduction_factor < 2:
+        raise ValueError(f"reduction_factor is {reduction_factor}, but must be a whole number of at least 2")
+    epochs, epoch = [], grace_epochs
+    while epoch < max_epochs:
+        epochs.append(epoch)
+        epoch *= reduction_factor
+    return tuple(epochs)
+
+
+class Rungs:
+    """The decisions at each rung, and what arrived there as an ascending list: a search in it is all that one costs."""
+
+    def __init__(self, epochs: Iterable[int], *, reduction_factor: int, mode: str) -> None:
+        self._decisions: dict[int, dict[str, Decision]] = {epoch: {} for epoch in sorted(epochs)}
+        self._arrived: dict[int, list[float]] = {epoch: [] for epoch in self._decisions}
+        self._stopped_share = 1 - 1 / reduction_factor
+        self._sign = {"max": 1.0, "min": -1.0}[mode]
+
+    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        """Takes in one finite result; None where there is nothing to decide.
+
+        A trial enters a rung only at that very epoch. One that comes again gets the decision that it got.
+        """
+        if epoch not in self._decisions:
+            return None
+        decisions = self._decisions[epoch]
+        if trial not in decisions:
+            decisions[trial] = self._decide(value, epoch=epoch)
+            insort(self._arrived[epoch], self._sign * value)
+        return decisions[trial]
+
+    def _decide(self, value: float, *, epoch: int) -> Decision:
+        goodness, others = self._sign * value, self._arrived[epoch]
+        cutoff = _quantile(others, self._stopped_share) if others else None
+        return Decision(
+            epoch=epoch,
+            rung=list(self._decisions).index(epoch) + 1,
+            value=value,
+            cutoff=None if cutoff is None else self._sign * cutoff,
+            rank=1 + len(others) - bisect_right(others, goodness),
+            of=len(others) + 1,
+            action=STOP if cutoff is not None and goodness < cutoff else CONTINUE,
+        )
+
+
+def _quantile(ascending: Sequence[float], share: float) -> float:
+    """To the last bit what numpy's percentile gives, which Ray cuts at, but without a look at the other values."""
+    position = share * (len(ascending) - 1)
+    below = int(position)
+    low, high = ascending[below], ascending[min(below + 1, len(ascending) - 1)]
+    weight = position - below
+    return high - (high - low) * (1 - weight) if weight >= 0.5 else low + (high - low) * weight

@@ -1,0 +1,112 @@
+"""Poor trials stop at a rung for good; without rungs every trial trains to its full length."""
+
+import random
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from tuner.policy.actions import Action, Begin, HalvingConfig, Promote, Rest
+from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.decision import KEEP, STOP, Decision
+from tuner.policy.outcomes import Outcome
+from tuner.policy.proposals import TRIES, Proposals
+from tuner.policy.rungs import Rungs
+
+
+class Sampler(Protocol):
+    """Draws new configurations, and learns from what became of them."""
+
+    def draw(self, generator: random.Random) -> Iterable[Candidate]: ...
+
+    def begin(self, trial: str, candidate: Candidate) -> None: ...
+
+    def record(self, trial: str, *, epoch: int, value: float) -> None: ...
+
+    def end(self, trial: str, outcome: Outcome) -> None: ...
+
+
+class RandomSampler:
+    """Draws from a space, and learns nothing."""
+
+    def __init__(self, source: SpaceSource) -> None:
+        self._source = source
+
+    def draw(self, generator: random.Random) -> Iterable[Candidate]:
+        return (self._source.any(generator) for _ in range(TRIES))
+
+    def begin(self, trial: str, candidate: Candidate) -> None: ...
+
+    def record(self, trial: str, *, epoch: int, value: float) -> None: ...
+
+    def end(self, trial: str, outcome: Outcome) -> None: ...
+
+
+class StoppingPolicy:
+    """A sampler proposes, rungs stop; no trial ever waits.
+
+    Args:
+        first: what to try before anything is drawn; the very first is the default, which no rung stops, because all
+            others are compared with it.
+    """
+
+    def __init__(self, sampler: Sampler, config: HalvingConfig, *, first: Sequence[Candidate] = ()) -> None:
+        self._sampler, self._config = sampler, config
+        self._rungs = Rungs(config.rung_epochs, reduction_factor=config.reduction_factor, mode=config.mode)
+        self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed)
+        self._running: set[str] = set()
+        self._action: Action | None = None
+
+    @property
+    def paused(self) -> Mapping[str, int]:
+        return {}
+
+    def action(self) -> Action:
+        if self._action is None:
+            self._action = self._decide()
+        return self._action
+
+    def begin(self, trial: str, candidate: Candidate) -> None:
+        self._proposals.add(trial, candidate)
+        self._sampler.begin(trial, candidate)
+        self._running.add(trial)
+        self._action = None
+
+    def promote(self, promotion: Promote) -> Decision:
+        raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
+
+    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        self._sampler.record(trial, epoch=epoch, value=value)
+        self._action = None
+        decision = self._rungs.record(trial, epoch=epoch, value=value)
+        is_kept = decision is not None and decision.action == STOP and trial == self._proposals.default_trial
+        return replace(decision, action=KEEP) if decision is not None and is_kept else decision
+
+    def stop(self, trial: str) -> Decision:
+        raise AssertionError(f"{trial} does not wait")
+
+    def end(self, trial: str, outcome: Outcome) -> None:
+        self._sampler.end(trial, outcome)
+        self._running.discard(trial)
+        self._action = None
+
+    def add_past_trial(
+        self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome
+    ) -> None:
+        """The sampler learns from it; it stands at no rung."""
+        self._proposals.add(trial, candidate, is_past=True)
+        self._sampler.begin(trial, candidate)
+        for epoch, value in sorted(values.items()):
+            self._sampler.record(trial, epoch=epoch, value=value)
+        self._sampler.end(trial, outcome)
+
+    def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
+        return None
+
+    def _decide(self) -> Action:
+        if len(self._running) >= self._config.slots:
+            return Rest.WAIT
+        if not self._proposals.are_all_begun:
+            candidate = self._proposals.next(self._sampler.draw)
+            if candidate is not None:
+                return Begin(candidate)
+        return Rest.WAIT if self._running else Rest.FINISHED

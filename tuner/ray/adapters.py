@@ -1,0 +1,109 @@
+"""A session as Ray Tune sees it: each of Ray's trials is one leg.
+
+The searcher hands out legs, the scheduler takes what they report, the stopper ends the run. None of them keeps
+anything: Ray's own state is scratch, and what it saves of these objects is empty.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from trainable.leg import Leg
+from trainable.ray_trainable import LEG, REPORT
+from tuner.policy.actions import Rest
+from tuner.session import Session
+
+Answer = TypeVar("Answer")
+
+
+class Guard:
+    """Keeps what writing the records met: Ray would wrap it into an error of its own."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.error: OSError | None = None
+
+    def call(self, work: Callable[[], Answer], *, otherwise: Answer) -> Answer:
+        try:
+            return work()
+        except OSError as error:
+            self.error = self.error or error
+            self.session.stop(f"The records can't be written: {error}.")
+            return otherwise
+
+
+class _NotSaved:
+    """Ray pickles what it is given, for a restore that nobody does."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class LegSearcher(_NotSaved, Searcher):
+    """Hands out legs."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def suggest(self, trial_id: str) -> dict[str, Leg] | str | None:
+        leg = self._guard.call(self._guard.session.next_leg, otherwise=Rest.FINISHED)
+        if leg is Rest.FINISHED:
+            return Searcher.FINISHED
+        return {LEG: leg} if isinstance(leg, Leg) else None
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        """The session knows from the scheduler."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is restored."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise AssertionError("a search goes on from its records")
+
+
+class LegScheduler(_NotSaved, FIFOScheduler):
+    """Ends legs at rungs and at the end of their trials."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
+        leg, report = trial.config[LEG], result[REPORT]
+        goes_on = self._guard.call(lambda: self._guard.session.take(leg.trial, report), otherwise=False)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        lines = str(trial.get_error() or "").strip().splitlines()
+        error = lines[-1] if lines else "the process ended without a word"
+        self._guard.call(lambda: self._guard.session.fail(trial.config[LEG].trial, error), otherwise=None)
+
+
+class SessionStopper(_NotSaved, Stopper):
+    """Ends the run when the session has a reason."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        self._guard.session.check_time()
+        return self._guard.session.stop_reason is not None
+
+
+class StepCallback(_NotSaved, tune.Callback):
+    """Calls back after every step of Ray's loop."""
+
+    def __init__(self, on_step: Callable[[], None]) -> None:
+        self._on_step = on_step
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._on_step()

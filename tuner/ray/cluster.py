@@ -1,0 +1,195 @@
+"""Ray: started quietly on this machine or joined, and what a trial gets of it."""
+
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from tuner.ray.compat import inherited_environment, processes_in_their_own_group
+from tuner.ray.signals import handlers_given_back, sigterm_as_ctrl_c
+from tuner.ray.temporary_folder import own_ray_folder
+from tuner.records import TrialResources
+from tuner.settings import SearchSettings, option_of
+
+ENVIRONMENT = {
+    # Trial processes inherit these: glibc keeps the memory of a step for the next one, a quarter of the time on a CPU.
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    # What Tune itself gives to trial processes.
+    "PL_DISABLE_FORK": "1",
+    # Ray reads these when it is imported or when a search begins; a user's own value is kept.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Ray's own state is scratch: it saves it once, at the end.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    # Ctrl-C and SIGTERM leave the search at once: everything is on record.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # All slots start at once. The policy counts them; of a searcher of one's own Ray starts one after the other.
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
+}
+CONNECT_SECONDS = 10.0
+
+
+def use_token() -> None:
+    """Shows the cluster's token, where there is one; call it before Ray is imported, which looks only then."""
+    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if named or _token_file().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+@contextmanager
+def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
+    """Ray inside this context; yields the address of its dashboard. Leaves nothing behind of a local cluster, in the
+    environment, or of signal handlers.
+
+    Raises:
+        ValueError: no cluster answers at `address`.
+    """
+    if address is not None:
+        _check_address(address)
+    with _environment(), handlers_given_back():
+        import ray
+
+        own_folder = None if address else own_ray_folder()
+        options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
+        try:
+            with _quiet_loggers(verbose):
+                context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
+                _protect_token()
+                with sigterm_as_ctrl_c(), nullcontext() if address else inherited_environment():
+                    yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
+        finally:
+            ray.shutdown()
+            if own_folder is not None:
+                shutil.rmtree(own_folder, ignore_errors=True)
+
+
+def node_resources() -> list[Mapping[str, float]]:
+    """What each machine of the running cluster has."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, float]]) -> TrialResources:
+    """What suits the machines: a GPU for each process of a trial where there are any, else a CPU.
+
+    Raises:
+        ValueError: more was asked for than there is, which Ray would wait for without end.
+    """
+    cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
+    gpu = settings.gpus_per_trial
+    if gpu is None:
+        gpu = float(settings.ranks_per_trial or 1) if gpus else 0.0
+    ranks = settings.ranks_per_trial or max(1, int(gpu))
+    cpu = settings.cpus_per_trial or max(float(ranks), _cpus_beside(gpu, nodes))
+    check_room(cpu, gpu, nodes)
+    room = sum(_room(cpu, gpu, node) for node in nodes)
+    concurrent = settings.concurrent or room
+    if concurrent > room:
+        raise ValueError(
+            f"--concurrent is {concurrent}, but {cpus:g} CPUs and {gpus:g} GPUs have room for {room} trials; give at "
+            "most that."
+        )
+    at_once = min(concurrent, settings.num_trials)
+    return TrialResources(concurrent=at_once, cpus_per_trial=cpu, gpus_per_trial=gpu, ranks_per_trial=ranks)
+
+
+def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> None:
+    """Raises ValueError when a trial takes more than any machine has, which Ray would wait for without end."""
+    asked = {"cpus_per_trial": ("CPU", cpus_per_trial), "gpus_per_trial": ("GPU", gpus_per_trial)}
+    for setting, (resource, wanted) in asked.items():
+        there = max((node.get(resource, 0.0) for node in nodes), default=0.0)
+        if wanted > there:
+            raise ValueError(
+                f"{option_of(setting)} is {wanted:g}, but Ray has {there:g} {resource}s here; give at most that, or "
+                "use machines that have more."
+            )
+    if not any(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes):
+        raise ValueError(
+            f"A trial takes {cpus_per_trial:g} CPUs and {gpus_per_trial:g} GPUs, which no single machine of the "
+            "cluster has; give smaller --cpus-per-trial or --gpus-per-trial."
+        )
+
+
+def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:
+    """The share of CPUs that goes with a trial's GPU on the machine that has the fewest for it."""
+    shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU", 0.0) >= max(gpu, 1e-9)]
+    return max(1.0, min(shares)) if gpu and shares else 1.0
+
+
+def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
+    """Trials at a time on one machine. A share lies on one GPU: 0.4 fits twice into each, not five times into two."""
+    by_cpu = int(node.get("CPU", 0.0) // cpu)
+    gpus = node.get("GPU", 0.0)
+    by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
+    return min(by_cpu, by_gpu)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Sets what Ray reads and trial processes inherit; a user's own value is kept, and nothing is left set."""
+    added = ENVIRONMENT.keys() - os.environ.keys()
+    os.environ.update({name: ENVIRONMENT[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _quiet_loggers(verbose: bool) -> Iterator[None]:
+    """Ray says what a search says better itself; its errors are raised."""
+    loggers = [] if verbose else [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
+    former = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, former, strict=True):
+            logger.setLevel(level)
+
+
+def _begun(**options) -> Any:
+    import ray
+
+    try:
+        with processes_in_their_own_group():
+            return ray.init(**options)
+    except ConnectionError as error:
+        raise ValueError(f"No Ray cluster answers: {error}. Start one, or leave --address out.") from error
+
+
+def _check_address(address: str) -> None:
+    """Ray itself would wait for minutes where nothing listens."""
+    if address in ("auto", "local"):
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and colon and port.isdecimal()):
+        raise ValueError(f"--address is {address!r}; give host:port of a running Ray cluster, such as 10.0.0.1:6379.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"Nothing answers at {address} ({error}); start Ray there, or leave --address out.") from error
+
+
+def _protect_token() -> None:
+    """Ray writes its cluster's password readable for everybody on the machine."""
+    if _token_file().is_file():
+        _token_file().chmod(0o600)
+
+
+def _token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"

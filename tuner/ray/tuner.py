@@ -1,0 +1,79 @@
+"""Runs the legs of a session on a cluster that is up."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+
+from trainable.config import TrialConfig
+from trainable.ray_trainable import LEG, Trial
+from tuner.ray.adapters import Guard, LegScheduler, LegSearcher, SessionStopper, StepCallback
+from tuner.records import RecordedSettings
+from tuner.session import Session
+
+ENDLESS = -1
+"""Ray's word for as many trials as are proposed."""
+
+
+def run_legs(
+    session: Session,
+    settings: RecordedSettings,
+    base: TrialConfig,
+    *,
+    cache_dir: Path,
+    on_step: Callable[[], None],
+) -> None:
+    """Until nothing is left to do or the session has a reason to stop.
+
+    Raises:
+        OSError: the records could not be written.
+    """
+    guard = Guard(session)
+    with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as scratch:
+        tune.Tuner(
+            _trainable(settings, base, cache_dir),
+            tune_config=tune.TuneConfig(
+                search_alg=LegSearcher(guard),
+                scheduler=LegScheduler(guard),
+                num_samples=ENDLESS,
+                reuse_actors=True,
+                trial_name_creator=_leg_name,
+                trial_dirname_creator=_leg_name,
+            ),
+            run_config=tune.RunConfig(
+                name=settings.name,
+                storage_path=scratch,
+                stop=SessionStopper(guard),
+                callbacks=[StepCallback(on_step)],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=0),
+                verbose=0,
+            ),
+        ).fit()
+    if guard.error is not None:
+        raise guard.error
+
+
+def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -> type[Trial]:
+    """The trial's class under a name that people find on the dashboard, with what every trial shares."""
+    resources = settings.resources
+    shared = {
+        "base": base,
+        "fingerprint": settings.data_fingerprint,
+        "cache_dir": str(cache_dir),
+        "device": resources.device,
+        "search": f"{settings.space}/{settings.name}",
+        "cpus_per_rank": resources.cpus_per_rank,
+        "gpus_per_rank": resources.gpus_per_rank,
+        "ranks": resources.ranks_per_trial,
+    }
+    return type(f"{settings.space.title().replace('_', '')}Trial", (Trial,), shared)
+
+
+def _leg_name(trial: RayTrial) -> str:
+    """Folders of legs must differ: a trial may take several."""
+    leg = trial.config[LEG]
+    return f"{leg.trial}{os.extsep}{trial.trial_id}" if leg.from_epoch else leg.trial

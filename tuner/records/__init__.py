@@ -1,0 +1,31 @@
+"""What is on disk of a search: the only truth about it.
+
+A results folder holds `settings.json`, `trials.jsonl` (one line an event), `confirm.jsonl` and the checkpoints; a
+resume, an extension, a report and an export read nothing else. Everything is typed when it is read, and what does not
+fit is a sentence with file and line. Everything in memory is made from the events that are on disk, so the two cannot
+differ. May import tuner.policy and trainable.leg; neither torch nor ray.
+"""
+
+from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs
+from tuner.records.lock import locked
+from tuner.records.recorder import Recorder
+from tuner.records.search_record import ResultRecord, SearchRecord, TrialRecord, read_search
+from tuner.records.settings import SETTINGS, RecordedSettings, TrialResources
+from tuner.records.trial_name import trial_name
+
+__all__ = [
+    "CONFIRM",
+    "SETTINGS",
+    "ConfirmedRun",
+    "RecordedSettings",
+    "Recorder",
+    "ResultRecord",
+    "SearchRecord",
+    "TrialRecord",
+    "TrialResources",
+    "append_run",
+    "locked",
+    "read_runs",
+    "read_search",
+    "trial_name",
+]

@@ -1,0 +1,29 @@
+"""Which code writes: its version, and the git commit where it runs from a checkout."""
+
+import shutil
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def code_version() -> str:
+    try:
+        return version("vision-tuner")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@cache
+def code_commit() -> str | None:
+    """The commit, with `-dirty` where files have changed since; None without git, or where this is no checkout."""
+    if shutil.which("git") is None or _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*")
+
+
+def _git(*arguments: str) -> str | None:
+    done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,155 @@
+"""The lines of `trials.jsonl`: one event each, in the order in which they happened.
+
+`time` is in seconds since the search began, counting only the time in which it ran.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome
+from tuner.records.trial_name import PATTERN
+from tuner.records.typed_json import STRICT, parsed
+
+TRIALS = "trials.jsonl"
+TrialName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
+Epoch = Annotated[int, Field(ge=0)]
+Numbers = dict[str, float | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted:
+    """A process opened the search: its first session, or a resume."""
+
+    event: Literal["session"] = "session"
+    version: str
+    commit: str | None
+    """Git commit of the code; None where it was installed without its repository."""
+    host: str
+    process: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTrialKnown:
+    """A trial of an earlier search, with which this one began; it is none of this one's trials."""
+
+    event: Literal["past_trial"] = "past_trial"
+    trial: str
+    """`<run>/<name>` of the earlier search."""
+    answers: dict[str, Any]
+    """What the space asked for, by name."""
+    values: dict[int, float]
+    """Objectives by epoch."""
+    outcome: Outcome
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStarted:
+    event: Literal["start"] = "start"
+    trial: TrialName
+    params: dict[str, Any]
+    """The parameters of its training, as the space returned them."""
+    answers: dict[str, Any]
+    """What the space asked for, by name."""
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochDone:
+    """One epoch of one trial; its checkpoint was on disk before this line."""
+
+    event: Literal["result"] = "result"
+    trial: TrialName
+    epoch: Annotated[int, Field(ge=1)]
+    objective: float
+    metrics: dict[str, float | None]
+    """None for a number that was not finite."""
+    seconds: float
+    process: str | None = None
+    """Host and process id of who trained it."""
+    precision: str | None = None
+    """The number format in effect: fp32, fp16 or bf16, whatever was asked for."""
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """Why a trial went on, waited or stopped at a rung."""
+
+    event: Literal["decision"] = "decision"
+    trial: TrialName
+    decision: Decision
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegFailed:
+    """The process of a trial died; the trial goes on from its last checkpoint."""
+
+    event: Literal["leg_failed"] = "leg_failed"
+    trial: TrialName
+    error: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEnded:
+    event: Literal["end"] = "end"
+    trial: TrialName
+    outcome: Outcome
+    epoch: Epoch
+    numbers: Numbers = field(default_factory=dict)
+    """What the outcome rests on."""
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """The process left the search in good order; until now it has run."""
+
+    event: Literal["session_end"] = "session_end"
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Every trial has ended, and confirmation, report and export are written."""
+
+    event: Literal["finished"] = "finished"
+    time: float
+
+
+for _kind in (
+    SessionStarted,
+    PastTrialKnown,
+    TrialStarted,
+    EpochDone,
+    Decided,
+    LegFailed,
+    TrialEnded,
+    SessionEnded,
+    Finished,
+):
+    _kind.__pydantic_config__ = STRICT
+
+Event = (
+    SessionStarted
+    | PastTrialKnown
+    | TrialStarted
+    | EpochDone
+    | Decided
+    | LegFailed
+    | TrialEnded
+    | SessionEnded
+    | Finished
+)
+_LINE = Annotated[Event, Field(discriminator="event")]
+
+
+def read_event(line: bytes, place: str) -> Event:
+    """One line as an event; raises ValueError with its place when it is none."""
+    return parsed(line, _LINE, place)

@@ -1,0 +1,162 @@
+"""Writes the records of a search: each event is one complete line, on disk before the next thing happens."""
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Numbers, Outcome
+from tuner.records.code_version import code_commit, code_version
+from tuner.records.events import (
+    TRIALS,
+    Decided,
+    EpochDone,
+    Event,
+    Finished,
+    LegFailed,
+    PastTrialKnown,
+    SessionEnded,
+    SessionStarted,
+    TrialEnded,
+    TrialStarted,
+)
+from tuner.records.lines import cut_torn_line
+from tuner.records.search_record import SearchRecord, read_search
+from tuner.records.settings import SETTINGS, RecordedSettings, write_settings
+
+
+class Listener(Protocol):
+    """Makes something of the events of a search for other people's tools: a copy, never read by us."""
+
+    def on_event(self, search: SearchRecord, event: Event) -> None:
+        """The event has been applied to `search` and is on disk."""
+
+    def close(self) -> None: ...
+
+
+class Recorder:
+    """Appends to the files of one search and keeps `record` in step with them."""
+
+    def __init__(
+        self, folder: Path, record: SearchRecord, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.folder, self.record = folder, record
+        self.listeners: list[Listener] = []
+        self._clock = clock
+        self._began = clock() - record.elapsed
+        self._file = (folder / TRIALS).open("a", encoding="utf-8")
+
+    @classmethod
+    def create(
+        cls, folder: Path, settings: RecordedSettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> Self:
+        """Begins a search."""
+        if (folder / SETTINGS).exists():
+            raise ValueError(f"{folder} already holds a search: resume it, or give the new one another name")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_settings(folder, settings)
+        return cls(folder, SearchRecord(settings), clock=clock)
+
+    @classmethod
+    def resume(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> Self:
+        """Goes on with a search; a half-written last line is cut off."""
+        record = read_search(folder)
+        cut_torn_line(folder / TRIALS)
+        return cls(folder, record, clock=clock)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds the search has run until now, over all its sessions."""
+        return self._clock() - self._began
+
+    def open_session(self) -> None:
+        self._write(
+            SessionStarted,
+            version=code_version(),
+            commit=code_commit(),
+            host=platform.node(),
+            process=os.getpid(),
+        )
+
+    def past_trial(
+        self, trial: str, *, answers: Mapping[str, Any], values: Mapping[int, float], outcome: Outcome
+    ) -> None:
+        self._write(PastTrialKnown, trial=trial, answers=dict(answers), values=dict(values), outcome=outcome)
+
+    def start(self, trial: str, *, params: Mapping[str, Any], answers: Mapping[str, Any]) -> None:
+        self._write(TrialStarted, trial=trial, params=dict(params), answers=dict(answers))
+
+    def result(
+        self,
+        trial: str,
+        *,
+        epoch: int,
+        objective: float,
+        metrics: Mapping[str, float],
+        seconds: float,
+        process: str | None = None,
+        precision: str | None = None,
+    ) -> None:
+        """`objective` is finite."""
+        self._write(
+            EpochDone,
+            trial=trial,
+            epoch=epoch,
+            objective=float(objective),
+            metrics={name: _finite_or_none(float(value)) for name, value in metrics.items()},
+            seconds=float(seconds),
+            process=process,
+            precision=precision,
+        )
+
+    def decision(self, trial: str, decision: Decision) -> None:
+        self._write(Decided, trial=trial, decision=decision)
+
+    def leg_failed(self, trial: str, error: str) -> None:
+        self._write(LegFailed, trial=trial, error=error)
+
+    def end(self, trial: str, outcome: Outcome, *, numbers: Numbers, epoch: int) -> None:
+        readable = {name: _finite_or_name(value) for name, value in numbers.items()}
+        self._write(TrialEnded, trial=trial, outcome=outcome, numbers=readable, epoch=epoch)
+
+    def close_session(self) -> None:
+        self._write(SessionEnded)
+
+    def finish(self) -> None:
+        self._write(Finished)
+
+    def change(self, **settings: Any) -> None:
+        """From now on the search has these settings."""
+        self.record.settings = replace(self.record.settings, **settings)
+        write_settings(self.folder, self.record.settings)
+
+    def listen(self, listeners: Sequence[Listener]) -> None:
+        """From now on they hear of every event."""
+        self.listeners += listeners
+
+    def close(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+        self._file.close()
+
+    def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
+        event = kind(**fields, time=round(self.elapsed, 3))
+        self._file.write(json.dumps(asdict(event), allow_nan=False) + "\n")
+        self._file.flush()
+        self.record.apply(event)
+        for listener in self.listeners:
+            listener.on_event(self.record, event)
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _finite_or_name(value: float | str) -> float | str:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,225 @@
+"""A search in memory, made from the events on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome, describe
+from tuner.records.events import (
+    TRIALS,
+    Decided,
+    EpochDone,
+    Event,
+    Finished,
+    LegFailed,
+    PastTrialKnown,
+    SessionEnded,
+    SessionStarted,
+    TrialEnded,
+    TrialStarted,
+    read_event,
+)
+from tuner.records.lines import complete_lines
+from tuner.records.settings import RecordedSettings, read_settings
+from tuner.records.trial_name import number_of
+
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints, a folder for each trial."""
+ResultRecord = EpochDone
+
+
+@dataclass(slots=True, kw_only=True)
+class TrialRecord:
+    """One trial so far: `outcome` is None until it has ended."""
+
+    name: str
+    """Such as 029-7682ec2b."""
+    number: int
+    """0 is the default configuration, what everything is compared with."""
+    params: dict
+    answers: dict
+    """What the space asked for, by name."""
+    time: float
+    results: dict[int, EpochDone] = field(default_factory=dict)
+    """By epoch; an epoch that was trained again counts once, as it was the last time."""
+    outcome: Outcome | None = None
+    numbers: Mapping[str, float | str] = field(default_factory=dict)
+    """What the outcome rests on."""
+    end_time: float | None = None
+
+    @property
+    def last(self) -> EpochDone | None:
+        return self.results[max(self.results)] if self.results else None
+
+    @property
+    def may_win(self) -> bool:
+        return self.outcome is None or self.outcome.may_win
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, or how far it came."""
+        if self.outcome is not None:
+            return describe(self.outcome, self.numbers)
+        return f"unfinished after epoch {max(self.results, default=0)}"
+
+    def result_at(self, epoch: int) -> EpochDone | None:
+        """What stands for the trial at this epoch: of one that plateaued, the last result from then on."""
+        if self.outcome is Outcome.PLATEAUED and self.results:
+            epoch = min(epoch, max(self.results))
+        return self.results.get(epoch)
+
+    def objective_at(self, epoch: int) -> float | None:
+        result = self.result_at(epoch)
+        return None if result is None else result.objective
+
+
+@dataclass(slots=True)
+class SearchRecord:
+    """A whole search."""
+
+    settings: RecordedSettings
+    time_budget_seconds: float | None = None
+    """Of the session that runs it; None for none, and for a search that is only read."""
+    sessions: list[SessionStarted] = field(default_factory=list)
+    past_trials: list[PastTrialKnown] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
+    elapsed: float = 0.0
+    """Seconds the search had run, over all its sessions, when the last line was written."""
+    is_finished: bool = False
+    """Nothing is left to do, the report included."""
+    _trials: dict[str, TrialRecord] = field(default_factory=dict)
+
+    @property
+    def by_name(self) -> Mapping[str, TrialRecord]:
+        return MappingProxyType(self._trials)
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """By number, as they began."""
+        return list(self._trials.values())
+
+    @property
+    def default_trial(self) -> TrialRecord | None:
+        """What everything is compared with."""
+        return next(iter(self._trials.values()), None)
+
+    @property
+    def unfinished(self) -> list[TrialRecord]:
+        """The trials that have not ended: they run, wait at a rung, or go on with a resume."""
+        return [trial for trial in self._trials.values() if trial.outcome is None]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Trials are missing or have not ended: a resume would go on with it."""
+        return len(self._trials) < self.settings.num_trials or bool(self.unfinished)
+
+    @property
+    def comparison_epoch(self) -> int | None:
+        """The highest epoch at which a trial that may win was measured."""
+        return max((max(t.results) for t in self._trials.values() if t.may_win and t.results), default=None)
+
+    @property
+    def winner(self) -> TrialRecord | None:
+        epoch = self.comparison_epoch
+        return None if epoch is None else self.ranked(epoch)[0]
+
+    def measured_at(self, epoch: int) -> list[TrialRecord]:
+        """The trials that are compared at this epoch, by number."""
+        return [trial for trial in self.trials if trial.may_win and trial.objective_at(epoch) is not None]
+
+    def ranked(self, epoch: int) -> list[TrialRecord]:
+        """The same, the best first; ties go to the earlier."""
+        sign = -self.settings.sign
+        return sorted(self.measured_at(epoch), key=lambda trial: (sign * trial.objective_at(epoch), trial.number))
+
+    def decisions_of(self, trial: str) -> list[Decision]:
+        return [decided.decision for decided in self.decisions if decided.trial == trial]
+
+    def apply(self, event: Event) -> None:
+        """Takes in one line.
+
+        Raises:
+            ValueError: it does not follow from the lines before it.
+        """
+        self.elapsed = max(self.elapsed, event.time)
+        self.is_finished = isinstance(event, Finished)
+        match event:
+            case SessionStarted():
+                self.sessions.append(event)
+            case PastTrialKnown():
+                self.past_trials.append(event)
+            case TrialStarted():
+                self._start(event)
+            case EpochDone():
+                self._check_epoch(event.epoch)
+                self._running(event.trial).results[event.epoch] = event
+            case Decided():
+                self._known(event.trial)
+                self.decisions.append(event)
+            case TrialEnded():
+                trial = self._running(event.trial)
+                trial.outcome, trial.numbers, trial.end_time = event.outcome, event.numbers, event.time
+            case LegFailed():
+                self._running(event.trial)
+            case SessionEnded() | Finished():
+                pass
+
+    def _start(self, event: TrialStarted) -> None:
+        number = number_of(event.trial)
+        if number != len(self._trials):
+            raise ValueError(f"trial {event.trial} starts, but the next number is {len(self._trials)}")
+        self._trials[event.trial] = TrialRecord(
+            name=event.trial, number=number, params=event.params, answers=event.answers, time=event.time
+        )
+
+    def _check_epoch(self, epoch: int) -> None:
+        if epoch > self.settings.max_epochs:
+            raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
+
+    def _known(self, trial: str) -> TrialRecord:
+        if trial not in self._trials:
+            raise ValueError(f"trial {trial} has not started")
+        return self._trials[trial]
+
+    def _running(self, trial: str) -> TrialRecord:
+        if self._known(trial).outcome is not None:
+            raise ValueError(f"trial {trial} has already ended")
+        return self._trials[trial]
+
+
+def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:
+    """Reads a results folder; with `space`, only one of that space.
+
+    Raises:
+        ValueError: the folder holds no search, or a line of it is damaged: with file and line.
+    """
+    search, _ = read_events(folder, space=space)
+    return search
+
+
+def read_events(folder: Path, *, space: str | None = None) -> tuple[SearchRecord, list[Event]]:
+    """The search, and the events that it was made from."""
+    settings = read_settings(folder)
+    if space is not None and settings.space != space:
+        raise ValueError(f"{folder} is a search of the space {settings.space!r}, not of {space!r}")
+    search, events = SearchRecord(settings), []
+    for place, line in complete_lines(folder / TRIALS):
+        event = read_event(line, f"{place} is damaged, restore the file from a copy")
+        try:
+            search.apply(event)
+        except ValueError as error:
+            raise ValueError(
+                f"{place} does not follow from the lines before it, restore the file from a copy: {error}"
+            ) from error
+        events.append(event)
+    _check_complete(folder, search)
+    return search, events
+
+
+def _check_complete(folder: Path, search: SearchRecord) -> None:
+    """An emptied file would pass for a search that had not begun."""
+    checkpoints = folder / CHECKPOINTS
+    if not search.by_name and checkpoints.is_dir() and any(checkpoints.iterdir()):
+        raise ValueError(f"{folder / TRIALS} knows no trial, but {checkpoints} holds some: restore it from a copy")

@@ -1,0 +1,131 @@
+"""`settings.json`: what a search was asked for and what was picked, all that a resume needs beside the events."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tuner.records.typed_json import STRICT, parsed
+
+SETTINGS = "settings.json"
+FORMAT = 2
+READERS = {1: "version 0.1"}
+"""Who reads the formats that this version no longer does."""
+AtLeastOne = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResources:
+    """How the cluster is divided between trials."""
+
+    concurrent: AtLeastOne
+    """Trials at a time."""
+    cpus_per_trial: Positive
+    gpus_per_trial: NotNegative
+    ranks_per_trial: AtLeastOne = 1
+    """Processes that train one trial together."""
+
+    @property
+    def cpus_per_rank(self) -> float:
+        return self.cpus_per_trial / self.ranks_per_trial
+
+    @property
+    def gpus_per_rank(self) -> float:
+        return self.gpus_per_trial / self.ranks_per_trial
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus_per_trial else "cpu"
+
+    def __str__(self) -> str:
+        gpu = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
+        ranks = f" for {self.ranks_per_trial} processes" if self.ranks_per_trial > 1 else ""
+        return f"{self.concurrent} trials at a time, {self.cpus_per_trial:g} CPU{gpu} each{ranks}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSettings:
+    """One search as it was begun; `num_trials` grows when it is extended."""
+
+    __pydantic_config__ = STRICT
+
+    format: int
+    version: str
+    """Of the code that began it."""
+    commit: str | None
+    """Git commit of that code."""
+    name: str
+    """Of its folder when it began."""
+    space: str
+    objective: str
+    mode: Literal["max", "min"]
+    policy: Literal["promote", "asha", "random"]
+    num_trials: AtLeastOne
+    max_epochs: AtLeastOne
+    rung_epochs: tuple[AtLeastOne, ...]
+    reduction_factor: AtLeastOne
+    seed: int
+    confirm: Annotated[int, Field(ge=0)]
+    """How many of the best are trained again beside the default; 0 is off."""
+    resources: TrialResources
+    disk_budget_bytes: int | None = None
+    """What the checkpoints of all trials may take together."""
+    data: str | None
+    """Folder of the data as it was given; None is the embedded data."""
+    data_fingerprint: dict[str, str]
+    images: dict[str, int]
+    """How many each split has."""
+    image_size_px: tuple[int, int]
+    """Their height and width."""
+    pinned: dict[str, Any]
+    """Parameters that the user fixed."""
+    pins: dict[str, Any]
+    """Those of them that the space would ask for."""
+    situation: dict[str, Any]
+    """What the ranges of the space depend on."""
+    first_answers: tuple[dict[str, Any], ...]
+    """What is tried first, in this order, the default before all."""
+    warm_start: str | None
+    """Folder of the search that this one began with."""
+    track: tuple[str, ...] = ()
+    """Trackers beside TensorBoard."""
+    base_config: dict[str, Any]
+    """The configuration that the parameters of a trial are put over."""
+    versions: dict[str, str]
+    """Of what a curve depends on."""
+
+    @property
+    def sign(self) -> float:
+        """Turns objectives into numbers of which more is better, and back."""
+        return {"max": 1.0, "min": -1.0}[self.mode]
+
+
+def write_settings(folder: Path, settings: RecordedSettings) -> None:
+    """Replaces the file whole, so that a kill leaves the former one."""
+    partial = folder / f".{SETTINGS}"
+    partial.write_text(json.dumps(asdict(settings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(folder / SETTINGS)
+
+
+def read_settings(folder: Path) -> RecordedSettings:
+    """Raises ValueError when the folder holds no search, a damaged one, or one of another format."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; give a folder results/<space>/<run>")
+    text = path.read_bytes()
+    found = parsed(text, dict[str, Any], f"{path} is damaged, restore it from a copy").get("format")
+    if found != FORMAT:
+        reader = READERS.get(found) if isinstance(found, int) else None
+        advice = f"{reader} reads it" if reader else "use the version that wrote it"
+        raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
+    settings = parsed(text, RecordedSettings, f"{path} is damaged, restore it from a copy")
+    return replace(settings, first_answers=tuple(map(with_tuples, settings.first_answers)))
+
+
+def with_tuples(answers: dict[str, Any]) -> dict[str, Any]:
+    """Lists as the tuples that they were before JSON: a choice of a space is hashable."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}

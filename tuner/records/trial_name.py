@@ -1,0 +1,26 @@
+"""The one name of a trial, such as 029-7682ec2b: its number and a short id of its configuration.
+
+Everywhere: terminal, report, TensorBoard, Optuna's study, trackers, checkpoint folders, and Ray's dashboard and logs
+as far as reused processes allow. The same seed gives the same names.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+
+PATTERN = r"\d{3,9}-[0-9a-f]{8}"
+"""A name is a folder's name too: it can't leave the folder that it is put in."""
+
+
+def trial_name(number: int, params: Mapping[str, object]) -> str:
+    """The name of the trial with this number and these parameters."""
+    content = json.dumps(params, sort_keys=True, default=str)
+    return f"{number:03d}-{sha256(content.encode()).hexdigest()[:8]}"
+
+
+def number_of(name: str) -> int:
+    """Raises ValueError when it is no trial's name."""
+    if not re.fullmatch(PATTERN, name):
+        raise ValueError(f"{name!r} is no trial's name, such as 029-7682ec2b")
+    return int(name.partition("-")[0])

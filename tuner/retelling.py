@@ -1,0 +1,53 @@
+"""Tells a new policy what is on record, event by event, as the search told the old one."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tuner.policy.actions import Policy, Promote, outcome_after
+from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.decision import PROMOTE, Decision
+from tuner.policy.outcomes import Outcome
+from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
+
+
+class Unsettled(NamedTuple):
+    """What follows from a trial's last result and is not on record: a kill came before."""
+
+    decision: Decision | None
+    outcome: Outcome | None
+
+
+def retell(events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int) -> dict[str, Unsettled]:
+    """Returns, by trial, what is still to be put on record.
+
+    Raises:
+        ValueError: the space has changed, so that a trial is no configuration of it.
+    """
+    unsettled: dict[str, Unsettled] = {}
+    for event in events:
+        match event:
+            case PastTrialKnown(trial=trial, answers=answers, values=values, outcome=outcome):
+                policy.add_past_trial(trial, _candidate(source, trial, answers), values, outcome)
+            case TrialStarted(trial=trial, answers=answers):
+                policy.begin(trial, _candidate(source, trial, answers))
+            case EpochDone(trial=trial, epoch=epoch, objective=value):
+                decision = policy.record(trial, epoch=epoch, value=value)
+                unsettled[trial] = Unsettled(decision, outcome_after(decision, epoch=epoch, max_epochs=max_epochs))
+            case Decided(trial=trial, decision=decision):
+                unsettled[trial] = Unsettled(None, unsettled[trial].outcome)
+                if decision.action == PROMOTE:
+                    policy.promote(Promote(trial, decision.to_epoch))
+            case TrialEnded(trial=trial, outcome=outcome):
+                unsettled.pop(trial, None)
+                policy.end(trial, outcome)
+    return {trial: one for trial, one in unsettled.items() if one != Unsettled(None, None)}
+
+
+def _candidate(source: SpaceSource, trial: str, answers: dict) -> Candidate:
+    try:
+        return source.of(answers)
+    except ValueError as error:
+        raise ValueError(
+            f"The space has changed since trial {trial} was proposed: {error}; restore the space, or begin a new "
+            "search with --warm-start."
+        ) from error

@@ -1,0 +1,230 @@
+"""A search while it runs: what is reported goes on record, the policy decides, and free slots get legs.
+
+A leg is a piece of a trial, from its start or a checkpoint to the next rung or the end; a trial may take several. A
+pause is a leg that ended with its checkpoint written, a promotion or a resume is a new leg from that checkpoint. So
+nothing has to be restored: a resumed search tells a new policy what is on record and hands unfinished trials their
+checkpoints. Knows neither Ray nor a process.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from trainable.leg import Leg, LegReport
+from tuner.disk import CheckpointShelf
+from tuner.policy.actions import Begin, Policy, Promote, Rest, take_result
+from tuner.policy.candidates import Candidate
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Numbers, Outcome
+from tuner.records import Recorder, TrialRecord, trial_name
+from tuner.records.checkpoints import remove_others, trial_folder
+from tuner.retelling import Unsettled
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 2
+"""How often in a row, without an epoch in between, a trial whose process died goes on from its last checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What ends a session before the search is done; None is no limit."""
+
+    seconds: float | None = None
+    """The search may run so long in all, over its sessions."""
+    disk_bytes: int | None = None
+    """Its checkpoints may take so much together."""
+
+
+class Session:
+    """One session of a search, from a recorder and a policy that knows what is on record.
+
+    Args:
+        unsettled: what follows from the records and is not on record yet.
+        seconds: the search may run so long in all, over its sessions; None is no limit.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        policy: Policy,
+        *,
+        unsettled: Mapping[str, Unsettled] = MappingProxyType({}),
+        seconds: float | None = None,
+    ) -> None:
+        self.stop_reason: str | None = None
+        """Why no more legs start; None while they do."""
+        self._recorder, self._policy, self._seconds = recorder, policy, seconds
+        self._search = recorder.record
+        self._settle(unsettled)
+        self._shelf = CheckpointShelf(recorder.folder, self._search)
+        self._due = deque(trial for trial in self._search.unfinished if trial.name not in policy.paused)
+        self._failures: dict[str, int] = {}
+
+    def next_leg(self) -> Leg | Rest:
+        """For a free slot."""
+        if self.stop_reason is not None:
+            return Rest.FINISHED
+        if self._due:
+            return self._leg(self._due.popleft())
+        action = self._policy.action()
+        if isinstance(action, Begin):
+            return self._leg(self._start(action.candidate))
+        if isinstance(action, Promote):
+            self._recorder.decision(action.trial, self._policy.promote(action))
+            return self._leg(self._search.by_name[action.trial])
+        if action is Rest.FINISHED:
+            self._end_waiting()
+        return action
+
+    def take(self, trial: str, report: LegReport) -> bool:
+        """Puts a report on record and decides; whether the leg goes on."""
+        if report.disk_full is not None:
+            self.stop(f"The disk is full: {report.disk_full}. Make room, and go on with --resume.")
+            return False
+        goes_on = self._take_result(trial, report) if report.result is not None else self._take_ending(trial, report)
+        self._make_room(trial)
+        return goes_on and self.stop_reason is None
+
+    def fail(self, trial: str, error: str) -> None:
+        """The process of a leg died: the trial goes on from its last checkpoint, but not for ever."""
+        if self.stop_reason is not None:
+            return
+        self._recorder.leg_failed(trial, error)
+        self._failures[trial] = self._failures.get(trial, 0) + 1
+        if self._failures[trial] <= MAX_FAILURES:
+            self._due.append(self._search.by_name[trial])
+        else:
+            self._end(trial, Outcome.FAILED, {"error": error})
+
+    def stop(self, reason: str) -> None:
+        """No leg starts from now on; those that run end with the epoch that they report next."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            logger.info("%s", reason)
+
+    def check_time(self) -> None:
+        if self._seconds is not None and self._recorder.elapsed > self._seconds:
+            self.stop("The time budget is used up: go on with --resume, and give a larger --time-budget or none.")
+
+    def close(self) -> None:
+        """Writes down that the session is over; trials that have not ended go on with the next one."""
+        self._settle_for_less()
+        self._recorder.close_session()
+
+    def _leg(self, trial: TrialRecord) -> Leg:
+        folder = trial_folder(self._recorder.folder, trial.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        from_epoch = trial.last.epoch if trial.last else 0
+        return Leg(trial=trial.name, params=trial.params, folder=str(folder), from_epoch=from_epoch)
+
+    def _start(self, candidate: Candidate) -> TrialRecord:
+        name = trial_name(len(self._search.by_name), candidate.params)
+        self._recorder.start(name, params=candidate.params, answers=candidate.answers)
+        self._policy.begin(name, candidate)
+        return self._search.by_name[name]
+
+    def _settle(self, unsettled: Mapping[str, Unsettled]) -> None:
+        """Writes down what a kill came before."""
+        for trial, (decision, outcome) in unsettled.items():
+            if decision is not None:
+                self._recorder.decision(trial, decision)
+            if outcome is not None:
+                self._policy.end(trial, outcome)
+                self._write_end(trial, outcome, decision)
+
+    def _take_result(self, trial: str, report: LegReport) -> bool:
+        result = report.result
+        if not math.isfinite(result.objective):
+            self._end(trial, Outcome.DIVERGED, {"term": "objective", "value": str(result.objective)})
+            return False
+        if result.epoch == 1 and self._search.by_name[trial].results:
+            logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
+        self._recorder.result(
+            trial,
+            epoch=result.epoch,
+            objective=result.objective,
+            metrics=result.metrics,
+            seconds=result.seconds,
+            process=report.process,
+            precision=result.precision,
+        )
+        remove_others(self._recorder.folder, trial, result.epoch)
+        self._failures.pop(trial, None)
+        if report.ending is not None and Outcome(report.ending.outcome) is not Outcome.COMPLETED:
+            self._policy.record(trial, epoch=result.epoch, value=result.objective)
+            return self._take_ending(trial, report)
+        return self._decide(trial, result.epoch, result.objective)
+
+    def _decide(self, trial: str, epoch: int, value: float) -> bool:
+        max_epochs = self._search.settings.max_epochs
+        step = take_result(self._policy, trial, epoch=epoch, value=value, max_epochs=max_epochs)
+        for decision in step.decisions:
+            self._recorder.decision(trial, decision)
+        if step.outcome is not None:
+            self._write_end(trial, step.outcome, step.decisions[-1] if step.decisions else None)
+        return step.goes_on
+
+    def _take_ending(self, trial: str, report: LegReport) -> bool:
+        """Ended by the trial itself: it had come to its end before this leg, or its configuration is to blame."""
+        outcome = Outcome(report.ending.outcome)
+        self._end(trial, outcome, report.ending.numbers)
+        return False
+
+    def _end(self, trial: str, outcome: Outcome, numbers: Numbers) -> None:
+        self._policy.end(trial, outcome)
+        record = self._search.by_name[trial]
+        done = max(record.results, default=0)
+        # The epoch that a trial diverged in, or for which its memory was too small, is the one after its last.
+        epoch = done + 1 if outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY) else done
+        if outcome.may_win and record.last is not None:
+            numbers = {"objective": record.last.objective, **numbers}
+        self._recorder.end(trial, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
+
+    def _write_end(self, trial: str, outcome: Outcome, decision: Decision | None) -> None:
+        """Of a trial whose end the policy knows."""
+        last = self._search.by_name[trial].last
+        numbers: Numbers = {"epoch": last.epoch, "objective": last.objective}
+        if outcome is Outcome.STOPPED_AT_RUNG:
+            numbers = self._numbers_of(decision)
+        self._recorder.end(trial, outcome, numbers=numbers, epoch=last.epoch)
+
+    def _numbers_of(self, decision: Decision) -> dict[str, float | str]:
+        names = ("epoch", "rung", "value", "cutoff", "rank", "of", "predicted")
+        numbers = {name: getattr(decision, name) for name in names}
+        if decision.predicted is not None:
+            numbers["one_in"] = self._search.settings.reduction_factor
+        return {name: number for name, number in numbers.items() if number is not None}
+
+    def _end_waiting(self) -> None:
+        for trial in list(self._policy.paused):
+            self._stop_waiting(trial)
+
+    def _stop_waiting(self, trial: str, **numbers: str) -> None:
+        decision = self._policy.stop(trial)
+        self._recorder.decision(trial, decision)
+        self._policy.end(trial, Outcome.STOPPED_AT_RUNG)
+        told = self._numbers_of(decision) | numbers
+        self._recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=told, epoch=decision.epoch)
+
+    def _make_room(self, trial: str) -> None:
+        """Ended trials that won't be handed over give up their checkpoints first, then waiting ones."""
+        self._shelf.put(self._search.by_name[trial])
+        while self._shelf.is_over_budget and (evicted := self._eviction_candidate()) is not None:
+            self._stop_waiting(evicted, short_of="disk")
+            self._shelf.put(self._search.by_name[evicted])
+        if shortage := self._shelf.shortage():
+            self.stop(f"{shortage} Make room, or give a larger --disk-budget, and go on with --resume.")
+
+    def _eviction_candidate(self) -> str | None:
+        return self._policy.eviction_candidate(kept=self._shelf.needed)
+
+    def _settle_for_less(self) -> None:
+        """A space may hold fewer configurations than were asked for: with all of them tried, the search is done."""
+        asked, begun = self._search.settings.num_trials, len(self._search.by_name)
+        if self.stop_reason is None and not self._search.unfinished and begun < asked:
+            logger.info("%d trials were asked for, but after %d nothing new is left to try.", asked, begun)
+            self._recorder.change(num_trials=begun)
