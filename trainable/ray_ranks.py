@@ -99,9 +99,7 @@ class RankedRun:
         fitting: micro-batches that are known to fit from earlier runs.
     """
 
-    def __init__(
-        self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches
-    ) -> None:
+    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches) -> None:
         self.config = config
         self._fitting = fitting
         self._living_ranks = living_ranks

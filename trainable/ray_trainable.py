@@ -1,4 +1,4 @@
-"""The trainable that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file that imports ray."""
+"""The trainable that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file with ray in it."""
 
 import errno
 import logging

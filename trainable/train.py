@@ -27,7 +27,7 @@ from trainable.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS,
 from trainable.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.data_parallel import ranks_of_torchrun
-from trainable.tracking import TRACKERS, Tracker, check_trackers, opened_trackers
+from trainable.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
 from trainable.training_run import EpochResult, TrainingRun, run_epochs
 
 logger = logging.getLogger("trainable.train")
@@ -119,8 +119,8 @@ def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, t
     logger.info("%s on %s in %s (%s)", run.config.workload, run.device, precision.name, precision.reason)
     logger.info("results in %s", output)
     params = flat_params(run.config)
-    trackers = opened_trackers(track, output, experiment=run.config.workload, params=params)
-    with trackers as told, profiled(run.trainer.optimizer, profile, output):
+    tracked = TrackedRun(folder=output, name=output.name, experiment=run.config.workload, params=params)
+    with opened_trackers(track, tracked) as told, profiled(run.trainer.optimizer, profile, output):
         run_epochs(run, on_epoch=lambda result: _record(run, result, output, told))
 
 

@@ -6,12 +6,12 @@ The search compared single runs on the validation split; this says whether what 
 """
 
 import argparse
-import json
 import logging
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
@@ -24,11 +24,11 @@ from trainable.opening import open_data, open_run
 from trainable.techniques.divergence import DivergedError
 from trainable.training_run import run_epochs
 from tuner import standing, wording
-from tuner.ray.cluster import check_room, node_resources, ray_running, slots_of
 from tuner.confirm_progress import Progress, Remaining, say_run
-from tuner.confirmation import FILE, ConfirmedRun, read_runs
+from tuner.confirmation import confirmed_runs
 from tuner.export import handover_of
-from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.ray.cluster import check_room, node_resources, ray_running
+from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, locked, read_search
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.setLevel(logging.INFO)
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
-        with ray_running(None):
+        with locked(options.folder), ray_running(None):
             done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
         return _say_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. What was trained is on record; the same command goes on with the rest.\n")
+        sys.stderr.write("Interrupted. Finished trainings are saved; the same command goes on with the rest.\n")
         return 130
 
 
@@ -73,7 +73,7 @@ def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
         if value < 1:
             raise ValueError(f"{option} is {value}; it must be 1 or more.")
     record = read_search(folder)
-    read_runs(folder, record)
+    confirmed_runs(folder, record)
     handover = handover_of(record, candidates(record, top)[0], folder)
     open_data(handover.config, handover.data_fingerprint)
 
@@ -93,7 +93,7 @@ def confirm(
     """
     record = read_search(folder)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
-    done = read_runs(folder, record)
+    done = confirmed_runs(folder, record)
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
     todo = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in known]
@@ -103,22 +103,24 @@ def confirm(
         return done
     remaining = Remaining(record, todo)
     left = [(trial.name, seed) for trial, seed in todo]
-    about = wording.duration(remaining.seconds(left))
-    logger.info("confirming: %d trainings on the test split, about %s", len(todo), about)
+    logger.info(
+        "confirming: retraining the default and the best %d on %s each, then scoring them on the test split: "
+        "%s, about %s",
+        len(wanted) // num_seeds - 1,
+        wording.count(num_seeds, "seed"),
+        wording.count(len(todo), "training"),
+        wording.duration(remaining.seconds(left)),
+    )
     for (trial, seed), ready in _trainings(record, todo, folder):
         left.remove((trial.name, seed))
         try:
             validation, test = ray.get(ready)
         except RayError as error:
             cause = str(error).strip().splitlines()[-1]
-            logger.warning(
-                "trial %d, seed %d was not confirmed, and will be tried again: %s", trial.number, seed, cause
-            )
+            logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
             continue
-        objective = test[record.settings.objective.removeprefix("val/")]
-        measured = {"objective": objective, "test": test, "validation": validation}
-        done.append(ConfirmedRun(trial=trial.number, trial_id=trial.name, seed=seed, **measured))
-        _write(folder, record, done)
+        done.append(_measured(record, trial, seed, validation=validation, test=test))
+        append_run(folder, done[-1])
         progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
         on_run(done[-1], progress)
     return done
@@ -154,23 +156,22 @@ def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> l
 
 
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
-    """All of the best were trained again."""
+    """All that is wanted was trained."""
     wanted = {(trial.name, seed) for trial, seed in wanted_runs(record, top)}
-    return wanted <= _identified(read_runs(folder, record))
+    return wanted <= _identified(confirmed_runs(folder, record))
 
 
 def _identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:
-    return {(run.trial_id, run.seed) for run in runs}
+    return {(run.trial, run.seed) for run in runs}
 
 
 def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:
-    said = record.settings
     handover = handover_of(record, trial, folder)
     handover = replace(handover, config=replace(handover.config, seed=seed))
     # One process in any case: the same batch, so the same training as of several.
-    slots = settings.resources
-    task = ray.remote(num_cpus=slots.cpus_per_rank, num_gpus=slots.gpus_per_rank)(_train_and_test)
-    return task.remote(handover, settings.resources.device)
+    resources = record.settings.resources
+    task = ray.remote(num_cpus=resources.cpus_per_rank, num_gpus=resources.gpus_per_rank)(_train_and_test)
+    return task.remote(handover, resources.device)
 
 
 def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict[str, float | None]]:
@@ -187,18 +188,27 @@ def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict
         return None, {run.task.objective.removeprefix("val/"): None}
 
 
-def _write(folder: Path, record: SearchRecord, runs: list[ConfirmedRun]) -> None:
-    """Rewrites the file whole, so that a crash leaves the former one."""
-    content = {"objective": record.settings.objective, "runs": [asdict(run) for run in runs]}
-    partial = folder / f".{FILE}"
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(folder / FILE)
+def _measured(
+    record: SearchRecord, trial: TrialRecord, seed: int, *, validation: float | None, test: dict[str, float | None]
+) -> ConfirmedRun:
+    finite = {name: _finite_or_none(value) for name, value in test.items()}
+    return ConfirmedRun(
+        trial=trial.name,
+        seed=seed,
+        objective=finite[record.settings.objective.removeprefix("val/")],
+        test=finite,
+        validation=_finite_or_none(validation),
+    )
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
     known = _identified(done)
     wanted = wanted_runs(record, top, num_seeds)
-    missing = [f"trial {trial.number}, seed {seed}" for trial, seed in wanted if (trial.name, seed) not in known]
+    missing = [f"trial {trial.name}, seed {seed}" for trial, seed in wanted if (trial.name, seed) not in known]
     if missing:
         listed = "; ".join(missing)
         sys.stderr.write(f"error: {len(missing)} of {len(wanted)} trainings are missing: {listed}. Run it again.\n")

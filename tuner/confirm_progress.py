@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tuner import wording
-from tuner.confirmation import ConfirmedRun
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 
 Training = tuple[str, int]
-"""Trial and seed."""
+"""Name of the trial, and seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ def full_seconds(record: SearchRecord, trial: TrialRecord) -> float:
 
 def say_run(run: ConfirmedRun, progress: Progress) -> None:
     """One line for a finished training."""
-    name = "default" if run.trial == 0 else f"trial {run.trial}"
+    name = "default" if run.number == 0 else f"trial {run.trial}"
     result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
     left = f" | ~{wording.duration(progress.seconds_left)} left" if progress.done < progress.total else ""
     sys.stdout.write(f"[{progress.done}/{progress.total}{left}] {name}, seed {run.seed}: {result}\n")

@@ -3,46 +3,31 @@
 What: both are trained on the same seeds and judged on the test split; the differences are taken seed by seed, and their
 mean is given with its 95 % interval. Only an interval that leaves out zero tells the two apart.
 Source: Student, "The probable error of a mean", Biometrika 6, 1908, https://doi.org/10.2307/2331554: the paired t
-interval. Cost: none, it reads `confirm.json`. Off: no such file, no claim.
+interval. Cost: none, it reads `confirm.jsonl`. Off: no such file, no claim.
 """
 
-import json
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from scipy.special import stdtrit
 
 from tuner import wording
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import CONFIRM, ConfirmedRun, SearchRecord, TrialRecord, read_runs
+from tuner.records.events import TRIALS
+from tuner.records.trial_name import number_of
 
-FILE = "confirm.json"
 CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmedRun:
-    """One training to the full budget."""
-
-    trial: int
-    """Number of the trial whose configuration this is; 0 is the default."""
-    trial_id: str
-    """Which of that number: a search that was killed may have begun two."""
-    seed: int
-    objective: float | None
-    """The search's objective, on the test split; None when the training diverged or ran out of memory."""
-    test: dict[str, float | None]
-    """Every metric on the test split."""
-    validation: float | None = None
-    """The objective on the validation split at the end; what may choose, as the test split may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
     """One configuration beside the default."""
 
-    trial: int
+    trial: str
+    """Name of its trial."""
     values: dict[int, float]
     """The objective on the test split, by seed."""
     default_values: dict[int, float]
@@ -74,56 +59,57 @@ class Confirmation:
         """What may be claimed, and no more."""
         gains, name = self.gains, f"trial {self.trial}"
         if not gains:
-            return f"On the test split, {name} and the default have no seed in common that gave a number."
+            return f"On the test split, {name} and the default have no seed in common with a finite value."
         claim = f"On the test split, {name} is {wording.gain(statistics.fmean(gains))} than the default"
         if self.interval is None:
-            return f"{claim} on one seed, which says nothing of chance."
+            return f"{claim} on one seed, which gives no confidence interval."
         low, high = map(wording.difference, self.interval)
         evidence = f"mean of {len(gains)} seeds, 95 % interval of the paired gain {low} to {high}"
         doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
         return f"{claim}{doubt} ({evidence})."
 
 
-def read_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
-    """The trainings that `python -m tuner.confirm` has done; raises ValueError when the file is damaged.
-
-    Where they tell no more of a trial than its number, as they once did, it is the last of that number.
-    """
-    path = folder / FILE
-    if not path.exists():
-        return []
-    last = {trial.number: trial.name for trial in search.trials}
-    try:
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        return [ConfirmedRun(**{"trial_id": last[run["trial"]]} | run) for run in runs]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}): delete it and run tuner.confirm again") from error
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What is handed over: of the configurations that were trained again, the one with the best mean."""
+    """What is exported: of the configurations that were trained again, the one with the best mean."""
 
     trial: TrialRecord
     mean: float
     """On the validation split, over the seeds that all of them were trained on."""
     num_seeds: int
-    others: dict[int, float]
-    """The means of the others, by number of trial."""
-    wins: dict[int, int]
+    others: dict[str, float]
+    """The means of the others, by name of trial, the default first."""
+    wins: dict[str, int]
     """On how many of the seeds it is better than each of the others."""
 
     @property
     def sentence(self) -> str:
-        beside = ", ".join(
-            f"{wording.number(mean)} of {'the default' if number == 0 else f'trial {number}'} "
-            f"(better on {self.wins[number]} of them)"
-            for number, mean in sorted(self.others.items(), key=lambda item: item[0] != 0)
+        """Such as `Trial 029-7682ec2b is exported: ... mean 0.910, default 0.841; better on 3 of 3 seeds.`"""
+        first, *rest = (
+            f"{_called(trial)} {wording.number(mean)}; better on {self.wins[trial]} of {self.num_seeds} seeds"
+            for trial, mean in self.others.items()
         )
+        beside = ". ".join([first, *(clause.capitalize() for clause in rest)])
+        name = f"Trial {self.trial.name}" + (" (the default)" if self.trial.number == 0 else "")
         return (
-            f"Trial {self.trial.number} is handed over: trained again on {self.num_seeds} seeds, it is the best on the "
-            f"validation split, {wording.number(self.mean)} in the mean against {beside}."
+            f"{name} is exported: the best on the validation split after training on {self.num_seeds} seeds, "
+            f"mean {wording.number(self.mean)}, {beside}."
         )
+
+
+def confirmed_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
+    """The trainings that `python -m tuner.confirm` has done.
+
+    Raises:
+        ValueError: the file is damaged, or knows a trial that the search does not.
+    """
+    runs = read_runs(folder)
+    for run in runs:
+        if run.trial not in search.by_name:
+            raise ValueError(
+                f"{folder / CONFIRM} knows trial {run.trial}, which {TRIALS} does not: restore both from the same copy."
+            )
+    return runs
 
 
 def choose(folder: Path, search: SearchRecord) -> Choice | None:
@@ -131,27 +117,23 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
 
     None until two configurations were trained on two seeds in common.
     """
-    by_trial: dict[str, dict[int, float]] = {}
-    for run in read_runs(folder, search):
-        value = math.nan if run.validation is None else run.validation
-        by_trial.setdefault(run.trial_id, {})[run.seed] = value
+    by_trial = _by_trial(folder, search, lambda run: math.nan if run.validation is None else run.validation)
     seeds = set.intersection(*(set(values) for values in by_trial.values())) if by_trial else set()
     means = {trial: statistics.fmean(values[seed] for seed in seeds) for trial, values in by_trial.items() if seeds}
     means = {trial: mean for trial, mean in means.items() if math.isfinite(mean)}
     if len(means) < 2 or len(seeds) < 2:
         return None
-    sign = 1.0 if search.settings.mode == "max" else -1.0
+    sign = search.settings.sign
     best = max(means, key=lambda trial: sign * means[trial])
-    others = {search.by_id[trial].number: trial for trial in means if trial != best}
-    gains = {
-        n: [sign * (by_trial[best][seed] - by_trial[trial][seed]) for seed in seeds] for n, trial in others.items()
-    }
+    others = [trial for trial in means if trial != best]
     return Choice(
-        trial=search.by_id[best],
+        trial=search.by_name[best],
         mean=means[best],
         num_seeds=len(seeds),
-        others={number: means[trial] for number, trial in sorted(others.items())},
-        wins={number: sum(gain > 0 for gain in seen) for number, seen in gains.items()},
+        others={trial: means[trial] for trial in others},
+        wins={
+            trial: sum(sign * (by_trial[best][seed] - by_trial[trial][seed]) > 0 for seed in seeds) for trial in others
+        },
     )
 
 
@@ -159,16 +141,30 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
     """Each configuration of a results folder that was confirmed beside the default, in the order of their numbers.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is damaged, or knows a trial that the search does not.
     """
-    by_trial: dict[str, dict[int, float]] = {}
-    for run in read_runs(folder, search):
-        if run.objective is not None and math.isfinite(run.objective):
-            by_trial.setdefault(run.trial_id, {})[run.seed] = run.objective
-    default = {} if search.default_trial is None else by_trial.pop(search.default_trial.trial, {})
+    measured = {
+        trial: {seed: value for seed, value in values.items() if value is not None}
+        for trial, values in _by_trial(folder, search, lambda run: run.objective).items()
+    }
+    default = {} if search.default_trial is None else measured.pop(search.default_trial.name, {})
     better = search.settings.mode == "max"
     return [
-        Confirmation(trial=trial.number, values=by_trial[trial.name], default_values=default, higher_is_better=better)
-        for trial in search.trials
-        if trial.name in by_trial
+        Confirmation(trial=trial, values=values, default_values=default, higher_is_better=better)
+        for trial, values in measured.items()
+        if values
     ]
+
+
+def _by_trial(
+    folder: Path, search: SearchRecord, value_of: Callable[[ConfirmedRun], float | None]
+) -> dict[str, dict[int, float | None]]:
+    """A value of each training, by trial and seed, the trials by number."""
+    found: dict[str, dict[int, float | None]] = {}
+    for run in sorted(confirmed_runs(folder, search), key=lambda run: run.number):
+        found.setdefault(run.trial, {})[run.seed] = value_of(run)
+    return found
+
+
+def _called(trial: str) -> str:
+    return "default" if number_of(trial) == 0 else f"trial {trial}"

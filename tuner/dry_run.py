@@ -18,7 +18,8 @@ from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
 from tuner import wording
 from tuner.policy.candidates import SpaceSource
-from tuner.ray.cluster import Slots, node_resources, ray_running, share_out
+from tuner.ray.cluster import allocate_resources, node_resources, ray_running
+from tuner.records import TrialResources
 from tuner.confirm import NUM_SEEDS
 from tuner.dry_run_text import StartUp, checked_line, expected_lines, image_lines, rehearsal_lines
 from tuner.forecast import Seconds, forecast
@@ -42,7 +43,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     planned = time.monotonic()
     with ray_running(settings.address):
         connected = time.monotonic()
-        slots = share_out(settings, node_resources())
+        slots = allocate_resources(settings, node_resources())
         configs = extremes(plan)
         rehearsals, process_seconds = _rehearsed(configs, slots)
     start_up = StartUp(command=planned - began, ray=connected - planned, process=process_seconds)
@@ -64,7 +65,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     )
 
 
-def schedule_of(settings: SearchSettings, plan: Plan, slots: Slots) -> Schedule:
+def schedule_of(settings: SearchSettings, plan: Plan, slots: TrialResources) -> Schedule:
     return Schedule(
         num_trials=settings.num_trials,
         slots=slots.concurrent,
@@ -125,7 +126,7 @@ def _distance(one: TrialConfig, other: TrialConfig) -> float:
     return abs(math.log(images[0] / images[1])) + abs(math.log(one.batch_size / other.batch_size))
 
 
-def _rehearsed(configs: Mapping[str, TrialConfig], slots: Slots) -> tuple[dict[str, Rehearsal], float]:
+def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tuple[dict[str, Rehearsal], float]:
     """In fresh processes, in all slots at a time as trials run: their memory and their crowding count.
 
     Where there are more slots than configurations some are rehearsed again, for company alone. Also the seconds that

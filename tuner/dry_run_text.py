@@ -9,7 +9,7 @@ from pathlib import Path
 from trainable.config import TrialConfig
 from trainable.rehearsal import Rehearsal
 from tuner import wording
-from tuner.ray.cluster import Slots
+from tuner.records import TrialResources
 from tuner.forecast import Forecast
 from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.plan import Plan
@@ -58,7 +58,7 @@ def rehearsal_lines(rehearsals: Mapping[str, Rehearsal]) -> list[str]:
 def expected_lines(
     settings: SearchSettings,
     plan: Plan,
-    slots: Slots,
+    slots: TrialResources,
     rehearsals: Mapping[str, Rehearsal],
     expected: Forecast,
     start_up: StartUp,
@@ -94,7 +94,7 @@ def _time_lines(plan: Plan, expected: Forecast, start_up: StartUp) -> list[str]:
     ]
 
 
-def _memory_line(slots: Slots, rehearsals: Mapping[str, Rehearsal]) -> str:
+def _memory_line(slots: TrialResources, rehearsals: Mapping[str, Rehearsal]) -> str:
     peak = max(one.peak_gib for one in rehearsals.values())
     there = min(one.device_gib for one in rehearsals.values())
     place = "GPU" if slots.gpus_per_trial else "machine"
@@ -103,7 +103,7 @@ def _memory_line(slots: Slots, rehearsals: Mapping[str, Rehearsal]) -> str:
     return f"memory        up to {peak:.2f} GiB a trial, of the {place}'s {there:.1f} GiB{warning}"
 
 
-def _disk_line(settings: SearchSettings, slots: Slots, rehearsals: Mapping[str, Rehearsal]) -> str:
+def _disk_line(settings: SearchSettings, slots: TrialResources, rehearsals: Mapping[str, Rehearsal]) -> str:
     """One checkpoint of each trial stays; a new one is written before the last is removed."""
     checkpoint_mb = max(one.checkpoint_mb for one in rehearsals.values())
     disk_mb = (settings.num_trials + slots.concurrent) * checkpoint_mb

@@ -26,8 +26,10 @@ from trainable.config import TrialConfig
 from trainable.models.output import as_model_output
 from trainable.opening import chosen_device, open_data
 from trainable.tasks.registry import get_task
+from tuner.atomic_file import replacing
 from tuner.export import handover_of, trained_weights, trial_config
-from tuner.records import TrialRecord, read_search
+from tuner.records import TrialRecord, locked, read_search
+from tuner.records.settings import read_settings
 
 FILE = "ensemble.json"
 DEFAULT_TOP = 5
@@ -39,8 +41,8 @@ class EnsembleResult:
 
     objective: str
     """The metric that the search compared, without its prefix."""
-    members: dict[int, dict[str, float]]
-    """Test metrics of each member alone, by the number of its trial, the best of the search first."""
+    members: dict[str, dict[str, float]]
+    """Test metrics of each member alone, by the name of its trial, the best of the search first."""
     ensemble: dict[str, float]
     """Test metrics of all of them together."""
 
@@ -55,13 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     options = parser.parse_args(arguments)
     try:
-        result = judge_ensemble(options.folder, options.top, device=chosen_device(options.device))
-        (options.folder / FILE).write_text(json.dumps(asdict(result), indent=2) + "\n")
+        device = chosen_device(options.device)
+        read_settings(options.folder)
+        with locked(options.folder):
+            result = judge_ensemble(options.folder, options.top, device=device)
+            with replacing(options.folder / FILE) as partial:
+                partial.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    for number, metrics in result.members.items():
-        sys.stdout.write(f"trial {number}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
+    for name, metrics in result.members.items():
+        sys.stdout.write(f"trial {name}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
     sys.stdout.write(f"all {len(result.members)} together: {result.ensemble[result.objective]:.4f}\n")
     return 0
 
@@ -81,7 +87,7 @@ def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleR
         raise ValueError(f"{folder} has {len(trials)} trials that were trained to the end; give --top {len(trials)}.")
     first = handover_of(record, trials[0], folder)
     splits = open_data(first.config, first.data_fingerprint)
-    answers = {trial.number: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
+    answers = {trial.name: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
     objective = record.settings.objective.removeprefix("val/")
     return _judged(objective, answers, first.config, splits.test, device)
 
@@ -101,20 +107,20 @@ def _answer(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch
 
 @torch.no_grad()
 def _judged(
-    objective: str, answers: dict[int, Answer], config: TrialConfig, data: Any, device: torch.device
+    objective: str, answers: dict[str, Answer], config: TrialConfig, data: Any, device: torch.device
 ) -> EnsembleResult:
     task = get_task(config.workload)
-    alone = {number: task.build_metrics(config, final=True) for number in answers}
+    alone = {name: task.build_metrics(config, final=True) for name in answers}
     together = task.build_metrics(config, final=True)
     for batch in task.evaluation_batches(config, data, device):
         images, targets = tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
-        scores = {number: answer(images, targets) for number, answer in answers.items()}
-        for number, own in scores.items():
-            alone[number].update(own, targets)
+        scores = {name: answer(images, targets) for name, answer in answers.items()}
+        for name, own in scores.items():
+            alone[name].update(own, targets)
         together.update(tree_map(_mean, *scores.values()), targets)
     return EnsembleResult(
         objective=objective,
-        members={number: metrics.compute() for number, metrics in alone.items()},
+        members={name: metrics.compute() for name, metrics in alone.items()},
         ensemble=together.compute(),
     )
 

@@ -6,6 +6,7 @@ python -m tuner.export results/moe/<run> --verify   trains it again, without Ray
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +17,18 @@ import torch
 from trainable.config import TrialConfig, from_params
 from trainable.handover import Handover, read_handover, write_handover
 from trainable.opening import open_run
-from trainable.ray_trainable import CHECKPOINT
 from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
 from trainable.training_run import run_epochs
-from tuner.ray.cluster import slots_of
 from tuner.confirmation import choose
-from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.records.checkpoints import last_checkpoint, trial_folder
+from tuner.records.settings import read_settings
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
+NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
+"""What is being exported, and what it replaces: both are gone when an export has ended."""
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
 """Largest difference of the objective that counts as the same curve; of several ranks on a CPU it is that of a GPU."""
 
@@ -49,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--verify", action="store_true", help="train it again and compare the curves")
     options = parser.parse_args(arguments)
     try:
-        best = export(options.folder)
+        read_settings(options.folder)
+        with locked(options.folder):
+            best = export(options.folder)
         sys.stdout.write(f"{best / CONFIG}\n")
         return _verify_and_say(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:
@@ -58,35 +63,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def export(folder: Path) -> Path:
-    """Writes the winner's files and returns their folder.
+    """Replaces the winner's files all at once, and returns their folder; the caller holds the search's folder.
 
     Raises:
         ValueError: no such search, no trial that may win, or its checkpoint is gone.
     """
     record = read_search(folder)
+    _tidy(folder)
     winner = _winner(record, folder)
     weights = trained_weights(folder, winner)
-    partial = folder / f".{FOLDER}"
-    write_handover(partial / CONFIG, handover_of(record, winner, folder))
-    torch.save(weights, partial / WEIGHTS)
-    (partial / METRICS).write_text(json.dumps(_metrics(winner), indent=2) + "\n")
-    return _replaced(folder / FOLDER, partial)
+    write_handover(folder / NEW / CONFIG, handover_of(record, winner, folder))
+    torch.save(weights, folder / NEW / WEIGHTS)
+    (folder / NEW / METRICS).write_text(json.dumps(_metrics(winner), indent=2) + "\n")
+    _swap(folder)
+    return folder / FOLDER
 
 
 def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Handover:
     """A trial's configuration as the file that standalone training reads."""
-    said = record.settings
+    settings = record.settings
     return Handover(
         config=trial_config(record, trial),
-        data_fingerprint=said["data_fingerprint"],
+        data_fingerprint=settings.data_fingerprint,
         num_threads=max(1, int(settings.resources.cpus_per_rank)),
         found_by={
-            "search": f"{said['space']}/{folder.name}",
-            "trial": trial.number,
-            "objective": said["objective"],
+            "search": f"{settings.space}/{folder.name}",
+            "trial": trial.name,
+            "objective": settings.objective,
             "precision": trial.last.precision if trial.last else None,
         },
-        versions=said["versions"],
+        versions=settings.versions,
     )
 
 
@@ -99,16 +105,15 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
     """The weights of a trial's last checkpoint as they were judged.
 
     Raises:
-        ValueError: the search kept none, or it is gone.
+        ValueError: the checkpoint is gone.
     """
-    if not trial.checkpoints:
+    path = last_checkpoint(folder, trial)
+    if path is None:
+        last = f"its last epoch, {trial.last.epoch}," if trial.last else "any epoch"
+        place = trial_folder(folder, trial.name)
         raise ValueError(
-            f"Trial {trial.number} of {folder} has no checkpoint on record; there are no weights to hand over."
-        )
-    path = folder / trial.checkpoints[max(trial.checkpoints)] / CHECKPOINT
-    if not path.exists():
-        raise ValueError(
-            f"The checkpoint {path} of trial {trial.number} is not a file; train the trial again to get its weights."
+            f"Trial {trial.name} has no checkpoint of {last} in {place}: restore it from a copy, or train its "
+            "configuration again."
         )
     return evaluated_weights(read_checkpoint(path)["trainer"])
 
@@ -117,11 +122,12 @@ def verify(folder: Path) -> Verification:
     """Trains the exported configuration again, in this process and without Ray."""
     record = read_search(folder)
     winner = _winner(record, folder)
-    if record.settings.resources.device == "cuda" and not torch.cuda.is_available():
+    device = record.settings.resources.device
+    if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
     handover = read_handover(folder / FOLDER / CONFIG)
     torch.set_num_threads(handover.num_threads)
-    run = open_run(handover, "cuda" if record.settings.resources.device == "cuda" else "cpu")
+    run = open_run(handover, device)
     searched = [winner.results[epoch].objective for epoch in sorted(winner.results)]
     retrained = run_epochs(run, on_epoch=lambda result: _say_epoch(result.epoch, result.objective, searched))
     return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
@@ -129,8 +135,8 @@ def verify(folder: Path) -> Verification:
 
 def _verify_and_say(folder: Path) -> int:
     verification = verify(folder)
-    slots = read_search(folder).settings.resources
-    is_exact = slots.device == "cpu" and slots.ranks_per_trial == 1
+    resources = read_settings(folder).resources
+    is_exact = resources.device == "cpu" and resources.ranks_per_trial == 1
     tolerance = CPU_TOLERANCE if is_exact else GPU_TOLERANCE
     same = verification.largest_difference <= tolerance
     said = (
@@ -156,18 +162,26 @@ def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
 
 
 def _metrics(winner: TrialRecord) -> dict[str, object]:
-    """What was measured of its weights: an interrupted trial may have been measured once more since."""
-    saved = winner.results[max(winner.checkpoints)]
-    return {"trial": winner.number, "epoch": saved.epoch, "objective": saved.objective, "metrics": saved.metrics}
+    """What was measured of its weights."""
+    last = winner.last
+    return {"trial": winner.name, "epoch": last.epoch, "objective": last.objective, "metrics": last.metrics}
 
 
-def _replaced(best: Path, partial: Path) -> Path:
-    """Only files that are whole take the place of those of an earlier winner."""
-    best.mkdir(exist_ok=True)
-    for name in (CONFIG, WEIGHTS, METRICS):
-        (partial / name).replace(best / name)
-    partial.rmdir()
-    return best
+def _swap(folder: Path) -> None:
+    """The folder is replaced, not its files: a kill can't leave an old configuration beside new weights."""
+    if (folder / FOLDER).exists():
+        (folder / FOLDER).rename(folder / FORMER)
+    (folder / NEW).rename(folder / FOLDER)
+    shutil.rmtree(folder / FORMER, ignore_errors=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Completes a swap that a kill came into, where both folders are whole; else removes what it left."""
+    if (folder / FORMER).exists() and not (folder / FOLDER).exists():
+        whole = NEW if (folder / NEW).exists() else FORMER
+        (folder / whole).rename(folder / FOLDER)
+    for leftover in (NEW, FORMER):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The pictures of a report, drawn from the records alone: each is a function of a `SearchRecord`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 
@@ -10,13 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tuner import standing, wording
+from tuner.atomic_file import replacing
 from tuner.figure_style import BLACK, BLUE, GREY, RED, SERIES, SKY, STYLE, Label, Picture, label_right, new_axes
 from tuner.importance import measure_importance
-from tuner.policy.outcomes import Outcome
 from tuner.parameter_figures import draw_importance, draw_parameters
+from tuner.policy.decision import STOP
+from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 
-ENDING_COLOURS = {Outcome.COMPLETED: BLUE, Outcome.STOPPED_AT_RUNG: SKY, Outcome.INTERRUPTED: GREY, None: GREY}
+ENDING_COLOURS = {Outcome.COMPLETED: BLUE, Outcome.STOPPED_AT_RUNG: SKY, None: GREY}
+NAMES = ("learning_curves", "best_so_far", "importance", "parameters", "expert_usage", "endings")
 NOTHING_MEASURED = "No trial gave a value that could be compared with another's."
 
 
@@ -38,11 +41,17 @@ def _draw_all(search: SearchRecord) -> Iterator[tuple[str, Picture]]:
     yield "endings", draw_endings(search)
 
 
+def remove_other_pictures(folder: Path, pictures: Iterable[tuple[Picture, Path | None]]) -> None:
+    """Those of an earlier report that this one does not show."""
+    for path in {folder / f"{name}.png" for name in NAMES} - {path for _, path in pictures}:
+        path.unlink(missing_ok=True)
+
+
 def _save(picture: Picture, path: Path) -> Path | None:
     if picture.figure is None:
-        path.unlink(missing_ok=True)
         return None
-    picture.figure.savefig(path, metadata={"Software": None})
+    with replacing(path) as partial:
+        picture.figure.savefig(partial, metadata={"Software": None})
     return path
 
 
@@ -69,8 +78,8 @@ def draw_learning_curves(search: SearchRecord) -> Picture:
 
 
 def _draw_curve(axes: Axes, trial: TrialRecord) -> None:
-    epochs = sorted(standing.measured_epochs(trial))
-    values = [trial.objective_at(epoch) for epoch in epochs]
+    epochs = sorted(trial.results)
+    values = [trial.results[epoch].objective for epoch in epochs]
     completed = trial.outcome is Outcome.COMPLETED
     dot = "." if len(epochs) == 1 else None
     axes.plot(
@@ -83,8 +92,8 @@ def _draw_curve(axes: Axes, trial: TrialRecord) -> None:
 
 
 def _highlight(axes: Axes, trial: TrialRecord, name: str, colour: str) -> Label:
-    epochs = sorted(standing.measured_epochs(trial))
-    values = [trial.objective_at(epoch) for epoch in epochs]
+    epochs = sorted(trial.results)
+    values = [trial.results[epoch].objective for epoch in epochs]
     axes.plot(epochs, values, color=colour, linewidth=2.6, zorder=4, marker="o" if len(epochs) == 1 else None)
     return Label(y=values[-1], text=f"{name}  {wording.number(values[-1])}", colour=colour)
 
@@ -92,21 +101,20 @@ def _highlight(axes: Axes, trial: TrialRecord, name: str, colour: str) -> Label:
 def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[str, TrialRecord, str]]:
     """The default and the winner, if they were measured (at that epoch); once, if they are the same."""
     default, winner = search.default_trial, search.winner
-    is_measured = default is not None and (
-        default.objective_at(epoch) is not None if epoch else bool(standing.measured_epochs(default))
-    )
+    is_measured = default is not None and (default.objective_at(epoch) is not None if epoch else bool(default.results))
     named = [("default", default, BLACK)] if is_measured else []
-    return named if winner is default else [*named, (f"trial {winner.number}", winner, RED)]
+    return named if winner is default else [*named, (f"trial {winner.name}", winner, RED)]
 
 
 def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
     """Their labels stand above the picture, each on a line of its own."""
     rungs = search.settings.rung_epochs
     for number, epoch in enumerate(rungs, start=1):
-        here = [decision for decision in search.decisions if decision.epoch == epoch and decision.rung is not None]
-        stopped = len({decision.trial for decision in here if decision.action == "stop"})
+        here = [one for one in search.decisions if one.decision.epoch == epoch and one.decision.rung is not None]
+        arrived = {one.trial for one in here}
+        stopped = {one.trial for one in here if one.decision.action == STOP}
         axes.axvline(epoch, color="#666666", linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
-        words = f"rung {number}: {stopped} of {len({decision.trial for decision in here})} stopped"
+        words = f"rung {number}: {len(stopped)} of {len(arrived)} stopped"
         place = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": 8.5}
         axes.annotate(words, (epoch, 1.0), xytext=(0, 3 + 11 * (len(rungs) - number)), color="#666666", **place)
 
@@ -165,7 +173,7 @@ def draw_expert_usage(search: SearchRecord) -> Picture:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     label_right(axes, _usage_labels(usage[epochs[-1]]))
     even = f"Even would be {1 / len(shares):.0%} each."
-    caption = f"Trial {search.winner.number}: the share of the assignments that each expert got. {even}"
+    caption = f"Trial {search.winner.name}: the share of the assignments that each expert got. {even}"
     return Picture(title=title, caption=caption, figure=axes.figure)
 
 
@@ -192,9 +200,9 @@ def _usage_labels(shares: list[float]) -> list[Label]:
 
 def draw_endings(search: SearchRecord) -> Picture:
     title = "What every trial ended by"
-    counts = standing.count_endings(search)
+    counts = standing.count_endings(search.trials)
     if not counts:
-        return Picture(title=title, caption="No trial has ended.")
+        return Picture(title=title, caption="No trial has begun.")
     colours = {standing.ending_of(trial): ENDING_COLOURS.get(trial.outcome, RED) for trial in search.trials}
     axes = new_axes(height=0.9 + 0.38 * len(counts))
     names = list(counts)[::-1]
@@ -206,7 +214,7 @@ def draw_endings(search: SearchRecord) -> Picture:
     epochs = standing.epochs_done(search)
     budget = search.settings.max_epochs * len(search.trials)
     trials = wording.count(len(search.trials), "trial")
-    caption = f"{trials} trained {epochs} epochs in all; at full length it would have been {budget}."
+    caption = f"{trials} trained {epochs} epochs in all; without early stopping it would be {budget}."
     return Picture(title=title, caption=caption, figure=axes.figure)
 
 

@@ -10,10 +10,14 @@ Cost: milliseconds a play.
 import heapq
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuner.forecast_policies import DEFAULT, Schedule, played_policy
+from tuner.forecast_policies import Schedule, played_policy
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
+
+DEFAULT = 0
+"""Number of the trial that everything is compared with."""
 
 MOST_PLAYS, LEAST_PLAYS, TRIALS_PLAYED = 50, 5, 3000
 """The longer a search, the less it depends on chance, and the longer a play takes."""
@@ -29,7 +33,7 @@ class Seconds:
     """What one configuration takes."""
 
     build: float = 0.0
-    """Before the first epoch, and before one that a waiting trial goes on with."""
+    """Before the first epoch, and before the one after a pause."""
     training: float
     """An epoch's updates."""
     validation: float = 0.0
@@ -114,68 +118,53 @@ def _drawn(schedule: Schedule, costs: Sequence[Seconds], first: Sequence[Seconds
 def _play(
     schedule: Schedule, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random, *, learned: float
 ) -> Play:
-    search = _Search(schedule, drawn, rng, learned=learned)
+    qualities = [rng.gauss(learned * number / len(drawn), 1) for number in range(len(drawn))]
+    values = [-math.inf for _ in drawn]
+
+    def value(trial: SimulatedTrial) -> float:
+        values[trial.number] = qualities[trial.number] + rng.gauss(0, _NOISE_OF_A_RUNG)
+        return values[trial.number]
+
+    search = SimulatedSearch(
+        played_policy(schedule),
+        slots=schedule.slots,
+        max_epochs=schedule.max_epochs,
+        value=value,
+        seconds=lambda trial, begins: drawn[trial.number].epoch + begins * drawn[trial.number].build,
+    )
     search.run()
-    trainings = [drawn[trial].full_training(schedule.max_epochs) for trial in search.confirmed()] * schedule.seeds
-    busy = search.busy()
+    busy = _busy(search, drawn)
+    trainings = _trainings(schedule, search, drawn, values)
     return Play(
         search_seconds=search.now,
         confirm_seconds=_over_slots(trainings, schedule.slots, process_seconds) if trainings else 0.0,
         busy=busy,
         busy_seconds=busy.build + busy.epoch + math.fsum(trainings),
-        epochs=sum(search.epochs),
+        epochs=search.num_epochs,
         trainings=len(trainings),
     )
 
 
-class _Search:
-    """One play. Events are epochs, in the order in which they end."""
+def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:
+    def total(times: Callable[[SimulatedTrial], int], part: str) -> float:
+        return math.fsum(times(trial) * getattr(drawn[trial.number], part) for trial in search.trials)
 
-    def __init__(self, schedule: Schedule, drawn: Sequence[Seconds], rng: random.Random, *, learned: float) -> None:
-        self._schedule, self._drawn, self._rng = schedule, drawn, rng
-        self._policy = played_policy(schedule)
-        self._running: list[tuple[float, int]] = []
-        self._qualities = [rng.gauss(learned * number / len(drawn), 1) for number in range(len(drawn))]
-        self._values = [-math.inf for _ in drawn]
-        self._begins = [0 for _ in drawn]
-        self.epochs = [0 for _ in drawn]
-        self.now = 0.0
+    parts = ("training", "validation", "checkpoint")
+    return Seconds(
+        build=total(lambda trial: trial.legs, "build"),
+        **{part: total(lambda trial: trial.epoch, part) for part in parts},
+    )
 
-    def run(self) -> None:
-        self._fill()
-        while self._running:
-            self.now, trial = heapq.heappop(self._running)
-            self.epochs[trial] += 1
-            self._values[trial] = self._qualities[trial] + self._rng.gauss(0, _NOISE_OF_A_RUNG)
-            if self._policy.keeps_slot(trial, epoch=self.epochs[trial], value=self._values[trial]):
-                self._expect(trial)
-            self._fill()
 
-    def confirmed(self) -> list[int]:
-        """The default, and the best of those that came to their full length."""
-        complete = [trial for trial, epochs in enumerate(self.epochs) if epochs == self._schedule.max_epochs]
-        others = sorted((trial for trial in complete if trial != DEFAULT), key=self._values.__getitem__, reverse=True)
-        best = others[: self._schedule.confirm]
-        return [DEFAULT, *best] if best else []
-
-    def busy(self) -> Seconds:
-        return Seconds(
-            build=self._sum(self._begins, "build"),
-            training=self._sum(self.epochs, "training"),
-            validation=self._sum(self.epochs, "validation"),
-            checkpoint=self._sum(self.epochs, "checkpoint"),
-        )
-
-    def _sum(self, counts: Sequence[int], part: str) -> float:
-        return math.fsum(times * getattr(one, part) for times, one in zip(counts, self._drawn, strict=True))
-
-    def _fill(self) -> None:
-        while len(self._running) < self._schedule.slots and (trial := self._policy.next_trial()) is not None:
-            self._begins[trial] += 1
-            self._expect(trial, after=self._drawn[trial].build)
-
-    def _expect(self, trial: int, *, after: float = 0.0) -> None:
-        heapq.heappush(self._running, (self.now + after + self._drawn[trial].epoch, trial))
+def _trainings(
+    schedule: Schedule, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float]
+) -> list[float]:
+    """Seconds of each training of the confirmation: of the default, and the best that came to their full length."""
+    complete = [trial.number for trial in search.trials if trial.epoch == schedule.max_epochs]
+    others = sorted((trial for trial in complete if trial != DEFAULT), key=values.__getitem__, reverse=True)
+    best = others[: schedule.confirm]
+    compared = [DEFAULT, *best] if best else []
+    return [drawn[trial].full_training(schedule.max_epochs) for trial in compared] * schedule.seeds
 
 
 def _over_slots(trainings: Sequence[float], slots: int, first_seconds: float) -> float:

@@ -1,22 +1,19 @@
-"""The policies of a search as a simulation of its schedule plays them: who gets a free slot, and who keeps one.
+"""The schedule of a search, and the policy that a simulation of it plays.
 
 The decisions are those of the search itself: its rungs, or its promoting policy with the quota, the wait for the first
-values and the last trainings. Only the Gaussian process is left out, whose forecasts say who goes on, not how many:
-here each trial is expected to keep its last value.
+values and the last trainings. Only the Gaussian process is left out, whose predictions say which trials go on, not how
+many: here each trial is predicted to keep its last value.
 """
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from tuner.policy.actions import HalvingConfig, Policy
 from tuner.policy.candidates import Candidate
-from tuner.policy import Begin, Promote, PromotingPolicy, Terms
+from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.promotion import Promotions
-from tuner.policy.rungs import STOP, Rungs
-
-DEFAULT = 0
-"""The first trial, which is trained to its full length whatever comes of it."""
+from tuner.policy.stopping import RandomSampler, StoppingPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,79 +33,28 @@ class Schedule:
     """Trainings of each."""
 
 
-class PlayedPolicy(Protocol):
-    """Trials are numbered as they begin."""
-
-    def next_trial(self) -> int | None:
-        """The trial that gets a free slot; None while nothing is left to do for one."""
-
-    def keeps_slot(self, trial: int, *, epoch: int, value: float) -> bool:
-        """Takes in one result; whether the trial goes on at once."""
-
-
-def played_policy(schedule: Schedule) -> PlayedPolicy:
-    return _Promoting(schedule) if schedule.promotes else _Stopping(schedule)
-
-
-class _Stopping:
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
-        self._rungs = Rungs(schedule.rung_epochs, reduction_factor=schedule.reduction_factor, mode="max")
-        self._begun = 0
-
-    def next_trial(self) -> int | None:
-        if self._begun == self._schedule.num_trials:
-            return None
-        self._begun += 1
-        return self._begun - 1
-
-    def keeps_slot(self, trial: int, *, epoch: int, value: float) -> bool:
-        decision = self._rungs.record(str(trial), epoch=epoch, value=value)
-        is_stopped = decision is not None and decision.action == STOP and trial != DEFAULT
-        return epoch < self._schedule.max_epochs and not is_stopped
-
-
-class _Promoting:
-    def __init__(self, schedule: Schedule) -> None:
-        terms = Terms(
-            rung_epochs=tuple(schedule.rung_epochs),
-            max_epochs=schedule.max_epochs,
-            reduction_factor=schedule.reduction_factor,
-            mode="max",
-            slots=schedule.slots,
-            seed=0,
-            num_trials=schedule.num_trials,
-        )
-        self._policy = PromotingPolicy(_Numbers(), terms, first=[_numbered(DEFAULT)], forecaster=_LastValues())
-        self._max_epochs = schedule.max_epochs
-
-    def next_trial(self) -> int | None:
-        action = self._policy.action()
-        if isinstance(action, Begin):
-            number = action.candidate.params["number"]
-            self._policy.begin(str(number), action.candidate)
-            return number
-        if isinstance(action, Promote):
-            self._policy.promote(action)
-            return int(action.trial)
-        return None
-
-    def keeps_slot(self, trial: int, *, epoch: int, value: float) -> bool:
-        waits = self._policy.record(str(trial), epoch=epoch, value=value)
-        if epoch == self._max_epochs:
-            self._policy.end(str(trial))
-        return not waits
+def played_policy(schedule: Schedule) -> Policy:
+    """More is better; the first trial is the default."""
+    config = HalvingConfig(
+        rung_epochs=schedule.rung_epochs,
+        max_epochs=schedule.max_epochs,
+        reduction_factor=schedule.reduction_factor,
+        mode="max",
+        slots=schedule.slots,
+        seed=0,
+        num_trials=schedule.num_trials,
+    )
+    source, first = _Numbers(), [_numbered(0)]
+    if schedule.promotes:
+        return PromotingPolicy(source, config, first=first, predictor=_LastValues())
+    return StoppingPolicy(RandomSampler(source), config, first=first)
 
 
 class _Numbers:
-    """A source whose configurations are numbers, each new."""
-
-    def __init__(self) -> None:
-        self._next = DEFAULT + 1
+    """A source whose configurations are numbers, so large that each is new."""
 
     def any(self, generator: random.Random) -> Candidate:
-        self._next += 1
-        return _numbered(self._next - 1)
+        return _numbered(generator.getrandbits(64))
 
     def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
         return [self.any(generator)]
@@ -119,24 +65,31 @@ def _numbered(number: int) -> Candidate:
 
 
 class _LastValues:
-    """Stands in for the forecaster of the promoting policy."""
+    """Stands in for the Gaussian process."""
 
-    def outlook(
-        self, promotions: Promotions, candidates: Mapping[str, Candidate], contenders: Sequence[str]
-    ) -> "_Standing":
+    def __init__(self) -> None:
+        self._trials: dict[frozenset, str] = {}
+
+    def add(self, trial: str, candidate: Candidate) -> None:
+        self._trials[candidate.identity] = trial
+
+    def learn(self, promotions: Promotions) -> None:
+        """Nothing is fitted."""
+
+    def predict(self, promotions: Promotions, contenders: Sequence[str]) -> "_LastPrediction":
         last = {trial: value for epoch in promotions.rungs for trial, value in promotions.values_at(epoch).items()}
-        return _Standing({trial: last[trial] for trial in contenders})
+        return _LastPrediction({trial: last[trial] for trial in contenders}, self._trials)
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """Stands in for an outlook."""
-
-    expected: dict[str, float]
+class _LastPrediction:
+    predicted: Mapping[str, float]
+    trials: Mapping[frozenset, str]
+    """By the identity of their configurations."""
 
     @property
     def best(self) -> list[str]:
-        return sorted(self.expected, key=self.expected.__getitem__, reverse=True)
+        return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
 
     def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
-        return [self.expected.get(str(candidate.params["number"]), 0.0) for candidate in candidates]
+        return [self.predicted.get(self.trials.get(candidate.identity), 0.0) for candidate in candidates]

@@ -67,7 +67,7 @@ def measure_importance(search: SearchRecord) -> Importance | None:
 
 def first_common_epoch(search: SearchRecord) -> int:
     """The first rung, where early stopping has not yet chosen; the first decision's epoch is it."""
-    rungs = [decision.epoch for decision in search.decisions if decision.rung is not None]
+    rungs = [decided.decision.epoch for decided in search.decisions if decided.decision.rung is not None]
     return min(rungs, default=search.comparison_epoch or 1)
 
 
@@ -101,8 +101,7 @@ def _distribution(values: list) -> BaseDistribution:
 
 def _goodness(search: SearchRecord, measured: list[TrialRecord], ended: list[TrialRecord], epoch: int) -> np.ndarray:
     """Higher is better; those that ended before are all below the worst that was measured."""
-    values = np.array([trial.objective_at(epoch) for trial in measured])
-    values = values if search.settings.mode == "max" else -values
+    values = search.settings.sign * np.array([trial.objective_at(epoch) for trial in measured])
     return np.concatenate([values, np.full(len(ended), values.min() - 1.0)])
 
 

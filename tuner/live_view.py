@@ -131,16 +131,16 @@ def _best(search: SearchRecord) -> Block:
         return [("best", Text("nothing measured yet", style="dim"))]
     rows = Table.grid(padding=(0, 2))
     value, default = wording.number(comparison.winner_value), wording.number(comparison.default_value)
-    rows.add_row(f"trial {comparison.winner.number}", Text(value, style="bold"), _versus_default(search, comparison))
+    rows.add_row(f"trial {comparison.winner.name}", Text(value, style="bold"), _versus_default(search, comparison))
     if comparison.winner is not comparison.default:
-        rows.add_row("trial 0", default, Text("the default configuration", style="dim"))
+        rows.add_row(f"trial {comparison.default.name}", default, Text("the default", style="dim"))
     return [("best", rows)]
 
 
 def _versus_default(search: SearchRecord, comparison: standing.Comparison) -> Text:
-    text = Text(f"{wording.metric(search.settings['objective'])} at epoch {comparison.epoch}", style="dim")
+    text = Text(f"{wording.metric(search.settings.objective)} at epoch {comparison.epoch}", style="dim")
     if comparison.winner is comparison.default:
-        return text.append(", the default configuration")
+        return text.append(", the default")
     colour = "green" if comparison.gain >= 0 else "red"
     return text.append(", ").append(wording.gain(comparison.gain), style=f"not dim bold {colour}")
 
@@ -168,7 +168,7 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
 
 def _span(search: SearchRecord) -> tuple[float, float]:
     """The lowest and the highest value of the objective, so that all sparklines share one scale."""
-    measured = [r.objective for t in search.by_id.values() for r in t.results.values() if r.objective is not None]
+    measured = [result.objective for trial in search.trials for result in trial.results.values()]
     return min(measured, default=0.0), max(measured, default=1.0)
 
 
@@ -177,7 +177,7 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
     curve = [trial.objective_at(e) for e in range(1, epoch + 1)]
     gain = standing.gain_over_default(search, trial, epoch)
     row = [
-        Text(f"trial {trial.number}"),
+        Text(f"trial {trial.name}"),
         Text(f"{epoch:>{len(str(last))}} of {last}"),
         Text(sparkline(curve, low=low, high=high).ljust(SPARKLINE_WIDTH), style="cyan"),
         Text(wording.number(trial.objective_at(epoch))),
@@ -190,9 +190,10 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
 
 
 def _ended(search: SearchRecord) -> Block:
-    latest = sorted((t for t in search.trials if t.outcome is not None), key=lambda t: t.end_time)[-2:]
+    ended = [trial for trial in search.trials if trial.outcome is not None]
+    latest = sorted(ended, key=lambda trial: trial.end_time)[-2:]
     lines = [Text(ended_words(search))]
-    for ending, quantity in standing.count_endings(search).items():
+    for ending, quantity in standing.count_endings(ended).items():
         lines.append(Text(f"{quantity:>4}  {ending}"))
-    lines += [Text(wording.one_line(f"trial {t.number} {t.sentence}"), style="dim", no_wrap=True) for t in latest]
+    lines += [Text(wording.one_line(f"trial {t.name} {t.sentence}"), style="dim", no_wrap=True) for t in latest]
     return [("ended", Group(*lines))]

@@ -12,6 +12,7 @@ from tuner import wording
 from tuner.disk import folder_bytes
 from tuner.export import trial_config
 from tuner.records import ResultRecord, SearchRecord, TrialRecord
+from tuner.records.checkpoints import last_checkpoint, trial_folder
 
 NOT_USED = "not used"
 """What belongs to a technique that is off."""
@@ -28,7 +29,7 @@ def metric_names(search: SearchRecord) -> list[str]:
 def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
     """A metric by epoch, a column for each trial that has it."""
     found = {
-        trial.number: {epoch: _metrics(search, result).get(metric) for epoch, result in trial.results.items()}
+        trial.name: {epoch: _metrics(search, result).get(metric) for epoch, result in trial.results.items()}
         for trial in search.trials
     }
     return pd.DataFrame(found).rename_axis("epoch").sort_index().dropna(axis="columns", how="all")
@@ -38,7 +39,7 @@ def last_metrics(search: SearchRecord) -> pd.DataFrame:
     """All metrics of each trial's last epoch, a row for each trial, the winner's first."""
     measured = [trial for trial in search.trials if trial.last]
     first = sorted(measured, key=lambda trial: trial is not search.winner)
-    rows = {trial.number: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in first}
+    rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in first}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
 
 
@@ -52,12 +53,11 @@ def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:
 
 def checkpoints(search: SearchRecord, folder: Path) -> pd.DataFrame:
     """The checkpoints that are on disk, a row for each trial that has one."""
-    last = [(trial, max(trial.checkpoints)) for trial in search.trials if trial.checkpoints]
-    paths = [folder / trial.checkpoints[epoch] for trial, epoch in last]
+    found = [(trial, last_checkpoint(folder, trial)) for trial in search.trials]
     rows = [
-        (trial.number, epoch, folder_bytes(path) / 1e6, wording.path(path))
-        for (trial, epoch), path in zip(last, paths, strict=True)
-        if path.is_dir()
+        (trial.name, trial.last.epoch, folder_bytes(trial_folder(folder, trial.name)) / 1e6, wording.path(path))
+        for trial, path in found
+        if path is not None
     ]
     return pd.DataFrame(rows, columns=["trial", "epoch", "MB", "path"]).set_index("trial")
 

@@ -62,7 +62,7 @@ def _show_configuration(search: SearchRecord) -> None:
 
 
 def _named(trial: TrialRecord) -> str:
-    return f"trial {trial.number}" + (" (the default)" if trial.number == 0 else "")
+    return f"trial {trial.name}" + (" (the default)" if trial.number == 0 else "")
 
 
 def _show_machine() -> None:

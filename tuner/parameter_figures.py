@@ -64,7 +64,7 @@ def draw_parameters(search: SearchRecord, importance: Importance | None) -> Pict
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         _draw_slice(axes, search, name, importance.epoch)
-    panels[0].set_ylabel(f"{wording.metric(search.settings['objective'])} at epoch {importance.epoch}")
+    panels[0].set_ylabel(f"{wording.metric(search.settings.objective)} at epoch {importance.epoch}")
     caption = (
         f"Every trial that has the parameter, by its value at epoch {importance.epoch}. Blue: trained to the end. "
         "A cross at the edge: ended by its configuration."

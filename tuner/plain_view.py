@@ -7,8 +7,7 @@ from typing import TextIO
 
 from tuner import standing, wording
 from tuner.image_counts import counts_in_words, warning_of_few
-from tuner.policy.outcomes import Outcome
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import SearchRecord
 
 PROGRESS_SECONDS = 60
 """A line is said at least this often, by the clock of the search, while results arrive."""
@@ -20,7 +19,7 @@ class PlainView:
     def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
         self._heading = heading(search, results=results, dashboard=dashboard)
         self._stream = stream
-        self._told = _endings(search)
+        self._told = _ended(search)
         self._spoke = search.elapsed
 
     def start(self) -> None:
@@ -28,9 +27,9 @@ class PlainView:
             self.message(f"{name}: {words}")
 
     def update(self, search: SearchRecord) -> None:
-        endings = _endings(search)
-        news = [f"trial {trial.number} {trial.sentence}" for key, trial in endings.items() if key not in self._told]
-        self._told = endings
+        ended = _ended(search)
+        news = [f"trial {name} {sentence}" for name, sentence in ended.items() if name not in self._told]
+        self._told = ended
         if not news and search.elapsed - self._spoke >= PROGRESS_SECONDS:
             news = [_running_words(search)]
         if news:
@@ -58,13 +57,12 @@ class PlainView:
 def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:
     """What is searched, how long, and where to look; the live picture begins with it too."""
     settings = search.settings
-    data = f" on {settings['data']}" if isinstance(settings.get("data"), str) else ""
-    trials, epochs, lanes = (settings[name] for name in ("num_trials", "max_epochs", "concurrent"))
+    trials, lanes = wording.count(settings.num_trials, "trial"), settings.resources.concurrent
     rows = {
-        "searching": f"{settings['space']}{data}",
-        "images": counts_in_words(settings),
-        "caution": warning_of_few(settings),
-        "budget": f"{trials} trials of up to {epochs} epochs, {lanes} at once",
+        "searching": settings.space + (f" on {settings.data}" if settings.data else ""),
+        "images": counts_in_words(settings.images, settings.image_size_px),
+        "caution": warning_of_few(settings.images),
+        "budget": f"{trials} of up to {settings.max_epochs} epochs, {lanes} at once",
         "results": wording.path(results),
         "dashboard": dashboard,
     }
@@ -72,8 +70,7 @@ def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> di
 
 
 def ended_words(search: SearchRecord) -> str:
-    ended = [trial for trial in search.trials if trial.outcome not in (None, Outcome.INTERRUPTED)]
-    return f"{len(ended)} of {search.settings['num_trials']} trials"
+    return f"{len(search.trials) - len(search.unfinished)} of {search.settings.num_trials} trials"
 
 
 def best_words(search: SearchRecord) -> str:
@@ -84,16 +81,16 @@ def best_words(search: SearchRecord) -> str:
     if comparison.winner is comparison.default:
         return f"best so far: the default, {objective} {default}"
     best = wording.number(comparison.winner_value)
-    return f"best trial {comparison.winner.number} {objective} {best} at epoch {comparison.epoch} (default {default})"
+    return f"best trial {comparison.winner.name} {objective} {best} at epoch {comparison.epoch} (default {default})"
 
 
 def _running_words(search: SearchRecord) -> str:
     running, waiting = standing.running(search), standing.waiting(search)
-    each = (f"trial {trial.number} epoch {standing.last_epoch(trial)}" for trial in running)
+    each = (f"trial {trial.name} epoch {standing.last_epoch(trial)}" for trial in running)
     words = f"running: {', '.join(each)}" if running else "no trial is running"
     return f"{words}; {len(waiting)} waiting at rungs" if waiting else words
 
 
-def _endings(search: SearchRecord) -> dict[tuple[str, Outcome], TrialRecord]:
-    """By trial and outcome: one that was interrupted ends once more in another session."""
-    return {(trial.name, trial.outcome): trial for trial in search.trials if trial.outcome is not None}
+def _ended(search: SearchRecord) -> dict[str, str]:
+    """How each trial ended that has, by its name."""
+    return {trial.name: trial.sentence for trial in search.trials if trial.outcome is not None}

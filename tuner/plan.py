@@ -16,11 +16,11 @@ from search_spaces.space import Situation, Space
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.data.image_mask_set import SPLIT_NAMES
 from trainable.initial_weights import initial_weights
-from trainable.tasks.registry import get_task
-from tuner.extension import PastTrial
+from trainable.tasks.registry import get_task, read_config
 from tuner.policy.rungs import rung_epochs
+from tuner.records import RecordedSettings
 from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
-from tuner.warm_start import WarmStart, warm_start
+from tuner.warm_start import PastTrial, WarmStart, warm_start
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,10 @@ class Plan:
     """A search that can begin."""
 
     space: Space
+    situation: Situation
     pinned: PinnedSpace
+    pins: dict[str, Any]
+    """What the user fixed of what the space asks for."""
     base: TrialConfig
     fingerprint: dict[str, str]
     images: dict[str, int]
@@ -40,14 +43,20 @@ class Plan:
     rungs: tuple[int, ...]
     first_points: tuple[dict, ...]
     """What is tried first, in this order: the parameters that the space asks for, by name."""
-    imported: tuple[PastTrial, ...] = ()
-    """Trials of another search whose values the proposer knows."""
+    past_trials: tuple[PastTrial, ...] = ()
+    """Trials of another search whose values the policy knows."""
     everything: tuple[dict, ...] | None = None
     """All that can be tried, the first points too, of a space that holds no more than is asked for."""
 
     @property
     def max_epochs(self) -> int:
         return self.base.max_epochs
+
+    @property
+    def first_answers(self) -> tuple[dict, ...]:
+        """What is tried before anything is drawn: of a space that holds few, all of it."""
+        others = [point for point in self.everything or () if point not in self.first_points]
+        return (*self.first_points, *others)
 
     @property
     def first_configs(self) -> list[TrialConfig]:
@@ -85,16 +94,61 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     warm = _warmed(settings, space, pinned, base, splits.fingerprint)
     return Plan(
         space=space,
+        situation=situation,
         pinned=pinned,
+        pins=pins,
         base=base,
         fingerprint=splits.fingerprint,
         images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
-        image_size_px=splits.train.images.shape[1:3],
+        image_size_px=tuple(map(int, splits.train.images.shape[1:3])),
         rungs=rungs,
         first_points=(*pinned.first_points(), *warm.points),
-        imported=tuple(warm.imported),
-        everything=_everything(pinned, warm.imported, num_trials=settings.num_trials),
+        past_trials=tuple(warm.past_trials),
+        everything=_everything(pinned, [one.answers for one in warm.past_trials], num_trials=settings.num_trials),
     )
+
+
+def recorded_plan(settings: RecordedSettings) -> Plan:
+    """What a search on record goes on with: nothing of it is worked out again, and the data is not opened.
+
+    Raises:
+        ValueError: its space or its workload is not there any more, or has changed.
+    """
+    space = get_space(settings.space).with_max_epochs(settings.max_epochs)
+    situation = Situation(**settings.situation)
+    return Plan(
+        space=space,
+        situation=situation,
+        pinned=PinnedSpace(space, situation, pins=settings.pins),
+        pins=settings.pins,
+        base=read_config(settings.base_config),
+        fingerprint=settings.data_fingerprint,
+        images=settings.images,
+        image_size_px=settings.image_size_px,
+        rungs=settings.rung_epochs,
+        first_points=settings.first_answers,
+    )
+
+
+def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequence[dict]) -> RecordedSettings:
+    """The settings for so many more trials; of a space that holds few, all that was not tried is tried.
+
+    Args:
+        known: answers of the trials on record, those of past searches too.
+
+    Raises:
+        ValueError: `more` is not 1 or more, or nothing new is left to try.
+    """
+    if more < 1:
+        raise ValueError(f"--trials is {more}; give the number of additional trials, 1 or more.")
+    everything = _everything(plan.pinned, known, num_trials=settings.num_trials + more)
+    if everything is None:
+        return replace(settings, num_trials=settings.num_trials + more)
+    if not everything:
+        raise ValueError("Nothing new is left to try: every configuration of the space is on record.")
+    logger.info("There are %d configurations left to try.", len(everything))
+    num_trials = settings.num_trials + min(more, len(everything))
+    return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *everything))
 
 
 def no_more_than_there_are(settings: SearchSettings, plan: Plan) -> SearchSettings:
@@ -108,11 +162,10 @@ def no_more_than_there_are(settings: SearchSettings, plan: Plan) -> SearchSettin
     return replace(settings, num_trials=there_are)
 
 
-def _everything(pinned: PinnedSpace, imported: Sequence[PastTrial], *, num_trials: int) -> tuple[dict, ...] | None:
-    """A proposer that draws would miss some of the last few, or propose for ever."""
-    known = [one.frozen.params for one in imported]
+def _everything(pinned: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
+    """A policy that draws would miss some of the last few."""
     found = configurations(pinned, at_most=num_trials + len(known))
-    return None if found is None else tuple(params for params in found if params not in known)
+    return None if found is None else tuple(answers for answers in found if answers not in known)
 
 
 def _warmed(

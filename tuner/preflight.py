@@ -14,7 +14,6 @@ from trainable.tasks.registry import get_task, read_config
 from trainable.techniques.optimizer import WithoutAlgorithm
 from trainable.tracking import check_trackers
 from trainable.training_run import build_trainer
-from tuner.confirm import is_confirmed
 from tuner.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
 
@@ -65,27 +64,24 @@ def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
 
 def check_resume(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
-    record = read_search(folder, space=space)
-    if is_over(folder, record):
-        ended, asked = len(record.trials), record.settings.num_trials
+    search = read_search(folder, space=space)
+    if search.is_finished:
+        ended, asked = len(search.trials), search.settings.num_trials
         raise ValueError(
             f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "
             "as many more, or begin a new search under another --name."
         )
-    check_trackers(record.settings.get("track", ()))
-    open_data(read_config(record.settings.base_config), record.settings.data_fingerprint)
+    _check_surroundings(search)
 
 
 def check_extension(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when the search is not over yet, or its data is no longer the same."""
-    record = read_search(folder, space=space)
-    if record.is_unfinished:
+    search = read_search(folder, space=space)
+    if search.is_unfinished:
         raise ValueError(f"{folder} is not finished; go on with --resume alone, and add --trials when it is.")
-    check_trackers(record.settings.get("track", ()))
-    open_data(read_config(record.settings.base_config), record.settings.data_fingerprint)
+    _check_surroundings(search)
 
 
-def is_over(folder: Path, record: SearchRecord) -> bool:
-    """Nothing is left that a resume would do: every trial has ended, and the best are confirmed as asked."""
-    top = record.settings.confirm
-    return not record.is_unfinished and (top == 0 or record.winner is None or is_confirmed(folder, record, top))
+def _check_surroundings(search: SearchRecord) -> None:
+    check_trackers(search.settings.track)
+    open_data(read_config(search.settings.base_config), search.settings.data_fingerprint)

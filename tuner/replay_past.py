@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from tuner.policy.candidates import CandidateSource, Encoding, SpaceSource
 from tuner.importance import distributions_of
+from tuner.policy.candidates import CandidateSource, Encoding, SpaceSource
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.replay_problems import Curve, Problem, RowSource
 
@@ -77,7 +77,7 @@ def _ended_badly(trial: TrialRecord) -> bool:
 def _padded(trial: TrialRecord, max_epochs: int, mean_seconds: float) -> Curve:
     """The last epoch again and again; after a bad ending, and at the full length at the latest, without a value."""
     results = [trial.results[epoch] for epoch in sorted(trial.results)]
-    values = [math.nan if result.objective is None else result.objective for result in results]
+    values = [result.objective for result in results]
     if _ended_badly(trial):
         values = [*values[: max_epochs - 1], math.nan]
     seconds = [result.seconds for result in results] or [mean_seconds]

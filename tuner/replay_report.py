@@ -18,7 +18,7 @@ from tuner.replay_run import BUDGET_TRAININGS, POINTS
 
 NUM_RESAMPLES = 2000
 QUARTER, FULL = POINTS // 4 - 1, POINTS - 1
-YARDSTICK = "stock"
+BASELINE = "stock"
 
 Regrets = dict[str, np.ndarray]
 """By policy: regret [problems, seeds, points]."""
@@ -50,7 +50,7 @@ def table(regrets: Regrets) -> str:
     problems, seeds, _ = next(iter(regrets.values())).shape
     lines = [
         f"Normalised regret (0: best known, 1: median configuration), {problems} tasks, {seeds} seeds; "
-        f"mean and, against {YARDSTICK}, ratio of means with its 95 % interval.",
+        f"mean and, against {BASELINE}, ratio of means with its 95 % interval.",
         "",
         f"| policy | {BUDGET_TRAININGS // 4} full trainings | ratio | {BUDGET_TRAININGS} full trainings | ratio |",
         "|---|---|---|---|---|",
@@ -84,12 +84,12 @@ def _mean(regret: np.ndarray) -> str:
 
 
 def _ratio(regrets: Regrets, policy: str, point: int) -> str:
-    if policy == YARDSTICK or YARDSTICK not in regrets:
+    if policy == BASELINE or BASELINE not in regrets:
         return "-"
-    own, other = regrets[policy][..., point], regrets[YARDSTICK][..., point]
+    own, other = regrets[policy][..., point], regrets[BASELINE][..., point]
     others = bootstrap_means(other)
     if not others.all():
-        return f"{YARDSTICK} has no regret"
+        return f"{BASELINE} has no regret"
     low, high = np.percentile(bootstrap_means(own) / others, [2.5, 97.5])
     return f"{own.mean() / other.mean():.2f} ({low:.2f} to {high:.2f})"
 

@@ -1,19 +1,24 @@
 """Makes the report of a search from its results folder, and reruns nothing.
 
-python -m tuner.report results/moe/<run>    writes report.md, figures/*.png and results.csv into it
+python -m tuner.report results/moe/<run>                  writes report.md, figures/*.png and results.csv into it
+python -m tuner.report results/moe/<run> --output DIR     writes them there, also while the search runs
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 
+from trainable.output_folder import check_writable
 from tuner import report_text, standing
+from tuner.atomic_file import replacing
 from tuner.confirmation import choose, read_confirmations
-from tuner.figures import save_pictures
-from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.figures import remove_other_pictures, save_pictures
+from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.records.settings import read_settings
 
 REPORT, FIGURES, TABLE = "report.md", "figures", "results.csv"
 
@@ -22,37 +27,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 a mistake of the user's."""
     parser = argparse.ArgumentParser(prog="python -m tuner.report", description="Report what a search came to.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write the report there, also while the search runs (default: folder)",
+    )
     options = parser.parse_args(arguments)
+    folder, output = options.folder, options.output or options.folder
     try:
-        sys.stdout.write(f"{write_report(options.folder)}\n")
+        read_settings(folder)
+        check_writable(output, "--output")
+        with locked(folder) if output.resolve() == folder.resolve() else nullcontext():
+            sys.stdout.write(f"{write_report(folder, output)}\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
 
 
-def write_report(folder: Path) -> Path:
-    """Writes the report and what belongs to it into `folder`, over an earlier one; returns its path.
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """Writes the report of a search and what belongs to it, over an earlier one; returns its path.
+
+    The report comes last: an earlier one stays whole until all that the new one shows is there.
+
+    Args:
+        output: where to; None is the search's own folder, which the caller holds.
 
     Raises:
         ValueError: the folder holds no search, or a damaged one.
     """
     search = read_search(folder)
+    output = folder if output is None else output
     confirmations = read_confirmations(folder, search)
-    results_table(search).to_csv(folder / TABLE, index=False)
-    pictures = save_pictures(search, folder / FIGURES)
+    output.mkdir(parents=True, exist_ok=True)
+    with replacing(output / TABLE) as partial:
+        results_table(search).to_csv(partial, index=False)
+    pictures = save_pictures(search, output / FIGURES)
     sections = [
         report_text.say_result(search, confirmations, choose(folder, search)),
         report_text.say_what_was_searched(search),
         report_text.say_winner(search),
         report_text.say_confirmations(search, confirmations),
-        report_text.say_pictures([(p, path and path.relative_to(folder)) for p, path in pictures]),
+        report_text.say_pictures([(p, path and path.relative_to(output)) for p, path in pictures]),
         report_text.say_trials(search),
         report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
     ]
-    report = folder / REPORT
-    report.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
-    return report
+    with replacing(output / REPORT) as partial:
+        partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
+    remove_other_pictures(output / FIGURES, pictures)
+    return output / REPORT
 
 
 def results_table(search: SearchRecord) -> pd.DataFrame:
@@ -70,7 +94,7 @@ def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
     values = (
         trial.number,
         trial.name,
-        "running" if trial.outcome is None else str(trial.outcome),
+        "unfinished" if trial.outcome is None else str(trial.outcome),
         standing.last_epoch(trial),
         trial.last.objective if trial.last else None,
         None if best is None else trial.objective_at(best),

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tuner import standing, wording
@@ -10,16 +11,16 @@ from tuner.figure_style import Picture
 from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 
-LEFT_OUT = ("format", "base_config", "data_fingerprint", "image_size_px")
+LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation")
 """Settings that are too long for a table, or for machines."""
 
 
 def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choice: Choice | None) -> str:
     """The title, the one thing to know, and what it rests on: several seeds where there are, before one."""
     settings = search.settings
-    title = f"# Search `{settings['space']}`" + (f", {settings['name']}" if "name" in settings else "")
+    title = f"# Search `{settings.space}`, {settings.name}"
     claims = _claims_of(confirmations, choice)
-    few = warning_of_few(settings)
+    few = warning_of_few(settings.images)
     caution = [few] if few else []
     if choice is None:
         return "\n\n".join([title, f"**{_headline(search)}**", *claims, *caution])
@@ -28,40 +29,43 @@ def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choi
 
 
 def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> list[str]:
-    """Of what is handed over; where nothing or the default is, of all that stood beside it."""
-    own = [one for one in confirmations if choice is not None and one.trial == choice.trial.number]
+    """Of what is exported; where nothing or the default is, of all that were compared with it."""
+    own = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
     return [one.sentence for one in own or confirmations]
 
 
 def _headline(search: SearchRecord) -> str:
     if search.winner is None:
-        return "No trial gave a value that could be compared; below is what each of them ended by."
+        return "No trial gave a value that could be compared; the table below says how each of them ended."
     comparison = standing.compare_with_default(search, search.winner)
     value = wording.number(search.winner.objective_at(search.comparison_epoch))
     measured = search.winner.result_at(search.comparison_epoch).epoch
     best = f"{_objective(search)} {value} at epoch {measured} on the validation split"
     if comparison is None:
-        return f"Trial {search.winner.number} is the best, with {best}; the default configuration was not measured."
+        return f"Trial {search.winner.name} is the best, with {best}; the default configuration was not measured."
     if comparison.winner is comparison.default:
         return f"The default configuration is the best that was found, with {best}."
     if comparison.epoch < search.comparison_epoch:
-        there = f"{wording.number(comparison.winner_value)} against {wording.number(comparison.default_value)}"
-        early = f"where the default ended, at epoch {comparison.epoch}, it was {there}"
-        return f"Trial {search.winner.number} is the best, with {best}; {early}."
+        there = f"{wording.number(comparison.winner_value)}, default {wording.number(comparison.default_value)}"
+        early = f"at epoch {comparison.epoch}, where the default ended, it was {there}"
+        return f"Trial {search.winner.name} is the best, with {best}; {early}."
     gain, default = wording.gain(comparison.gain), wording.number(comparison.default_value)
-    return f"Trial {search.winner.number} is {gain} than the default configuration: {best}, against {default}."
+    return f"Trial {search.winner.name} is {gain} than the default configuration: {best}, default {default}."
 
 
 def say_what_was_searched(search: SearchRecord) -> str:
-    settings = {name: value for name, value in search.settings.items() if name not in LEFT_OUT}
-    settings |= {"data": search.settings.get("data") or "embedded", "images": counts_in_words(search.settings)}
-    if "data_fingerprint" in search.settings:
-        settings.data_fingerprint = search.settings.data_fingerprint["all"][:16]
-    settings["ran for"] = wording.duration(search.elapsed)
-    settings["precision in effect"] = sorted(standing.precisions(search))
-    settings["next trial after"] = _handover_words(search)
+    settings = search.settings
+    told = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
+        "resources": str(settings.resources),
+        "data": settings.data or "embedded",
+        "data_fingerprint": settings.data_fingerprint["all"][:16],
+        "images": counts_in_words(settings.images, settings.image_size_px),
+        "ran for": wording.duration(search.elapsed),
+        "precision in effect": sorted(standing.precisions(search)),
+        "next trial after": _handover_words(search),
+    }
     rows = [
-        (name.replace("_", " "), _setting(value)) for name, value in settings.items() if value not in (None, {}, [])
+        (name.replace("_", " "), _setting(value)) for name, value in told.items() if value not in (None, {}, [], ())
     ]
     return "## What was searched\n\n" + table(("setting", "value"), rows) + "\n\nAll of it is in `settings.json`."
 
@@ -70,28 +74,28 @@ def _handover_words(search: SearchRecord) -> str | None:
     gaps = standing.handover_gaps(search)
     if not gaps:
         return None
-    return f"{statistics.median(gaps):.2f} s in the median of {len(gaps)}, {max(gaps):.2f} s at most"
+    return f"median {statistics.median(gaps):.2f} s, at most {max(gaps):.2f} s, in {wording.count(len(gaps), 'change')}"
 
 
 def _setting(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_setting(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(_setting, value))
     return wording.parameter(value)
 
 
 def say_winner(search: SearchRecord) -> str:
-    """How the winner was chosen, and in what it differs from the default."""
+    """How the winner was chosen, and how it differs from the default."""
     winner, default = search.winner, search.default_trial
     if winner is None:
         return ""
     epoch = search.comparison_epoch
     rivals = wording.count(len(search.measured_at(epoch)), "trial")
     how = (
-        f"Trial {winner.number} has the best {_objective(search)} of the {rivals} that were measured at epoch {epoch}, "
+        f"Trial {winner.name} has the best {_objective(search)} of the {rivals} that were measured at epoch {epoch}, "
         "the highest that any reached, or had plateaued before; other values of different epochs are never compared. "
-        "It is the best of several on the validation split, so on new data it is likely to be a little less good."
+        "It is the best of several on the validation split, so on new data it is likely to be slightly worse."
     )
     differences = "" if default is None else _parameters(winner, default)
     return "\n\n".join(part for part in ("## The winner", how, differences) if part)
@@ -105,7 +109,7 @@ def _parameters(winner: TrialRecord, default: TrialRecord) -> str:
     differing = [name for name in names if default.params.get(name, "") != winner.params.get(name, "")]
     rows = [(f"`{name}`", *(_parameter(trial, name) for trial in (default, winner))) for name in differing]
     same = ", ".join(f"`{name}` {_parameter(winner, name)}" for name in names if name not in differing)
-    difference = table(("parameter", "default", f"trial {winner.number}"), rows)
+    difference = table(("parameter", "default", f"trial {winner.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")
 
 
@@ -150,16 +154,15 @@ def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
 def say_trials(search: SearchRecord) -> str:
     rows = [_trial_row(search, trial) for trial in search.trials]
     header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ended by")
-    counts = ", ".join(f"{quantity} {ending}" for ending, quantity in standing.count_endings(search).items())
-    total = f"{counts}. " if counts else ""
     if not rows:
         return "## Every trial\n\nNo trial had begun."
-    return f"## Every trial\n\n{total}Their parameters are in `results.csv`.\n\n{table(header, rows)}"
+    counts = ", ".join(f"{quantity} {ending}" for ending, quantity in standing.count_endings(search.trials).items())
+    return f"## Every trial\n\n{counts}. Their parameters are in `results.csv`.\n\n{table(header, rows)}"
 
 
 def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
     best = standing.best_epoch(search, trial)
-    name = f"**{trial.number}**" if trial is search.winner else str(trial.number)
+    name = f"**{trial.name}**" if trial is search.winner else trial.name
     return (
         f"{name} (default)" if trial is search.default_trial else name,
         str(standing.last_epoch(trial)),
@@ -199,4 +202,4 @@ def _cell(text: str) -> str:
 
 
 def _objective(search: SearchRecord) -> str:
-    return f"`{wording.metric(search.settings['objective'])}`"
+    return f"`{wording.metric(search.settings.objective)}`"

@@ -17,13 +17,13 @@ from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from trainable.importing import imported_for_good
-from tuner.ray.cluster import use_token
 from tuner.disk import parse_size
+from tuner.ray.cluster import use_token
 from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
 
-_CUT_OFF = "Interrupted. What is on record stays, and --resume goes on with it.\n"
+_CUT_OFF = "Interrupted. Finished epochs are saved; --resume goes on with them.\n"
 _NOT_BEGUN = "Interrupted before the search began; nothing was written.\n"
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: {error}. What is on record is whole; put that right and go on with --resume.\n")
+        sys.stderr.write(f"error: {error}. Finished epochs are saved; put that right and go on with --resume.\n")
         return 2
 
 
@@ -56,25 +56,19 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         _check_alone(options)
     if options.address is not None:
         use_token()
-    # The forecast's matrices are small, and two threads on them would wait for each other beside busy trials.
+    # The predictions' matrices are small, and two threads on them would wait for each other beside busy trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     with imported_for_good():
         from trainable.tracking import check_trackers
-        from tuner import finish, preflight, run
+        from tuner import preflight, run
         from tuner.plan import no_more_than_there_are, plan_search
-        from tuner.search_callback import Limits
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for room in ("trainable", "tuner"):
         logging.getLogger(room).setLevel(logging.INFO)
     if options.resume is not None:
-        if options.num_trials is not None:
-            return _extend(options, settings)
-        preflight.check_resume(options.resume, space=options.space)
-        limits = Limits(seconds=options.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
-        record = run.resume_search(options.resume, address=options.address, limits=limits, verbose=options.verbose)
-        return finish.finish(options.resume, record)
+        return _resume(options, settings)
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
     plan = plan_search(settings, on_progress=_preparing)
@@ -85,20 +79,22 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
 
         sys.stdout.write(f"{dry_run(settings, plan, began=began)}\n")
         return 0
-    record = run.run_search(settings, plan, verbose=options.verbose)
-    return finish.finish(settings.folder, record)
+    return run.run_search(settings, plan, verbose=options.verbose)
 
 
-def _extend(options: argparse.Namespace, settings: SearchSettings) -> int:
-    from tuner import finish, preflight, run
-    from tuner.search_callback import Limits
+def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
+    from tuner import preflight, run
+    from tuner.session import Limits
 
-    preflight.check_extension(options.resume, space=options.space)
-    limits = Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
-    record = run.extend_search(
-        options.resume, options.num_trials, address=options.address, limits=limits, verbose=options.verbose
+    check = preflight.check_resume if options.num_trials is None else preflight.check_extension
+    check(options.resume, space=options.space)
+    return run.resume_search(
+        options.resume,
+        more=options.num_trials,
+        address=options.address,
+        limits=Limits(seconds=options.time_budget_seconds, disk_bytes=settings.disk_budget_bytes),
+        verbose=options.verbose,
     )
-    return finish.finish(options.resume, record)
 
 
 def _settings(options: argparse.Namespace) -> SearchSettings:

@@ -5,14 +5,14 @@ Pure functions of a `SearchRecord`, for the terminal and the report alike.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from tuner.policy.decision import PAUSE, PROMOTE
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.policy.rungs import PAUSE, PROMOTE
 
 PRIOR_TRIALS = 2
 """How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
@@ -46,14 +46,14 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
     default = search.default_trial
     if default is None or default.outcome is not None:
         return compare_with_default(search, search.winner)
-    ranked = search.ranked(max(measured_epochs(default), default=0))
+    ranked = search.ranked(last_epoch(default))
     return compare_with_default(search, ranked[0] if ranked else None)
 
 
 def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
     """At the highest epoch at which both have a value; None when there is none."""
     default = search.default_trial
-    either = measured_epochs(trial) | measured_epochs(default) if trial and default else set()
+    either = trial.results.keys() | default.results.keys() if trial and default else set()
     both = [epoch for epoch in either if None not in (trial.objective_at(epoch), default.objective_at(epoch))]
     if not both:
         return None
@@ -74,51 +74,42 @@ def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> f
     values = (trial.objective_at(epoch), default.objective_at(epoch) if default else None)
     if None in values:
         return None
-    return (values[0] - values[1]) * (1.0 if search.settings.mode == "max" else -1.0)
-
-
-def measured_epochs(trial: TrialRecord) -> set[int]:
-    return {epoch for epoch, result in trial.results.items() if result.objective is not None}
+    return search.settings.sign * (values[0] - values[1])
 
 
 def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
-    """The epoch of the trial's best value; of equals, the earlier."""
-    pick = {"max": max, "min": min}[search.settings.mode]
-    return pick(sorted(measured_epochs(trial)), key=trial.objective_at, default=None)
-
-
-def unfinished(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that train now, or would on a resume."""
-    return [trial for trial in search.trials if trial.outcome in (None, Outcome.INTERRUPTED)]
+    """The epoch of the trial's best value; ties go to the earlier."""
+    sign = search.settings.sign
+    return max(sorted(trial.results), key=lambda epoch: sign * trial.results[epoch].objective, default=None)
 
 
 def waiting(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that wait at a rung, to be promoted or not; a search that was interrupted finds them there again."""
-    last = {decision.trial: decision.action for decision in search.decisions}
-    return [trial for trial in unfinished(search) if last.get(trial.name) == PAUSE]
+    """The trials that wait at a rung, to be promoted or not."""
+    last = {decided.trial: decided.decision.action for decided in search.decisions}
+    return [trial for trial in search.unfinished if last.get(trial.name) == PAUSE]
 
 
 def running(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that train now."""
+    """The trials that train now, or go on first with a resume."""
     waits = {trial.name for trial in waiting(search)}
-    return [trial for trial in search.trials if trial.outcome is None and trial.name not in waits]
+    return [trial for trial in search.unfinished if trial.name not in waits]
 
 
 def ending_of(trial: TrialRecord) -> str:
     """A few words that trials of the same ending share, such as `stopped at rung 1 (epoch 3)`."""
     if trial.outcome is None:
-        return "running"
-    words = trial.outcome.replace("_", " ")
+        return "unfinished"
     if trial.outcome is not Outcome.STOPPED_AT_RUNG:
-        return words
-    return f"{words} {trial.numbers.get('rung', '?')} (epoch {last_epoch(trial)})"
+        return trial.outcome.replace("_", " ")
+    epoch = f"epoch {last_epoch(trial)}"
+    return f"stopped at rung {trial.numbers['rung']:g} ({epoch})" if "rung" in trial.numbers else f"stopped at {epoch}"
 
 
-def count_endings(search: SearchRecord) -> dict[str, int]:
-    """How many ended how: the completed ones first, then those stopped from the last rung to the first, then others."""
-    ended = [trial for trial in search.trials if trial.outcome is not None]
-    ended.sort(key=lambda trial: (list(Outcome).index(trial.outcome), -last_epoch(trial)))
-    return dict(Counter(ending_of(trial) for trial in ended))
+def count_endings(trials: Iterable[TrialRecord]) -> dict[str, int]:
+    """How many ended how: completed ones first, then those stopped from the last rung to the first, unfinished last."""
+    order = [*Outcome, None]
+    ordered = sorted(trials, key=lambda trial: (order.index(trial.outcome), -last_epoch(trial)))
+    return dict(Counter(map(ending_of, ordered)))
 
 
 def last_epoch(trial: TrialRecord) -> int:
@@ -126,7 +117,7 @@ def last_epoch(trial: TrialRecord) -> int:
 
 
 def epochs_done(search: SearchRecord) -> int:
-    return sum(len(trial.results) for trial in search.by_id.values())
+    return sum(len(trial.results) for trial in search.trials)
 
 
 def expected_epochs_left(search: SearchRecord) -> float:
@@ -140,13 +131,13 @@ def expected_seconds_left(search: SearchRecord) -> float | None:
     The lanes share the work, but the longest trial is trained in one of them, and a time budget ends it all.
     """
     settings = search.settings
-    seconds = [result.seconds for trial in search.by_id.values() for result in trial.results.values()]
+    seconds = [result.seconds for trial in search.trials for result in trial.results.values()]
     if not seconds:
         return None
     epochs = _expected_by_trial(search)
     mean_seconds = math.fsum(seconds) / len(seconds)
     left = mean_seconds * max(sum(epochs) / settings.resources.concurrent, max(epochs, default=0.0))
-    budget = settings.get("time_budget_seconds")
+    budget = search.time_budget_seconds
     return left if budget is None else min(left, max(0.0, budget - search.elapsed))
 
 
@@ -160,14 +151,14 @@ def handover_gaps(search: SearchRecord) -> list[float]:
 
     Where the next one was promoted later than that, they count from then: until then there was nothing to do.
     """
-    promoted = {(d.trial, d.epoch): d.time for d in search.decisions if d.action == PROMOTE}
+    promoted = {(d.trial, d.decision.epoch): d.time for d in search.decisions if d.decision.action == PROMOTE}
     lanes: dict[str, list[_Step]] = {}
     for trial in search.trials:
         for result in trial.results.values():
             if result.process is not None:
                 begin = result.time - result.seconds
                 due = promoted.get((trial.name, result.epoch - 1), -math.inf)
-                lanes.setdefault(result.process, []).append(_Step(result.time, begin, due, trial.number))
+                lanes.setdefault(result.process, []).append(_Step(result.time, begin, due, trial.name))
     return [
         later.begin - max(earlier.end, later.due)
         for steps in lanes.values()
@@ -182,15 +173,15 @@ class _Step(NamedTuple):
     end: float
     begin: float
     due: float
-    trial: int
+    trial: str
 
 
 def _expected_by_trial(search: SearchRecord) -> list[float]:
-    """For each trial that has not ended and each still to come."""
+    """For each unfinished trial and each still to come."""
     continues = _continue_rates(search)
     after = _epochs_after(continues)
-    to_come = max(0, search.settings.num_trials - len(search.by_id))
-    return [after[min(last_epoch(t), len(after) - 1)] for t in unfinished(search)] + [continues[0] * after[0]] * to_come
+    to_come = max(0, search.settings.num_trials - len(search.trials))
+    return [after[min(last_epoch(t), len(after) - 1)] for t in search.unfinished] + [continues[0] * after[0]] * to_come
 
 
 def _continue_rates(search: SearchRecord) -> list[float]:
@@ -202,10 +193,10 @@ def _continue_rates(search: SearchRecord) -> list[float]:
     settings = search.settings
     planned = dict.fromkeys(settings.rung_epochs, 1 / settings.reduction_factor)
     went_on, arrived = Counter(), Counter()
-    for trial in search.by_id.values():
+    for trial in search.trials:
         last = last_epoch(trial)
         went_on.update(range(last))
-        arrived.update(range(last if trial.outcome in (None, Outcome.INTERRUPTED) else last + 1))
+        arrived.update(range(last if trial.outcome is None else last + 1))
     return [
         (went_on[epoch] + PRIOR_TRIALS * planned.get(epoch, 1.0)) / (arrived[epoch] + PRIOR_TRIALS)
         for epoch in range(settings.max_epochs)

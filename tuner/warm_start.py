@@ -1,30 +1,27 @@
 """A search that begins with what an earlier one found.
 
-Where objective, budget and data are the same, the values of its ended trials are known to the proposer from the start.
-They are no trials of this search: they are not on record, in the study's copy, or in the report, and can't win. Where
-one of the three differs its values would mislead, and only its best configurations are tried first, right after the
-default and the recommended ones.
+Where objective, budget and data are the same, the policy knows the values of its ended trials from the start. They are
+put on record as past trials: they are none of this search's, do not stand in the report, and can't win; and a resume
+goes on without the earlier search's folder. Where one of the three differs its values would mislead, and only its best
+configurations are tried first, right after the default and the recommended ones.
 
 A parameter that the earlier search did not ask for gets the default's value. Then the whole configuration that comes of
-it must be the one that was trained; a trial that this space could not propose so is left out and counted in a sentence.
+it must be the one that was trained. Trials outside the space are skipped and counted.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import optuna
+from typing import Any
 
 from search_spaces.rehearsal import AnsweredTrial
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.tasks.registry import read_config
 from tuner import wording
-from tuner.extension import PastTrial, past_trials
+from tuner.answers import check_answers
 from tuner.policy.outcomes import Outcome
-from tuner.proposer import check_params
-from tuner.records import SearchRecord, read_search
-from tuner.study_mirror import FILE, load_mirror
+from tuner.records import SearchRecord, TrialRecord, read_search
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +33,30 @@ _MAY_DIFFER = frozenset({"seed", "source"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastTrial:
+    """An ended trial of another search."""
+
+    trial: str
+    """`<run>/<name>` of the search that it belongs to."""
+    answers: dict[str, Any]
+    """What this search's space would have asked for."""
+    values: dict[int, float]
+    """Objectives by epoch."""
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
     """What is taken over."""
 
     points: Sequence[dict] = ()
     """To be tried first, by the names that the space asks for."""
-    imported: Sequence[PastTrial] = ()
-    """Known to the proposer."""
+    past_trials: Sequence[PastTrial] = ()
 
 
 def warm_start(
     folder: Path,
-    space: Callable[[optuna.Trial], dict],
+    space: Callable[[Any], dict],
     *,
     base: TrialConfig,
     first_points: Sequence[Mapping],
@@ -60,83 +69,79 @@ def warm_start(
     Raises:
         ValueError: the folder holds no search of that space, or one without anything to start from.
     """
-    search = read_search(folder, space=str(settings.space))
-    if search.comparison_epoch is None or not (folder / FILE).is_file():
+    search = read_search(folder, space=str(settings["space"]))
+    if search.comparison_epoch is None:
         raise ValueError(f"{folder} has no measured trial to start from; give another --warm-start, or none.")
-    others = [word for name, word in _COMPARED.items() if search.settings.get(name) != settings[name]]
+    others = [word for name, word in _COMPARED.items() if getattr(search.settings, name) != settings[name]]
     known = [] if others else _known(folder, search, space, base, first_points)
     if known:
-        return WarmStart(imported=known)
+        return WarmStart(past_trials=known)
     points = _best_points(folder, search, space, first_points[0])
     why = f"{wording.path(folder)} is of another {' and '.join(others)}: its" if others else "Its"
     logger.info("%s best are tried first, %d of them, and its values are not used.", why, len(points))
     return WarmStart(points=[point for point in points if point not in first_points])
 
 
-def _best_points(
-    folder: Path, search: SearchRecord, space: Callable[[optuna.Trial], dict], default: Mapping
-) -> list[dict]:
+def _best_points(folder: Path, search: SearchRecord, space: Callable[[Any], dict], default: Mapping) -> list[dict]:
     """The best parameters as `space` would ask for them, the best first, at most NUM_BEST."""
-    asked = {trial.user_attrs["number"]: trial.params for trial in load_mirror(folder / FILE).trials}
-    best = [trial.number for trial in search.ranked(search.comparison_epoch)[:NUM_BEST] if trial.number in asked]
     points = []
-    for number in best:
+    for trial in search.ranked(search.comparison_epoch)[:NUM_BEST]:
         try:
-            point, _ = _answered(space, asked[number], default)
+            point, _ = _answered(space, trial.answers, default)
             points += [] if point in points else [point]
         except ValueError as error:
-            logger.info("trial %d of %s is not tried again: %s", number, wording.path(folder), error)
+            logger.info("trial %s of %s is not tried again: %s", trial.name, wording.path(folder), error)
     return points
 
 
 def _known(
-    folder: Path,
-    search: SearchRecord,
-    space: Callable[[optuna.Trial], dict],
-    base: TrialConfig,
-    first_points: Sequence[Mapping],
+    folder: Path, search: SearchRecord, space: Callable[[Any], dict], base: TrialConfig, first_points: Sequence[Mapping]
 ) -> list[PastTrial]:
     """What is tried first in any case is measured again: all others are compared with it."""
-    past = [one for one in past_trials(folder, search) if one.outcome is not Outcome.FAILED]
+    ended = [trial for trial in search.trials if trial.outcome not in (None, Outcome.FAILED)]
     old_base = read_config(search.settings.base_config)
     known = []
-    for one in past:
-        trained = _full(search.by_id[one.trial_id].params, old_base)
-        asked = _asked_as(one, space, base, first_points[0], trained=trained)
-        known += [] if asked is None else [_imported(one, asked, folder, space)]
-    left_out = len(past) - len(known)
-    known = [one for one in known if one.frozen.params not in first_points]
+    for trial in ended:
+        answers = _asked_as(trial, space, base, first_points[0], trained=_full(trial.params, old_base))
+        known += [] if answers is None else [_past(trial, answers, folder)]
+    num_skipped = len(ended) - len(known)
+    known = [one for one in known if one.answers not in first_points]
     logger.info(
         "%d trials of %s are known from the start%s.",
         len(known),
         wording.path(folder),
-        f"; {left_out} are left out, because this space could not propose them" if left_out else "",
+        f"; {num_skipped} outside this space are skipped" if num_skipped else "",
     )
     return known
 
 
+def _past(trial: TrialRecord, answers: dict, folder: Path) -> PastTrial:
+    values = {epoch: result.objective for epoch, result in trial.results.items()}
+    return PastTrial(trial=f"{folder.name}/{trial.name}", answers=answers, values=values, outcome=trial.outcome)
+
+
 def _asked_as(
-    one: PastTrial, space: Callable[[optuna.Trial], dict], base: TrialConfig, default: Mapping, *, trained: Mapping
+    trial: TrialRecord, space: Callable[[Any], dict], base: TrialConfig, default: Mapping, *, trained: Mapping
 ) -> dict | None:
     """The trial's parameters as this space would have asked for them; None where it would not train the same."""
     try:
-        asked, params = _answered(space, one.frozen.params, default)
-        return asked if _full(params, base) == trained else None
+        answers, params = _answered(space, trial.answers, default)
+        return answers if _full(params, base) == trained else None
     except ValueError:
         return None
 
 
-def _answered(space: Callable[[optuna.Trial], dict], params: Mapping, default: Mapping) -> tuple[dict, dict]:
+def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) -> tuple[dict, dict]:
     """What the space asks for when it gets these answers, and what it makes of them.
 
     Raises:
         ValueError: an answer lies outside the space, or it asks for nothing of this.
     """
-    trial = AnsweredTrial({**default, **params})
+    trial = AnsweredTrial({**default, **answers})
     made = space(trial)
-    if not params.keys() & trial.asked.keys():
+    if not answers.keys() & trial.asked.keys():
         raise ValueError("The space asks for none of its parameters.")
-    check_params(space, trial.asked)
+    check_answers(space, trial.asked)
     return trial.asked, made
 
 
@@ -144,19 +149,3 @@ def _full(params: Mapping, base: TrialConfig) -> dict:
     """All that a training follows but where its data lies and its seed."""
     whole = flat_params(from_params(params, base))
     return {name: value for name, value in whole.items() if name not in _MAY_DIFFER}
-
-
-def _imported(one: PastTrial, params: dict, folder: Path, space: Callable[[optuna.Trial], dict]) -> PastTrial:
-    """Under this space's ranges, with a mark, and with neither number nor outcome."""
-    asked = optuna.trial.FixedTrial(params)
-    space(asked)
-    frozen = optuna.trial.create_trial(
-        state=one.frozen.state,
-        value=one.frozen.value,
-        params=params,
-        distributions=asked.distributions,
-        intermediate_values=one.frozen.intermediate_values,
-        user_attrs={"imported": str(folder)},
-        system_attrs=one.frozen.system_attrs,
-    )
-    return replace(one, trial_id=f"{folder.name}/{one.trial_id}", number=None, frozen=frozen)

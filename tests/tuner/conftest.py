@@ -3,6 +3,7 @@
 import heapq
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,35 +11,50 @@ import pytest
 
 from trainable.config import from_params, to_dict
 from trainable.handover import current_versions
-from trainable.ray_trainable import CHECKPOINT
+from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
-from tuner.records import SearchRecord
+from tuner.policy.decision import CONTINUE, STOP, Decision
+from tuner.policy.outcomes import Outcome
+from tuner.records import RecordedSettings, Recorder, SearchRecord, TrialResources, trial_name
+from tuner.records.checkpoints import remove_others, trial_folder
+from tuner.records.settings import FORMAT
 
-SETTINGS = {
-    "space": "moe",
-    "name": "spring",
-    "data": "camouflage scenes",
-    "objective": "val/s_measure",
-    "mode": "max",
-    "policy": "asha",
-    "num_trials": 40,
-    "max_epochs": 12,
-    "rung_epochs": [3, 6],
-    "reduction_factor": 2,
-    "time_budget_seconds": None,
-    "concurrent": 2,
-    "cpus_per_trial": 1.0,
-    "gpus_per_trial": 0.0,
-    "device": "cpu",
-    "seed": 0,
-    "pinned": {"batch_size": 16},
-    "data_fingerprint": {"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32, "all": "01" * 32},
-    "base_config": {"workload": "moe", "max_epochs": 12},
-    "versions": {"python": "3.11", "torch": "2.15.0", "ray": "2.60.0"},
-}
+SETTINGS = RecordedSettings(
+    format=FORMAT,
+    version="0.2",
+    commit=None,
+    name="spring",
+    space="moe",
+    objective="val/s_measure",
+    mode="max",
+    policy="asha",
+    num_trials=40,
+    max_epochs=12,
+    rung_epochs=(3, 6),
+    reduction_factor=2,
+    seed=0,
+    confirm=0,
+    resources=TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0),
+    data="camouflage scenes",
+    data_fingerprint={"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32, "all": "01" * 32},
+    images={"train": 400, "validation": 80, "test": 80},
+    image_size_px=(240, 240),
+    pinned={"batch_size": 16},
+    pins={},
+    situation={"num_train_images": 400, "pretrained": False},
+    first_answers=({},),
+    warm_start=None,
+    base_config={"workload": "moe", "max_epochs": 12},
+    versions={"python": "3.11", "torch": "2.15.0", "ray": "2.60.0"},
+)
+
+
+def recorded_settings(**changes) -> RecordedSettings:
+    """Plausible settings of a search, but for these."""
+    return replace(SETTINGS, **changes)
+
+
 DEFAULTS = {"max_lr": 3e-3, "weight_decay": 0.01, "num_experts": 4, "top_k": 2, "averaging": "off", "aug_maximum": 0.3}
 
 
@@ -46,16 +62,18 @@ class SyntheticSearch:
     """Runs a search in memory time: two lanes, successive halving on curves whose level depends on the parameters."""
 
     def __init__(self, folder: Path, **changed_settings) -> None:
-        self.settings = SETTINGS | changed_settings
+        self.settings = recorded_settings(**changed_settings)
         self.now = 0.0
         self.recorder = Recorder.create(folder, self.settings, clock=lambda: self.now)
-        self.generator = np.random.default_rng(self.settings["seed"])
-        self.rungs = self.settings["rung_epochs"]
-        self.arrived = {rung: [] for rung in self.rungs}
+        self.recorder.open_session()
+        self.generator = np.random.default_rng(self.settings.seed)
+        self.arrived = {rung: [] for rung in self.settings.rung_epochs}
 
     def run(self, *, until: float = math.inf, on_event: Callable[[SearchRecord], None] = lambda _: None) -> None:
-        waiting = list(range(self.settings["num_trials"]))
-        lanes = [(3.0 + 0.01 * lane, lane, None) for lane in range(min(self.settings["concurrent"], len(waiting)))]
+        waiting = list(range(self.settings.num_trials))
+        lanes = [
+            (3.0 + 0.01 * lane, lane, None) for lane in range(min(self.settings.resources.concurrent, len(waiting)))
+        ]
         heapq.heapify(lanes)
         while lanes and lanes[0][0] < until:
             self.now, lane, trial = heapq.heappop(lanes)
@@ -85,34 +103,33 @@ class SyntheticSearch:
             return None
         number = waiting.pop(0)
         params = self.sample(number)
-        trial = f"t{number:04d}"
-        self.recorder.start(trial, number=number, params=params)
+        trial = trial_name(number, params)
+        self.recorder.start(trial, params=params, answers=params)
         return trial, params, 1
 
     def _epoch(self, trial: str, params: dict, epoch: int) -> tuple | None:
         if params["max_lr"] > 0.02 and epoch == 2:
-            self.recorder.result(trial, epoch=2, objective=math.nan, metrics={"train/loss": math.nan}, seconds=1.0)
             numbers = {"epoch": 2, "step": 31, "term": "loss", "value": math.nan}
             return self.recorder.end(trial, Outcome.DIVERGED, numbers=numbers, epoch=2)
         value = self._value(params, epoch)
         metrics = self._metrics(params, epoch, value)
         self.recorder.result(trial, epoch=epoch, objective=value, metrics=metrics, seconds=self._seconds(params))
-        if epoch == self.settings["max_epochs"]:
-            return self.recorder.end(
-                trial, Outcome.COMPLETED, numbers={"epoch": epoch, "objective": value}, epoch=epoch
-            )
-        if epoch in self.rungs and self._stops(trial, epoch, value):
+        if epoch == self.settings.max_epochs:
+            numbers = {"epoch": epoch, "objective": value}
+            return self.recorder.end(trial, Outcome.COMPLETED, numbers=numbers, epoch=epoch)
+        if epoch in self.arrived and self._stops(trial, epoch, value):
             return None
         return trial, params, epoch + 1
 
     def _stops(self, trial: str, epoch: int, value: float) -> bool:
-        earlier, rung = self.arrived[epoch], self.rungs.index(epoch) + 1
+        earlier, rung = self.arrived[epoch], self.settings.rung_epochs.index(epoch) + 1
         cutoff = float(np.percentile(earlier, 50)) if earlier else None
         earlier.append(value)
-        stops = cutoff is not None and value < cutoff and trial != "t0000"
+        is_default = trial == self.recorder.record.default_trial.name
+        stops = cutoff is not None and value < cutoff and not is_default
         numbers = {"rung": rung, "epoch": epoch, "value": value, "cutoff": cutoff}
         numbers |= {"rank": 1 + sum(other > value for other in earlier), "of": len(earlier)}
-        self.recorder.decision(trial, action="stop" if stops else "continue", **numbers)
+        self.recorder.decision(trial, Decision(action=STOP if stops else CONTINUE, **numbers))
         if stops:
             self.recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=epoch)
         return stops
@@ -142,6 +159,7 @@ def finished_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "moe" / "finished"
     synthetic = SyntheticSearch(folder, seed=1)
     synthetic.run()
+    synthetic.recorder.close_session()
     synthetic.recorder.close()
     return folder
 
@@ -164,7 +182,7 @@ def synthetic_search(tmp_path):
 def trained_folder(tmp_path_factory, disc_config):
     """The results of three real trainings on the discs, recorded as a search does; not to be changed.
 
-    Trial 0 is the default, trial 1 the winner, with averaged weights; trial 2 was interrupted after two epochs.
+    Trial 0 is the default, trial 1 the winner, with averaged weights; trial 2 was cut off after two epochs.
     """
     plain = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}
     trials = [
@@ -173,7 +191,7 @@ def trained_folder(tmp_path_factory, disc_config):
         plain | {"max_lr": 3e-2},
     ]
     folder = tmp_path_factory.mktemp("results") / "moe" / "discs"
-    record_search(folder, disc_config, trials, num_epochs=[3, 3, 2], rung_epochs=[1, 2])
+    record_search(folder, disc_config, trials, num_epochs=[3, 3, 2], rung_epochs=(1, 2))
     return folder
 
 
@@ -184,24 +202,32 @@ def trained_search():
 
 
 def record_search(folder, base, trials, *, num_epochs, **settings):
-    """One training for each of `trials`, parameters over `base`, of so many of its epochs."""
+    """One training for each of `trials`, parameters over `base`, of so many of its epochs.
+
+    A trial of fewer epochs than `base` has no end on record, as after a kill.
+    """
     task = get_task(base.workload)
     splits = task.open_data(base)
     settings |= {"space": base.workload, "name": folder.name, "data": base.data.source, "objective": task.objective}
-    settings |= {"num_trials": len(trials), "max_epochs": base.max_epochs, "confirm": 0}
-    settings |= {"data_fingerprint": splits.fingerprint, "base_config": to_dict(base)}
-    recorder = Recorder.create(folder, SETTINGS | settings | {"versions": current_versions() | {"ray": "2.60.0"}})
+    settings |= {"num_trials": len(trials), "max_epochs": base.max_epochs, "base_config": to_dict(base)}
+    settings |= {"data_fingerprint": splits.fingerprint, "versions": current_versions() | {"ray": "2.60.0"}}
+    recorder = Recorder.create(folder, recorded_settings(**settings))
+    recorder.open_session()
     for number, (params, epochs) in enumerate(zip(trials, num_epochs, strict=True)):
         record_training(recorder, splits, base, number=number, params=params, num_epochs=epochs)
+    recorder.close_session()
     recorder.close()
 
 
 def record_training(recorder, splits, base, *, number, params, num_epochs):
-    trial = f"t{number:04d}"
-    recorder.start(trial, number=number, params=params)
+    trial = trial_name(number, params)
+    recorder.start(trial, params=params, answers=params)
     run = TrainingRun(from_params(params, base), splits)
+    place = trial_folder(recorder.folder, trial)
+    place.mkdir(parents=True)
     for epoch in range(1, num_epochs + 1):
         result = run.run_epoch()
+        run.save(place / checkpoint_name(epoch))
         recorder.result(
             trial,
             epoch=epoch,
@@ -210,8 +236,7 @@ def record_training(recorder, splits, base, *, number, params, num_epochs):
             seconds=result.seconds,
             precision=result.precision,
         )
-        place = Path("ray") / trial / f"checkpoint_{epoch - 1:06d}"
-        run.save(recorder.folder / place / CHECKPOINT)
-        recorder.checkpoint(trial, epoch=epoch, path=str(place))
-    outcome = Outcome.COMPLETED if run.is_complete else Outcome.INTERRUPTED
-    recorder.end(trial, outcome, numbers={"epoch": num_epochs, "objective": result.objective}, epoch=num_epochs)
+        remove_others(recorder.folder, trial, epoch)
+    if run.is_complete:
+        numbers = {"epoch": num_epochs, "objective": result.objective}
+        recorder.end(trial, Outcome.COMPLETED, numbers=numbers, epoch=num_epochs)

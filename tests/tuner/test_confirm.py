@@ -1,6 +1,7 @@
 """The best and the default on several seeds and the test split, on a running Ray."""
 
 import json
+import math
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,13 +12,21 @@ from ray.exceptions import WorkerCrashedError
 
 from trainable.opening import open_run
 from trainable.training_run import run_epochs
-from tuner.cluster import ray_running
-from tuner.confirm import FILE, FIRST_SEED, candidates, confirm, main, wanted_runs
+from tuner.confirm import FIRST_SEED, candidates, confirm, main, wanted_runs
 from tuner.confirm_progress import Progress, Remaining, full_seconds, say_run
-from tuner.confirmation import ConfirmedRun, read_confirmations
+from tuner.confirmation import read_confirmations
 from tuner.export import handover_of
-from tuner.recorder import Recorder
-from tuner.records import SearchRecord, read_search
+from tuner.ray.cluster import ray_running
+from tuner.records import (
+    CONFIRM,
+    ConfirmedRun,
+    Recorder,
+    append_run,
+    locked,
+    read_runs,
+    read_search,
+    trial_name,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,7 @@ def folder(trained_folder, tmp_path):
 
 
 def runs(folder):
-    return {(run["trial"], run["seed"]): run["test"] for run in json.loads((folder / FILE).read_text())["runs"]}
+    return {(run.number, run.seed): run.test for run in read_runs(folder)}
 
 
 def by_hand(folder, number, seed):
@@ -46,7 +55,7 @@ def by_hand(folder, number, seed):
 
 def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
     told = []
-    confirm(folder, top=1, num_seeds=2, on_run=lambda run, at: told.append((run.trial, run.seed, at.done, at.total)))
+    confirm(folder, top=1, num_seeds=2, on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)))
     assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
     assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
     assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
@@ -55,10 +64,10 @@ def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_spli
 
 
 def test_only_what_is_missing_is_trained_again(folder, ray_here):
-    known = {"trial": 0, "seed": FIRST_SEED, "objective": 0.123, "test": {"s_measure": 0.123}}
-    (folder / FILE).write_text(json.dumps({"objective": "val/s_measure", "runs": [known]}))
+    default = read_search(folder).default_trial.name
+    append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.123, test={"s_measure": 0.123}))
     told = []
-    confirm(folder, top=1, num_seeds=1, on_run=lambda run, at: told.append((run.trial, at.done, at.total)))
+    confirm(folder, top=1, num_seeds=1, on_run=lambda run, at: told.append((run.number, at.done, at.total)))
     assert told == [(1, 2, 2)]
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": 0.123}
     confirm(folder, top=1, num_seeds=1, on_run=lambda *_: pytest.fail("trained once more"))
@@ -69,7 +78,7 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
     settings["base_config"]["schedule"]["warmup_fraction"] = 0.0
     (folder / "settings.json").write_text(json.dumps(settings))
     changed = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    changed[0]["params"]["max_lr"] = 1e30
+    next(event for event in changed if event["event"] == "start")["params"]["max_lr"] = 1e30
     (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in changed))
     confirm(folder, top=1, num_seeds=1, on_run=say_run)
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": None}
@@ -102,13 +111,51 @@ def dying(monkeypatch):
 def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
     confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
     assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
-    assert "trial 1, seed 1000 was not confirmed" in caplog.text
+    assert f"trial {read_search(folder).trials[1].name}, seed 1000 was not confirmed" in caplog.text
 
 
 def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, monkeypatch, capsys):
     monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
     assert main([str(folder), "--seeds", "1"]) == 1
-    assert "error: 1 of 2 trainings are missing: trial 1, seed 1000. Run it again." in capsys.readouterr().err
+    name = read_search(folder).trials[1].name
+    assert f"error: 1 of 2 trainings are missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
+
+
+def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
+    monkeypatch.setattr("tuner.confirm.ray.get", lambda _: (math.inf, {"s_measure": math.nan, "mae": 0.1}))
+    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
+    assert [(run.objective, run.validation, run.test) for run in read_runs(folder)] == [
+        (None, None, {"s_measure": None, "mae": 0.1})
+    ] * 2
+
+
+def test_what_was_trained_before_is_not_written_again(folder, dying):
+    default = read_search(folder).default_trial.name
+    append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.1, test={"s_measure": 0.1}))
+    before = (folder / CONFIRM).read_bytes()
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    assert (folder / CONFIRM).read_bytes().startswith(before)
+    assert len(read_runs(folder)) == 2
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_trained(folder, dying, capsys):
+    with locked(folder):
+        assert main([str(folder)]) == 2
+    assert "is in use by process" in capsys.readouterr().err
+    assert not (folder / CONFIRM).exists()
+
+
+def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
+    assert main([str(tmp_path / "gone")]) == 2
+    assert "holds no search" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_is_trained_is_announced_with_how_many_and_how_long(folder, dying, caplog):
+    caplog.set_level("INFO", logger="tuner.confirm")
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    assert "confirming: retraining the default and the best 1 on 2 seeds each, then scoring them" in caplog.text
+    assert "4 trainings, about 0:0" in caplog.text
 
 
 def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_better(folder):
@@ -119,18 +166,18 @@ def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_bett
     now = [100.0]
     remaining = Remaining(record, todo, clock=lambda: now[0])
     everything = 2 * sum(seconds.values())
-    assert remaining.seconds([(trial.trial, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
+    assert remaining.seconds([(trial.name, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
     now[0] += 3 * (everything - seconds[1])
-    assert remaining.seconds([("t0001", FIRST_SEED)]) == pytest.approx(3 * seconds[1])
+    assert remaining.seconds([(record.trials[1].name, FIRST_SEED)]) == pytest.approx(3 * seconds[1])
 
 
 def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
-    run = ConfirmedRun(trial=4, trial_id="t4", seed=1001, objective=0.5, test={})
+    run = ConfirmedRun(trial="004-7682ec2b", seed=1001, objective=0.5, test={})
     say_run(run, Progress(done=1, total=2, seconds_left=61.0))
     say_run(run, Progress(done=2, total=2, seconds_left=0.0))
     assert capsys.readouterr().out == (
-        "[1/2 | ~1:01 left] trial 4, seed 1001: 0.5000 on the test split\n"
-        "[2/2] trial 4, seed 1001: 0.5000 on the test split\n"
+        "[1/2 | ~1:01 left] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
+        "[2/2] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
     )
 
 
@@ -147,7 +194,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
 
 def test_no_seed_of_the_search_is_used_to_confirm_it(folder):
     record = read_search(folder)
-    record.settings["seed"] = FIRST_SEED + 1
+    record.settings = replace(record.settings, seed=FIRST_SEED + 1)
     seeds = [seed for _, seed in wanted_runs(record, 1, 3)]
     assert sorted(set(seeds)) == [FIRST_SEED, FIRST_SEED + 2, FIRST_SEED + 3]
 
@@ -175,15 +222,14 @@ def test_the_default_comes_first_and_the_best_are_those_of_the_highest_common_ep
 
 
 def test_a_default_that_won_is_confirmed_beside_the_best_others_and_never_alone(trained_folder, tmp_path):
-    folder = tmp_path / "won"
-    recorder = Recorder.create(folder, read_search(trained_folder).settings)
+    recorder = Recorder.create(tmp_path / "won", read_search(trained_folder).settings)
     for number, objective in enumerate((0.9, 0.4)):
-        recorder.start(f"t{number}", number=number, params={})
-        recorder.result(f"t{number}", epoch=1, objective=objective, metrics={}, seconds=1.0)
+        recorder.start(trial_name(number, {}), params={}, answers={})
+        recorder.result(trial_name(number, {}), epoch=1, objective=objective, metrics={}, seconds=1.0)
+        if number == 0:
+            assert wanted_runs(recorder.record, 3) == []
     recorder.close()
     assert [trial.number for trial in candidates(recorder.record, 1)] == [0, 1]
-    alone = SearchRecord(settings=recorder.record.settings, by_id={"t0": recorder.record.by_id["t0"]})
-    assert wanted_runs(alone, 3) == []
 
 
 def test_nothing_to_confirm_is_a_sentence(tmp_path, trained_folder):

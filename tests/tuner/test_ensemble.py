@@ -14,7 +14,7 @@ from trainable.tasks.dishes import DishesTask
 from trainable.training_run import TrainingRun
 from tuner.ensemble import judge_ensemble, main
 from tuner.export import trained_weights, trial_config
-from tuner.records import read_search
+from tuner.records import locked, read_search
 
 CPU = torch.device("cpu")
 
@@ -39,8 +39,9 @@ def members(folder):
 def test_an_ensemble_of_one_is_the_winner_on_the_test_split(folder):
     result = judge_ensemble(folder, 1, device=CPU)
     winner = next(members(folder)).test()
-    assert list(result.members) == [1]
-    assert result.ensemble == result.members[1]
+    (alone,) = result.members
+    assert alone == read_search(folder).winner.name
+    assert result.ensemble == result.members[alone]
     assert result.ensemble == {name: value for name, value in winner.items() if name in result.ensemble}
 
 
@@ -52,9 +53,10 @@ def test_the_mean_of_the_answers_is_judged(folder):
         with torch.no_grad():
             scores = [run.trainer.model.eval()(images).predictions.sigmoid() for run in (first, second)]
         metrics.update((scores[0] + scores[1]) / 2, masks)
-    assert list(result.members) == [1, 0]
+    default, winner, _ = (trial.name for trial in read_search(folder).trials)
+    assert list(result.members) == [winner, default]
     assert result.ensemble == pytest.approx(metrics.compute(), abs=1e-6)
-    assert result.ensemble != result.members[1]
+    assert result.ensemble != result.members[winner]
 
 
 def test_each_member_looks_as_its_configuration_says(trained_search, tmp_path, monkeypatch):
@@ -77,7 +79,10 @@ def test_each_member_looks_as_its_configuration_says(trained_search, tmp_path, m
         with torch.no_grad():
             whole, mirrored = (model(look).predictions.softmax(dim=1).numpy() for look in (images, images.flip(-1)))
         shares[trial.number] = (whole + mirrored) / 2 if trial.number else whole
-    for found, expected in [(result.members[1], shares[1]), (result.ensemble, (shares[0] + shares[1]) / 2)]:
+    for found, expected in [
+        (result.members[record.trials[1].name], shares[1]),
+        (result.ensemble, (shares[0] + shares[1]) / 2),
+    ]:
         of_the_true = expected[np.arange(len(test.labels)), test.labels]
         assert found["nll"] == pytest.approx(-np.log(of_the_true).mean(), rel=1e-4)
         assert found["accuracy"] == pytest.approx((expected.argmax(axis=1) == test.labels).mean())
@@ -88,7 +93,8 @@ def test_the_command_says_each_member_and_all_together_and_keeps_the_numbers(fol
     said = capsys.readouterr().out
     kept = json.loads((folder / "ensemble.json").read_text())
     assert f"all 2 together: {kept['ensemble']['s_measure']:.4f}" in said
-    assert f"trial 0: s_measure {kept['members']['0']['s_measure']:.4f}" in said
+    default = read_search(folder).default_trial.name
+    assert f"trial {default}: s_measure {kept['members'][default]['s_measure']:.4f}" in said
 
 
 def test_more_members_than_trials_is_a_sentence(folder, capsys):
@@ -97,6 +103,32 @@ def test_more_members_than_trials_is_a_sentence(folder, capsys):
 
 
 def test_lost_weights_are_a_sentence(folder, capsys):
-    shutil.rmtree(folder / "ray")
+    shutil.rmtree(folder / "checkpoints")
     assert main([str(folder), "--top", "2"]) == 2
-    assert "is not a file; train the trial again" in capsys.readouterr().err
+    assert "has no checkpoint of its last epoch, 3, in" in capsys.readouterr().err
+
+
+def test_killed_while_it_is_written_the_former_result_stays(folder, monkeypatch):
+    assert main([str(folder), "--top", "2", "--device", "cpu"]) == 0
+    before = (folder / "ensemble.json").read_text()
+
+    def half(path, text):
+        path.write_bytes(text.encode()[: len(text) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.write_text", half)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(folder), "--top", "1", "--device", "cpu"])
+    assert (folder / "ensemble.json").read_text() == before
+
+
+def test_a_folder_in_use_is_refused(folder, capsys):
+    with locked(folder):
+        assert main([str(folder), "--top", "2"]) == 2
+    assert "is in use by process" in capsys.readouterr().err
+    assert not (folder / "ensemble.json").exists()
+
+
+def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
+    assert main([str(tmp_path / "gone")]) == 2
+    assert "holds no search" in capsys.readouterr().err

@@ -1,17 +1,16 @@
 """Every ending and every win is told with its numbers, from the records alone."""
 
-import json
-
 import pytest
 
+from tests.tuner.conftest import recorded_settings
 from tuner.explain import explain_search, explain_trial, main
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
-from tuner.records import read_search
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome
+from tuner.records import ConfirmedRun, Recorder, append_run, read_search, trial_name
 
-SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "num_trials": 4, "name": "told"}
 CURVES = {0: (0.50, 0.60, 0.70), 1: (0.40,), 2: (0.55, 0.65, 0.80), 3: (0.52,)}
-LR = {0: 1e-3, 1: 3e-5, 2: 5e-3, 3: 1.0}
+PARAMS = {number: {"max_lr": lr, "averaging": number == 2} for number, lr in enumerate((1e-3, 3e-5, 5e-3, 1.0))}
+NAMES = [trial_name(number, params) for number, params in PARAMS.items()]
 ENDINGS = {
     0: (Outcome.COMPLETED, {"objective": 0.70}),
     1: (Outcome.STOPPED_AT_RUNG, {"rung": 1, "value": 0.40, "cutoff": 0.5, "rank": 2, "of": 2}),
@@ -23,16 +22,17 @@ ENDINGS = {
 @pytest.fixture
 def folder(tmp_path):
     """Four trials, by hand: the default, one stopped at the rung of epoch 1, the winner, one that diverged."""
-    recorder = Recorder.create(tmp_path / "moe" / "told", SETTINGS)
+    recorder = Recorder.create(
+        tmp_path / "moe" / "told", recorded_settings(num_trials=4, name="told"), clock=lambda: 0.0
+    )
     for number, curve in CURVES.items():
-        trial = f"t{number}"
-        recorder.start(trial, number=number, params={"max_lr": LR[number], "averaging": number == 2})
+        trial = NAMES[number]
+        recorder.start(trial, params=PARAMS[number], answers={})
         for epoch, value in enumerate(curve, start=1):
             recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=1.0)
         if number != 3:
             arrived = [CURVES[other][0] for other in range(number + 1)]
-            recorder.decision(
-                trial,
+            decision = Decision(
                 epoch=1,
                 rung=1,
                 value=curve[0],
@@ -41,6 +41,7 @@ def folder(tmp_path):
                 of=len(arrived),
                 action="stop" if number == 1 else "continue",
             )
+            recorder.decision(trial, decision)
         outcome, numbers = ENDINGS[number]
         recorder.end(trial, outcome, numbers={"epoch": len(curve), **numbers}, epoch=len(curve))
     recorder.close()
@@ -54,47 +55,46 @@ def told_of(folder, number):
 
 def test_a_stopped_trial_is_told_with_the_rung_its_value_the_cutoff_and_its_rank_then_and_in_the_end(folder):
     told = told_of(folder, 1)
-    assert "Trial 1 stopped at rung 1 (epoch 1): 0.4 misses the cutoff 0.5, rank 2 of 2." in told
-    assert (
-        "Rung 1 (epoch 1): 0.400, rank 2 of 2 that had arrived, cutoff 0.500: stopped; in the end rank 3 of 3." in told
-    )
-    assert "At epoch 1 it was 0.100 worse than the default: 0.400 against 0.500." in told
+    assert f"Trial {NAMES[1]} stopped at epoch 1 (rung 1): 0.4 misses the cutoff 0.5, rank 2 of 2." in told
+    assert "Rung 1 (epoch 1): 0.400, rank 2 of 2 so far, cutoff 0.500: stopped; final rank 3 of 3." in told
+    assert "At epoch 1: 0.400, default 0.500; 0.100 worse." in told
     assert "max_lr 3e-05 (0.001)" in told
 
 
 def test_a_diverged_trial_is_told_with_the_term_the_epoch_and_the_step(folder):
     told = told_of(folder, 3)
-    assert "Trial 3 diverged in epoch 1 at step 17: loss was nan." in told
-    assert "keeps away from it" in told
+    assert f"Trial {NAMES[3]} diverged in epoch 1 at step 17: loss was nan." in told
+    assert "avoids its neighbourhood" in told
 
 
 def test_the_default_is_not_compared_with_itself(folder):
     told = told_of(folder, 0)
-    assert "Trial 0 (the default) completed 3 epochs" in told
-    assert "than the default" not in told
+    assert f"Trial {NAMES[0]} (the default) completed 3 epochs" in told
+    assert "default 0." not in told
 
 
 def test_the_search_tells_how_trials_ended_why_the_winner_won_and_by_how_much(folder):
     told = "\n".join(explain_search(read_search(folder), folder))
     assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in told
-    assert "Trial 2 won: its s_measure of 0.800 at epoch 3, the highest that was reached, is the best of 2;" in told
-    assert "trial 0 is 0.100 behind." in told
-    assert "At epoch 3 it was 0.100 better than the default: 0.800 against 0.700." in told
-    assert "Not as the default: max_lr 0.005 (0.001), averaging True (False)." in told
+    won = f"Trial {NAMES[2]} won: its s_measure of 0.800 at epoch 3, the highest that was reached, is the best of 2;"
+    assert won in told
+    assert f"trial {NAMES[0]} is 0.100 behind." in told
+    assert "At epoch 3: 0.800, default 0.700; 0.100 better." in told
+    assert "Differs from the default: max_lr 0.005 (0.001), averaging True (False)." in told
 
 
 def test_a_winner_that_plateaued_is_told_with_its_own_epoch(folder):
     lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
-    cut = [line for line in lines if not ('"t2"' in line and '"epoch": 3' in line)]
+    cut = [line for line in lines if not ((NAMES[2] in line or NAMES[0] in line) and '"epoch": 3' in line)]
     (folder / "trials.jsonl").write_text("".join(cut))
     resumed = Recorder.resume(folder)
-    resumed.end("t2", Outcome.PLATEAUED, numbers={"epoch": 2}, epoch=2)
-    resumed.result("t0", epoch=3, objective=0.60, metrics={}, seconds=1.0)
-    resumed.end("t0", Outcome.COMPLETED, numbers={"epoch": 3}, epoch=3)
+    resumed.end(NAMES[2], Outcome.PLATEAUED, numbers={"epoch": 2}, epoch=2)
+    resumed.result(NAMES[0], epoch=3, objective=0.60, metrics={}, seconds=1.0)
+    resumed.end(NAMES[0], Outcome.COMPLETED, numbers={"epoch": 3}, epoch=3)
     resumed.close()
     told = "\n".join(explain_search(read_search(folder), folder))
-    assert "Trial 2 won: its s_measure of 0.650 at epoch 2, where it plateaued, is the best of 2;" in told
-    assert "At epoch 3 it was 0.050 better than the default: 0.650 against 0.600." in told
+    assert f"Trial {NAMES[2]} won: its s_measure of 0.650 at epoch 2, where it plateaued, is the best of 2;" in told
+    assert "At epoch 3: 0.650, default 0.600; 0.050 better." in told
 
 
 def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):
@@ -107,43 +107,51 @@ def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):
 
 def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder):
     lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
-    half = next(number for number, line in enumerate(lines) if '"t2"' in line and '"epoch": 2' in line)
+    half = next(number for number, line in enumerate(lines) if NAMES[2] in line and '"epoch": 2' in line)
     (folder / "trials.jsonl").write_text("".join(lines[: half + 1]) + lines[half + 1][:20])
     search = read_search(folder)
     told = "\n".join(explain_search(search, folder))
-    assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 without an ending so far." in told
-    assert "Trial 0 won" in told
-    assert "Trial 2 has 2 epochs on record and no ending: it trains, waits at a rung, or was cut off." in told_of(
-        folder, 2
-    )
+    assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 unfinished." in told
+    assert f"Trial {NAMES[0]} won" in told
+    unfinished = f"Trial {NAMES[2]} is unfinished after epoch 2: it trains, waits at a rung, or was cut off."
+    assert unfinished in told_of(folder, 2)
     (folder / "trials.jsonl").write_text("")
-    (folder / "decisions.jsonl").write_text("")
     assert explain_search(read_search(folder), folder)[0] == "0 trials in 0:00: none has begun."
 
 
-def test_the_hand_over_is_explained_by_its_seeds_against_each_rival_and_the_default_and_by_the_test_split(folder):
+def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default_and_by_the_test_split(folder):
     values = {2: (0.80, 0.82, 0.81), 1: (0.79, 0.83, 0.78), 0: (0.70, 0.71, 0.72)}
-    runs = [
-        {"trial": trial, "seed": seed, "objective": value - 0.1, "test": {"s_measure": value}, "validation": value}
-        for trial, seen in values.items()
-        for seed, value in enumerate(seen)
-    ]
-    (folder / "confirm.json").write_text(json.dumps({"runs": runs}))
+    for number, seen in values.items():
+        for seed, value in enumerate(seen):
+            run = ConfirmedRun(trial=NAMES[number], seed=seed, objective=value - 0.1, test={}, validation=value)
+            append_run(folder, run)
     told = "\n".join(explain_search(read_search(folder), folder))
     assert (
-        "Trial 2 is handed over: trained again on 3 seeds, it is the best on the validation split, 0.810 in the mean "
-        "against 0.710 of the default (better on 3 of them), 0.800 of trial 1 (better on 2 of them)."
+        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810, default "
+        f"0.710; better on 3 of 3 seeds. Trial {NAMES[1]} 0.800; better on 2 of 3 seeds."
     ) in told
-    assert "On the test split, trial 2 is 0.100 better than the default (mean of 3 seeds, 95 % interval" in told
+    assert (
+        f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, 95 % interval" in told
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [(["99"], "error: There is no trial 99; the trials of this search are 0 to 3."), ([], "")],
+    [
+        (["99"], f"error: There is no trial 99; give a number from 0 to 3, or a name such as {NAMES[3]}."),
+        (["best"], f"error: There is no trial best; give a number from 0 to 3, or a name such as {NAMES[3]}."),
+        ([], ""),
+    ],
 )
 def test_the_command_answers_or_says_what_is_wrong(folder, capsys, arguments, sentence):
     assert main([str(folder), *arguments]) == (2 if sentence else 0)
     assert capsys.readouterr().err.strip() == sentence
+
+
+@pytest.mark.parametrize("called", ["1", NAMES[1]])
+def test_a_trial_is_asked_for_by_its_number_or_its_name(folder, capsys, called):
+    assert main([str(folder), called]) == 0
+    assert capsys.readouterr().out.splitlines() == told_of(folder, 1).splitlines()
 
 
 def test_a_folder_without_a_search_is_a_sentence(tmp_path, capsys):

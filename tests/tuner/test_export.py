@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from trainable.handover import read_handover
+from trainable.leg import checkpoint_name
 from trainable.opening import open_run
 from trainable.tasks.registry import get_task
 from tuner.export import export, main, trial_config
-from tuner.records import TRIALS, read_search
+from tuner.records import ConfirmedRun, append_run, locked, read_search
+from tuner.records.events import TRIALS
 
 
 @pytest.fixture
@@ -27,8 +30,22 @@ def rewrite(folder, changed):
     (folder / TRIALS).write_text("".join(json.dumps(event) + "\n" for event in changed))
 
 
-def only_trial(folder, number):
-    rewrite(folder, [event for event in events(folder) if event["trial"] == f"t{number:04d}"])
+def name_of(folder, number):
+    return read_search(folder).trials[number].name
+
+
+def win(folder, number):
+    """Makes this trial the winner: the others have no results on record."""
+    winner = name_of(folder, number)
+    rewrite(folder, [e for e in events(folder) if e["event"] not in ("result", "end") or e["trial"] == winner])
+
+
+def without_results(folder):
+    rewrite(folder, [event for event in events(folder) if event["event"] not in ("result", "end")])
+
+
+def content(best):
+    return {path.name: path.read_bytes() for path in best.iterdir()}
 
 
 def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_where_it_comes_from(folder):
@@ -38,25 +55,25 @@ def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_w
     assert (handover.config.averaging is None, handover.config.augmentation) == (False, None)
     assert handover.found_by == {
         "search": "moe/discs",
-        "trial": 1,
+        "trial": record.trials[1].name,
         "objective": "val/s_measure",
         "precision": "fp32",
     }
-    assert handover.data_fingerprint == record.settings["data_fingerprint"]
-    assert handover.versions == record.settings["versions"]
+    assert handover.data_fingerprint == record.settings.data_fingerprint
+    assert handover.versions == record.settings.versions
     assert handover.num_threads == 1
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["plain weights", "averaged weights"])
 def test_the_weights_give_the_recorded_metrics_again_to_the_bit(folder, number):
-    only_trial(folder, number)
+    win(folder, number)
     best = export(folder)
     run = open_run(read_handover(best / "config.json"), "cpu")
     run.trainer.averaging = None
     run.trainer.model.load_state_dict(torch.load(best / "weights.pt", weights_only=True), strict=True)
     measured = run.trainer.validate(run._validation, metrics=get_task("moe").build_metrics(run.config, final=False))
     recorded = json.loads((best / "metrics.json").read_text())
-    assert (recorded["trial"], recorded["epoch"]) == (number, 3)
+    assert (recorded["trial"], recorded["epoch"]) == (name_of(folder, number), 3)
     assert recorded["objective"] == measured["s_measure"]
     assert {name: recorded["metrics"][f"val/{name.removeprefix('val_')}"] for name in measured} == measured
 
@@ -69,9 +86,9 @@ def test_verified_the_winner_trains_to_the_same_curve_to_the_bit(folder, capsys)
 
 
 def test_a_record_that_was_altered_in_the_ninth_digit_is_not_verified(folder, capsys):
-    changed = events(folder)
+    changed, winner = events(folder), name_of(folder, 1)
     for event in changed:
-        if event["event"] == "result" and (event["trial"], event["epoch"]) == ("t0001", 2):
+        if event["event"] == "result" and (event["trial"], event["epoch"]) == (winner, 2):
             event["objective"] += 1e-9
     rewrite(folder, changed)
     assert main([str(folder), "--verify"]) == 1
@@ -79,32 +96,106 @@ def test_a_record_that_was_altered_in_the_ninth_digit_is_not_verified(folder, ca
 
 
 def test_a_winner_that_was_cut_off_is_compared_as_far_as_it_came(folder, capsys):
-    only_trial(folder, 2)
+    win(folder, 2)
     assert main([str(folder), "--verify"]) == 0
     assert "2 epochs compared" in capsys.readouterr().out
 
 
-def test_weights_come_with_the_metrics_of_their_own_epoch_when_the_last_was_not_saved(folder):
-    rewrite(folder, [e for e in events(folder) if (e["event"], e.get("epoch")) != ("checkpoint", 3)])
+def test_an_epoch_whose_record_a_kill_prevented_is_not_exported(folder):
+    """Its checkpoint lies beside that of the last epoch on record."""
+    win(folder, 2)
+    place = folder / "checkpoints" / name_of(folder, 2)
+    (place / checkpoint_name(3)).write_bytes(b"half a checkpoint")
     recorded = json.loads((export(folder) / "metrics.json").read_text())
-    second = read_search(folder).winner.results[2]
-    assert (recorded["trial"], recorded["epoch"], recorded["objective"]) == (1, 2, second.objective)
-    assert recorded["metrics"] == second.metrics
+    last = read_search(folder).trials[2].last
+    assert (recorded["epoch"], recorded["objective"], recorded["metrics"]) == (2, last.objective, last.metrics)
 
 
 def test_exported_twice_the_files_are_the_same(folder):
-    first = {path.name: path.read_bytes() for path in export(folder).iterdir()}
-    assert {path.name: path.read_bytes() for path in export(folder).iterdir()} == first
+    first = content(export(folder))
+    assert content(export(folder)) == first
     assert first.keys() == {"config.json", "weights.pt", "metrics.json"}
 
 
 def test_a_winner_without_weights_leaves_the_files_of_an_earlier_one_as_they_were(folder):
-    before = {path.name: path.read_bytes() for path in export(folder).iterdir()}
-    only_trial(folder, 0)
-    shutil.rmtree(folder / "ray" / "t0000")
-    with pytest.raises(ValueError, match="of trial 0 is not a file"):
+    before = content(export(folder))
+    win(folder, 0)
+    shutil.rmtree(folder / "checkpoints" / name_of(folder, 0))
+    with pytest.raises(ValueError, match=f"Trial {name_of(folder, 0)} has no checkpoint of its last epoch, 3, in"):
         export(folder)
-    assert {path.name: path.read_bytes() for path in (folder / "best").iterdir()} == before
+    assert content(folder / "best") == before
+
+
+def test_what_was_chosen_on_several_seeds_is_exported(folder):
+    for number, value in ((0, 0.9), (1, 0.8)):
+        for seed in (1000, 1001):
+            append_run(
+                folder,
+                ConfirmedRun(trial=name_of(folder, number), seed=seed, objective=0.1, test={}, validation=value),
+            )
+    assert read_handover(export(folder) / "config.json").found_by["trial"] == name_of(folder, 0)
+
+
+class Killed(BaseException):
+    """What nothing catches."""
+
+
+def kill_at(monkeypatch, target, name, when):
+    """The call of `target.name` for which `when` is true never ends."""
+    call = getattr(target, name)
+
+    def guarded(*arguments, **options):
+        if when(*arguments):
+            raise Killed
+        return call(*arguments, **options)
+
+    monkeypatch.setattr(target, name, guarded)
+
+
+STEPS = {
+    "writing the weights": (torch, "save", lambda *_: True),
+    "writing the metrics": (Path, "write_text", lambda path, *_: path.name == "metrics.json"),
+    "moving the former away": (Path, "rename", lambda path, *_: path.name == "best"),
+    "putting the new in its place": (Path, "rename", lambda path, *_: path.name == ".best"),
+    "removing the former": (shutil, "rmtree", lambda path, *_: path.name == ".best.old" and path.exists()),
+}
+
+
+def visible(folder):
+    """What lies there as a whole: under its own name, or between two renames under that of the former."""
+    return content(folder / "best" if (folder / "best").exists() else folder / ".best.old")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_step_an_export_leaves_one_winner_whole_and_the_next_one_completes(folder, monkeypatch, step):
+    chosen = name_of(folder, 0)
+    former = content(export(folder))
+    runs = [(0, 0.9), (0, 0.9), (1, 0.8), (1, 0.8)]
+    for seed, (number, value) in enumerate(runs):
+        run = {"trial": name_of(folder, number), "seed": seed % 2, "objective": 0.1, "test": {}, "validation": value}
+        append_run(folder, ConfirmedRun(**run))
+    fresh = shutil.copytree(folder, folder.parents[1] / "fresh" / folder.name)
+    new = content(export(fresh))
+    with monkeypatch.context() as patch:
+        kill_at(patch, *STEPS[step])
+        with pytest.raises(Killed):
+            export(folder)
+    assert visible(folder) in (former, new)
+    assert former != new
+    assert content(export(folder)) == new
+    assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == chosen
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".best")]
+
+
+def test_what_a_killed_export_had_finished_is_put_in_place_although_nothing_can_be_exported_now(folder):
+    new = content(export(folder))
+    (folder / "best").rename(folder / ".best")
+    shutil.copytree(folder / ".best", folder / ".best.old")
+    (folder / ".best.old" / "metrics.json").write_text("{}")
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(ValueError, match="has no checkpoint"):
+        export(folder)
+    assert content(folder / "best") == new
 
 
 def test_a_search_that_was_moved_exports_as_before(folder, tmp_path):
@@ -124,12 +215,8 @@ def test_other_data_is_refused_before_anything_is_trained(folder, capsys):
 
 WRONG = {
     "no search": (lambda folder: (folder / "settings.json").unlink(), "holds no search"),
-    "nothing measured": (lambda folder: (folder / TRIALS).unlink(), "has no trial with a finite objective"),
-    "no checkpoint on record": (
-        lambda folder: rewrite(folder, [event for event in events(folder) if event["event"] != "checkpoint"]),
-        "Trial 1 of .* has no checkpoint on record; there are no weights",
-    ),
-    "checkpoint gone": (lambda folder: shutil.rmtree(folder / "ray"), "checkpoint.pt of trial 1 is not a file"),
+    "nothing measured": (without_results, "has no trial with a finite objective"),
+    "checkpoint gone": (lambda folder: shutil.rmtree(folder / "checkpoints"), "Trial 001-.* has no checkpoint of its"),
 }
 
 
@@ -140,3 +227,16 @@ def test_a_folder_without_a_winner_to_export_is_a_sentence(folder, spoil, senten
         export(folder)
     assert main([str(folder)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_folder_in_use_is_refused_and_left_as_it_was(folder, capsys):
+    with locked(folder):
+        assert main([str(folder)]) == 2
+    assert "is in use by process" in capsys.readouterr().err
+    assert not (folder / "best").exists()
+
+
+def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
+    assert main([str(tmp_path / "gone")]) == 2
+    assert "holds no search" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()

@@ -6,10 +6,17 @@ import pytest
 from matplotlib.image import imread
 
 from tuner.figure_style import Label, label_right, new_axes
-from tuner.figures import draw_best_so_far, draw_endings, draw_expert_usage, draw_learning_curves, save_pictures
+from tuner.figures import (
+    draw_best_so_far,
+    draw_endings,
+    draw_expert_usage,
+    draw_learning_curves,
+    remove_other_pictures,
+    save_pictures,
+)
 from tuner.importance import measure_importance
-from tuner.outcomes import Outcome
 from tuner.parameter_figures import draw_importance, draw_parameters
+from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
 
 NAMES = ["learning_curves", "best_so_far", "importance", "parameters", "expert_usage", "endings"]
@@ -41,9 +48,9 @@ def test_the_curves_are_those_on_record_with_winner_and_default_named(finished):
     lines = [list(line.get_ydata()) for line in picture.figure.axes[0].lines]
     for trial in (finished.winner, finished.default_trial):
         assert [trial.objective_at(epoch) for epoch in range(1, 13)] in lines
-    first_rung = [decision.action for decision in finished.decisions if decision.epoch == 3]
+    first_rung = [one.decision.action for one in finished.decisions if one.decision.epoch == 3]
     assert f"rung 1: {first_rung.count('stop')} of {len(first_rung)} stopped" in texts(picture)
-    assert f"trial {finished.winner.number}  {finished.winner.objective_at(12):.3f}" in texts(picture)
+    assert f"trial {finished.winner.name}  {finished.winner.objective_at(12):.3f}" in texts(picture)
     assert f"default  {finished.default_trial.objective_at(12):.3f}" in texts(picture)
 
 
@@ -111,11 +118,14 @@ def test_parameters_that_are_words_are_drawn_by_their_words(finished):
     assert ticks >= {"ema", "off", "True", "False"}
 
 
-def test_a_picture_of_an_earlier_report_does_not_outlive_its_reason(synthetic_search, tmp_path):
-    (tmp_path / "importance.png").write_bytes(b"old")
+def test_a_picture_of_an_earlier_report_does_not_outlive_its_reason_and_others_stay(synthetic_search, tmp_path):
+    for name in ("importance", "own"):
+        (tmp_path / f"{name}.png").write_bytes(b"old")
     synthetic = synthetic_search(num_trials=1)
     synthetic.run()
-    save_pictures(synthetic.recorder.record, tmp_path)
+    saved = save_pictures(synthetic.recorder.record, tmp_path)
+    remove_other_pictures(tmp_path, saved)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"own.png"} | {path.name for _, path in saved if path}
     assert not (tmp_path / "importance.png").exists()
 
 

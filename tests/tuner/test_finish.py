@@ -2,12 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from tuner.confirm import FIRST_SEED, NUM_SEEDS
-from tuner.finish import finish
-from tuner.records import read_search
+from tuner.finish import finish, is_over
+from tuner.records import ConfirmedRun, append_run, read_search
+
+
+def events(folder):
+    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def rewrite(folder, changed):
+    (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in changed))
 
 
 @pytest.fixture
@@ -18,12 +27,11 @@ def ended(trained_folder, tmp_path):
         folder = shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
         settings = json.loads((folder / "settings.json").read_text()) | {"num_trials": 2, "confirm": confirm}
         (folder / "settings.json").write_text(json.dumps(settings))
-        runs = [
-            {"trial": trial, "seed": FIRST_SEED + seed, "objective": 0.5, "test": {"s_measure": 0.5}}
-            for trial in (0, 1)
-            for seed in range(seeds)
-        ]
-        (folder / "confirm.json").write_text(json.dumps({"objective": "val/s_measure", "runs": runs}))
+        kept, unfinished = events(folder), read_search(folder).trials[2].name
+        rewrite(folder, [event for event in kept if event.get("trial") != unfinished])
+        for trial in read_search(folder).trials:
+            for seed in range(seeds):
+                append_run(folder, ConfirmedRun(trial=trial.name, seed=FIRST_SEED + seed, objective=0.5, test={}))
         return folder
 
     return copy
@@ -53,41 +61,38 @@ def test_interrupted_between_two_trials_it_says_how_to_go_on(trained_folder, tmp
     assert f"--resume {folder}" in capsys.readouterr().out
 
 
-def test_a_trial_that_a_killed_search_trained_twice_stands_for_one(trained_folder, tmp_path):
-    folder = shutil.copytree(trained_folder, tmp_path / "discs")
-    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    twice = [event | {"trial": "again"} for event in events if event["trial"] == "t0001"]
-    (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events + twice))
-    assert len(read_search(folder).trials) == 4
-    assert finish(folder, read_search(folder)) == 130
+@pytest.mark.parametrize(
+    ("confirm", "seeds", "over"), [(0, 0, True), (1, NUM_SEEDS, True), (1, NUM_SEEDS - 1, False), (1, 0, False)]
+)
+def test_a_search_is_over_when_its_trials_have_ended_and_what_was_asked_is_confirmed(ended, confirm, seeds, over):
+    folder = ended(confirm=confirm, seeds=seeds)
+    search = read_search(folder)
+    assert is_over(folder, search) == over
+    search.settings = replace(search.settings, num_trials=3)
+    assert not is_over(folder, search)
 
 
 def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(ended, capsys):
     folder = ended(confirm=1, seeds=0)
-    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    failed = [e | ({"outcome": "failed", "numbers": {"error": "x"}} if e["event"] == "end" else {}) for e in events]
-    (folder / "trials.jsonl").write_text("".join(json.dumps(e) + "\n" for e in failed if e["event"] != "result"))
+    failed = {"outcome": "failed", "numbers": {"error": "x"}}
+    rewrite(folder, [e | failed if e["event"] == "end" else e for e in events(folder) if e["event"] != "result"])
     assert finish(folder, read_search(folder)) == 0
     assert "Winner      none: no trial gave a finite objective" in capsys.readouterr().out
     assert not (folder / "best").exists()
 
 
-def test_interrupted_before_anything_was_saved_it_has_its_report_and_says_how_to_go_on(
-    trained_folder, tmp_path, capsys
-):
+def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(trained_folder, tmp_path, capsys):
     folder = shutil.copytree(trained_folder, tmp_path / "discs")
-    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    (folder / "trials.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events if e["event"] != "checkpoint"))
+    shutil.rmtree(folder / "checkpoints")
     assert finish(folder, read_search(folder)) == 130
     said = capsys.readouterr().out
     assert f"Report      {folder}/report.md" in said
-    assert "Winner      not handed over: Trial 1 of" in said
+    assert "Winner      not handed over: Trial 001-" in said
     assert f"Go on       python -m tuner.search --resume {folder}" in said
 
 
 def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(trained_folder, tmp_path, capsys):
     folder = shutil.copytree(trained_folder, tmp_path / "discs")
-    events = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    (folder / "trials.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events if e["event"] == "start"))
+    rewrite(folder, [event for event in events(folder) if event["event"] == "start"])
     assert finish(folder, read_search(folder)) == 130
     assert "Winner      none: interrupted before any epoch ended." in capsys.readouterr().out

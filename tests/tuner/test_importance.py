@@ -4,28 +4,31 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from tests.tuner.conftest import recorded_settings
 from tuner.importance import distributions_of, is_logarithmic, measure_importance
-from tuner.outcomes import Outcome
-from tuner.records import ResultRecord, SearchRecord, TrialRecord
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome
+from tuner.records import SearchRecord, trial_name
+from tuner.records.events import Decided, EpochDone, TrialEnded, TrialStarted
 
 
 def search_of(params, objective, *, mode="max", outcomes=None):
     """One epoch per trial; `objective` of a trial's parameters, None where it was not measured."""
-    search = SearchRecord(settings={"mode": mode, "space": "moe", "objective": "s"})
+    search = SearchRecord(recorded_settings(mode=mode))
     for number, values in enumerate(params):
-        trial = TrialRecord(trial=str(number), number=number, params=values, time=0.0)
-        trial.outcome = (outcomes or {}).get(number, Outcome.COMPLETED)
-        value = objective(values)
-        fields = {"metrics": {}, "seconds": 1.0, "time": 1.0, "not_finite": {}}
-        trial.results = {1: ResultRecord(epoch=1, objective=value, **fields)}
-        search.by_id[trial.trial] = trial
+        trial, value = trial_name(number, values), objective(values)
+        search.apply(TrialStarted(trial=trial, params=values, answers={}, time=0.0))
+        if value is not None:
+            search.apply(EpochDone(trial=trial, epoch=1, objective=value, metrics={}, seconds=1.0, time=1.0))
+        outcome = (outcomes or {}).get(number, Outcome.COMPLETED)
+        search.apply(TrialEnded(trial=trial, outcome=outcome, epoch=1, time=1.0))
     return search
 
 
-def decision_at(*, epoch):
+def decision_of(trial, *, epoch):
     """The line of the first rung's first decision."""
-    told = {"value": 0.5, "cutoff": None, "rank": 1, "of": 1, "action": "continue", "time": 1.0}
-    return {"trial": "0", "epoch": epoch, "rung": 1} | told
+    decision = Decision(epoch=epoch, rung=1, value=0.5, cutoff=None, rank=1, of=1, action="continue")
+    return Decided(trial=trial, decision=decision, time=1.0)
 
 
 def sampled(num_trials, *, seed=0):
@@ -72,7 +75,7 @@ def test_without_the_stopped_trials_the_wrong_parameter_would_be_the_important_o
         else:
             full_length = replace(trial.results[1], epoch=12, objective=0.8 + 0.2 * trial.params["idle"])
             trial.results[12] = full_length
-    search.apply(decision_at(epoch=1))
+    search.apply(decision_of(search.trials[0].name, epoch=1))
     importance = measure_importance(search)
     assert (importance.epoch, importance.num_trials) == (1, 60)
     assert next(iter(importance.shares)) == "decisive"

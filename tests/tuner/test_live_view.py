@@ -6,7 +6,8 @@ from rich.console import Console
 
 from tuner import plain_view
 from tuner.live_view import HINT, LiveView, PlainView, make_view, sparkline
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
+from tuner.records import TrialResources, trial_name
 
 RESULTS = Path("results/moe/spring")
 DASHBOARD = "http://127.0.0.1:8265"
@@ -53,10 +54,10 @@ def test_the_picture_shows_the_best_beside_the_default_and_the_running_trials(sy
     search = synthetic.recorder.record
     picture = drawn(search)
     best, default = search.winner, search.default_trial
-    assert f"trial {best.number}  {best.objective_at(12):.3f}" in picture
+    assert f"trial {best.name}  {best.objective_at(12):.3f}" in picture
     assert f"{best.objective_at(12) - default.objective_at(12):.3f} better" in picture
     running = [trial for trial in search.trials if trial.outcome is None]
-    assert all(f"trial {trial.number} " in picture for trial in running)
+    assert all(f"trial {trial.name} " in picture for trial in running)
     assert len(running) == 2
     ended = f"{len(search.trials) - 2} of 40 trials"
     for words in ("moe on camouflage scenes", str(RESULTS), DASHBOARD, ended, "stopped at rung 2 (epoch 6)", HINT):
@@ -84,7 +85,8 @@ def test_wide_terminals_show_the_parameters_of_the_running_trials(synthetic_sear
 
 
 def test_more_running_trials_than_the_terminal_has_rows_are_counted_not_drawn(synthetic_search):
-    synthetic = synthetic_search(num_trials=64, concurrent=64)
+    resources = TrialResources(concurrent=64, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    synthetic = synthetic_search(num_trials=64, resources=resources)
     synthetic.run(until=5)
     picture = drawn(synthetic.recorder.record, height=30)
     drawn_trials = picture.count(" of 12 ")
@@ -158,19 +160,17 @@ def test_a_file_gets_one_plain_line_for_each_trial_that_ends(synthetic_search):
     assert sum("rung 1" in line and "misses the cutoff" in line for line in ended) > 10
 
 
-def test_a_resumed_search_says_how_the_trials_ended_that_were_interrupted_before(synthetic_search):
+def test_a_resumed_search_says_how_the_trials_ended_that_were_unfinished_before(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run(until=100)
-    synthetic.recorder.interrupt()
     record = synthetic.recorder.record
-    trial, _ = [trial for trial in record.trials if trial.outcome is Outcome.INTERRUPTED]
+    trial, _ = record.unfinished
     view = PlainView(record, results=RESULTS, dashboard=None, stream=(stream := io.StringIO()))
-    synthetic.recorder.start(trial.trial, number=trial.number, params=trial.params)
     numbers = {"epoch": trial.last.epoch, "objective": 0.7}
-    synthetic.recorder.end(trial.trial, Outcome.COMPLETED, numbers=numbers, epoch=trial.last.epoch)
+    synthetic.recorder.end(trial.name, Outcome.COMPLETED, numbers=numbers, epoch=trial.last.epoch)
     view.update(record)
     (line,) = stream.getvalue().splitlines()
-    assert f"trial {trial.number} completed {trial.last.epoch} epochs with 0.7" in line
+    assert f"trial {trial.name} completed {trial.last.epoch} epochs with 0.7" in line
 
 
 def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_search):
@@ -179,14 +179,14 @@ def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_sea
     search = synthetic.recorder.record
     best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
     where = f"at epoch {search.comparison_epoch} (default {default:.3f})"
-    assert f"best trial {search.winner.number} s_measure {best:.3f} {where}; " in line
+    assert f"best trial {search.winner.name} s_measure {best:.3f} {where}; " in line
     assert "left] trial" in line
 
 
 def test_a_long_silence_is_broken_by_a_line_of_progress(synthetic_search):
     synthetic = synthetic_search(num_trials=1)
     synthetic._seconds = lambda params: 25.0
-    lines = [line for line in said(synthetic).splitlines() if "running: trial 0 epoch" in line]
+    lines = [line for line in said(synthetic).splitlines() if "running: trial 000-" in line]
     assert 3 <= len(lines) <= 5
 
 
@@ -203,10 +203,12 @@ def test_an_error_text_with_line_breaks_and_control_characters_stays_one_line(sy
     synthetic = synthetic_search(num_trials=2)
     stream = io.StringIO()
     view = make_view(stream, synthetic.recorder.record, results=RESULTS)
-    synthetic.recorder.start("a", number=0, params={})
-    synthetic.recorder.end("a", Outcome.FAILED, numbers={"error": "bad\x1b[2J\nnews"}, epoch=0)
+    trial = trial_name(0, {})
+    synthetic.recorder.start(trial, params={}, answers={})
+    synthetic.recorder.end(trial, Outcome.FAILED, numbers={"error": "bad\x1b[2J\nnews"}, epoch=0)
     view.update(synthetic.recorder.record)
-    assert stream.getvalue() == "[0:00] trial 0 failed: bad [2J news; nothing measured yet; 1 of 2 trials ended\n"
+    line = f"[0:00] trial {trial} failed: bad [2J news; nothing measured yet; 1 of 2 trials ended\n"
+    assert stream.getvalue() == line
     assert "\x1b" not in drawn(synthetic.recorder.record)
 
 
@@ -231,8 +233,8 @@ def test_a_sparkline_ends_with_the_last_value_however_long_the_curve():
 
 def test_a_search_begins_with_how_many_images_it_has(synthetic_search):
     counts = {"train": 7, "validation": 3, "test": 2}
-    synthetic = synthetic_search(images=counts, image_size_px=[240, 240])
+    synthetic = synthetic_search(images=counts, image_size_px=(240, 240))
     picture, lines = drawn(synthetic.recorder.record), said(synthetic, until=0)
     assert "images: train 7, validation 3, test 2 images at 240 x 240 px\n" in lines
-    assert "caution: Only 3 validation and 2 test images: so few decide little.\n" in lines
+    assert "caution: Only 3 validation and 2 test images: too few to rank configurations.\n" in lines
     assert "train 7, validation 3, test 2 images at 240 x 240 px" in picture

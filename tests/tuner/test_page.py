@@ -17,14 +17,14 @@ def test_curves_are_the_recorded_ones(finished_folder):
     objective, loss = (page_data.curves(search, metric) for metric in ("val/s_measure", "train/loss"))
     for trial in search.trials:
         for epoch, result in trial.results.items():
-            np.testing.assert_equal(objective.loc[epoch].get(trial.number, np.nan), result.objective or np.nan)
-            np.testing.assert_equal(loss.loc[epoch].get(trial.number, np.nan), result.metrics["train/loss"] or np.nan)
+            np.testing.assert_equal(objective.loc[epoch, trial.name], result.objective)
+            np.testing.assert_equal(loss.loc[epoch, trial.name], result.metrics["train/loss"])
 
 
 def test_the_winner_comes_first_and_every_metric_is_there(finished_folder):
     search = read_search(finished_folder)
     table = page_data.last_metrics(search)
-    assert table.index[0] == search.winner.number
+    assert table.index[0] == search.winner.name
     assert {"epoch", *page_data.metric_names(search)} == set(table.columns)
     assert page_data.metric_names(search)[0] == "val/s_measure"
 
@@ -41,9 +41,10 @@ def test_a_configuration_is_told_beside_the_default(trained_folder):
 def test_checkpoints_are_those_on_disk_with_their_sizes(trained_folder):
     search = read_search(trained_folder)
     table = page_data.checkpoints(search, trained_folder)
-    assert table["epoch"].to_dict() == {0: 3, 1: 3, 2: 2}
-    file = trained_folder / "ray" / "t0002" / "checkpoint_000001" / "checkpoint.pt"
-    assert table.loc[2, "MB"] == file.stat().st_size / 1e6
+    names = [trial.name for trial in search.trials]
+    assert table["epoch"].to_dict() == dict(zip(names, (3, 3, 2), strict=True))
+    file = trained_folder / "checkpoints" / names[2] / "epoch_0002.pt"
+    assert table.loc[names[2], "MB"] == file.stat().st_size / 1e6
     elsewhere = page_data.checkpoints(search, trained_folder / "moved")
     assert elsewhere.empty
 
@@ -81,13 +82,14 @@ def test_the_page_is_drawn_and_another_trial_is_looked_at(trained_folder):
 
     drawn = AppTest.from_function(draw, args=(str(trained_folder),)).run(timeout=60)
     assert not drawn.exception
-    assert "best trial 1 s_measure" in drawn.markdown[0].value
+    search = read_search(trained_folder)
+    assert f"best trial {search.winner.name} s_measure" in drawn.markdown[0].value
     metric, trial = drawn.selectbox
     assert metric.value == "val/s_measure"
     assert trial.value.number == 1
     trial.select_index(2).run()
     assert not drawn.exception
-    assert Path(drawn.dataframe[3].value.loc[2, "path"]).name == "checkpoint_000001"
+    assert Path(drawn.dataframe[3].value.loc[search.trials[2].name, "path"]).name == "epoch_0002.pt"
 
 
 @needs_streamlit

@@ -1,4 +1,3 @@
-import json
 import math
 import shutil
 import subprocess
@@ -8,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tuner.outcomes import Outcome
-from tuner.records import read_search
+from tuner.policy.outcomes import Outcome
+from tuner.records import ConfirmedRun, append_run, locked, read_search, trial_name
 from tuner.report import main, results_table, write_report
 from tuner.report_text import table
 
@@ -34,8 +33,8 @@ def report_of(recorder) -> str:
 def test_the_report_tells_the_winner_beside_the_default_at_the_same_epoch(reported):
     search, text = read_search(reported), (reported / "report.md").read_text()
     best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
-    assert f"**Trial {search.winner.number} is {best - default:.3f} better than the default configuration: " in text
-    assert f"{best:.3f} at epoch 12 on the validation split, against {default:.3f}." in text
+    assert f"**Trial {search.winner.name} is {best - default:.3f} better than the default configuration: " in text
+    assert f"{best:.3f} at epoch 12 on the validation split, default {default:.3f}." in text
     assert f"| `max_lr` | 0.003 | {search.winner.params['max_lr']:.3g} |" in text
 
 
@@ -66,18 +65,17 @@ def test_the_table_has_each_parameter_in_its_column_and_reads_back(reported):
     assert frame["ending"].tolist() == [trial.sentence for trial in search.trials]
     diverged = frame[frame["outcome"] == "diverged"]
     assert len(diverged) > 0
-    assert diverged["objective"].isna().all()
-    assert diverged["best_objective"].notna().all()
+    assert set(diverged["epochs"]) == {1}
+    measured = [search.trials[number].results[1].objective for number in diverged["number"]]
+    assert diverged["objective"].tolist() == pytest.approx(measured)
 
 
 def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
-    winner = read_search(copied).winner.number
-    values = {(0, 1): 0.70, (0, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
-    runs = [
-        {"trial": trial, "seed": seed, "objective": value, "test": {"s_measure": value}}
-        for (trial, seed), value in values.items()
-    ]
-    (copied / "confirm.json").write_text(json.dumps({"runs": runs}))
+    search = read_search(copied)
+    default, winner = search.default_trial.name, search.winner.name
+    values = {(default, 1): 0.70, (default, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
+    for (trial, seed), value in values.items():
+        append_run(copied, ConfirmedRun(trial=trial, seed=seed, objective=value, test={"s_measure": value}))
     text = write_report(copied).read_text()
     assert "## On the test split" in text
     assert "| mean ± standard deviation | 0.725 ± 0.035 | 0.770 ± 0.042 |" in text
@@ -85,16 +83,13 @@ def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     assert "python -m tuner.confirm" not in text
 
 
-def test_above_its_sections_a_report_claims_only_what_holds_for_what_is_handed_over(copied):
-    chosen, other, *_ = (trial.number for trial in read_search(copied).trials if trial.number and trial.results)
-    runs = [
-        {"trial": trial, "seed": seed, "objective": value, "validation": value, "test": {}}
-        for trial, value in {0: 0.70, chosen: 0.80, other: 0.75}.items()
-        for seed in (1, 2)
-    ]
-    (copied / "confirm.json").write_text(json.dumps({"runs": runs}))
+def test_above_its_sections_a_report_claims_only_what_holds_for_what_is_exported(copied):
+    default, chosen, other, *_ = (trial.name for trial in read_search(copied).trials)
+    for trial, value in {default: 0.70, chosen: 0.80, other: 0.75}.items():
+        for seed in (1, 2):
+            append_run(copied, ConfirmedRun(trial=trial, seed=seed, objective=value, validation=value, test={}))
     head, *sections = write_report(copied).read_text().split("\n## ")
-    assert f"Trial {chosen} is handed over" in head
+    assert f"Trial {chosen} is exported: " in head
     assert head.count("On the test split, trial") == 1
     assert any(f"On the test split, trial {other} is" in section for section in sections)
 
@@ -104,7 +99,10 @@ def test_an_interrupted_search_says_how_to_go_on(synthetic_search):
     synthetic.run(until=40)
     text = report_of(synthetic.recorder)
     assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in text
-    assert "| running |" in text
+    unfinished = synthetic.recorder.record.unfinished
+    assert unfinished
+    assert all(f"| {trial.sentence} |" in text for trial in unfinished)
+    assert f"{len(unfinished)} unfinished. Their parameters" in text
 
 
 def test_a_search_of_one_trial_says_that_the_default_is_the_best(synthetic_search):
@@ -138,7 +136,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     synthetic.sample = lambda number: sample(number) | ({"max_lr": 1.0} if number == 0 else {})
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert f"**Trial {synthetic.recorder.record.winner.number} is the best, " in text
+    assert f"**Trial {synthetic.recorder.record.winner.name} is the best, " in text
 
 
 @pytest.mark.parametrize(
@@ -146,7 +144,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     [
         (
             Outcome.STOPPED_AT_RUNG,
-            "0.900 at epoch 4 on the validation split; where the default ended, at epoch 3, it was 0.600 against",
+            "at epoch 4 on the validation split; at epoch 3, where the default ended, it was 0.600, default 0.700",
         ),
         (Outcome.PLATEAUED, "0.200 better than the default configuration: `s_measure` 0.900 at epoch 4 on the"),
     ],
@@ -156,10 +154,11 @@ def test_a_default_that_ended_early_is_compared_where_it_ended_or_with_what_it_p
 ):
     recorder = synthetic_search(num_trials=2).recorder
     for number, curve in enumerate([[0.5, 0.6, 0.7], [0.4, 0.5, 0.6, 0.9]]):
-        recorder.start(str(number), number=number, params={})
+        trial = trial_name(number, {})
+        recorder.start(trial, params={}, answers={})
         for epoch, value in enumerate(curve, start=1):
-            recorder.result(str(number), epoch=epoch, objective=value, metrics={}, seconds=1.0)
-        recorder.end(str(number), outcome, numbers={"rung": 1}, epoch=len(curve))
+            recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=1.0)
+        recorder.end(trial, outcome, numbers={"rung": 1}, epoch=len(curve))
     assert told in report_of(recorder)
 
 
@@ -189,7 +188,7 @@ def test_the_report_can_be_made_again_and_is_the_same(reported):
     ("make", "said"),
     [
         (lambda folder: None, "holds no search"),
-        (lambda folder: (folder / "settings.json").write_text("{"), "is not JSON"),
+        (lambda folder: (folder / "settings.json").write_text("{"), "is damaged, restore it from a copy"),
         (lambda folder: (folder / "settings.json").write_text('{"format": 0}'), "has format 0"),
     ],
 )
@@ -209,6 +208,71 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(synthetic_search, capsys)
     assert "figures" in capsys.readouterr().err
 
 
+class Killed(BaseException):
+    """What nothing catches."""
+
+
+@pytest.mark.parametrize("written", ["results.csv", "learning_curves.png", "endings.png", "report.md"])
+def test_killed_while_it_writes_a_report_leaves_each_file_whole_and_the_next_one_completes(
+    copied, tmp_path, monkeypatch, written
+):
+    def files(folder):
+        return {path.name: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".md", ".png", ".csv")}
+
+    write_report(copied)
+    former = files(copied)
+    trials = copied / "trials.jsonl"
+    trials.write_bytes(b"".join(trials.read_bytes().splitlines(keepends=True)[:-40]))
+    new = files(write_report(copied, tmp_path / "new").parent)
+    replace = Path.replace
+
+    def killed_at(path, target):
+        if target.name == written:
+            raise Killed
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed_at)
+        with pytest.raises(Killed):
+            write_report(copied)
+    left = files(copied)
+    assert left["report.md"] == former["report.md"] != new["report.md"]
+    assert all(content in (former[name], new[name]) for name, content in left.items())
+    assert former.keys() == left.keys()
+    write_report(copied)
+    assert files(copied) == new
+
+
+def test_a_report_elsewhere_needs_no_lock_and_its_pictures_are_beside_it(copied, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
+    with locked(copied):
+        assert main([str(copied), "--output", str(tmp_path / "elsewhere")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'elsewhere' / 'report.md'}\n"
+    text = (tmp_path / "elsewhere" / "report.md").read_text()
+    shown = [line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert len(shown) == 6
+    assert all((tmp_path / "elsewhere" / path).is_file() for path in shown)
+    assert len(pd.read_csv(tmp_path / "elsewhere" / "results.csv")) == 40
+    assert f"python -m tuner.export {copied}" in text
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.name != ".lock"} == before
+
+
+@pytest.mark.parametrize("output", [[], ["--output", "."]])
+def test_a_folder_in_use_is_not_written_to(copied, capsys, monkeypatch, output):
+    monkeypatch.chdir(copied)
+    before = sorted(path.name for path in copied.iterdir())
+    with locked(copied):
+        assert main([str(copied), *output]) == 2
+    assert "is in use by process" in capsys.readouterr().err
+    assert sorted(path.name for path in copied.iterdir() if path.name != ".lock") == before
+
+
+def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
+    assert main([str(tmp_path / "gone")]) == 2
+    assert "holds no search" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()
+
+
 def test_the_report_needs_neither_torch_nor_ray(synthetic_search):
     code = (
         "import sys; from tuner.report import main; code = main(sys.argv[1:]); "
@@ -220,32 +284,32 @@ def test_the_report_needs_neither_torch_nor_ray(synthetic_search):
 
 def test_an_unmeasured_trial_has_empty_cells(synthetic_search):
     recorder = synthetic_search().recorder
-    recorder.start("a", number=0, params={"max_lr": 0.1})
+    recorder.start(trial_name(0, {}), params={"max_lr": 0.1}, answers={})
     row = results_table(recorder.record).iloc[0]
-    assert (row["outcome"], row["epochs"], row["max_lr"]) == ("running", 0, 0.1)
+    assert (row["outcome"], row["epochs"], row["max_lr"]) == ("unfinished", 0, 0.1)
     assert pd.isna(row["objective"])
     assert pd.isna(row["best_epoch"])
 
 
 def test_the_precision_in_effect_and_the_time_between_trials_are_in_the_report(synthetic_search):
     recorder = synthetic_search(num_trials=2).recorder
-    for number, trial in enumerate("ab"):
-        recorder.start(trial, number=number, params={"max_lr": 1e-3})
+    for trial in (trial_name(number, {}) for number in range(2)):
+        recorder.start(trial, params={"max_lr": 1e-3}, answers={})
         facts = {"objective": 0.5, "metrics": {}, "seconds": 0.0, "process": "here:1", "precision": "bf16"}
         recorder.result(trial, epoch=1, **facts)
     text = report_of(recorder)
     assert "| precision in effect | bf16 |" in text
-    assert "| next trial after | 0.00 s in the median of 1, 0.00 s at most |" in text
+    assert "| next trial after | median 0.00 s, at most 0.00 s, in 1 change |" in text
 
 
-def test_how_many_images_of_what_size_were_searched_on_and_that_few_decide_little(synthetic_search):
+def test_how_many_images_of_what_size_were_searched_on_and_that_few_are_too_few(synthetic_search):
     counts = {"train": 31, "validation": 20, "test": 19}
-    text = report_of(synthetic_search(images=counts, image_size_px=[128, 240]).recorder)
+    text = report_of(synthetic_search(images=counts, image_size_px=(128, 240)).recorder)
     assert "| images | train 31, validation 20, test 19 images at 240 x 128 px |" in text
-    assert "\n\nOnly 19 test images: so few decide little.\n\n" in text
+    assert "\n\nOnly 19 test images: too few to rank configurations.\n\n" in text
 
 
 def test_enough_images_get_no_caution(synthetic_search):
     counts = dict.fromkeys(("train", "validation", "test"), 20)
-    text = report_of(synthetic_search(images=counts, image_size_px=[96, 96]).recorder)
-    assert "so few decide little" not in text
+    text = report_of(synthetic_search(images=counts, image_size_px=(96, 96)).recorder)
+    assert "too few to rank configurations" not in text

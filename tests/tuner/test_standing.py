@@ -1,34 +1,37 @@
 import numpy as np
 import pytest
 
+from tests.tuner.conftest import recorded_settings
 from tuner import standing
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome
+from tuner.records import Recorder, TrialResources, trial_name
 
-SETTINGS = {
-    "space": "moe",
-    "objective": "s",
-    "mode": "max",
-    "num_trials": 4,
-    "max_epochs": 4,
-    "rung_epochs": [2],
-    "reduction_factor": 2,
-    "concurrent": 1,
-}
+
+def settings_of(*, lanes=1, **changed):
+    resources = TrialResources(concurrent=lanes, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    return recorded_settings(
+        **{"num_trials": 4, "max_epochs": 4, "rung_epochs": (2,), "resources": resources} | changed
+    )
 
 
 def recorded(folder, *, curves, endings=None, **changed):
     """Trials with these curves, two seconds an epoch; `endings` by trial number."""
-    recorder = Recorder.create(folder, SETTINGS | changed, clock=lambda: 0.0)
+    recorder = Recorder.create(folder, settings_of(**changed), clock=lambda: 0.0)
     for number, curve in enumerate(curves):
-        recorder.start(f"t{number}", number=number, params={})
+        trial = trial_name(number, {})
+        recorder.start(trial, params={}, answers={})
         for epoch, value in enumerate(curve, start=1):
-            recorder.result(f"t{number}", epoch=epoch, objective=value, metrics={}, seconds=2.0)
+            recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=2.0)
         if number in (endings or {}):
             numbers = {"rung": 1} if endings[number] is Outcome.STOPPED_AT_RUNG else {}
-            recorder.end(f"t{number}", endings[number], numbers=numbers, epoch=len(curve))
+            recorder.end(trial, endings[number], numbers=numbers, epoch=len(curve))
     recorder.close()
     return recorder.record
+
+
+def decided(action, *, epoch=2, value=0.2):
+    return Decision(epoch=epoch, rung=1, value=value, cutoff=None, rank=1, of=1, action=action)
 
 
 def test_before_the_first_trial_the_epochs_left_are_those_that_the_scheduler_plans(tmp_path):
@@ -52,7 +55,7 @@ def test_the_expected_epochs_are_the_mean_over_many_searches_that_go_on_at_the_s
     curves = [[0.1] * length for length in (12, 3, 3, 6, 2, 12, 3)]
     stop = Outcome.STOPPED_AT_RUNG
     endings = dict(enumerate([Outcome.COMPLETED, stop, stop, stop, Outcome.DIVERGED, Outcome.COMPLETED, stop]))
-    changed = {"num_trials": 8, "max_epochs": 12, "rung_epochs": [3, 6]}
+    changed = {"num_trials": 8, "max_epochs": 12, "rung_epochs": (3, 6)}
     search = recorded(tmp_path, curves=curves, endings=endings, **changed)
     # By hand: of 7 trials 1 ended at epoch 2, of 6 at epoch 3 three, of 3 at epoch 6 one; 2 planned trials beside each.
     passes = {2: (6 + 2) / (7 + 2), 3: (3 + 1) / (6 + 2), 6: (2 + 1) / (3 + 2)}
@@ -66,16 +69,16 @@ def simulated_length(passes, draws):
 
 
 def test_the_time_left_is_the_work_divided_by_the_lanes_but_no_less_than_the_longest_trial(tmp_path):
-    two = recorded(tmp_path / "two", curves=[[0.1, 0.2, 0.3]], num_trials=9, concurrent=2)
+    two = recorded(tmp_path / "two", curves=[[0.1, 0.2, 0.3]], num_trials=9, lanes=2)
     epochs = standing.expected_epochs_left(two)
     assert standing.expected_seconds_left(two) == pytest.approx(2.0 * epochs / 2)
-    many = recorded(tmp_path / "many", curves=[[0.1]] * 2, num_trials=2, concurrent=64)
+    many = recorded(tmp_path / "many", curves=[[0.1]] * 2, num_trials=2, lanes=64)
     assert standing.expected_seconds_left(many) == pytest.approx(2.0 * standing.expected_epochs_left(many) / 2)
 
 
 def test_a_time_budget_ends_the_search_however_much_is_left_to_train(tmp_path):
-    search = recorded(tmp_path, curves=[[0.1]], num_trials=1000, time_budget_seconds=60)
-    search.elapsed = 45.0
+    search = recorded(tmp_path, curves=[[0.1]], num_trials=1000)
+    search.elapsed, search.time_budget_seconds = 45.0, 60.0
     assert standing.expected_seconds_left(search) == pytest.approx(15.0)
 
 
@@ -85,13 +88,13 @@ def test_nothing_is_left_when_all_trials_have_ended_and_nothing_is_known_before_
     assert standing.expected_seconds_left(recorded(tmp_path / "new", curves=[])) is None
 
 
-def test_an_interrupted_trial_still_has_its_epochs_to_train(tmp_path):
-    search = recorded(tmp_path, curves=[[0.1, 0.2]], endings={0: Outcome.INTERRUPTED}, num_trials=1)
+def test_an_unfinished_trial_still_has_its_epochs_to_train(tmp_path):
+    search = recorded(tmp_path, curves=[[0.1, 0.2]], num_trials=1)
     assert standing.expected_epochs_left(search) == pytest.approx(2.0)
 
 
 def test_without_early_stopping_every_trial_trains_to_its_full_length(tmp_path):
-    search = recorded(tmp_path, curves=[], rung_epochs=[])
+    search = recorded(tmp_path, curves=[], rung_epochs=())
     assert standing.expected_epochs_left(search) == pytest.approx(4 * 4)
 
 
@@ -117,7 +120,7 @@ def test_a_lower_loss_is_a_gain(tmp_path):
 def test_there_is_no_comparison_without_a_measured_default(tmp_path):
     diverged = {0: Outcome.DIVERGED}
     assert standing.compare_best_so_far(recorded(tmp_path / "a", curves=[])) is None
-    search = recorded(tmp_path / "b", curves=[[float("nan")], [0.4]], endings=diverged)
+    search = recorded(tmp_path / "b", curves=[[], [0.4]], endings=diverged)
     assert standing.compare_best_so_far(search) is None
 
 
@@ -125,12 +128,18 @@ def test_endings_are_counted_by_rung(tmp_path):
     stop, done = Outcome.STOPPED_AT_RUNG, Outcome.COMPLETED
     endings = {0: done, 1: stop, 2: stop, 3: Outcome.DIVERGED}
     search = recorded(tmp_path, curves=[[0.1] * 4, [0.1] * 2, [0.1] * 2, [0.1], [0.1]], endings=endings)
-    assert standing.count_endings(search) == {"completed": 1, "stopped at rung 1 (epoch 2)": 2, "diverged": 1}
+    assert list(standing.count_endings(search.trials).items()) == [
+        ("completed", 1),
+        ("stopped at rung 1 (epoch 2)", 2),
+        ("diverged", 1),
+        ("unfinished", 1),
+    ]
 
 
 def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_first_step_of_the_next_trial(tmp_path):
     now = [0.0]
-    recorder = Recorder.create(tmp_path, SETTINGS, clock=lambda: now[0])
+    recorder = Recorder.create(tmp_path, settings_of(num_trials=5, max_epochs=9), clock=lambda: now[0])
+    name = {letter: trial_name(number, {}) for number, letter in enumerate("abcde")}
     story = [
         (2.0, "a", "one:1"),
         (2.5, "b", "one:2"),
@@ -140,13 +149,15 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
         (9.0, "e", "two:2"),  # another machine
         (9.5, "c", None),  # nobody said
     ]
-    for number, trial in enumerate("abcde"):
-        recorder.start(trial, number=number, params={})
-    for epoch, (now[0], trial, process) in enumerate(story, start=1):
-        recorder.result(trial, epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16")
+    for trial in name.values():
+        recorder.start(trial, params={}, answers={})
+    for epoch, (now[0], letter, process) in enumerate(story, start=1):
+        recorder.result(
+            name[letter], epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16"
+        )
     assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 1.9])
     now[0] = 4.25  # until then there was nothing to go on with
-    recorder.decision("d", epoch=4, rung=1, value=0.5, cutoff=None, rank=1, of=1, action="promote")
+    recorder.decision(name["d"], decided("promote", epoch=4, value=0.5))
     recorder.close()
     assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 0.15])
     assert standing.precisions(recorder.record) == {"bf16"}
@@ -155,21 +166,20 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
 def test_a_trial_that_paused_waits_until_it_is_promoted(tmp_path):
     recorded(tmp_path, curves=[[0.1, 0.2], [0.1, 0.3], [0.1]])
     recorder = Recorder.resume(tmp_path)
-    at_rung = {"epoch": 2, "rung": 1, "value": 0.2, "cutoff": None, "rank": 1, "of": 1}
-    for trial in ("t0", "t1"):
-        recorder.decision(trial, **at_rung, action="pause")
-    recorder.decision("t1", **at_rung, action="promote")
+    for number in (0, 1):
+        recorder.decision(trial_name(number, {}), decided("pause"))
+    recorder.decision(trial_name(1, {}), decided("promote"))
     recorder.close()
     search = recorder.record
     assert [trial.number for trial in standing.waiting(search)] == [0]
     assert [trial.number for trial in standing.running(search)] == [1, 2]
 
 
-def test_a_trial_that_waited_when_its_search_was_interrupted_waits_still_after_the_resume(tmp_path):
+def test_a_trial_that_waited_when_its_search_was_cut_off_waits_still_after_the_resume(tmp_path):
     recorded(tmp_path, curves=[[0.1, 0.2], [0.1]])
     recorder = Recorder.resume(tmp_path)
-    recorder.decision("t0", epoch=2, rung=1, value=0.2, cutoff=None, rank=1, of=1, action="pause")
-    for trial in ("t0", "t1"):
-        recorder.end(trial, Outcome.INTERRUPTED, numbers={}, epoch=2)
+    recorder.decision(trial_name(0, {}), decided("pause"))
     recorder.close()
-    assert [trial.number for trial in standing.waiting(recorder.record)] == [0]
+    resumed = Recorder.resume(tmp_path)
+    resumed.close()
+    assert [trial.number for trial in standing.waiting(resumed.record)] == [0]

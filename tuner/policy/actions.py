@@ -86,9 +86,7 @@ class Policy(Protocol):
     def end(self, trial: str, outcome: Outcome) -> None:
         """The trial is over."""
 
-    def add_past_trial(
-        self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome
-    ) -> None:
+    def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """A trial of another search, with its objectives by epoch: known from the start, and can't win."""
 
     def eviction_candidate(self, *, kept: Collection[str]) -> str | None:

@@ -18,8 +18,6 @@ NUM_RANDOM, NUM_NEAR = 200, 100
 """How many configurations are drawn for one decision: anywhere, and near good ones."""
 SPREADS = (0.03, 0.1, 0.3)
 """Standard deviations of a coordinate near a good configuration; each configuration takes one of them."""
-REHEARSALS = 50
-"""Configurations drawn to learn the space's parameters; one that is met later is added then."""
 _CHOICE_SCALE = math.sqrt(0.5)
 """Two different choices are as far apart as the ends of a range."""
 
@@ -67,14 +65,15 @@ class SpaceSource:
         """The configuration with these answers.
 
         Raises:
-            ValueError: the space asks for something else, or no longer knows an answer.
+            ValueError: they are not exactly what the space asks for, or one is out of its range.
         """
-        try:
-            return self._asked(_GivenAnswers(answers))
-        except KeyError as error:
-            raise ValueError(f"the space asks for {error.args[0]}, which this configuration does not have") from error
+        candidate = self._asked(_GivenAnswers(answers))
+        if unknown := sorted(answers.keys() - candidate.answers.keys()):
+            asked = ", ".join(sorted(candidate.answers))
+            raise ValueError(f"the space does not ask for {unknown[0]!r}, but for {asked}")
+        return candidate
 
-    def _asked(self, answers: "_RandomAnswers") -> Candidate:
+    def _asked(self, answers: "_Answers") -> Candidate:
         trial = _PlacingTrial(answers)
         params = self._space(trial)
         return Candidate(trial.params, params, trial.places)
@@ -107,29 +106,35 @@ class Encoding:
         return points
 
 
-class _PlacingTrial:
-    """Asks `answers` for places in ranges and turns them into values, which the space gets."""
+class _Answers(Protocol):
+    """Where the answers to a space come from."""
 
-    def __init__(self, answers: "_RandomAnswers") -> None:
+    def number(self, name: str, low: float, high: float, step: float | None, log: bool) -> float: ...
+
+    def whole(self, name: str, low: int, high: int, step: int, log: bool) -> int: ...
+
+    def choice(self, name: str, choices: Sequence[Any]) -> int:
+        """Its index."""
+
+
+class _PlacingTrial:
+    """Gives a space its answers, and notes where in its range each lies: the place follows from the answer alone."""
+
+    def __init__(self, answers: _Answers) -> None:
         self._answers = answers
         self.params: dict[str, Any] = {}
         self.places: dict[str, tuple[float, ...]] = {}
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False):
         if name not in self.params:
-            value, place = self._answers.number(name, low, high, log)
-            if step is not None:
-                value = low + step * round((value - low) / step)
-                place = _place(value, low, high, log)
-            self._note(name, min(max(value, low), high), place)
+            self.params[name] = self._answers.number(name, low, high, step, log)
+            self.places[name] = (_place(self.params[name], low, high, log),)
         return self.params[name]
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         if name not in self.params:
-            # Half a step beyond each end: the ends are as likely as the rest.
-            value, _ = self._answers.number(name, low - 0.5 * step, high + 0.49 * step, log)
-            value = min(max(low + step * round((value - low) / step), low), high)
-            self._note(name, value, _place(value, low, high, log))
+            self.params[name] = self._answers.whole(name, low, high, step, log)
+            self.places[name] = (_place(self.params[name], low, high, log),)
         return self.params[name]
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
@@ -139,22 +144,26 @@ class _PlacingTrial:
             self.places[name] = tuple(_CHOICE_SCALE * (index == other) for other in range(len(choices)))
         return self.params[name]
 
-    def _note(self, name: str, value: float, place: float) -> None:
-        self.params[name] = value
-        self.places[name] = (place,)
-
 
 class _RandomAnswers:
     def __init__(self, generator: random.Random) -> None:
         self._generator = generator
 
-    def number(self, name: str, low: float, high: float, log: bool) -> tuple[float, float]:
-        """With its place in the range."""
-        place = self._generator.random()
-        return _at(place, low, high, log), place
+    def number(self, name: str, low: float, high: float, step: float | None, log: bool) -> float:
+        value = _at(self._drawn_place(name, low, high, log), low, high, log)
+        return min(max(value if step is None else _stepped(value, low, step), low), high)
+
+    def whole(self, name: str, low: int, high: int, step: int, log: bool) -> int:
+        # Half a step beyond each end: the ends are as likely as the rest.
+        ends = low - 0.5 * step, high + 0.49 * step
+        value = _at(self._drawn_place(name, *ends, log), *ends, log)
+        return min(max(_stepped(value, low, step), low), high)
 
     def choice(self, name: str, choices: Sequence[Any]) -> int:
         return self._generator.randrange(len(choices))
+
+    def _drawn_place(self, name: str, low: float, high: float, log: bool) -> float:
+        return self._generator.random()
 
 
 class _NearbyAnswers(_RandomAnswers):
@@ -165,30 +174,45 @@ class _NearbyAnswers(_RandomAnswers):
         self._centre = centre
         self._spread = generator.choice(SPREADS)
 
-    def number(self, name: str, low: float, high: float, log: bool) -> tuple[float, float]:
-        if name not in self._centre.answers:
-            return super().number(name, low, high, log)
-        place = _place(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
-        place = min(max(place, 0.0), 1.0)
-        return _at(place, low, high, log), place
-
     def choice(self, name: str, choices: Sequence[Any]) -> int:
         value = self._centre.answers.get(name, choices)
         if value not in choices or self._generator.random() < self._spread:
             return super().choice(name, choices)
         return choices.index(value)
 
+    def _drawn_place(self, name: str, low: float, high: float, log: bool) -> float:
+        if name not in self._centre.answers:
+            return super()._drawn_place(name, low, high, log)
+        place = _place(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
+        return min(max(place, 0.0), 1.0)
+
 
 class _GivenAnswers:
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = params
+    """Kept to the last bit."""
 
-    def number(self, name: str, low: float, high: float, log: bool) -> tuple[float, float]:
-        value = self._params[name]
-        return value, _place(value, low, high, log)
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self._answers = answers
+
+    def number(self, name: str, low: float, high: float, step: float | None, log: bool) -> Any:
+        value = self._given(name)
+        if not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"{name} is {value!r}, but must be from {low:g} to {high:g}")
+        return value
+
+    whole = number
 
     def choice(self, name: str, choices: Sequence[Any]) -> int:
-        return choices.index(self._params[name])
+        value = self._given(name)
+        # A tuple comes back from JSON as a list.
+        value = tuple(value) if isinstance(value, list) else value
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, choices))}")
+        return choices.index(value)
+
+    def _given(self, name: str) -> Any:
+        if name not in self._answers:
+            raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
+        return self._answers[name]
 
 
 def _place(value: float, low: float, high: float, log: bool) -> float:
@@ -199,3 +223,7 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
 
 def _at(place: float, low: float, high: float, log: bool) -> float:
     return low * (high / low) ** place if log else low + place * (high - low)
+
+
+def _stepped(value: float, low: float, step: float) -> float:
+    return low + step * round((value - low) / step)

@@ -1,7 +1,8 @@
 """The predicted value of each trial at full length, from all that was measured so far at any rung.
 
 The state depends on nothing but what was told: length scales are fitted when the number of values has grown by a
-quarter, not when somebody asks. So a resumed search, which tells it all again, predicts what the old one did.
+quarter, or a parameter is new, not when somebody asks. So a resumed search, which tells it all again, predicts what the
+old one did.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 
 from tuner.policy.candidates import Candidate, Encoding
 from tuner.policy.promotion import Promotions
-from tuner.policy.surrogate import GaussianProcess, expected_improvement, fitted_theta, standardised
+from tuner.policy.surrogate import GaussianProcess, expected_improvement, fitted_theta, prior_theta, standardised
 
 MAX_RECORDS = 150
 """Values that the process is conditioned on, the higher rungs first: its cost grows with their cube."""
@@ -44,10 +45,11 @@ class Prediction(Protocol):
 class Predictor(Protocol):
     """Learns from what a policy is told, and predicts."""
 
-    def add(self, trial: str, candidate: Candidate) -> None: ...
+    def add(self, trial: str, candidate: Candidate) -> None:
+        """The trial begins; `learn` follows."""
 
     def learn(self, promotions: Promotions) -> None:
-        """The values have changed."""
+        """Trials or values have changed."""
 
     def predict(self, promotions: Promotions, contenders: Sequence[str]) -> Prediction:
         """`contenders` are the trials that may still win, at least one of which was measured."""
@@ -100,14 +102,16 @@ class ProcessPredictor:
             self._num_fitted = num_records
 
     def predict(self, promotions: Promotions, contenders: Sequence[str]) -> ProcessPrediction:
-        if self._theta is None:
-            self.learn(promotions)
         points, scaled, centre, spread = self._observed(promotions)
-        process = GaussianProcess.conditioned(points, scaled, self._theta)
+        process = GaussianProcess.conditioned(points, scaled, self._theta_for(points))
         process = self._believing(process, points, scaled, promotions)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
         return ProcessPrediction(process, self.encoding, centre, spread, predicted)
+
+    def _theta_for(self, points: np.ndarray) -> np.ndarray:
+        """What is most probable before anything was learned, until then."""
+        return prior_theta(points.shape[1]) if self._theta is None else self._theta
 
     def _observed(self, promotions: Promotions) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Points [N, D], scaled values [N], and the centre and spread they were scaled by."""

@@ -22,13 +22,16 @@ from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.policy.prediction import NUM_GOOD, Prediction, Predictor, ProcessPredictor
 from tuner.policy.promotion import Promotions
-from tuner.policy.proposals import TRIES, Proposals
+from tuner.policy.proposals import Proposals
 
 STARTUP_RECORDS = 20
 """Values that are awaited before anything is promoted or modelled."""
 MAX_CONTENDERS = 200
 """Trials of a rung, and of those that wait at it, for which anything is predicted: a decision is not to take longer
 after thousands of trials, and who is behind so many is not promoted."""
+
+_BEYOND_LAST_VALUE = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+"""What ends a trial on its way to an epoch that has no value."""
 
 
 class PromotingPolicy:
@@ -54,7 +57,7 @@ class PromotingPolicy:
         self._predictor = predictor or ProcessPredictor(config.max_epochs)
         wanted = config.num_trials
         self._startup = STARTUP_RECORDS if wanted is None else min(STARTUP_RECORDS, wanted // 2)
-        self._proposals = Proposals(first, num_trials=wanted, seed=config.seed)
+        self._proposals = Proposals(first, num_trials=wanted, seed=config.seed, draw_any=source.any)
         self._candidates: dict[str, Candidate] = {}
         self._past: set[str] = set()
         self._contenders: set[str] = set()
@@ -82,10 +85,7 @@ class PromotingPolicy:
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """A trial that has come to its rung pauses there."""
-        self._last_values[trial] = self._config.sign * value
-        is_there = self.promotions.record(trial, epoch=epoch, value=self._config.sign * value)
-        if is_there or epoch in self.promotions.rungs:
-            self._learn()
+        is_there = self._take(trial, epoch=epoch, value=value)
         return self._decision(trial, PAUSE) if is_there and epoch < self._config.max_epochs else None
 
     def stop(self, trial: str) -> Decision:
@@ -102,14 +102,14 @@ class PromotingPolicy:
             self._contenders.discard(trial)
         self._learn()
 
-    def add_past_trial(
-        self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome
-    ) -> None:
+    def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         self._begin(trial, candidate, is_past=True)
         for epoch, value in sorted(values.items()):
             if trial in self.paused:
                 self.promotions.promote(trial)
-            self.record(trial, epoch=epoch, value=value)
+            self._take(trial, epoch=epoch, value=value)
+        if trial in self.paused and outcome in _BEYOND_LAST_VALUE:
+            self.promotions.promote(trial)
         self.end(trial, outcome)
 
     def best_predicted(self) -> str | None:
@@ -148,10 +148,23 @@ class PromotingPolicy:
         self._proposals.add(trial, candidate, is_past=is_past)
         self._predictor.add(trial, candidate)
         self.promotions.start(trial)
-        self._changed()
+        self._learn()
+
+    def _take(self, trial: str, *, epoch: int, value: float) -> bool:
+        """Whether the trial has come to where it pauses."""
+        self._last_values[trial] = self._config.sign * value
+        is_there = self.promotions.record(trial, epoch=epoch, value=self._config.sign * value)
+        if is_there or epoch in self.promotions.rungs:
+            self._learn()
+        return is_there
+
+    @property
+    def _is_past_startup(self) -> bool:
+        return self._proposals.are_all_begun or self.promotions.num_records >= self._startup
 
     def _learn(self) -> None:
-        self._predictor.learn(self.promotions)
+        if self._is_past_startup:
+            self._predictor.learn(self.promotions)
         self._changed()
 
     def _changed(self) -> None:
@@ -160,13 +173,12 @@ class PromotingPolicy:
     def _decide(self) -> Action:
         if len(self.promotions.running) >= self._config.slots:
             return Rest.WAIT
-        if self._proposals.are_all_begun or self.promotions.num_records >= self._startup:
+        if self._is_past_startup:
             for waiting in self.promotions.promotable():
                 if (trial := self._most_promising(waiting)) is not None:
                     return Promote(trial)
         if not self._proposals.are_all_begun:
-            candidate = self._proposals.next(self._drawn)
-            return self._decide() if candidate is None else Begin(candidate)
+            return Begin(self._proposals.next(self._drawn))
         return self._last_action()
 
     def _most_promising(self, waiting: Sequence[str]) -> str | None:
@@ -188,8 +200,9 @@ class PromotingPolicy:
         return Rest.WAIT if is_busy else Rest.FINISHED
 
     def _drawn(self, generator: random.Random) -> Iterable[Candidate]:
+        """The best first; none while any is as good."""
         if self.promotions.num_records < self._startup or not self.predicted():
-            return (self._source.any(generator) for _ in range(TRIES))
+            return ()
         good = [self._candidates[trial] for trial in self._prediction.best[:NUM_GOOD]]
         drawn = self._source.draw(generator, near=good)
         order = np.argsort(-np.asarray(self._prediction.improvement(drawn)), kind="stable")

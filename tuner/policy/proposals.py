@@ -1,12 +1,15 @@
 """New configurations, each once: first those that were asked for, then what is drawn."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from tuner.policy.candidates import Candidate
 
 TRIES = 20
-"""How often a configuration is drawn at most until it is new."""
+"""How often a sampler is asked at most for a configuration that is new."""
+RANDOM_TRIES = 200
+"""How many random configurations are drawn before a space is taken to hold nothing new."""
 
 
 class Proposals:
@@ -15,38 +18,66 @@ class Proposals:
     Args:
         first: what to try before anything is drawn; the very first is the default.
         num_trials: configurations to try; None for no end.
+        draw_any: any configuration, drawn with a generator.
     """
 
-    def __init__(self, first: Sequence[Candidate], *, num_trials: int | None, seed: int) -> None:
-        self._first, self._num_trials, self._seed = list(first), num_trials, seed
-        self._known: dict[frozenset, str] = {}
+    def __init__(
+        self,
+        first: Sequence[Candidate],
+        *,
+        num_trials: int | None,
+        seed: int,
+        draw_any: Callable[[random.Random], Candidate],
+    ) -> None:
+        self._first, self._num_trials, self._seed, self._draw_any = deque(first), num_trials, seed, draw_any
+        self._default = first[0].identity if first else None
+        self._default_trial: str | None = None
+        self._known: set[frozenset] = set()
         self._num_begun = 0
-        self._is_exhausted = False
+        self._random: list[Candidate | None] = []
 
     @property
     def are_all_begun(self) -> bool:
-        return self._is_exhausted or self._num_begun == self._num_trials
+        """As many as were wanted, or all that the space holds."""
+        return self._num_begun == self._num_trials or (not self._first and self._random_one() is None)
 
     @property
     def default_trial(self) -> str | None:
         """The trial of the first configuration that was asked for; None before it began."""
-        return self._known.get(self._first[0].identity) if self._first else None
+        return self._default_trial
 
     def add(self, trial: str, candidate: Candidate, *, is_past: bool = False) -> None:
         """The trial began, in this search or in a past one."""
-        self._known.setdefault(candidate.identity, trial)
-        self._num_begun += not is_past
+        self._known.add(candidate.identity)
+        self._random.clear()
+        while self._first and not self._is_new(self._first[0]):
+            self._first.popleft()
+        if not is_past:
+            self._num_begun += 1
+            if self._default_trial is None and candidate.identity == self._default:
+                self._default_trial = trial
 
-    def next(self, draw: Callable[[random.Random], Iterable[Candidate]]) -> Candidate | None:
-        """None when nothing new can be found, from then on for ever.
+    def next(self, draw: Callable[[random.Random], Iterable[Candidate]]) -> Candidate:
+        """The next to begin, while not all are.
 
         Args:
-            draw: candidates in the order of preference, drawn with the generator that belongs to this proposal.
+            draw: candidates in the order of preference, drawn with the generator that belongs to this proposal; where
+                none is new, any other will do.
         """
-        for candidate in self._first:
-            if candidate.identity not in self._known:
-                return candidate
-        generator = random.Random(f"{self._seed}/{len(self._known)}")
-        found = next((one for one in draw(generator) if one.identity not in self._known), None)
-        self._is_exhausted = found is None
-        return found
+        if self._first:
+            return self._first[0]
+        return next(filter(self._is_new, draw(self._generator())), None) or self._random_one()
+
+    def _random_one(self) -> Candidate | None:
+        """A new one, drawn once for each proposal: whether there is any must not depend on when somebody asks."""
+        if not self._random:
+            generator = self._generator()
+            drawn = (self._draw_any(generator) for _ in range(RANDOM_TRIES))
+            self._random.append(next(filter(self._is_new, drawn), None))
+        return self._random[0]
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        return candidate.identity not in self._known
+
+    def _generator(self) -> random.Random:
+        return random.Random(f"{self._seed}/{len(self._known)}")

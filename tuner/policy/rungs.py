@@ -7,7 +7,6 @@ Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934; in the for
 Cost: a search in a sorted list per rung and trial. Off: no rungs.
 """
 
-import math
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 

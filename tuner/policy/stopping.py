@@ -6,17 +6,21 @@ from dataclasses import replace
 from typing import Protocol
 
 from tuner.policy.actions import Action, Begin, HalvingConfig, Promote, Rest
-from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import KEEP, STOP, Decision
 from tuner.policy.outcomes import Outcome
-from tuner.policy.proposals import TRIES, Proposals
+from tuner.policy.proposals import Proposals
 from tuner.policy.rungs import Rungs
 
 
 class Sampler(Protocol):
-    """Draws new configurations, and learns from what became of them."""
+    """Draws configurations, and learns from what became of them."""
 
-    def draw(self, generator: random.Random) -> Iterable[Candidate]: ...
+    def any(self, generator: random.Random) -> Candidate:
+        """One at random, whatever was learned."""
+
+    def draw(self, generator: random.Random) -> Iterable[Candidate]:
+        """What to try next, the best first; some may have been tried. None where any is as good."""
 
     def begin(self, trial: str, candidate: Candidate) -> None: ...
 
@@ -26,13 +30,16 @@ class Sampler(Protocol):
 
 
 class RandomSampler:
-    """Draws from a space, and learns nothing."""
+    """Draws at random, and learns nothing."""
 
-    def __init__(self, source: SpaceSource) -> None:
+    def __init__(self, source: CandidateSource) -> None:
         self._source = source
 
+    def any(self, generator: random.Random) -> Candidate:
+        return self._source.any(generator)
+
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
-        return (self._source.any(generator) for _ in range(TRIES))
+        return ()
 
     def begin(self, trial: str, candidate: Candidate) -> None: ...
 
@@ -52,7 +59,7 @@ class StoppingPolicy:
     def __init__(self, sampler: Sampler, config: HalvingConfig, *, first: Sequence[Candidate] = ()) -> None:
         self._sampler, self._config = sampler, config
         self._rungs = Rungs(config.rung_epochs, reduction_factor=config.reduction_factor, mode=config.mode)
-        self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed)
+        self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=sampler.any)
         self._running: set[str] = set()
         self._action: Action | None = None
 
@@ -89,15 +96,14 @@ class StoppingPolicy:
         self._running.discard(trial)
         self._action = None
 
-    def add_past_trial(
-        self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome
-    ) -> None:
+    def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """The sampler learns from it; it stands at no rung."""
         self._proposals.add(trial, candidate, is_past=True)
         self._sampler.begin(trial, candidate)
         for epoch, value in sorted(values.items()):
             self._sampler.record(trial, epoch=epoch, value=value)
         self._sampler.end(trial, outcome)
+        self._action = None
 
     def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
         return None
@@ -106,7 +112,5 @@ class StoppingPolicy:
         if len(self._running) >= self._config.slots:
             return Rest.WAIT
         if not self._proposals.are_all_begun:
-            candidate = self._proposals.next(self._sampler.draw)
-            if candidate is not None:
-                return Begin(candidate)
+            return Begin(self._proposals.next(self._sampler.draw))
         return Rest.WAIT if self._running else Rest.FINISHED

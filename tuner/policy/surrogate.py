@@ -68,10 +68,15 @@ class GaussianProcess:
         return np.maximum(np.exp(self.theta[-2]) - np.square(reduced).sum(axis=0), 1e-12)
 
 
+def prior_theta(num_coordinates: int) -> np.ndarray:
+    """The most probable scales, amplitude and noise before any value is known."""
+    mean, _ = _prior(num_coordinates)
+    return mean
+
+
 def fitted_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
     """The most probable scales, amplitude and noise for values [N] at points [N, D], after a few steps from `start`."""
-    prior_mean, _ = _prior(points.shape[1])
-    begin = prior_mean if start is None else start
+    begin = prior_theta(points.shape[1]) if start is None else start
     bounds = [(-4.0, 8.0)] * points.shape[1] + [(-4.0, 4.0), (-12.0, 1.0)]
     found = minimize(
         negative_log_posterior,

@@ -6,11 +6,12 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuner.ray.compat import inherited_environment, processes_in_their_own_group
-from tuner.ray.signals import handlers_given_back, sigterm_as_ctrl_c
+from tuner.ray.compat import inherited_environment
+from tuner.ray.signals import ends_as_ctrl_c, handlers_given_back
 from tuner.ray.temporary_folder import own_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
@@ -40,6 +41,16 @@ ENVIRONMENT = {
 CONNECT_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningRay:
+    """A cluster that is up."""
+
+    dashboard: str
+    """Address of its dashboard; empty where it has none."""
+    scratch: Path
+    """Folder of this machine for what Ray writes and nobody reads."""
+
+
 def use_token() -> None:
     """Shows the cluster's token, where there is one; call it before Ray is imported, which looks only then."""
     named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
@@ -48,9 +59,8 @@ def use_token() -> None:
 
 
 @contextmanager
-def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
-    """Ray inside this context; yields the address of its dashboard. Leaves nothing behind of a local cluster, in the
-    environment, or of signal handlers.
+def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[RunningRay]:
+    """Ray inside this context. Leaves nothing behind: no file, no environment variable, no signal handler.
 
     Raises:
         ValueError: no cluster answers at `address`.
@@ -60,18 +70,18 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[str]:
     with _environment(), handlers_given_back():
         import ray
 
-        own_folder = None if address else own_ray_folder()
+        own_folder = own_ray_folder()
         options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
         try:
             with _quiet_loggers(verbose):
                 context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
                 _protect_token()
-                with sigterm_as_ctrl_c(), nullcontext() if address else inherited_environment():
-                    yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
+                with ends_as_ctrl_c(), nullcontext() if address else inherited_environment():
+                    dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
+                    yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune")
         finally:
             ray.shutdown()
-            if own_folder is not None:
-                shutil.rmtree(own_folder, ignore_errors=True)
+            shutil.rmtree(own_folder, ignore_errors=True)
 
 
 def node_resources() -> list[Mapping[str, float]]:
@@ -166,8 +176,7 @@ def _begun(**options) -> Any:
     import ray
 
     try:
-        with processes_in_their_own_group():
-            return ray.init(**options)
+        return ray.init(**options)
     except ConnectionError as error:
         raise ValueError(f"No Ray cluster answers: {error}. Start one, or leave --address out.") from error
 

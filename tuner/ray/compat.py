@@ -6,25 +6,6 @@ what is lost without it is said here, so that it can be dropped.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-
-
-@contextmanager
-def processes_in_their_own_group() -> Iterator[None]:
-    """Ray's own processes are started outside the process group of the search.
-
-    Why: a signal to the whole group, as `timeout`, a closed terminal and Slurm send it, would end Ray before the search
-    could stop in good order: without this the search hangs for a minute in ray.shutdown().
-    Public wish: https://github.com/ray-project/ray/issues/39451.
-    """
-    from ray._private import services
-
-    former = services.ConsolePopen
-    services.ConsolePopen = partial(former, process_group=0)
-    try:
-        yield
-    finally:
-        services.ConsolePopen = former
 
 
 @contextmanager
@@ -32,8 +13,8 @@ def inherited_environment() -> Iterator[None]:
     """Trial processes get no environment variables of their own from Tune; they inherit the same ones anyway.
 
     Why: with variables of its own a trial does not fit any of the processes that Ray has started ahead, and its first
-    epoch begins a second later.
-    Public wish: none is known; Tune sets the variables without asking.
+    epoch begins one to two seconds later. Public wish: https://github.com/ray-project/ray/issues/28197 is why Tune sets
+    the first of them; no option takes them away.
     """
     from ray.tune.execution import class_cache
 

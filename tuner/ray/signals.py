@@ -1,12 +1,12 @@
-"""Ctrl-C and SIGTERM while a search runs: one way out, and the handlers as they were afterwards."""
+"""Ctrl-C, SIGTERM and SIGHUP while a search runs: one way out, and the handlers as they were afterwards."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
-"""Those that Ray replaces the handlers of."""
+TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Those whose handlers Ray or a search replaces."""
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def handlers_given_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.getsignal(number) for number in SIGNALS}
+    former = {number: signal.getsignal(number) for number in TAKEN}
     try:
         yield
     finally:
@@ -24,13 +24,13 @@ def handlers_given_back() -> Iterator[None]:
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """A cluster's SIGTERM raises KeyboardInterrupt, as Ctrl-C does; enter this after Ray's start, which has a handler
-    of its own. A shell's background job ignores Ctrl-C, not this."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
+def ends_as_ctrl_c() -> Iterator[None]:
+    """A cluster's SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does, unless they are ignored, as
+    under nohup. Enter this after Ray's start, which has handlers of its own."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupt)
     yield
 
 

@@ -1,7 +1,6 @@
 """Runs the legs of a session on a cluster that is up."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,35 +23,40 @@ def run_legs(
     base: TrialConfig,
     *,
     cache_dir: Path,
+    scratch: Path,
     on_step: Callable[[], None],
 ) -> None:
     """Until nothing is left to do or the session has a reason to stop.
+
+    Args:
+        cache_dir: of decoded images, on each machine.
+        scratch: folder for what Ray writes.
+        on_step: called many times a second.
 
     Raises:
         OSError: the records could not be written.
     """
     guard = Guard(session)
-    with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as scratch:
-        tune.Tuner(
-            _trainable(settings, base, cache_dir),
-            tune_config=tune.TuneConfig(
-                search_alg=LegSearcher(guard),
-                scheduler=LegScheduler(guard),
-                num_samples=ENDLESS,
-                reuse_actors=True,
-                trial_name_creator=_leg_name,
-                trial_dirname_creator=_leg_name,
-            ),
-            run_config=tune.RunConfig(
-                name=settings.name,
-                storage_path=scratch,
-                stop=SessionStopper(guard),
-                callbacks=[StepCallback(on_step)],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=0),
-                verbose=0,
-            ),
-        ).fit()
+    tune.Tuner(
+        _trainable(settings, base, cache_dir),
+        tune_config=tune.TuneConfig(
+            search_alg=LegSearcher(guard),
+            scheduler=LegScheduler(guard),
+            num_samples=ENDLESS,
+            reuse_actors=True,
+            trial_name_creator=_leg_name,
+            trial_dirname_creator=_leg_name,
+        ),
+        run_config=tune.RunConfig(
+            name=settings.name,
+            storage_path=str(scratch),
+            stop=SessionStopper(guard),
+            callbacks=[StepCallback(on_step)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=0),
+            verbose=0,
+        ),
+    ).fit()
     if guard.error is not None:
         raise guard.error
 

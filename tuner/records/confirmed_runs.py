@@ -43,4 +43,7 @@ def append_run(folder: Path, run: ConfirmedRun) -> None:
 def read_runs(folder: Path) -> list[ConfirmedRun]:
     """The trainings on record; raises ValueError with file and line when one is damaged."""
     path = folder / CONFIRM
-    return [parsed(line, ConfirmedRun, f"{place} is damaged, restore the file from a copy") for place, line in complete_lines(path)]
+    return [
+        parsed(line, ConfirmedRun, f"{place} is damaged, restore the file from a copy")
+        for place, line in complete_lines(path)
+    ]

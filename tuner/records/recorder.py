@@ -43,9 +43,7 @@ class Listener(Protocol):
 class Recorder:
     """Appends to the files of one search and keeps `record` in step with them."""
 
-    def __init__(
-        self, folder: Path, record: SearchRecord, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, folder: Path, record: SearchRecord, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.record = folder, record
         self.listeners: list[Listener] = []
         self._clock = clock
@@ -53,9 +51,7 @@ class Recorder:
         self._file = (folder / TRIALS).open("a", encoding="utf-8")
 
     @classmethod
-    def create(
-        cls, folder: Path, settings: RecordedSettings, *, clock: Callable[[], float] = time.monotonic
-    ) -> Self:
+    def create(cls, folder: Path, settings: RecordedSettings, *, clock: Callable[[], float] = time.monotonic) -> Self:
         """Begins a search."""
         if (folder / SETTINGS).exists():
             raise ValueError(f"{folder} already holds a search: resume it, or give the new one another name")

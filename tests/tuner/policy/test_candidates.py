@@ -1,5 +1,6 @@
 """Spaces with every kind of parameter, answered at random, nearby and as given."""
 
+import json
 import math
 import random
 
@@ -10,7 +11,7 @@ import pytest
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from tuner.candidates import NUM_NEAR, NUM_RANDOM, Encoding, SpaceSource
+from tuner.policy.candidates import NUM_NEAR, NUM_RANDOM, Encoding, SpaceSource
 
 
 def space(trial):
@@ -67,9 +68,9 @@ def test_what_is_drawn_is_what_optuna_would_accept(name):
     source, generator = SpaceSource(pinned), random.Random(0)
     centre = source.of(pinned.first_points()[0])
     for one in source.draw(generator, near=[centre])[::10]:
-        trial = optuna.trial.FixedTrial(one.params)
+        trial = optuna.trial.FixedTrial(one.answers)
         pinned(trial)
-        assert trial.params == one.params
+        assert trial.params == one.answers
 
 
 def test_candidates_near_a_good_one_are_nearer_than_random_ones():
@@ -90,15 +91,48 @@ def test_the_ends_of_whole_numbers_are_as_likely_as_the_rest():
     assert counts.min() > 0.2 * len(layers)
 
 
+GIVEN = {"rate": 3e-3, "share": 0.2, "layers": 3, "kind": "mixed", "experts": 7}
+
+
 def test_what_is_given_is_kept_to_the_last_bit():
-    given = {"rate": 3e-3, "share": 0.2, "layers": 3, "kind": "mixed", "experts": 7}
-    assert SOURCE.of(given).params == given
+    assert SOURCE.of(GIVEN).answers == SOURCE.of(GIVEN).params == GIVEN
 
 
-def test_a_place_and_its_value_agree():
-    """The same configuration, asked for again by its values, lies where it lay when it was drawn."""
-    for one in SOURCE.draw(random.Random(1), near=[SOURCE.any(random.Random(2))])[::7]:
-        again = SOURCE.of(one.params)
-        assert again.params == one.params
-        for name, place in one.places.items():
-            assert again.places[name] == pytest.approx(place, abs=1e-9)
+def test_a_configuration_is_the_same_when_it_comes_back_from_its_answers():
+    """To the last bit, and through JSON: a resumed search predicts from these places."""
+    for one in SOURCE.draw(random.Random(1), near=[SOURCE.any(random.Random(2))]):
+        again = SOURCE.of(json.loads(json.dumps(one.answers)))
+        assert (again.answers, again.params, again.places) == (one.answers, one.params, one.places)
+        assert again.identity == one.identity
+
+
+def test_parameters_are_what_the_space_makes_of_the_answers():
+    source = SpaceSource(lambda trial: {"rate": 10.0 ** -trial.suggest_int("digits", 1, 3), "fixed": 7})
+    one = source.of({"digits": 2})
+    assert (one.answers, one.params) == ({"digits": 2}, {"rate": 0.01, "fixed": 7})
+
+
+def test_a_tuple_that_json_made_a_list_is_the_same_choice():
+    source = SpaceSource(lambda trial: {"pair": trial.suggest_categorical("pair", ((1, 2), (3, 4)))})
+    assert source.of({"pair": [3, 4]}).answers == {"pair": (3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"rate": 5.0}, "rate is 5.0, but must be from 0.0001 to 0.1"),
+        ({"rate": "high"}, "rate is 'high', but must be from"),
+        ({"layers": 5}, "layers is 5, but must be from 1 to 4"),
+        ({"kind": "new"}, "kind is 'new', but must be one of 'plain', 'mixed'"),
+        ({"depth": 3}, "does not ask for 'depth', but for experts, kind, layers, rate, share"),
+        ({"kind": "plain"}, "does not ask for 'experts'"),
+    ],
+)
+def test_answers_that_the_space_would_not_give_are_refused(changed, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SOURCE.of(GIVEN | changed)
+
+
+def test_an_answer_that_is_missing_is_named():
+    with pytest.raises(ValueError, match="the space asks for 'experts', which this configuration does not have"):
+        SOURCE.of({name: value for name, value in GIVEN.items() if name != "experts"})

@@ -2,10 +2,12 @@
 
 import pytest
 
-from tuner.paced_view import PacedView
+from tests.tuner.conftest import recorded_settings
+from tuner.listeners.throttled_view import ThrottledView
 from tuner.records import SearchRecord
+from tuner.records.events import SessionEnded
 
-SEARCH = SearchRecord(settings={})
+SEARCH, EVENT = SearchRecord(recorded_settings()), SessionEnded(time=0.0)
 
 
 class SlowView:
@@ -34,22 +36,20 @@ def slow() -> SlowView:
 
 
 def test_an_update_waits_until_the_one_before_took_a_twentieth_of_the_time(slow):
-    view = PacedView(slow, clock=lambda: slow.now)
+    view = ThrottledView(slow, clock=lambda: slow.now)
     for _ in range(3):
-        view.update(SEARCH)
-    assert slow.calls == ["update"]
+        view.on_event(SEARCH, EVENT)
+    assert slow.calls == ["start", "update"]
     slow.now += 20.0
     view.catch_up()
     view.catch_up()
-    assert slow.calls == ["update", "update"]
+    assert slow.calls == ["start", "update", "update"]
 
 
 def test_what_was_put_off_is_shown_before_the_view_stops(slow):
-    view = PacedView(slow, clock=lambda: slow.now)
-    view.start()
-    view.update(SEARCH)
-    view.update(SEARCH)
-    view.message("words")
-    view.stop()
+    view = ThrottledView(slow, clock=lambda: slow.now)
+    view.on_event(SEARCH, EVENT)
+    view.on_event(SEARCH, EVENT)
+    view.close()
     view.catch_up()
-    assert slow.calls == ["start", "update", "words", "update", "stop"]
+    assert slow.calls == ["start", "update", "update", "stop"]

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tuner.promotion import Promotions
+from tuner.policy.promotion import Promotions
 
 
 def promotions(factor=3):
@@ -24,18 +24,6 @@ def test_a_trial_waits_at_a_rung_and_not_before():
     assert rungs.record("a", epoch=2, value=0.6)
     assert (dict(rungs.running), dict(rungs.paused)) == ({}, {"a": 2})
     assert rungs.values_at(2) == {"a": 0.6}
-
-
-def test_a_trial_that_lost_what_it_was_to_wait_with_comes_to_its_rung_again_with_the_value_that_it_had():
-    rungs = promotions()
-    arrive(rungs, "a", 0.5)
-    rungs.reopen("a")
-    assert (dict(rungs.running), dict(rungs.paused)) == ({"a": 1}, {})
-    assert rungs.record("a", epoch=1, value=0.7)
-    assert (rungs.paused, rungs.values_at(1)) == ({"a": 1}, {"a": 0.5})
-    rungs.promote("a")
-    rungs.reopen("a")
-    assert rungs.running == {"a": 3}
 
 
 def test_a_trial_that_comes_back_behind_its_rung_waits_there_with_what_it_has():
@@ -90,6 +78,14 @@ def test_it_loses_its_earlier_values():
     rungs.end_as_bad("a")
     assert rungs.values_at(1) == {"a": -math.inf, "b": 0.5, "c": 0.5}
     assert rungs.values_at(3) == {"a": -math.inf}
+
+
+def test_a_trial_that_goes_bad_with_the_value_that_it_waits_with_loses_it():
+    rungs = promotions()
+    arrive(rungs, "a", 0.5)
+    rungs.end_as_bad("a")
+    assert (rungs.values_at(1), rungs.values_at(3)) == ({"a": -math.inf}, {})
+    assert not rungs.paused
 
 
 def test_an_epoch_that_is_repeated_after_a_restore_changes_nothing():

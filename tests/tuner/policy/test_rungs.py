@@ -1,14 +1,13 @@
 """The oracle is Ray's own scheduler, driven with the same results in the same order."""
 
-import math
 import random
 from types import SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-from tuner.records import DecisionRecord
-from tuner.rungs import CONTINUE, STOP, Rungs, rung_epochs
+from tuner.policy.decision import CONTINUE, STOP
+from tuner.policy.rungs import Rungs, rung_epochs
 
 
 @pytest.mark.parametrize(
@@ -90,18 +89,9 @@ def test_decisions_are_those_of_ray(mode, factor, seed):
     assert next_id > 20
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_a_value_that_is_not_finite_stops_at_once_and_is_never_compared_with(value, epoch):
-    rungs = Rungs([3], reduction_factor=2, mode="max")
-    assert rungs.record("sick", epoch=epoch, value=value).action == STOP
-    assert rungs.record("first", epoch=3, value=-100.0).of == 1
-
-
-def test_without_rungs_only_a_value_that_is_not_finite_stops():
+def test_without_rungs_there_is_nothing_to_decide():
     rungs = Rungs([], reduction_factor=2, mode="max")
     assert all(rungs.record("a", epoch=epoch, value=-float(epoch)) is None for epoch in range(1, 20))
-    assert rungs.record("a", epoch=20, value=math.nan).action == STOP
 
 
 def test_a_trial_restored_late_does_not_fill_lower_rungs():
@@ -119,18 +109,3 @@ def test_a_trial_that_repeats_a_rung_gets_the_decision_that_it_got():
     first = {trial: rungs.record(trial, epoch=3, value=value) for trial, value in values.items()}
     again = {trial: rungs.record(trial, epoch=3, value=value) for trial, value in values.items()}
     assert again == first
-
-
-def test_rungs_replayed_from_the_records_decide_as_the_old_ones_would():
-    old, decisions = Rungs([1, 2], reduction_factor=2, mode="min"), []
-    draw = random.Random(0)
-    for number in range(20):
-        for epoch in (1, 2):
-            value = math.nan if number % 5 == 0 else draw.random()
-            decision = old.record(str(number), epoch=epoch, value=value)
-            fields = {name: getattr(decision, name) for name in decision.__slots__}
-            fields["value"] = value if math.isfinite(value) else None
-            decisions.append(DecisionRecord(trial=str(number), time=0.0, **fields))
-    new = Rungs.replayed([1, 2], decisions, reduction_factor=2, mode="min")
-    for epoch in (1, 2):
-        assert new.record("next", epoch=epoch, value=0.3) == old.record("next", epoch=epoch, value=0.3)

@@ -1,0 +1,184 @@
+"""Plays policies without training, and tells new ones what others were told."""
+
+import math
+import random
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tuner.policy.actions import Begin, HalvingConfig, Policy, Rest, take_result
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.stopping import RandomSampler, StoppingPolicy
+from tuner.policy.tpe import TpeSampler
+
+RUNGS, MAX_EPOCHS = (1, 3), 9
+DEFAULT = {"rate": 1e-2, "layers": 3, "kind": "plain", "share": 0.2}
+PAST = [
+    ({"rate": 0.05, "layers": 5, "kind": "plain", "share": 0.1}, {1: 0.3, 2: 0.4, 3: 0.5}, Outcome.STOPPED_AT_RUNG),
+    (DEFAULT | {"kind": "mixed", "experts": 8, "top_k": 2}, {n: 0.1 * n for n in range(1, 10)}, Outcome.COMPLETED),
+    (DEFAULT | {"rate": 0.09}, {1: 0.3}, Outcome.DIVERGED),
+    (DEFAULT | {"rate": 0.03}, {1: 0.3, 2: 0.5, 3: 0.5, 4: 0.5}, Outcome.PLATEAUED),
+]
+"""Answers, values and outcomes of trials of another search."""
+
+
+def space(trial: Any) -> dict:
+    """Every kind of parameter, and two that are only asked for under a condition."""
+    params = {
+        "rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
+        "share": trial.suggest_float("share", 0.0, 0.5, step=0.1),
+        "layers": trial.suggest_int("layers", 1, 6),
+        "kind": trial.suggest_categorical("kind", ("plain", "mixed")),
+    }
+    if params["kind"] == "mixed":
+        params["experts"] = trial.suggest_int("experts", 2, 32, log=True)
+        params["top_k"] = trial.suggest_categorical("top_k", (1, 2, None))
+    return params
+
+
+SOURCE = SpaceSource(space)
+
+
+def quality(params: dict, epoch: int) -> float:
+    """Best at a rate of 0.01, better when mixed, a little noisy; high rates diverge in epoch 2."""
+    if params["rate"] > 0.02 and epoch >= 2:
+        return math.nan
+    noise = zlib.crc32(repr((sorted(params.items(), key=str), epoch)).encode()) / 2**32
+    level = 0.9 - 0.1 * math.log10(params["rate"] / 1e-2) ** 2 + 0.05 * (params["kind"] == "mixed")
+    return level * (1 - 0.6**epoch) + 0.01 * noise
+
+
+def make(kind: str, *, asked: Callable[[Any], dict] = space, first: Sequence[dict] = (DEFAULT,), **changed) -> Policy:
+    """A policy by the name that `--policy` has for it."""
+    options = {"rung_epochs": RUNGS, "max_epochs": MAX_EPOCHS, "reduction_factor": 3, "mode": "max", "slots": 1}
+    config = HalvingConfig(**options | {"seed": 0, "num_trials": 30} | changed)
+    source = SpaceSource(asked)
+    candidates = [source.of(answers) for answers in first]
+    if kind == "promote":
+        return PromotingPolicy(source, config, first=candidates)
+    sampler = TpeSampler(asked, mode=config.mode) if kind == "asha" else RandomSampler(source)
+    return StoppingPolicy(sampler, config, first=candidates)
+
+
+def add_past(policy: Policy) -> None:
+    for number, (answers, values, outcome) in enumerate(PAST):
+        policy.add_past_trial(f"past/{number}", SOURCE.of(answers), values, outcome)
+
+
+class Noted:
+    """A policy that notes what it is told and what it answers."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.calls: list[tuple] = []
+
+    @property
+    def paused(self):
+        return self.policy.paused
+
+    def action(self):
+        return self.policy.action()
+
+    def begin(self, trial, candidate):
+        self._note("begin", trial, candidate.answers)
+        self.policy.begin(trial, candidate)
+
+    def promote(self, promotion):
+        return self._note("promote", promotion, answer=self.policy.promote(promotion))
+
+    def record(self, trial, *, epoch, value):
+        answer = self.policy.record(trial, epoch=epoch, value=value)
+        return self._note("record", trial, epoch, value, answer=answer)
+
+    def end(self, trial, outcome):
+        self._note("end", trial, outcome)
+        self.policy.end(trial, outcome)
+
+    def add_past_trial(self, trial, candidate, values, outcome):
+        self._note("add_past_trial", trial, candidate.answers, values, outcome)
+        self.policy.add_past_trial(trial, candidate, values, outcome)
+
+    def _note(self, *call, answer=None):
+        self.calls.append((*call, answer))
+        return answer
+
+
+def retold(calls: Iterable[tuple], policy: Policy, *, source: SpaceSource = SOURCE) -> Policy:
+    """Tells the policy all of that, and asks it nothing; configurations come back from their answers."""
+    for name, *given, _ in calls:
+        if name == "begin":
+            policy.begin(given[0], source.of(given[1]))
+        elif name == "record":
+            policy.record(given[0], epoch=given[1], value=given[2])
+        elif name == "add_past_trial":
+            policy.add_past_trial(given[0], source.of(given[1]), *given[2:])
+        else:
+            getattr(policy, name)(*given)
+    return policy
+
+
+class Player:
+    """Plays a search in an order that is drawn, and with all that can happen to a trial.
+
+    Args:
+        mishaps: how often an epoch brings something else than its result.
+    """
+
+    def __init__(self, policy: Policy, *, seed: int = 0, mishaps: float = 0.3, value=quality) -> None:
+        self.noted = Noted(policy)
+        self.params: dict[str, dict] = {}
+        self.epochs: dict[str, int] = {}
+        self.running: list[str] = []
+        self._draw, self._mishaps, self._value = random.Random(seed), mishaps, value
+
+    def play(self, steps: int = 10_000) -> "Player":
+        """So many epochs, or until nothing is left to do."""
+        for _ in range(steps):
+            self._fill()
+            if not self.running:
+                return self
+            self._advance(self._draw.choice(self.running))
+        return self
+
+    def _fill(self) -> None:
+        while not isinstance(action := self.noted.action(), Rest):
+            if isinstance(action, Begin):
+                trial = f"{len(self.params):03d}-{len(self.params):08x}"
+                self.noted.begin(trial, action.candidate)
+                self.params[trial], self.epochs[trial] = action.candidate.params, 0
+            else:
+                trial = action.trial
+                assert trial in self.noted.paused
+                self.noted.promote(action)
+            self.running.append(trial)
+        assert (action is Rest.FINISHED) == (not self.running)
+
+    def _advance(self, trial: str) -> None:
+        self.epochs[trial] += 1
+        epoch = self.epochs[trial]
+        value = self._value(self.params[trial], epoch)
+        if not math.isfinite(value):
+            self._end(trial, Outcome.DIVERGED)
+        elif self._draw.random() < self._mishaps:
+            self._mishap(trial, epoch, value)
+        elif not take_result(self.noted, trial, epoch=epoch, value=value, max_epochs=MAX_EPOCHS).goes_on:
+            self.running.remove(trial)
+
+    def _mishap(self, trial: str, epoch: int, value: float) -> None:
+        outcome = self._draw.choice([*Outcome, "lost", "lost"])
+        if outcome == "lost":
+            # Its checkpoint is damaged: it begins anew.
+            self.epochs[trial] = 0
+        elif outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED):
+            self.noted.record(trial, epoch=epoch, value=value)
+            self._end(trial, outcome)
+        elif outcome in (Outcome.OUT_OF_MEMORY, Outcome.FAILED):
+            self._end(trial, outcome)
+        else:
+            self.epochs[trial] -= 1
+
+    def _end(self, trial: str, outcome: Outcome) -> None:
+        self.noted.end(trial, outcome)
+        self.running.remove(trial)

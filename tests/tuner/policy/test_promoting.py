@@ -1,0 +1,270 @@
+"""Decisions by hand where they can be, properties over whole searches where they cannot."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from tests.tuner.policy.playing import Noted
+from tuner.policy.actions import Begin, HalvingConfig, Promote, Rest
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.decision import PAUSE, PROMOTE, STOP
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.simulation import SimulatedSearch
+
+RUNGS, LONGEST = (1, 3), 9
+
+
+def space(trial):
+    return {"x": trial.suggest_float("x", 0.0, 1.0), "kind": trial.suggest_categorical("kind", ("a", "b"))}
+
+
+def coin(trial):
+    return {"side": trial.suggest_categorical("side", ("heads", "tails"))}
+
+
+SOURCE = SpaceSource(space)
+CONFIG = HalvingConfig(
+    rung_epochs=RUNGS, max_epochs=LONGEST, reduction_factor=3, mode="max", slots=1, seed=0, num_trials=12
+)
+
+
+def make(asked=space, *, first=(), **changed):
+    return PromotingPolicy(SpaceSource(asked), replace(CONFIG, **changed), first=first)
+
+
+def quality(params, epoch):
+    return (1 - (params["x"] - 0.7) ** 2 + 0.1 * (params["kind"] == "b")) * (1 - 0.5**epoch)
+
+
+def begun(policy, *trials, kind="a"):
+    """Trials at these places with these values at the first rung, by name."""
+    for trial, x, value in trials:
+        policy.begin(trial, SOURCE.of({"x": x, "kind": kind}))
+        policy.record(trial, epoch=1, value=value)
+    return policy
+
+
+def played(policy, *, slots=1, value=quality, bad=lambda params: False):
+    """The search once it is over; those that are bad diverge in their second epoch."""
+    search = SimulatedSearch(
+        Noted(policy),
+        slots=slots,
+        max_epochs=LONGEST,
+        value=lambda t: math.nan if t.epoch == 2 and bad(t.candidate.params) else value(t.candidate.params, t.epoch),
+        seconds=lambda trial, begins: 1.0 + trial.candidate.params.get("x", 0.5),
+    )
+    search.run()
+    return SimpleNamespace(
+        policy=policy,
+        trials=search.trials,
+        params=[trial.candidate.params for trial in search.trials],
+        epochs={trial.name: trial.epoch for trial in search.trials},
+        calls=search.policy.calls,
+    )
+
+
+def test_the_given_configurations_come_first():
+    first = [SOURCE.of({"x": 0.25, "kind": "b"}), SOURCE.of({"x": 0.5, "kind": "a"})]
+    assert played(make(first=first)).params[:2] == [one.params for one in first]
+
+
+def test_nothing_is_promoted_until_enough_is_known():
+    policy = make(num_trials=8)
+    for number in range(4):
+        action = policy.action()
+        assert isinstance(action, Begin)
+        policy.begin(f"t{number}", action.candidate)
+        policy.record(f"t{number}", epoch=1, value=float(number))
+    assert isinstance(policy.action(), Promote)
+
+
+def test_of_equal_configurations_but_for_luck_the_better_measured_is_promoted():
+    policy = begun(make(num_trials=4, reduction_factor=2), ("bad", 0.1, 0.2), ("good", 0.9, 0.8))
+    assert policy.action() == Promote("good")
+
+
+def test_lower_is_better_when_the_mode_says_so():
+    policy = begun(make(num_trials=4, mode="min", reduction_factor=2), ("bad", 0.1, 0.8), ("good", 0.9, 0.2))
+    assert policy.action() == Promote("good")
+    assert policy.best_predicted() == "good"
+
+
+def test_no_more_run_at_a_time_than_there_are_slots():
+    policy = make(slots=2)
+    for number in range(2):
+        policy.begin(f"t{number}", policy.action().candidate)
+    assert policy.action() is Rest.WAIT
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_ends_with_its_best_predicted_trial_at_full_length_and_nothing_running(slots, seed):
+    search = played(make(slots=slots, seed=seed), slots=slots)
+    assert len(search.trials) == 12
+    assert len({tuple(params.items()) for params in search.params}) == 12
+    assert not search.policy.promotions.running
+    assert search.epochs[search.policy.best_predicted()] == LONGEST
+    assert search.policy.action() is Rest.FINISHED
+
+
+def test_predictions_lead_towards_the_best_configuration():
+    search = played(make(num_trials=40))
+    late = search.params[25:]
+    assert sum(abs(params["x"] - 0.7) < 0.15 and params["kind"] == "b" for params in late) >= 8
+    best = search.policy.best_predicted()
+    assert search.trials[int(best)].candidate.params["x"] == pytest.approx(0.7, abs=0.15)
+
+
+def test_what_diverges_is_never_promoted_again_and_late_proposals_avoid_it():
+    search = played(make(num_trials=40), bad=lambda params: params["x"] > 0.5)
+    assert all(trial.epoch <= 2 for trial in search.trials if trial.candidate.params["x"] > 0.5)
+    assert sum(params["x"] > 0.55 for params in search.params[25:]) <= 4
+
+
+def test_a_trial_that_failed_without_blame_cannot_win():
+    policy = begun(make(num_trials=4), ("poor", 0.1, 0.2), ("lost", 0.9, 0.8))
+    policy.end("lost", Outcome.FAILED)
+    assert policy.best_predicted() == "poor"
+
+
+def test_a_space_that_is_exhausted_ends_the_search_without_a_duplicate():
+    values = {"heads": 0.5, "tails": 0.6}
+    search = played(make(coin, num_trials=8), value=lambda params, epoch: values[params["side"]])
+    assert sorted(params["side"] for params in search.params) == ["heads", "tails"]
+    assert search.params[int(search.policy.best_predicted())] == {"side": "tails"}
+
+
+@pytest.mark.parametrize("longest", [1, 4])
+def test_without_rungs_every_trial_trains_to_its_full_length(longest):
+    policy = make(rung_epochs=(), max_epochs=longest, num_trials=30)
+    for number in range(30):
+        action = policy.action()
+        policy.begin(f"t{number}", action.candidate)
+        assert policy.record(f"t{number}", epoch=longest, value=quality(action.candidate.params, longest)) is None
+        policy.end(f"t{number}", Outcome.COMPLETED)
+    assert policy.action() is Rest.FINISHED
+    assert policy.best_predicted() is not None
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_default_is_trained_to_its_full_length_however_poor(seed, slots):
+    poor = SOURCE.of({"x": 0.0, "kind": "a"})
+    search = played(make(first=[poor], seed=seed, slots=slots), slots=slots)
+    assert search.params[0] == poor.params
+    assert search.epochs["00000"] == search.epochs[search.policy.best_predicted()] == LONGEST
+
+
+def test_a_promotion_follows_a_pause_at_the_same_rung_and_says_what_was_predicted():
+    first = [SOURCE.of({"x": 0.0, "kind": "a"})]
+    decisions = [(call[1], call[-1]) for call in played(make(first=first, num_trials=20)).calls if call[-1] is not None]
+    paused = set()
+    for named, decision in decisions:
+        if decision.action == PAUSE:
+            paused.add((named, decision.epoch))
+            assert decision.predicted is None
+        else:
+            assert decision.action == PROMOTE
+            assert (named.trial, decision.epoch) in paused
+            assert decision.predicted is not None
+            assert 1 <= decision.rank <= decision.of
+            assert decision.to_epoch in (None, LONGEST)
+    assert {decision.rung for _, decision in decisions} == {1, 2}
+
+
+def test_a_decision_says_rank_and_value_in_the_words_of_the_objective():
+    policy = begun(make(num_trials=4, mode="min"), ("a", 0.1, 0.8), ("b", 0.9, 0.2))
+    policy.begin("c", SOURCE.of({"x": 0.5, "kind": "a"}))
+    decision = policy.record("c", epoch=1, value=0.5)
+    assert (decision.value, decision.rank, decision.of, decision.action) == (0.5, 2, 3, PAUSE)
+    stopped = policy.stop("a")
+    assert (stopped.value, stopped.rank, stopped.of, stopped.action) == (0.8, 3, 3, STOP)
+    assert stopped.predicted == pytest.approx(0.8, abs=0.3)
+
+
+def test_ranks_are_those_among_the_trials_of_this_search():
+    policy = make()
+    policy.add_past_trial("past/0", SOURCE.of({"x": 0.6, "kind": "b"}), {1: 0.9}, Outcome.STOPPED_AT_RUNG)
+    policy.begin("own", SOURCE.of({"x": 0.5, "kind": "a"}))
+    decision = policy.record("own", epoch=1, value=0.5)
+    assert len(policy.promotions.values_at(1)) == 2
+    assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
+    assert policy.best_predicted() == "own"
+
+
+def test_a_past_trial_is_not_tried_again_but_the_default_is_another_search_s_matter():
+    one = SOURCE.of({"x": 0.6, "kind": "b"})
+    policy = make(first=[SOURCE.of({"x": 0.1, "kind": "a"}), one], num_trials=6)
+    policy.add_past_trial("past/0", one, {1: 0.9}, Outcome.STOPPED_AT_RUNG)
+    search = played(policy)
+    assert search.params[0] == {"x": 0.1, "kind": "a"}
+    assert len(search.params) == 6
+    assert one.params not in search.params
+
+
+ENDINGS = [
+    (Outcome.DIVERGED, [0.5, 0.6, 0.7], False),
+    (Outcome.DIVERGED, [0.5], False),
+    (Outcome.DIVERGED, [], False),
+    (Outcome.OUT_OF_MEMORY, [0.5, 0.6, 0.7, 0.8], False),
+    (Outcome.EXPERTS_COLLAPSED, [0.5, 0.6, 0.7], True),
+    (Outcome.PLATEAUED, [0.5, 0.6, 0.7, 0.7], True),
+    (Outcome.PLATEAUED, [0.5, 0.6, 0.6], True),
+    (Outcome.STOPPED_AT_RUNG, [0.5, 0.6, 0.7], True),
+    (Outcome.COMPLETED, [0.1 * epoch for epoch in range(1, LONGEST + 1)], True),
+]
+"""With what was measured, and whether the trial ended with its last value: else it was on its way to another."""
+
+
+@pytest.mark.parametrize(("outcome", "values", "ends_with_last"), ENDINGS)
+def test_what_is_learned_of_a_past_trial_is_what_was_seen_of_it_live(outcome, values, ends_with_last):
+    candidate, others = (
+        SOURCE.of({"x": 0.3, "kind": "a"}),
+        [(f"o{number}", number / 9, number / 9) for number in range(9)],
+    )
+    live = begun(make(), *others)
+    live.begin("a", candidate)
+    for epoch, value in enumerate(values, start=1):
+        live.record("a", epoch=epoch, value=value)
+        if "a" in live.paused and not (ends_with_last and epoch == len(values)):
+            live.promote(Promote("a"))
+    live.end("a", outcome)
+    past = begun(make(), *others)
+    past.add_past_trial("a", candidate, dict(enumerate(values, start=1)), outcome)
+    for epoch in live.promotions.rungs:
+        assert past.promotions.values_at(epoch) == live.promotions.values_at(epoch)
+    assert past.promotions.num_records == live.promotions.num_records > 9
+    assert past.predicted() == live.predicted()
+    assert past.paused == live.paused
+
+
+def test_without_room_the_worst_prediction_goes_first_and_the_default_last():
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = make(first=[default])
+    begun(policy, ("default", 0.0, 0.1), ("good", 0.9, 0.9), ("fair", 0.6, 0.6), ("last", 0.3, 0.2))
+    evicted = []
+    while (trial := policy.eviction_candidate(kept={"fair"})) is not None:
+        assert policy.stop(trial).action == STOP
+        policy.end(trial, Outcome.STOPPED_AT_RUNG)
+        evicted.append(trial)
+    assert evicted[0] == "last"
+    assert set(evicted) == {"last", "default", "good"}
+    assert policy.paused == {"fair": 1}
+
+
+def test_a_trial_that_ended_badly_keeps_no_value():
+    policy = make()
+    policy.begin("a", SOURCE.of({"x": 0.5, "kind": "a"}))
+    policy.end("a", Outcome.DIVERGED)
+    assert policy.promotions.values_at(1) == {"a": -math.inf}
+    assert policy.predicted() == {}
+    assert policy.best_predicted() is None
+
+
+def test_a_search_whose_trials_all_diverge_ends():
+    search = played(make(), bad=lambda params: True)
+    assert len(search.trials) == 12
+    assert search.policy.action() is Rest.FINISHED

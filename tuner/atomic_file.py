@@ -1,0 +1,16 @@
+"""Files that a reader finds whole, the former or the new one, whenever the writer is killed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a hidden file beside `path` to write, which takes its place when the context ends without an error."""
+    partial = path.with_name(f".{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""One search on recorded curves: our simulated search, whose values and times are those of a problem."""
+
+import math
+
+import numpy as np
+
+from tuner.policy.actions import Policy
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
+from tuner.replay_problems import Curve, Problem
+
+
+class ReplayedSearch(SimulatedSearch):
+    """Plays a policy on a problem."""
+
+    def __init__(self, problem: Problem, policy: Policy, *, slots: int) -> None:
+        super().__init__(
+            policy, slots=slots, max_epochs=problem.max_epochs, value=self._value_of, seconds=self._seconds_of
+        )
+        self.problem = problem
+        self._curves: dict[int, Curve] = {}
+
+    def best_value(self) -> SimulatedTrial | None:
+        """Of all values that were seen, at whatever epoch."""
+        return max(self._measured(), key=lambda trial: self._goodness(trial).max(), default=None)
+
+    def best_at_top(self) -> SimulatedTrial | None:
+        """Of the trials that came as far as any."""
+        measured = self._measured()
+        top = max((trial.epoch for trial in measured), default=0)
+        furthest = (trial for trial in measured if trial.epoch == top)
+        return max(furthest, key=lambda trial: self._goodness(trial)[-1], default=None)
+
+    def _measured(self) -> list[SimulatedTrial]:
+        return [trial for trial in self.trials if trial.epoch and math.isfinite(self._value_of(trial))]
+
+    def _goodness(self, trial: SimulatedTrial) -> np.ndarray:
+        sign = 1.0 if self.problem.mode == "max" else -1.0
+        return sign * self._curve(trial).values[: trial.epoch]
+
+    def _value_of(self, trial: SimulatedTrial) -> float:
+        return float(self._curve(trial).values[trial.epoch - 1])
+
+    def _seconds_of(self, trial: SimulatedTrial, begins: bool) -> float:
+        times = self._curve(trial).times
+        return float(times[trial.epoch] - (times[trial.epoch - 1] if trial.epoch else 0.0))
+
+    def _curve(self, trial: SimulatedTrial) -> Curve:
+        if trial.number not in self._curves:
+            self._curves[trial.number] = self.problem.curve(trial.candidate.params)
+        return self._curves[trial.number]

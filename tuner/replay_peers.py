@@ -1,0 +1,153 @@
+"""The peers of a replay: searchers and schedulers of Ray, in the form of our policies, so that one loop plays both.
+
+What is called, and in which order, is what Ray's controller calls: a result goes to the scheduler first, and to the
+searcher unless the trial stops; the last result of a trial goes to both with its end. A trial that diverged has failed.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from tuner.policy.actions import Action, Begin, Promote, Rest
+from tuner.policy.candidates import Candidate
+from tuner.policy.decision import STOP, Decision
+from tuner.policy.outcomes import Outcome
+from tuner.replay_problems import Problem
+
+OBJECTIVE, EPOCH = "objective", "training_iteration"
+ENOUGH_RESULTS = 10
+"""Results at a rung from which on a model is fitted to it."""
+
+
+class RayTrial:
+    """What schedulers look at of Ray's trials."""
+
+    def __init__(self, trial_id: str, config: Mapping[str, Any]) -> None:
+        self.trial_id, self.config = trial_id, config
+        self.last_result: dict[str, Any] = {}
+
+
+class RayPolicy:
+    """A searcher that proposes and a scheduler that stops; no trial waits.
+
+    Args:
+        max_epochs: the full length, which ends a trial whatever the scheduler says.
+    """
+
+    def __init__(self, searcher: Searcher, scheduler: TrialScheduler, *, slots: int, max_epochs: int) -> None:
+        self._searcher, self._scheduler = searcher, scheduler
+        self._slots, self._max_epochs = slots, max_epochs
+        self._running: dict[str, RayTrial] = {}
+        self._num_begun = 0
+        self._action: Action | None = None
+
+    @property
+    def paused(self) -> Mapping[str, int]:
+        return {}
+
+    def action(self) -> Action:
+        if self._action is None:
+            self._action = self._suggested() if len(self._running) < self._slots else Rest.WAIT
+        return self._action
+
+    def begin(self, trial: str, candidate: Candidate) -> None:
+        self._running[trial] = RayTrial(self._next_id, candidate.params)
+        self._num_begun += 1
+        self._scheduler.on_trial_add(None, self._running[trial])
+        self._action = None
+
+    def promote(self, promotion: Promote) -> Decision:
+        raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
+
+    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        one, is_last = self._running[trial], epoch >= self._max_epochs
+        one.last_result = {"trial_id": one.trial_id, EPOCH: epoch, OBJECTIVE: value, "done": is_last}
+        if is_last:
+            return None
+        if self._scheduler.on_trial_result(None, one, one.last_result) == TrialScheduler.STOP:
+            return Decision(epoch=epoch, rung=None, value=value, cutoff=None, rank=None, of=0, action=STOP)
+        self._searcher.on_trial_result(one.trial_id, one.last_result)
+        return None
+
+    def stop(self, trial: str) -> Decision:
+        raise AssertionError(f"{trial} does not wait")
+
+    def end(self, trial: str, outcome: Outcome) -> None:
+        one = self._running.pop(trial)
+        if outcome is Outcome.DIVERGED:
+            self._scheduler.on_trial_error(None, one)
+            self._searcher.on_trial_complete(one.trial_id, error=True)
+        else:
+            self._scheduler.on_trial_complete(None, one, one.last_result)
+            self._searcher.on_trial_complete(one.trial_id, one.last_result)
+        # A proposal that was made and has not begun stays: Ray's searchers can't take one back.
+        self._action = self._action if isinstance(self._action, Begin) else None
+
+    def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
+        raise NotImplementedError("a replay begins without past trials")
+
+    def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
+        return None
+
+    @property
+    def _next_id(self) -> str:
+        return f"{self._num_begun:05d}"
+
+    def _suggested(self) -> Action:
+        config = self._searcher.suggest(self._next_id)
+        if config is None or config == Searcher.FINISHED:
+            return Rest.WAIT if config is None else Rest.FINISHED
+        return Begin(Candidate(config, config))
+
+
+class HighestRungSearcher(Searcher):
+    """TPE fitted to the results of the highest rung that has enough of them, as BOHB chooses its model's budget.
+
+    Source: Falkner, Klein, Hutter, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale", ICML 2018,
+    https://arxiv.org/abs/1807.01774.
+    """
+
+    def __init__(self, problem: Problem, *, rung_epochs: Collection[int], seed: int) -> None:
+        super().__init__(metric=OBJECTIVE, mode=problem.mode)
+        self._problem, self._seed = problem, seed
+        self._results: dict[int, dict[str, float]] = {epoch: {} for epoch in (*rung_epochs, problem.max_epochs)}
+        self._asked: dict[str, optuna.Trial] = {}
+
+    def suggest(self, trial_id: str) -> dict:
+        study = self._study()
+        trial = study.ask()
+        params = self._problem.space(trial)
+        self._asked[trial_id] = trial
+        return params
+
+    def on_trial_result(self, trial_id: str, result: dict) -> None:
+        if result[EPOCH] in self._results:
+            self._results[result[EPOCH]][trial_id] = result[self.metric]
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        if result and not error:
+            self.on_trial_result(trial_id, result)
+
+    def save(self, checkpoint_path: str) -> None:
+        raise NotImplementedError
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError
+
+    def _study(self) -> optuna.Study:
+        sampler = optuna.samplers.TPESampler(seed=self._seed * 100_003 + len(self._asked))
+        direction = {"max": "maximize", "min": "minimize"}[self.mode]
+        study = optuna.create_study(sampler=sampler, direction=direction)
+        enough = [epoch for epoch, results in self._results.items() if len(results) >= ENOUGH_RESULTS]
+        for trial_id, value in self._results[max(enough)].items() if enough else ():
+            asked = self._asked[trial_id]
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=asked.params, distributions=asked.distributions, value=value, state=TrialState.COMPLETE
+                )
+            )
+        return study
