@@ -26,7 +26,7 @@ from benchmarks.progress import Progress
 from benchmarks.registry import BENCHMARKS, SECONDS
 from benchmarks.report import table
 from benchmarks.showing import show
-from tuner.cluster import ENVIRONMENT
+from tuner.ray.cluster import ENVIRONMENT
 
 RESULTS = Path("results")
 # As a search sets them. Two threads of numpy's library on matrices as small as a decision's wait for each other, and

@@ -1,8 +1,9 @@
 """What the promoting policy takes to decide about a free slot, as trials add up.
 
 Simulated trials pass through the policy alone, four at a time, over the space and on the kind of learning curves that
-the driver is measured on. The policy makes every decision itself, so that its history is a search's. Counted is the
-processor's time, which a busy machine stretches less than the clock's.
+the driver is measured on. The policy makes every decision itself, so that its history is a search's. A decision takes
+all that the policy did since the one before: it learns when it is told of results. Counted is the processor's time,
+which a busy machine stretches less than the clock's.
 """
 
 import gc
@@ -10,15 +11,19 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from random import Random
 
 import numpy as np
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size
 from benchmarks.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
-from tuner.candidates import SpaceSource
-from tuner.policy import Begin, Promote, PromotingPolicy, Rest, Terms
+from tuner.policy.actions import Action, HalvingConfig, Promote
+from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
 SLOTS = 4
 NUM_MEASURED = 200
@@ -60,62 +65,63 @@ def collecting_only_new_garbage() -> Iterator[None]:
 
 def decision_ms(counts: Sequence[int]) -> dict[int, tuple[float, ...]]:
     """Of the last decisions before each count."""
-    simulation, found = Simulation(), {}
+    config = HalvingConfig(
+        rung_epochs=RUNG_EPOCHS, max_epochs=MAX_EPOCHS, reduction_factor=REDUCTION, mode="max", slots=SLOTS, seed=0
+    )
+    policy = TimedPolicy(SpaceSource(space), config)
+    curves, noise = Random(0), Random(1)
+    levels: dict[int, float] = {}
+
+    def value(trial: SimulatedTrial) -> float:
+        level = levels.setdefault(trial.number, curves.gauss(0.8, 0.05))
+        return level - 0.4 * math.exp(-trial.epoch / 3) + noise.gauss(0, 0.01)
+
+    search = SimulatedSearch(policy, slots=SLOTS, max_epochs=MAX_EPOCHS, value=value, seconds=lambda trial, begins: 1.0)
+    found = {}
     for count in counts:
-        simulation.run_until(count)
-        found[count] = tuple(1e3 * seconds for seconds in simulation.seconds[-NUM_MEASURED:])
+        while len(search.trials) < count:
+            search.run(search.num_epochs + 1)
+        found[count] = tuple(1e3 * seconds for seconds in policy.seconds[-NUM_MEASURED:])
     return found
 
 
-@dataclass(slots=True, eq=False)
-class Training:
-    """A trial with its learning curve."""
+class TimedPolicy(PromotingPolicy):
+    """Notes how long each decision took."""
 
-    name: str
-    level: float
-    epoch: int = 0
+    def __init__(self, source: CandidateSource, config: HalvingConfig) -> None:
+        super().__init__(source, config)
+        self.seconds: list[float] = []
+        self._spent = 0.0
 
+    def action(self) -> Action:
+        with self._timed():
+            return super().action()
 
-@dataclass(slots=True)
-class Simulation:
-    """A search without end, whose trials advance an epoch each in turn."""
+    def begin(self, trial: str, candidate: Candidate) -> None:
+        with self._timed():
+            super().begin(trial, candidate)
+        self._decided()
 
-    seconds: list[float] = field(default_factory=list)
-    """Of each decision."""
-    _policy: PromotingPolicy = field(init=False)
-    _trials: dict[str, Training] = field(default_factory=dict)
-    _running: list[Training] = field(default_factory=list)
-    _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    def promote(self, promotion: Promote) -> Decision:
+        with self._timed():
+            decision = super().promote(promotion)
+        self._decided()
+        return decision
 
-    def __post_init__(self) -> None:
-        rungs = {"rung_epochs": RUNG_EPOCHS, "max_epochs": MAX_EPOCHS, "reduction_factor": REDUCTION}
-        self._policy = PromotingPolicy(SpaceSource(space), Terms(**rungs, mode="max", slots=SLOTS, seed=0))
+    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        with self._timed():
+            return super().record(trial, epoch=epoch, value=value)
 
-    def run_until(self, num_trials: int) -> None:
-        while len(self._trials) < num_trials:
-            began = time.process_time()
-            action = self._policy.action()
-            spent = time.process_time() - began
-            if action is Rest.WAIT:
-                self._advance(self._running.pop(0))
-            else:
-                self.seconds.append(spent)
-                self._obey(action)
+    def end(self, trial: str, outcome: Outcome) -> None:
+        with self._timed():
+            super().end(trial, outcome)
 
-    def _obey(self, action: Begin | Promote) -> None:
-        if isinstance(action, Promote):
-            self._policy.promote(action)
-            self._running.append(self._trials[action.trial])
-            return
-        trial = Training(f"t{len(self._trials):05d}", self._rng.normal(0.8, 0.05))
-        self._policy.begin(trial.name, action.candidate)
-        self._trials[trial.name] = trial
-        self._running.append(trial)
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        self._spent += time.process_time() - began
 
-    def _advance(self, trial: Training) -> None:
-        trial.epoch += 1
-        value = trial.level - 0.4 * math.exp(-trial.epoch / 3) + self._rng.normal(0, 0.01)
-        if not self._policy.record(trial.name, epoch=trial.epoch, value=float(value)):
-            self._running.append(trial)
-        elif trial.epoch == MAX_EPOCHS:
-            self._policy.end(trial.name)
+    def _decided(self) -> None:
+        self.seconds.append(self._spent)
+        self._spent = 0.0

@@ -23,7 +23,7 @@ from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved
 from benchmarks.sleep import LOG
 from benchmarks.sleeping import SIDES, SLOTS
-from tuner.records import TRIALS
+from tuner.records.events import TRIALS
 
 logger = logging.getLogger(__name__)
 

@@ -1,15 +1,17 @@
 """A search without Ray and without training: simulated trials through what stands between Ray and the records.
 
-They pass through the proposer, the scheduler and the recorder in the order of Ray's own calls, four at a time, each
-with a learning curve of its own. Most are proposed at random, which is cheap and leaves the same history behind; the
+They pass through the session, the policy and the recorder as the reports of processes do, four at a time, each with a
+learning curve of its own. Most are proposed at random, which is cheap and leaves the same history behind; the
 sampler of a search proposes where it is timed. The peer is Ray's own bridge to Optuna with Ray's ASHA, on the same
 curves and parameters; it writes nothing down. Counted is the processor's time, which a busy machine stretches less than
 the clock's.
 """
 
 import math
+import random
 import statistics
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
@@ -20,18 +22,52 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.claims import OURS
-from tuner.outcomes import Outcome
-from tuner.paced_view import PacedView
+from trainable.ending import Ending
+from trainable.leg import LegReport
+from trainable.training_run import EpochResult
+from tuner.listeners.study_copy import StudyCopy
+from tuner.listeners.throttled_view import ThrottledView
 from tuner.plain_view import PlainView
-from tuner.proposer import Proposer
-from tuner.recorder import Recorder
-from tuner.scheduler import StoppingScheduler
-from tuner.study_mirror import FILE as STUDY_FILE
-from tuner.study_mirror import StudyMirror
+from tuner.policy.actions import HalvingConfig
+from tuner.policy.candidates import Candidate
+from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.tpe import TpeSampler
+from tuner.records import RecordedSettings, Recorder, TrialResources
+from tuner.records.settings import FORMAT
+from tuner.session import Session
 
 MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
 OBJECTIVE = "objective"
 STOCK = "OptunaSearch + ASHA"
+SETTINGS = RecordedSettings(
+    format=FORMAT,
+    version="",
+    commit=None,
+    name="driver",
+    space="moe",
+    objective=OBJECTIVE,
+    mode="max",
+    policy="asha",
+    num_trials=10_000,
+    max_epochs=MAX_EPOCHS,
+    rung_epochs=RUNG_EPOCHS,
+    reduction_factor=REDUCTION,
+    seed=0,
+    confirm=3,
+    # More than the simulation uses: it begins some trials only to see what that takes.
+    resources=TrialResources(concurrent=100, cpus_per_trial=1.0, gpus_per_trial=0.0),
+    data=None,
+    data_fingerprint={},
+    images={},
+    image_size_px=(1, 1),
+    pinned={},
+    pins={},
+    situation={},
+    first_answers=(),
+    warm_start=None,
+    base_config={},
+    versions={},
+)
 
 
 def space(trial: optuna.Trial) -> dict:
@@ -49,58 +85,66 @@ def space(trial: optuna.Trial) -> dict:
 class Driver(Protocol):
     """What stands between Ray and the records: proposes, takes in results, decides."""
 
-    def propose(self, trial: str) -> None: ...
+    def propose(self) -> str:
+        """Begins a trial; its name."""
 
     def take(self, trial: str, epoch: int, value: float) -> bool:
         """Whether the trial goes on."""
 
-    @property
-    def study(self) -> optuna.Study:
-        """Whose sampler, as it is made, is that of a search."""
+    def propose_at_random(self, at_random: bool) -> None:
+        """From now on; else by the sampler of a search."""
 
     def close(self) -> None: ...
 
 
 class OurDriver:
-    """Proposer, scheduler, recorder and the lines of a search into a pipe, as the search wires them."""
+    """Session, policy and records, the copy for Optuna and the lines of a search into a pipe, as the search wires them.
+
+    The simulation says how many trials run.
+    """
 
     def __init__(self, folder: Path) -> None:
-        settings = {"space": "moe", "objective": OBJECTIVE, "mode": "max", "num_trials": 10_000, "concurrent": 4}
-        settings |= {"max_epochs": MAX_EPOCHS, "rung_epochs": RUNG_EPOCHS, "reduction_factor": REDUCTION}
-        self._recorder = Recorder.create(folder, settings)
-        mirror = StudyMirror(folder / STUDY_FILE, study_name="driver")
-        self._proposer = Proposer(space, metric=OBJECTIVE, mode="max", max_epochs=MAX_EPOCHS, seed=0, mirror=mirror)
-        self._scheduler = StoppingScheduler(self._recorder, rung_epochs=RUNG_EPOCHS, reduction_factor=REDUCTION)
-        self._scheduler.set_search_properties(OBJECTIVE, "max")
+        self._recorder = Recorder.create(folder, SETTINGS)
         self._piped = (folder / "view.txt").open("w")
         view = PlainView(self._recorder.record, results=folder, dashboard=None, stream=self._piped)
-        self._view = PacedView(view)
+        self._recorder.listen([StudyCopy(folder, self._recorder.record, space), ThrottledView(view)])
+        self._sampler = _SwitchedSampler(space, mode=SETTINGS.mode)
+        config = HalvingConfig(
+            rung_epochs=RUNG_EPOCHS,
+            max_epochs=MAX_EPOCHS,
+            reduction_factor=REDUCTION,
+            mode=SETTINGS.mode,
+            slots=SETTINGS.resources.concurrent,
+            seed=SETTINGS.seed,
+        )
+        self._session = Session(self._recorder, StoppingPolicy(self._sampler, config))
 
-    @property
-    def study(self) -> optuna.Study:
-        return self._proposer.study
+    def propose_at_random(self, at_random: bool) -> None:
+        self._sampler.is_random = at_random
 
-    def propose(self, trial: str) -> None:
-        params = self._proposer.suggest(trial)
-        self._recorder.start(trial, number=self._proposer.number_of(trial), params=params)
+    def propose(self) -> str:
+        return self._session.next_leg().trial
 
     def take(self, trial: str, epoch: int, value: float) -> bool:
-        result = {OBJECTIVE: value, "epoch": epoch}
-        action = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
-        self._proposer.on_trial_result(trial, result)
-        self._recorder.result(trial, epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0)
-        self._view.update(self._recorder.record)
-        if epoch < MAX_EPOCHS and action == TrialScheduler.CONTINUE:
-            return True
-        outcome = Outcome.COMPLETED if epoch == MAX_EPOCHS else Outcome.STOPPED_AT_RUNG
-        self._proposer.on_trial_complete(trial, result)
-        self._recorder.end(trial, outcome, numbers={"epoch": epoch}, epoch=epoch)
-        self._view.update(self._recorder.record)
-        return False
+        result = EpochResult(
+            epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0, precision="fp32"
+        )
+        ending = Ending(outcome="completed") if epoch == MAX_EPOCHS else None
+        return self._session.take(trial, LegReport(result=result, ending=ending, process="simulated"))
 
     def close(self) -> None:
+        self._session.close()
         self._recorder.close()
         self._piped.close()
+
+
+class _SwitchedSampler(TpeSampler):
+    """TPE, or nothing that it would prefer to a random configuration."""
+
+    is_random = False
+
+    def draw(self, generator: random.Random) -> Iterable[Candidate]:
+        return () if self.is_random else super().draw(generator)
 
 
 class StockDriver:
@@ -108,6 +152,7 @@ class StockDriver:
 
     def __init__(self, folder: Path) -> None:
         self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
+        self._samplers = (self._search._ot_study.sampler, optuna.samplers.RandomSampler(seed=0))
         self._scheduler = AsyncHyperBandScheduler(
             time_attr="epoch",
             metric=OBJECTIVE,
@@ -118,14 +163,14 @@ class StockDriver:
         )
         self._trials: dict[str, SimpleNamespace] = {}
 
-    @property
-    def study(self) -> optuna.Study:
-        return self._search._ot_study
+    def propose_at_random(self, at_random: bool) -> None:
+        self._search._ot_study.sampler = self._samplers[at_random]
 
-    def propose(self, trial: str) -> None:
-        config = self._search.suggest(trial)
-        self._trials[trial] = SimpleNamespace(trial_id=trial, config=config)
+    def propose(self) -> str:
+        trial = f"t{len(self._trials):05d}"
+        self._trials[trial] = SimpleNamespace(trial_id=trial, config=self._search.suggest(trial))
         self._scheduler.on_trial_add(None, self._trials[trial])
+        return trial
 
     def take(self, trial: str, epoch: int, value: float) -> bool:
         result = {OBJECTIVE: value, "epoch": epoch, "training_iteration": epoch}
@@ -149,8 +194,7 @@ class Simulation:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._of_a_search, self._cheap = driver.study.sampler, optuna.samplers.RandomSampler(seed=0)
-        driver.study.sampler = self._cheap
+        driver.propose_at_random(True)
         self._rng = np.random.default_rng(0)
         self._running: list[tuple[str, float, int]] = []
         self._begun = 0
@@ -166,11 +210,11 @@ class Simulation:
 
     def timed_proposal(self) -> float:
         """By the sampler of a search."""
-        self._driver.study.sampler = self._of_a_search
+        self._driver.propose_at_random(False)
         began = time.process_time()
         self._propose()
         seconds = time.process_time() - began
-        self._driver.study.sampler = self._cheap
+        self._driver.propose_at_random(True)
         return seconds
 
     def _timed_result(self) -> float:
@@ -186,7 +230,5 @@ class Simulation:
         return seconds
 
     def _propose(self) -> None:
-        trial = f"t{self._begun:05d}"
-        self._driver.propose(trial)
-        self._running.append((trial, self._rng.normal(0.8, 0.05), 1))
+        self._running.append((self._driver.propose(), self._rng.normal(0.8, 0.05), 1))
         self._begun += 1

@@ -19,18 +19,19 @@ SLOTS = 2
 
 def ours(sleep: Sleep) -> None:
     """The search as it is, but for the training."""
-    import tuner.run
+    import tuner.ray.tuner
     from benchmarks.sleeping_run import SleepingRun
     from trainable.ray_trainable import Trial
     from tuner.plan import plan_search
+    from tuner.run import run_search
     from tuner.settings import SearchSettings
 
     class SleepingTrial(Trial):
         def _run_or_begin(self) -> SleepingRun:
-            self._run = self._run or SleepingRun(sleep, self.trial_id)
+            self._run = self._run or SleepingRun(sleep, self._leg.trial)
             return self._run
 
-    tuner.run.Trial = SleepingTrial
+    tuner.ray.tuner.Trial = SleepingTrial
     settings = SearchSettings(
         num_trials=sleep.num_trials,
         max_epochs=sleep.num_epochs,
@@ -39,7 +40,7 @@ def ours(sleep: Sleep) -> None:
         confirm=0,
         storage=sleep.folder,
     )
-    tuner.run.run_search(settings, plan_search(settings))
+    run_search(settings, plan_search(settings))
 
 
 def plain_ray(sleep: Sleep) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from trainable.config import TrialConfig
 from trainable.data.image_cache import CACHE_VARIABLE, default_cache_dir
+from trainable.leg import Leg
 from trainable.tasks.registry import get_task
 
 torch.set_num_threads(1)
@@ -34,30 +35,36 @@ def disc_config(disc_folder) -> TrialConfig:
 
 
 @pytest.fixture
-def begin(disc_config) -> Iterator[Callable]:
-    """A function that makes a trial on the discs as Ray does, without Ray."""
-    from ray import tune
-
+def begin(disc_config, tmp_path) -> Iterator[Callable]:
+    """A function that makes a process of a search on the discs as Ray does, without Ray, with its first leg."""
     from trainable.ray_trainable import Trial
 
     begun = []
 
-    def begin_trial(params, fingerprint=None) -> Trial:
-        shared = {"base": disc_config, "fingerprint": fingerprint or {}, "device": "cpu", "search": "spring"}
-
-        class BoundTrial(Trial):
-            trial_resources = tune.PlacementGroupFactory([{"CPU": 1.0}])
-
-            def setup(self, config):
-                super().setup(config, **shared, cache_dir=str(default_cache_dir()))
-
-        begun.append(BoundTrial(config=params))
+    def begin_process(params, *, fingerprint=None, ranks=1, **changes) -> Trial:
+        shared = {
+            "base": disc_config,
+            "fingerprint": fingerprint or {},
+            "cache_dir": str(default_cache_dir()),
+            "device": "cpu",
+            "search": "moe/spring",
+            "cpus_per_rank": 1.0,
+            "gpus_per_rank": 0.0,
+            "ranks": ranks,
+        }
+        begun.append(type("MoeTrial", (Trial,), shared)(config={"leg": leg(params, tmp_path, **changes)}))
         return begun[-1]
 
-    yield begin_trial
+    yield begin_process
     for trial in begun:
         trial.stop()
     torch.set_num_threads(1)
+
+
+def leg(params, folder: Path, *, trial: str = "000-0123abcd", from_epoch: int = 0) -> Leg:
+    """Its checkpoints lie in a folder of the trial's name."""
+    (folder / trial).mkdir(exist_ok=True)
+    return Leg(trial=trial, params=params, folder=str(folder / trial), from_epoch=from_epoch)
 
 
 def write_discs(folder: Path, *, num_pairs: int, side: int = 48, seed: int = 0) -> None:

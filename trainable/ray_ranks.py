@@ -26,8 +26,9 @@ from trainable.config import TrialConfig
 from trainable.ending import Ending
 from trainable.memory_shortage import MemoryShortage
 from trainable.opening import open_trial_data
+from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.data_parallel import join
-from trainable.techniques.micro_batch import FittingBatches, can_be_halved, halved, say_halved, size_of
+from trainable.techniques.micro_batch import FittingBatches, can_be_halved, halved, log_micro_batch_halved, size_of
 from trainable.training_run import EpochResult, TrainingRun
 
 HOST = "127.0.0.1"
@@ -36,8 +37,8 @@ LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a run is, told after each call."""
+class RunStatus:
+    """How far a run is; ranks report it with each answer."""
 
     epoch: int
     ending: Ending | None
@@ -111,11 +112,11 @@ class RankedRun:
 
     @property
     def epoch(self) -> int:
-        return self._standing.epoch
+        return self._status.epoch
 
     @property
     def ending(self) -> Ending | None:
-        return self._standing.ending
+        return self._status.ending
 
     def run_epoch(self) -> EpochResult:
         """As that of a TrainingRun, in all ranks."""
@@ -129,22 +130,26 @@ class RankedRun:
             shutil.copyfile(self._saved, path)
 
     def restore(self, path: Path) -> None:
-        shutil.copyfile(path, self._saved)
-        self._standing = self._actors.call("restore", self._saved)
+        """As that of a TrainingRun; after an error the ranks have ended."""
+        try:
+            shutil.copyfile(path, self._saved)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.") from error
+        self._status = self._actors.call("restore", self._saved)
 
     def _begin(self, batch_size: int, accumulation_steps: int) -> None:
         """On living ranks, all in the same micro-batches, where the last whole epoch ended."""
         self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
         self._actors = self._living_ranks()
         config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
-        self._standing: Standing = self._actors.call("begin", config)
+        self._status: RunStatus = self._actors.call("begin", config)
         if self._saved.exists():
-            self._standing = self._actors.call("restore", self._saved)
+            self._status = self._actors.call("restore", self._saved)
 
     def _epoch_that_fits(self) -> EpochResult:
         while True:
             try:
-                result, self._standing = self._actors.call("run_epoch")
+                result, self._status = self._actors.call("run_epoch")
                 return result
             except MemoryShortage:
                 if not can_be_halved(self.batch_size, self.config.min_batch_size):
@@ -152,7 +157,7 @@ class RankedRun:
             former = self.batch_size
             self._begin(*halved(former, self.accumulation_steps))
             self._fitting.limit(self._size, self.batch_size)
-            say_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
+            log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 
 class _Rank:
@@ -184,21 +189,21 @@ class _Rank:
         store = self._store or TCPStore(HOST, port, self._size, is_master=False)
         self._ranks = join(self._device, store=store, rank=self._rank, world_size=self._size)
 
-    def begin(self, config: TrialConfig) -> Standing:
+    def begin(self, config: TrialConfig) -> RunStatus:
         self._run = None
         torch.cuda.empty_cache()
         self._run = TrainingRun(config, self._splits, device=self._device, ranks=self._ranks)
-        return self._standing()
+        return self._run_status()
 
-    def run_epoch(self) -> tuple[EpochResult, Standing]:
-        return self._run.run_epoch(), self._standing()
+    def run_epoch(self) -> tuple[EpochResult, RunStatus]:
+        return self._run.run_epoch(), self._run_status()
 
     def save(self, path: Path) -> None:
         self._run.save(path)
 
-    def restore(self, path: Path) -> Standing:
+    def restore(self, path: Path) -> RunStatus:
         self._run.restore(path)
-        return self._standing()
+        return self._run_status()
 
-    def _standing(self) -> Standing:
-        return Standing(epoch=self._run.epoch, ending=self._run.ending)
+    def _run_status(self) -> RunStatus:
+        return RunStatus(epoch=self._run.epoch, ending=self._run.ending)

@@ -34,8 +34,8 @@ WANDB_SETTINGS = {"console": "off", "disable_git": True, "disable_code": True, "
 class Tracker(Protocol):
     """Shows one run."""
 
-    is_new: bool
-    """Whether it knows nothing of the run yet."""
+    last_epoch: int
+    """Last epoch that it has of the run already; 0 for none."""
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """The metrics of an epoch, 1 after the first."""
@@ -101,7 +101,7 @@ def mlflow_store(folder: Path) -> str:
 
 
 class _Board:
-    is_new = True
+    last_epoch = 0
 
     def __init__(self, folder: Path) -> None:
         self._writer = SummaryWriter(folder)
@@ -129,14 +129,21 @@ class _MlflowRun:
         experiment = known.experiment_id if known else self._client.create_experiment(run.experiment)
         named = f"tags.identity = '{run.identity}'"
         mine = self._client.search_runs([experiment], named) if known else []
-        self.is_new = not mine
+        self.last_epoch = 0
         if mine:
             self._run = mine[0].info.run_id
+            self.last_epoch = self._last_epoch_of(mine[0].data.metrics)
+            self._client.update_run(self._run, status="RUNNING")
         else:
             tags = {"identity": run.identity}
             self._run = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
             params = [Param(name, str(value)) for name, value in run.plain_params.items()]
             self._client.log_batch(self._run, params=params)
+
+    def _last_epoch_of(self, metrics: Mapping[str, float]) -> int:
+        """The epochs of one metric stand for all: those of an epoch are sent together."""
+        points = self._client.get_metric_history(self._run, min(metrics)) if metrics else []
+        return max((point.step for point in points), default=0)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         now = int(1000 * time.time())
@@ -162,7 +169,8 @@ class _WandbRun:
             config=run.plain_params,
             settings=WANDB_SETTINGS,
         )
-        self.is_new = not self._run.resumed
+        # Offline nothing is known of earlier files, so that each holds the whole curve.
+        self.last_epoch = max(0, self._run.starting_step - 1)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=epoch)

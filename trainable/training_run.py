@@ -28,7 +28,7 @@ from trainable.techniques.micro_batch import (
     can_be_halved,
     halved,
     packed,
-    say_halved,
+    log_micro_batch_halved,
     size_of,
     unpacked,
 )
@@ -208,7 +208,7 @@ class TrainingRun:
         self.trainer.accumulation_steps = self.accumulation_steps
         self._fitting.limit(self._size, self.batch_size)
         torch.cuda.empty_cache()
-        say_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
+        log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 
 def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:

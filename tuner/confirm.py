@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
-    """What can be told before Ray starts.
+    """What can be checked before Ray starts.
 
     Raises:
         ValueError: nothing is asked for, or the folder holds nothing to confirm, or its data is no longer the same.

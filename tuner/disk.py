@@ -1,6 +1,6 @@
 """Room on the disk: which checkpoints of a search are kept, and when it has to pause.
 
-Kept are those of trials that may still go on and of those that may be handed over: the best, and with a confirmation
+Kept are those of trials that may still go on and of those that may be exported: the best, and with a confirmation
 all that it compares. Of the ended others the worst go first.
 """
 
@@ -63,13 +63,13 @@ class CheckpointShelf:
         """Why the search can't go on, in a sentence; None while there is room."""
         if self.is_over_budget:
             return (
-                f"The checkpoints of the best and the unfinished trials take {_told(self._total)}, more than "
-                f"--disk-budget {_told(self._limit_bytes)}."
+                f"The checkpoints of the best and the unfinished trials take {_in_words(self._total)}, more than "
+                f"--disk-budget {_in_words(self._limit_bytes)}."
             )
         free, largest = shutil.disk_usage(self._folder).free, max(self._sizes.values(), default=0)
         if free < RESERVE * largest:
             place = wording.path(self._folder)
-            return f"The disk of {place} has {_told(free)} left, and a checkpoint takes {_told(largest)}."
+            return f"The disk of {place} has {_in_words(free)} left, and a checkpoint takes {_in_words(largest)}."
         return None
 
     def _trim(self, limit_bytes: int) -> None:
@@ -95,7 +95,7 @@ def _file_bytes(file: Path) -> int:
 
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that have ended and won't be handed over, the worst first; what never was measured is the worst."""
+    """The trials that have ended and won't be exported, the worst first; one that was never measured is the worst."""
     needed = {trial.name for trial in _needed(search)}
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in needed]
     sign = search.settings.sign
@@ -103,7 +103,7 @@ def _dispensable(search: SearchRecord) -> list[TrialRecord]:
 
 
 def _needed(search: SearchRecord) -> list[TrialRecord]:
-    """Of which one is handed over; a search that was given no confirmation hands over its winner."""
+    """Of which one is exported: with a confirmation all that it compares, else the winner."""
     num_confirmed = search.settings.confirm
     if num_confirmed:
         return standing.best_beside_default(search, num_confirmed)
@@ -119,6 +119,6 @@ def _last(trial: TrialRecord) -> float | None:
     return trial.last.objective if trial.last else None
 
 
-def _told(num_bytes: float) -> str:
+def _in_words(num_bytes: float) -> str:
     unit = next((unit for unit in "TGM" if num_bytes >= _UNITS[unit]), "K")
     return f"{num_bytes / _UNITS[unit]:.3g} {unit}B"

@@ -41,9 +41,8 @@ def checked_line(plan: Plan, configs: Sequence[TrialConfig]) -> str:
 
 
 def image_lines(plan: Plan) -> list[str]:
-    images = {"images": plan.images, "image_size_px": plan.image_size_px}
-    caution = warning_of_few(images)
-    return [f"images        {counts_in_words(images)}", *([f"caution       {caution}"] if caution else [])]
+    counts, caution = counts_in_words(plan.images, plan.image_size_px), warning_of_few(plan.images)
+    return [f"images        {counts}", *([f"caution       {caution}"] if caution else [])]
 
 
 def rehearsal_lines(rehearsals: Mapping[str, Rehearsal]) -> list[str]:

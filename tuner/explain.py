@@ -131,11 +131,11 @@ def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
     shares = {} if importance is None else importance.shares
     names = [name for name in {**default.params, **trial.params} if _value(trial, name) != _value(default, name)]
     names.sort(key=lambda name: -shares.get(name, 0.0))
-    told = [f"{name} {_value(trial, name)} ({_value(default, name)})" for name in names[:MOST_PARAMETERS]]
+    shown = [f"{name} {_value(trial, name)} ({_value(default, name)})" for name in names[:MOST_PARAMETERS]]
     more = f" and {len(names) - MOST_PARAMETERS} more" if len(names) > MOST_PARAMETERS else ""
-    if told:
+    if shown:
         order = "" if importance is None else ", the most important first"
-        yield f"Differs from the default{order}: {', '.join(told)}{more}."
+        yield f"Differs from the default{order}: {', '.join(shown)}{more}."
 
 
 def _value(trial: TrialRecord, name: str) -> str:

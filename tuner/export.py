@@ -139,11 +139,11 @@ def _verify_and_say(folder: Path) -> int:
     is_exact = resources.device == "cpu" and resources.ranks_per_trial == 1
     tolerance = CPU_TOLERANCE if is_exact else GPU_TOLERANCE
     same = verification.largest_difference <= tolerance
-    said = (
+    verdict = (
         "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"
     )
     compared, difference = len(verification.searched), verification.largest_difference
-    sys.stdout.write(f"{compared} epochs compared, largest difference {difference:.3g}: {said}\n")
+    sys.stdout.write(f"{compared} epochs compared, largest difference {difference:.3g}: {verdict}\n")
     return 0 if same else 1
 
 

@@ -10,7 +10,7 @@ from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.records import SearchRecord
 
 PROGRESS_SECONDS = 60
-"""A line is said at least this often, by the clock of the search, while results arrive."""
+"""A line is written at least this often, by the clock of the search, while results arrive."""
 
 
 class PlainView:
@@ -19,7 +19,7 @@ class PlainView:
     def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
         self._heading = heading(search, results=results, dashboard=dashboard)
         self._stream = stream
-        self._told = _ended(search)
+        self._reported = _ended(search)
         self._spoke = search.elapsed
 
     def start(self) -> None:
@@ -28,8 +28,8 @@ class PlainView:
 
     def update(self, search: SearchRecord) -> None:
         ended = _ended(search)
-        news = [f"trial {name} {sentence}" for name, sentence in ended.items() if name not in self._told]
-        self._told = ended
+        news = [f"trial {name} {sentence}" for name, sentence in ended.items() if name not in self._reported]
+        self._reported = ended
         if not news and search.elapsed - self._spoke >= PROGRESS_SECONDS:
             news = [_running_words(search)]
         if news:

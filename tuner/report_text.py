@@ -55,7 +55,7 @@ def _headline(search: SearchRecord) -> str:
 
 def say_what_was_searched(search: SearchRecord) -> str:
     settings = search.settings
-    told = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
+    shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
         "resources": str(settings.resources),
         "data": settings.data or "embedded",
         "data_fingerprint": settings.data_fingerprint["all"][:16],
@@ -65,7 +65,7 @@ def say_what_was_searched(search: SearchRecord) -> str:
         "next trial after": _handover_words(search),
     }
     rows = [
-        (name.replace("_", " "), _setting(value)) for name, value in told.items() if value not in (None, {}, [], ())
+        (name.replace("_", " "), _setting(value)) for name, value in shown.items() if value not in (None, {}, [], ())
     ]
     return "## What was searched\n\n" + table(("setting", "value"), rows) + "\n\nAll of it is in `settings.json`."
 
@@ -93,9 +93,9 @@ def say_winner(search: SearchRecord) -> str:
     epoch = search.comparison_epoch
     rivals = wording.count(len(search.measured_at(epoch)), "trial")
     how = (
-        f"Trial {winner.name} has the best {_objective(search)} of the {rivals} that were measured at epoch {epoch}, "
-        "the highest that any reached, or had plateaued before; other values of different epochs are never compared. "
-        "It is the best of several on the validation split, so on new data it is likely to be slightly worse."
+        f"Trial {winner.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
+        "epoch that any reached; a trial that plateaued before counts with its last value. It is the best of several "
+        "on the validation split, so on new data it is likely to be slightly worse."
     )
     differences = "" if default is None else _parameters(winner, default)
     return "\n\n".join(part for part in ("## The winner", how, differences) if part)

@@ -11,10 +11,14 @@ from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, Tria
 
 
 class Unsettled(NamedTuple):
-    """What follows from a trial's last result and is not on record: a kill came before."""
+    """What follows from a trial's last line, where a kill came before it was written."""
 
     decision: Decision | None
+    """The last one about the trial."""
+    is_decided: bool
+    """Whether that is on record."""
     outcome: Outcome | None
+    """How the trial ended with it."""
 
 
 def retell(events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int) -> dict[str, Unsettled]:
@@ -32,15 +36,18 @@ def retell(events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_
                 policy.begin(trial, _candidate(source, trial, answers))
             case EpochDone(trial=trial, epoch=epoch, objective=value):
                 decision = policy.record(trial, epoch=epoch, value=value)
-                unsettled[trial] = Unsettled(decision, outcome_after(decision, epoch=epoch, max_epochs=max_epochs))
+                outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
+                unsettled[trial] = Unsettled(decision, decision is None, outcome)
             case Decided(trial=trial, decision=decision):
-                unsettled[trial] = Unsettled(None, unsettled[trial].outcome)
+                unsettled[trial] = Unsettled(
+                    decision, True, outcome_after(decision, epoch=decision.epoch, max_epochs=max_epochs)
+                )
                 if decision.action == PROMOTE:
                     policy.promote(Promote(trial, decision.to_epoch))
             case TrialEnded(trial=trial, outcome=outcome):
                 unsettled.pop(trial, None)
                 policy.end(trial, outcome)
-    return {trial: one for trial, one in unsettled.items() if one != Unsettled(None, None)}
+    return {trial: one for trial, one in unsettled.items() if not one.is_decided or one.outcome is not None}
 
 
 def _candidate(source: SpaceSource, trial: str, answers: dict) -> Candidate:

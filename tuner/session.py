@@ -78,6 +78,7 @@ class Session:
             return self._leg(self._search.by_name[action.trial])
         if action is Rest.FINISHED:
             self._end_waiting()
+            self._settle_for_less()
         return action
 
     def take(self, trial: str, report: LegReport) -> bool:
@@ -112,7 +113,6 @@ class Session:
 
     def close(self) -> None:
         """Writes down that the session is over; trials that have not ended go on with the next one."""
-        self._settle_for_less()
         self._recorder.close_session()
 
     def _leg(self, trial: TrialRecord) -> Leg:
@@ -129,12 +129,12 @@ class Session:
 
     def _settle(self, unsettled: Mapping[str, Unsettled]) -> None:
         """Writes down what a kill came before."""
-        for trial, (decision, outcome) in unsettled.items():
-            if decision is not None:
-                self._recorder.decision(trial, decision)
-            if outcome is not None:
-                self._policy.end(trial, outcome)
-                self._write_end(trial, outcome, decision)
+        for trial, one in unsettled.items():
+            if not one.is_decided:
+                self._recorder.decision(trial, one.decision)
+            if one.outcome is not None:
+                self._policy.end(trial, one.outcome)
+                self._write_end(trial, one.outcome, one.decision)
 
     def _take_result(self, trial: str, report: LegReport) -> bool:
         result = report.result
@@ -225,6 +225,6 @@ class Session:
     def _settle_for_less(self) -> None:
         """A space may hold fewer configurations than were asked for: with all of them tried, the search is done."""
         asked, begun = self._search.settings.num_trials, len(self._search.by_name)
-        if self.stop_reason is None and not self._search.unfinished and begun < asked:
+        if begun < asked:
             logger.info("%d trials were asked for, but after %d nothing new is left to try.", asked, begun)
             self._recorder.change(num_trials=begun)

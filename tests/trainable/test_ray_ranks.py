@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import ray
@@ -13,8 +14,10 @@ from torch import distributed
 from trainable import ray_ranks
 from trainable.config import from_params
 from trainable.data.image_cache import default_cache_dir
+from trainable.ending import Ending
 from trainable.memory_shortage import MemoryShortage
 from trainable.ray_ranks import RankActors, RankedRun
+from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.micro_batch import FittingBatches
 from trainable.trainer import OptimizedTrainer
 
@@ -22,8 +25,7 @@ PLAIN = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False,
 
 
 @pytest.fixture
-def config(disc_config, monkeypatch):
-    monkeypatch.setattr(RankedRun, "_fitting", FittingBatches())
+def config(disc_config):
     return replace(from_params(PLAIN, disc_config), batch_size=8, accumulation_steps=1)
 
 
@@ -86,31 +88,53 @@ def short_of_memory(monkeypatch, *, most_images, first_epoch=0):
 def test_the_epoch_begins_again_from_where_the_last_one_ended_in_half_the_micro_batch(
     config, living, monkeypatch, tmp_path
 ):
-    expected = RankedRun(config, living)
+    expected = RankedRun(config, living, fitting=FittingBatches())
     first = expected.run_epoch()
     expected.save(tmp_path / "state.pt")
-    smaller = RankedRun(replace(config, batch_size=2, accumulation_steps=4), living)
+    smaller = RankedRun(replace(config, batch_size=2, accumulation_steps=4), living, fitting=FittingBatches())
     smaller.restore(tmp_path / "state.pt")
     second = smaller.run_epoch()
     short_of_memory(monkeypatch, most_images=2, first_epoch=1)
-    run = RankedRun(config, living)
+    fitting = FittingBatches()
+    run = RankedRun(config, living, fitting=fitting)
     assert run.run_epoch().metrics == first.metrics
     assert run.run_epoch().metrics == second.metrics
     assert (run.epoch, run.batch_size, run.accumulation_steps) == (2, 2, 4)
     assert AloneHere.made == 3
-    assert RankedRun(config, living).batch_size == 2
+    assert RankedRun(config, living, fitting=fitting).batch_size == 2
+    assert RankedRun(config, living, fitting=FittingBatches()).batch_size == 8
 
 
 def test_an_image_that_does_not_fit_on_its_own_ends_the_training_with_its_numbers(
     config, living, monkeypatch, tmp_path
 ):
     short_of_memory(monkeypatch, most_images=0)
-    run = RankedRun(replace(config, batch_size=2), living)
+    run = RankedRun(replace(config, batch_size=2), living, fitting=FittingBatches())
     with pytest.raises(MemoryShortage) as caught:
         run.run_epoch()
     assert caught.value.numbers == {"asked_bytes": 2 * 2**30, "available_bytes": 2**30}
     run.save(tmp_path / "state.pt")
     assert not (tmp_path / "state.pt").exists()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")], ids=["lost", "damaged"])
+def test_a_checkpoint_that_is_lost_or_damaged_is_an_error_that_the_trial_knows(config, living, tmp_path, damage):
+    run = RankedRun(config, living, fitting=FittingBatches())
+    run.run_epoch()
+    run.save(tmp_path / "state.pt")
+    damage(tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt"):
+        RankedRun(config, living, fitting=FittingBatches()).restore(tmp_path / "state.pt")
+
+
+def test_a_run_that_is_over_says_so_when_it_is_restored(config, living, tmp_path):
+    run = RankedRun(replace(config, max_epochs=1), living, fitting=FittingBatches())
+    assert run.ending is None
+    run.run_epoch()
+    run.save(tmp_path / "state.pt")
+    again = RankedRun(replace(config, max_epochs=1), living, fitting=FittingBatches())
+    again.restore(tmp_path / "state.pt")
+    assert (again.epoch, again.ending) == (1, Ending(outcome="completed"))
 
 
 class ShortSecond(ray_ranks._Rank):
@@ -138,7 +162,7 @@ def test_one_of_two_ranks_short_of_memory_does_not_leave_the_other_waiting(confi
                 ranks.append(RankActors([{"CPU": 1}, {"CPU": 1}], **shared))
             return ranks[-1]
 
-        run = RankedRun(config, living_ranks)
+        run = RankedRun(config, living_ranks, fitting=FittingBatches())
         result = run.run_epoch()
         assert (run.batch_size, run.accumulation_steps, result.epoch, len(ranks)) == (4, 2, 1, 2)
         assert run.run_epoch().epoch == 2

@@ -12,11 +12,11 @@ from trainable.memory_shortage import MemoryShortage
 from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
-from tuner.cluster import Slots
 from tuner.dry_run import drawn_configs, dry_run, extremes, most_like, schedule_of
 from tuner.dry_run_text import StartUp, checked_line, expected_lines, image_lines
 from tuner.forecast import Forecast, Play, Seconds
 from tuner.plan import plan_search
+from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
 
@@ -71,7 +71,7 @@ def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_updat
 )
 def test_the_schedule_is_that_of_the_policy_that_was_asked_for(settings, policy, rung_epochs, promotes):
     asked = replace(settings, policy=policy, confirm=2)
-    told = schedule_of(asked, plan_search(asked), Slots(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
+    told = schedule_of(asked, plan_search(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
     assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
     assert (told.num_trials, told.slots, told.max_epochs, told.confirm, told.seeds) == (4, 2, 4, 2, 3)
 
@@ -134,7 +134,7 @@ def told_of(settings, rehearsed, concurrent=2):
     busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
     middle = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
     expected = Forecast(middle=middle, shortest_seconds=100.0, longest_seconds=200.0)
-    slots = Slots(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
+    slots = TrialResources(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
     start_up = StartUp(command=4.0, ray=5.0, process=6.0)
     return "\n".join(expected_lines(settings, plan_search(settings), slots, rehearsed, expected, start_up))
 
@@ -179,5 +179,5 @@ def test_what_was_checked_is_told_with_its_numbers(settings):
 def test_how_many_images_there_are_is_told_and_that_few_decide_little(settings):
     plan = replace(plan_search(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
     told = "train 30, validation 19, test 20 images at 48 x 32 px"
-    caution = "Only 19 validation images: so few decide little."
+    caution = "Only 19 validation images: too few to rank configurations."
     assert image_lines(plan) == [f"images        {told}", f"caution       {caution}"]

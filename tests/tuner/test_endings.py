@@ -10,15 +10,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from optuna.trial import TrialState
-
-from trainable.trainer import OptimizedTrainer
-from tuner.explain import explain_search, explain_trial
 from tuner.outcomes import Outcome
 from tuner.proposer import Proposer
 from tuner.recorder import Recorder
-from tuner.records import read_search
 from tuner.scheduler import StoppingScheduler
 from tuner.search_callback import SearchCallback, Watch
+
+from trainable.trainer import OptimizedTrainer
+from tuner.explain import explain_search, explain_trial
+from tuner.records import read_search
 
 PLAIN = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "max_lr": 3e-3}
 PARAMS = {

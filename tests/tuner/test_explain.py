@@ -127,8 +127,8 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
             append_run(folder, run)
     told = "\n".join(explain_search(read_search(folder), folder))
     assert (
-        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810, default "
-        f"0.710; better on 3 of 3 seeds. Trial {NAMES[1]} 0.800; better on 2 of 3 seeds."
+        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810, "
+        f"default 0.710; better on 3 of 3 seeds. Trial {NAMES[1]} 0.800; better on 2 of 3 seeds."
     ) in told
     assert (
         f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, 95 % interval" in told

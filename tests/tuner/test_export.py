@@ -141,7 +141,7 @@ class Killed(BaseException):
 
 
 def kill_at(monkeypatch, target, name, when):
-    """The call of `target.name` for which `when` is true never ends."""
+    """The process is killed at the call of `target.name` for which `when` is true."""
     call = getattr(target, name)
 
     def guarded(*arguments, **options):

@@ -5,6 +5,7 @@ import pytest
 from tuner.forecast import Seconds
 from tuner.forecast import forecast as forecast_of
 from tuner.forecast_policies import Schedule, played_policy
+from tuner.policy.simulation import SimulatedSearch
 
 ONE_SECOND = Seconds(training=1.0)
 
@@ -20,14 +21,16 @@ def forecast(schedule, costs, *, first=None, **options):
 
 def epochs_by_trial(values, **changes):
     """How far each trial comes on one slot, when it always has its value."""
-    policy = played_policy(schedule_of(num_trials=len(values), slots=1, max_epochs=4, rung_epochs=(1, 2), **changes))
-    epochs = [0 for _ in values]
-    while (trial := policy.next_trial()) is not None:
-        goes_on = True
-        while goes_on:
-            epochs[trial] += 1
-            goes_on = policy.keeps_slot(trial, epoch=epochs[trial], value=values[trial])
-    return epochs
+    schedule = schedule_of(**{"num_trials": len(values), "slots": 1, "max_epochs": 4, "rung_epochs": (1, 2)} | changes)
+    search = SimulatedSearch(
+        played_policy(schedule),
+        slots=1,
+        max_epochs=schedule.max_epochs,
+        value=lambda trial: values[trial.number],
+        seconds=lambda trial, begins: 1.0,
+    )
+    search.run()
+    return [trial.epoch for trial in search.trials]
 
 
 def test_without_rungs_equal_trials_take_rounds_of_all_slots():
@@ -62,10 +65,8 @@ def test_promotion_sends_on_one_in_two_and_at_last_the_default(values, expected)
 
 
 def test_the_default_goes_on_however_poor_it_is():
-    policy = played_policy(schedule_of(rung_epochs=(2,)))
-    assert policy.keeps_slot(1, epoch=2, value=1.0)
-    assert policy.keeps_slot(0, epoch=2, value=0.0)
-    assert not policy.keeps_slot(2, epoch=2, value=0.0)
+    assert epochs_by_trial([0, 1, 0.5, 2], max_epochs=8, rung_epochs=(2,)) == [8, 8, 8, 8]
+    assert epochs_by_trial([0, 2, 1, 0], max_epochs=8, rung_epochs=(2,)) == [8, 8, 8, 2]
 
 
 def test_one_slot_that_halves_at_one_rung_saves_what_the_stopped_half_had_left():
@@ -84,7 +85,7 @@ def test_proposals_that_get_better_are_stopped_more_rarely_but_not_promoted_more
     assert learning.middle.epochs == pytest.approx(still.middle.epochs, abs=8)
 
 
-def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_favourite_and_the_default():
+def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_best_predicted_and_the_default():
     told = forecast(schedule_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).middle
     assert told.epochs - (20 * 2 + 10 * 6) in (0, 6, 12)
 
@@ -113,12 +114,12 @@ def test_what_a_search_is_made_of_adds_up():
     assert told.search_seconds == told.busy_seconds == 70.0
 
 
-def test_a_waiting_trial_that_goes_on_is_built_again():
+def test_a_trial_is_built_again_after_a_pause_and_not_where_it_is_promoted_at_once():
     one = Seconds(build=10.0, training=1.0)
     schedule = schedule_of(num_trials=4, slots=1, max_epochs=2, rung_epochs=(1,), promotes=True)
     told = forecast(schedule, [one]).middle
-    assert told.busy.build == 10.0 * told.epochs
-    assert told.search_seconds == 11.0 * told.epochs
+    assert 4 * 10.0 < told.busy.build <= 10.0 * told.epochs
+    assert told.search_seconds == told.busy_seconds == told.busy.build + told.epochs
 
 
 def test_the_best_and_the_default_are_trained_again_over_the_slots():

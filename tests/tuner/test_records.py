@@ -3,9 +3,9 @@ import math
 import pickle
 
 import pytest
-
 from tuner.outcomes import Outcome
 from tuner.recorder import Recorder
+
 from tuner.records import SearchRecord, read_search
 
 SETTINGS = {"space": "moe", "objective": "val/s_measure", "mode": "max", "max_epochs": 6}

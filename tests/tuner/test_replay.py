@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
+from tests.tuner.conftest import recorded_settings
+from tuner.policy.actions import Begin, Rest
+from tuner.policy.outcomes import Outcome
+from tuner.records import Recorder, trial_name
 from tuner.replay import RUNS, first_rung, main
 from tuner.replay_loop import ReplayedSearch
 from tuner.replay_past import PastSearch, past_search
+from tuner.replay_peers import RayPolicy
 from tuner.replay_policies import POLICIES, Setting
 from tuner.replay_problems import Curve, Problem, TableProblem
 from tuner.replay_report import better_variants, bootstrap_means, table
@@ -61,39 +64,87 @@ class Line(Problem):
 
 
 class Script:
-    """A searcher that proposes what it was given, and a scheduler that lets all go on; both note what they hear."""
+    """A searcher that proposes what it was given, and a scheduler that stops a trial; both note what they hear."""
 
-    def __init__(self, *values):
-        self.values, self.heard = list(values), []
+    def __init__(self, *values, stop=None):
+        self.values, self.stop, self.heard = list(values), stop, []
 
     def suggest(self, trial_id):
-        return {"x": self.values.pop(0)} if self.values else None
+        return {"x": self.values.pop(0)} if self.values else "FINISHED"
 
     def on_trial_result(self, *args):
-        trial, result = (args[1].trial_id, args[2]) if len(args) == 3 else args
-        self.heard.append((len(args), trial, result["epoch"]))
-        return "CONTINUE"
+        """Of the scheduler with a controller, of the searcher without."""
+        name, (trial, result) = ("scheduler", (args[1].trial_id, args[2])) if len(args) == 3 else ("searcher", args)
+        self.heard.append((name, trial, result["training_iteration"]))
+        return "STOP" if (trial, result["training_iteration"]) == self.stop else "CONTINUE"
 
-    def on_trial_complete(self, *args, **options):
-        self.heard.append(("complete", args[-2] if isinstance(args[-2], str) else args[-2].trial_id))
+    def on_trial_complete(self, *args, error=False):
+        is_searcher = isinstance(args[0], str)
+        trial = args[0] if is_searcher else args[1].trial_id
+        self.heard.append((f"{'searcher' if is_searcher else 'scheduler'} {'error' if error else 'end'}", trial))
 
-    def choose_trial_to_run(self, controller):
-        return None
+    def on_trial_error(self, controller, trial):
+        self.heard.append(("scheduler error", trial.trial_id))
 
     def on_trial_add(self, controller, trial):
         self.heard.append(("add", trial.trial_id))
 
 
-def test_results_arrive_in_the_order_of_their_times_and_go_to_the_scheduler_first():
-    script = Script(0.0, 1.0)
-    search = ReplayedSearch(Line(), script, script, slots=2, stops_non_finite=True)
-    search.run(100, on_epoch=lambda: None)
-    assert search.epochs_spent == 8
-    results = [(trial, epoch) for args, trial, epoch in (h for h in script.heard if len(h) == 3) if args == 3]
-    # The first trial's epochs end at 1, 2, 3 and 4, the second's at 2, 4, 6 and 8; the last ones end trials.
-    assert results == [("00000", 1), ("00001", 1), ("00000", 2), ("00000", 3), ("00001", 2), ("00001", 3)]
-    first_result = [h for h in script.heard if len(h) == 3][:2]
-    assert [args for args, *_ in first_result] == [3, 2]
+def heard_by(script, *, slots=1, problem=None):
+    problem = problem or Line()
+    policy = RayPolicy(script, script, slots=slots, max_epochs=problem.max_epochs)
+    search = ReplayedSearch(problem, policy, slots=slots)
+    search.run()
+    return script.heard, search
+
+
+def test_peers_of_ray_hear_what_ray_would_tell_them():
+    """A result goes to the scheduler first; the last of a trial comes with its end, which the scheduler hears first."""
+    heard, search = heard_by(Script(0.5))
+    results = [(name, "00000", epoch) for epoch in (1, 2, 3) for name in ("scheduler", "searcher")]
+    assert heard == [("add", "00000"), *results, ("scheduler end", "00000"), ("searcher end", "00000")]
+    assert search.num_epochs == 4
+
+
+def test_a_peer_that_stops_a_trial_hears_no_more_of_it():
+    heard, search = heard_by(Script(0.5, 0.6, stop=("00000", 2)))
+    first = [one for one in heard if one[1] == "00000"]
+    assert first[-3:] == [("scheduler", "00000", 2), ("scheduler end", "00000"), ("searcher end", "00000")]
+    assert [trial.epoch for trial in search.trials] == [2, 4]
+
+
+class Diverging(Line):
+    def curve(self, params):
+        return Curve(np.array([0.5, np.nan, np.nan, np.nan]), np.arange(1.0, 5.0))
+
+
+def test_a_trial_that_diverges_has_failed_for_peers_of_ray():
+    heard, search = heard_by(Script(0.5), problem=Diverging())
+    assert heard[-2:] == [("scheduler error", "00000"), ("searcher error", "00000")]
+    assert search.num_epochs == 2
+
+
+def test_a_peer_s_proposal_stays_until_it_begins():
+    policy = RayPolicy(script := Script(0.5, 0.6), script, slots=2, max_epochs=4)
+    policy.begin("00000", policy.action().candidate)
+    proposed = policy.action()
+    policy.end("00000", Outcome.STOPPED_AT_RUNG)
+    assert policy.action() is proposed
+    assert isinstance(proposed, Begin)
+    policy.begin("00001", proposed.candidate)
+    assert policy.action() is Rest.FINISHED
+
+
+def test_epochs_take_the_times_of_the_curves():
+    """The first trial's epochs end at 1, 2, 3 and 4, the second's at 2, 4, 6 and 8."""
+    _, search = heard_by(Script(0.0, 1.0), slots=2)
+    assert search.now == 8.0
+
+
+def test_the_winner_is_picked_by_its_best_value_or_among_those_that_came_furthest():
+    search = heard_by(Script(0.3, 0.9, stop=("00001", 1)))[1]
+    assert search.best_value() is search.trials[1]
+    assert search.best_at_top() is search.trials[0]
 
 
 def test_regret_is_measured_between_the_best_and_the_median():
@@ -116,8 +167,8 @@ def test_on_a_table_ours_chooses_among_the_rows_unless_it_is_to_draw_as_all_othe
     problem = TableProblem("t", ["rate", "width"], rows, np.ones((30, 3)), mode="min")
     setting, held = Setting(problem=problem, slots=1, seed=0, grace_epochs=1), {tuple(row) for row in rows.tolist()}
     for policy, is_row in (("ours", True), ("ours-nearest", False)):
-        searcher, _ = POLICIES[policy](setting)
-        assert (tuple(searcher.suggest("a").values()) in held) is is_row
+        proposed = POLICIES[policy](setting).action().candidate
+        assert (tuple(proposed.params.values()) in held) is is_row
 
 
 def test_generated_curves_cross_and_diverge():
@@ -136,22 +187,23 @@ def test_a_past_search_can_be_replayed(finished_folder):
     best, median = problem.scale
     assert best > median
     setting = Setting(problem=problem, slots=2, seed=0, grace_epochs=3)
-    search = ReplayedSearch(problem, *POLICIES["ours"](setting), slots=2, stops_non_finite=False)
-    search.run(100, on_epoch=lambda: None)
-    assert search.epochs_spent == 100
+    search = ReplayedSearch(problem, POLICIES["ours"](setting), slots=2)
+    search.run(100)
+    assert search.num_epochs == 100
 
 
 def past_of(folder, *curves, bad=()):
-    settings = {"space": "moe", "name": "past", "objective": "val/s_measure", "mode": "max", "max_epochs": 3}
-    recorder = Recorder.create(folder, settings)
+    recorder = Recorder.create(folder / "past", recorded_settings(name="past", max_epochs=3))
     for number, curve in enumerate(curves):
-        recorder.start(str(number), number=number, params={"lr": 0.1 * number})
+        params = {"lr": 0.1 * number}
+        trial = trial_name(number, params)
+        recorder.start(trial, params=params, answers=params)
         for epoch, value in enumerate(curve, start=1):
-            recorder.result(str(number), epoch=epoch, objective=value, metrics={}, seconds=2.0)
+            recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=2.0)
         outcome = Outcome.DIVERGED if number in bad else Outcome.COMPLETED
-        recorder.end(str(number), outcome, numbers={}, epoch=len(curve))
+        recorder.end(trial, outcome, numbers={}, epoch=len(curve))
     recorder.close()
-    return past_search(folder)[0]
+    return past_search(folder / "past")[0]
 
 
 def test_where_most_of_a_past_search_are_as_good_as_its_best_only_the_others_regret(tmp_path):
@@ -202,7 +254,7 @@ def test_a_policy_with_several_ways_is_shown_with_the_better():
     assert "| ours | 0.200 (0.200 to 0.200) | 0.33 (0.33 to 0.33) |" in table(regrets)
 
 
-def test_nothing_is_divided_by_a_yardstick_without_regret():
+def test_nothing_is_divided_by_a_baseline_without_regret():
     runs = [run("stock", 0, 0.0), run("ours", 0, 0.2)]
     assert "| ours | 0.200 (0.200 to 0.200) | stock has no regret |" in table(better_variants(runs))
 

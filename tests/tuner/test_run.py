@@ -1,21 +1,26 @@
-"""What a search plans before Ray starts, how it shares out a cluster, and how it ends when nothing trains."""
+"""What a search plans before Ray starts, how it ends when nothing trains, and what it leaves behind in its process."""
 
 import json
+import os
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 import torch
 from optuna.trial import FixedTrial
+from ray.tune.execution import class_cache
 
 from trainable.tasks.registry import get_task
 from tuner import search
-from tuner.cluster import Slots, share_out
-from tuner.outcomes import Outcome
 from tuner.plan import plan_search
+from tuner.policy.outcomes import Outcome
+from tuner.ray.signals import TAKEN
 from tuner.records import read_search
-from tuner.run import _placement_of, run_search
+from tuner.run import run_search
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings
 
@@ -90,82 +95,6 @@ def test_a_parameter_that_neither_space_nor_configuration_knows_is_refused_with_
         plan_search(replace(settings, pinned={"pyramid_chanels": 8}))
 
 
-SLOTS = {
-    "a laptop": ({"CPU": 8.0}, {}, Slots(concurrent=8, cpus_per_trial=1, gpus_per_trial=0)),
-    "fewer trials than room": (
-        {"CPU": 8.0},
-        {"num_trials": 3},
-        Slots(concurrent=3, cpus_per_trial=1, gpus_per_trial=0),
-    ),
-    "two CPUs a trial": ({"CPU": 8.0}, {"cpus_per_trial": 2}, Slots(concurrent=4, cpus_per_trial=2, gpus_per_trial=0)),
-    "fewer at a time": ({"CPU": 8.0}, {"concurrent": 2}, Slots(concurrent=2, cpus_per_trial=1, gpus_per_trial=0)),
-    "GPUs": ({"CPU": 16.0, "GPU": 2.0}, {}, Slots(concurrent=2, cpus_per_trial=8, gpus_per_trial=1)),
-    "half a GPU": (
-        {"CPU": 16.0, "GPU": 1.0},
-        {"gpus_per_trial": 0.5},
-        Slots(concurrent=2, cpus_per_trial=8, gpus_per_trial=0.5),
-    ),
-    "two fifths of a GPU": (
-        {"CPU": 16.0, "GPU": 2.0},
-        {"gpus_per_trial": 0.4, "cpus_per_trial": 1},
-        Slots(concurrent=4, cpus_per_trial=1, gpus_per_trial=0.4),
-    ),
-    "a tenth of a GPU": (
-        {"CPU": 16.0, "GPU": 1.0},
-        {"gpus_per_trial": 0.1, "cpus_per_trial": 1},
-        Slots(concurrent=10, cpus_per_trial=1, gpus_per_trial=0.1),
-    ),
-    "no GPU wanted": (
-        {"CPU": 4.0, "GPU": 1.0},
-        {"gpus_per_trial": 0},
-        Slots(concurrent=4, cpus_per_trial=1, gpus_per_trial=0),
-    ),
-    "more GPUs than CPUs": ({"CPU": 4.0, "GPU": 8.0}, {}, Slots(concurrent=4, cpus_per_trial=1, gpus_per_trial=1)),
-    "two GPUs a trial": (
-        {"CPU": 16.0, "GPU": 5.0},
-        {"gpus_per_trial": 2},
-        Slots(concurrent=2, cpus_per_trial=6, gpus_per_trial=2, ranks_per_trial=2),
-    ),
-    "two processes a trial": (
-        {"CPU": 5.0},
-        {"ranks_per_trial": 2},
-        Slots(concurrent=2, cpus_per_trial=2, gpus_per_trial=0, ranks_per_trial=2),
-    ),
-    "two processes a trial where there are GPUs": (
-        {"CPU": 8.0, "GPU": 2.0},
-        {"ranks_per_trial": 2},
-        Slots(concurrent=1, cpus_per_trial=8, gpus_per_trial=2, ranks_per_trial=2),
-    ),
-}
-
-
-@pytest.mark.parametrize(("available", "asked", "slots"), SLOTS.values(), ids=SLOTS)
-def test_a_cluster_is_shared_out_as_it_is_and_as_asked(available, asked, slots):
-    assert share_out(SearchSettings(**asked), [available]) == slots
-
-
-def test_what_lies_on_several_machines_is_shared_out_machine_by_machine():
-    nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 8.0, "GPU": 2.0}]
-    assert share_out(SearchSettings(cpus_per_trial=2, gpus_per_trial=0), nodes).concurrent == 6
-    assert share_out(SearchSettings(), nodes) == Slots(concurrent=2, cpus_per_trial=4, gpus_per_trial=1)
-    with pytest.raises(ValueError, match="--cpus-per-trial is 9, but Ray has 8 CPUs"):
-        share_out(SearchSettings(cpus_per_trial=9), nodes)
-    with pytest.raises(ValueError, match="which no single machine of the cluster has"):
-        share_out(SearchSettings(cpus_per_trial=4, gpus_per_trial=1), [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}])
-
-
-def test_a_trial_of_several_processes_lies_on_one_machine():
-    with pytest.raises(ValueError, match="--gpus-per-trial is 2, but Ray has 1 GPUs here"):
-        share_out(SearchSettings(gpus_per_trial=2), [{"CPU": 4.0, "GPU": 1.0}] * 2)
-
-
-def test_each_process_of_a_trial_has_its_bundle_and_the_trial_itself_takes_nothing():
-    slots = Slots(concurrent=1, cpus_per_trial=6, gpus_per_trial=2, ranks_per_trial=2)
-    placement = _placement_of(slots)
-    assert (placement.bundles, placement.head_cpus) == ([{"CPU": 3.0, "GPU": 1.0}] * 2, 0.0)
-    assert placement.strategy == "STRICT_PACK"
-
-
 @pytest.fixture(scope="module")
 def diverged(disc_folder, tmp_path_factory):
     """A search whose learning rate no weights survive, at full length and with random proposals."""
@@ -178,29 +107,51 @@ def diverged(disc_folder, tmp_path_factory):
         policy="random",
         pinned={"max_lr": 1e30, "warmup_fraction": 0.0, "pyramid_channels": 8},
     )
-    return run_search(settings, plan_search(settings)), settings.folder
+    assert run_search(settings, plan_search(settings)) == 0
+    return settings.folder
 
 
 def test_a_search_in_which_everything_diverges_ends_without_a_winner_and_says_why(diverged):
-    record, _ = diverged
-    assert [trial.outcome for trial in record.trials] == [Outcome.DIVERGED] * 2
-    assert all("diverged in epoch 1 at step" in trial.sentence for trial in record.trials)
-    assert record.winner is None
-    assert not record.is_unfinished
+    search = read_search(diverged)
+    assert [trial.outcome for trial in search.trials] == [Outcome.DIVERGED] * 2
+    assert all("diverged in epoch 1 at step" in trial.sentence for trial in search.trials)
+    assert search.winner is None
+    assert search.is_finished
 
 
 def test_a_diverged_trial_leaves_no_value_that_could_be_compared(diverged):
-    record, folder = diverged
-    assert record == read_search(folder)
-    assert all(trial.results == {} for trial in record.trials)
-    assert "NaN" not in (folder / "trials.jsonl").read_text()
+    assert all(trial.results == {} for trial in read_search(diverged).trials)
+    assert "NaN" not in (diverged / "trials.jsonl").read_text()
 
 
 def test_the_settings_file_says_what_was_asked_for_and_what_was_picked(diverged):
-    _, folder = diverged
-    said = json.loads((folder / "settings.json").read_text())
-    assert (said["policy"], said["num_trials"], said["max_epochs"], said["rung_epochs"]) == ("random", 2, 3, [])
-    assert (said["device"], said["objective"], said["mode"]) == ("cpu", "val/s_measure", "max")
-    assert said["concurrent"] >= 1
-    assert said["versions"].keys() >= {"ray", "torch", "python"}
-    assert said["data_fingerprint"].keys() == {"train", "validation", "test", "all"}
+    settings = json.loads((diverged / "settings.json").read_text())
+    assert (settings["policy"], settings["num_trials"], settings["max_epochs"]) == ("random", 2, 3)
+    assert (settings["rung_epochs"], settings["objective"], settings["mode"]) == ([], "val/s_measure", "max")
+    assert settings["resources"]["concurrent"] >= 1
+    assert settings["versions"].keys() >= {"ray", "torch", "python"}
+    assert settings["data_fingerprint"].keys() == {"train", "validation", "test", "all"}
+    assert settings["version"]
+
+
+def test_a_second_search_in_the_same_process_and_one_in_a_thread_run_and_leave_nothing_behind(
+    settings, diverged, tmp_path
+):
+    """As in a notebook: no state of one search is found by the next, or by the process."""
+    before = dict(os.environ), [signal.getsignal(number) for number in TAKEN], dict(vars(class_cache))
+    asked = replace(settings, num_trials=3, max_epochs=2, seed=1)
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(run_search(asked, plan_search(asked))))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+    again = replace(asked, name="again", num_trials=3)
+    assert run_search(again, plan_search(again)) == 0
+    searches = [read_search(one.folder) for one in (asked, again)]
+    assert [[(t.name, str(t.outcome)) for t in search.trials] for search in searches] == [
+        [(t.name, str(t.outcome)) for t in searches[0].trials]
+    ] * 2
+    assert all(search.is_finished and len(search.trials) == 3 for search in searches)
+    after = dict(os.environ), [signal.getsignal(number) for number in TAKEN], dict(vars(class_cache))
+    assert after == before
+    assert not ray.is_initialized()

@@ -1,31 +1,33 @@
-"""A search that is cut off and hit, beside what it would have done with the same curves had nobody disturbed it."""
+"""A search that is cut off, moved, copied and hit, beside what it would have done had nobody disturbed it."""
 
-import json
+import shutil
 import signal
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
-from tests.tuner.search_process import (
-    QUICK_TO_MISS_A_NODE,
-    Search,
-    assert_only_epochs_in_flight_repeat,
-    new_search,
-)
+from tests.tuner.killed_at import MOMENTS
+from tests.tuner.search_process import QUICK_TO_MISS_A_NODE, Search, assert_no_epoch_is_repeated, new_search
 from tests.tuner.undisturbed import assert_decided_as_undisturbed
 from trainable.opening import open_run
 from trainable.training_run import run_epochs
 from tuner.export import handover_of
-from tuner.outcomes import Outcome
+from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
-from tuner.study_mirror import load_mirror
 
 pytestmark = pytest.mark.timeout(400)
 
 
-def terminated(search: Search) -> None:
+def terminated_and_moved(search: Search) -> None:
+    """The folder is copied, then renamed, and goes on under its new name from another working folder."""
     search.commands[-1].until(lambda: len(search.events("result")) >= 2)
     search.commands[-1].send(signal.SIGTERM)
-    go_on(search)
+    search.finish()
+    shutil.copytree(search.folder, search.folder.with_name("copy"))
+    search.copied = content_of(search.folder.with_name("copy"))
+    search.folder = search.folder.rename(search.folder.parents[1] / "elsewhere")
+    search.begin("--resume", search.folder.name, cwd=search.folder.parent)
 
 
 def killed_three_times(search: Search) -> None:
@@ -33,7 +35,7 @@ def killed_three_times(search: Search) -> None:
 
     On quick cores a search may come to its end before it notices that its node is gone.
     """
-    search.commands[-1].until(lambda: len(decisions(search)) >= 2)
+    search.commands[-1].until(lambda: len(search.events("decision")) >= 2)
     search.commands[-1].send(signal.SIGKILL)
     go_on(search)
     await_results(search)
@@ -43,7 +45,7 @@ def killed_three_times(search: Search) -> None:
     (node,) = search.commands[-1].ray_nodes()
     node.kill()
     search.finish()
-    if read_search(search.folder).is_unfinished:
+    if not read_search(search.folder).is_finished:
         search.begin("--resume", str(search.folder))
 
 
@@ -57,13 +59,12 @@ def go_on(search: Search) -> None:
     search.begin("--resume", str(search.folder))
 
 
-def decisions(search: Search) -> list[dict]:
-    path = search.folder / "decisions.jsonl"
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+def content_of(folder: Path) -> dict[str, str]:
+    return {str(path): sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
 
 DISTURBED = {
-    "asha": (terminated, {"trials": 3, "epochs": 12}),
+    "asha": (terminated_and_moved, {"trials": 3, "epochs": 12}),
     "promote": (killed_three_times, {"trials": 4, "epochs": 12}),
 }
 
@@ -86,39 +87,26 @@ def disturbed(request, tmp_path_factory, disc_folder):
 
 def test_resumed_it_ends_with_the_trials_it_would_have_had(disturbed):
     assert disturbed.exit_codes[-1] == 0, disturbed.commands[-1].complained
-    record = read_search(disturbed.folder)
-    assert [trial.number for trial in record.trials] == list(range(record.settings["num_trials"]))
-    assert {trial.outcome for trial in record.trials} == {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+    search = read_search(disturbed.folder)
+    assert [trial.number for trial in search.trials] == list(range(search.settings.num_trials))
+    assert {trial.outcome for trial in search.trials} == {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
 
 
-def test_nothing_is_repeated_but_epochs_in_flight(disturbed):
-    assert_only_epochs_in_flight_repeat(disturbed)
+def test_no_epoch_is_counted_twice(disturbed):
+    assert_no_epoch_is_repeated(disturbed)
 
 
 def test_through_all_of_it_every_curve_is_the_one_of_an_undisturbed_training_to_the_bit(disturbed):
-    record = read_search(disturbed.folder)
-    for trial in record.trials:
-        run = open_run(handover_of(record, trial, disturbed.folder), "cpu")
+    search = read_search(disturbed.folder)
+    for trial in search.trials:
+        run = open_run(handover_of(search, trial, disturbed.folder), "cpu")
         expected = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
         assert [trial.results[epoch].objective for epoch in sorted(trial.results)] == expected[: trial.last.epoch]
 
 
 def test_it_proposes_and_decides_what_an_undisturbed_search_does_with_these_curves(disturbed, tmp_path):
     assert_decided_as_undisturbed(disturbed, tmp_path)
-
-
-def test_a_rung_that_a_trial_came_to_again_decided_as_before(disturbed):
-    decided = {}
-    for line in decisions(disturbed):
-        del line["time"]
-        assert decided.setdefault((line["trial"], line["epoch"], line["action"]), line) == line
-    assert {line["rung"] for line in decisions(disturbed)} >= {1, 2}
-
-
-def test_the_study_knows_the_end_of_every_trial(disturbed):
-    copied = load_mirror(disturbed.folder / "study.journal").trials
-    numbers = [trial.number for trial in read_search(disturbed.folder).trials]
-    assert sorted(trial.user_attrs["number"] for trial in copied) == numbers
+    assert {event["decision"]["rung"] for event in disturbed.events("decision")} >= {1, 2}
 
 
 @pytest.mark.parametrize("disturbed", ["promote"], indirect=True)
@@ -129,5 +117,42 @@ def test_a_killed_process_costs_one_new_process(disturbed):
 @pytest.mark.parametrize("disturbed", ["asha"], indirect=True)
 def test_sigterm_saves_and_says_how_to_go_on(disturbed):
     assert disturbed.exit_codes[0] == 130
-    assert f"python -m tuner.search --resume {disturbed.folder}" in disturbed.commands[0].said
+    assert "Go on       python -m tuner.search --resume " in disturbed.commands[0].said
     assert "Traceback" not in disturbed.commands[0].complained
+
+
+@pytest.mark.parametrize("disturbed", ["asha"], indirect=True)
+def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed):
+    left = {path.name for path in disturbed.folder.parent.iterdir() if path.is_dir()}
+    assert left == {"moe", "elsewhere", *(f"command_{n}" for n in range(len(disturbed.commands)))}
+    assert [path.name for path in (disturbed.folder.parent / "moe").iterdir()] == ["copy"]
+    assert content_of(disturbed.folder.parent / "moe" / "copy") == disturbed.copied
+    assert (disturbed.folder / "best" / "config.json").is_file()
+
+
+QUICK = ("in_a_checkpoint", "in_the_last_moment")
+"""The others run with `make test-slow`."""
+
+
+@pytest.mark.parametrize(
+    "moment", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
+)
+def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed_one(tmp_path, disc_folder, moment):
+    size = {"trials": 3, "epochs": 4, "confirm": int(moment == "in_the_confirmation")}
+    search = new_search(tmp_path, disc_folder, **size, lanes=1, policy="promote", kill_at=moment)
+    try:
+        assert search.finish() == -signal.SIGKILL, search.commands[-1].complained
+        search.begin("--resume", str(search.folder))
+        assert search.finish() == 0, search.commands[-1].complained
+    finally:
+        search.end()
+    assert read_search(search.folder).is_finished
+    assert_no_epoch_is_repeated(search)
+    assert_decided_as_undisturbed(search, tmp_path)
+    left = {path.name for path in search.folder.iterdir()}
+    assert {"report.md", "results.csv", "best", "figures"} <= left
+    assert {path.name for path in (search.folder / "best").iterdir()} == {"config.json", "weights.pt", "metrics.json"}
+    assert not [name for name in left if name.startswith(".") and name != ".lock"]
+    for trial in read_search(search.folder).trials:
+        kept = [path.name for path in (search.folder / "checkpoints" / trial.name).iterdir()]
+        assert kept == [f"epoch_{trial.last.epoch:04d}.pt"]

@@ -12,16 +12,16 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tuner.extension import RAY_FOLDER
+from tuner.outcomes import Outcome
+from tuner.study_mirror import load_mirror
 
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
 from tests.tuner.search_process import Search, assert_only_epochs_in_flight_repeat, new_search
 from tuner.export import main as export_command
-from tuner.extension import RAY_FOLDER
-from tuner.outcomes import Outcome
 from tuner.records import read_search
 from tuner.standing import handover_gaps, precisions
-from tuner.study_mirror import load_mirror
 
 pytestmark = pytest.mark.timeout(400)
 

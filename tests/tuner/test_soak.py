@@ -12,13 +12,13 @@ from collections import Counter
 import psutil
 import pytest
 from optuna.trial import TrialState
+from tuner.outcomes import Outcome
+from tuner.ray_folder import OWNER
+from tuner.study_mirror import load_mirror
 
 from tests.tuner.search_process import QUICK_TO_MISS_A_NODE, Search, new_search
 from tests.tuner.undisturbed import assert_decided_as_undisturbed
-from tuner.outcomes import Outcome
-from tuner.ray_folder import OWNER
 from tuner.records import read_search
-from tuner.study_mirror import load_mirror
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tuner.outcomes import measured
 
 from trainable.tracking import mlflow_store
-from tuner.outcomes import measured
 from tuner.records import read_search
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,18 +6,18 @@ import numpy as np
 import optuna
 import pytest
 from ray.tune.search import Searcher
+from tuner.outcomes import Outcome
+from tuner.promoting import PromotingProposer
+from tuner.proposer import Proposer
+from tuner.recorder import Recorder
+from tuner.study_mirror import FILE, StudyMirror
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
-from tuner.outcomes import Outcome
 from tuner.policy import Terms
-from tuner.promoting import PromotingProposer
-from tuner.proposer import Proposer
-from tuner.recorder import Recorder
-from tuner.study_mirror import FILE, StudyMirror
 from tuner.warm_start import NUM_BEST, warm_start
 
 BASE = get_task("moe").default_config(None)

@@ -1,65 +1,47 @@
 """What a search with one slot does when nobody disturbs it, on the curves that a disturbed one has recorded."""
 
+from dataclasses import astuple
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-
+from tests.tuner.played_session import Player, opened
 from tests.tuner.search_process import Search
-from tuner.cluster import slots_of
-from tuner.extension import settings_of
-from tuner.pairs import pair_of
-from tuner.plan import plan_search
-from tuner.recorder import Recorder
-from tuner.records import SearchRecord, TrialRecord, read_search
-from tuner.replay_loop import ReplayedSearch, ReplayedTrial
-from tuner.replay_problems import Curve
+from trainable.leg import Leg, LegReport
+from trainable.training_run import EpochResult
+from tuner.plan import recorded_plan
+from tuner.records import Recorder, SearchRecord, read_search
 
 
 def assert_decided_as_undisturbed(search: Search, place: Path) -> None:
-    """The same configurations in the same order, each as far, and at each rung the same said of it."""
+    """The same trials in the same order, each as far and ended as it, and at each rung the same decided."""
     record = read_search(search.folder)
-    undisturbed = _Undisturbed(record, place)
-    undisturbed.run(100_000, on_epoch=lambda: None)
-    undisturbed.recorder.close()
-    alone = undisturbed.recorder.record
-    assert [trial.params for trial in _lasting(record)] == [trial.params for trial in alone.trials]
-    assert [trial.last.epoch for trial in _lasting(record)] == [trial.epoch for trial in undisturbed.get_trials()]
-    assert _told(record) == _told(alone)
+    folder = place / "undisturbed"
+    Recorder.create(folder, record.settings).close()
+    with opened(folder, asking=recorded_plan(record.settings).pinned) as session:
+        Player(session, report=_Recorded(record)).play()
+        session.close()
+    alone = read_search(folder)
+    for one in (record, alone):
+        assert not one.is_unfinished
+    assert [(t.name, list(t.results), t.outcome) for t in record.trials] == [
+        (t.name, list(t.results), t.outcome) for t in alone.trials
+    ]
+    assert _decided(record) == _decided(alone)
 
 
-class _Undisturbed(ReplayedSearch):
-    """With the proposer and the scheduler that the search's settings give."""
+class _Recorded:
+    """Reports what the search on record measured."""
 
-    def __init__(self, searched: SearchRecord, place: Path) -> None:
-        settings, self._searched = settings_of(searched), searched
-        self.recorder = Recorder.create(place / "undisturbed", searched.settings)
-        self._num_trials, slots = settings.num_trials, slots_of(searched.settings)
-        pair = pair_of(settings, plan_search(settings), slots, self.recorder, num_new=self._num_trials)
-        problem = SimpleNamespace(max_epochs=searched.settings["max_epochs"], curve=self._recorded)
-        super().__init__(problem, *pair[:2], slots=1, stops_non_finite=False)
-        self._scheduler.set_search_properties(self._searcher.metric, self._searcher.mode)
+    def __init__(self, record: SearchRecord) -> None:
+        self._record = record
 
-    def _recorded(self, params: dict) -> Curve:
-        (trial,) = [trial for trial in _lasting(self._searched) if trial.params == params]
-        values = [trial.results[epoch].objective for epoch in sorted(trial.results)]
-        return Curve(np.array(values), np.arange(1.0, len(values) + 1))
-
-    def _begin(self) -> ReplayedTrial | None:
-        trial = super()._begin() if len(self.trials) < self._num_trials else None
-        if trial is not None:
-            number = self._searcher.number_of(trial.trial_id)
-            self.recorder.start(trial.trial_id, number=number, params=trial.config)
-        return trial
+    def __call__(self, leg: Leg, epoch: int) -> LegReport:
+        known = self._record.by_name[leg.trial].results[epoch]
+        Path(leg.folder, f"epoch_{epoch:04d}.pt").touch()
+        result = EpochResult(
+            epoch=epoch, objective=known.objective, metrics=known.metrics, seconds=known.seconds, precision="fp32"
+        )
+        return LegReport(result=result, process="here:1")
 
 
-def _lasting(record: SearchRecord) -> list[TrialRecord]:
-    """By number, without those that a kill took before Ray had saved that they had begun."""
-    return list({trial.number: trial for trial in record.trials}.values())
-
-
-def _told(record: SearchRecord) -> list[tuple]:
-    said = ("epoch", "rung", "value", "cutoff", "rank", "of", "action", "expected")
-    lasting = {trial.trial: trial.number for trial in _lasting(record)}
-    decisions = [decision for decision in record.decisions if decision.trial in lasting]
-    return [(lasting[d.trial], *(getattr(d, name) for name in said)) for d in decisions]
+def _decided(record: SearchRecord) -> list[tuple]:
+    return [(decided.trial, *astuple(decided.decision)) for decided in record.decisions]

@@ -23,12 +23,18 @@ class CheckpointError(ValueError):
 
 
 def write_checkpoint(path: str | Path, state: dict) -> None:
-    """Writes `state` (tensors, numbers, strings, lists, dicts) so that `path` is always a whole file."""
+    """Writes `state` (tensors, numbers, strings, lists, dicts) so that `path` is always a whole file.
+
+    Raises:
+        OSError: the disk is full, or can't be written to; a former file at `path` is as it was.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        torch.save({"format": FORMAT, **state}, partial)
+        # Through a file of Python's, whose error says that the disk is full; torch's own says only that it failed.
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

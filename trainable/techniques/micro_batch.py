@@ -41,7 +41,7 @@ def size_of(config: TrialConfig) -> tuple[object, ...]:
     return config.workload, config.model, config.data, config.precision
 
 
-def say_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
+def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
     logger.warning(
         "out of memory with micro-batches of %d: epoch %d begins again with %d, %d of them an update",
         former,

@@ -11,6 +11,8 @@ from tuner.records.events import EpochDone, Event, TrialEnded
 
 FOLDER = "tensorboard"
 OBJECTIVE_TAG = "hparams/objective"
+MAX_OPEN = 64
+"""Files at a time, each with a thread of its own: a promoting search may have hundreds of trials that wait."""
 
 
 class TensorBoards:
@@ -19,14 +21,23 @@ class TensorBoards:
     def __init__(self, folder: Path, search: SearchRecord) -> None:
         self._folder = folder / FOLDER
         self._writers: dict[str, SummaryWriter] = {}
+        """The one that was used last comes last."""
+        self._epochs: dict[str, int] = {}
+        """The last one written of each open trial."""
+        last_end = max((trial.end_time for trial in search.trials if trial.end_time is not None), default=None)
         for trial in search.trials:
-            if trial.outcome is None or trial is _latest(search) or not (self._folder / trial.name).exists():
+            # A kill may have come between the last line on record and its board.
+            if trial.end_time in (None, last_end) or not (self._folder / trial.name).exists():
                 self._rewrite(trial)
 
     def on_event(self, search: SearchRecord, event: Event) -> None:
         if isinstance(event, EpochDone):
-            self._add(event)
-            self._writers[event.trial].flush()
+            if event.epoch > self._epochs.get(event.trial, 0):
+                self._add(event)
+            else:
+                # The trial started over; a curve has each epoch once.
+                self._rewrite(search.by_name[event.trial])
+            self._writer(event.trial).flush()
         elif isinstance(event, TrialEnded):
             self._end(search.by_name[event.trial])
 
@@ -35,6 +46,8 @@ class TensorBoards:
             self._writers.popitem()[1].close()
 
     def _rewrite(self, trial: TrialRecord) -> None:
+        if trial.name in self._writers:
+            self._writers.pop(trial.name).close()
         shutil.rmtree(self._folder / trial.name, ignore_errors=True)
         for epoch in sorted(trial.results):
             self._add(trial.results[epoch])
@@ -46,6 +59,7 @@ class TensorBoards:
         for name, value in result.metrics.items():
             if value is not None:
                 writer.add_scalar(name, value, result.epoch)
+        self._epochs[result.trial] = result.epoch
 
     def _end(self, trial: TrialRecord) -> None:
         """Closes a trial's file; its parameters appear on TensorBoard's HParams page."""
@@ -59,14 +73,12 @@ class TensorBoards:
                 writer.file_writer.add_summary(summary)
             writer.add_scalar(OBJECTIVE_TAG, trial.last.objective)
         self._writers.pop(trial.name).close()
+        self._epochs.pop(trial.name, None)
 
     def _writer(self, trial: str) -> SummaryWriter:
-        if trial not in self._writers:
-            self._writers[trial] = SummaryWriter(self._folder / trial)
-        return self._writers[trial]
-
-
-def _latest(search: SearchRecord) -> TrialRecord | None:
-    """The trial that ended last: a kill may have come between its last line and its board."""
-    ended = [trial for trial in search.trials if trial.end_time is not None]
-    return max(ended, key=lambda trial: trial.end_time, default=None)
+        """The trial's own; one that was closed meanwhile goes on in another file of the same folder."""
+        writer = self._writers.pop(trial, None) or SummaryWriter(self._folder / trial)
+        self._writers[trial] = writer
+        if len(self._writers) > MAX_OPEN:
+            self._writers.pop(next(iter(self._writers))).close()
+        return writer

@@ -9,7 +9,7 @@ from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 
 
 class TrialTrackers:
-    """Follows a search with the named trackers."""
+    """Follows a search with the named trackers; what an earlier session left out of a curve is added first."""
 
     def __init__(self, names: Sequence[str], folder: Path, search: SearchRecord) -> None:
         self._names, self._folder = names, folder
@@ -36,7 +36,7 @@ class TrialTrackers:
         run = TrackedRun(folder=self._folder, name=trial.name, experiment=self._experiment, params=trial.params)
         self._open[trial.name] = [open_tracker(name, run) for name in self._names]
         for tracker in self._open[trial.name]:
-            for epoch in sorted(trial.results) if tracker.is_new else ():
+            for epoch in sorted(epoch for epoch in trial.results if epoch > tracker.last_epoch):
                 _log(tracker, trial.results[epoch])
 
     def _end(self, trial: str) -> None:

@@ -72,7 +72,7 @@ class Promotions:
         if trial not in self._running or epoch < self._running[trial]:
             return False
         rung = self._paused[trial] = self._running.pop(trial)
-        # A damaged checkpoint may begin a trial anew past its rung; what it has now stands for what is lost.
+        # A damaged checkpoint may start a trial over past its rung; what it has now stands for what is lost.
         self._values[rung].setdefault(trial, value)
         return True
 

@@ -6,7 +6,7 @@ those of few records sane. Values far below the median tell only that they are b
 Source: Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, chapter 5,
 https://gaussianprocess.org/gpml; a prior that grows with the number of coordinates: Hvarfner, Hellsten, Nardi, "Vanilla
 Bayesian Optimization Performs Great in High Dimensions", ICML 2024, https://arxiv.org/abs/2402.02229.
-Cost: a few milliseconds for 150 records, some twenty when the scales are fitted anew. Off: `--policy asha`.
+Cost: a few milliseconds for 150 records, some twenty when the scales are fitted again. Off: `--policy asha`.
 
 Own code, because Optuna's process is private and built on torch, and scikit-learn's has no priors and takes ten times
 as long; what is needed here are a hundred lines of numpy.

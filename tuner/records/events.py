@@ -4,19 +4,19 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records.trial_name import PATTERN
-from tuner.records.typed_json import STRICT, parsed
+from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 TRIALS = "trials.jsonl"
 TrialName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 Epoch = Annotated[int, Field(ge=0)]
-Numbers = dict[str, float | str]
+Numbers = dict[str, int | float | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class PastTrialKnown:
     event: Literal["past_trial"] = "past_trial"
     trial: str
     """`<run>/<name>` of the earlier search."""
-    answers: dict[str, Any]
+    answers: Answers
     """What the space asked for, by name."""
     values: dict[int, float]
     """Objectives by epoch."""
@@ -51,9 +51,9 @@ class PastTrialKnown:
 class TrialStarted:
     event: Literal["start"] = "start"
     trial: TrialName
-    params: dict[str, Any]
+    params: dict[str, Plain]
     """The parameters of its training, as the space returned them."""
-    answers: dict[str, Any]
+    answers: Answers
     """What the space asked for, by name."""
     time: float
 

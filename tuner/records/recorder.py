@@ -25,6 +25,7 @@ from tuner.records.events import (
     SessionStarted,
     TrialEnded,
     TrialStarted,
+    read_event,
 )
 from tuner.records.lines import cut_torn_line
 from tuner.records.search_record import SearchRecord, read_search
@@ -142,8 +143,11 @@ class Recorder:
         self._file.close()
 
     def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
-        event = kind(**fields, time=round(self.elapsed, 3))
-        self._file.write(json.dumps(asdict(event), allow_nan=False) + "\n")
+        """The event as it is read from its line, so that what is in memory is what is on disk."""
+        line = json.dumps(asdict(kind(**fields, time=round(self.elapsed, 3))), allow_nan=False)
+        event = read_event(line.encode(), "this event can't be recorded")
+        self.record.check(event)
+        self._file.write(line + "\n")
         self._file.flush()
         self.record.apply(event)
         for listener in self.listeners:

@@ -15,7 +15,6 @@ from tuner.records.events import (
     Finished,
     LegFailed,
     PastTrialKnown,
-    SessionEnded,
     SessionStarted,
     TrialEnded,
     TrialStarted,
@@ -137,12 +136,30 @@ class SearchRecord:
     def decisions_of(self, trial: str) -> list[Decision]:
         return [decided.decision for decided in self.decisions if decided.trial == trial]
 
+    def check(self, event: Event) -> None:
+        """Raises ValueError unless the event follows from those before it."""
+        match event:
+            case TrialStarted(trial=trial):
+                if number_of(trial) != len(self._trials):
+                    raise ValueError(f"trial {trial} starts, but the next number is {len(self._trials)}")
+            case EpochDone(trial=trial, epoch=epoch) | TrialEnded(trial=trial, epoch=epoch):
+                self._check_not_ended(trial)
+                if epoch > self.settings.max_epochs:
+                    raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
+            case LegFailed(trial=trial):
+                self._check_not_ended(trial)
+            case Decided(trial=trial, decision=decision):
+                self._check_not_ended(trial)
+                if decision.epoch not in self._trials[trial].results:
+                    raise ValueError(f"a decision at epoch {decision.epoch}, of which trial {trial} has no result")
+
     def apply(self, event: Event) -> None:
         """Takes in one line.
 
         Raises:
             ValueError: it does not follow from the lines before it.
         """
+        self.check(event)
         self.elapsed = max(self.elapsed, event.time)
         self.is_finished = isinstance(event, Finished)
         match event:
@@ -150,43 +167,28 @@ class SearchRecord:
                 self.sessions.append(event)
             case PastTrialKnown():
                 self.past_trials.append(event)
-            case TrialStarted():
-                self._start(event)
+            case TrialStarted(trial=name):
+                trial = TrialRecord(
+                    name=name,
+                    number=number_of(name),
+                    params=event.params,
+                    answers=event.answers,
+                    time=event.time,
+                )
+                self._trials[name] = trial
             case EpochDone():
-                self._check_epoch(event.epoch)
-                self._running(event.trial).results[event.epoch] = event
+                self._trials[event.trial].results[event.epoch] = event
             case Decided():
-                self._known(event.trial)
                 self.decisions.append(event)
             case TrialEnded():
-                trial = self._running(event.trial)
+                trial = self._trials[event.trial]
                 trial.outcome, trial.numbers, trial.end_time = event.outcome, event.numbers, event.time
-            case LegFailed():
-                self._running(event.trial)
-            case SessionEnded() | Finished():
-                pass
 
-    def _start(self, event: TrialStarted) -> None:
-        number = number_of(event.trial)
-        if number != len(self._trials):
-            raise ValueError(f"trial {event.trial} starts, but the next number is {len(self._trials)}")
-        self._trials[event.trial] = TrialRecord(
-            name=event.trial, number=number, params=event.params, answers=event.answers, time=event.time
-        )
-
-    def _check_epoch(self, epoch: int) -> None:
-        if epoch > self.settings.max_epochs:
-            raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
-
-    def _known(self, trial: str) -> TrialRecord:
+    def _check_not_ended(self, trial: str) -> None:
         if trial not in self._trials:
             raise ValueError(f"trial {trial} has not started")
-        return self._trials[trial]
-
-    def _running(self, trial: str) -> TrialRecord:
-        if self._known(trial).outcome is not None:
+        if self._trials[trial].outcome is not None:
             raise ValueError(f"trial {trial} has already ended")
-        return self._trials[trial]
 
 
 def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:

@@ -1,13 +1,13 @@
 """`settings.json`: what a search was asked for and what was picked, all that a resume needs beside the events."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tuner.records.typed_json import STRICT, parsed
+from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"
 FORMAT = 2
@@ -81,19 +81,19 @@ class RecordedSettings:
     """How many each split has."""
     image_size_px: tuple[int, int]
     """Their height and width."""
-    pinned: dict[str, Any]
+    pinned: dict[str, Plain]
     """Parameters that the user fixed."""
-    pins: dict[str, Any]
+    pins: dict[str, Plain]
     """Those of them that the space would ask for."""
-    situation: dict[str, Any]
+    situation: dict[str, Plain]
     """What the ranges of the space depend on."""
-    first_answers: tuple[dict[str, Any], ...]
+    first_answers: tuple[Answers, ...]
     """What is tried first, in this order, the default before all."""
     warm_start: str | None
     """Folder of the search that this one began with."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard."""
-    base_config: dict[str, Any]
+    base_config: dict[str, Plain]
     """The configuration that the parameters of a trial are put over."""
     versions: dict[str, str]
     """Of what a curve depends on."""
@@ -116,16 +116,9 @@ def read_settings(folder: Path) -> RecordedSettings:
     path = folder / SETTINGS
     if not path.is_file():
         raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; give a folder results/<space>/<run>")
-    text = path.read_bytes()
-    found = parsed(text, dict[str, Any], f"{path} is damaged, restore it from a copy").get("format")
-    if found != FORMAT:
-        reader = READERS.get(found) if isinstance(found, int) else None
-        advice = f"{reader} reads it" if reader else "use the version that wrote it"
+    text, damaged = path.read_bytes(), f"{path} is damaged, restore it from a copy"
+    found = parsed(text, dict[str, Any], damaged).get("format")
+    if isinstance(found, int) and found != FORMAT:
+        advice = f"{READERS[found]} reads it" if found in READERS else "use the version that wrote it"
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
-    settings = parsed(text, RecordedSettings, f"{path} is damaged, restore it from a copy")
-    return replace(settings, first_answers=tuple(map(with_tuples, settings.first_answers)))
-
-
-def with_tuples(answers: dict[str, Any]) -> dict[str, Any]:
-    """Lists as the tuples that they were before JSON: a choice of a space is hashable."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
+    return parsed(text, RecordedSettings, damaged)

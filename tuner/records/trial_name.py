@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
-PATTERN = r"\d{3,9}-[0-9a-f]{8}"
+PATTERN = r"[0-9]{3,9}-[0-9a-f]{8}"
 """A name is a folder's name too: it can't leave the folder that it is put in."""
 
 

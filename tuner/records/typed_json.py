@@ -3,15 +3,36 @@
 By pydantic, strictly: a number is no text, a name that is not known is refused, and so are NaN and deep nesting.
 """
 
+import math
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """Of every dataclass that is read: `__pydantic_config__ = STRICT`."""
 
 Kind = TypeVar("Kind")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number that JSON has")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(part)
+    return value
+
+
+Plain = Annotated[Any, AfterValidator(_finite)]
+"""Whatever JSON can say; Python's reader takes NaN for JSON."""
+
+
+def _with_tuples(answers: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
+
+
+Answers = Annotated[dict[str, Plain], AfterValidator(_with_tuples)]
+"""What a space asked for, by name. Lists are the tuples that they were before JSON: a choice is hashable."""
 
 
 def parsed(text: bytes, kind: type[Kind] | Any, place: str) -> Kind:
@@ -26,23 +47,27 @@ def parsed(text: bytes, kind: type[Kind] | Any, place: str) -> Kind:
         raise ValueError(f"{place}: {_sentence(error)}") from error
 
 
-def plain(value: object, kind: type | Any) -> Any:
-    """The value as plain JSON data."""
-    return _adapter(kind).dump_python(value, mode="json")
-
-
 @cache
 def _adapter(kind: Any) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first of what is wrong: what it is about, what was found there, what it must be."""
+    """The first of what is wrong: where, what it must be, what was found there."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"][0].lower() + first["msg"][1:]
-    if first["type"] in ("missing", "unexpected_keyword_argument", "extra_forbidden"):
-        return f"{where}: {message}"
+    match first["type"]:
+        case "json_invalid":
+            return f"it is not JSON ({first['ctx']['error']})"
+        case "missing":
+            return f"{where} is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"{where} is not known"
+        case "union_tag_not_found":
+            return f"{first['ctx']['discriminator'].strip(chr(39))} is missing"
+        case "union_tag_invalid":
+            return f"{first['ctx']['discriminator'].strip(chr(39))} {first['ctx']['tag']!r} is not known"
+    message = first["msg"].removeprefix("Value error, ")
     found = repr(first["input"])
     shown = found if len(found) <= 60 else f"{found[:57]}..."
-    return f"{where}: {message}, not {shown}" if where else f"{message}, not {shown}"
+    return ": ".join(filter(None, [where, f"{message[0].lower()}{message[1:]}, not {shown}"]))

@@ -43,9 +43,8 @@ def test_what_fitted_limits_later_trainings_of_the_same_size_only():
 
 
 @pytest.fixture
-def small_memory(monkeypatch):
+def small_memory():
     """A device on which training batches of more than `limit` images, met after `calls` of them, do not fit."""
-    monkeypatch.setattr(TrainingRun, "_fitting", FittingBatches())
 
     def fitted_with(run: TrainingRun, *, limit: int, calls: int = 0) -> TrainingRun:
         seen = []
@@ -65,7 +64,7 @@ def small_memory(monkeypatch):
 def open_run(disc_config):
     config = replace(disc_config, batch_size=8, accumulation_steps=1, augmentation=None, load_balance=None)
     splits = get_task("moe").open_data(config)
-    return lambda **changes: TrainingRun(replace(config, **changes), splits)
+    return lambda fitting=None, **changes: TrainingRun(replace(config, **changes), splits, fitting=fitting)
 
 
 def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_smaller_micro_batch(
@@ -78,11 +77,17 @@ def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_sma
     assert "out of memory with micro-batches of 8: epoch 1 begins again with 4, 2 of them an update" in caplog.text
 
 
-def test_later_trainings_of_the_size_begin_with_what_fitted(open_run, small_memory):
+def test_later_trainings_of_the_size_in_the_same_process_begin_with_what_fitted(open_run, small_memory):
+    fitting = FittingBatches()
+    small_memory(open_run(fitting), limit=4).run_epoch()
+    assert open_run(fitting).batch_size == 4
+    assert open_run(fitting, precision="bf16").batch_size == 8
+
+
+def test_trainings_that_share_nothing_do_not_know_of_each_other(open_run, small_memory):
     small_memory(open_run(), limit=4).run_epoch()
-    assert open_run().batch_size == 4
-    other = open_run(precision="bf16")
-    assert other.batch_size == 8
+    assert open_run().batch_size == 8
+    assert open_run(FittingBatches()).batch_size == 8
 
 
 def test_an_image_that_does_not_fit_alone_ends_the_training(open_run, small_memory):

@@ -1,73 +1,164 @@
-"""The sampler sees an excerpt of a long study, and its best are the best of all."""
+"""The oracle is Optuna: what it ranks, what it proposes, and plain random search."""
 
 import random
 
 import optuna
 import pytest
-from optuna.samplers import TPESampler
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
-from tuner.excerpt import Excerpt, ExcerptTPESampler
+from tests.tuner.policy import playing
+from tests.tuner.policy.playing import SOURCE
+from tuner.policy import tpe
+from tuner.policy.actions import Begin, HalvingConfig
+from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.outcomes import Outcome
+from tuner.policy.stopping import RandomSampler, StoppingPolicy
+from tuner.policy.tpe import TpeSampler
 
-RANGE = {"x": optuna.distributions.FloatDistribution(0.0, 1.0)}
-
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("num_complete", [3, 40])
-def test_the_best_of_the_excerpt_are_those_that_tpe_takes_of_the_whole(direction, num_complete):
-    study = study_of(num_complete, direction=direction)
-    excerpt = Excerpt(num_best=25, num_latest=20).of(study)
-    everything = [trial for trial in study.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    assert len(excerpt) < len(everything)
-    best, of_excerpt = (_split_trials(study, trials, 25)[0] for trials in (everything, excerpt))
-    assert [trial.number for trial in of_excerpt] == [trial.number for trial in best]
+MAX_EPOCHS = 3
 
 
-def test_the_excerpt_goes_on_with_what_is_new_and_shows_what_runs():
-    study, excerpt = optuna.create_study(), Excerpt(num_best=2, num_latest=2)
-    asked = [study.ask(RANGE) for _ in range(6)]
-    assert [trial.number for trial in excerpt.of(study)] == [0, 1, 2, 3, 4, 5]
-    for number in (5, 0, 1, 2, 3):
-        study.tell(asked[number], float(number))
-        excerpt.of(study)
-    # The best two, the two that ended last, and the one that has not ended.
-    assert [trial.number for trial in excerpt.of(study)] == [0, 1, 2, 3, 4]
-    study.tell(asked[4], state=TrialState.FAIL)
-    assert [trial.number for trial in excerpt.of(study)] == [0, 1, 2, 3]
+def line(trial):
+    return {"x": trial.suggest_float("x", 0.0, 1.0)}
 
 
-def test_a_study_that_fits_is_searched_as_by_optuna_itself():
-    proposals = [
-        values_by(sampler(seed=3, multivariate=True, group=True)) for sampler in (ExcerptTPESampler, TPESampler)
-    ]
-    assert proposals[0] == proposals[1]
+def square(trial):
+    return {"x": trial.suggest_float("x", -5.0, 5.0), "y": trial.suggest_float("y", -5.0, 5.0)}
 
 
-def values_by(sampler: TPESampler) -> list[dict]:
-    study = optuna.create_study(sampler=sampler)
-
-    def objective(trial: optuna.Trial) -> float:
-        x = trial.suggest_float("x", -1.0, 1.0)
-        return (x - trial.suggest_float("y", 0.0, 1.0)) ** 2 if trial.suggest_categorical("both", [True, False]) else x
-
-    study.optimize(objective, n_trials=25)
-    return [trial.params for trial in study.trials]
+def told(sampler, trial, values, outcome, *, candidate=None):
+    sampler.begin(trial, candidate or SpaceSource(line).of({"x": 0.5}))
+    for epoch, value in enumerate(values, start=1):
+        sampler.record(trial, epoch=epoch, value=value)
+    sampler.end(trial, outcome)
 
 
-def study_of(num_complete: int, *, direction: str) -> optuna.Study:
-    """Complete, pruned at several epochs, infeasible and failed trials, in a random order."""
-    study, draw = optuna.create_study(direction=direction), random.Random(0)
-    kinds = ["complete"] * num_complete + ["pruned"] * 50 + ["infeasible"] * 20 + ["failed"] * 5
-    draw.shuffle(kinds)
-    for kind in kinds:
-        trial = study.ask(RANGE)
-        for epoch in range(1, draw.randint(1, 4)):
-            trial.report(draw.random(), epoch)
-        if kind == "infeasible":
-            trial.set_constraint("outcome", 1.0)
-        states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
-        study.tell(trial, draw.random() if kind == "complete" else None, state=states.get(kind, TrialState.PRUNED))
-    return study
+def seen_by_optuna(sampler):
+    return [trial for trial in sampler._study.trials if trial.state is not TrialState.FAIL]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.PLATEAUED])
+def test_a_trial_of_full_length_is_complete_with_its_last_value(outcome):
+    sampler = TpeSampler(line, mode="max")
+    told(sampler, "a", [0.1, 0.3, 0.2], outcome)
+    (trial,) = seen_by_optuna(sampler)
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.2)
+    assert trial.intermediate_values == {1: 0.1, 2: 0.3, 3: 0.2}
+    assert trial.params == {"x": 0.5}
+
+
+def test_a_trial_stopped_at_a_rung_is_pruned_with_its_values():
+    sampler = TpeSampler(line, mode="max")
+    told(sampler, "a", [0.1, 0.2], Outcome.STOPPED_AT_RUNG)
+    (trial,) = seen_by_optuna(sampler)
+    assert (trial.state, trial.intermediate_values, trial.constraints) == (TrialState.PRUNED, {1: 0.1, 2: 0.2}, {})
+
+
+@pytest.mark.parametrize("values", [[], [0.1, 0.2]])
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.counts_as_bad])
+def test_a_bad_configuration_is_pruned_and_infeasible(outcome, values):
+    sampler = TpeSampler(line, mode="max")
+    told(sampler, "a", values, outcome)
+    (trial,) = seen_by_optuna(sampler)
+    assert trial.state is TrialState.PRUNED
+    assert all(violation > 0 for violation in trial.constraints.values())
+    assert len(trial.constraints) == 1
+    assert list(trial.intermediate_values.values()) == values
+
+
+def test_a_failure_without_blame_and_a_running_trial_teach_nothing():
+    sampler = TpeSampler(line, mode="max")
+    told(sampler, "a", [0.9], Outcome.FAILED)
+    sampler.begin("b", SpaceSource(line).of({"x": 0.1}))
+    sampler.record("b", epoch=1, value=0.9)
+    assert seen_by_optuna(sampler) == []
+
+
+def test_an_epoch_that_was_trained_again_counts_once_as_the_last_time():
+    sampler = TpeSampler(line, mode="max")
+    sampler.begin("a", SpaceSource(line).of({"x": 0.5}))
+    for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.15), (2, 0.25), (3, 0.3)):
+        sampler.record("a", epoch=epoch, value=value)
+    sampler.end("a", Outcome.COMPLETED)
+    assert seen_by_optuna(sampler)[0].intermediate_values == {1: 0.15, 2: 0.25, 3: 0.3}
+
+
+def test_every_outcome_has_a_state():
+    assert tpe.STATES.keys() == set(Outcome)
+
+
+def test_what_is_drawn_is_of_the_space_with_what_the_space_made_of_it():
+    sampler, generator = TpeSampler(playing.space, mode="max"), random.Random(0)
+    for number in range(30):
+        candidate = next(iter(sampler.draw(generator)))
+        again = SOURCE.of(candidate.answers)
+        assert (again.answers, again.params) == (candidate.answers, candidate.params)
+        told(sampler, str(number), [random.random()], Outcome.STOPPED_AT_RUNG, candidate=candidate)
+
+
+def best_found(kind, *, seed, mode="min"):
+    """After fifty evaluations of a square."""
+    sign = 1.0 if mode == "min" else -1.0
+    sampler = TpeSampler(square, mode=mode) if kind == "tpe" else RandomSampler(SpaceSource(square))
+    config = HalvingConfig(
+        rung_epochs=(), max_epochs=1, reduction_factor=2, mode=mode, slots=1, seed=seed, num_trials=50
+    )
+    policy, found = StoppingPolicy(sampler, config), []
+    while isinstance(action := policy.action(), Begin):
+        trial, params = str(len(found)), action.candidate.params
+        found.append((params["x"] - 1) ** 2 + (params["y"] + 2) ** 2)
+        policy.begin(trial, action.candidate)
+        policy.record(trial, epoch=1, value=sign * found[-1])
+        policy.end(trial, Outcome.COMPLETED)
+    assert len(found) == 50
+    return min(found)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_it_beats_random_search_on_a_square(mode):
+    pairs = [(best_found("tpe", seed=seed, mode=mode), best_found("random", seed=seed, mode=mode)) for seed in range(8)]
+    assert sum(own < other for own, other in pairs) >= 6
+    assert sum(own for own, _ in pairs) < 0.5 * sum(other for _, other in pairs)
+
+
+def share_above_half(ending, *, seed):
+    """Of the last 30 of 60: above 0.5, trials look splendid for two epochs, then end so; below, they are mediocre."""
+    sampler, generator, proposed = TpeSampler(line, mode="max"), random.Random(seed), []
+    for number in range(60):
+        candidate = next(iter(sampler.draw(generator)))
+        x = candidate.params["x"]
+        proposed.append(x)
+        values = [0.9, 0.9] if x > 0.5 else [0.1 - abs(x - 0.25)] * 3
+        told(sampler, str(number), values, ending if x > 0.5 else Outcome.STOPPED_AT_RUNG, candidate=candidate)
+    return sum(x > 0.5 for x in proposed[-30:]) / 30
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_avoids_where_trials_diverge_however_good_they_looked_before(seed):
+    assert share_above_half(Outcome.DIVERGED, seed=seed) <= 0.2
+    assert share_above_half(Outcome.COMPLETED, seed=seed) >= 0.6
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("share_complete", [0.1, 0.6])
+def test_a_shortened_study_keeps_the_trials_that_tpe_takes_for_the_best(monkeypatch, mode, share_complete):
+    for name, number in (("NUM_BEST", 25), ("NUM_LATEST", 20), ("NUM_BETWEEN", 10)):
+        monkeypatch.setattr(tpe, name, number)
+    direction = {"max": "maximize", "min": "minimize"}[mode]
+    sampler, whole, draw = TpeSampler(line, mode=mode), optuna.create_study(direction=direction), random.Random(0)
+    for number in range(200):
+        bad, kind = draw.random() < 0.2, "complete" if draw.random() < share_complete else "pruned"
+        outcome = Outcome.DIVERGED if bad else Outcome.COMPLETED if kind == "complete" else Outcome.STOPPED_AT_RUNG
+        values = [draw.random() for _ in range(draw.randint(1, MAX_EPOCHS))]
+        told(sampler, str(number), values, outcome, candidate=Candidate({"x": number / 200}, {}))
+        whole.add_trial(sampler._ended[-1])
+        shown = seen_by_optuna(sampler)
+        assert len(shown) <= 25 + 20 + 10
+        best, kept = (
+            {trial.params["x"] for trial in _split_trials(study, list(trials), 25)[0]}
+            for study, trials in ((whole, whole.trials), (sampler._study, shown))
+        )
+        assert kept == best
+        assert [trial.params["x"] for trial in shown[-5:]] == [trial.params["x"] for trial in whole.trials[-5:]]
+    assert len(shown) < 100

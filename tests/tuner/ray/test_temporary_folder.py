@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tuner import ray_folder
-from tuner.ray_folder import OWNER, own_ray_folder, remove_abandoned
+from tuner.ray import temporary_folder
+from tuner.ray.temporary_folder import OWNER, own_ray_folder, remove_abandoned
 
 if not Path("/proc/self/ns/pid").exists():
     pytest.skip("processes are told apart by /proc, which this system has not", allow_module_level=True)
@@ -18,7 +18,7 @@ if not Path("/proc/self/ns/pid").exists():
 @pytest.fixture
 def parent(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(ray_folder, "MAX_PARENT_CHARACTERS", 1000)
+    monkeypatch.setattr(temporary_folder, "MAX_PARENT_CHARACTERS", 1000)
     return tmp_path
 
 

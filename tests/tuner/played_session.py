@@ -1,0 +1,92 @@
+"""A session whose legs are played: reports come from a formula instead of a training, checkpoints are empty files."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainable.ending import Ending
+from trainable.leg import Leg, LegReport, checkpoint_name
+from trainable.training_run import EpochResult
+from tuner.policies import build_policy
+from tuner.policy.actions import Rest
+from tuner.policy.candidates import SpaceSource
+from tuner.records import Recorder
+from tuner.records.search_record import read_events
+from tuner.retelling import retell
+from tuner.session import Session
+
+POLICIES = ("promote", "asha", "random")
+
+
+def space(trial):
+    """A level, how steeply a curve rises, and a choice that decides whether there is a third parameter."""
+    params = {"level": trial.suggest_float("level", 0.1, 0.9), "rate": trial.suggest_float("rate", 0.3, 3.0, log=True)}
+    if trial.suggest_categorical("bonus", [False, True]):
+        params["size"] = trial.suggest_int("size", 1, 4)
+    return params
+
+
+DEFAULT = {"level": 0.5, "rate": 1.0, "bonus": False}
+FIRST = (DEFAULT, DEFAULT | {"level": 0.6})
+
+
+def objective(params: dict, epoch: int) -> float:
+    return params["level"] * (1 - math.exp(-params["rate"] * epoch)) + 0.01 * params.get("size", 0)
+
+
+def report_of(leg: Leg, epoch: int, **ending: object) -> LegReport:
+    """Of an epoch that was trained, its checkpoint on disk."""
+    Path(leg.folder, checkpoint_name(epoch)).write_bytes(b"weights")
+    value = objective(leg.params, epoch)
+    result = EpochResult(epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0, precision="fp32")
+    return LegReport(result=result, ending=Ending(**ending) if ending else None, process="here:1")
+
+
+@contextmanager
+def opened(folder: Path, *, asking: Callable | None = None, **options) -> Iterator[Session]:
+    """A session on what is on record in the folder, as a resume opens it; `asking` in place of this file's space."""
+    search, events = read_events(folder)
+    asking = asking or space
+    policy = build_policy(search.settings, asking)
+    unsettled = retell(events, policy, SpaceSource(asking), max_epochs=search.settings.max_epochs)
+    recorder = Recorder.resume(folder)
+    recorder.open_session()
+    try:
+        yield Session(recorder, policy, unsettled=unsettled, **options)
+    finally:
+        recorder.close()
+
+
+@dataclass(slots=True)
+class Player:
+    """Runs the legs of a session in so many slots, an epoch each in turn."""
+
+    session: Session
+    slots: int = 1
+    report: Callable[[Leg, int], LegReport] = report_of
+    running: deque[tuple[Leg, int]] = field(default_factory=deque)
+    is_over: bool = False
+
+    def play(self, max_epochs: float = math.inf) -> int:
+        """Until nothing is left to do, or for so many epochs; returns how many were trained."""
+        num_epochs = 0
+        while num_epochs < max_epochs and self._fill():
+            leg, epoch = self.running.popleft()
+            num_epochs += 1
+            if self.session.take(leg.trial, self.report(leg, epoch)):
+                self.running.append((leg, epoch + 1))
+        return num_epochs
+
+    def _fill(self) -> bool:
+        while len(self.running) < self.slots and not self.is_over:
+            leg = self.session.next_leg()
+            if isinstance(leg, Leg):
+                self.running.append((leg, leg.from_epoch + 1))
+            elif leg is Rest.FINISHED:
+                self.is_over = True
+            else:
+                break
+        return bool(self.running)

@@ -1,0 +1,89 @@
+"""How a cluster is divided between trials, and what is left behind of one that was started here."""
+
+import pytest
+
+from tuner.ray.cluster import allocate_resources
+from tuner.records import TrialResources
+from tuner.settings import SearchSettings
+
+CLUSTERS = {
+    "a laptop": ({"CPU": 8.0}, {}, TrialResources(concurrent=8, cpus_per_trial=1, gpus_per_trial=0)),
+    "fewer trials than room": (
+        {"CPU": 8.0},
+        {"num_trials": 3},
+        TrialResources(concurrent=3, cpus_per_trial=1, gpus_per_trial=0),
+    ),
+    "two CPUs a trial": (
+        {"CPU": 8.0},
+        {"cpus_per_trial": 2},
+        TrialResources(concurrent=4, cpus_per_trial=2, gpus_per_trial=0),
+    ),
+    "fewer at a time": (
+        {"CPU": 8.0},
+        {"concurrent": 2},
+        TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0),
+    ),
+    "GPUs": ({"CPU": 16.0, "GPU": 2.0}, {}, TrialResources(concurrent=2, cpus_per_trial=8, gpus_per_trial=1)),
+    "half a GPU": (
+        {"CPU": 16.0, "GPU": 1.0},
+        {"gpus_per_trial": 0.5},
+        TrialResources(concurrent=2, cpus_per_trial=8, gpus_per_trial=0.5),
+    ),
+    "two fifths of a GPU": (
+        {"CPU": 16.0, "GPU": 2.0},
+        {"gpus_per_trial": 0.4, "cpus_per_trial": 1},
+        TrialResources(concurrent=4, cpus_per_trial=1, gpus_per_trial=0.4),
+    ),
+    "a tenth of a GPU": (
+        {"CPU": 16.0, "GPU": 1.0},
+        {"gpus_per_trial": 0.1, "cpus_per_trial": 1},
+        TrialResources(concurrent=10, cpus_per_trial=1, gpus_per_trial=0.1),
+    ),
+    "no GPU wanted": (
+        {"CPU": 4.0, "GPU": 1.0},
+        {"gpus_per_trial": 0},
+        TrialResources(concurrent=4, cpus_per_trial=1, gpus_per_trial=0),
+    ),
+    "more GPUs than CPUs": (
+        {"CPU": 4.0, "GPU": 8.0},
+        {},
+        TrialResources(concurrent=4, cpus_per_trial=1, gpus_per_trial=1),
+    ),
+    "two GPUs a trial": (
+        {"CPU": 16.0, "GPU": 5.0},
+        {"gpus_per_trial": 2},
+        TrialResources(concurrent=2, cpus_per_trial=6, gpus_per_trial=2, ranks_per_trial=2),
+    ),
+    "two processes a trial": (
+        {"CPU": 5.0},
+        {"ranks_per_trial": 2},
+        TrialResources(concurrent=2, cpus_per_trial=2, gpus_per_trial=0, ranks_per_trial=2),
+    ),
+    "two processes a trial where there are GPUs": (
+        {"CPU": 8.0, "GPU": 2.0},
+        {"ranks_per_trial": 2},
+        TrialResources(concurrent=1, cpus_per_trial=8, gpus_per_trial=2, ranks_per_trial=2),
+    ),
+}
+
+
+@pytest.mark.parametrize(("available", "asked", "slots"), CLUSTERS.values(), ids=CLUSTERS)
+def test_a_cluster_is_divided_as_it_is_and_as_asked(available, asked, slots):
+    assert allocate_resources(SearchSettings(**asked), [available]) == slots
+
+
+def test_what_lies_on_several_machines_is_divided_machine_by_machine():
+    nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 8.0, "GPU": 2.0}]
+    assert allocate_resources(SearchSettings(cpus_per_trial=2, gpus_per_trial=0), nodes).concurrent == 6
+    assert allocate_resources(SearchSettings(), nodes) == TrialResources(
+        concurrent=2, cpus_per_trial=4, gpus_per_trial=1
+    )
+    with pytest.raises(ValueError, match="--cpus-per-trial is 9, but Ray has 8 CPUs"):
+        allocate_resources(SearchSettings(cpus_per_trial=9), nodes)
+    with pytest.raises(ValueError, match="which no single machine of the cluster has"):
+        allocate_resources(SearchSettings(cpus_per_trial=4, gpus_per_trial=1), [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}])
+
+
+def test_a_trial_of_several_processes_lies_on_one_machine():
+    with pytest.raises(ValueError, match="--gpus-per-trial is 2, but Ray has 1 GPUs here"):
+        allocate_resources(SearchSettings(gpus_per_trial=2), [{"CPU": 4.0, "GPU": 1.0}] * 2)

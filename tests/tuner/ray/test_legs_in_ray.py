@@ -1,0 +1,110 @@
+"""A small real search by Ray whose legs are toys: processes that are reused, and that die at bad moments."""
+
+import os
+from pathlib import Path
+
+import pytest
+import ray
+from ray import tune
+
+from tests.tuner.conftest import recorded_settings
+from tests.tuner.played_session import FIRST, objective, opened, report_of
+from tests.tuner.test_session import story
+from trainable.ray_trainable import LEG, REPORT
+from tuner.policy.outcomes import Outcome
+from tuner.ray import tuner as ray_tuner
+from tuner.ray.cluster import ray_running
+from tuner.records import Recorder, TrialResources, read_search
+
+NUM_TRIALS, MAX_EPOCHS = 6, 4
+
+
+class Toy(tune.Trainable):
+    """Its process dies when it is handed its first other leg, and once in the middle of an epoch."""
+
+    marks: str
+
+    @classmethod
+    def default_resource_request(cls, config):
+        return tune.PlacementGroupFactory([{"CPU": 1.0}])
+
+    def setup(self, config):
+        self.reset_config(config)
+
+    def reset_config(self, new_config):
+        if hasattr(self, "leg"):
+            self.die_once("handed_over", new_config[LEG].trial)
+        self.leg = new_config[LEG]
+        self.epoch = self.leg.from_epoch
+        return True
+
+    def step(self):
+        self.epoch += 1
+        if self.epoch == 2:
+            self.die_once("training", self.leg.trial)
+        report = report_of(self.leg, self.epoch)
+        return {REPORT: type(report)(result=report.result, process=str(os.getpid()))}
+
+    def die_once(self, when, trial):
+        mark = Path(self.search_marks) / when
+        if not mark.exists():
+            mark.write_text(trial)
+            os._exit(1)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    place = tmp_path_factory.mktemp("toy")
+    folder, marks = place / "run", place / "marks"
+    marks.mkdir()
+    resources = TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    settings = recorded_settings(
+        policy="promote",
+        num_trials=NUM_TRIALS,
+        max_epochs=MAX_EPOCHS,
+        rung_epochs=(1, 2),
+        resources=resources,
+        first_answers=FIRST,
+    )
+    Recorder.create(folder, settings).close()
+    toy = type("MarkedToy", (Toy,), {"search_marks": str(marks)})
+    modules = [__import__(name, fromlist=["x"]) for name in (Toy.__module__, report_of.__module__)]
+    for module in modules:
+        ray.cloudpickle.register_pickle_by_value(module)
+    with pytest.MonkeyPatch.context() as patch, ray_running(None) as cluster, opened(folder) as session:
+        patch.setattr(ray_tuner, "Trial", toy)
+        ray_tuner.run_legs(session, settings, None, cache_dir=place, scratch=cluster.scratch, on_step=lambda: None)
+        session.close()
+    for module in modules:
+        ray.cloudpickle.unregister_pickle_by_value(module)
+    return folder, marks
+
+
+def test_every_trial_goes_on_from_its_own_checkpoint(searched):
+    search = read_search(searched[0])
+    assert [trial.number for trial in search.trials] == list(range(NUM_TRIALS))
+    assert {trial.outcome for trial in search.trials} == {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+    for trial in search.trials:
+        assert list(trial.results) == list(range(1, len(trial.results) + 1))
+        assert all(result.objective == objective(trial.params, epoch) for epoch, result in trial.results.items())
+
+
+def test_a_process_that_died_cost_its_leg_and_no_epoch_twice(searched):
+    folder, marks = searched
+    lines = story(folder)
+    failed = [line["trial"] for line in lines if line["event"] == "leg_failed"]
+    assert sorted(failed) == sorted(mark.read_text() for mark in marks.iterdir())
+    assert len(failed) == 2
+    results = [(line["trial"], line["epoch"]) for line in lines if line["event"] == "result"]
+    assert len(results) == len(set(results))
+
+
+def test_one_process_trains_leg_after_leg_until_it_dies(searched):
+    search = read_search(searched[0])
+    processes = {result.process for trial in search.trials for result in trial.results.values()}
+    assert len(processes) == 3
+
+
+def test_nothing_of_rays_is_in_the_results(searched):
+    left = {path.name for path in searched[0].iterdir()}
+    assert left == {"settings.json", "trials.jsonl", "checkpoints"}

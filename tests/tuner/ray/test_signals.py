@@ -1,0 +1,59 @@
+"""A signal ends a search in good order, whoever started it, and its handlers are given back."""
+
+import signal
+import threading
+
+import pytest
+
+from tuner.ray.signals import TAKEN, ends_as_ctrl_c, handlers_given_back
+from tuner.search import main as search
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_clusters_signal_and_a_closed_terminal_are_ctrl_c_even_in_a_background_job(sent, ctrl_c):
+    with handlers_given_back():
+        signal.signal(signal.SIGINT, ctrl_c)
+        with pytest.raises(KeyboardInterrupt), ends_as_ctrl_c():
+            signal.raise_signal(sent)
+
+
+def test_what_the_user_has_ignored_stays_ignored():
+    with handlers_given_back():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with ends_as_ctrl_c():
+            signal.raise_signal(signal.SIGHUP)
+
+
+def test_the_handlers_are_given_back():
+    before = [signal.getsignal(number) for number in TAKEN]
+    with handlers_given_back(), ends_as_ctrl_c():
+        assert [signal.getsignal(number) for number in TAKEN] != before
+    assert [signal.getsignal(number) for number in TAKEN] == before
+
+
+def test_in_a_thread_no_handler_is_touched():
+    found = []
+
+    def look():
+        with handlers_given_back(), ends_as_ctrl_c():
+            found.extend(signal.getsignal(number) for number in TAKEN)
+
+    before = [signal.getsignal(number) for number in TAKEN]
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == before
+
+
+@pytest.mark.parametrize(("on_record", "told"), [(False, "nothing was written"), (True, "--resume goes on with them")])
+def test_ctrl_c_promises_a_resume_only_when_something_is_on_record(tmp_path, monkeypatch, capsys, on_record, told):
+    def cut_off(options, settings):
+        if on_record:
+            settings.folder.mkdir(parents=True)
+            (settings.folder / "settings.json").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuner.search._run", cut_off)
+    assert search(["--storage", str(tmp_path)]) == 130
+    assert told in capsys.readouterr().err

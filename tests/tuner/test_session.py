@@ -1,0 +1,311 @@
+"""A session without Ray: what goes on record, what happens when legs fail or room is short, and every kill there is."""
+
+import errno
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tuner import played_session
+from tests.tuner.conftest import recorded_settings
+from tests.tuner.played_session import FIRST, POLICIES, Player, objective, opened, report_of
+from trainable.ending import Ending
+from trainable.leg import Leg, LegReport
+from tuner.policy.actions import Rest
+from tuner.policy.outcomes import Outcome
+from tuner.records import Recorder, read_search
+from tuner.records.checkpoints import last_checkpoint, remove_leftovers
+from tuner.session import MAX_FAILURES
+
+MAX_EPOCHS = 4
+
+
+def new_search(folder: Path, *, policy: str = "promote", slots: int = 1, **changes) -> Path:
+    resources = recorded_settings().resources
+    settings = recorded_settings(
+        policy=policy,
+        num_trials=changes.pop("num_trials", 8),
+        max_epochs=MAX_EPOCHS,
+        rung_epochs=() if policy == "random" else (1, 2),
+        resources=type(resources)(concurrent=slots, cpus_per_trial=1.0, gpus_per_trial=0.0),
+        first_answers=FIRST,
+        **changes,
+    )
+    Recorder.create(folder, settings).close()
+    return folder
+
+
+def play(folder: Path, *, slots: int = 1, max_epochs: float = math.inf) -> None:
+    with opened(folder) as session:
+        Player(session, slots).play(max_epochs)
+        session.close()
+
+
+def story(folder: Path) -> list:
+    """What happened, but for who wrote it and when."""
+    lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    return [
+        {name: value for name, value in line.items() if name not in ("time", "process")}
+        for line in lines
+        if not line["event"].startswith("session")
+    ]
+
+
+def checkpoints_of(folder: Path) -> dict[str, list[str]]:
+    return {
+        place.name: sorted(path.name for path in place.iterdir())
+        for place in sorted((folder / "checkpoints").iterdir())
+    }
+
+
+@pytest.fixture(params=POLICIES)
+def policy(request):
+    return request.param
+
+
+def test_a_search_runs_to_its_end_and_every_trial_ends_once(tmp_path, policy):
+    folder = new_search(tmp_path / "run", policy=policy, slots=2)
+    play(folder, slots=2)
+    search = read_search(folder)
+    assert [trial.number for trial in search.trials] == list(range(8))
+    assert not search.is_unfinished
+    for trial in search.trials:
+        assert trial.outcome in (Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG)
+        assert {e: r.objective for e, r in trial.results.items()} == {
+            e: objective(trial.params, e) for e in range(1, max(trial.results) + 1)
+        }
+    assert search.default_trial.outcome is Outcome.COMPLETED
+    assert {trial.outcome for trial in search.trials} == (
+        {Outcome.COMPLETED} if policy == "random" else {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+    )
+
+
+def test_killed_after_any_line_a_search_in_one_slot_goes_on_as_an_undisturbed_one(tmp_path, policy):
+    """The promise that makes the records the only truth: nothing else is needed to go on."""
+    undisturbed = new_search(tmp_path / "undisturbed", policy=policy)
+    play(undisturbed)
+    expected = story(undisturbed)
+    lines = (undisturbed / "trials.jsonl").read_text().splitlines(keepends=True)
+    assert len(lines) > 40
+    for place in range(len(lines)):
+        folder = new_search(tmp_path / f"after_{place}", policy=policy)
+        (folder / "trials.jsonl").write_text("".join(lines[:place]) + lines[place][: len(lines[place]) // 2])
+        play(folder)
+        assert story(folder) == expected, lines[place]
+        shutil.rmtree(folder)
+
+
+def test_stopped_after_any_epoch_a_search_in_two_slots_loses_and_repeats_nothing(tmp_path, policy):
+    for num_epochs in range(1, 12):
+        folder = new_search(tmp_path / f"after_{num_epochs}", policy=policy, slots=2)
+        with opened(folder) as session:
+            Player(session, 2).play(num_epochs)
+        before = story(folder)
+        play(folder, slots=2)
+        assert story(folder)[: len(before)] == before
+        results = [(line["trial"], line["epoch"]) for line in story(folder) if line["event"] == "result"]
+        assert len(set(results)) == len(results)
+        assert not read_search(folder).is_unfinished
+
+
+def test_only_the_last_checkpoint_of_each_trial_stays(tmp_path, policy):
+    folder = new_search(tmp_path / "run", policy=policy, slots=2)
+    play(folder, slots=2)
+    search = read_search(folder)
+    assert checkpoints_of(folder) == {t.name: [f"epoch_{t.last.epoch:04d}.pt"] for t in search.trials}
+    assert all(last_checkpoint(folder, trial).read_bytes() == b"weights" for trial in search.trials)
+
+
+def test_what_a_kill_left_beside_the_last_checkpoint_goes(tmp_path):
+    folder = new_search(tmp_path / "run", policy="asha")
+    play(folder, max_epochs=3)
+    kept = checkpoints_of(folder)
+    for place in (folder / "checkpoints").iterdir():
+        (place / ".epoch_0009.pt.4711").write_bytes(b"half")
+        (place / "epoch_0009.pt").write_bytes(b"not on record")
+    remove_leftovers(folder, read_search(folder))
+    assert checkpoints_of(folder) == kept
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return new_search(tmp_path / "run", policy="random", num_trials=2)
+
+
+def test_a_leg_whose_process_died_goes_on_from_the_last_checkpoint_until_it_failed_too_often_in_a_row(folder):
+    with opened(folder) as session:
+        leg = session.next_leg()
+        assert session.take(leg.trial, report_of(leg, 1))
+        for _ in range(MAX_FAILURES):
+            session.fail(leg.trial, "the worker died")
+            leg = session.next_leg()
+            assert leg.from_epoch == 1
+        assert session.take(leg.trial, report_of(leg, 2))
+        for _ in range(MAX_FAILURES):
+            session.fail(leg.trial, "the worker died")
+            assert session.next_leg().from_epoch == 2
+        session.fail(leg.trial, "RuntimeError: no such device")
+        assert session.next_leg().trial != leg.trial
+    trial = read_search(folder).by_name[leg.trial]
+    assert (trial.outcome, trial.sentence) == (Outcome.FAILED, "failed after epoch 2: RuntimeError: no such device")
+
+
+def test_a_trial_that_never_came_to_an_epoch_is_on_record_with_its_configuration_and_its_error(folder):
+    with opened(folder) as session:
+        for _ in range(MAX_FAILURES + 1):
+            leg = session.next_leg()
+            session.fail(leg.trial, "ValueError: max_lr is -1")
+    (trial,) = read_search(folder).trials
+    assert (trial.number, trial.params["level"], trial.outcome) == (0, 0.5, Outcome.FAILED)
+    assert "ValueError: max_lr is -1" in trial.sentence
+
+
+@pytest.mark.parametrize("outcome", ["diverged", "out_of_memory"])
+def test_a_trial_that_ends_itself_without_an_epoch_leaves_no_value(folder, outcome):
+    with opened(folder) as session:
+        leg = session.next_leg()
+        session.take(leg.trial, report_of(leg, 1))
+        ending = Ending(outcome=outcome, numbers={"term": "loss", "value": "nan", "error": "no room"})
+        assert not session.take(leg.trial, LegReport(ending=ending, process="here:1"))
+    trial = read_search(folder).by_name[leg.trial]
+    assert (str(trial.outcome), list(trial.results), trial.numbers["epoch"]) == (outcome, [1], 2)
+    assert not trial.may_win
+
+
+def test_a_value_that_is_not_finite_ends_its_trial_and_is_no_result(folder):
+    with opened(folder) as session:
+        leg = session.next_leg()
+        report = report_of(leg, 1)
+        object.__setattr__(report.result, "objective", math.nan)
+        assert not session.take(leg.trial, report)
+    trial = read_search(folder).by_name[leg.trial]
+    assert (trial.outcome, trial.results) == (Outcome.DIVERGED, {})
+    assert "objective was nan" in trial.sentence
+
+
+def test_a_trial_that_plateaus_ends_with_its_last_value(tmp_path):
+    folder = new_search(tmp_path / "run", policy="promote", num_trials=3)
+    with opened(folder) as session:
+        leg = session.next_leg()
+        numbers = {"best": 0.3, "best_epoch": 1, "patience_epochs": 1}
+        assert not session.take(leg.trial, report_of(leg, 1, outcome="plateaued", numbers=numbers))
+        assert session.next_leg().trial != leg.trial
+    trial = read_search(folder).by_name[leg.trial]
+    assert (trial.outcome, trial.may_win) == (Outcome.PLATEAUED, True)
+    assert trial.objective_at(MAX_EPOCHS) == objective(trial.params, 1)
+
+
+def test_a_trial_that_had_come_to_its_end_before_the_leg_ends_without_training(folder):
+    """A kill came between the line of its last epoch and that of its end."""
+    with opened(folder) as session:
+        leg = session.next_leg()
+        session.take(leg.trial, report_of(leg, 1))
+    with opened(folder) as session:
+        leg = session.next_leg()
+        assert leg.from_epoch == 1
+        assert not session.take(leg.trial, LegReport(ending=Ending(outcome="plateaued"), process="here:1"))
+    assert read_search(folder).by_name[leg.trial].outcome is Outcome.PLATEAUED
+
+
+def test_a_trial_whose_checkpoint_was_lost_starts_over_and_counts_each_epoch_once(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = new_search(tmp_path / "run", policy="promote", num_trials=3)
+    play(folder, max_epochs=2)
+    with opened(folder) as session:
+        player = Player(session)
+        leg = session.next_leg()
+        assert leg.from_epoch > 0
+        for epoch in range(1, leg.from_epoch + 1):
+            assert session.take(leg.trial, report_of(leg, epoch))
+        player.running.append((leg, leg.from_epoch + 1))
+        player.play()
+        session.close()
+    assert f"trial {leg.trial} starts over" in caplog.text
+    search = read_search(folder)
+    assert not search.is_unfinished
+    assert list(search.by_name[leg.trial].results) == list(range(1, len(search.by_name[leg.trial].results) + 1))
+
+
+def test_a_full_disk_in_a_trial_stops_the_search_with_a_sentence_and_costs_the_epoch_alone(folder, caplog):
+    caplog.set_level("INFO")
+    with opened(folder) as session:
+        leg = session.next_leg()
+        assert not session.take(leg.trial, LegReport(disk_full=os.strerror(errno.ENOSPC), process="here:1"))
+        assert session.next_leg() is Rest.FINISHED
+    assert "The disk is full: No space left on device. Make room, and go on with --resume." in caplog.text
+    search = read_search(folder)
+    assert [trial.outcome for trial in search.trials] == [None]
+    with opened(folder) as session:
+        assert session.next_leg().trial == leg.trial
+
+
+def test_out_of_time_no_leg_starts_and_the_session_ends(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = new_search(tmp_path / "run")
+    now = [0.0]
+    with opened(folder, seconds=10.0) as session:
+        session._recorder._clock = lambda: now[0]
+        session._recorder._began = 0.0
+        session.check_time()
+        assert isinstance(session.next_leg(), Leg)
+        now[0] = 10.5
+        session.check_time()
+        assert session.next_leg() is Rest.FINISHED
+        session.close()
+    assert "The time budget is used up" in caplog.text
+    assert read_search(folder).elapsed == 10.5
+
+
+def test_a_full_disk_budget_ends_the_least_promising_waiting_trial_and_keeps_what_may_win(tmp_path):
+    folder = new_search(tmp_path / "run", policy="promote", slots=2, num_trials=12, disk_budget_bytes=4 * 7, confirm=1)
+    play(folder, slots=2)
+    search = read_search(folder)
+    assert not search.is_unfinished
+    short = [trial for trial in search.trials if trial.numbers.get("short_of") == "disk"]
+    assert short
+    assert all("the disk had no room for its checkpoint" in trial.sentence for trial in short)
+    assert last_checkpoint(folder, search.winner) is not None
+    kept = [trial for trial in search.trials if last_checkpoint(folder, trial)]
+    assert len(kept) <= 4
+
+
+def test_a_disk_budget_that_cannot_hold_stops_the_search(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = new_search(tmp_path / "run", policy="random", slots=2, disk_budget_bytes=7)
+    play(folder, slots=2)
+    assert read_search(folder).is_unfinished
+    assert "more than --disk-budget" in caplog.text
+
+
+def test_a_search_that_has_tried_all_that_its_space_holds_is_done(tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    few = lambda trial: {"level": trial.suggest_categorical("level", [0.2, 0.4, 0.6]), "rate": 1.0}  # noqa: E731
+    monkeypatch.setattr(played_session, "space", few)
+    for number, policy in enumerate(POLICIES):
+        folder = new_search(tmp_path / str(number), policy=policy)
+        recorder = Recorder.resume(folder)
+        recorder.change(first_answers=())
+        recorder.close()
+        play(folder)
+        search = read_search(folder)
+        assert (len(search.trials), search.settings.num_trials, search.is_unfinished) == (3, 3, False)
+        assert "8 trials were asked for, but after 3 nothing new is left to try." in caplog.text
+        caplog.clear()
+
+
+def test_the_time_since_the_last_line_counts_when_a_session_ends(folder):
+    with opened(folder) as session:
+        session._recorder._clock, session._recorder._began = (lambda: 1040.0), 1000.0
+        session.close()
+    assert read_search(folder).elapsed == 40.0
+
+
+def test_each_session_says_which_code_wrote(folder):
+    play(folder, max_epochs=1)
+    play(folder)
+    sessions = read_search(folder).sessions
+    assert len(sessions) == 2
+    assert all(session.version and session.host and session.process == os.getpid() for session in sessions)
