@@ -53,9 +53,8 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             logger.info("%s, of %g CPUs and %g GPUs", resources, total.get("CPU", 0), total.get("GPU", 0))
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder))
-            with _closed(Recorder.create(folder, described(settings, plan, resources))) as recorder:
-                for past in plan.past_trials:
-                    recorder.past_trial(past.trial, answers=past.answers, values=past.values, outcome=past.outcome)
+            recorder = Recorder.create(folder, described(settings, plan, resources), past_trials=plan.past_trials)
+            recorder.close()
             search = _run_session(folder, plan, limits, cluster)
         return _finish(folder, search)
 

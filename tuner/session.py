@@ -180,7 +180,7 @@ class Session:
         done = max(record.results, default=0)
         # The epoch that a trial diverged in, or for which its memory was too small, is the one after its last.
         epoch = done + 1 if outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY) else done
-        if outcome.may_win and record.last is not None:
+        if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED) and record.last is not None:
             numbers = {"objective": record.last.objective, **numbers}
         self._recorder.end(trial, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
 

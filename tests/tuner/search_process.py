@@ -128,6 +128,8 @@ class Search:
     folder: Path
     copied: dict = field(default_factory=dict)
     """Content of a copy that was made of it."""
+    intruder: SearchProcess | None = None
+    """Another command on the same folder."""
     commands: list[SearchProcess] = field(default_factory=list)
     exit_codes: list[int] = field(default_factory=list)
 

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -41,6 +41,15 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
+class PastTrial(Protocol):
+    """An ended trial of an earlier search."""
+
+    trial: str
+    answers: dict[str, Any]
+    values: dict[int, float]
+    outcome: Outcome
+
+
 class Recorder:
     """Appends to the files of one search and keeps `record` in step with them."""
 
@@ -52,13 +61,27 @@ class Recorder:
         self._file = (folder / TRIALS).open("a", encoding="utf-8")
 
     @classmethod
-    def create(cls, folder: Path, settings: RecordedSettings, *, clock: Callable[[], float] = time.monotonic) -> Self:
-        """Begins a search."""
+    def create(
+        cls,
+        folder: Path,
+        settings: RecordedSettings,
+        *,
+        past_trials: Iterable[PastTrial] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Begins a search, from what is known of earlier ones.
+
+        The settings are written last: without them a folder holds no search, and a kill leaves all of it or none.
+        """
         if (folder / SETTINGS).exists():
             raise ValueError(f"{folder} already holds a search: resume it, or give the new one another name")
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / TRIALS).unlink(missing_ok=True)
+        recorder = cls(folder, SearchRecord(settings), clock=clock)
+        for past in past_trials:
+            recorder.past_trial(past.trial, answers=past.answers, values=past.values, outcome=past.outcome)
         write_settings(folder, settings)
-        return cls(folder, SearchRecord(settings), clock=clock)
+        return recorder
 
     @classmethod
     def resume(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> Self:
