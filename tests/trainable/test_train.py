@@ -157,7 +157,6 @@ def test_a_damaged_checkpoint_is_a_sentence(train, tmp_path, caplog):
 
 def test_a_training_that_does_not_fit_ends_with_a_sentence(train, monkeypatch, caplog):
     monkeypatch.setattr(OptimizedTrainer, "train_epoch", lambda *_, **__: torch.empty(10**15))
-    monkeypatch.setattr(TrainingRun, "_fitting", FittingBatches())
     assert train() == 2
     assert "you tried to allocate 4000000000000000 bytes" in caplog.text
     assert "Give a smaller batch_size and more accumulation_steps, and add --resume." in caplog.text
