@@ -40,7 +40,7 @@ class CheckpointShelf:
         self._folder, self._search = folder, search
         self._limit_bytes = search.settings.disk_budget_bytes
         self._sizes: dict[str, int] = {}
-        self._total = 0
+        self._total = self._largest = 0
         for trial in search.trials:
             self.put(trial)
 
@@ -66,10 +66,10 @@ class CheckpointShelf:
                 f"The checkpoints of the best and the unfinished trials take {_in_words(self._total)}, more than "
                 f"--disk-budget {_in_words(self._limit_bytes)}."
             )
-        free, largest = shutil.disk_usage(self._folder).free, max(self._sizes.values(), default=0)
-        if free < RESERVE * largest:
-            place = wording.path(self._folder)
-            return f"The disk of {place} has {_in_words(free)} left, and a checkpoint takes {_in_words(largest)}."
+        free = shutil.disk_usage(self._folder).free
+        if free < RESERVE * self._largest:
+            place, largest = wording.path(self._folder), _in_words(self._largest)
+            return f"The disk of {place} has {_in_words(free)} left, and a checkpoint takes {largest}."
         return None
 
     def _trim(self, limit_bytes: int) -> None:
@@ -84,6 +84,7 @@ class CheckpointShelf:
         size = folder_bytes(trial_folder(self._folder, trial.name))
         self._total += size - self._sizes.get(trial.name, 0)
         self._sizes[trial.name] = size
+        self._largest = max(self._largest, size)
 
 
 def _file_bytes(file: Path) -> int:
