@@ -15,7 +15,6 @@ from trainable.data.camouflage_scenes import SceneConfig
 from trainable.handover import Handover, read_handover, write_handover
 from trainable.opening import chosen_device, open_run
 from trainable.tasks.registry import get_task
-from trainable.techniques.micro_batch import FittingBatches
 from trainable.train import main
 from trainable.train import train as train_run
 from trainable.trainer import OptimizedTrainer

@@ -46,6 +46,7 @@ def killed_three_times(search: Search) -> None:
     node.kill()
     search.finish()
     if not read_search(search.folder).is_finished:
+        assert (search.exit_codes[-1], "Ray has died on this machine" in search.commands[-1].complained) == (130, True)
         search.begin("--resume", str(search.folder))
 
 

@@ -86,16 +86,22 @@ class LegScheduler(_NotSaved, FIFOScheduler):
 
 
 class SessionStopper(_NotSaved, Stopper):
-    """Ends the run when the session has a reason."""
+    """Ends the run when the session has a reason, or can go no further.
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    Args:
+        is_node_lost: whether Ray is gone from this machine.
+    """
+
+    def __init__(self, guard: Guard, *, is_node_lost: Callable[[], bool]) -> None:
+        self._guard, self._is_node_lost = guard, is_node_lost
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
         self._guard.session.check_time()
+        if self._is_node_lost():
+            self._guard.session.stop("Ray has died on this machine: go on with --resume.")
         return self._guard.session.stop_reason is not None
 
 

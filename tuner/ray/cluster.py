@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
 }
 CONNECT_SECONDS = 10.0
+NODE_CHECK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,25 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
         finally:
             ray.shutdown()
             shutil.rmtree(own_folder, ignore_errors=True)
+
+
+class OwnNode:
+    """Ray's process on this machine, without which a search can start nothing and would wait for ever."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        import ray
+
+        self._id = ray.get_runtime_context().get_node_id()
+        self._clock, self._looked = clock, clock()
+
+    def is_lost(self) -> bool:
+        """Whether Ray has given it up; asked often, it looks every NODE_CHECK_SECONDS."""
+        if self._clock() - self._looked < NODE_CHECK_SECONDS:
+            return False
+        import ray
+
+        self._looked = self._clock()
+        return not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == self._id)
 
 
 def node_resources() -> list[Mapping[str, float]]:

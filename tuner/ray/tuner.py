@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial as RayTrial
 from trainable.config import TrialConfig
 from trainable.ray_trainable import LEG, Trial
 from tuner.ray.adapters import Guard, LegScheduler, LegSearcher, SessionStopper, StepCallback
+from tuner.ray.cluster import OwnNode
 from tuner.records import RecordedSettings
 from tuner.session import Session
 
@@ -50,7 +51,7 @@ def run_legs(
         run_config=tune.RunConfig(
             name=settings.name,
             storage_path=str(scratch),
-            stop=SessionStopper(guard),
+            stop=SessionStopper(guard, is_node_lost=OwnNode().is_lost),
             callbacks=[StepCallback(on_step)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
