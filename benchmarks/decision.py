@@ -20,7 +20,7 @@ from benchmarks.harness import Size
 from benchmarks.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
 from tuner.policy.actions import Action, HalvingConfig, Promote
 from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
-from tuner.policy.decision import Decision
+from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
@@ -102,11 +102,11 @@ class TimedPolicy(PromotingPolicy):
             super().begin(trial, candidate)
         self._decided()
 
-    def promote(self, promotion: Promote) -> Decision:
+    def promote(self, promotion: Promote) -> None:
         with self._timed():
-            decision = super().promote(promotion)
+            self.explain(promotion.trial, PROMOTE)
+            super().promote(promotion)
         self._decided()
-        return decision
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         with self._timed():

@@ -17,14 +17,14 @@ from trainable.data.image_cache import default_cache_dir
 from trainable.rehearsal import Rehearsal, rehearse
 from trainable.tasks.registry import get_task
 from tuner import wording
-from tuner.policy.candidates import SpaceSource
-from tuner.ray.cluster import allocate_resources, node_resources, ray_running
-from tuner.records import TrialResources
 from tuner.confirm import NUM_SEEDS
 from tuner.dry_run_text import StartUp, checked_line, expected_lines, image_lines, rehearsal_lines
 from tuner.forecast import Seconds, forecast
 from tuner.forecast_policies import Schedule
 from tuner.plan import Plan
+from tuner.policy.candidates import SpaceSource
+from tuner.ray.cluster import allocate_resources, node_resources, ray_running
+from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
 PROPOSALS = 200

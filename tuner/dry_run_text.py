@@ -9,10 +9,10 @@ from pathlib import Path
 from trainable.config import TrialConfig
 from trainable.rehearsal import Rehearsal
 from tuner import wording
-from tuner.records import TrialResources
 from tuner.forecast import Forecast
 from tuner.image_counts import counts_in_words, warning_of_few
 from tuner.plan import Plan
+from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
 

@@ -60,7 +60,7 @@ class RayPolicy:
         self._scheduler.on_trial_add(None, self._running[trial])
         self._action = None
 
-    def promote(self, promotion: Promote) -> Decision:
+    def promote(self, promotion: Promote) -> None:
         raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
@@ -73,7 +73,7 @@ class RayPolicy:
         self._searcher.on_trial_result(one.trial_id, one.last_result)
         return None
 
-    def stop(self, trial: str) -> Decision:
+    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         raise AssertionError(f"{trial} does not wait")
 
     def end(self, trial: str, outcome: Outcome) -> None:

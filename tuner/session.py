@@ -17,7 +17,7 @@ from trainable.leg import Leg, LegReport
 from tuner.disk import CheckpointShelf
 from tuner.policy.actions import Begin, Policy, Promote, Rest, take_result
 from tuner.policy.candidates import Candidate
-from tuner.policy.decision import Decision
+from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
@@ -74,7 +74,9 @@ class Session:
         if isinstance(action, Begin):
             return self._leg(self._start(action.candidate))
         if isinstance(action, Promote):
-            self._recorder.decision(action.trial, self._policy.promote(action))
+            promoted = self._policy.explain(action.trial, PROMOTE, to_epoch=action.to_epoch)
+            self._recorder.decision(action.trial, promoted)
+            self._policy.promote(action)
             return self._leg(self._search.by_name[action.trial])
         if action is Rest.FINISHED:
             self._end_waiting()
@@ -204,7 +206,7 @@ class Session:
             self._stop_waiting(trial)
 
     def _stop_waiting(self, trial: str, **numbers: str) -> None:
-        decision = self._policy.stop(trial)
+        decision = self._policy.explain(trial, STOP)
         self._recorder.decision(trial, decision)
         self._policy.end(trial, Outcome.STOPPED_AT_RUNG)
         told = self._numbers_of(decision) | numbers

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from tuner.policy.candidates import Candidate
-from tuner.policy.decision import PAUSE, STOP, Decision
+from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 
 
@@ -74,14 +74,14 @@ class Policy(Protocol):
     def begin(self, trial: str, candidate: Candidate) -> None:
         """A new trial starts."""
 
-    def promote(self, promotion: Promote) -> Decision:
+    def promote(self, promotion: Promote) -> None:
         """A waiting trial goes on."""
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """Takes in a finite result, a repeated one once; None where there is nothing to decide."""
 
-    def stop(self, trial: str) -> Decision:
-        """Why a waiting trial goes no further; `end` follows."""
+    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+        """The numbers behind promoting or stopping a waiting trial; to be asked before it is told."""
 
     def end(self, trial: str, outcome: Outcome) -> None:
         """The trial is over."""
@@ -116,7 +116,9 @@ def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epo
         return Step(decisions, goes_on=True)
     action = policy.action()
     if isinstance(action, Promote) and action.trial == trial:
-        return Step((decision, policy.promote(action)), goes_on=True)
+        promoted = policy.explain(trial, PROMOTE, to_epoch=action.to_epoch)
+        policy.promote(action)
+        return Step((decision, promoted), goes_on=True)
     return Step(decisions)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from tuner.policy.actions import Action, Begin, HalvingConfig, Promote, Rest
 from tuner.policy.candidates import Candidate, CandidateSource
-from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
+from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.policy.prediction import NUM_GOOD, Prediction, Predictor, ProcessPredictor
 from tuner.policy.promotion import Promotions
@@ -77,19 +77,31 @@ class PromotingPolicy:
     def begin(self, trial: str, candidate: Candidate) -> None:
         self._begin(trial, candidate, is_past=False)
 
-    def promote(self, promotion: Promote) -> Decision:
-        decision = self._decision(promotion.trial, PROMOTE, to_epoch=promotion.to_epoch)
+    def promote(self, promotion: Promote) -> None:
         self.promotions.promote(promotion.trial, to_epoch=promotion.to_epoch)
         self._changed()
-        return decision
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """A trial that has come to its rung pauses there."""
         is_there = self._take(trial, epoch=epoch, value=value)
-        return self._decision(trial, PAUSE) if is_there and epoch < self._config.max_epochs else None
+        return self.explain(trial, PAUSE) if is_there and epoch < self._config.max_epochs else None
 
-    def stop(self, trial: str) -> Decision:
-        return self._decision(trial, STOP)
+    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+        """With the rank among this search's trials; a prediction costs time, and a pause does not need it."""
+        epoch = self.paused[trial]
+        arrived = self.own_values_at(epoch)
+        predicted = None if action == PAUSE else self.predicted().get(trial)
+        return Decision(
+            epoch=epoch,
+            rung=self.promotions.rungs.index(epoch) + 1,
+            value=self._config.sign * arrived[trial],
+            cutoff=None,
+            rank=1 + sum(other > arrived[trial] for other in arrived.values()),
+            of=len(arrived),
+            action=action,
+            predicted=None if predicted is None else self._config.sign * predicted,
+            to_epoch=to_epoch,
+        )
 
     def end(self, trial: str, outcome: Outcome) -> None:
         if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED):
@@ -207,20 +219,3 @@ class PromotingPolicy:
         drawn = self._source.draw(generator, near=good)
         order = np.argsort(-np.asarray(self._prediction.improvement(drawn)), kind="stable")
         return (drawn[place] for place in order)
-
-    def _decision(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
-        """With the rank among this search's trials; a prediction costs time, and a pause does not need it."""
-        epoch = self.paused[trial]
-        arrived = self.own_values_at(epoch)
-        predicted = None if action == PAUSE else self.predicted().get(trial)
-        return Decision(
-            epoch=epoch,
-            rung=self.promotions.rungs.index(epoch) + 1,
-            value=self._config.sign * arrived[trial],
-            cutoff=None,
-            rank=1 + sum(other > arrived[trial] for other in arrived.values()),
-            of=len(arrived),
-            action=action,
-            predicted=None if predicted is None else self._config.sign * predicted,
-            to_epoch=to_epoch,
-        )

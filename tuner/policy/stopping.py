@@ -78,7 +78,7 @@ class StoppingPolicy:
         self._running.add(trial)
         self._action = None
 
-    def promote(self, promotion: Promote) -> Decision:
+    def promote(self, promotion: Promote) -> None:
         raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
@@ -88,7 +88,7 @@ class StoppingPolicy:
         is_kept = decision is not None and decision.action == STOP and trial == self._proposals.default_trial
         return replace(decision, action=KEEP) if decision is not None and is_kept else decision
 
-    def stop(self, trial: str) -> Decision:
+    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         raise AssertionError(f"{trial} does not wait")
 
     def end(self, trial: str, outcome: Outcome) -> None:

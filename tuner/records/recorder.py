@@ -27,7 +27,7 @@ from tuner.records.events import (
     TrialStarted,
     read_event,
 )
-from tuner.records.lines import cut_torn_line
+from tuner.records.lines import complete_lines, cut_torn_line
 from tuner.records.search_record import SearchRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, write_settings
 
@@ -76,6 +76,11 @@ class Recorder:
         if (folder / SETTINGS).exists():
             raise ValueError(f"{folder} already holds a search: resume it, or give the new one another name")
         folder.mkdir(parents=True, exist_ok=True)
+        if any(b'"event": "start"' in line for _, line in complete_lines(folder / TRIALS)):
+            raise ValueError(
+                f"{folder / TRIALS} holds trials, but {SETTINGS} is gone: restore it from a copy, or give the new search "
+                "another name"
+            )
         (folder / TRIALS).unlink(missing_ok=True)
         recorder = cls(folder, SearchRecord(settings), clock=clock)
         for past in past_trials:

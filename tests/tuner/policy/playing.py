@@ -86,7 +86,12 @@ class Noted:
         self.policy.begin(trial, candidate)
 
     def promote(self, promotion):
-        return self._note("promote", promotion, answer=self.policy.promote(promotion))
+        answer = self.policy.explain(promotion.trial, "promote", to_epoch=promotion.to_epoch)
+        self._note("promote", promotion, answer=answer)
+        self.policy.promote(promotion)
+
+    def explain(self, trial, action, *, to_epoch=None):
+        return self.policy.explain(trial, action, to_epoch=to_epoch)
 
     def record(self, trial, *, epoch, value):
         answer = self.policy.record(trial, epoch=epoch, value=value)

@@ -201,7 +201,7 @@ def test_a_decision_says_rank_and_value_in_the_words_of_the_objective():
     policy.begin("c", SOURCE.of({"x": 0.5, "kind": "a"}))
     decision = policy.record("c", epoch=1, value=0.5)
     assert (decision.value, decision.rank, decision.of, decision.action) == (0.5, 2, 3, PAUSE)
-    stopped = policy.stop("a")
+    stopped = policy.explain("a", STOP)
     assert (stopped.value, stopped.rank, stopped.of, stopped.action) == (0.8, 3, 3, STOP)
     assert stopped.predicted == pytest.approx(0.8, abs=0.3)
 
@@ -268,7 +268,7 @@ def test_without_room_the_worst_prediction_goes_first_and_the_default_last():
     begun(policy, ("default", 0.0, 0.1), ("good", 0.9, 0.9), ("fair", 0.6, 0.6), ("last", 0.3, 0.2))
     evicted = []
     while (trial := policy.eviction_candidate(kept={"fair"})) is not None:
-        assert policy.stop(trial).action == STOP
+        assert policy.explain(trial, STOP).action == STOP
         policy.end(trial, Outcome.STOPPED_AT_RUNG)
         evicted.append(trial)
     assert evicted[0] == "last"

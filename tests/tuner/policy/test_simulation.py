@@ -6,7 +6,7 @@ import pytest
 
 from tuner.policy.actions import Begin, Promote, Rest
 from tuner.policy.candidates import Candidate
-from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
+from tuner.policy.decision import PAUSE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.policy.simulation import SimulatedSearch
 
@@ -34,7 +34,9 @@ class Script:
     def promote(self, promotion):
         self.waiting.remove(promotion.trial)
         self.heard.append(("promote", promotion.trial))
-        return decision(PROMOTE, 0)
+
+    def explain(self, trial, action, *, to_epoch=None):
+        return decision(action, 0)
 
     def record(self, trial, *, epoch, value):
         self.heard.append((trial, epoch, value))

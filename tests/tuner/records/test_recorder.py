@@ -1,0 +1,251 @@
+"""What is recorded: on disk at once, the same when it is read, and only what follows from what is there already."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tuner.conftest import recorded_settings
+from tests.tuner.records.conftest import decision, record_curve
+from tuner.policy.outcomes import Outcome
+from tuner.records import Recorder, read_search, trial_name
+from tuner.records.events import EpochDone, SessionStarted, TrialEnded, TrialStarted
+from tuner.warm_start import PastTrial
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def lines(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def record_everything(recorder) -> None:
+    """Each kind of event, with values of each kind."""
+    recorder.open_session()
+    past = {"widths": (3, 4), "max_lr": 1e-3, "pooling": None, "deep": True}
+    recorder.past_trial("old/003-0123abcd", answers=past, values={1: 0.25, 3: 1.0}, outcome=Outcome.PLATEAUED)
+    first = record_curve(recorder, 0.1, 0.2, outcome=Outcome.COMPLETED)
+    params = {"widths": [3, 4], "name": "größer", "nested": {"a": [1, {"b": None}]}, "rate": 1e-300}
+    second = trial_name(1, params)
+    recorder.start(second, params=params, answers={"widths": (3, 4)})
+    metrics = {"val/loss": math.nan, "train/loss": -math.inf, "moe/usage_0": 1.0}
+    full = {"process": "host:7", "precision": "bf16"}
+    recorder.result(second, epoch=1, objective=0.3, metrics=metrics, seconds=2.0, **full)
+    recorder.decision(second, decision(action="pause", predicted=0.5))
+    recorder.decision(second, decision(action="promote", to_epoch=3, rank=None))
+    recorder.leg_failed(second, "the process ended\nwithout a word")
+    third = record_curve(recorder, 0.3)
+    recorder.end(third, Outcome.DIVERGED, numbers={"term": "mask", "value": math.inf, "step": 3}, epoch=2)
+    recorder.close_session()
+    recorder.finish()
+    assert first == recorder.record.trials[0].name
+
+
+def test_what_is_read_back_is_what_is_in_memory(recorder, folder):
+    record_everything(recorder)
+    search = read_search(folder)
+    assert search == recorder.record
+    assert {line["event"] for line in lines(folder)} == {
+        "session",
+        "past_trial",
+        "start",
+        "result",
+        "decision",
+        "leg_failed",
+        "end",
+        "session_end",
+        "finished",
+    }
+
+
+def test_what_is_read_back_is_what_was_recorded(recorder, folder, clock):
+    record_everything(recorder)
+    search = read_search(folder)
+    (past,) = search.past_trials
+    assert (past.trial, past.values, past.outcome) == ("old/003-0123abcd", {1: 0.25, 3: 1.0}, Outcome.PLATEAUED)
+    assert past.answers == {"widths": (3, 4), "max_lr": 1e-3, "pooling": None, "deep": True}
+    trial = search.trials[1]
+    assert trial.params == {"widths": [3, 4], "name": "größer", "nested": {"a": [1, {"b": None}]}, "rate": 1e-300}
+    assert trial.answers == {"widths": (3, 4)}
+    assert trial.last.metrics == {"val/loss": None, "train/loss": None, "moe/usage_0": 1.0}
+    assert (trial.last.objective, trial.last.seconds, trial.last.process, trial.last.precision) == (
+        0.3,
+        2.0,
+        "host:7",
+        "bf16",
+    )
+    assert search.decisions_of(trial.name) == [
+        decision(action="pause", predicted=0.5),
+        decision(action="promote", to_epoch=3, rank=None),
+    ]
+    assert search.trials[2].sentence == "diverged at step 3: mask was inf"
+    (session,) = search.sessions
+    assert session.process == os.getpid()
+    assert search.is_finished
+
+
+def test_what_listeners_see_is_on_disk_and_in_the_record(recorder, folder):
+    heard = []
+
+    class Listener:
+        def on_event(self, search, event):
+            assert read_search(folder) == search
+            heard.append(event)
+
+        def close(self):
+            heard.append("closed")
+
+    recorder.listen([Listener()])
+    recorder.open_session()
+    record_curve(recorder, 0.1, outcome=Outcome.COMPLETED)
+    recorder.close()
+    assert [type(event) for event in heard[:-1]] == [SessionStarted, TrialStarted, EpochDone, TrialEnded]
+    assert heard[-1] == "closed"
+
+
+def test_each_line_is_on_disk_as_soon_as_it_is_recorded(recorder, folder):
+    trial = record_curve(recorder)
+    for epoch in (1, 2, 3):
+        recorder.result(trial, epoch=epoch, objective=0.1, metrics={}, seconds=0.5)
+        assert [line.get("epoch") for line in lines(folder)] == [None, *range(1, epoch + 1)]
+
+
+def test_what_was_recorded_outlives_a_kill(folder):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from tests.tuner.conftest import recorded_settings; "
+        "from tests.tuner.records.conftest import record_curve; from tuner.records import Recorder; "
+        "record_curve(Recorder.create(Path(sys.argv[1]), recorded_settings()), 0.1, 0.2); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [result.objective for result in read_search(folder).trials[0].results.values()] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("num_lost", [1, 9, 40])
+def test_a_torn_last_line_is_left_out_and_written_over(recorder, folder, num_lost):
+    trial = record_curve(recorder, 0.1, 0.2)
+    path = folder / "trials.jsonl"
+    path.write_bytes(path.read_bytes()[:-num_lost])
+    assert list(read_search(folder).by_name[trial].results) == [1]
+    assert not path.read_bytes().endswith(b"\n")
+    resumed = Recorder.resume(folder)
+    resumed.result(trial, epoch=2, objective=0.25, metrics={}, seconds=0.5)
+    resumed.close()
+    assert read_search(folder).by_name[trial].objective_at(2) == 0.25
+    assert len(lines(folder)) == 3
+
+
+def test_a_torn_line_of_bytes_that_are_no_text_is_left_out_too(recorder, folder):
+    record_curve(recorder, 0.1)
+    with (folder / "trials.jsonl").open("ab") as file:
+        file.write(b'{"event": "result", "\xe2\x82')
+    assert read_search(folder) == recorder.record
+
+
+def test_time_goes_on_over_a_resume_and_stands_still_in_between(recorder, clock, folder):
+    clock.now += 60
+    trial = record_curve(recorder, 0.1)
+    clock.now += 5000
+    resumed = Recorder.resume(folder, clock=clock)
+    assert resumed.elapsed == 60
+    clock.now += 30
+    resumed.result(trial, epoch=2, objective=0.2, metrics={}, seconds=1)
+    resumed.close()
+    assert [result.time for result in resumed.record.by_name[trial].results.values()] == [60, 90]
+    assert (resumed.record.elapsed, read_search(folder).elapsed) == (90, 90)
+
+
+def test_the_time_until_a_session_ends_counts(recorder, clock, folder):
+    record_curve(recorder, 0.1)
+    clock.now += 45
+    recorder.close_session()
+    assert read_search(folder).elapsed == 45
+
+
+def refused(recorder, folder, sentence, record) -> None:
+    """Nothing is written, and the record goes on."""
+    before = (folder / "trials.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=sentence):
+        record()
+    assert (folder / "trials.jsonl").read_bytes() == before
+    assert read_search(folder) == recorder.record
+    record_curve(recorder, 0.1)
+    assert read_search(folder) == recorder.record
+
+
+def test_a_trial_ends_once(recorder, folder):
+    trial = record_curve(recorder, 0.1, outcome=Outcome.COMPLETED)
+    end = lambda: recorder.end(trial, Outcome.FAILED, numbers={}, epoch=1)  # noqa: E731
+    refused(recorder, folder, f"trial {trial} has already ended", end)
+
+
+@pytest.mark.parametrize("number", [0, 2, 7])
+def test_numbers_begin_at_0_and_have_no_gaps(recorder, folder, number):
+    record_curve(recorder, 0.1)
+    start = lambda: recorder.start(trial_name(number, {}), params={}, answers={})  # noqa: E731
+    refused(recorder, folder, "the next number is 1", start)
+
+
+def test_the_first_number_is_0(recorder, folder):
+    start = lambda: recorder.start(trial_name(1, {}), params={}, answers={})  # noqa: E731
+    refused(recorder, folder, "the next number is 0", start)
+
+
+@pytest.mark.parametrize("epoch", [0, 7])
+def test_an_epoch_outside_the_full_length_is_refused(recorder, folder, epoch):
+    trial = record_curve(recorder)
+    result = lambda: recorder.result(trial, epoch=epoch, objective=0.1, metrics={}, seconds=1)  # noqa: E731
+    refused(recorder, folder, "epoch", result)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_objective_that_is_not_finite_is_no_result(recorder, folder, value):
+    trial = record_curve(recorder)
+    result = lambda: recorder.result(trial, epoch=1, objective=value, metrics={}, seconds=1)  # noqa: E731
+    refused(recorder, folder, "not JSON compliant", result)
+
+
+def test_an_event_of_a_trial_that_has_not_started_is_refused(recorder, folder):
+    end = lambda: recorder.end("000-0123abcd", Outcome.FAILED, numbers={}, epoch=0)  # noqa: E731
+    refused(recorder, folder, "trial 000-0123abcd has not started", end)
+
+
+@pytest.mark.parametrize("name", ["../../victim", "000-0123ABCD", "0-0123abcd", "", "000-0123abcd\n"])
+def test_a_name_that_is_no_trials_is_refused(recorder, folder, name):
+    refused(recorder, folder, "trial", lambda: recorder.start(name, params={}, answers={}))
+
+
+def test_a_change_of_the_settings_is_on_disk_at_once(recorder, folder):
+    recorder.change(num_trials=9)
+    assert read_search(folder).settings == recorder.record.settings == recorded_settings(max_epochs=6, num_trials=9)
+
+
+def test_a_folder_that_is_taken_is_not_written_over(recorder, folder):
+    record_curve(recorder, 0.1)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match="already holds a search: resume it"):
+        Recorder.create(folder, recorded_settings())
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_trials_whose_settings_are_lost_are_not_written_over(recorder, folder):
+    record_curve(recorder, 0.1)
+    (folder / "settings.json").unlink()
+    before = (folder / "trials.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=r"trials\.jsonl holds trials, but settings\.json is gone: restore it"):
+        Recorder.create(folder, recorded_settings())
+    assert (folder / "trials.jsonl").read_bytes() == before
+
+
+def test_a_search_that_was_being_begun_when_it_was_killed_is_begun_anew(recorder, folder):
+    past = PastTrial(trial="old/003-0123abcd", answers={}, values={1: 0.5}, outcome=Outcome.COMPLETED)
+    (folder / "trials.jsonl").write_text('{"event": "past_trial", "trial"')
+    (folder / "settings.json").unlink()
+    Recorder.create(folder, recorded_settings(), past_trials=[past]).close()
+    assert [one.trial for one in read_search(folder).past_trials] == [past.trial]
