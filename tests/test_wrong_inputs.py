@@ -20,6 +20,8 @@ import pytest
 import ray
 import torch
 from PIL import Image
+from tuner.outcomes import Outcome
+from tuner.recorder import Recorder
 
 from search_spaces.registry import SPACES
 from trainable.config import from_params, to_dict
@@ -27,8 +29,6 @@ from trainable.handover import Handover, current_versions, write_handover
 from trainable.tasks.registry import get_task
 from trainable.train import train
 from tuner import records
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
 from tuner.settings import SearchSettings
 
 TABLE = Path(__file__).with_name("wrong_inputs.md")

@@ -27,8 +27,8 @@ from trainable.techniques.micro_batch import (
     FittingBatches,
     can_be_halved,
     halved,
-    packed,
     log_micro_batch_halved,
+    packed,
     size_of,
     unpacked,
 )

@@ -7,7 +7,7 @@ default with which all are compared, is trained to its full length; once nothing
 prediction.
 Source: own composition of asynchronous promotion (see promotion.py) and expected improvement at the full budget (Jones,
 Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
-`python -m tuner.replay`.
+`python -m benchmarks.replay`.
 Cost: some 5 ms for a decision after 1000 trials; a checkpoint and a restore for a pause. Off: `--policy asha`.
 """
 

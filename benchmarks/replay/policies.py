@@ -15,14 +15,14 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from benchmarks.replay.peers import EPOCH, OBJECTIVE, HighestRungSearcher, RayPolicy
+from benchmarks.replay.problems import Problem
 from tuner.policy.actions import HalvingConfig, Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.rungs import rung_epochs
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.policy.tpe import TpeSampler
-from tuner.replay_peers import EPOCH, OBJECTIVE, HighestRungSearcher, RayPolicy
-from tuner.replay_problems import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from benchmarks.replay.problems import Problem
 from tuner.policy.actions import Action, Begin, Promote, Rest
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import STOP, Decision
 from tuner.policy.outcomes import Outcome
-from tuner.replay_problems import Problem
 
 OBJECTIVE, EPOCH = "objective", "training_iteration"
 ENOUGH_RESULTS = 10

@@ -7,19 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks.replay.__main__ import RUNS, first_rung, main
+from benchmarks.replay.loop import ReplayedSearch
+from benchmarks.replay.past import PastSearch, past_search
+from benchmarks.replay.peers import RayPolicy
+from benchmarks.replay.policies import POLICIES, Setting
+from benchmarks.replay.problems import Curve, Problem, TableProblem
+from benchmarks.replay.report import better_variants, bootstrap_means, table
+from benchmarks.replay.run import POINTS, Job, problems_of, run_job
+from benchmarks.replay.synthetic import SyntheticProblem
 from tests.tuner.conftest import recorded_settings
 from tuner.policy.actions import Begin, Rest
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, trial_name
-from tuner.replay import RUNS, first_rung, main
-from tuner.replay_loop import ReplayedSearch
-from tuner.replay_past import PastSearch, past_search
-from tuner.replay_peers import RayPolicy
-from tuner.replay_policies import POLICIES, Setting
-from tuner.replay_problems import Curve, Problem, TableProblem
-from tuner.replay_report import better_variants, bootstrap_means, table
-from tuner.replay_run import POINTS, Job, problems_of, run_job
-from tuner.replay_synthetic import SyntheticProblem
 
 FULL = POINTS - 1
 
@@ -221,7 +221,7 @@ def test_what_diverged_in_a_past_search_has_no_value_from_then_on_and_is_never_t
 
 
 def test_the_command_writes_a_table_and_a_picture_and_goes_on_where_it_stood(tmp_path, monkeypatch):
-    monkeypatch.setattr("tuner.replay._results", lambda jobs, processes: map(run_job, jobs))
+    monkeypatch.setattr("benchmarks.replay.__main__._results", lambda jobs, processes: map(run_job, jobs))
     options = ["--policies", "ours", "random+asha", "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]
     assert main(options) == 0
     assert "| ours |" in (tmp_path / "table.md").read_text()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import optuna
 
+from benchmarks.replay.loop import ReplayedSearch
+from benchmarks.replay.past import past_search
+from benchmarks.replay.policies import POLICIES, Setting
+from benchmarks.replay.problems import Problem, lcbench, taskset
+from benchmarks.replay.synthetic import synthetic
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedTrial
-from tuner.replay_loop import ReplayedSearch
-from tuner.replay_past import past_search
-from tuner.replay_policies import POLICIES, Setting
-from tuner.replay_problems import Problem, lcbench, taskset
-from tuner.replay_synthetic import synthetic
 
 BUDGET_TRAININGS = 20
 """Full trainings that a search may spend."""

@@ -13,8 +13,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from benchmarks.replay.run import BUDGET_TRAININGS, POINTS
 from tuner.figure_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, Label, label_right, new_axes
-from tuner.replay_run import BUDGET_TRAININGS, POINTS
 
 NUM_RESAMPLES = 2000
 QUARTER, FULL = POINTS // 4 - 1, POINTS - 1

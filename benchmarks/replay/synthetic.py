@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.replay.problems import NUM_REFERENCE, Curve, Problem
 from tuner.policy.candidates import SpaceSource
-from tuner.replay_problems import NUM_REFERENCE, Curve, Problem
 
 
 class SyntheticProblem(Problem):

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from benchmarks.replay.problems import Curve, Problem
 from tuner.policy.actions import Policy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
-from tuner.replay_problems import Curve, Problem
 
 
 class ReplayedSearch(SimulatedSearch):

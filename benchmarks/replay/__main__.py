@@ -1,9 +1,9 @@
 """Compares search policies on recorded learning curves, without training anything.
 
-python -m tuner.replay
-python -m tuner.replay --table taskset.npz --seeds 20 --jobs 4
-python -m tuner.replay --surrogate lcbench --policies ours stock --tasks 126029 167149
-python -m tuner.replay --search results/moe/2026-11-20_10-00-00
+python -m benchmarks.replay
+python -m benchmarks.replay --table taskset.npz --seeds 20 --jobs 4
+python -m benchmarks.replay --surrogate lcbench --policies ours stock --tasks 126029 167149
+python -m benchmarks.replay --search results/moe/2026-11-20_10-00-00
 """
 
 import argparse
@@ -19,9 +19,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tuner.replay_policies import POLICIES
-from tuner.replay_report import write_report
-from tuner.replay_run import Job, problems_of, run_job
+from benchmarks.replay.policies import POLICIES
+from benchmarks.replay.report import write_report
+from benchmarks.replay.run import Job, problems_of, run_job
 
 RUNS = "runs.jsonl"
 POOR_FIRST_RUNG = 1
@@ -139,7 +139,7 @@ def _progress(total: int, done: int):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tuner.replay", description="Compare search policies on recorded learning curves."
+        prog="python -m benchmarks.replay", description="Compare search policies on recorded learning curves."
     )
     curves = parser.add_mutually_exclusive_group()
     curves.add_argument("--table", type=Path, metavar="FILE", help="a table of curves in the form of taskset.npz")
