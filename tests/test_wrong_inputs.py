@@ -20,16 +20,18 @@ import pytest
 import ray
 import torch
 from PIL import Image
-from tuner.outcomes import Outcome
-from tuner.recorder import Recorder
 
 from search_spaces.registry import SPACES
+from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.handover import Handover, current_versions, write_handover
+from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.train import train
-from tuner import records
-from tuner.settings import SearchSettings
+from tuner.policy.outcomes import Outcome
+from tuner.records import SETTINGS, Recorder, TrialResources, locked, trial_name
+from tuner.records.checkpoints import trial_folder
+from tuner.records.events import TRIALS
 
 TABLE = Path(__file__).with_name("wrong_inputs.md")
 NEEDS_RAY = "More than there is"
@@ -63,6 +65,14 @@ def test_a_line_that_was_being_written_when_the_search_was_killed_is_left_out(ca
     assert (status, said.strip()) == (0, "results/moe/torn/best/config.json")
 
 
+def test_a_folder_that_another_process_writes_into_is_refused_by_every_command_that_writes(call, forbidden_ray, world):
+    with locked(world / "results/moe/running"):
+        for command in ("tuner.export", "tuner.confirm", "tuner.report", "tuner.ensemble --top 1"):
+            assert_told(*call(f"{command} results/moe/running"), "results/moe/running is in use by process … on …")
+        assert call("tuner.explain results/moe/running")[0] == 0
+        assert call("tuner.report results/moe/running --output elsewhere")[0] == 0
+
+
 def test_a_place_without_the_right_to_write_is_told(call, monkeypatch):
     monkeypatch.setattr("trainable.output_folder.os.access", lambda *_: False)
     assert_told(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
@@ -80,7 +90,7 @@ def test_a_full_disk_is_told_with_what_to_do(call, ray_of_two_cpus, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device", "settings.json")
 
     monkeypatch.setattr("tuner.run.Recorder.create", fill_up)
-    read = "No space left on device: 'settings.json'. What is on record is whole; put that right and go on"
+    read = "No space left on device: 'settings.json'. Finished epochs are saved; put that right and go on"
     assert_told(*call("tuner.search --data data"), read)
 
 
@@ -239,70 +249,100 @@ def write_runs() -> None:
 
 def write_searches(handover: Handover) -> None:
     """Copies of one search of one trial, whose checkpoint is that of the run."""
-    sound = Path("results/moe/sound")
-    settings = {name: getattr(SearchSettings(confirm=0), name) for name in ("space", "seed", "confirm", "policy")}
-    settings |= {"name": "sound", "objective": "val/s_measure", "mode": "max", "num_trials": 1, "max_epochs": 2}
-    settings |= {"concurrent": 1, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "device": "cpu", "data": "data"}
-    settings |= {"data_fingerprint": handover.data_fingerprint, "base_config": to_dict(handover.config)}
-    recorder = Recorder.create(sound, settings | {"versions": current_versions()})
-    recorder.start("t0000", number=0, params={})
-    recorder.result("t0000", epoch=1, objective=0.5, metrics={"val/s_measure": 0.5}, seconds=1.0)
-    recorder.checkpoint("t0000", epoch=1, path="ray/t0000")
-    recorder.end("t0000", Outcome.COMPLETED, numbers={"epoch": 1}, epoch=1)
+    sound, trial = Path("results/moe/sound"), trial_name(0, {})
+    settings = recorded_settings(
+        name="sound",
+        num_trials=1,
+        max_epochs=2,
+        rung_epochs=(1,),
+        policy="promote",
+        resources=TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0),
+        data="data",
+        pinned={},
+        data_fingerprint=handover.data_fingerprint,
+        base_config=to_dict(handover.config),
+        versions=current_versions(),
+    )
+    recorder = Recorder.create(sound, settings)
+    recorder.start(trial, params={}, answers={})
+    recorder.result(trial, epoch=1, objective=0.5, metrics={"val/s_measure": 0.5}, seconds=1.0)
+    recorder.end(trial, Outcome.COMPLETED, numbers={"epoch": 1}, epoch=1)
+    recorder.finish()
     recorder.close()
-    shutil.copytree("run", sound / "ray" / "t0000")
-    (sound / "ray" / "tuner.pkl").touch()
+    trial_folder(sound, trial).mkdir(parents=True)
+    shutil.copy("run/checkpoint.pt", trial_folder(sound, trial) / checkpoint_name(1))
     for name, change in SEARCHES.items():
         change(shutil.copytree(sound, sound.with_name(name)))
 
 
 def resettle(folder: Path, **changes: object) -> None:
-    settings = json.loads((folder / records.SETTINGS).read_text())
-    (folder / records.SETTINGS).write_text(json.dumps(settings | changes))
+    settings = json.loads((folder / SETTINGS).read_text())
+    (folder / SETTINGS).write_text(json.dumps(settings | changes))
 
 
 def rewrite_line(folder: Path, number: int, line: str) -> None:
-    lines = (folder / records.TRIALS).read_text().splitlines()
+    lines = (folder / TRIALS).read_text().splitlines()
     lines[number - 1] = line
-    (folder / records.TRIALS).write_text("\n".join(lines) + "\n")
+    (folder / TRIALS).write_text("\n".join(lines) + "\n")
 
 
 def keep_lines(folder: Path, *events: str) -> None:
-    lines = (folder / records.TRIALS).read_text().splitlines()
+    lines = (folder / TRIALS).read_text().splitlines()
     kept = [line + "\n" for line in lines if json.loads(line)["event"] in events]
-    (folder / records.TRIALS).write_text("".join(kept))
+    (folder / TRIALS).write_text("".join(kept))
 
 
 def move_data(folder: Path) -> None:
-    found_on = json.loads((folder / records.SETTINGS).read_text())["data_fingerprint"]
+    found_on = json.loads((folder / SETTINGS).read_text())["data_fingerprint"]
     resettle(folder, data_fingerprint=found_on | OTHER_DATA, num_trials=2)
+    keep_lines(folder, "start", "result", "end")
 
 
 def tear(folder: Path) -> None:
-    with (folder / records.TRIALS).open("a") as file:
+    with (folder / TRIALS).open("a") as file:
         file.write('{"event": "start", "tri')
 
 
 def forget(folder: Path, *keys: str) -> None:
-    settings = json.loads((folder / records.SETTINGS).read_text())
+    settings = json.loads((folder / SETTINGS).read_text())
     kept = {name: value for name, value in settings.items() if name not in keys}
-    (folder / records.SETTINGS).write_text(json.dumps(kept))
+    (folder / SETTINGS).write_text(json.dumps(kept))
+
+
+def rewrite_result(folder: Path, **changes: object) -> None:
+    line = json.loads((folder / TRIALS).read_text().splitlines()[1])
+    rewrite_line(folder, 2, json.dumps(line | changes))
 
 
 SEARCHES = {
     "baseless": lambda folder: forget(folder, "base_config"),
     "endless": lambda folder: forget(folder, "max_epochs"),
-    "roomless": lambda folder: forget(folder, "cpus_per_trial"),
+    "counted": lambda folder: resettle(folder, num_trials="6"),
+    "mode": lambda folder: resettle(folder, mode="maximum"),
+    "track": lambda folder: resettle(folder, track=5),
+    "extra": lambda folder: resettle(folder, colour="red"),
+    "deep": lambda folder: (folder / SETTINGS).write_text("[" * 100_000),
+    "binary": lambda folder: (folder / SETTINGS).write_bytes(b"\xff\xfe"),
     "moved": move_data,
     "other-space": lambda folder: resettle(folder, space="depth"),
-    "cut": lambda folder: (folder / records.SETTINGS).write_text('{"format": 1, "spa'),
+    "cut": lambda folder: (folder / SETTINGS).write_text('{"format": 2, "spa'),
     "newer": lambda folder: resettle(folder, format=9),
+    "older": lambda folder: resettle(folder, format=1),
     "line": lambda folder: rewrite_line(folder, 2, '{"event": "res'),
+    "foreign": lambda folder: rewrite_line(folder, 2, '{"a":1}'),
+    "nested": lambda folder: rewrite_line(folder, 2, "[" * 100_000),
     "event": lambda folder: rewrite_line(folder, 2, '{"event": "pause", "trial": "t0000", "time": 1.0}'),
+    "elsewhere": lambda folder: rewrite_result(folder, trial="../../victim"),
+    "unknown-trial": lambda folder: rewrite_result(folder, trial="007-00000000"),
+    "far": lambda folder: rewrite_result(folder, epoch=3),
+    "worded": lambda folder: rewrite_result(folder, objective="good"),
+    "emptied": lambda folder: (folder / TRIALS).write_text(""),
     "nothing": lambda folder: keep_lines(folder, "start"),
-    "lost": lambda folder: shutil.rmtree(folder / "ray"),
-    "unsaved": lambda folder: keep_lines(folder, "start", "result", "end"),
-    "gpu": lambda folder: resettle(folder, device="cuda", gpus_per_trial=1.0),
-    "confirmed": lambda folder: (folder / "confirm.json").write_text('{"runs": [{"tri'),
+    "lost": lambda folder: shutil.rmtree(folder / "checkpoints"),
+    "gpu": lambda folder: resettle(
+        folder, resources={"concurrent": 1, "cpus_per_trial": 1.0, "gpus_per_trial": 1.0, "ranks_per_trial": 1}
+    ),
+    "confirmed": lambda folder: (folder / "confirm.jsonl").write_text('{"trial": "000\n'),
     "torn": tear,
+    "running": lambda folder: None,
 }

@@ -12,7 +12,11 @@ from tuner.records import RecordedSettings
 
 
 def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Policy:
-    """A policy that knows nothing yet."""
+    """A policy that knows nothing yet.
+
+    Raises:
+        ValueError: the space has changed, so that what is to be tried first is no configuration of it.
+    """
     config = HalvingConfig(
         rung_epochs=settings.rung_epochs,
         max_epochs=settings.max_epochs,
@@ -23,7 +27,13 @@ def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Po
         num_trials=settings.num_trials,
     )
     source = SpaceSource(space)
-    first = [source.of(answers) for answers in settings.first_answers]
+    try:
+        first = [source.of(answers) for answers in settings.first_answers]
+    except ValueError as error:
+        raise ValueError(
+            f"The space {settings.space} has changed since this search began: {error}; restore the space, or begin a "
+            "new search with --warm-start."
+        ) from error
     if settings.policy == "promote":
         return PromotingPolicy(source, config, first=first)
     sampler = TpeSampler(space, mode=settings.mode) if settings.policy == "asha" else RandomSampler(source)

@@ -23,8 +23,9 @@ def last_checkpoint(folder: Path, trial: TrialRecord) -> Path | None:
 
 
 def remove_others(folder: Path, trial: str, epoch: int) -> None:
-    """Of the trial's checkpoints, half-written ones included, only that of this epoch stays."""
-    for path in trial_folder(folder, trial).glob("*epoch_*.pt*"):
+    """Of the trial's checkpoints, half-written ones included, only that of this epoch stays. Follows no link."""
+    place = trial_folder(folder, trial)
+    for path in () if place.is_symlink() else place.glob("*epoch_*.pt*"):
         if path.name != checkpoint_name(epoch):
             path.unlink(missing_ok=True)
 

@@ -78,8 +78,8 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
         if any(b'"event": "start"' in line for _, line in complete_lines(folder / TRIALS)):
             raise ValueError(
-                f"{folder / TRIALS} holds trials, but {SETTINGS} is gone: restore it from a copy, or give the new search "
-                "another name"
+                f"{folder / TRIALS} holds trials, but {SETTINGS} is gone: restore it from a copy, or give the new "
+                "search another name"
             )
         (folder / TRIALS).unlink(missing_ok=True)
         recorder = cls(folder, SearchRecord(settings), clock=clock)

@@ -80,7 +80,8 @@ def test_after_a_kill_of_its_owner_the_folder_is_free(tmp_path):
 
 def test_a_process_that_an_owner_started_does_not_hold_the_folder_after_it(tmp_path):
     """As Ray's processes would, which may outlive a search that is killed."""
-    code = HOLDER.replace("sys.stdin.read()", "import subprocess; subprocess.Popen(['sleep', '60']); sys.stdin.read()")
+    child = "import subprocess; subprocess.Popen(['sleep', '60']); "
+    code = HOLDER.replace('print("held"', f'{child}print("held"')
     owner = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True,
