@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trainable import tracking
 from trainable.handover import Handover, write_handover
-from trainable.tracking import TRACKERS, check_trackers, mlflow_store, opened_trackers
+from trainable.tracking import TRACKERS, TrackedRun, check_trackers, mlflow_store, opened_trackers
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "5ecret" * 7
@@ -33,7 +33,7 @@ def test_an_unknown_tracker_is_refused_with_the_known_ones():
 
 
 def test_without_a_request_nothing_is_imported_and_tensorboard_has_the_curve(tmp_path):
-    with opened_trackers([], tmp_path, experiment="moe", params=PARAMS) as trackers:
+    with opened_trackers([], TrackedRun(folder=tmp_path, name="run", experiment="moe", params=PARAMS)) as trackers:
         for epoch, metrics in enumerate(CURVE, start=1):
             for tracker in trackers:
                 tracker.log(epoch, metrics)

