@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from trainable.evaluation import Metrics, MetricsFunction, evaluate
 from trainable.losses.segmentation import Criterion
@@ -39,6 +38,7 @@ from trainable.techniques.progressive_augmentation import CODProgressiveAugmenta
 from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
 from trainable.techniques.schedule import CosineAnnealingWithWarmup, Schedule
 from trainable.techniques.unfreezing import GradualUnfreezing
+from trainable.tensor_tree import map_tensors
 from trainable.trainer_state import progress_of, restore_progress
 
 logger = logging.getLogger(__name__)
@@ -331,7 +331,7 @@ class OptimizedTrainer:
         images, targets = batch
         if isinstance(images, Tensor) and isinstance(targets, Tensor):
             return images.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
-        return tree_map_only(Tensor, lambda tensor: tensor.to(self.device, non_blocking=True), batch)
+        return map_tensors(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
 
     @contextmanager
     def _evaluating(self, *, averaged: bool = True) -> Iterator[None]:

@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from trainable.config import TrialConfig
 from trainable.models.output import as_model_output
 from trainable.opening import chosen_device, open_data
 from trainable.tasks.registry import get_task
+from trainable.tensor_tree import map_tensors
 from tuner.atomic_file import replacing
 from tuner.export import handover_of, trained_weights, trial_config
 from tuner.records import TrialRecord, locked, read_search
@@ -113,11 +113,11 @@ def _judged(
     alone = {name: task.build_metrics(config, final=True) for name in answers}
     together = task.build_metrics(config, final=True)
     for batch in task.evaluation_batches(config, data, device):
-        images, targets = tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
+        images, targets = map_tensors(lambda part: part.to(device), batch)
         scores = {name: answer(images, targets) for name, answer in answers.items()}
         for name, own in scores.items():
             alone[name].update(own, targets)
-        together.update(tree_map(_mean, *scores.values()), targets)
+        together.update(map_tensors(_mean, *scores.values()), targets)
     return EnsembleResult(
         objective=objective,
         members={name: metrics.compute() for name, metrics in alone.items()},

@@ -75,7 +75,7 @@ def test_without_the_stopped_trials_the_wrong_parameter_would_be_the_important_o
         else:
             full_length = replace(trial.results[1], epoch=12, objective=0.8 + 0.2 * trial.params["idle"])
             trial.results[12] = full_length
-    search.apply(decision_of(search.trials[0].name, epoch=1))
+    search.decisions.append(decision_of(search.trials[0].name, epoch=1))
     importance = measure_importance(search)
     assert (importance.epoch, importance.num_trials) == (1, 60)
     assert next(iter(importance.shares)) == "decisive"

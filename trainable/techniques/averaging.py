@@ -64,7 +64,7 @@ class WeightAverage:
                 current.append(value)
             else:
                 self._average[name].copy_(value)
-        torch._foreach_lerp_(averaged, current, 1.0 - decay)
+        torch.foreach.lerp_(averaged, current, 1.0 - decay)
         self.num_updates += 1
 
     @contextmanager

@@ -22,10 +22,10 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.utils._pytree import tree_map_only
 
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.synced_batch_norm import sync_batch_norms
+from trainable.tensor_tree import map_tensors
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class Ranks:
     def gathered(self, value: T) -> list[T]:
         """Each rank's value, in the order of ranks, with its tensors on the CPU."""
         everyone: list[Any] = [None] * self.size
-        distributed.all_gather_object(everyone, tree_map_only(Tensor, Tensor.cpu, value))
+        distributed.all_gather_object(everyone, map_tensors(Tensor.cpu, value))
         return everyone
 
 

@@ -42,7 +42,7 @@ class GradientStep:
         """
         scaler.unscale_(self._optimizer)
         gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        read = torch.stack([*terms.values(), *torch._foreach_norm(gradients)]).tolist()
+        read = torch.stack([*terms.values(), *torch.foreach.norm(gradients)]).tolist()
         self.terms = dict(zip(terms, read[: len(terms)], strict=True))
         norm = math.hypot(*read[len(terms) :])
         check_finite(self.terms, epoch=epoch, step=step)
@@ -51,7 +51,7 @@ class GradientStep:
         if not is_finite and (not scaler.is_enabled() or self.skipped_in_a_row > MAX_SKIPPED_UPDATES):
             raise DivergedError(term="gradient", value=norm, epoch=epoch, step=step)
         if max_grad_norm is not None and max_grad_norm < norm < math.inf:
-            torch._foreach_mul_(gradients, max_grad_norm / norm)
+            torch.foreach.mul_(gradients, max_grad_norm / norm)
         scaler.step(self._optimizer)
         scaler.update()
         self._optimizer.zero_grad(set_to_none=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributions import Gamma
 
 from trainable.techniques.boxes import box_masks
 from trainable.techniques.fourier_mixing import derangement
@@ -100,5 +101,6 @@ class LabelMixing:
 
     def _beta(self, alpha: float, count: int) -> Tensor:
         """Beta(alpha, alpha) as a share of two gamma draws; torch's own Beta takes no generator."""
-        gamma = torch._standard_gamma(torch.full((2, count), alpha, dtype=torch.float64), generator=self.generator)
+        one = torch.ones((), dtype=torch.float64)
+        gamma = Gamma(alpha * one, one).sample((2, count), generator=self.generator)
         return (gamma[0] / gamma.sum(dim=0).clamp_min(torch.finfo(torch.float64).tiny)).float()

@@ -1,0 +1,27 @@
+"""Tensors inside tuples, lists and dictionaries: batches, predictions and states."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+
+def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """The same structure with `function` of each tensor, and of those in the same place of the others.
+
+    Whatever is neither a tensor nor a tuple, list or dictionary stays as it is.
+
+    Raises:
+        ValueError: the others have another structure.
+    """
+    if isinstance(tree, Tensor):
+        return function(tree, *others)
+    if isinstance(tree, dict):
+        if any(other.keys() != tree.keys() for other in others):
+            raise ValueError(f"the dictionaries differ in their keys: {[list(one) for one in (tree, *others)]}")
+        return {key: map_tensors(function, tree[key], *(other[key] for other in others)) for key in tree}
+    if isinstance(tree, list | tuple):
+        parts = [map_tensors(function, *places) for places in zip(tree, *others, strict=True)]
+        is_named = hasattr(tree, "_fields")
+        return type(tree)(*parts) if is_named else type(tree)(parts)
+    return tree
