@@ -47,9 +47,149 @@ def test_imports_point_down(path):
     assert not imported_rooms(path) & forbidden
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.relative_to(ROOT).parts[0] == "trainable"], ids=module_name)
-def test_only_the_ray_trainable_and_its_ranks_import_ray(path):
-    assert path.name in ("ray_trainable.py", "ray_ranks.py") or "ray" not in imported_rooms(path)
+RAY_FILES = {"trainable/ray_trainable.py", "trainable/ray_ranks.py"}
+STILL_WITH_RAY = {
+    "tuner/run.py": "starts a session on a cluster, and records Ray's version",
+    "tuner/confirm.py": "sends the trainings of a confirmation to the cluster",
+    "tuner/dry_run.py": "asks the cluster for its resources",
+    "benchmarks/sleeping.py": "measures Ray Tune itself",
+    "benchmarks/simulated_search.py": "plays Ray's scheduler beside ours",
+    "benchmarks/replay/peers.py": "plays Ray's scheduler beside ours",
+    "benchmarks/replay/policies.py": "plays Ray's scheduler beside ours",
+}
+"""Files outside tuner/ray that import ray, each with its reason; the list may only get shorter."""
+
+
+def test_ray_is_imported_in_its_own_places_alone():
+    importing = {str(path.relative_to(ROOT)) for path in FILES if "ray" in imported_rooms(path)}
+    assert {path for path in importing if not path.startswith("tuner/ray/")} == RAY_FILES | set(STILL_WITH_RAY)
+
+
+LAYERS = ("tuner.policy", "tuner.records", "tuner.session", "tuner.ray")
+"""Each may import those before it and none of those after it. Retelling stands between records and session."""
+NOT_IN = {
+    "tuner.policy": {"ray", "torch", "tuner.records", "trainable"},
+    "tuner.records": {"ray", "torch", "optuna"},
+    "tuner.session": {"ray", "torch", "optuna"},
+    "tuner.retelling": {"ray", "torch", "optuna", "tuner.session"},
+    "tuner.listeners": {"ray", "tuner.ray", "tuner.session"},
+}
+
+
+def begins_with(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, "tuner.retelling", "tuner.listeners"])
+def test_the_parts_of_a_search_import_only_what_lies_below(layer):
+    above = LAYERS[LAYERS.index(layer) + 1 :] if layer in LAYERS else ()
+    files = [path for path in FILES if begins_with(module_name(path), layer)]
+    assert files
+    for path in files:
+        for name in imported_modules(path):
+            forbidden = {*above, *NOT_IN.get(layer, ())}
+            assert not any(begins_with(name, package) for package in forbidden), f"{path} imports {name}"
+
+
+def test_records_know_of_trainable_no_more_than_what_a_leg_is():
+    names = {name for path in (ROOT / "tuner/records").glob("*.py") for name in imported_modules(path)}
+    assert {name for name in names if begins_with(name, "trainable")} <= {
+        "trainable.leg",
+        "trainable.leg.checkpoint_name",
+    }
+
+
+PACKAGES = ("ray", "optuna", "torch")
+MAY_TOUCH = {"ray": "tuner/ray/compat.py"}
+"""The one file that may use private parts of a package, where there is one."""
+
+
+def private_names(path: Path) -> set[str]:
+    """Underscored parts of the packages that a file imports or reaches into, such as `torch._foreach_norm`."""
+    tree = ast.parse(path.read_text())
+    bound, used = {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                used.add(alias.name)
+                name = alias.asname or alias.name.split(".")[0]
+                bound[name] = alias.name if alias.asname else name
+        elif isinstance(node, ast.ImportFrom):
+            used |= {f"{node.module}.{alias.name}" for alias in node.names}
+            bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    used |= {name for node in ast.walk(tree) if (name := dotted(node, bound)) is not None}
+    return {name for name in used if name.split(".")[0] in PACKAGES and any(map(is_private, name.split(".")))}
+
+
+def dotted(node: ast.AST, bound: dict[str, str]) -> str | None:
+    """The full name of an attribute of something imported."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not parts or not isinstance(node, ast.Name) or node.id not in bound:
+        return None
+    return ".".join([bound[node.id], *reversed(parts)])
+
+
+def is_private(part: str) -> bool:
+    return part.startswith("_") and not (part.startswith("__") and part.endswith("__"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_private_parts_of_ray_optuna_and_torch_are_touched_in_one_file_alone(path):
+    found = {name for name in private_names(path) if MAY_TOUCH.get(name.split(".")[0]) != str(path.relative_to(ROOT))}
+    assert not found, f"{path} relies on {sorted(found)}; use a public name, or put it into {MAY_TOUCH}"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import torch\ntorch._foreach_norm([])", {"torch._foreach_norm"}),
+        ("import torch\ntorch.utils._pytree.tree_map", {"torch.utils._pytree.tree_map", "torch.utils._pytree"}),
+        ("from torch.utils._pytree import tree_map", {"torch.utils._pytree.tree_map"}),
+        ("import torch.nn.functional as F\nF._verify(1)", {"torch.nn.functional._verify"}),
+        ("from ray import tune\ntune._x", {"ray.tune._x"}),
+        ("def late():\n    import ray._private.worker", {"ray._private.worker"}),
+        ("from ray import _private as p\np.worker", {"ray._private", "ray._private.worker"}),
+        ("import ray\nray.__version__", set()),
+        ("import numpy\nnumpy._core", set()),
+        ("import torch\nself._torch = torch.ones(1)", set()),
+    ],
+)
+def test_private_parts_are_found(tmp_path, code, found):
+    (tmp_path / "module.py").write_text(code)
+    assert private_names(tmp_path / "module.py") == found
+
+
+PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "_pickle"}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.relative_to(ROOT).parts[0] in ("trainable", "tuner")], ids=module_name
+)
+def test_nothing_is_pickled_and_nothing_pickled_is_read(path):
+    """torch's refusal of pickled code is an error of the pickle module, which may be caught."""
+    tree = ast.parse(path.read_text())
+    imported = imported_rooms(path) & PICKLING
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PICKLING
+    }
+    assert imported <= {"pickle"}
+    assert used <= {"UnpicklingError"}
+    assert not any(isinstance(node, ast.ImportFrom) and node.module in PICKLING for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.relative_to(ROOT).parts[0] in ("trainable", "tuner")], ids=module_name
+)
+def test_whatever_torch_loads_is_weights_only(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            chosen = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert chosen.get("weights_only") == "True", f"{path}, line {node.lineno}"
 
 
 def test_no_import_circles():

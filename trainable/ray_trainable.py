@@ -21,7 +21,7 @@ with imported_for_good():
     from trainable.opening import open_trial_data
     from trainable.ray_ranks import RankActors, RankedRun
     from trainable.tasks.registry import get_task
-    from trainable.techniques.checkpoint import CheckpointError
+    from trainable.techniques.checkpoint import DamagedCheckpointError
     from trainable.techniques.divergence import DivergedError
     from trainable.techniques.micro_batch import FittingBatches
     from trainable.training_run import EpochResult, TrainingRun
@@ -125,7 +125,7 @@ class Trial(tune.Trainable):
         """A checkpoint that is lost or damaged costs its epochs, not the trial."""
         try:
             self._run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
-        except CheckpointError as error:
+        except DamagedCheckpointError as error:
             logger.warning("trial %s starts over: %s", self._leg.trial, error)
             self._run = self._begun()
 

@@ -7,21 +7,24 @@ from torch import Tensor
 
 
 def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """The same structure with `function` of each tensor, and of those in the same place of the others.
+    """The same structure with `function` of each tensor, and of what stands in its place in the others.
 
     Whatever is neither a tensor nor a tuple, list or dictionary stays as it is.
 
     Raises:
-        ValueError: the others have another structure.
+        ValueError: the others have another structure, or hold something else than tensors.
     """
     if isinstance(tree, Tensor):
         return function(tree, *others)
+    if any(type(other) is not type(tree) for other in others):
+        raise ValueError(f"the structures differ: {', '.join(type(one).__name__ for one in (tree, *others))}")
     if isinstance(tree, dict):
         if any(other.keys() != tree.keys() for other in others):
             raise ValueError(f"the dictionaries differ in their keys: {[list(one) for one in (tree, *others)]}")
         return {key: map_tensors(function, tree[key], *(other[key] for other in others)) for key in tree}
     if isinstance(tree, list | tuple):
         parts = [map_tensors(function, *places) for places in zip(tree, *others, strict=True)]
-        is_named = hasattr(tree, "_fields")
-        return type(tree)(*parts) if is_named else type(tree)(parts)
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if others:
+        raise ValueError(f"{tree!r} is no tensor")
     return tree

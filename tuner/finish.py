@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from tuner import wording
 from tuner.confirm import is_confirmed
 from tuner.export import CONFIG, export
 from tuner.records import SearchRecord
@@ -23,7 +24,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
         lines.append(f"Winner      none: {_why_none(search)}")
     was_interrupted = not is_over(folder, search)
     if was_interrupted:
-        lines.append(f"Go on       python -m tuner.search --resume {folder}")
+        lines.append(f"Go on       python -m tuner.search --resume {wording.argument(folder)}")
     sys.stdout.write("\n".join(lines) + "\n")
     return INTERRUPTED if was_interrupted else 0
 
@@ -45,4 +46,4 @@ def _handed_over(folder: Path) -> list[str]:
         config = export(folder) / CONFIG
     except ValueError as error:
         return [f"Winner      not handed over: {error}"]
-    return [f"Winner      {config}", f"Train it    python -m trainable.train --config {config}"]
+    return [f"Winner      {config}", f"Train it    python -m trainable.train --config {wording.argument(config)}"]

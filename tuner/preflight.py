@@ -14,6 +14,7 @@ from trainable.tasks.registry import get_task, read_config
 from trainable.techniques.optimizer import WithoutAlgorithm
 from trainable.tracking import check_trackers
 from trainable.training_run import build_trainer
+from tuner import wording
 from tuner.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
 
@@ -21,7 +22,9 @@ from tuner.records import SETTINGS, SearchRecord, read_search
 def check_folder(folder: Path) -> None:
     """Raises ValueError when a new search can't have this folder."""
     if (folder / SETTINGS).exists():
-        raise ValueError(f"{folder} already holds a search; go on with --resume {folder}, or give another --name.")
+        raise ValueError(
+            f"{folder} already holds a search; go on with --resume {wording.argument(folder)}, or give another --name."
+        )
     check_writable(folder, "--storage")
 
 
@@ -65,7 +68,8 @@ def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
 def check_resume(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
     search = read_search(folder, space=space)
-    if search.is_finished:
+    # An extension may have been cut off before its first event.
+    if search.is_finished and not search.is_unfinished:
         ended, asked = len(search.trials), search.settings.num_trials
         raise ValueError(
             f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "

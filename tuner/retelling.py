@@ -34,10 +34,13 @@ def retell(events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_
                 policy.add_past_trial(trial, _candidate(source, trial, answers), values, outcome)
             case TrialStarted(trial=trial, answers=answers):
                 policy.begin(trial, _candidate(source, trial, answers))
-            case EpochDone(trial=trial, epoch=epoch, objective=value):
+            case EpochDone(trial=trial, epoch=epoch, objective=value, outcome=outcome):
                 decision = policy.record(trial, epoch=epoch, value=value)
-                outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
-                unsettled[trial] = Unsettled(decision, decision is None, outcome)
+                if outcome is None:
+                    outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
+                    unsettled[trial] = Unsettled(decision, decision is None, outcome)
+                else:
+                    unsettled[trial] = Unsettled(None, True, outcome)
             case Decided(trial=trial, decision=decision):
                 unsettled[trial] = Unsettled(
                     decision, True, outcome_after(decision, epoch=decision.epoch, max_epochs=max_epochs)

@@ -126,6 +126,17 @@ def described(settings: SearchSettings, plan: Plan, resources: TrialResources) -
 
 
 @contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Without a line for each new study."""
+    former = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(former)
+
+
+@contextmanager
 def _closed(recorder: Recorder) -> Iterator[Recorder]:
     try:
         yield recorder
@@ -133,12 +144,12 @@ def _closed(recorder: Recorder) -> Iterator[Recorder]:
         recorder.close()
 
 
+@_quiet_optuna()
 def _run_session(folder: Path, plan: Plan, limits: Limits, cluster: RunningRay) -> SearchRecord:
     """One session from what is on record to its end, by itself or by Ctrl-C; the search as it stands then.
 
     The way is the same for a new search, whose records are empty, and for one that goes on.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     search, events = read_events(folder)
     settings = search.settings
     policy = build_policy(settings, plan.pinned)

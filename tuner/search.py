@@ -18,7 +18,7 @@ from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from trainable.importing import imported_for_good
 from tuner.disk import parse_size
-from tuner.ray.cluster import use_token
+from tuner.ray.cluster import environment_given_back, use_token
 from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
     options = search_parser().parse_args(arguments)
     try:
-        return _list() if options.list else _searched(options, _settings(options))
+        with environment_given_back():
+            return _list() if options.list else _searched(options, _settings(options))
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -104,7 +104,7 @@ class Session:
             self._end(trial, Outcome.FAILED, {"error": error})
 
     def stop(self, reason: str) -> None:
-        """No leg starts from now on; those that run end with the epoch that they report next."""
+        """No leg starts from now on. Ray stops those that run at once; the epochs they are in are lost."""
         if self.stop_reason is None:
             self.stop_reason = reason
             logger.info("%s", reason)
@@ -143,7 +143,12 @@ class Session:
         if not math.isfinite(result.objective):
             self._end(trial, Outcome.DIVERGED, {"term": "objective", "value": str(result.objective)})
             return False
-        if result.epoch == 1 and self._search.by_name[trial].results:
+        ending = report.ending
+        ended_itself = ending is not None and Outcome(ending.outcome) is not Outcome.COMPLETED
+        last = self._search.by_name[trial].last
+        if last is None or result.epoch > last.epoch:
+            self._failures.pop(trial, None)
+        else:
             logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
         self._recorder.result(
             trial,
@@ -153,10 +158,11 @@ class Session:
             seconds=result.seconds,
             process=report.process,
             precision=result.precision,
+            outcome=Outcome(ending.outcome) if ended_itself else None,
+            numbers=ending.numbers if ended_itself else {},
         )
         remove_others(self._recorder.folder, trial, result.epoch)
-        self._failures.pop(trial, None)
-        if report.ending is not None and Outcome(report.ending.outcome) is not Outcome.COMPLETED:
+        if ended_itself:
             self._policy.record(trial, epoch=result.epoch, value=result.objective)
             return self._take_ending(trial, report)
         return self._decide(trial, result.epoch, result.objective)
@@ -187,9 +193,9 @@ class Session:
         self._recorder.end(trial, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
 
     def _write_end(self, trial: str, outcome: Outcome, decision: Decision | None) -> None:
-        """Of a trial whose end the policy knows."""
+        """Records the end of a trial that the policy has ended already."""
         last = self._search.by_name[trial].last
-        numbers: Numbers = {"epoch": last.epoch, "objective": last.objective}
+        numbers: Numbers = {"epoch": last.epoch, "objective": last.objective, **last.numbers}
         if outcome is Outcome.STOPPED_AT_RUNG:
             numbers = self._numbers_of(decision)
         self._recorder.end(trial, outcome, numbers=numbers, epoch=last.epoch)

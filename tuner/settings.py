@@ -124,8 +124,18 @@ def _check_name(name: str) -> None:
 def _check_data(data: str | None, inverted_masks: bool | None) -> None:
     if data == "":
         raise ValueError("--data is empty; give a folder of data, or leave it out for the embedded data.")
+    if data is not None and not _is_utf8(data):
+        raise ValueError(f"--data is {data!a}; its name is not UTF-8, which no record can hold: rename the folder.")
     if data is None and inverted_masks is not None:
         raise ValueError("--inverted-masks is about the masks of a folder; give it with --data, or leave it out.")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_pinned(pinned: Mapping[str, object]) -> None:

@@ -1,6 +1,7 @@
 """How numbers, times and parameters are written for people: the same in the terminal, the report and the figures."""
 
 import math
+import shlex
 from pathlib import Path
 
 
@@ -39,6 +40,15 @@ def duration(seconds: float) -> str:
 def metric(name: str) -> str:
     """Without the split it was measured on: `s_measure` for `val/s_measure`."""
     return name.rpartition("/")[2]
+
+
+def argument(value: Path | str) -> str:
+    """As a shell takes it in a command that a person copies.
+
+    >>> argument("results/moe/a run")
+    "'results/moe/a run'"
+    """
+    return shlex.quote(str(value))
 
 
 def path(place: Path) -> str:

@@ -19,7 +19,7 @@ from trainable.ending import Ending
 from trainable.leg import LegReport, checkpoint_name
 from trainable.ray_trainable import REPORT, Trial
 from trainable.tasks.registry import get_task
-from trainable.techniques.checkpoint import read_checkpoint
+from trainable.techniques.checkpoint import CheckpointError, read_checkpoint
 from trainable.trainer import OptimizedTrainer
 from trainable.training_run import EpochResult, TrainingRun
 
@@ -126,7 +126,7 @@ def put_another_format(path):
     torch.save({"format": 9}, path)
 
 
-DAMAGES = [Path.unlink, cut, empty, put_pickled_code, put_torchs_pickled_code, put_another_format]
+DAMAGES = [Path.unlink, cut, empty, put_pickled_code]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -137,6 +137,30 @@ def test_a_trial_whose_checkpoint_is_lost_or_damaged_starts_over_and_has_the_sam
     assert curve(begin(NOISY, from_epoch=1)) == whole
     assert "trial 000-0123abcd starts over" in caplog.text
     assert caplog.text.count(checkpoint_name(1)) == 1
+
+
+@pytest.mark.parametrize("strange", [put_torchs_pickled_code, put_another_format])
+def test_a_checkpoint_of_something_else_is_an_error_and_stays_where_it_is(begin, folder, strange):
+    next_report(begin(NOISY))
+    strange(folder / checkpoint_name(1))
+    before = (folder / checkpoint_name(1)).read_bytes()
+    with pytest.raises(CheckpointError):
+        begin(NOISY, from_epoch=1).step()
+    assert (folder / checkpoint_name(1)).read_bytes() == before
+
+
+def test_a_fault_of_the_disk_while_a_checkpoint_is_read_is_tried_again_and_costs_no_epoch(begin, folder, monkeypatch):
+    next_report(begin(NOISY))
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    process = begin(NOISY, from_epoch=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            process.step()
+    assert next_report(begin(NOISY, from_epoch=1)).result.epoch == 2
 
 
 def test_a_leg_of_a_trial_that_is_over_reports_how_it_ended_and_no_epoch(begin, folder):

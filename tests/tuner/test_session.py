@@ -229,6 +229,45 @@ def test_a_trial_whose_checkpoint_was_lost_starts_over_and_counts_each_epoch_onc
     assert list(search.by_name[leg.trial].results) == list(range(1, len(search.by_name[leg.trial].results) + 1))
 
 
+def test_a_trial_that_starts_over_and_dies_goes_on_from_where_it_is_and_fails_in_the_end(tmp_path):
+    folder = new_search(tmp_path / "run", policy="random", num_trials=1)
+    play(folder, max_epochs=3)
+    with opened(folder) as session:
+        leg = session.next_leg()
+        session.take(leg.trial, report_of(leg, 1))
+        assert list(read_search(folder).by_name[leg.trial].results) == [1]
+        for _ in range(MAX_FAILURES + 1):
+            session.fail(leg.trial, "the worker died")
+            leg = session.next_leg()
+            assert leg is Rest.FINISHED or leg.from_epoch == 1
+    assert read_search(folder).trials[0].outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("outcome", ["plateaued", "experts_collapsed"])
+def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, policy, outcome):
+    numbers = {"best": 0.3, "best_epoch": 1, "patience_epochs": 1}
+
+    def ending_early(leg, epoch):
+        is_first = leg.trial.startswith("000") and epoch == 2
+        return report_of(leg, epoch, **({"outcome": outcome, "numbers": numbers} if is_first else {}))
+
+    def play_on(folder):
+        with opened(folder) as session:
+            Player(session, report=ending_early).play()
+            session.close()
+
+    undisturbed = new_search(tmp_path / "undisturbed", policy=policy, num_trials=4)
+    play_on(undisturbed)
+    expected = story(undisturbed)
+    lines = (undisturbed / "trials.jsonl").read_text().splitlines(keepends=True)
+    for place in range(len(lines)):
+        folder = new_search(tmp_path / f"after_{place}", policy=policy, num_trials=4)
+        (folder / "trials.jsonl").write_text("".join(lines[:place]))
+        play_on(folder)
+        assert story(folder) == expected, lines[place]
+
+
 def test_a_full_disk_in_a_trial_stops_the_search_with_a_sentence_and_costs_the_epoch_alone(folder, caplog):
     caplog.set_level("INFO")
     with opened(folder) as session:

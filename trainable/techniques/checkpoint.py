@@ -22,6 +22,10 @@ class CheckpointError(ValueError):
     """A file is no checkpoint of this project, or of another format."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """The checkpoint is lost, or no whole file: what it held can't be had back."""
+
+
 def write_checkpoint(path: str | Path, state: dict) -> None:
     """Writes `state` (tensors, numbers, strings, lists, dicts) so that `path` is always a whole file.
 
@@ -44,21 +48,26 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
     """Reads what `write_checkpoint` wrote; code in the file is refused, not run.
 
     Raises:
-        CheckpointError: the file is missing, damaged, holds pickled code, or is of another format.
+        DamagedCheckpointError: the file is missing or damaged.
+        CheckpointError: it holds pickled code, or is of another format.
+        OSError: it can't be read now, by a fault of the disk or the network.
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.")
+        raise DamagedCheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.")
     if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path} can't be read as a checkpoint: it is damaged, or another kind of file.")
+        raise DamagedCheckpointError(f"{path} can't be read as a checkpoint: it is damaged, or another kind of file.")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds pickled code, which is not run; give a checkpoint that this project wrote."
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} can't be read as a checkpoint ({type(error).__name__}): {error}") from error
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        message = f"{path} can't be read as a checkpoint ({type(error).__name__}): {error}"
+        raise DamagedCheckpointError(message) from error
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
         raise CheckpointError(f"{path} has checkpoint format {found}; this version reads format {FORMAT}.")

@@ -28,18 +28,24 @@ class _SumOverRanks(torch.autograd.Function):
         return total
 
 
-class _OverRanks(nn.modules.batchnorm._BatchNorm):
-    """The layer that it replaces, with the same parameters and buffers."""
+class _OverRanks(nn.Module):
+    """The layer that it replaces, with the same parameters and buffers; comes before that layer's class."""
 
-    def __init__(self, layer: nn.modules.batchnorm._BatchNorm) -> None:
+    dimensions: tuple[int, ...]
+    """How many the layer's inputs may have."""
+
+    def __init__(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
-        self._parameters, self._buffers = layer._parameters, layer._buffers
+        self.weight, self.bias = layer.weight, layer.bias
+        self.running_mean, self.running_var = layer.running_mean, layer.running_var
+        self.num_batches_tracked = layer.num_batches_tracked
         self.training = layer.training
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        self._check_input_dim(x)
+        if x.dim() not in self.dimensions:
+            raise ValueError(f"the input has {x.dim()} dimensions; {type(self).__name__} takes {self.dimensions}")
         axes, shape = [0, *range(2, x.dim())], [1, -1] + [1] * (x.dim() - 2)
         # In fp32 whatever the autocast, as batch normalisation always is.
         with torch.autocast(x.device.type, enabled=False):
@@ -68,9 +74,13 @@ class _OverRanks(nn.modules.batchnorm._BatchNorm):
 class BatchNorm1dOverRanks(_OverRanks, nn.BatchNorm1d):
     """For (B, C) and (B, C, L)."""
 
+    dimensions = (2, 3)
+
 
 class BatchNorm2dOverRanks(_OverRanks, nn.BatchNorm2d):
     """For (B, C, H, W)."""
+
+    dimensions = (4,)
 
 
 _SYNCED = {nn.BatchNorm1d: BatchNorm1dOverRanks, nn.BatchNorm2d: BatchNorm2dOverRanks}

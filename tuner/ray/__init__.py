@@ -1,3 +1,3 @@
-"""Ray: the cluster, and the adapters through which it runs the legs of a session. Only this room and trainable's
-Ray files import ray; private parts of it are touched in compat.py alone.
+"""Ray: the cluster, and the adapters through which it runs the legs of a session. Private
+parts of Ray are touched in compat.py alone.
 """

@@ -61,6 +61,18 @@ def use_token() -> None:
 
 
 @contextmanager
+def environment_given_back() -> Iterator[None]:
+    """Environment variables are afterwards what they were, whoever sets some: a search, Ray when it is imported."""
+    former = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - former.keys():
+            del os.environ[name]
+        os.environ.update(former)
+
+
+@contextmanager
 def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[RunningRay]:
     """Ray inside this context. Leaves nothing behind: no file, no environment variable, no signal handler.
 
@@ -69,7 +81,9 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
     """
     if address is not None:
         _check_address(address)
-    with _environment(), handlers_given_back():
+    with environment_given_back(), handlers_given_back():
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         import ray
 
         own_folder = own_ray_folder()
@@ -165,18 +179,6 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     gpus = node.get("GPU", 0.0)
     by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
     return min(by_cpu, by_gpu)
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    """Sets what Ray reads and trial processes inherit; a user's own value is kept, and nothing is left set."""
-    added = ENVIRONMENT.keys() - os.environ.keys()
-    os.environ.update({name: ENVIRONMENT[name] for name in added})
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 @contextmanager

@@ -35,10 +35,16 @@ def remove(folder: Path, trial: str) -> None:
 
 
 def remove_leftovers(folder: Path, search: SearchRecord) -> None:
-    """What a kill left: half-written files, and epochs that are not on record."""
+    """What a kill left: half-written files, and epochs that are not on record.
+
+    Raises:
+        ValueError: the folder of a trial is a link, through which checkpoints would be written elsewhere.
+    """
     if not (folder / CHECKPOINTS).is_dir():
         return
     for place in (folder / CHECKPOINTS).iterdir():
+        if place.is_symlink():
+            raise ValueError(f"{place} is a link; a search writes into its own folder: put the checkpoint there.")
         trial = search.by_name.get(place.name)
         if trial is not None and trial.last is not None and place.is_dir():
             remove_others(folder, trial.name, trial.last.epoch)

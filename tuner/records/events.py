@@ -73,6 +73,10 @@ class EpochDone:
     """Host and process id of who trained it."""
     precision: str | None = None
     """The number format in effect: fp32, fp16 or bf16, whatever was asked for."""
+    outcome: Outcome | None = None
+    """What ended the trial with this epoch, where it ended itself: plateaued or experts collapsed."""
+    numbers: Numbers = field(default_factory=dict)
+    """What that rests on."""
     time: float
 
 
@@ -117,7 +121,7 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Every trial has ended, and confirmation, report and export are written."""
+    """Every trial has ended and is confirmed; report and export are written as far as they can be."""
 
     event: Literal["finished"] = "finished"
     time: float

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from tuner.policy.decision import Decision
@@ -127,6 +128,8 @@ class Recorder:
         seconds: float,
         process: str | None = None,
         precision: str | None = None,
+        outcome: Outcome | None = None,
+        numbers: Numbers = MappingProxyType({}),
     ) -> None:
         """`objective` is finite."""
         self._write(
@@ -138,17 +141,18 @@ class Recorder:
             seconds=float(seconds),
             process=process,
             precision=precision,
+            outcome=outcome,
+            numbers=_readable(numbers),
         )
 
     def decision(self, trial: str, decision: Decision) -> None:
         self._write(Decided, trial=trial, decision=decision)
 
     def leg_failed(self, trial: str, error: str) -> None:
-        self._write(LegFailed, trial=trial, error=error)
+        self._write(LegFailed, trial=trial, error=_text(error))
 
     def end(self, trial: str, outcome: Outcome, *, numbers: Numbers, epoch: int) -> None:
-        readable = {name: _finite_or_name(value) for name, value in numbers.items()}
-        self._write(TrialEnded, trial=trial, outcome=outcome, numbers=readable, epoch=epoch)
+        self._write(TrialEnded, trial=trial, outcome=outcome, numbers=_readable(numbers), epoch=epoch)
 
     def close_session(self) -> None:
         self._write(SessionEnded)
@@ -184,6 +188,16 @@ class Recorder:
 
 def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _readable(numbers: Numbers) -> dict[str, int | float | str]:
+    """Numbers that JSON can hold; those that are not finite by their names."""
+    return {name: _text(value) if isinstance(value, str) else _finite_or_name(value) for name, value in numbers.items()}
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can hold: an error may quote a path that is not."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _finite_or_name(value: float | str) -> float | str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from tuner.policy.decision import Decision
+from tuner.policy.decision import PAUSE, PROMOTE, Decision
 from tuner.policy.outcomes import Outcome, describe
 from tuner.records.events import (
     TRIALS,
@@ -42,7 +42,7 @@ class TrialRecord:
     """What the space asked for, by name."""
     time: float
     results: dict[int, EpochDone] = field(default_factory=dict)
-    """By epoch; an epoch that was trained again counts once, as it was the last time."""
+    """By epoch, up to where the trial is."""
     outcome: Outcome | None = None
     numbers: Mapping[str, float | str] = field(default_factory=dict)
     """What the outcome rests on."""
@@ -140,18 +140,40 @@ class SearchRecord:
         """Raises ValueError unless the event follows from those before it."""
         match event:
             case TrialStarted(trial=trial):
-                if number_of(trial) != len(self._trials):
-                    raise ValueError(f"trial {trial} starts, but the next number is {len(self._trials)}")
+                self._check_next(trial)
             case EpochDone(trial=trial, epoch=epoch) | TrialEnded(trial=trial, epoch=epoch):
                 self._check_not_ended(trial)
                 if epoch > self.settings.max_epochs:
                     raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
+                if isinstance(event, TrialEnded):
+                    self._check_measured(event)
             case LegFailed(trial=trial):
                 self._check_not_ended(trial)
             case Decided(trial=trial, decision=decision):
                 self._check_not_ended(trial)
-                if decision.epoch not in self._trials[trial].results:
-                    raise ValueError(f"a decision at epoch {decision.epoch}, of which trial {trial} has no result")
+                self._check_decision(trial, decision)
+
+    def _check_next(self, trial: str) -> None:
+        if number_of(trial) != len(self._trials):
+            raise ValueError(f"trial {trial} starts, but the next number is {len(self._trials)}")
+        if len(self._trials) == self.settings.num_trials:
+            raise ValueError(f"trial {trial} is one more than num_trials, {self.settings.num_trials}")
+
+    def _check_decision(self, trial: str, decision: Decision) -> None:
+        if decision.epoch not in self._trials[trial].results:
+            raise ValueError(f"a decision at epoch {decision.epoch}, of which trial {trial} has no result")
+        if decision.action == PROMOTE and self._last_action(trial) != PAUSE:
+            raise ValueError(f"trial {trial} is promoted, but does not wait")
+
+    def _check_measured(self, end: TrialEnded) -> None:
+        if end.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and not self._trials[end.trial].results:
+            raise ValueError(f"trial {end.trial} is {end.outcome}, but has no result")
+
+    def _last_action(self, trial: str) -> str | None:
+        """Of the last decision about the trial; None where a result came after it."""
+        last = next((one.decision for one in reversed(self.decisions) if one.trial == trial), None)
+        is_current = last is not None and last.epoch == max(self._trials[trial].results)
+        return last.action if is_current else None
 
     def apply(self, event: Event) -> None:
         """Takes in one line.
@@ -177,7 +199,10 @@ class SearchRecord:
                 )
                 self._trials[name] = trial
             case EpochDone():
-                self._trials[event.trial].results[event.epoch] = event
+                trial = self._trials[event.trial]
+                # A trial whose checkpoint was lost starts over: what came after this epoch is no longer there.
+                trial.results = {epoch: one for epoch, one in trial.results.items() if epoch < event.epoch}
+                trial.results[event.epoch] = event
             case Decided():
                 self.decisions.append(event)
             case TrialEnded():

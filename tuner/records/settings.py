@@ -117,8 +117,10 @@ def read_settings(folder: Path) -> RecordedSettings:
     if not path.is_file():
         raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; give a folder results/<space>/<run>")
     text, damaged = path.read_bytes(), f"{path} is damaged, restore it from a copy"
-    found = parsed(text, dict[str, Any], damaged).get("format")
+    content = parsed(text, dict[str, Any], damaged)
+    found = content.get("format")
     if isinstance(found, int) and found != FORMAT:
-        advice = f"{READERS[found]} reads it" if found in READERS else "use the version that wrote it"
+        reader = READERS.get(found) or f"version {content.get('version', '?')}"
+        advice = f"{reader} reads it"
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
     return parsed(text, RecordedSettings, damaged)

@@ -1,7 +1,7 @@
 """The one name of a trial, such as 029-7682ec2b: its number and a short id of its configuration.
 
 Everywhere: terminal, report, TensorBoard, Optuna's study, trackers, checkpoint folders, and Ray's dashboard and logs
-as far as reused processes allow. The same seed gives the same names.
+as far as reused processes allow. The same number and parameters give the same name.
 """
 
 import json

@@ -1,0 +1,110 @@
+"""The boards of a session, beside what a played search leaves: many at once, started over, ended in the same moment."""
+
+import threading
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.tuner.conftest import recorded_settings
+from tests.tuner.records.conftest import record_curve
+from tuner.listeners import tensorboard
+from tuner.listeners.tensorboard import TensorBoards
+from tuner.policy.outcomes import Outcome
+from tuner.records import Recorder, read_search
+
+
+@pytest.fixture
+def folder(tmp_path):
+    Recorder.create(tmp_path / "run", recorded_settings(max_epochs=6)).close()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def session(folder):
+    """A function that opens the records with boards, as a session does."""
+    opened = []
+
+    def open_session() -> Recorder:
+        recorder = Recorder.resume(folder, clock=lambda: 7.0)
+        recorder.listen([TensorBoards(folder, recorder.record)])
+        opened.append(recorder)
+        return recorder
+
+    yield open_session
+    for recorder in opened:
+        recorder.close()
+
+
+def board(folder, trial, name="val/loss"):
+    read = EventAccumulator(str(folder / "tensorboard" / trial)).Reload()
+    return [(event.step, event.value) for event in read.Scalars(name)]
+
+
+def expected(folder, trial):
+    results = read_search(folder).by_name[trial].results
+    return [(epoch, pytest.approx(results[epoch].metrics["val/loss"])) for epoch in sorted(results)]
+
+
+def again(recorder, trial, *values):
+    """Epochs from the first on."""
+    for epoch, value in enumerate(values, start=1):
+        recorder.result(trial, epoch=epoch, objective=value, metrics={"val/loss": 1 - value}, seconds=0.5)
+
+
+def test_an_epoch_can_be_seen_as_soon_as_it_is_recorded(session, folder):
+    trial = record_curve(session(), 0.1, 0.2)
+    assert board(folder, trial) == expected(folder, trial) != []
+
+
+def test_a_trial_that_starts_over_has_each_epoch_once_as_it_was_the_last_time(session, folder):
+    recorder = session()
+    trial = record_curve(recorder, 0.1, 0.2, 0.3)
+    again(recorder, trial, 0.15, 0.25)
+    assert board(folder, trial) == expected(folder, trial)
+    again(recorder, trial, 0.15, 0.25, 0.35, 0.4)
+    recorder.end(trial, Outcome.COMPLETED, numbers={}, epoch=4)
+    assert board(folder, trial) == expected(folder, trial)
+
+
+def test_an_epoch_that_is_repeated_after_a_resume_is_there_once(session, folder):
+    trial = record_curve(session(), 0.1, 0.2)
+    recorder = session()
+    again(recorder, trial, 0.1, 0.2, 0.3)
+    assert board(folder, trial) == expected(folder, trial)
+
+
+def test_of_more_trials_than_files_may_be_open_each_has_its_whole_curve(session, folder, monkeypatch):
+    monkeypatch.setattr(tensorboard, "MAX_OPEN", 2)
+    recorder, before = session(), threading.active_count()
+    trials = [record_curve(recorder) for _ in range(6)]
+    for epoch in (1, 2, 3):
+        for number, trial in enumerate(trials):
+            metrics = {"val/loss": number + epoch / 10}
+            recorder.result(trial, epoch=epoch, objective=0.1, metrics=metrics, seconds=0.5)
+    assert threading.active_count() <= before + 2
+    for trial in trials:
+        recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers={}, epoch=3)
+    for trial in trials:
+        assert board(folder, trial) == expected(folder, trial)
+        assert board(folder, trial, tensorboard.OBJECTIVE_TAG) == [(0, pytest.approx(0.1))]
+
+
+def test_trials_that_ended_in_the_same_moment_are_all_put_right(session, folder):
+    """A kill came after the last line of the records and before the boards heard of it."""
+    recorder = session()
+    trials = [record_curve(recorder, 0.1, 0.2) for _ in range(3)]
+    recorder.close()
+    silent = Recorder.resume(folder, clock=lambda: 7.0)
+    for trial in trials:
+        silent.end(trial, Outcome.STOPPED_AT_RUNG, numbers={}, epoch=2)
+    silent.close()
+    session().close()
+    for trial in trials:
+        assert board(folder, trial) == expected(folder, trial)
+        assert board(folder, trial, tensorboard.OBJECTIVE_TAG) == [(0, pytest.approx(0.2))]
+
+
+def test_a_trial_without_a_result_has_no_curve_and_no_error(session, folder):
+    trial = record_curve(session(), outcome=Outcome.OUT_OF_MEMORY)
+    session()
+    assert (folder / "tensorboard" / trial).is_dir()
