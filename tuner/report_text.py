@@ -174,7 +174,7 @@ def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
 
 
 def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> str:
-    place = wording.path(folder)
+    place = wording.argument(wording.path(folder))
     if search.winner is None:
         return ""
     steps = [

@@ -25,10 +25,10 @@ def ended(trained_folder, tmp_path):
 
     def copy(*, confirm: int, seeds: int):
         folder = shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
-        settings = json.loads((folder / "settings.json").read_text()) | {"num_trials": 2, "confirm": confirm}
-        (folder / "settings.json").write_text(json.dumps(settings))
         kept, unfinished = events(folder), read_search(folder).trials[2].name
         rewrite(folder, [event for event in kept if event.get("trial") != unfinished])
+        settings = json.loads((folder / "settings.json").read_text()) | {"num_trials": 2, "confirm": confirm}
+        (folder / "settings.json").write_text(json.dumps(settings))
         for trial in read_search(folder).trials:
             for seed in range(seeds):
                 append_run(folder, ConfirmedRun(trial=trial.name, seed=FIRST_SEED + seed, objective=0.5, test={}))

@@ -39,7 +39,8 @@ class Proposals:
     @property
     def are_all_begun(self) -> bool:
         """As many as were wanted, or all that the space holds."""
-        return self._num_begun == self._num_trials or (not self._first and self._random_one() is None)
+        is_enough = self._num_trials is not None and self._num_begun >= self._num_trials
+        return is_enough or (not self._first and self._random_one() is None)
 
     @property
     def default_trial(self) -> str | None:

@@ -16,7 +16,7 @@ from tuner.records import Recorder, read_search, trial_name
 def space(trial):
     params = {"max_lr": trial.suggest_float("max_lr", 1e-4, 1e-1, log=True)}
     if trial.suggest_categorical("deep", [False, True]):
-        params["layers"] = trial.suggest_int("layers", 1, 6)
+        params["layers"] = trial.suggest_int("layers", 1, 9)
     return params | {"pooling": trial.suggest_categorical("pooling", (None, "mean", 3))}
 
 
