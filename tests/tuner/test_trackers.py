@@ -2,14 +2,18 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from trainable.tracking import mlflow_store
-from tuner.records import read_search
+from tests.tuner.conftest import recorded_settings
+from tests.tuner.records.conftest import record_curve
+from trainable.tracking import QUIET, TrackedRun, mlflow_store
+from tuner.listeners.trackers import TrialTrackers
+from tuner.records import Recorder, read_search
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "5ecret" * 7
@@ -64,3 +68,87 @@ def test_no_file_of_the_results_holds_a_secret(searched):
     files = [path for path in searched.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    """A function that opens the records of a search with both trackers, as a session does."""
+    for variable, value in QUIET.items():
+        monkeypatch.setenv(variable, value)
+
+    def open_session(folder) -> Recorder:
+        recorder = Recorder.resume(folder)
+        recorder.listen([TrialTrackers(["mlflow", "wandb"], folder, recorder.record)])
+        return recorder
+
+    return open_session
+
+
+def mlflow_curves(folder) -> list[tuple[str, list]]:
+    """Name and curve of each run of the search."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=mlflow_store(folder))
+    experiment = client.get_experiment_by_name(f"moe/{folder.name}")
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    return sorted(
+        (
+            run.info.run_name,
+            sorted((p.step, p.value) for p in client.get_metric_history(run.info.run_id, "val/loss")),
+        )
+        for run in runs
+    )
+
+
+def wandb_files(folder, trial) -> list[bytes]:
+    run = TrackedRun(folder=folder, name=trial.name, experiment="", params={})
+    return [path.read_bytes() for path in (folder / "wandb").glob(f"offline-run-*/run-{run.identity}.wandb")]
+
+
+def on_record(folder) -> list[tuple[str, list]]:
+    return sorted(
+        (trial.name, [(epoch, result.metrics["val/loss"]) for epoch, result in sorted(trial.results.items())])
+        for trial in read_search(folder).trials
+    )
+
+
+@both
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore")
+def test_several_trials_at_once_go_on_in_their_own_runs_with_a_resume_and_in_a_moved_folder(tmp_path, tracked):
+    folder = tmp_path / "run"
+    Recorder.create(folder, recorded_settings(max_epochs=6)).close()
+    recorder = tracked(folder)
+    trials = [record_curve(recorder) for _ in range(3)]
+
+    def train(recorder, epoch):
+        for number, trial in enumerate(trials):
+            metrics = {"val/loss": (1 + number) / 7 + epoch / 1000}
+            recorder.result(trial, epoch=epoch, objective=0.5, metrics=metrics, seconds=1.0)
+
+    train(recorder, 1)
+    train(recorder, 2)
+    recorder.close()
+    recorder = tracked(folder)
+    train(recorder, 3)
+    recorder.close()
+    assert mlflow_curves(folder) == on_record(folder)
+    for trial in read_search(folder).trials:
+        files = wandb_files(folder, trial)
+        assert len(files) == 2
+        whole = [repr(result.metrics["val/loss"]).encode() for result in trial.results.values()]
+        assert any(all(value in file for value in whole) for file in files)
+        others = [t.last.metrics["val/loss"] for t in read_search(folder).trials if t.name != trial.name]
+        assert not any(repr(value).encode() in file for value in others for file in files)
+
+    (tmp_path / "moved").mkdir()
+    moved = Path(shutil.move(folder, tmp_path / "moved" / "run"))
+    recorder = tracked(moved)
+    train(recorder, 4)
+    recorder.close()
+    curves = mlflow_curves(moved)
+    assert all(curve in curves for curve in on_record(moved))
+    for trial in read_search(moved).trials:
+        (file,) = wandb_files(moved, trial)
+        assert all(repr(result.metrics["val/loss"]).encode() in file for result in trial.results.values())
