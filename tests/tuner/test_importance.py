@@ -14,7 +14,7 @@ from tuner.records.events import Decided, EpochDone, TrialEnded, TrialStarted
 
 def search_of(params, objective, *, mode="max", outcomes=None):
     """One epoch per trial; `objective` of a trial's parameters, None where it was not measured."""
-    search = SearchRecord(recorded_settings(mode=mode))
+    search = SearchRecord(recorded_settings(mode=mode, num_trials=len(params)))
     for number, values in enumerate(params):
         trial, value = trial_name(number, values), objective(values)
         search.apply(TrialStarted(trial=trial, params=values, answers={}, time=0.0))

@@ -34,7 +34,7 @@ def finished(tmp_path_factory, disc_folder):
     place = tmp_path_factory.mktemp("finished")
     search = new_search(place, disc_folder, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2)
     try:
-        search.commands[0].until(lambda: len(search.events("result")) >= 1)
+        search.commands[0].until(lambda: search.events("session"))
         search.intruder = SearchProcess(place / "intruder", "--resume", str(search.folder))
         search.exit_codes.append(search.commands[0].finish())
         search.intruder.finish()

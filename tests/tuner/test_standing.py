@@ -6,6 +6,7 @@ from tuner import standing
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, TrialResources, trial_name
+from tuner.records.events import Decided
 
 
 def settings_of(*, lanes=1, **changed):
@@ -127,7 +128,7 @@ def test_there_is_no_comparison_without_a_measured_default(tmp_path):
 def test_endings_are_counted_by_rung(tmp_path):
     stop, done = Outcome.STOPPED_AT_RUNG, Outcome.COMPLETED
     endings = {0: done, 1: stop, 2: stop, 3: Outcome.DIVERGED}
-    search = recorded(tmp_path, curves=[[0.1] * 4, [0.1] * 2, [0.1] * 2, [0.1], [0.1]], endings=endings)
+    search = recorded(tmp_path, curves=[[0.1] * 4, [0.1] * 2, [0.1] * 2, [0.1], [0.1]], endings=endings, num_trials=5)
     assert list(standing.count_endings(search.trials).items()) == [
         ("completed", 1),
         ("stopped at rung 1 (epoch 2)", 2),
@@ -151,15 +152,15 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
     ]
     for trial in name.values():
         recorder.start(trial, params={}, answers={})
-    recorder.result(name["d"], epoch=4, objective=0.5, metrics={}, seconds=2.0, precision="bf16")
     for epoch, (now[0], letter, process) in enumerate(story, start=1):
         recorder.result(
             name[letter], epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16"
         )
     assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 1.9])
-    now[0] = 4.25  # until then there was nothing to go on with
-    recorder.decision(name["d"], decided("promote", epoch=4, value=0.5))
     recorder.close()
+    # Until then there was nothing to go on with.
+    promoted = Decided(trial=name["d"], decision=decided("promote", epoch=4, value=0.5), time=4.25)
+    recorder.record.decisions.append(promoted)
     assert standing.handover_gaps(recorder.record) == pytest.approx([0.1, 0.15])
     assert standing.precisions(recorder.record) == {"bf16"}
 
