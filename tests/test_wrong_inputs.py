@@ -90,7 +90,7 @@ def test_a_full_disk_is_told_with_what_to_do(call, ray_of_two_cpus, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device", "settings.json")
 
     monkeypatch.setattr("tuner.run.Recorder.create", fill_up)
-    read = "No space left on device: 'settings.json'. Finished epochs are saved; put that right and go on"
+    read = "No space left on device: 'settings.json'. Finished epochs are saved; fix the problem and continue"
     assert_told(*call("tuner.search --data data"), read)
 
 

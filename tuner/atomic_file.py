@@ -1,4 +1,4 @@
-"""Files that a reader finds whole, the former or the new one, whenever the writer is killed."""
+"""Atomic file replacement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

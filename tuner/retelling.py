@@ -1,4 +1,4 @@
-"""Tells a new policy what is on record, event by event, as the search told the old one."""
+"""Rebuilds a policy from the recorded events, in their order."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, Tria
 
 
 class Unsettled(NamedTuple):
-    """What follows from a trial's last line, where a kill came before it was written."""
+    """A decision or outcome that follows from a trial's last event and is not recorded yet: a kill came before."""
 
     decision: Decision | None
     """The last one about the trial."""

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: {error}. Finished epochs are saved; put that right and go on with --resume.\n")
+        sys.stderr.write(f"error: {error}. Finished epochs are saved; fix the problem and continue with --resume.\n")
         return 2
 
 

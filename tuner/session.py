@@ -1,4 +1,4 @@
-"""A search while it runs: what is reported goes on record, the policy decides, and free slots get legs.
+"""Runs a search: records what trials report, asks the policy, hands legs to free slots.
 
 A leg is a piece of a trial, from its start or a checkpoint to the next rung or the end; a trial may take several. A
 pause is a leg that ended with its checkpoint written, a promotion or a resume is a new leg from that checkpoint. So
@@ -130,7 +130,7 @@ class Session:
         return self._search.by_name[name]
 
     def _settle(self, unsettled: Mapping[str, Unsettled]) -> None:
-        """Writes down what a kill came before."""
+        """Records the decisions and outcomes that a killed session had not written."""
         for trial, one in unsettled.items():
             if not one.is_decided:
                 self._recorder.decision(trial, one.decision)
@@ -177,7 +177,7 @@ class Session:
         return step.goes_on
 
     def _take_ending(self, trial: str, report: LegReport) -> bool:
-        """Ended by the trial itself: it had come to its end before this leg, or its configuration is to blame."""
+        """The trial ended itself: it was over before this leg, diverged, ran out of memory, collapsed or plateaued."""
         outcome = Outcome(report.ending.outcome)
         self._end(trial, outcome, report.ending.numbers)
         return False
@@ -186,7 +186,7 @@ class Session:
         self._policy.end(trial, outcome)
         record = self._search.by_name[trial]
         done = max(record.results, default=0)
-        # The epoch that a trial diverged in, or for which its memory was too small, is the one after its last.
+        # A trial diverges, or runs out of memory, in the epoch after its last result.
         epoch = done + 1 if outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY) else done
         if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED) and record.last is not None:
             numbers = {"objective": record.last.objective, **numbers}

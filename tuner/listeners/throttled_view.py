@@ -12,7 +12,7 @@ MAX_SHARE = 0.05
 
 
 class ThrottledView:
-    """Puts off an update until the one before has paid for itself; `catch_up` shows what was put off."""
+    """Delays updates so that drawing takes at most MAX_SHARE of the time; `catch_up` draws a delayed one."""
 
     def __init__(self, view: View, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._view, self._clock = view, clock

@@ -26,12 +26,12 @@ class Promote:
 
 
 class Rest(Enum):
-    """Nothing to do for a free slot."""
+    """Why a free slot gets no work."""
 
     WAIT = "wait"
-    """Until a running trial reports."""
+    """A running trial must report first."""
     FINISHED = "finished"
-    """For ever."""
+    """No trial is left to start or promote."""
 
 
 Action = Begin | Promote | Rest
@@ -69,7 +69,7 @@ class Policy(Protocol):
         """The waiting trials and the epoch at which each waits."""
 
     def action(self) -> Action:
-        """For the next free slot; the same until something is told."""
+        """For the next free slot; unchanged until the policy is told something."""
 
     def begin(self, trial: str, candidate: Candidate) -> None:
         """A new trial starts."""
@@ -90,7 +90,7 @@ class Policy(Protocol):
         """A trial of another search, with its objectives by epoch: known from the start, and can't win."""
 
     def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
-        """The waiting trial, but for those, that the search can best do without."""
+        """The waiting trial to stop first when disk space runs out; those in `kept` are excluded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class PromotingPolicy:
         return {trial: value for trial, value in values.items() if trial not in self._past}
 
     def eviction_candidate(self, *, kept: Collection[str] = ()) -> str | None:
-        """Default and best-predicted trial last."""
+        """The default and the best-predicted trial come last."""
         predicted, late = self.predicted(), (self._proposals.default_trial, self.best_predicted())
         waiting = [trial for trial in self.paused if trial not in kept]
         worst = min(predicted.values(), default=0.0)

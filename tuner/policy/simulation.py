@@ -1,4 +1,4 @@
-"""A search in virtual time: a policy, and trials whose values and times somebody knows.
+"""Simulates a search in virtual time, with known values and durations.
 
 The loop of a real search without its processes and files. Trials take the time that is said of them, so that with
 several slots results arrive in the order in which they would.

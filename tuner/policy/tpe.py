@@ -66,7 +66,7 @@ class TpeSampler:
             self._study.sampler = _sampler(generator.getrandbits(32))
             trial = self._study.ask()
             params = self._space(trial)
-            # What is drawn may be refused, and is no trial before it begins.
+            # A draw may be rejected; it becomes a trial only when it starts.
             self._study.tell(trial, state=TrialState.FAIL)
             yield Candidate(trial.params, params)
 

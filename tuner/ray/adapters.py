@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 class Guard:
-    """Keeps what writing the records met: Ray would wrap it into an error of its own."""
+    """Keeps an OSError from writing the records; Ray would wrap it."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -38,7 +38,7 @@ class Guard:
 
 
 class _NotSaved:
-    """Ray pickles what it is given, for a restore that nobody does."""
+    """Ray pickles these objects for a restore that is never used."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -81,7 +81,7 @@ class LegScheduler(_NotSaved, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         lines = str(trial.get_error() or "").strip().splitlines()
-        error = lines[-1] if lines else "the process ended without a word"
+        error = lines[-1] if lines else "the process exited without an error message"
         self._guard.call(lambda: self._guard.session.fail(trial.config[LEG].trial, error), otherwise=None)
 
 

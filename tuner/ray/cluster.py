@@ -183,7 +183,7 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
 
 @contextmanager
 def _quiet_loggers(verbose: bool) -> Iterator[None]:
-    """Ray says what a search says better itself; its errors are raised."""
+    """Silences Ray's log output; its errors are still raised."""
     loggers = [] if verbose else [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
     former = [logger.level for logger in loggers]
     for logger in loggers:

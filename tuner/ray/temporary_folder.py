@@ -14,7 +14,7 @@ OWNER = "search-process"
 
 
 def own_ray_folder() -> Path:
-    """A fresh folder that bears this process' id; what searches killed with -9 left beside it goes first."""
+    """Creates a folder that names this process; folders of killed searches are removed first."""
     is_long = len(tempfile.gettempdir()) > MAX_PARENT_CHARACTERS and Path("/tmp").is_dir()
     parent = Path("/tmp" if is_long else tempfile.gettempdir())
     remove_abandoned(parent)

@@ -1,4 +1,4 @@
-"""Files that grow by whole lines: what follows the last line break was being written when its writer was killed."""
+"""Files of JSON lines; an incomplete last line, left by a kill, is ignored."""
 
 import os
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ def complete_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds a line, in place of one that a kill tore."""
+    """Appends a line, after removing an incomplete one."""
     cut_torn_line(path)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
 
 def cut_torn_line(path: Path) -> None:
-    """Shortens the file in place: written anew, it would be empty for a moment in which a kill loses everything."""
+    """In place: rewriting would leave the file empty for a moment."""
     if path.exists():
         os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
