@@ -83,6 +83,20 @@ def open_tracker(name: str, run: TrackedRun) -> Tracker:
     return {"mlflow": _MlflowRun, "wandb": _WandbRun}[name](run)
 
 
+def tracker_errors(names: Sequence[str]) -> tuple[type[Exception], ...]:
+    """What the named trackers raise when they can't be reached or refuse something."""
+    errors: list[type[Exception]] = [OSError]
+    if "mlflow" in names:
+        from mlflow.exceptions import MlflowException
+
+        errors.append(MlflowException)
+    if "wandb" in names:
+        from wandb.errors import Error
+
+        errors.append(Error)
+    return tuple(errors)
+
+
 @contextmanager
 def opened_trackers(names: Sequence[str], run: TrackedRun) -> Iterator[list[Tracker]]:
     """TensorBoard and the named ones; ended with this context."""

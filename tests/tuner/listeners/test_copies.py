@@ -158,3 +158,19 @@ def test_the_parameters_of_the_study_have_the_ranges_of_the_space(folder):
     asked = optuna.trial.FixedTrial(read_search(folder).trials[0].answers)
     space(asked)
     assert study_of(folder).trials[0].distributions == asked.distributions
+
+
+def test_a_tracker_that_cannot_be_reached_costs_its_curves_and_a_resume_adds_them(folder, server, monkeypatch, caplog):
+    def refuse(*_):
+        raise ConnectionError("nobody listens")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeTracker, "log", refuse)
+        play(folder, max_epochs=5, tracked=True)
+    assert "Tracking stops, the search goes on; a resume adds what is missing: nobody listens" in caplog.text
+    unfinished = {trial.name for trial in read_search(folder).unfinished}
+    play(folder, tracked=True)
+    assert not read_search(folder).is_unfinished
+    found = {run["name"]: run["curve"] for run in server.values()}
+    assert found.keys() >= unfinished
+    assert all(found[name] == curves(folder)[name] for name in unfinished)
