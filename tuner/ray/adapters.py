@@ -74,6 +74,11 @@ class LegScheduler(_NotSaved, FIFOScheduler):
         super().__init__()
         self._guard = guard
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """None: Ray starts what is new by itself. A leg whose process is starting would otherwise get the next process
+        that becomes free, and its own would be ended: where legs are short the other slots would stay empty."""
+        return None
+
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         leg, report = trial.config[LEG], result[REPORT]
         goes_on = self._guard.call(lambda: self._guard.session.take(leg.trial, report), otherwise=False)

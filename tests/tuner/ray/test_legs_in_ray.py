@@ -1,6 +1,8 @@
 """A small real search by Ray whose legs are toys: processes that are reused, and that die at bad moments."""
 
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,32 +54,57 @@ class Toy(tune.Trainable):
             os._exit(1)
 
 
+def search(folder, toy, *, slots, **changes):
+    """Runs the toy in these slots."""
+    resources = TrialResources(concurrent=slots, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    settings = recorded_settings(
+        num_trials=NUM_TRIALS, max_epochs=MAX_EPOCHS, resources=resources, first_answers=FIRST, **changes
+    )
+    Recorder.create(folder, settings).close()
+    modules = [sys.modules[name] for name in (Toy.__module__, report_of.__module__)]
+    for module in modules:
+        ray.cloudpickle.register_pickle_by_value(module)
+    with pytest.MonkeyPatch.context() as patch, ray_running(None) as cluster, opened(folder) as session:
+        patch.setattr(ray_tuner, "Trial", toy)
+        ray_tuner.run_legs(session, settings, None, cache_dir=folder, scratch=cluster.scratch, on_step=lambda: None)
+        session.close()
+    for module in modules:
+        ray.cloudpickle.unregister_pickle_by_value(module)
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     place = tmp_path_factory.mktemp("toy")
     folder, marks = place / "run", place / "marks"
     marks.mkdir()
-    resources = TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0)
-    settings = recorded_settings(
-        policy="promote",
-        num_trials=NUM_TRIALS,
-        max_epochs=MAX_EPOCHS,
-        rung_epochs=(1, 2),
-        resources=resources,
-        first_answers=FIRST,
-    )
-    Recorder.create(folder, settings).close()
     toy = type("MarkedToy", (Toy,), {"search_marks": str(marks)})
-    modules = [__import__(name, fromlist=["x"]) for name in (Toy.__module__, report_of.__module__)]
-    for module in modules:
-        ray.cloudpickle.register_pickle_by_value(module)
-    with pytest.MonkeyPatch.context() as patch, ray_running(None) as cluster, opened(folder) as session:
-        patch.setattr(ray_tuner, "Trial", toy)
-        ray_tuner.run_legs(session, settings, None, cache_dir=place, scratch=cluster.scratch, on_step=lambda: None)
-        session.close()
-    for module in modules:
-        ray.cloudpickle.unregister_pickle_by_value(module)
+    search(folder, toy, slots=1, policy="promote", rung_epochs=(1, 2))
     return folder, marks
+
+
+class Slow(Toy):
+    """The process of the second trial starts late, that of the first ends its legs at once."""
+
+    def setup(self, config):
+        if config[LEG].trial.startswith("001"):
+            time.sleep(2.0)
+        super().setup(config)
+
+    def step(self):
+        time.sleep(0.2)
+        return super().step()
+
+    def die_once(self, when, trial):
+        """It lives."""
+
+
+def test_a_leg_whose_process_is_starting_keeps_it_and_no_slot_stays_empty(tmp_path):
+    search(tmp_path / "run", Slow, slots=2, policy="random", rung_epochs=())
+    trials = read_search(tmp_path / "run").trials
+    processes = [{result.process for result in trial.results.values()} for trial in trials]
+    assert all(len(one) == 1 for one in processes)
+    assert len(set.union(*processes)) == 2
+    assert processes[1] != processes[0]
 
 
 def test_every_trial_goes_on_from_its_own_checkpoint(searched):

@@ -14,6 +14,7 @@ from tuner.search import main as search
 def test_a_clusters_signal_and_a_closed_terminal_are_ctrl_c_even_in_a_background_job(sent, ctrl_c):
     with handlers_given_back():
         signal.signal(signal.SIGINT, ctrl_c)
+        signal.signal(sent, signal.SIG_DFL)
         with pytest.raises(KeyboardInterrupt), ends_as_ctrl_c():
             signal.raise_signal(sent)
 
