@@ -139,8 +139,11 @@ QUICK = ("in_a_checkpoint", "in_the_last_moment")
     "moment", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
 )
 def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed_one(tmp_path, disc_folder, moment):
-    size = {"trials": 3, "epochs": 4, "confirm": int(moment == "in_the_confirmation")}
-    search = new_search(tmp_path, disc_folder, **size, lanes=1, policy="promote", kill_at=moment)
+    is_confirmed = moment == "in_the_confirmation"
+    # Under random proposals every trial comes as far as the default, so that there is something to confirm.
+    policy = "random" if is_confirmed else "promote"
+    size = {"trials": 3, "epochs": 4, "confirm": int(is_confirmed)}
+    search = new_search(tmp_path, disc_folder, **size, lanes=1, policy=policy, kill_at=moment)
     try:
         assert search.finish() == -signal.SIGKILL, search.commands[-1].complained
         search.begin("--resume", str(search.folder))
