@@ -22,6 +22,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.claims import OURS
+from search_spaces.space import Situation
 from trainable.ending import Ending
 from trainable.leg import LegReport
 from trainable.training_run import EpochResult
@@ -48,7 +49,7 @@ SETTINGS = RecordedSettings(
     objective=OBJECTIVE,
     mode="max",
     policy="asha",
-    num_trials=10_000,
+    num_trials=20_000,
     max_epochs=MAX_EPOCHS,
     rung_epochs=RUNG_EPOCHS,
     reduction_factor=REDUCTION,
@@ -62,10 +63,10 @@ SETTINGS = RecordedSettings(
     image_size_px=(1, 1),
     pinned={},
     pins={},
-    situation={},
+    situation=Situation(num_train_images=1, pretrained=False),
     first_answers=(),
     warm_start=None,
-    base_config={},
+    base_config={"max_epochs": MAX_EPOCHS},
     versions={},
 )
 

@@ -7,9 +7,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from trainable.importing import imported_for_good
+from trainable.importing import collector_paused, freeze_imports
 
-with imported_for_good():
+with collector_paused():
     import torch
     from ray import tune
     from ray.util.metrics import Gauge
@@ -59,9 +59,10 @@ class Trial(tune.Trainable):
         return tune.PlacementGroupFactory([{}] + [one] * cls.ranks, strategy="STRICT_PACK")
 
     def setup(self, config: dict[str, Any]) -> None:
-        with imported_for_good():
+        with collector_paused():
             # The first optimizer of a process brings in torch's compiler, more modules than torch itself.
             torch.optim.SGD([torch.zeros(1)])
+        freeze_imports()
         self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()

@@ -4,7 +4,6 @@ Nothing leaves the machine unless the environment says so (MLFLOW_TRACKING_URI, 
 are its parameters and metrics: no environment, no repository, no code.
 """
 
-import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from torch.utils.tensorboard import SummaryWriter
+from trainable.messages import silenced
 
 TRACKERS = ("mlflow", "wandb")
 """Each is the name of a package and of the extra that installs it."""
@@ -68,7 +67,7 @@ class TrackedRun:
 
     @property
     def identity(self) -> str:
-        """The same for a run that is gone on with where it lies; a copy of its results is a run of its own."""
+        """Among all runs of a server: a run is continued where its results lie, and a copy of them is another run."""
         return sha256(f"{self.folder.absolute()}/{self.name}".encode()).hexdigest()[:16]
 
     @property
@@ -115,12 +114,15 @@ def mlflow_store(folder: Path) -> str:
 
 
 class _Board:
-    last_epoch = 0
-
     def __init__(self, folder: Path) -> None:
+        # It brings in torch, which a command that only names the trackers does without.
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(folder)
+        self.last_epoch = 0
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.last_epoch = epoch
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, epoch)
 
@@ -129,40 +131,39 @@ class _Board:
 
 
 class _MlflowRun:
-    """A run of an experiment; one that is gone on with is found by its identity."""
+    """A run of an experiment; one that is continued is found by its identity, in a store of its own by its name."""
 
     def __init__(self, run: TrackedRun) -> None:
-        from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
 
-        # Which tells of each table of a new store.
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        self._metric = Metric
-        self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))
-        known = self._client.get_experiment_by_name(run.experiment)
+        is_shared = bool(os.environ.get("MLFLOW_TRACKING_URI"))
+        identity = run.identity if is_shared else run.name
+        with silenced("alembic"):
+            # It tells of each table of a new store.
+            self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))
+            known = self._client.get_experiment_by_name(run.experiment)
         experiment = known.experiment_id if known else self._client.create_experiment(run.experiment)
-        named = f"tags.identity = '{run.identity}'"
-        mine = self._client.search_runs([experiment], named) if known else []
-        self.last_epoch = 0
+        mine = self._client.search_runs([experiment], f"tags.identity = '{identity}'") if known else []
         if mine:
-            self._run = mine[0].info.run_id
-            self.last_epoch = self._last_epoch_of(mine[0].data.metrics)
+            self._run, self.last_epoch = mine[0].info.run_id, int(mine[0].data.tags.get("last_epoch", 0))
             self._client.update_run(self._run, status="RUNNING")
         else:
-            tags = {"identity": run.identity}
-            self._run = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
-            params = [Param(name, str(value)) for name, value in run.plain_params.items()]
-            self._client.log_batch(self._run, params=params)
+            self._run, self.last_epoch = self._begun(experiment, run, identity), 0
 
-    def _last_epoch_of(self, metrics: Mapping[str, float]) -> int:
-        """The epochs of one metric stand for all: those of an epoch are sent together."""
-        points = self._client.get_metric_history(self._run, min(metrics)) if metrics else []
-        return max((point.step for point in points), default=0)
+    def _begun(self, experiment: str, run: TrackedRun, identity: str) -> str:
+        from mlflow.entities import Param
+
+        run_id = self._client.create_run(experiment, run_name=run.name, tags={"identity": identity}).info.run_id
+        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in run.plain_params.items()])
+        return run_id
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric, RunTag
+
         now = int(1000 * time.time())
-        batch = [self._metric(name, value, now, epoch) for name, value in metrics.items()]
-        self._client.log_batch(self._run, metrics=batch)
+        batch = [Metric(name, value, now, epoch) for name, value in metrics.items()]
+        self._client.log_batch(self._run, metrics=batch, tags=[RunTag("last_epoch", str(epoch))])
+        self.last_epoch = epoch
 
     def end(self) -> None:
         self._client.set_terminated(self._run)
@@ -188,6 +189,7 @@ class _WandbRun:
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=epoch)
+        self.last_epoch = epoch
 
     def end(self) -> None:
         self._run.finish()

@@ -18,6 +18,7 @@ from pathlib import Path
 import ray
 from ray.exceptions import RayError
 
+from trainable import messages
 from trainable.handover import Handover
 from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.opening import open_data, open_run
@@ -48,11 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings of each (default: {NUM_SEEDS})"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logger.setLevel(logging.INFO)
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
-        with locked(options.folder), ray_running(None):
+        with messages.shown(), locked(options.folder), ray_running(None):
             done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
         return _say_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
     except (ValueError, OSError) as error:

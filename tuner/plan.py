@@ -115,11 +115,10 @@ def recorded_plan(settings: RecordedSettings) -> Plan:
         ValueError: its space or its workload is not there any more, or has changed.
     """
     space = get_space(settings.space).with_max_epochs(settings.max_epochs)
-    situation = Situation(**settings.situation)
     return Plan(
         space=space,
-        situation=situation,
-        pinned=PinnedSpace(space, situation, pins=settings.pins),
+        situation=settings.situation,
+        pinned=PinnedSpace(space, settings.situation, pins=settings.pins),
         pins=settings.pins,
         base=read_config(settings.base_config),
         fingerprint=settings.data_fingerprint,

@@ -23,7 +23,8 @@ def check_folder(folder: Path) -> None:
     """Raises ValueError when a new search can't have this folder."""
     if (folder / SETTINGS).exists():
         raise ValueError(
-            f"{folder} already holds a search; go on with --resume {wording.argument(folder)}, or give another --name."
+            f"{folder} already holds a search; continue with --resume {wording.argument(folder)}, or give another "
+            "--name."
         )
     check_writable(folder, "--storage")
 
@@ -82,7 +83,7 @@ def check_extension(folder: Path, *, space: str | None = None) -> None:
     """Raises ValueError when the search is not over yet, or its data is no longer the same."""
     search = read_search(folder, space=space)
     if search.is_unfinished:
-        raise ValueError(f"{folder} is not finished; go on with --resume alone, and add --trials when it is.")
+        raise ValueError(f"{folder} is not finished; continue with --resume alone, and add --trials when it is.")
     _check_surroundings(search)
 
 

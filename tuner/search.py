@@ -5,7 +5,7 @@ python -m tuner.search --space moe --data path/to/images-and-masks --trials 60
 """
 
 import argparse
-import logging
+import gc
 import os
 import sys
 import time
@@ -16,7 +16,8 @@ from pathlib import Path
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
-from trainable.importing import imported_for_good
+from trainable import messages
+from trainable.importing import collector_paused, freeze_imports
 from tuner.disk import parse_size
 from tuner.ray.cluster import environment_given_back, use_token
 from tuner.records import SETTINGS
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
     options = search_parser().parse_args(arguments)
     try:
-        with environment_given_back():
+        with environment_given_back(), messages.shown():
             return _list() if options.list else _searched(options, _settings(options))
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"error: {error}. Finished epochs are saved; fix the problem and continue with --resume.\n")
         return 2
+    finally:
+        gc.unfreeze()
 
 
 def _searched(options: argparse.Namespace, settings: SearchSettings) -> int:
@@ -60,14 +63,12 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     # The predictions' matrices are small, and two threads on them would wait for each other beside busy trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
-    with imported_for_good():
+    with collector_paused():
         from trainable.tracking import check_trackers
         from tuner import preflight, run
         from tuner.plan import no_more_than_there_are, plan_search
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for room in ("trainable", "tuner"):
-        logging.getLogger(room).setLevel(logging.INFO)
+    freeze_imports()
     if options.resume is not None:
         return _resume(options, settings)
     preflight.check_folder(settings.folder)

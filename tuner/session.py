@@ -7,26 +7,30 @@ checkpoints. Knows neither Ray nor a process.
 """
 
 import logging
-import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from trainable.leg import Leg, LegReport
 from tuner.disk import CheckpointShelf
+from tuner.policies import build_policy
 from tuner.policy.actions import Begin, Policy, Promote, Rest, take_result
-from tuner.policy.candidates import Candidate
+from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
-from tuner.retelling import Unsettled
+from tuner.records.events import MAX_OBJECTIVE
+from tuner.retelling import Unsettled, retell
 
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 2
 """How often in a row, without an epoch in between, a trial whose process died goes on from its last checkpoint."""
+MAX_FAILING = 2
+"""So many trials may fail one after the other before the machine is blamed: further ones would be spent on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,23 @@ class Limits:
     """The search may run so long in all, over its sessions."""
     disk_bytes: int | None = None
     """Its checkpoints may take so much together."""
+
+
+def open_session(recorder: Recorder, space: Callable[[Any], dict], *, seconds: float | None = None) -> "Session":
+    """The session that follows from what is on record, as the first of a search or a later one.
+
+    Args:
+        space: asked by a trial of Optuna's or a stand-in, with what the user fixed.
+        seconds: the search may run so long in all, over its sessions; None is no limit.
+
+    Raises:
+        ValueError: the space has changed, so that a trial on record is no configuration of it.
+    """
+    settings = recorder.record.settings
+    policy = build_policy(settings, space)
+    unsettled = retell(recorder.record.events, policy, SpaceSource(space), max_epochs=settings.max_epochs)
+    recorder.open_session()
+    return Session(recorder, policy, unsettled=unsettled, seconds=seconds)
 
 
 class Session:
@@ -62,7 +83,6 @@ class Session:
         self._settle(unsettled)
         self._shelf = CheckpointShelf(recorder.folder, self._search)
         self._due = deque(trial for trial in self._search.unfinished if trial.name not in policy.paused)
-        self._failures: dict[str, int] = {}
 
     def next_leg(self) -> Leg | Rest:
         """For a free slot."""
@@ -86,7 +106,7 @@ class Session:
     def take(self, trial: str, report: LegReport) -> bool:
         """Puts a report on record and decides; whether the leg goes on."""
         if report.disk_full is not None:
-            self.stop(f"The disk is full: {report.disk_full}. Make room, and go on with --resume.")
+            self.stop(f"The disk is full: {report.disk_full}. Make room, and continue with --resume.")
             return False
         goes_on = self._take_result(trial, report) if report.result is not None else self._take_ending(trial, report)
         self._make_room(trial)
@@ -97,9 +117,14 @@ class Session:
         if self.stop_reason is not None:
             return
         self._recorder.leg_failed(trial, error)
-        self._failures[trial] = self._failures.get(trial, 0) + 1
-        if self._failures[trial] <= MAX_FAILURES:
-            self._due.append(self._search.by_name[trial])
+        record = self._search.by_name[trial]
+        if record.num_failures <= MAX_FAILURES:
+            self._due.append(record)
+        elif record.num_failures == MAX_FAILURES + 1 and len(self._search.failing) > MAX_FAILING:
+            self.stop(
+                f"{len(self._search.failing)} trials in a row failed before an epoch was done: {error}. "
+                "Fix the cause, then continue with --resume."
+            )
         else:
             self._end(trial, Outcome.FAILED, {"error": error})
 
@@ -111,7 +136,7 @@ class Session:
 
     def check_time(self) -> None:
         if self._seconds is not None and self._recorder.elapsed > self._seconds:
-            self.stop("The time budget is used up: go on with --resume, and give a larger --time-budget or none.")
+            self.stop("The time budget is used up: continue with --resume, and give a larger --time-budget or none.")
 
     def close(self) -> None:
         """Writes down that the session is over; trials that have not ended go on with the next one."""
@@ -140,15 +165,13 @@ class Session:
 
     def _take_result(self, trial: str, report: LegReport) -> bool:
         result = report.result
-        if not math.isfinite(result.objective):
+        if not abs(result.objective) <= MAX_OBJECTIVE:
             self._end(trial, Outcome.DIVERGED, {"term": "objective", "value": str(result.objective)})
             return False
         ending = report.ending
         ended_itself = ending is not None and Outcome(ending.outcome) is not Outcome.COMPLETED
         last = self._search.by_name[trial].last
-        if last is None or result.epoch > last.epoch:
-            self._failures.pop(trial, None)
-        else:
+        if last is not None and result.epoch <= last.epoch:
             logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
         self._recorder.result(
             trial,
@@ -225,7 +248,7 @@ class Session:
             self._stop_waiting(evicted, short_of="disk")
             self._shelf.put(self._search.by_name[evicted])
         if shortage := self._shelf.shortage():
-            self.stop(f"{shortage} Make room, or give a larger --disk-budget, and go on with --resume.")
+            self.stop(f"{shortage} Make room, or give a larger --disk-budget, and continue with --resume.")
 
     def _eviction_candidate(self) -> str | None:
         return self._policy.eviction_candidate(kept=self._shelf.needed)

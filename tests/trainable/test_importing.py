@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from trainable.importing import imported_for_good
+from trainable.importing import collector_paused, freeze_imports
 
 
 @pytest.fixture(autouse=True)
@@ -16,28 +16,34 @@ def _unfrozen():
 
 
 def test_no_garbage_is_looked_for_until_the_outermost_import_is_over():
-    with imported_for_good():
-        with imported_for_good():
+    with collector_paused():
+        with collector_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_garbage_is_looked_for_again_after_an_import_that_failed():
-    with pytest.raises(ModuleNotFoundError), imported_for_good():
+    with pytest.raises(ModuleNotFoundError), collector_paused():
         import no_such_module  # noqa: F401
     assert gc.isenabled()
 
 
-def test_what_was_imported_is_not_looked_through_again_and_what_comes_later_is():
-    with imported_for_good():
-        module = type(sys)("module")
+def test_what_is_frozen_is_not_looked_through_again_and_what_comes_later_is():
+    module = type(sys)("module")
+    freeze_imports()
     assert not any(one is module for one in gc.get_objects())
     later = type(sys)("later")
     assert any(one is later for one in gc.get_objects())
 
 
-def test_a_process_that_imported_a_library_which_counts_leaks_ends_without_a_word():
-    code = "from trainable.importing import imported_for_good\nwith imported_for_good(): import torchvision"
+def test_a_process_that_froze_a_library_which_counts_leaks_ends_without_a_word():
+    code = "from trainable.importing import freeze_imports\nimport torchvision\nfreeze_imports()"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout + ended.stderr == ""
+
+
+def test_a_module_that_a_notebook_imports_freezes_nothing():
+    code = "import gc, tuner.run, trainable.ray_trainable\nprint(gc.get_freeze_count(), gc.isenabled())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "0 True\n"

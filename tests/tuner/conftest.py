@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search_spaces.space import Situation
 from trainable.config import from_params, to_dict
 from trainable.handover import current_versions
 from trainable.leg import checkpoint_name
@@ -42,7 +43,7 @@ SETTINGS = RecordedSettings(
     image_size_px=(240, 240),
     pinned={"batch_size": 16},
     pins={},
-    situation={"num_train_images": 400, "pretrained": False},
+    situation=Situation(num_train_images=400, pretrained=False),
     first_answers=({},),
     warm_start=None,
     base_config={"workload": "moe", "max_epochs": 12},
@@ -51,8 +52,14 @@ SETTINGS = RecordedSettings(
 
 
 def recorded_settings(**changes) -> RecordedSettings:
-    """Plausible settings of a search, but for these."""
-    return replace(SETTINGS, **changes)
+    """Plausible settings of a search, but for these; what follows from them follows."""
+    max_epochs = changes.get("max_epochs", SETTINGS.max_epochs)
+    rungs = () if changes.get("policy") == "random" else SETTINGS.rung_epochs
+    suited = {
+        "rung_epochs": tuple(epoch for epoch in rungs if epoch < max_epochs),
+        "base_config": SETTINGS.base_config | {"max_epochs": max_epochs},
+    }
+    return replace(SETTINGS, **suited | changes)
 
 
 DEFAULTS = {"max_lr": 3e-3, "weight_decay": 0.01, "num_experts": 4, "top_k": 2, "averaging": "off", "aug_maximum": 0.3}

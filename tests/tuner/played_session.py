@@ -10,13 +10,9 @@ from pathlib import Path
 from trainable.ending import Ending
 from trainable.leg import Leg, LegReport, checkpoint_name
 from trainable.training_run import EpochResult
-from tuner.policies import build_policy
 from tuner.policy.actions import Rest
-from tuner.policy.candidates import SpaceSource
 from tuner.records import Recorder
-from tuner.records.search_record import read_events
-from tuner.retelling import retell
-from tuner.session import Session
+from tuner.session import Session, open_session
 
 POLICIES = ("promote", "asha", "random")
 
@@ -48,14 +44,9 @@ def report_of(leg: Leg, epoch: int, **ending: object) -> LegReport:
 @contextmanager
 def opened(folder: Path, *, asking: Callable | None = None, **options) -> Iterator[Session]:
     """A session on what is on record in the folder, as a resume opens it; `asking` in place of this file's space."""
-    search, events = read_events(folder)
-    asking = asking or space
-    policy = build_policy(search.settings, asking)
-    unsettled = retell(events, policy, SpaceSource(asking), max_epochs=search.settings.max_epochs)
     recorder = Recorder.resume(folder)
-    recorder.open_session()
     try:
-        yield Session(recorder, policy, unsettled=unsettled, **options)
+        yield open_session(recorder, asking or space, **options)
     finally:
         recorder.close()
 

@@ -12,7 +12,7 @@ from search_spaces.space import Situation
 from tests.tuner.conftest import recorded_settings
 from tuner.plan import _everything, extended, no_more_than_there_are, plan_search, recorded_plan
 from tuner.records import Recorder, TrialResources, read_search
-from tuner.run import described
+from tuner.run import recorded_settings as settings_of
 from tuner.settings import SearchSettings
 
 GRID = PinnedSpace(SPACES["dishes_grid"], Situation(num_train_images=100, pretrained=False))
@@ -46,7 +46,7 @@ def settings(disc_folder, tmp_path):
 def test_what_is_on_record_plans_the_same_search_though_its_data_is_gone(settings, tmp_path):
     plan = plan_search(settings)
     resources = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
-    Recorder.create(tmp_path / "run", described(settings, plan, resources)).close()
+    Recorder.create(tmp_path / "run", settings_of(settings, plan, resources)).close()
     shutil.rmtree(settings.data)
     again = recorded_plan(read_search(tmp_path / "run").settings)
     assert (again.base, again.rungs, again.max_epochs) == (plan.base, plan.rungs, plan.max_epochs)

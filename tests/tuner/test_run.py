@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +15,18 @@ import torch
 from optuna.trial import FixedTrial
 from ray.tune.execution import class_cache
 
+from tests.tuner.played_session import Player, space
+from tests.tuner.test_session import new_search
 from trainable.tasks.registry import get_task
-from tuner import search
+from tuner import run, search
 from tuner.plan import plan_search
 from tuner.policy.outcomes import Outcome
+from tuner.ray.cluster import RunningRay
 from tuner.ray.signals import TAKEN
-from tuner.records import read_search
+from tuner.records import Recorder, read_search
 from tuner.run import run_search
 from tuner.search_options import search_parser
+from tuner.session import Limits
 from tuner.settings import SearchSettings
 
 
@@ -93,6 +98,51 @@ def test_large_objects_are_trained_on_whole_images(settings):
 def test_a_parameter_that_neither_space_nor_configuration_knows_is_refused_with_the_nearest(settings):
     with pytest.raises(ValueError, match="pyramid_chanels is no parameter; did you mean pyramid_channels"):
         plan_search(replace(settings, pinned={"pyramid_chanels": 8}))
+
+
+@pytest.fixture
+def played(tmp_path, monkeypatch):
+    """A search to be confirmed whose trials are played; `interrupted` says whether Ctrl-C comes after the last."""
+
+    def search(*, interrupted: bool) -> int:
+        def play(session, *_, **__):
+            Player(session).play()
+            if interrupted:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(run, "run_legs", play)
+        folder = new_search(tmp_path / "run", policy="random", num_trials=3, confirm=2)
+        plan = SimpleNamespace(pinned=space, base=None)
+        with closing(Recorder.resume(folder)) as recorder:
+            return run._search(recorder, plan, Limits(), RunningRay(dashboard="", scratch=tmp_path))
+
+    return search
+
+
+def test_interrupted_when_the_last_trial_has_ended_a_search_confirms_nothing_and_says_how_to_continue(
+    played, monkeypatch, capsys, tmp_path
+):
+    """Ray is being shut down in this moment, or dead already: whoever asks it would wait for a minute."""
+    monkeypatch.setattr(run, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
+    assert played(interrupted=True) == 130
+    assert f"Go on       python -m tuner.search --resume {tmp_path / 'run'}" in capsys.readouterr().out
+    assert not read_search(tmp_path / "run").is_finished
+
+
+def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_report(
+    played, monkeypatch, capsys, tmp_path
+):
+    asked = []
+
+    def cut_off(folder, *, top, on_run):
+        asked.append(top)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "confirm", cut_off)
+    assert played(interrupted=False) == 130
+    assert asked == [2]
+    assert (tmp_path / "run" / "report.md").is_file()
+    assert "Go on       python -m tuner.search --resume" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,54 @@ def test_a_trial_that_never_came_to_an_epoch_is_on_record_with_its_configuration
     assert "ValueError: max_lr is -1" in trial.sentence
 
 
+def fail_next(session, times: int = MAX_FAILURES + 1) -> str:
+    """The next trial's process dies so often."""
+    trial = session.next_leg().trial
+    for number in range(times):
+        session.fail(trial, "RuntimeError: no CUDA device")
+        if number < times - 1:
+            assert session.next_leg().trial == trial
+    return trial
+
+
+def test_when_trials_fail_one_after_the_other_the_machine_is_blamed_and_the_search_stops(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = new_search(tmp_path / "run", policy="random")
+    with opened(folder) as session:
+        failed = [fail_next(session) for _ in range(3)]
+        assert session.next_leg() is Rest.FINISHED
+    assert "3 trials in a row failed before an epoch was done: RuntimeError: no CUDA device. Fix" in caplog.text
+    assert [trial.outcome for trial in read_search(folder).trials] == [Outcome.FAILED, Outcome.FAILED, None]
+    play(folder)
+    search = read_search(folder)
+    assert search.by_name[failed[2]].outcome is Outcome.COMPLETED
+    assert not search.is_unfinished
+
+
+def test_a_trial_that_fails_again_after_such_a_stop_is_spent_so_that_a_resume_comes_further(tmp_path):
+    folder = new_search(tmp_path / "run", policy="random")
+    with opened(folder) as session:
+        for _ in range(3):
+            fail_next(session)
+    with opened(folder) as session:
+        assert fail_next(session, 1) == read_search(folder).trials[2].name
+        assert session.next_leg().trial.startswith("003")
+    assert read_search(folder).trials[2].outcome is Outcome.FAILED
+
+
+def test_trials_that_fail_between_others_that_train_do_not_stop_the_search(tmp_path):
+    folder = new_search(tmp_path / "run", policy="random")
+    with opened(folder) as session:
+        for _ in range(3):
+            fail_next(session)
+            leg = session.next_leg()
+            for epoch in range(1, MAX_EPOCHS + 1):
+                session.take(leg.trial, report_of(leg, epoch))
+        assert session.stop_reason is None
+    outcomes = [trial.outcome for trial in read_search(folder).trials]
+    assert outcomes == [Outcome.FAILED, Outcome.COMPLETED] * 3
+
+
 @pytest.mark.parametrize("outcome", ["diverged", "out_of_memory"])
 def test_a_trial_that_ends_itself_without_an_epoch_leaves_no_value(folder, outcome):
     with opened(folder) as session:
@@ -175,15 +224,16 @@ def test_a_trial_that_ends_itself_without_an_epoch_leaves_no_value(folder, outco
     assert not trial.may_win
 
 
-def test_a_value_that_is_not_finite_ends_its_trial_and_is_no_result(folder):
+@pytest.mark.parametrize("value", [math.nan, -math.inf, 1e200])
+def test_a_value_that_no_float32_holds_ends_its_trial_and_is_no_result(folder, value):
     with opened(folder) as session:
         leg = session.next_leg()
         report = report_of(leg, 1)
-        object.__setattr__(report.result, "objective", math.nan)
-        assert not session.take(leg.trial, report)
+        broken = replace(report, result=replace(report.result, objective=value))
+        assert not session.take(leg.trial, broken)
     trial = read_search(folder).by_name[leg.trial]
     assert (trial.outcome, trial.results) == (Outcome.DIVERGED, {})
-    assert "objective was nan" in trial.sentence
+    assert f"objective was {value}" in trial.sentence
 
 
 def test_a_trial_that_plateaus_ends_with_its_last_value(tmp_path):
@@ -274,7 +324,7 @@ def test_a_full_disk_in_a_trial_stops_the_search_with_a_sentence_and_costs_the_e
         leg = session.next_leg()
         assert not session.take(leg.trial, LegReport(disk_full=os.strerror(errno.ENOSPC), process="here:1"))
         assert session.next_leg() is Rest.FINISHED
-    assert "The disk is full: No space left on device. Make room, and go on with --resume." in caplog.text
+    assert "The disk is full: No space left on device. Make room, and continue with --resume." in caplog.text
     search = read_search(folder)
     assert [trial.outcome for trial in search.trials] == [None]
     with opened(folder) as session:

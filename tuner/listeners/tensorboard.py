@@ -32,14 +32,19 @@ class TensorBoards:
 
     def on_event(self, search: SearchRecord, event: Event) -> None:
         if isinstance(event, EpochDone):
-            if event.epoch > self._epochs.get(event.trial, 0):
+            # A trial that started over has each epoch once; and of several files in one folder, TensorBoard may read
+            # the later one first.
+            if event.trial in self._writers and event.epoch > self._epochs[event.trial]:
                 self._add(event)
             else:
-                # The trial started over; a curve has each epoch once.
                 self._rewrite(search.by_name[event.trial])
             self._writer(event.trial).flush()
         elif isinstance(event, TrialEnded):
-            self._end(search.by_name[event.trial])
+            trial = search.by_name[event.trial]
+            if event.trial in self._writers:
+                self._end(trial)
+            else:
+                self._rewrite(trial)
 
     def close(self) -> None:
         while self._writers:
@@ -76,7 +81,7 @@ class TensorBoards:
         self._epochs.pop(trial.name, None)
 
     def _writer(self, trial: str) -> SummaryWriter:
-        """The trial's own; one that was closed meanwhile goes on in another file of the same folder."""
+        """The trial's own, now the one that was used last."""
         writer = self._writers.pop(trial, None) or SummaryWriter(self._folder / trial)
         self._writers[trial] = writer
         if len(self._writers) > MAX_OPEN:

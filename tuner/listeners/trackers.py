@@ -1,72 +1,62 @@
-"""MLflow and Weights & Biases in a search: a run for each trial, which goes on where a resumed search finds it."""
+"""MLflow and Weights & Biases in a search: a run for each trial, which a resumed search continues."""
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from trainable.tracking import TrackedRun, Tracker, open_tracker, tracker_errors
+from trainable.tracking import TrackedRun, Tracker, open_tracker
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
+from tuner.records.lines import append_line, complete_lines
 
-logger = logging.getLogger(__name__)
+ENDED = "tracked.txt"
+"""Names of the trials whose runs have ended in every tracker, one a line; the others are opened by the next session."""
 
 
 class TrialTrackers:
-    """Follows a search with the named trackers; what an earlier session left out of a curve is added first.
-
-    A tracker that can't be reached costs its curves, not the search: the next session adds what is missing.
-    """
+    """Follows a search with the named trackers; what an earlier session left out is added first."""
 
     def __init__(self, names: Sequence[str], folder: Path, search: SearchRecord) -> None:
         self._names, self._folder = names, folder
-        self._experiment = f"{search.settings.space}/{folder.name}"
+        self._experiment = f"{search.settings.space}/{search.settings.name}"
         self._open: dict[str, list[Tracker]] = {}
-        self._is_lost = False
-        with self._losses_logged():
-            for trial in search.unfinished:
+        ended = {line.decode() for _, line in complete_lines(folder / ENDED)}
+        for trial in search.trials:
+            if trial.name not in ended:
                 self._start(trial)
+                if trial.outcome is not None:
+                    self._end(trial.name)
 
     def on_event(self, search: SearchRecord, event: Event) -> None:
-        if not self._is_lost:
-            with self._losses_logged():
-                self._follow(search, event)
-
-    def _follow(self, search: SearchRecord, event: Event) -> None:
         match event:
             case TrialStarted(trial=trial):
                 self._start(search.by_name[trial])
             case EpochDone(trial=trial):
-                for tracker in self._open[trial]:
-                    _log(tracker, event)
+                self._log(event)
             case TrialEnded(trial=trial):
                 self._end(trial)
 
     def close(self) -> None:
-        with self._losses_logged():
-            for trial in list(self._open):
-                self._end(trial)
-
-    @contextmanager
-    def _losses_logged(self) -> Iterator[None]:
-        try:
-            yield
-        except tracker_errors(self._names) as error:
-            self._is_lost = True
-            self._open.clear()
-            logger.warning("Tracking stops, the search goes on; a resume adds what is missing: %s", error)
+        """Runs of trials that have not ended are closed too; the next session opens them again."""
+        while self._open:
+            self._close(next(iter(self._open)))
 
     def _start(self, trial: TrialRecord) -> None:
         run = TrackedRun(folder=self._folder, name=trial.name, experiment=self._experiment, params=trial.params)
         self._open[trial.name] = [open_tracker(name, run) for name in self._names]
-        for tracker in self._open[trial.name]:
-            for epoch in sorted(epoch for epoch in trial.results if epoch > tracker.last_epoch):
-                _log(tracker, trial.results[epoch])
+        for epoch in sorted(trial.results):
+            self._log(trial.results[epoch])
+
+    def _log(self, result: EpochDone) -> None:
+        """What a tracker has already it is not told again: a trial that started over repeats its epochs to the bit."""
+        metrics = {name: value for name, value in result.metrics.items() if value is not None}
+        for tracker in self._open[result.trial]:
+            if result.epoch > tracker.last_epoch:
+                tracker.log(result.epoch, metrics)
 
     def _end(self, trial: str) -> None:
+        self._close(trial)
+        append_line(self._folder / ENDED, trial)
+
+    def _close(self, trial: str) -> None:
         for tracker in self._open.pop(trial):
             tracker.end()
-
-
-def _log(tracker: Tracker, result: EpochDone) -> None:
-    tracker.log(result.epoch, {name: value for name, value in result.metrics.items() if value is not None})

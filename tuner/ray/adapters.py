@@ -22,18 +22,18 @@ Answer = TypeVar("Answer")
 
 
 class Guard:
-    """Keeps an OSError from writing the records; Ray would wrap it."""
+    """Keeps the first error of the session for after Ray's end; Ray would wrap it in one of its own."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.error: OSError | None = None
+        self.error: Exception | None = None
 
     def call(self, work: Callable[[], Answer], *, otherwise: Answer) -> Answer:
         try:
             return work()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - it is raised again when Ray has ended
             self.error = self.error or error
-            self.session.stop(f"The records can't be written: {error}.")
+            self.session.stop("The search stops at an error.")
             return otherwise
 
 
@@ -106,7 +106,7 @@ class SessionStopper(_NotSaved, Stopper):
     def stop_all(self) -> bool:
         self._guard.session.check_time()
         if self._is_node_lost():
-            self._guard.session.stop("Ray has died on this machine: go on with --resume.")
+            self._guard.session.stop("Ray has died on this machine: continue with --resume.")
         return self._guard.session.stop_reason is not None
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainable.messages import silenced
+from trainable.tracking import QUIET
 from tuner.ray.compat import inherited_environment
-from tuner.ray.signals import ends_as_ctrl_c, handlers_given_back
+from tuner.ray.signals import ends_as_ctrl_c, handlers_given_back, signals_ignored
 from tuner.ray.temporary_folder import own_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
@@ -39,6 +41,10 @@ ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
 }
+SET_BY_A_SEARCH = frozenset({*ENVIRONMENT, *QUIET, "OPENBLAS_NUM_THREADS", "PYTHONBREAKPOINT", "CRC32C_SW_MODE"})
+"""By itself, by its trackers, by Ray and by what Ray imports; and all that begin with RAY_."""
+LOGGERS = ("ray", "ray.tune", "ray.train")
+"""Silent unless asked for; Ray's errors are still raised."""
 CONNECT_SECONDS = 10.0
 NODE_CHECK_SECONDS = 2.0
 
@@ -62,14 +68,21 @@ def use_token() -> None:
 
 @contextmanager
 def environment_given_back() -> Iterator[None]:
-    """Environment variables are afterwards what they were, whoever sets some: a search, Ray when it is imported."""
+    """The variables that a search and Ray set are afterwards what they were; all others are left alone, since a
+    notebook may set some while a search runs in a thread of it."""
     former = dict(os.environ)
     try:
         yield
     finally:
-        for name in os.environ.keys() - former.keys():
-            del os.environ[name]
-        os.environ.update(former)
+        for name in filter(_is_set_by_a_search, former.keys() | os.environ.keys()):
+            if name in former:
+                os.environ[name] = former[name]
+            else:
+                os.environ.pop(name, None)
+
+
+def _is_set_by_a_search(name: str) -> bool:
+    return name.startswith("RAY_") or name in SET_BY_A_SEARCH
 
 
 @contextmanager
@@ -89,15 +102,16 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
         own_folder = own_ray_folder()
         options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
         try:
-            with _quiet_loggers(verbose):
+            with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
                 context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
                 _protect_token()
                 with ends_as_ctrl_c(), nullcontext() if address else inherited_environment():
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune")
         finally:
-            ray.shutdown()
-            shutil.rmtree(own_folder, ignore_errors=True)
+            with signals_ignored():
+                ray.shutdown()
+                shutil.rmtree(own_folder, ignore_errors=True)
 
 
 class OwnNode:
@@ -179,20 +193,6 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     gpus = node.get("GPU", 0.0)
     by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
     return min(by_cpu, by_gpu)
-
-
-@contextmanager
-def _quiet_loggers(verbose: bool) -> Iterator[None]:
-    """Silences Ray's log output; its errors are still raised."""
-    loggers = [] if verbose else [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
-    former = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, former, strict=True):
-            logger.setLevel(level)
 
 
 def _begun(**options) -> Any:

@@ -13,8 +13,8 @@ def inherited_environment() -> Iterator[None]:
     """Trial processes get no environment variables of their own from Tune; they inherit the same ones anyway.
 
     Why: with variables of its own a trial does not fit any of the processes that Ray has started ahead, and its first
-    epoch begins one to two seconds later. Public wish: https://github.com/ray-project/ray/issues/28197 is why Tune sets
-    the first of them; no option takes them away.
+    epoch begins one to two seconds later. Public request, closed without an answer: a trainable's own runtime
+    environment, https://github.com/ray-project/ray/issues/47215.
     """
     from ray.tune.execution import class_cache
 

@@ -24,6 +24,16 @@ def handlers_given_back() -> Iterator[None]:
 
 
 @contextmanager
+def signals_ignored() -> Iterator[None]:
+    """For the second or two of cleaning up, which a second Ctrl-C would leave half done."""
+    with handlers_given_back():
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+        yield
+
+
+@contextmanager
 def ends_as_ctrl_c() -> Iterator[None]:
     """A cluster's SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does, unless they are ignored, as
     under nohup. Enter this after Ray's start, which has handlers of its own."""

@@ -35,7 +35,7 @@ def run_legs(
         on_step: called many times a second.
 
     Raises:
-        OSError: the records could not be written.
+        Exception: whatever the session raised, such as OSError where the records could not be written.
     """
     guard = Guard(session)
     tune.Tuner(
@@ -49,7 +49,7 @@ def run_legs(
             trial_dirname_creator=_leg_name,
         ),
         run_config=tune.RunConfig(
-            name=settings.name,
+            name="legs",
             storage_path=str(scratch),
             stop=SessionStopper(guard, is_node_lost=OwnNode().is_lost),
             callbacks=[StepCallback(on_step)],

@@ -23,7 +23,10 @@ def last_checkpoint(folder: Path, trial: TrialRecord) -> Path | None:
 
 
 def remove_others(folder: Path, trial: str, epoch: int) -> None:
-    """Of the trial's checkpoints, half-written ones included, only that of this epoch stays. Follows no link."""
+    """Of the trial's checkpoints, half-written ones included, only that of this epoch stays; none of epoch 0.
+
+    Follows no link.
+    """
     place = trial_folder(folder, trial)
     for path in () if place.is_symlink() else place.glob("*epoch_*.pt*"):
         if path.name != checkpoint_name(epoch):
@@ -35,16 +38,10 @@ def remove(folder: Path, trial: str) -> None:
 
 
 def remove_leftovers(folder: Path, search: SearchRecord) -> None:
-    """What a kill left: half-written files, and epochs that are not on record.
-
-    Raises:
-        ValueError: the folder of a trial is a link, through which checkpoints would be written elsewhere.
-    """
+    """What a kill left: half-written files, and epochs that are not on record."""
     if not (folder / CHECKPOINTS).is_dir():
         return
     for place in (folder / CHECKPOINTS).iterdir():
-        if place.is_symlink():
-            raise ValueError(f"{place} is a link; a search writes into its own folder: put the checkpoint there.")
         trial = search.by_name.get(place.name)
-        if trial is not None and trial.last is not None and place.is_dir():
-            remove_others(folder, trial.name, trial.last.epoch)
+        if trial is not None and place.is_dir():
+            remove_others(folder, trial.name, trial.last.epoch if trial.last else 0)

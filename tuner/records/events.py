@@ -16,6 +16,9 @@ from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 TRIALS = "trials.jsonl"
 TrialName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 Epoch = Annotated[int, Field(ge=0)]
+MAX_OBJECTIVE = 3.4e38
+"""As far as float32 goes; what is farther has diverged."""
+Objective = Annotated[float, Field(ge=-MAX_OBJECTIVE, le=MAX_OBJECTIVE)]
 Numbers = dict[str, int | float | str]
 
 
@@ -37,11 +40,11 @@ class PastTrialKnown:
     """A trial of an earlier search, with which this one began; it is none of this one's trials."""
 
     event: Literal["past_trial"] = "past_trial"
-    trial: str
+    trial: Annotated[str, Field(pattern=f"^.+/{PATTERN}$")]
     """`<run>/<name>` of the earlier search."""
     answers: Answers
     """What the space asked for, by name."""
-    values: dict[int, float]
+    values: dict[Annotated[int, Field(ge=1)], Objective]
     """Objectives by epoch."""
     outcome: Outcome
     time: float
@@ -65,7 +68,7 @@ class EpochDone:
     event: Literal["result"] = "result"
     trial: TrialName
     epoch: Annotated[int, Field(ge=1)]
-    objective: float
+    objective: Objective
     metrics: dict[str, float | None]
     """None for a number that was not finite."""
     seconds: float

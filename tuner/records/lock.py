@@ -28,8 +28,10 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds the folder, which must exist, inside this context.
 
     Raises:
-        ValueError: another process holds it; the message names it, its host and its command.
+        ValueError: another process holds it, which the message names with its host and its command; or something in it
+            is a link to elsewhere, through which a search would write there.
     """
+    _check_links(folder)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         _take(file, folder)
         _write_owner(file)
@@ -37,6 +39,14 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _check_links(folder: Path) -> None:
+    whole = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(whole):
+                raise ValueError(f"{path} is a link to elsewhere; a search writes only into its own folder: remove it.")
 
 
 def _take(file: TextIO, folder: Path) -> None:
@@ -80,8 +90,13 @@ def _write_owner(file: TextIO) -> None:
         "process": os.getpid(),
         "host": platform.node(),
         "since": datetime.now().isoformat(sep=" ", timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) or "python",
+        "command": " ".join([_command(sys.argv[0]), *sys.argv[1:]]),
     }
     file.truncate(0)
     file.write(json.dumps(owner))
     file.flush()
+
+
+def _command(first: str) -> str:
+    """Python's own word for code that was typed in, or given with -c, says nothing."""
+    return Path(first).name if first not in ("", "-c") else "python"

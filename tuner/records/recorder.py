@@ -56,7 +56,7 @@ class Recorder:
 
     def __init__(self, folder: Path, record: SearchRecord, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.record = folder, record
-        self.listeners: list[Listener] = []
+        self._listeners: list[Listener] = []
         self._clock = clock
         self._began = clock() - record.elapsed
         self._file = (folder / TRIALS).open("a", encoding="utf-8")
@@ -167,11 +167,15 @@ class Recorder:
 
     def listen(self, listeners: Sequence[Listener]) -> None:
         """From now on they hear of every event."""
-        self.listeners += listeners
+        self._listeners += listeners
+
+    def stop_listening(self) -> None:
+        """Closes the listeners, the last one first."""
+        while self._listeners:
+            self._listeners.pop().close()
 
     def close(self) -> None:
-        for listener in self.listeners:
-            listener.close()
+        self.stop_listening()
         self._file.close()
 
     def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
@@ -182,7 +186,7 @@ class Recorder:
         self._file.write(line + "\n")
         self._file.flush()
         self.record.apply(event)
-        for listener in self.listeners:
+        for listener in self._listeners:
             listener.on_event(self.record, event)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from tuner.policy.decision import PAUSE, PROMOTE, Decision
+from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome, describe
 from tuner.records.events import (
     TRIALS,
@@ -27,6 +27,9 @@ from tuner.records.trial_name import number_of
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, a folder for each trial."""
 ResultRecord = EpochDone
+ENDINGS_WITH_A_RESULT = (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
+ACTIONS = {"promote": (PAUSE, PROMOTE, STOP), "asha": (CONTINUE, STOP, KEEP), "random": ()}
+"""What each policy can decide at a rung."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class TrialRecord:
     numbers: Mapping[str, float | str] = field(default_factory=dict)
     """What the outcome rests on."""
     end_time: float | None = None
+    num_failures: int = 0
+    """How many legs have died since the last result."""
 
     @property
     def last(self) -> EpochDone | None:
@@ -81,6 +86,8 @@ class SearchRecord:
     settings: RecordedSettings
     time_budget_seconds: float | None = None
     """Of the session that runs it; None for none, and for a search that is only read."""
+    events: list[Event] = field(default_factory=list)
+    """All that is on record, in its order."""
     sessions: list[SessionStarted] = field(default_factory=list)
     past_trials: list[PastTrialKnown] = field(default_factory=list)
     decisions: list[Decided] = field(default_factory=list)
@@ -88,6 +95,8 @@ class SearchRecord:
     """Seconds the search had run, over all its sessions, when the last line was written."""
     is_finished: bool = False
     """Nothing is left to do, the report included."""
+    failing: set[str] = field(default_factory=set)
+    """Trials whose legs have died since any trial had a result."""
     _trials: dict[str, TrialRecord] = field(default_factory=dict)
 
     @property
@@ -139,6 +148,8 @@ class SearchRecord:
     def check(self, event: Event) -> None:
         """Raises ValueError unless the event follows from those before it."""
         match event:
+            case PastTrialKnown():
+                self._check_past(event)
             case TrialStarted(trial=trial):
                 self._check_next(trial)
             case EpochDone(trial=trial, epoch=epoch) | TrialEnded(trial=trial, epoch=epoch):
@@ -147,6 +158,8 @@ class SearchRecord:
                     raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
                 if isinstance(event, TrialEnded):
                     self._check_measured(event)
+                elif event.outcome not in (None, *ENDINGS_WITH_A_RESULT):
+                    raise ValueError(f"trial {trial} is {event.outcome} with a result")
             case LegFailed(trial=trial):
                 self._check_not_ended(trial)
             case Decided(trial=trial, decision=decision):
@@ -159,9 +172,24 @@ class SearchRecord:
         if len(self._trials) == self.settings.num_trials:
             raise ValueError(f"trial {trial} is one more than num_trials, {self.settings.num_trials}")
 
+    def _check_past(self, past: PastTrialKnown) -> None:
+        if self._trials:
+            raise ValueError(f"{past.trial} is of an earlier search, but comes after a trial of this one")
+        if max(past.values, default=0) > self.settings.max_epochs:
+            raise ValueError(f"epoch {max(past.values)} is past the full length of {self.settings.max_epochs}")
+        if past.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and not past.values:
+            raise ValueError(f"{past.trial} is {past.outcome}, but has no value")
+
     def _check_decision(self, trial: str, decision: Decision) -> None:
+        settings = self.settings
+        if decision.action not in ACTIONS[settings.policy]:
+            raise ValueError(f"the policy {settings.policy} does not decide to {decision.action}")
         if decision.epoch not in self._trials[trial].results:
             raise ValueError(f"a decision at epoch {decision.epoch}, of which trial {trial} has no result")
+        if decision.rung is not None and settings.rung_epochs[decision.rung - 1 : decision.rung] != (decision.epoch,):
+            raise ValueError(f"epoch {decision.epoch} is not rung {decision.rung}")
+        if decision.to_epoch is not None and not decision.epoch < decision.to_epoch <= settings.max_epochs:
+            raise ValueError(f"from epoch {decision.epoch} no trial goes on to epoch {decision.to_epoch}")
         if decision.action == PROMOTE and self._last_action(trial) != PAUSE:
             raise ValueError(f"trial {trial} is promoted, but does not wait")
 
@@ -184,6 +212,7 @@ class SearchRecord:
         self.check(event)
         self.elapsed = max(self.elapsed, event.time)
         self.is_finished = isinstance(event, Finished)
+        self.events.append(event)
         match event:
             case SessionStarted():
                 self.sessions.append(event)
@@ -203,6 +232,11 @@ class SearchRecord:
                 # A trial whose checkpoint was lost starts over: what came after this epoch is no longer there.
                 trial.results = {epoch: one for epoch, one in trial.results.items() if epoch < event.epoch}
                 trial.results[event.epoch] = event
+                trial.num_failures = 0
+                self.failing.clear()
+            case LegFailed():
+                self._trials[event.trial].num_failures += 1
+                self.failing.add(event.trial)
             case Decided():
                 self.decisions.append(event)
             case TrialEnded():
@@ -222,16 +256,10 @@ def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:
     Raises:
         ValueError: the folder holds no search, or a line of it is damaged: with file and line.
     """
-    search, _ = read_events(folder, space=space)
-    return search
-
-
-def read_events(folder: Path, *, space: str | None = None) -> tuple[SearchRecord, list[Event]]:
-    """The search, and the events that it was made from."""
     settings = read_settings(folder)
     if space is not None and settings.space != space:
         raise ValueError(f"{folder} is a search of the space {settings.space!r}, not of {space!r}")
-    search, events = SearchRecord(settings), []
+    search = SearchRecord(settings)
     for place, line in complete_lines(folder / TRIALS):
         event = read_event(line, f"{place} is damaged, restore the file from a copy")
         try:
@@ -240,9 +268,8 @@ def read_events(folder: Path, *, space: str | None = None) -> tuple[SearchRecord
             raise ValueError(
                 f"{place} does not follow from the lines before it, restore the file from a copy: {error}"
             ) from error
-        events.append(event)
     _check_complete(folder, search)
-    return search, events
+    return search
 
 
 def _check_complete(folder: Path, search: SearchRecord) -> None:

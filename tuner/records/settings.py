@@ -7,12 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from search_spaces.space import Situation
+from tuner.atomic_file import replacing
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"
 FORMAT = 2
 READERS = {1: "version 0.1"}
 """Who reads the formats that this version no longer does."""
+NAME_PATTERN = r"\w[\w.-]{0,99}"
+"""A search's name is one folder's, and never the one above."""
 AtLeastOne = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -58,7 +62,7 @@ class RecordedSettings:
     """Of the code that began it."""
     commit: str | None
     """Git commit of that code."""
-    name: str
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     """Of its folder when it began."""
     space: str
     objective: str
@@ -67,25 +71,25 @@ class RecordedSettings:
     num_trials: AtLeastOne
     max_epochs: AtLeastOne
     rung_epochs: tuple[AtLeastOne, ...]
-    reduction_factor: AtLeastOne
+    reduction_factor: Annotated[int, Field(ge=2)]
     seed: int
     confirm: Annotated[int, Field(ge=0)]
     """How many of the best are trained again beside the default; 0 is off."""
     resources: TrialResources
-    disk_budget_bytes: int | None = None
+    disk_budget_bytes: AtLeastOne | None = None
     """What the checkpoints of all trials may take together."""
     data: str | None
     """Folder of the data as it was given; None is the embedded data."""
     data_fingerprint: dict[str, str]
-    images: dict[str, int]
+    images: dict[str, AtLeastOne]
     """How many each split has."""
-    image_size_px: tuple[int, int]
+    image_size_px: tuple[AtLeastOne, AtLeastOne]
     """Their height and width."""
     pinned: dict[str, Plain]
     """Parameters that the user fixed."""
     pins: dict[str, Plain]
     """Those of them that the space would ask for."""
-    situation: dict[str, Plain]
+    situation: Situation
     """What the ranges of the space depend on."""
     first_answers: tuple[Answers, ...]
     """What is tried first, in this order, the default before all."""
@@ -98,6 +102,17 @@ class RecordedSettings:
     versions: dict[str, str]
     """Of what a curve depends on."""
 
+    def __post_init__(self) -> None:
+        rungs = self.rung_epochs
+        if list(rungs) != sorted({epoch for epoch in rungs if epoch < self.max_epochs}):
+            raise ValueError(f"rung_epochs {list(rungs)} must ascend and end before max_epochs, {self.max_epochs}")
+        if rungs and self.policy == "random":
+            raise ValueError("rung_epochs must be empty for the policy random")
+        if self.base_config.get("max_epochs") != self.max_epochs:
+            raise ValueError(
+                f"max_epochs is {self.max_epochs}, but {self.base_config.get('max_epochs')} in base_config"
+            )
+
     @property
     def sign(self) -> float:
         """Turns objectives into numbers of which more is better, and back."""
@@ -106,9 +121,8 @@ class RecordedSettings:
 
 def write_settings(folder: Path, settings: RecordedSettings) -> None:
     """Replaces the file whole, so that a kill leaves the former one."""
-    partial = folder / f".{SETTINGS}"
-    partial.write_text(json.dumps(asdict(settings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(folder / SETTINGS)
+    with replacing(folder / SETTINGS) as partial:
+        partial.write_text(json.dumps(asdict(settings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_settings(folder: Path) -> RecordedSettings:

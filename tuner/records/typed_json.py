@@ -68,6 +68,9 @@ def _sentence(error: ValidationError) -> str:
         case "union_tag_invalid":
             return f"{first['ctx']['discriminator'].strip(chr(39))} {first['ctx']['tag']!r} is not known"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error" and isinstance(first["input"], dict):
+        # It is about several fields together.
+        return ": ".join(filter(None, [where, message]))
     found = repr(first["input"])
     shown = found if len(found) <= 60 else f"{found[:57]}..."
     return ": ".join(filter(None, [where, f"{message[0].lower()}{message[1:]}, not {shown}"]))

@@ -13,6 +13,7 @@ from tests.tuner import played_session
 from tests.tuner.played_session import Player, opened, space
 from tests.tuner.test_session import new_search
 from tuner.listeners import trackers
+from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import StudyCopy
 from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
@@ -32,6 +33,7 @@ class FakeTracker:
 
     def log(self, epoch, metrics):
         self.run["curve"].append((epoch, metrics["val/s_measure"]))
+        self.last_epoch = epoch
 
     def end(self):
         self.run["ended"] = True
@@ -49,7 +51,10 @@ def play(folder, *, max_epochs=float("inf"), tracked=False):
     with opened(folder) as session:
         search = session._search
         listeners = [StudyCopy(folder, search, played_session.space), TensorBoards(folder, search)]
-        session._recorder.listen([*listeners, *([TrialTrackers(["fake"], folder, search)] if tracked else [])])
+        tracking = lambda: TrialTrackers(["fake"], folder, search)  # noqa: E731
+        if tracked:
+            listeners.append(Dispensable("Tracking by fake", tracking, remedy="resume adds what is missing"))
+        session._recorder.listen(listeners)
         Player(session, 2).play(max_epochs)
         session.close()
 
@@ -167,10 +172,43 @@ def test_a_tracker_that_cannot_be_reached_costs_its_curves_and_a_resume_adds_the
     with monkeypatch.context() as patch:
         patch.setattr(FakeTracker, "log", refuse)
         play(folder, max_epochs=5, tracked=True)
-    assert "Tracking stops, the search goes on; a resume adds what is missing: nobody listens" in caplog.text
-    unfinished = {trial.name for trial in read_search(folder).unfinished}
+    assert "Tracking by fake stops, the search goes on; resume adds what is missing: nobody listens" in caplog.text
+    assert not all(len(run["curve"]) == len(curves(folder)[run["name"]]) for run in server.values())
     play(folder, tracked=True)
     assert not read_search(folder).is_unfinished
-    found = {run["name"]: run["curve"] for run in server.values()}
-    assert found.keys() >= unfinished
-    assert all(found[name] == curves(folder)[name] for name in unfinished)
+    assert {run["name"]: run["curve"] for run in server.values()} == curves(folder)
+    assert all(run["ended"] for run in server.values())
+
+
+class Broken:
+    def on_event(self, search, event):
+        raise OSError(28, "No space left on device")
+
+    def close(self):
+        raise AssertionError("it was dropped")
+
+
+def unmade():
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("made", [Broken, unmade])
+def test_a_copy_that_cannot_be_written_is_dropped_with_a_warning_and_the_search_goes_on(folder, made, caplog):
+    with opened(folder) as session:
+        session._recorder.listen([Dispensable("The copy", made, remedy="look at it")])
+        Player(session, 2).play()
+        session.close()
+    assert not read_search(folder).is_unfinished
+    assert [record.message.split(": [Errno")[0] for record in caplog.records] == [
+        "The copy stops, the search goes on; look at it"
+    ]
+
+
+def test_an_error_of_our_own_in_a_copy_is_not_hidden(folder):
+    class Wrong(Broken):
+        def on_event(self, search, event):
+            raise KeyError("trial")
+
+    copy = Dispensable("The copy", Wrong, remedy="")
+    with pytest.raises(KeyError):
+        copy.on_event(read_search(folder), None)

@@ -27,6 +27,7 @@ def server(monkeypatch):
 
         def log(self, epoch, metrics):
             assert epoch not in self.run["curve"]
+            self.last_epoch = epoch
             self.run["curve"][epoch] = json.loads(json.dumps(dict(metrics), allow_nan=False))
 
         def end(self):
@@ -53,7 +54,7 @@ def test_each_trial_is_a_run_of_its_name_in_the_searchs_experiment_and_ends_with
     trials = [record_curve(recorder, 0.1, 0.2), record_curve(recorder, 0.3, outcome=Outcome.COMPLETED)]
     (one, other) = server.values()
     assert [run["name"] for run in (one, other)] == trials
-    assert {run["experiment"] for run in server.values()} == {"moe/run"}
+    assert {run["experiment"] for run in server.values()} == {"moe/spring"}
     assert one["curve"] == {1: {"val/loss": 0.9}, 2: {"val/loss": 0.8}}
     assert (one["ended"], other["ended"]) == (0, 1)
     recorder.close()
@@ -90,3 +91,33 @@ def test_what_is_not_finite_is_not_told(folder, server):
     recorder.result(trial, epoch=1, objective=0.5, metrics=metrics, seconds=1.0)
     recorder.close()
     assert [run["curve"] for run in server.values()] == [{1: {"val/s_measure": 0.5}}]
+
+
+def test_a_run_that_a_kill_kept_open_after_its_trials_end_is_ended_by_the_next_session(folder, server):
+    recorder = tracked(folder)
+    trial = record_curve(recorder, 0.1)
+    recorder.stop_listening()
+    recorder.end(trial, Outcome.COMPLETED, numbers={}, epoch=1)
+    recorder.close()
+    tracked(folder).close()
+    assert [(run["opened"], run["ended"]) for run in server.values()] == [(2, 2)]
+    tracked(folder).close()
+    assert [run["opened"] for run in server.values()] == [2]
+
+
+def test_a_trial_that_starts_over_is_told_each_epoch_once(folder, server):
+    recorder = tracked(folder)
+    trial = record_curve(recorder, 0.1, 0.2)
+    for epoch, value in ((1, 0.1), (2, 0.2), (3, 0.3)):
+        recorder.result(trial, epoch=epoch, objective=value, metrics={"val/loss": 1 - value}, seconds=0.5)
+    recorder.close()
+    (run,) = server.values()
+    assert list(run["curve"]) == [1, 2, 3]
+
+
+def test_in_a_renamed_folder_the_experiment_keeps_its_name(folder, server):
+    recorder = tracked(folder)
+    record_curve(recorder, 0.1)
+    recorder.close()
+    tracked(folder.rename(folder.with_name("other"))).close()
+    assert {run["experiment"] for run in server.values()} == {"moe/spring"}

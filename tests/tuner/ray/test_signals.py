@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tuner.ray.signals import TAKEN, ends_as_ctrl_c, handlers_given_back
+from tuner.ray.signals import TAKEN, ends_as_ctrl_c, handlers_given_back, signals_ignored
 from tuner.search import main as search
 
 
@@ -31,6 +31,14 @@ def test_the_handlers_are_given_back():
     with handlers_given_back(), ends_as_ctrl_c():
         assert [signal.getsignal(number) for number in TAKEN] != before
     assert [signal.getsignal(number) for number in TAKEN] == before
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_while_a_search_cleans_up_nothing_interrupts_it(sent):
+    before = signal.getsignal(sent)
+    with signals_ignored():
+        signal.raise_signal(sent)
+    assert signal.getsignal(sent) is before
 
 
 def test_in_a_thread_no_handler_is_touched():

@@ -32,7 +32,8 @@ def folder(tmp_path):
 
 @pytest.fixture
 def recorder(folder, clock):
-    recorder = Recorder.create(folder, recorded_settings(max_epochs=MAX_EPOCHS, num_trials=4), clock=clock)
+    settings = recorded_settings(max_epochs=MAX_EPOCHS, rung_epochs=(1, 2), num_trials=4)
+    recorder = Recorder.create(folder, settings, clock=clock)
     yield recorder
     recorder.close()
 

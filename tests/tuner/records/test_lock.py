@@ -136,6 +136,26 @@ def test_two_folders_do_not_disturb_each_other(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("name", [".lock", "trials.jsonl", "tensorboard", "checkpoints/000-0123abcd", ".report.md"])
+def test_a_link_to_elsewhere_is_refused_and_nothing_is_written_through_it(tmp_path, name):
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (folder / name).parent.mkdir(parents=True)
+    elsewhere.write_bytes(b"precious")
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(ValueError, match=rf"{name} is a link to elsewhere; a search writes only"), locked(folder):
+        pytest.fail("it is held")
+    assert elsewhere.read_bytes() == b"precious"
+
+
+def test_a_link_within_the_folder_is_none_of_our_business_and_the_folder_may_be_behind_one(tmp_path):
+    """Weights & Biases links to its latest run."""
+    (tmp_path / "run" / "wandb" / "run-1").mkdir(parents=True)
+    (tmp_path / "run" / "wandb" / "latest-run").symlink_to("run-1")
+    (tmp_path / "results").symlink_to(tmp_path / "run")
+    with locked(tmp_path / "results"):
+        pass
+
+
 def test_an_error_inside_gives_the_folder_back(tmp_path):
     with pytest.raises(KeyboardInterrupt), locked(tmp_path):
         raise KeyboardInterrupt

@@ -131,8 +131,21 @@ DAMAGED = {
         line(event="decision", decision=DECISION | {"rank": "1"}, epoch=None),
         "decision.decision.rank: input should be a valid integer, not '1'",
     ),
+    "farther than any float32": (line(**GOOD | {"objective": 1e200}), "result.objective: input should be less than"),
     "an unknown outcome": (line(event="end", outcome="won"), "end.outcome: input should be 'completed', "),
 }
+
+
+def decided(**changes) -> bytes:
+    return line(event="decision", decision=DECISION | changes, epoch=None)
+
+
+def past(**changes) -> bytes:
+    """A trial of an earlier search."""
+    plain = {"trial": "spring/000-0123abcd", "answers": {}, "values": {"1": 0.5}, "outcome": "completed"}
+    return line(event="past_trial", epoch=None, **plain | changes)
+
+
 HOSTILE = ["../../victim", "..", "/etc/passwd", "000-0123abcd/..", "000-0123abcd\x00", "٠٠٠-0123abcd", ""]
 FOLLOWS = {
     "past the full length": (line(**GOOD, epoch=7), "epoch 7 is past the full length of 6"),
@@ -146,6 +159,18 @@ FOLLOWS = {
         line(event="start", trial="002-0123abcd", params={}, answers={}, epoch=None),
         "trial 002-0123abcd starts, but the next number is 1",
     ),
+    "a decision of another policy": (decided(action="pause"), "the policy asha does not decide to pause"),
+    "an unknown decision": (decided(action="party"), "the policy asha does not decide to party"),
+    "a decision at another rung": (decided(rung=2), "epoch 1 is not rung 2"),
+    "a decision at a rung that is not there": (decided(rung=9), "epoch 1 is not rung 9"),
+    "a decision at no rung": (decided(rung=0), "epoch 1 is not rung 0"),
+    "a promotion to where the trial is": (decided(to_epoch=1), "from epoch 1 no trial goes on to epoch 1"),
+    "a promotion past the full length": (decided(to_epoch=7), "from epoch 1 no trial goes on to epoch 7"),
+    "a result that stopped at a rung": (
+        line(**GOOD, outcome="stopped_at_rung"),
+        "trial TRIAL is stopped_at_rung with a result",
+    ),
+    "an earlier search after this one began": (past(), "spring/000-0123abcd is of an earlier search, but comes after"),
     "a decision without its result": (
         line(event="decision", decision=DECISION | {"epoch": 3}, epoch=None),
         "a decision at epoch 3, of which trial TRIAL has no result",
@@ -188,6 +213,22 @@ def test_a_trial_whose_name_would_leave_the_folder_is_one_sentence(damaged, name
 @pytest.mark.parametrize(("raw", "sentence"), FOLLOWS.values(), ids=FOLLOWS)
 def test_a_line_that_does_not_follow_is_one_sentence_with_file_and_line(damaged, raw, sentence):
     assert f"does not follow from the lines before it, restore the file from a copy: {sentence}" in damaged(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (past(values={"7": 0.5}), "does not follow .*: epoch 7 is past the full length of 6"),
+        (past(values={}), "does not follow .*: spring/000-0123abcd is completed, but has no value"),
+        (past(values={"0": 0.5}), "is damaged.*past_trial.values.0.*: input should be greater than or equal to 1"),
+        (past(values={"1": -1e300}), "is damaged.*past_trial.values.1: input should be greater than"),
+        (past(trial="000-0123abcd"), "is damaged.*past_trial.trial: string should match pattern"),
+    ],
+)
+def test_a_trial_of_an_earlier_search_that_cannot_be_is_one_sentence(recorder, folder, raw, sentence):
+    (folder / "trials.jsonl").write_bytes(raw + b"\n")
+    with pytest.raises(ValueError, match=rf"line 1 {sentence}"):
+        read_search(folder)
 
 
 def test_a_trial_that_goes_on_after_its_end_is_one_sentence(recorder, folder):

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -56,8 +56,7 @@ def test_the_resources_of_a_trial_are_divided_among_its_processes():
 
 def written(**changes) -> bytes:
     """Sound settings, changed; ... takes a key away."""
-    raw = json.loads(json.dumps({name: getattr(RICH, name) for name in RICH.__slots__ if name != "resources"}))
-    raw["resources"] = {"concurrent": 1, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "ranks_per_trial": 1}
+    raw = json.loads(json.dumps(asdict(RICH)))
     return json.dumps({name: value for name, value in (raw | changes).items() if value is not ...}).encode()
 
 
@@ -102,6 +101,28 @@ DAMAGED = {
     "a list of what is fixed": (written(pinned=[1]), "pinned: input should be "),
     "an image with one side": (written(image_size_px=[240]), "image_size_px.1 is missing"),
     "a rung of text": (written(rung_epochs=["3"]), f"rung_epochs.0: {NO_INTEGER}, not '3'"),
+    "a name that leaves the folder": (written(name="../../.."), "name: string should match pattern"),
+    "a rung that is twice there": (written(rung_epochs=[3, 3]), "rung_epochs [3, 3] must ascend"),
+    "rungs in another order": (written(rung_epochs=[6, 3]), "rung_epochs [6, 3] must ascend"),
+    "a rung at the full length": (written(rung_epochs=[3, 12]), "rung_epochs [3, 12] must ascend and end before"),
+    "rungs of random search": (
+        written(policy="random", rung_epochs=[3]),
+        "rung_epochs must be empty for the policy random",
+    ),
+    "another length than its trainings": (written(max_epochs=6), "max_epochs is 6, but 12 in base_config"),
+    "one in one": (written(reduction_factor=1), "reduction_factor: input should be greater than or equal to 2"),
+    "less than no disk": (written(disk_budget_bytes=-1), "disk_budget_bytes: input should be greater than"),
+    "an image without height": (written(image_size_px=[0, 240]), "image_size_px.0: input should be greater than"),
+    "a split of less than no images": (written(images={"train": -5}), "images.train: input should be greater than"),
+    "an unknown situation": (written(situation={"wetness": 1}), "situation.num_train_images is missing"),
+    "a situation of text": (
+        written(situation={"num_train_images": "400", "pretrained": False}),
+        f"situation.num_train_images: {NO_INTEGER}, not '400'",
+    ),
+    "a situation that can't be": (
+        written(situation={"num_train_images": 0, "pretrained": False}),
+        "situation: num_train_images is 0, but must be at least 1",
+    ),
     "null for a number": (written(max_epochs=None), f"max_epochs: {NO_INTEGER}, not None"),
 }
 OPTIONAL = {"disk_budget_bytes", "track"}

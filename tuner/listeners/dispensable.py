@@ -1,0 +1,52 @@
+"""Listeners without which a search goes on: one that fails is dropped, with a warning."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tuner.records import SearchRecord
+from tuner.records.events import Event
+from tuner.records.recorder import Listener
+
+logger = logging.getLogger(__name__)
+
+
+class Dispensable:
+    """A listener that costs itself, and not the search, when it can't do its work.
+
+    Args:
+        name: what people call it.
+        remedy: how they get what it has missed.
+        errors: what counts as failing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Listener],
+        *,
+        remedy: str,
+        errors: tuple[type[Exception], ...] = (OSError,),
+    ) -> None:
+        self._name, self._remedy, self._errors = name, remedy, errors
+        self._listener: Listener | None = None
+        with self._dropped_on_error():
+            self._listener = make()
+
+    def on_event(self, search: SearchRecord, event: Event) -> None:
+        if self._listener is not None:
+            with self._dropped_on_error():
+                self._listener.on_event(search, event)
+
+    def close(self) -> None:
+        if self._listener is not None:
+            with self._dropped_on_error():
+                self._listener.close()
+
+    @contextmanager
+    def _dropped_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            self._listener = None
+            logger.warning("%s stops, the search goes on; %s: %s", self._name, self._remedy, error)
