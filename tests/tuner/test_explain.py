@@ -23,7 +23,7 @@ ENDINGS = {
 def folder(tmp_path):
     """Four trials, by hand: the default, one stopped at the rung of epoch 1, the winner, one that diverged."""
     recorder = Recorder.create(
-        tmp_path / "moe" / "told", recorded_settings(num_trials=4, name="told"), clock=lambda: 0.0
+        tmp_path / "moe" / "told", recorded_settings(num_trials=4, name="told", rung_epochs=(1, 3)), clock=lambda: 0.0
     )
     for number, curve in CURVES.items():
         trial = NAMES[number]

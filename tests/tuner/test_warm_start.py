@@ -32,6 +32,7 @@ def space_of(low, high, name="max_lr"):
 
 def started(folder, asking, *, first=None, base=BASE, **facts):
     first = first or [{"max_lr": 0.45}]
+    base = from_params({"max_epochs": (FACTS | facts)["max_epochs"]}, base)
     return warm_start(folder, asking, base=base, first_points=first, settings=FACTS | facts)
 
 
@@ -41,7 +42,8 @@ def points_of(folder, asking):
 
 def recorded(folder, asking, points, values, *, base=BASE, facts=FACTS):
     """A finished search of one epoch a trial."""
-    settings = recorded_settings(num_trials=9, name="old", rung_epochs=(), base_config=to_dict(base), **facts)
+    config = to_dict(base) | {"max_epochs": facts["max_epochs"]}
+    settings = recorded_settings(num_trials=9, name="old", rung_epochs=(), base_config=config, **facts)
     recorder = Recorder.create(folder, settings)
     for number, (answers, value) in enumerate(zip(points, values, strict=True)):
         candidate = SpaceSource(asking).of(answers)

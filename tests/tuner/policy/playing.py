@@ -64,7 +64,7 @@ def make(kind: str, *, asked: Callable[[Any], dict] = space, first: Sequence[dic
 
 def add_past(policy: Policy) -> None:
     for number, (answers, values, outcome) in enumerate(PAST):
-        policy.add_past_trial(f"past/{number}", SOURCE.of(answers), values, outcome)
+        policy.add_past_trial(f"past/{number:03d}-0123abcd", SOURCE.of(answers), values, outcome)
 
 
 class Noted:
