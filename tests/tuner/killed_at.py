@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
-from trainable.ray_trainable import Trial
-from tuner import confirm, export, report, run
+from trainable.ray.trainable import Trial
+from tuner import export, report, run
+from tuner.confirm import training
 from tuner.ray import adapters
 from tuner.ray import tuner as ray_tuner
 from tuner.records import recorder
@@ -71,13 +72,13 @@ def in_a_checkpoint() -> None:
 
 
 def in_the_confirmation() -> None:
-    """A line of confirm.jsonl is half written."""
+    """A line of training.jsonl is half written."""
 
     def tear(folder, one):
         with (folder / "confirm.jsonl").open("a") as file:
             file.write('{"trial": "000-')
 
-    confirm.append_run = dying(confirm.append_run, after_calls=1, leaving=tear)
+    training.append_run = dying(training.append_run, after_calls=1, leaving=tear)
 
 
 def before_the_report() -> None:

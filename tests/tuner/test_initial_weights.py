@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from trainable.handover import Handover, write_handover
-from trainable.initial_weights import initial_weights, started_from
+from trainable.exported_config import Handover, write_handover
 from trainable.models.leaf_nets import Projector, ProjectorConfig
+from trainable.run_setup import initial_weights, started_from
 from trainable.tasks.registry import get_task
 from trainable.train import main as train
-from tuner.plan import plan_search
-from tuner.preflight import check_configurations
+from tuner.planning.plan import plan_search
+from tuner.planning.preflight import check_configurations
 from tuner.search import main as search
 from tuner.settings import SearchSettings
 

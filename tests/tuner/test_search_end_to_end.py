@@ -21,7 +21,7 @@ from tests.tuner.search_process import Search, SearchProcess, assert_no_epoch_is
 from tuner.export import main as export_command
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
-from tuner.standing import handover_gaps, precisions
+from tuner.results.progress import handover_gaps, precisions
 
 pytestmark = pytest.mark.timeout(400)
 

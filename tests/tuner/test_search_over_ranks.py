@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trainable.handover import read_handover
-from trainable.opening import open_run
+from trainable.exported_config import read_handover
+from trainable.run_setup import open_run
 from trainable.training_run import run_epochs
 from tuner.export import main as export_command
 from tuner.records import read_search

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner.listeners.throttled_view import ThrottledView
 from tuner.records import SearchRecord
 from tuner.records.events import SessionEnded
+from tuner.views.throttled_view import ThrottledView
 
 SEARCH, EVENT = SearchRecord(recorded_settings()), SessionEnded(time=0.0)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import record_curve
-from trainable.tracking import QUIET, TrackedRun, mlflow_store
+from trainable.reporting.tracking import QUIET, TrackedRun, mlflow_store
 from tuner.listeners.trackers import TrialTrackers
 from tuner.records import Recorder, read_search
 

@@ -7,7 +7,7 @@ from tests.tuner.played_session import Player, opened
 from tests.tuner.search_process import Search
 from trainable.leg import Leg, LegReport
 from trainable.training_run import EpochResult
-from tuner.plan import recorded_plan
+from tuner.planning.plan import recorded_plan
 from tuner.records import Recorder, SearchRecord, read_search
 
 
