@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 POLL_SECONDS, LOOK_SECONDS = 0.02, 0.5
 QUICK_TO_MISS_A_NODE = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -30,7 +30,7 @@ class SearchProcess:
         place.mkdir(parents=True, exist_ok=True)
         self._out, self._err = place / "out.txt", place / "err.txt"
         self.options = options
-        start = ["-m", "tests.tuner.killed_at", kill_at] if kill_at else ["-m", "tuner.search"]
+        start = ["-m", "tests.tuner.end_to_end.killed_at", kill_at] if kill_at else ["-m", "tuner.search"]
         command = [sys.executable, *start, *options]
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=err, start_new_session=True)

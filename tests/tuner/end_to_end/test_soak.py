@@ -11,8 +11,8 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.tuner.search_process import QUICK_TO_MISS_A_NODE, Search, assert_no_epoch_is_repeated, new_search
-from tests.tuner.undisturbed import assert_decided_as_undisturbed
+from tests.tuner.end_to_end.search_process import QUICK_TO_MISS_A_NODE, Search, assert_no_epoch_is_repeated, new_search
+from tests.tuner.end_to_end.undisturbed import assert_decided_as_undisturbed
 from tuner.policy.outcomes import Outcome
 from tuner.ray.temporary_folder import OWNER
 from tuner.records import read_search

@@ -18,7 +18,7 @@ from tuner.records import read_search
 psutil = pytest.importorskip("psutil", reason="psutil comes with Ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MAX_EPOCHS = 8
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.tuner.killed_at MOMENT ...`: tuner.search, in a process that kills itself at a set moment.
+"""`python -m tests.tuner.end_to_end.killed_at MOMENT ...`: tuner.search in a process that kills itself at that moment.
 
 What the kernel would have written before a `kill -9` at that moment is on disk, and nothing after it.
 """

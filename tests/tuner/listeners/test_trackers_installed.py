@@ -15,7 +15,7 @@ from trainable.reporting.tracking import QUIET, TrackedRun, mlflow_store
 from tuner.listeners.trackers import TrialTrackers
 from tuner.records import Recorder, read_search
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SECRET = "5ecret" * 7
 
 

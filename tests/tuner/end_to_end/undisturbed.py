@@ -3,8 +3,8 @@
 from dataclasses import astuple
 from pathlib import Path
 
+from tests.tuner.end_to_end.search_process import Search
 from tests.tuner.played_session import Player, opened
-from tests.tuner.search_process import Search
 from trainable.leg import Leg, LegReport
 from trainable.training_run import EpochResult
 from tuner.planning.plan import recorded_plan

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
-from tests.tuner.search_process import Search, SearchProcess, assert_no_epoch_is_repeated, new_search
+from tests.tuner.end_to_end.search_process import Search, SearchProcess, assert_no_epoch_is_repeated, new_search
 from tuner.export import main as export_command
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
