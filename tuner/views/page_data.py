@@ -11,8 +11,9 @@ from trainable.config import TrialConfig, flat_params
 from tuner import formatting
 from tuner.disk import folder_bytes
 from tuner.export import trial_config
-from tuner.records import EpochDone, SearchRecord, TrialRecord
+from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
+from tuner.records.events import EpochDone
 
 NOT_USED = "not used"
 """What belongs to a technique that is off."""

@@ -180,7 +180,7 @@ def distances(policy, known, *, num_trials=5):
     for number in range(num_trials):
         action = policy.action()
         assert isinstance(action, Start)
-        policy.begin(f"n{number}", action.candidate)
+        policy.start(f"n{number}", action.candidate)
         found.append(abs(action.candidate.params["max_lr"] - 0.52))
         policy.record(f"n{number}", epoch=1, value=-found[-1])
         policy.end(f"n{number}", Outcome.COMPLETED)

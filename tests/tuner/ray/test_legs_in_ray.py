@@ -65,7 +65,7 @@ def search(folder, toy, *, slots, **changes):
     for module in modules:
         ray.cloudpickle.register_pickle_by_value(module)
     with pytest.MonkeyPatch.context() as patch, ray_running(None) as cluster, opened(folder) as session:
-        patch.setattr(ray_tuner, "Trial", toy)
+        patch.setattr(ray_tuner, "LegTrainable", toy)
         ray_tuner.run_legs(session, settings, None, cache_dir=folder, scratch=cluster.scratch, on_step=lambda: None)
         session.close()
     for module in modules:
