@@ -2,20 +2,10 @@
 
 from collections.abc import Callable
 
-from benchmarks import (
-    augmentation,
-    data_loading,
-    decision,
-    driver,
-    experts,
-    gpu,
-    metrics,
-    search,
-    training_step,
-    validation,
-)
 from benchmarks.claims import Claim
 from benchmarks.harness import Size
+from benchmarks.searches import decision, driver, search
+from benchmarks.training import augmentation, data_loading, experts, gpu, metrics, training_step, validation
 
 BENCHMARKS: dict[str, Callable[[Size], list[Claim]]] = {
     "training_step": training_step.measure,

@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks.claims import OURS, Claim
 from benchmarks.harness import Spread
 from benchmarks.record import Row
-from tuner.figure_style import BLUE, GREY, LABEL_POINTS, SKY, STYLE
+from tuner.results.figure_style import BLUE, GREY, LABEL_POINTS, SKY, STYLE
 
 COLUMNS = 3
 VERDICTS = {True: "reached", False: "missed", None: "-"}

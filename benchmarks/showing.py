@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib import rc_context
 
 from benchmarks import record
-from benchmarks.growth import growth_picture
 from benchmarks.report import markdown, picture
+from benchmarks.searches.growth import growth_picture
 
 BEGIN, END = "<!-- benchmarks: written by python -m benchmarks -->", "<!-- end of the benchmarks -->"
 

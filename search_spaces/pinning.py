@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from search_spaces.rehearsal import AnsweredTrial, RandomTrial
 from search_spaces.space import Params, Situation, Space, Trial
+from search_spaces.stub_trials import AnsweredTrial, RandomTrial
 
 REHEARSALS = 200
 """Configurations drawn to learn what a space asks for: enough for branches that one in thirty takes."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from trainable.config import TrialConfig
-from trainable.data.image_cache import CACHE_VARIABLE, default_cache_dir
+from trainable.data.io.image_cache import CACHE_VARIABLE, default_cache_dir
 from trainable.leg import Leg
 from trainable.tasks.registry import get_task
 
@@ -37,7 +37,7 @@ def disc_config(disc_folder) -> TrialConfig:
 @pytest.fixture
 def begin(disc_config, tmp_path) -> Iterator[Callable]:
     """A function that makes a process of a search on the discs as Ray does, without Ray, with its first leg."""
-    from trainable.ray_trainable import Trial
+    from trainable.ray.trainable import Trial
 
     begun = []
 

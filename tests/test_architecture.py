@@ -47,13 +47,13 @@ def test_imports_point_down(path):
     assert not imported_rooms(path) & forbidden
 
 
-RAY_FILES = {"trainable/ray_trainable.py", "trainable/ray_ranks.py"}
+RAY_FILES = {"trainable/ray/trainable.py", "trainable/ray/ranks.py"}
 STILL_WITH_RAY = {
     "tuner/run.py": "starts a session on a cluster, and records Ray's version",
-    "tuner/confirm.py": "sends the trainings of a confirmation to the cluster",
-    "tuner/dry_run.py": "asks the cluster for its resources",
-    "benchmarks/sleeping.py": "measures Ray Tune itself",
-    "benchmarks/simulated_search.py": "plays Ray's scheduler beside ours",
+    "tuner/confirm/training.py": "sends the trainings of a confirmation to the cluster",
+    "tuner/planning/dry_run.py": "asks the cluster for its resources",
+    "benchmarks/searches/sleeping.py": "measures Ray Tune itself",
+    "benchmarks/searches/simulated_search.py": "plays Ray's scheduler beside ours",
     "benchmarks/replay/peers.py": "plays Ray's scheduler beside ours",
     "benchmarks/replay/policies.py": "plays Ray's scheduler beside ours",
 }
@@ -71,7 +71,7 @@ NOT_IN = {
     "tuner.policy": {"ray", "torch", "tuner.records", "trainable"},
     "tuner.records": {"ray", "torch", "optuna"},
     "tuner.session": {"ray", "torch", "optuna"},
-    "tuner.retelling": {"ray", "torch", "optuna", "tuner.session"},
+    "tuner.policy_from_records": {"ray", "torch", "optuna", "tuner.session"},
     "tuner.listeners": {"ray", "tuner.ray", "tuner.session"},
 }
 
@@ -80,7 +80,7 @@ def begins_with(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-@pytest.mark.parametrize("layer", [*LAYERS, "tuner.retelling", "tuner.listeners"])
+@pytest.mark.parametrize("layer", [*LAYERS, "tuner.policy_from_records", "tuner.listeners"])
 def test_the_parts_of_a_search_import_only_what_lies_below(layer):
     above = LAYERS[LAYERS.index(layer) + 1 :] if layer in LAYERS else ()
     files = [path for path in FILES if begins_with(module_name(path), layer)]

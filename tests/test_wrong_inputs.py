@@ -24,7 +24,7 @@ from PIL import Image
 from search_spaces.registry import SPACES
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
-from trainable.handover import Handover, current_versions, write_handover
+from trainable.exported_config import Handover, current_versions, write_handover
 from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.train import train
@@ -74,7 +74,7 @@ def test_a_folder_that_another_process_writes_into_is_refused_by_every_command_t
 
 
 def test_a_place_without_the_right_to_write_is_told(call, monkeypatch):
-    monkeypatch.setattr("trainable.output_folder.os.access", lambda *_: False)
+    monkeypatch.setattr("trainable.reporting.output_folder.os.access", lambda *_: False)
     assert_told(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
 
 
@@ -115,6 +115,12 @@ def no_token_is_shown_to_later_clusters(monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE")
 
 
+def command_of(module: str):
+    """What `python -m` runs: the module, or the `__main__` of a package."""
+    found = importlib.import_module(module)
+    return importlib.import_module(f"{module}.__main__") if hasattr(found, "__path__") else found
+
+
 @pytest.fixture
 def call(world, untouched, monkeypatch, capsys, caplog):
     """Runs a command in the world and checks that it left every file as it was; gives the status and what was said."""
@@ -122,7 +128,7 @@ def call(world, untouched, monkeypatch, capsys, caplog):
     def run(command: str) -> tuple[int, str]:
         module, *arguments = shlex.split(command)
         try:
-            status = importlib.import_module(module).main(arguments)
+            status = command_of(module).main(arguments)
         except SystemExit as end:
             status = end.code
         assert untouched.items() <= contents(world).items()
@@ -130,7 +136,7 @@ def call(world, untouched, monkeypatch, capsys, caplog):
         return status, said.err + said.out + caplog.text
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for module in ("trainable.tracking", "tuner.page"):
+    for module in ("trainable.reporting.tracking", "tuner.page"):
         monkeypatch.setattr(f"{module}.find_spec", lambda package: None)
     monkeypatch.chdir(world)
     monkeypatch.setenv("VISION_TUNER_CACHE", str(world / "cache"))

@@ -4,11 +4,11 @@ import importlib
 
 _HOMES = {
     "OptimizedTrainer": "trainable.trainer",
-    "CosineAnnealingWithWarmup": "trainable.techniques.schedule",
-    "ExpertCollapseDetector": "trainable.techniques.expert_collapse",
-    "GlobalBatchLoadBalancer": "trainable.techniques.load_balance",
-    "EMA": "trainable.techniques.averaging",
-    "CODProgressiveAugmentation": "trainable.techniques.progressive_augmentation",
+    "CosineAnnealingWithWarmup": "trainable.techniques.optim.schedule",
+    "ExpertCollapseDetector": "trainable.techniques.experts.expert_collapse",
+    "GlobalBatchLoadBalancer": "trainable.techniques.experts.load_balance",
+    "EMA": "trainable.techniques.optim.averaging",
+    "CODProgressiveAugmentation": "trainable.techniques.augment.progressive_augmentation",
 }
 
 __all__ = list(_HOMES)

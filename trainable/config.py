@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, get_args, get_type_hints
 
 from trainable.fields import built, changed, unknown_name
-from trainable.techniques.averaging import AveragingConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
-from trainable.techniques.optimizer import OptimizerConfig
-from trainable.techniques.precision import PRECISIONS
-from trainable.techniques.schedule_config import ScheduleConfig
+from trainable.techniques.optim.averaging import AveragingConfig
+from trainable.techniques.optim.optimizer import OptimizerConfig
+from trainable.techniques.optim.precision import PRECISIONS
+from trainable.techniques.optim.schedule_config import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")

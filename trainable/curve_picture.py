@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainable.output_folder import read_curve
+from trainable.reporting.output_folder import read_curve
 
 DOTS_PER_INCH = 300
 _COLOURS = {"train": "#0072B2", "val": "#D55E00"}

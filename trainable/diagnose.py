@@ -4,34 +4,129 @@
 
 One batch goes forward and back through a network of its own; nothing that trains is touched. Exit status 1 says that
 something is wrong, 0 that at most something is worth a thought.
+
+Signs that a training cannot go well, each a pure function from what is looked at to findings.
 """
 
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
-from trainable.data.findings import Finding, Severity, errors_among, format_table
-from trainable.handover import Handover, read_handover
-from trainable.health import (
-    check_batches,
-    check_classes,
-    check_curve,
-    check_gradients,
-    check_images,
-    check_outputs,
-    check_size,
-)
-from trainable.models.output import as_model_output
-from trainable.opening import open_data
-from trainable.output_folder import read_curve
+from trainable.data.io.findings import Finding, Severity, errors_among, format_table
+from trainable.exported_config import Handover, read_handover
+from trainable.models.output import ModelOutput, as_model_output
+from trainable.reporting.output_folder import read_curve
+from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.random_streams import seed_everything
 from trainable.training_run import build_trainer
+
+SMALLEST_NETWORK = 100_000
+VANISHING_NORM, EXPLODING_NORM = 1e-6, 100.0
+IMBALANCE = 3.0
+"""Times that the largest class may outnumber the smallest before it is worth a remedy."""
+FEWEST_OF_A_CLASS = 2
+OVERFITTING_GAP = 0.15
+"""Training accuracy over that of validation."""
+
+
+def check_images(images: Tensor) -> list[Finding]:
+    """Images (B, 3, H, W) must be finite and in [0, 1]."""
+    low, high = float(images.min()), float(images.max())
+    shown = f"shape {tuple(images.shape)}, {images.dtype}, values {low:.3f} to {high:.3f}"
+    if not images.isfinite().all() or low < 0 or high > 1:
+        return [_found("images", shown, "Images must be finite and lie in [0, 1]; the network normalises them itself.")]
+    return [_found("images", shown, "As they should be; nothing to do.", Severity.NOTE)]
+
+
+def check_outputs(output: ModelOutput, loss: Tensor) -> list[Finding]:
+    """Predictions and loss must be finite."""
+    predictions = output.predictions.detach()
+    low, high = float(predictions.min()), float(predictions.max())
+    shown = f"shape {tuple(predictions.shape)}, values {low:.3f} to {high:.3f}, loss {float(loss.detach()):.4f}"
+    if not (predictions.isfinite().all() and loss.isfinite()):
+        return [_found("predictions", shown, "They must be finite: look at the images, the weights and the loss.")]
+    return [_found("predictions", shown, "As they should be; nothing to do.", Severity.NOTE)]
+
+
+def check_gradients(parameters: Mapping[str, nn.Parameter]) -> list[Finding]:
+    """Every trainable parameter must have a gradient, and all of them together a norm that steps can be made of."""
+    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    findings = [
+        _found(name, f"has no gradient, {'none at all' if parameter.grad is None else 'only zeros'}", _UNREACHED)
+        for name, parameter in trained.items()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    norm = float(torch.nn.utils.get_total_norm([p.grad for p in trained.values() if p.grad is not None]))
+    if norm < VANISHING_NORM:
+        action = "Nothing would be learned: raise max_lr, check the loss, or start from trained weights."
+        return [*findings, _found("gradient", f"norm {norm:.2e}, below {VANISHING_NORM:g}", action, Severity.WARNING)]
+    if norm > EXPLODING_NORM:
+        action = "Clip it with max_grad_norm, and lower max_lr."
+        return [*findings, _found("gradient", f"norm {norm:.2e}, above {EXPLODING_NORM:g}", action, Severity.WARNING)]
+    return [*findings, _found("gradient", f"norm {norm:.2e}", "As it should be; nothing to do.", Severity.NOTE)]
+
+
+def check_size(model: nn.Module) -> list[Finding]:
+    number = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if number >= SMALLEST_NETWORK:
+        return []
+    action = "If accuracy stays low, take a larger backbone."
+    return [_found("network", f"has {number} parameters, below {SMALLEST_NETWORK}", action, Severity.WARNING)]
+
+
+def check_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
+    """The distribution of labels (N,), and whether it calls for a remedy."""
+    counts = np.bincount(labels[labels >= 0], minlength=len(class_names))
+    shown = ", ".join(f"{name} {number}" for name, number in zip(class_names, counts, strict=True))
+    if counts.min() * IMBALANCE < counts.max():
+        action = "Classes are uneven: set class_weights, or add images of the rare ones."
+        return [_found("training split", shown, action, Severity.WARNING)]
+    return [_found("training split", shown, "Classes are even enough; nothing to do.", Severity.NOTE)]
+
+
+def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[str]) -> list[Finding]:
+    """How often a batch of an epoch holds too few images of a class."""
+    counts = torch.stack([torch.bincount(labels[labels >= 0], minlength=len(class_names)) for _, labels in batches])
+    poor = (counts < FEWEST_OF_A_CLASS).sum(0)
+    return [
+        _found(
+            name,
+            f"fewer than {FEWEST_OF_A_CLASS} images in {number} of {len(counts)} batches",
+            "Set class_weights, or raise batch_size, so that an update sees the class.",
+            Severity.WARNING,
+        )
+        for name, number in zip(class_names, poor.tolist(), strict=True)
+        if number
+    ]
+
+
+def check_curve(last: Mapping[str, float]) -> list[Finding]:
+    """Whether the last epoch of a training, its metrics by name, knows the training images too well."""
+    if not {"train/accuracy", "val/accuracy"} <= last.keys():
+        return []
+    gap = last["train/accuracy"] - last["val/accuracy"]
+    if gap <= OVERFITTING_GAP:
+        return []
+    action = "It overfits: dropout, weight_decay, mixing, label_smoothing, early_stopping; preset regularised has all."
+    shown = f"training accuracy {last['train/accuracy']:.3f}, validation {last['val/accuracy']:.3f}"
+    return [_found("curve", shown, action, Severity.WARNING)]
+
+
+_UNREACHED = "It would never be trained: connect it to the loss, or freeze it."
+
+
+def _found(what: str, problem: str, action: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(file=what, problem=problem, action=action, severity=severity)
+
 
 logger = logging.getLogger("trainable.diagnose")
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainable.ending import Ending
-    from trainable.training_run import EpochResult
+    from trainable.training_run import Ending, EpochResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

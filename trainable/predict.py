@@ -21,11 +21,11 @@ from PIL import Image
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.data.decoding import read_upright
-from trainable.data.findings import BadFileError
-from trainable.data.folder_layout import IMAGE_ENDINGS
-from trainable.handover import read_handover
-from trainable.prediction import MaskPredictor, Predictor
+from trainable.data.io.decoding import read_upright
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.folder_layout import IMAGE_ENDINGS
+from trainable.exported_config import read_handover
+from trainable.supervision.prediction import MaskPredictor, Predictor
 from trainable.tasks.registry import get_task
 
 WEIGHTS = "weights.pt"

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainable.exported_config import Handover, write_handover
 from trainable.fields import unknown_name
-from trainable.handover import Handover, write_handover
-from trainable.opening import open_data
+from trainable.run_setup import open_data
+from trainable.tasks.preset import Preset
 from trainable.tasks.registry import TASKS, get_task
-from trainable.tasks.strategy import Preset
 
 DEFAULT = "default"
 

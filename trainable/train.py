@@ -19,15 +19,14 @@ from pathlib import Path
 import torch
 
 from trainable.config import flat_params
-from trainable.handover import Handover, read_handover, write_handover
-from trainable.initial_weights import started_from
-from trainable.memory_shortage import MemoryShortage, shortages_named
-from trainable.opening import chosen_device, open_run
-from trainable.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS, check_output, cut_curve
-from trainable.profiling import DEFAULT_UPDATES, parse_updates, profiled
+from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS, check_output, cut_curve
+from trainable.reporting.profiling import DEFAULT_UPDATES, parse_updates, profiled
+from trainable.reporting.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
+from trainable.run_setup import chosen_device, open_run, started_from
 from trainable.techniques.checkpoint import CheckpointError
-from trainable.techniques.data_parallel import ranks_of_torchrun
-from trainable.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
+from trainable.techniques.memory import MemoryShortage, shortages_named
+from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
 from trainable.training_run import EpochResult, TrainingRun, run_epochs
 
 logger = logging.getLogger("trainable.train")

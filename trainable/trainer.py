@@ -14,31 +14,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainable.evaluation import Metrics, MetricsFunction, evaluate
 from trainable.losses.segmentation import Criterion
 from trainable.metrics.running_mean import RunningMeans
 from trainable.models.output import ModelOutput, as_model_output
-from trainable.supervision import DeepSupervision, Supervision
-from trainable.techniques.accumulation import sample_weights, updates_of, windows
-from trainable.techniques.averaging import WeightAverage
-from trainable.techniques.batch_augmentation import BatchAugmentation
+from trainable.supervision.base import DeepSupervision, Supervision
+from trainable.supervision.evaluation import Metrics, MetricsFunction, evaluate
+from trainable.techniques.augment.batch_augmentation import BatchAugmentation
+from trainable.techniques.augment.pixel_range import PixelRange
+from trainable.techniques.augment.progressive_augmentation import CODProgressiveAugmentation
 from trainable.techniques.checkpoint import as_plain, read_checkpoint, write_checkpoint
-from trainable.techniques.collapse_response import CollapseResponse
 from trainable.techniques.contrastive_term import ContrastiveTerm
-from trainable.techniques.data_parallel import Ranks
 from trainable.techniques.early_stopping import EarlyStopping
-from trainable.techniques.expert_collapse import ExpertCollapseDetector
-from trainable.techniques.gradient_step import GradientStep
-from trainable.techniques.lasting_collapse import LastingCollapse
-from trainable.techniques.load_balance import GlobalBatchLoadBalancer
-from trainable.techniques.optimizer import check_all_trained
-from trainable.techniques.pixel_range import PixelRange
-from trainable.techniques.precision import resolve_precision
-from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
-from trainable.techniques.routing_terms import count_ahead, routing_metrics, routing_terms
-from trainable.techniques.schedule import CosineAnnealingWithWarmup, Schedule
-from trainable.techniques.unfreezing import GradualUnfreezing
-from trainable.tensor_tree import map_tensors
+from trainable.techniques.experts.collapse_response import CollapseResponse
+from trainable.techniques.experts.expert_collapse import ExpertCollapseDetector
+from trainable.techniques.experts.lasting_collapse import LastingCollapse
+from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
+from trainable.techniques.experts.routing_terms import count_ahead, routing_metrics, routing_terms
+from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.gradient_update import GradientStep, sample_weights, updates_of, windows
+from trainable.techniques.optim.optimizer import check_all_trained
+from trainable.techniques.optim.precision import resolve_precision
+from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup, Schedule
+from trainable.techniques.optim.unfreezing import GradualUnfreezing
+from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.trainer_state import progress_of, restore_progress
 
 logger = logging.getLogger(__name__)

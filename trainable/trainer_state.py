@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.techniques.checkpoint import load_optimizer_progress, random_state, restore_random_state
-from trainable.techniques.data_parallel import Ranks
+from trainable.techniques.parallel.data_parallel import Ranks
 
 PARTS = (
     "scheduler",

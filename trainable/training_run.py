@@ -1,11 +1,13 @@
 """One training run from its configuration: opens the data, builds the trainer, trains epoch after epoch.
 
 The same object trains inside Ray and standalone; that is why the curve is the same.
+
+What ended a training that ended itself.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +15,39 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.device_memory import forget_peak, peak_gib
-from trainable.ending import Ending
-from trainable.memory_shortage import MemoryShortage, shortages_named
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
-from trainable.techniques.accumulation import updates_of
-from trainable.techniques.averaging import WeightAverage
-from trainable.techniques.data_parallel import Ranks
-from trainable.techniques.divergence import check_finite
 from trainable.techniques.early_stopping import EarlyStopping
-from trainable.techniques.micro_batch import (
+from trainable.techniques.memory import (
     FittingBatches,
+    MemoryShortage,
     can_be_halved,
+    forget_peak,
     halved,
     log_micro_batch_halved,
     packed,
+    peak_gib,
+    shortages_named,
     size_of,
     unpacked,
 )
-from trainable.techniques.optimizer import Algorithm, build_optimizer
+from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.gradient_update import check_finite, updates_of
+from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
+from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.random_streams import seed_everything
 from trainable.trainer import OptimizedTrainer
 from trainable.trainer_state import progress_of, restore_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why there is no next epoch."""
+
+    outcome: str
+    """completed, plateaued or experts_collapsed."""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """What it rests on, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

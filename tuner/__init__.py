@@ -1,0 +1,4 @@
+"""Which configurations to try, and what came of it. The commands lie here, thin: search, export, ensemble, explain,
+report, page, and confirm as a room. May import trainable and search_spaces; ray only in tuner/ray and where
+test_architecture.py lists it.
+"""

@@ -10,10 +10,11 @@ import re
 import shutil
 from pathlib import Path
 
-from tuner import standing, wording
+from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import remove, trial_folder
+from tuner.results import progress
 
 RESERVE = 3
 """Free room for so many of the largest checkpoint is needed to go on: two trials may write at once, and the records."""
@@ -68,7 +69,7 @@ class CheckpointShelf:
             )
         free = shutil.disk_usage(self._folder).free
         if free < RESERVE * self._largest:
-            place, largest = wording.path(self._folder), _in_words(self._largest)
+            place, largest = formatting.path(self._folder), _in_words(self._largest)
             return f"The disk of {place} has {_in_words(free)} left, and a checkpoint takes {largest}."
         return None
 
@@ -107,13 +108,13 @@ def _needed(search: SearchRecord) -> list[TrialRecord]:
     """Of which one is exported: with a confirmation all that it compares, else the winner."""
     num_confirmed = search.settings.confirm
     if num_confirmed:
-        return standing.best_beside_default(search, num_confirmed)
+        return progress.best_beside_default(search, num_confirmed)
     return [] if search.winner is None else [search.winner]
 
 
 def _length(trial: TrialRecord) -> float:
     """What plateaued stands beside full trainings."""
-    return math.inf if trial.outcome is Outcome.PLATEAUED else standing.last_epoch(trial)
+    return math.inf if trial.outcome is Outcome.PLATEAUED else progress.last_epoch(trial)
 
 
 def _last(trial: TrialRecord) -> float | None:

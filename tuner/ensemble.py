@@ -23,9 +23,9 @@ from torch import Tensor
 
 from trainable.config import TrialConfig
 from trainable.models.output import as_model_output
-from trainable.opening import chosen_device, open_data
+from trainable.run_setup import chosen_device, open_data
 from trainable.tasks.registry import get_task
-from trainable.tensor_tree import map_tensors
+from trainable.techniques.parallel.tensor_tree import map_tensors
 from tuner.atomic_file import replacing
 from tuner.export import handover_of, trained_weights, trial_config
 from tuner.records import TrialRecord, locked, read_search

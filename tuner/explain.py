@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tuner import standing, wording
-from tuner.confirmation import choose, read_confirmations
-from tuner.importance import measure_importance
+from tuner import formatting
+from tuner.confirm.comparison import choose, read_confirmations
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.results import progress
+from tuner.results.importance import measure_importance
 
 MOST_PARAMETERS = 5
 
@@ -38,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     """How the trials ended, why the winner won, and whether it can be told from the default on new data."""
-    endings = standing.count_endings(search.trials)
+    endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has begun"
-    lines = [f"{wording.count(len(search.trials), 'trial')} in {wording.duration(search.elapsed)}: {counts}."]
+    lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
     if search.winner is None:
         return [*lines, "None gave a value that could be compared, so there is no winner."]
     lines += [*_why_it_won(search), *explain_trial(search, search.winner)[1:]]
@@ -81,15 +82,15 @@ def _ending(trial: TrialRecord) -> str:
 def _why_it_won(search: SearchRecord) -> list[str]:
     epoch, winner = search.comparison_epoch, search.winner
     rivals = search.ranked(epoch)
-    objective = wording.metric(search.settings.objective)
-    value = wording.number(winner.objective_at(epoch))
+    objective = formatting.metric(search.settings.objective)
+    value = formatting.number(winner.objective_at(epoch))
     measured = winner.result_at(epoch).epoch
     where = "the highest that was reached" if measured == epoch else "where it plateaued"
     line = f"Trial {winner.name} won: its {objective} of {value} at epoch {measured}, {where},"
     if len(rivals) == 1:
         return [f"{line} has no rival: no other trial reached that epoch."]
     second = rivals[1]
-    behind = wording.number(abs(winner.objective_at(epoch) - second.objective_at(epoch)))
+    behind = formatting.number(abs(winner.objective_at(epoch) - second.objective_at(epoch)))
     return [f"{line} is the best of {len(rivals)}; trial {second.name} is {behind} behind."]
 
 
@@ -97,10 +98,10 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
     """What was compared with what, and what became of those above it."""
     place = f"Epoch {decision.epoch}" if decision.rung is None else f"Rung {decision.rung} (epoch {decision.epoch})"
     rank = "" if decision.rank is None else f", rank {decision.rank} of {decision.of} so far"
-    cutoff = "" if decision.cutoff is None else f", cutoff {wording.number(decision.cutoff)}"
-    final = "" if decision.predicted is None else f", predicted final {wording.number(decision.predicted)}"
+    cutoff = "" if decision.cutoff is None else f", cutoff {formatting.number(decision.cutoff)}"
+    final = "" if decision.predicted is None else f", predicted final {formatting.number(decision.predicted)}"
     later = _final_rank(search, trial, decision)
-    return f"{place}: {wording.number(decision.value)}{rank}{cutoff}{final}: {_ACTIONS[decision.action]}{later}."
+    return f"{place}: {formatting.number(decision.value)}{rank}{cutoff}{final}: {_ACTIONS[decision.action]}{later}."
 
 
 def _final_rank(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
@@ -111,11 +112,11 @@ def _final_rank(search: SearchRecord, trial: TrialRecord, decision: Decision) ->
 
 
 def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
-    comparison = standing.compare_with_default(search, trial)
+    comparison = progress.compare_with_default(search, trial)
     if comparison is None or trial is search.default_trial:
         return ""
-    values = f"{wording.number(comparison.winner_value)}, default {wording.number(comparison.default_value)}"
-    return f"At epoch {comparison.epoch}: {values}; {wording.gain(comparison.gain)}."
+    values = f"{formatting.number(comparison.winner_value)}, default {formatting.number(comparison.default_value)}"
+    return f"At epoch {comparison.epoch}: {values}; {formatting.gain(comparison.gain)}."
 
 
 def _what_it_meant(trial: TrialRecord) -> str:
@@ -139,7 +140,7 @@ def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
 
 
 def _value(trial: TrialRecord, name: str) -> str:
-    return wording.parameter(trial.params[name]) if name in trial.params else "not used"
+    return formatting.parameter(trial.params[name]) if name in trial.params else "not used"
 
 
 _ACTIONS = {

@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 
 from trainable.config import TrialConfig, from_params
-from trainable.handover import Handover, read_handover, write_handover
-from trainable.opening import open_run
+from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.run_setup import open_run
 from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint
 from trainable.trainer_state import evaluated_weights
 from trainable.training_run import run_epochs
-from tuner.confirmation import choose
+from tuner.confirm.comparison import choose
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from trainable.output_folder import check_writable
-from tuner import report_text, standing
+from trainable.reporting.output_folder import check_writable
 from tuner.atomic_file import replacing
-from tuner.confirmation import choose, read_confirmations
-from tuner.figures import remove_other_pictures, save_pictures
+from tuner.confirm.comparison import choose, read_confirmations
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.settings import read_settings
+from tuner.results import progress, report_text
+from tuner.results.figures import remove_other_pictures, save_pictures
 
 REPORT, FIGURES, TABLE = "report.md", "figures", "results.csv"
 
@@ -90,12 +90,12 @@ _FACTS = ("number", "trial", "outcome", "epochs", "objective", "best_objective",
 
 
 def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
-    best = standing.best_epoch(search, trial)
+    best = progress.best_epoch(search, trial)
     values = (
         trial.number,
         trial.name,
         "unfinished" if trial.outcome is None else str(trial.outcome),
-        standing.last_epoch(trial),
+        progress.last_epoch(trial),
         trial.last.objective if trial.last else None,
         None if best is None else trial.objective_at(best),
         best,

@@ -1,38 +1,84 @@
-"""One search from start to finish: Ray, trials, winner."""
+"""One search from start to finish: Ray, trials, winner.
+
+After the last trial: the report, the winner's files, and a sentence about each.
+"""
 
 import logging
 import sys
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import optuna
 import ray
 
 from trainable.config import to_dict
-from trainable.data.image_cache import default_cache_dir
-from trainable.handover import current_versions
-from trainable.messages import silenced
-from trainable.tracking import tracker_errors
-from tuner.confirm import confirm
-from tuner.confirm_progress import say_run
-from tuner.finish import finish
+from trainable.data.io.image_cache import default_cache_dir
+from trainable.exported_config import current_versions
+from trainable.process import silenced
+from trainable.reporting.tracking import tracker_errors
+from tuner import formatting
+from tuner.confirm.training import confirm, say_run
+from tuner.confirm.wanted import is_confirmed
+from tuner.export import CONFIG, export
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
 from tuner.listeners.tensorboard import FOLDER as BOARDS
 from tuner.listeners.tensorboard import TensorBoards
-from tuner.listeners.throttled_view import ThrottledView
 from tuner.listeners.trackers import TrialTrackers
-from tuner.live_view import make_view
-from tuner.plan import Plan, extended, recorded_plan
+from tuner.planning.plan import Plan, extended, recorded_plan
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
+from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
-from tuner.records import RecordedSettings, Recorder, TrialResources, locked
+from tuner.records import RecordedSettings, Recorder, SearchRecord, TrialResources, locked
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
 from tuner.session import Limits, open_session
 from tuner.settings import SearchSettings
+from tuner.views.live_view import make_view
+from tuner.views.throttled_view import ThrottledView
+
+INTERRUPTED = 130
+
+
+def finish(folder: Path, search: SearchRecord) -> int:
+    """Writes what the records allow and says what to do next; returns the exit status of the search."""
+    # Its figures take as long to import as a trial takes to begin.
+    from tuner.report import write_report
+
+    report = write_report(folder)
+    lines = [f"Report      {report}"]
+    if search.winner is not None:
+        lines += _handed_over(folder)
+    else:
+        lines.append(f"Winner      none: {_why_none(search)}")
+    was_interrupted = not is_over(folder, search)
+    if was_interrupted:
+        lines.append(f"Go on       python -m tuner.search --resume {formatting.argument(folder)}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return INTERRUPTED if was_interrupted else 0
+
+
+def is_over(folder: Path, search: SearchRecord) -> bool:
+    """Nothing is left to train: every trial has ended, and the best are confirmed as asked."""
+    top = search.settings.confirm
+    return not search.is_unfinished and (top == 0 or search.winner is None or is_confirmed(folder, search, top))
+
+
+def _why_none(search: SearchRecord) -> str:
+    if search.is_unfinished and not any(trial.results for trial in search.trials):
+        return "interrupted before any epoch ended."
+    return "no trial gave a finite objective; the report says what ended each."
+
+
+def _handed_over(folder: Path) -> list[str]:
+    try:
+        config = export(folder) / CONFIG
+    except ValueError as error:
+        return [f"Winner      not handed over: {error}"]
+    return [f"Winner      {config}", f"Train it    python -m trainable.train --config {formatting.argument(config)}"]
+
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +91,17 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     """
     folder = settings.folder.absolute()
     limits = Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
-    with ray_running(settings.address, verbose=verbose) as cluster:
-        resources = allocate_resources(settings, node_resources())
-        total = ray.cluster_resources()
-        logger.info("%s, of %g CPUs and %g GPUs", resources, total.get("CPU", 0), total.get("GPU", 0))
-        folder.mkdir(parents=True, exist_ok=True)
-        recorded = recorded_settings(settings, plan, resources)
-        with locked(folder), closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)) as recorder:
-            return _search(recorder, plan, limits, cluster)
+    with ExitStack() as held:
+        with ray_running(settings.address, verbose=verbose) as cluster:
+            resources = allocate_resources(settings, node_resources())
+            total = ray.cluster_resources()
+            logger.info("%s, of %g CPUs and %g GPUs", resources, total.get("CPU", 0), total.get("GPU", 0))
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(folder))
+            recorded = recorded_settings(settings, plan, resources)
+            recorder = held.enter_context(closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)))
+            _search(recorder, plan, limits, cluster)
+        return _report(recorder)
 
 
 def resume_search(
@@ -80,7 +129,8 @@ def resume_search(
             recorder.change(
                 num_trials=settings.num_trials, first_answers=settings.first_answers, disk_budget_bytes=budget
             )
-            return _search(recorder, plan, limits, cluster)
+            _search(recorder, plan, limits, cluster)
+        return _report(recorder)
 
 
 def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialResources) -> RecordedSettings:
@@ -117,8 +167,8 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
     )
 
 
-def _search(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay) -> int:
-    """From what is on record to the end of the search, or of this session; returns the exit status.
+def _search(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay) -> None:
+    """From what is on record to the end of the search, or of this session.
 
     The way is the same for a new search, whose records are empty, and for one that continues.
     """
@@ -132,7 +182,12 @@ def _search(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay)
         # Interrupted, it leaves the rest to a resume.
         with suppress(KeyboardInterrupt):
             confirm(folder, top=search.settings.confirm, on_run=say_run)
-    status = finish(folder, search)
+
+
+def _report(recorder: Recorder) -> int:
+    """Writes what the records allow; returns the exit status. After Ray, which ends a process whose node is gone."""
+    with restored_signal_handlers(), signals_as_ctrl_c():
+        status = finish(recorder.folder, recorder.record)
     if status == 0:
         recorder.finish()
     return status

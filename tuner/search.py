@@ -16,8 +16,8 @@ from pathlib import Path
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
-from trainable import messages
-from trainable.importing import collector_paused, freeze_imports
+from trainable import process
+from trainable.process import collector_paused, freeze_imports
 from tuner.disk import parse_size
 from tuner.ray.cluster import environment_given_back, use_token
 from tuner.records import SETTINGS
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
     options = search_parser().parse_args(arguments)
     try:
-        with environment_given_back(), messages.shown():
+        with environment_given_back(), process.shown():
             return _list() if options.list else _searched(options, _settings(options))
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -64,9 +64,10 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
     with collector_paused():
-        from trainable.tracking import check_trackers
-        from tuner import preflight, run
-        from tuner.plan import no_more_than_there_are, plan_search
+        from trainable.reporting.tracking import check_trackers
+        from tuner import run
+        from tuner.planning import preflight
+        from tuner.planning.plan import no_more_than_there_are, plan_search
 
     freeze_imports()
     if options.resume is not None:
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     settings = no_more_than_there_are(settings, plan)
     preflight.check_configurations(plan, settings.pinned)
     if options.dry_run:
-        from tuner.dry_run import dry_run
+        from tuner.planning.dry_run import dry_run
 
         sys.stdout.write(f"{dry_run(settings, plan, began=began)}\n")
         return 0
@@ -85,7 +86,8 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
 
 
 def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
-    from tuner import preflight, run
+    from tuner import run
+    from tuner.planning import preflight
     from tuner.session import Limits
 
     check = preflight.check_resume if options.num_trials is None else preflight.check_extension

@@ -15,15 +15,14 @@ from typing import Any
 
 from trainable.leg import Leg, LegReport
 from tuner.disk import CheckpointShelf
-from tuner.policies import build_policy
 from tuner.policy.actions import Begin, Policy, Promote, Rest, take_result
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome
+from tuner.policy_from_records import Unsettled, build_policy, retell
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
-from tuner.retelling import Unsettled, retell
 
 logger = logging.getLogger(__name__)
 

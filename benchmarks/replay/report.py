@@ -14,7 +14,19 @@ import matplotlib
 import numpy as np
 
 from benchmarks.replay.run import BUDGET_TRAININGS, POINTS
-from tuner.figure_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, Label, label_right, new_axes
+from tuner.results.figure_style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    STYLE,
+    Label,
+    label_right,
+    new_axes,
+)
 
 NUM_RESAMPLES = 2000
 QUARTER, FULL = POINTS // 4 - 1, POINTS - 1

@@ -8,11 +8,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import metrics, record, training_step
+from benchmarks import record
 from benchmarks.claims import OURS
 from benchmarks.harness import Size
 from benchmarks.registry import BENCHMARKS, SECONDS
 from benchmarks.report import picture, table
+from benchmarks.training import metrics, training_step
 
 TINY = Size(rounds=2, is_tiny=True)
 WITHOUT_OTHER_PROCESSES = ("training_step", "augmentation", "metrics", "experts", "validation", "driver", "decision")

@@ -7,9 +7,9 @@ import pytest
 from benchmarks.claims import Claim, Side, sides_of
 from benchmarks.harness import Size, Spread, differences, interleaved, ratios, seconds_of
 from benchmarks.report import picture
-from benchmarks.search import Span, overall_share, spans_of, training_shares
-from benchmarks.sleep import LOG, Sleep
-from benchmarks.sleeping_run import SleepingRun
+from benchmarks.searches.search import Span, overall_share, spans_of, training_shares
+from benchmarks.searches.sleep import LOG, Sleep
+from benchmarks.searches.sleeping_run import SleepingRun
 
 
 def test_a_spread_is_the_median_between_its_quartiles():

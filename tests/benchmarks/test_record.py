@@ -8,9 +8,9 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import record
 from benchmarks.claims import Claim, Side
-from benchmarks.growth import growth_picture
 from benchmarks.progress import Progress
 from benchmarks.report import markdown
+from benchmarks.searches.growth import growth_picture
 from benchmarks.showing import BEGIN, END, show
 
 

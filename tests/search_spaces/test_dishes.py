@@ -2,8 +2,8 @@
 
 from search_spaces import dishes, dishes_grid
 from search_spaces.pinning import PinnedSpace
-from search_spaces.rehearsal import RandomTrial
 from search_spaces.space import Situation
+from search_spaces.stub_trials import RandomTrial
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
 

@@ -5,11 +5,11 @@ from dataclasses import asdict
 import pytest
 
 from search_spaces.moe import SPACE
-from search_spaces.rehearsal import AnsweredTrial
 from search_spaces.space import Situation
+from search_spaces.stub_trials import AnsweredTrial
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
-from trainable.techniques.augmentation_presets import AUGMENTATION_PRESETS
+from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS
 
 
 def config_of(situation, **row):

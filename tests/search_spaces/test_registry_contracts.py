@@ -11,8 +11,8 @@ import pytest
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
-from search_spaces.rehearsal import RandomTrial
 from search_spaces.space import Situation
+from search_spaces.stub_trials import RandomTrial
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task, read_config
 from trainable.training_run import build_trainer

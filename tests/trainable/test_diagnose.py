@@ -8,12 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.data.findings import Severity
-from trainable.data.image_cache import CACHE_VARIABLE
-from trainable.data.leaf_pictures import LeafPictureConfig
-from trainable.diagnose import diagnose, main
-from trainable.handover import Handover
-from trainable.health import (
+from trainable.data.generated.leaf_pictures import LeafPictureConfig
+from trainable.data.io.findings import Severity
+from trainable.data.io.image_cache import CACHE_VARIABLE
+from trainable.diagnose import (
     check_batches,
     check_classes,
     check_curve,
@@ -21,7 +19,10 @@ from trainable.health import (
     check_images,
     check_outputs,
     check_size,
+    diagnose,
+    main,
 )
+from trainable.exported_config import Handover
 from trainable.models.output import ModelOutput
 from trainable.preset import main as preset_main
 from trainable.tasks.registry import get_task

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from trainable.data.decoding import read_upright
-from trainable.data.image_mask_set import ImageMaskSet
-from trainable.handover import Handover, write_handover
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.decoding import read_upright
+from trainable.exported_config import Handover, write_handover
 from trainable.models.classifier import Classifier
 from trainable.predict import main, trained_model
 from trainable.tasks.registry import get_task

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from trainable.config import from_params
-from trainable.data.camouflage_scenes import SceneConfig
-from trainable.handover import Handover, read_handover, write_handover
-from trainable.opening import chosen_device, open_run
+from trainable.data.generated.camouflage_scenes import SceneConfig
+from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
 from trainable.train import main
 from trainable.train import train as train_run

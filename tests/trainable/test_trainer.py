@@ -8,11 +8,11 @@ from torch import nn
 
 from trainable import OptimizedTrainer
 from trainable.models.output import ModelOutput, RoutingInfo
-from trainable.techniques.averaging import WeightAverage
-from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
-from trainable.techniques.divergence import DivergedError
-from trainable.techniques.load_balance import GlobalBatchLoadBalancer
-from trainable.techniques.pixel_range import PixelRange
+from trainable.techniques.augment.pixel_range import PixelRange
+from trainable.techniques.experts.collapse_response import CollapseResponse, ResponseConfig
+from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
+from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.gradient_update import DivergedError
 
 
 class Net(nn.Module):

@@ -12,10 +12,10 @@ import torch
 from torch._dynamo.utils import counters
 
 from trainable.config import from_params
-from trainable.handover import Handover, write_handover
+from trainable.exported_config import Handover, write_handover
 from trainable.models.camouflage_net import CamouflageNet
 from trainable.tasks.registry import get_task
-from trainable.techniques.divergence import DivergedError
+from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,8 +143,8 @@ def resume_in_new_process(folder):
     code = """
 import json, sys, torch
 from pathlib import Path
-from trainable.handover import read_handover
-from trainable.opening import open_run
+from trainable.exported_config import read_handover
+from trainable.run_setup import open_run
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainable.ending import Ending
 from trainable.leg import Leg, LegReport, checkpoint_name
-from trainable.training_run import EpochResult
+from trainable.training_run import Ending, EpochResult
 from tuner.policy.actions import Rest
 from tuner.records import Recorder
 from tuner.session import Session, open_session

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import opened
-from trainable.ray_trainable import LEG, REPORT
+from trainable.ray.trainable import LEG, REPORT
 from trainable.trainer import OptimizedTrainer
 from tuner.explain import explain_search, explain_trial
 from tuner.listeners.study_copy import StudyCopy

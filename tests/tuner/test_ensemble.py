@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.data.image_cache import CACHE_VARIABLE
-from trainable.opening import open_data
+from trainable.data.io.image_cache import CACHE_VARIABLE
+from trainable.run_setup import open_data
 from trainable.tasks.dishes import DishesTask
 from trainable.training_run import TrainingRun
 from tuner.ensemble import judge_ensemble, main

@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 
-from trainable import messages
+from trainable import process
 from tuner.ray.cluster import environment_given_back
 from tuner.search import main
 
@@ -25,7 +25,7 @@ def test_what_a_search_sets_is_as_before_and_what_a_notebook_sets_meanwhile_stay
 
 def test_a_command_leaves_no_variable_logger_or_collector_changed(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    loggers = [logging.getLogger(name) for name in (None, *messages.OURS, "ray")]
+    loggers = [logging.getLogger(name) for name in (None, *process.OURS, "ray")]
 
     def state():
         levels = [(logger.level, list(logger.handlers)) for logger in loggers]
@@ -40,7 +40,7 @@ def test_a_command_leaves_no_variable_logger_or_collector_changed(tmp_path, monk
 def test_ours_are_shown_from_info_up_as_text_alone_and_once(capsys, monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     ours, other = logging.getLogger("tuner.run"), logging.getLogger("someone.else")
-    with messages.shown():
+    with process.shown():
         ours.info("trial %d", 3)
         ours.debug("detail")
         other.info("not ours")
@@ -49,14 +49,14 @@ def test_ours_are_shown_from_info_up_as_text_alone_and_once(capsys, monkeypatch)
 
 
 def test_where_a_notebook_logs_already_ours_go_there_and_nowhere_else(capsys, caplog):
-    with messages.shown():
+    with process.shown():
         logging.getLogger("tuner.run").info("trial 3")
     assert (caplog.messages, capsys.readouterr().err) == (["trial 3"], "")
 
 
 def test_a_library_is_silent_for_as_long_as_it_is_asked(caplog):
     caplog.set_level(logging.INFO)
-    with messages.silenced("alembic"):
+    with process.silenced("alembic"):
         logging.getLogger("alembic").info("a table")
         logging.getLogger("alembic").warning("a fault")
     logging.getLogger("alembic").info("after")

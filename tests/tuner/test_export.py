@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.handover import read_handover
+from trainable.exported_config import read_handover
 from trainable.leg import checkpoint_name
-from trainable.opening import open_run
+from trainable.run_setup import open_run
 from trainable.tasks.registry import get_task
 from tuner.export import export, main, trial_config
 from tuner.records import ConfirmedRun, append_run, locked, read_search

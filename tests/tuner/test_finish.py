@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.confirm import FIRST_SEED, NUM_SEEDS
-from tuner.finish import finish, is_over
+from tuner.confirm.wanted import FIRST_SEED, NUM_SEEDS
 from tuner.records import ConfirmedRun, append_run, read_search
+from tuner.run import finish, is_over
 
 
 def events(folder):

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner import page, page_data
+from tuner import page
 from tuner.records import read_search
+from tuner.views import page_data
 
 
 def test_curves_are_the_recorded_ones(finished_folder):
@@ -68,7 +69,7 @@ def test_the_server_listens_on_this_machine_alone_and_sends_nothing(finished_fol
 
 
 def test_without_a_request_streamlit_is_not_imported():
-    assert "tuner.page_view" not in sys.modules
+    assert "tuner.views.page_view" not in sys.modules
 
 
 def needs_streamlit(test):
@@ -105,6 +106,6 @@ def test_a_configuration_of_another_version_leaves_the_rest_of_the_page(finished
 def draw(folder):
     from pathlib import Path
 
-    from tuner.page_view import show
+    from tuner.views.page_view import show
 
     show(Path(folder))

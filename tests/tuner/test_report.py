@@ -10,7 +10,7 @@ import pytest
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, append_run, read_search, trial_name
 from tuner.report import main, results_table, write_report
-from tuner.report_text import table
+from tuner.results.report_text import table
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.tuner.played_session import Player, space
 from tests.tuner.test_session import new_search
 from trainable.tasks.registry import get_task
 from tuner import run, search
-from tuner.plan import plan_search
+from tuner.planning.plan import plan_search
 from tuner.policy.outcomes import Outcome
 from tuner.ray.cluster import RunningRay
 from tuner.ray.signals import TAKEN
@@ -114,7 +114,8 @@ def played(tmp_path, monkeypatch):
         folder = new_search(tmp_path / "run", policy="random", num_trials=3, confirm=2)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
-            return run._search(recorder, plan, Limits(), RunningRay(dashboard="", scratch=tmp_path))
+            run._search(recorder, plan, Limits(), RunningRay(dashboard="", scratch=tmp_path))
+            return run._report(recorder)
 
     return search
 

@@ -13,8 +13,8 @@ import pytest
 from tests.tuner import played_session
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import FIRST, POLICIES, Player, objective, opened, report_of
-from trainable.ending import Ending
 from trainable.leg import Leg, LegReport
+from trainable.training_run import Ending
 from tuner.policy.actions import Rest
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search

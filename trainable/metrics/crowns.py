@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
-from trainable.crown_supervision import CrownScores
 from trainable.losses.crowns import VOID, CrownTarget, crown_map
+from trainable.supervision.crowns import CrownScores
 
 SURE_SCORE = 0.5
 """Detections from this score on make the shade distribution."""

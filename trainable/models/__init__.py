@@ -1,0 +1,1 @@
+"""Networks, and what they return. May import torch, torchvision and trainable.fields."""

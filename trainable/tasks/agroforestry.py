@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.crown_supervision import CrownSupervision
-from trainable.data.crown_batches import CrownEvaluationBatches, CrownTrainingBatches
-from trainable.data.crown_folder import CrownFolderOptions, open_crown_folder
-from trainable.data.crown_scenes import CrownSceneConfig, crown_scene_splits
-from trainable.data.crown_set import VOID, CrownSet
-from trainable.data.findings import format_table
-from trainable.data.image_cache import default_cache_dir
-from trainable.data.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches
+from trainable.data.crowns.crown_set import VOID, CrownSet
+from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.generated.crown_scenes import CrownSceneConfig, crown_scene_splits
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.io.findings import format_table
+from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.crowns import CrownLossConfig
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
+from trainable.supervision.crowns import CrownSupervision
 from trainable.tasks.agroforestry_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig

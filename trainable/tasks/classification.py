@@ -4,18 +4,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from trainable.class_supervision import ClassificationSupervision
 from trainable.config import TrialConfig
-from trainable.data.image_mask_set import Splits
-from trainable.data.labelled_batches import LabelledEvaluationBatches, LabelledTrainingBatches
-from trainable.data.labelled_images import LabelledImages
+from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.image_mask.image_mask_set import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
-from trainable.prediction import ClassPredictor
-from trainable.supervision import Supervision
+from trainable.supervision.base import Supervision
+from trainable.supervision.classification import ClassificationSupervision
+from trainable.supervision.prediction import ClassPredictor
 from trainable.tasks.task import Task
-from trainable.techniques.batch_augmentation import BatchAugmentation, InTurn
-from trainable.techniques.image_augmentation import ImageAugmentationConfig
-from trainable.techniques.label_mixing import LabelMixing, MixingConfig
+from trainable.techniques.augment.batch_augmentation import BatchAugmentation, InTurn
+from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.test_time_augmentation import AveragedLooks, AveragedLooksConfig
 from trainable.trainer import OptimizedTrainer

@@ -8,21 +8,21 @@ from typing import Literal
 import torch
 from torch import nn
 
-from trainable.data.class_folder import ClassFolderOptions, open_class_folder
-from trainable.data.copies import COPY_MARKS
-from trainable.data.dirty_variants import DirtyVariantsConfig, with_dirty_variants
-from trainable.data.findings import Finding, format_table
-from trainable.data.image_cache import default_cache_dir
-from trainable.data.image_mask_set import Splits
-from trainable.data.labelled_batches import LabelledTrainingBatches
-from trainable.data.labelled_images import LabelledImages
-from trainable.data.plates import CLASS_NAMES, PlateConfig, plate_splits
+from trainable.data.classes.batches import LabelledTrainingBatches
+from trainable.data.classes.dirty_variants import DirtyVariantsConfig, with_dirty_variants
+from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
+from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.findings import Finding, format_table
+from trainable.data.io.image_cache import default_cache_dir
+from trainable.data.io.leakage import COPY_MARKS
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes
 from trainable.tasks.dishes_presets import PRESETS
 from trainable.tasks.task import Progress
-from trainable.techniques.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 
 logger = logging.getLogger(__name__)
 

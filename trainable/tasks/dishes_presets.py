@@ -9,7 +9,7 @@ test. regularised: when training is far better than validation.
 
 from collections.abc import Mapping
 
-from trainable.tasks.strategy import Preset
+from trainable.tasks.preset import Preset
 
 _STANDSTILL = {"early_stopping": True, "patience_epochs": 5, "min_delta": 0.001}
 _FULL_SIZE = {"image_size_px": 224}

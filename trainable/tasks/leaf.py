@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from trainable.data.image_mask_set import Splits
-from trainable.data.leaf_pictures import CONDITIONS
+from trainable.data.generated.leaf_pictures import CONDITIONS
+from trainable.data.image_mask.image_mask_set import Splits
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.metrics.calibrated import CalibratedMetrics
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
@@ -15,9 +15,9 @@ from trainable.tasks.classification import ClassificationConfig, ClassificationT
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.leaf_presets import PRESETS
 from trainable.tasks.task import Progress
+from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.calibration import CollectedLogits
-from trainable.techniques.image_augmentation import ImageAugmentationConfig
-from trainable.techniques.optimizer import OptimizerConfig
+from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.test_time_augmentation import AveragedLooksConfig
 from trainable.trainer import OptimizedTrainer
 

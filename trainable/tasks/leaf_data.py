@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from trainable.data.class_folder import ClassFolderOptions, open_class_folder
-from trainable.data.findings import format_table
-from trainable.data.image_cache import default_cache_dir
-from trainable.data.image_mask_set import Splits
-from trainable.data.labelled_images import MISSING, LabelledImages
-from trainable.data.leaf_pictures import LeafPictureConfig, leaf_splits
+from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
+from trainable.data.classes.labelled_images import MISSING, LabelledImages
+from trainable.data.generated.leaf_pictures import LeafPictureConfig, leaf_splits
+from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.findings import format_table
+from trainable.data.io.image_cache import default_cache_dir
 from trainable.tasks.task import Progress
 
 logger = logging.getLogger(__name__)

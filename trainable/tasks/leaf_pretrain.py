@@ -11,21 +11,21 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.contrastive_supervision import ContrastiveSupervision
-from trainable.data.image_mask_set import Splits
-from trainable.data.labelled_batches import LabelledTrainingBatches
-from trainable.data.labelled_images import LabelledImages
-from trainable.data.leaf_pictures import CONDITIONS
-from trainable.data.probe_set import ProbeBatches, ProbeSet
+from trainable.data.classes.batches import LabelledTrainingBatches
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.classes.probe_set import ProbeBatches, ProbeSet
+from trainable.data.generated.leaf_pictures import CONDITIONS
+from trainable.data.image_mask.image_mask_set import Splits
 from trainable.losses.contrastive import NtXentConfig
 from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
 from trainable.models.leaf_nets import Projector, ProjectorConfig
+from trainable.supervision.contrastive import ContrastiveSupervision
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.leaf_presets import PRETRAIN_PRESETS
 from trainable.tasks.task import Progress, Task
-from trainable.techniques.optimizer import OptimizerConfig
+from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
+from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.random_streams import stream_seed
-from trainable.techniques.two_views import TwoViews, TwoViewsConfig
 from trainable.trainer import OptimizedTrainer
 
 MIN_BATCH_SIZE = 2

@@ -10,25 +10,25 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.data.batches import CropConfig, EvaluationBatches, TrainingBatches
-from trainable.data.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
-from trainable.data.findings import format_table
-from trainable.data.image_cache import default_cache_dir
-from trainable.data.image_mask_folder import open_image_masks
-from trainable.data.image_mask_set import ImageMaskSet, Splits
+from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
+from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
+from trainable.data.image_mask.folder import open_image_masks
+from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.io.findings import format_table
+from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
-from trainable.prediction import MaskPredictor
-from trainable.supervision import DeepSupervision
+from trainable.supervision.base import DeepSupervision
+from trainable.supervision.prediction import MaskPredictor
 from trainable.tasks.task import Progress, Task
-from trainable.techniques.collapse_response import CollapseResponse, ResponseConfig
+from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
 from trainable.techniques.contrastive_term import ContrastiveConfig, ContrastiveTerm
-from trainable.techniques.expert_collapse import CollapseConfig, ExpertCollapseDetector
-from trainable.techniques.lasting_collapse import LastingCollapse
-from trainable.techniques.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
-from trainable.techniques.progressive_augmentation import AugmentationConfig
+from trainable.techniques.experts.collapse_response import CollapseResponse, ResponseConfig
+from trainable.techniques.experts.expert_collapse import CollapseConfig, ExpertCollapseDetector
+from trainable.techniques.experts.lasting_collapse import LastingCollapse
+from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.trainer import OptimizedTrainer
 

@@ -8,23 +8,23 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.data.findings import format_table
-from trainable.data.fundus_folder import open_fundus_folder
-from trainable.data.fundus_grades import CLASS_NAMES, TASK_NAMES, GradedSplits
-from trainable.data.fundus_images import FundusConfig, fundus_splits, grade_counts
-from trainable.data.fundus_source import FundusFolderOptions
-from trainable.data.image_cache import default_cache_dir
-from trainable.data.labelled_batches import LabelledEvaluationBatches, LabelledTrainingBatches
-from trainable.data.labelled_images import LabelledImages
+from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.fundus.folder import open_fundus_folder
+from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
+from trainable.data.fundus.source import FundusFolderOptions
+from trainable.data.generated.fundus_images import FundusConfig, fundus_splits, grade_counts
+from trainable.data.io.findings import format_table
+from trainable.data.io.image_cache import default_cache_dir
 from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
-from trainable.multi_task_supervision import MultiTaskLossConfig, MultiTaskSupervision
+from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.tasks.retina_presets import PRESETS
 from trainable.tasks.task import Progress, Task
-from trainable.techniques.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
+from trainable.techniques.optim.unfreezing import GradualUnfreezing, UnfreezingConfig
 from trainable.techniques.random_streams import stream_seed
-from trainable.techniques.unfreezing import GradualUnfreezing, UnfreezingConfig
 from trainable.trainer import OptimizedTrainer
 
 logger = logging.getLogger(__name__)

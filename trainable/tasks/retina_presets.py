@@ -9,7 +9,7 @@ rare grades ask for.
 
 from collections.abc import Mapping
 
-from trainable.tasks.strategy import Preset
+from trainable.tasks.preset import Preset
 
 _DOCUMENT = Preset(
     params={

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.evaluation import Metrics
-from trainable.prediction import Predictor
-from trainable.supervision import Supervision
-from trainable.tasks.strategy import Preset
+from trainable.supervision.base import Supervision
+from trainable.supervision.evaluation import Metrics
+from trainable.supervision.prediction import Predictor
+from trainable.tasks.preset import Preset
 from trainable.trainer import OptimizedTrainer
 
 Progress = Callable[[int, int], None]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainable.losses.contrastive import dense_consistency, foreground_background_contrast, nt_xent
 from trainable.models.output import ModelOutput
-from trainable.techniques.progressive_augmentation import CODProgressiveAugmentation
+from trainable.techniques.augment.progressive_augmentation import CODProgressiveAugmentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.models.output import ModelOutput
-from trainable.supervision import Forward, Judged, Losses, Supervision
+from trainable.supervision.base import Forward, Judged, Losses, Supervision
 
 _CORNERS = (("top", "left"), ("top", "right"), ("bottom", "left"), ("bottom", "right"))
 

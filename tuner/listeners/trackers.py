@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainable.tracking import TrackedRun, Tracker, open_tracker
+from trainable.reporting.tracking import TrackedRun, Tracker, open_tracker
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 from tuner.records.lines import append_line, complete_lines

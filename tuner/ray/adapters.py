@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from trainable.leg import Leg
-from trainable.ray_trainable import LEG, REPORT
+from trainable.ray.trainable import LEG, REPORT
 from tuner.policy.actions import Rest
 from tuner.session import Session
 

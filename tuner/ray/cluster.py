@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainable.messages import silenced
-from trainable.tracking import QUIET
+from trainable.process import silenced
+from trainable.reporting.tracking import QUIET
 from tuner.ray.compat import inherited_environment
-from tuner.ray.signals import ends_as_ctrl_c, handlers_given_back, signals_ignored
+from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.temporary_folder import own_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
@@ -94,7 +94,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
     """
     if address is not None:
         _check_address(address)
-    with environment_given_back(), handlers_given_back():
+    with environment_given_back(), restored_signal_handlers():
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
@@ -105,7 +105,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
                 context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
                 _protect_token()
-                with ends_as_ctrl_c(), nullcontext() if address else inherited_environment():
+                with signals_as_ctrl_c(), nullcontext() if address else inherited_environment():
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune")
         finally:

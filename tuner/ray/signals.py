@@ -10,7 +10,7 @@ TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 @contextmanager
-def handlers_given_back() -> Iterator[None]:
+def restored_signal_handlers() -> Iterator[None]:
     """Signal handlers are afterwards what they were; enter this before Ray starts. In a thread it does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -26,7 +26,7 @@ def handlers_given_back() -> Iterator[None]:
 @contextmanager
 def signals_ignored() -> Iterator[None]:
     """For the second or two of cleaning up, which a second Ctrl-C would leave half done."""
-    with handlers_given_back():
+    with restored_signal_handlers():
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
@@ -34,7 +34,7 @@ def signals_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def ends_as_ctrl_c() -> Iterator[None]:
+def signals_as_ctrl_c() -> Iterator[None]:
     """A cluster's SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does, unless they are ignored, as
     under nohup. Enter this after Ray's start, which has handlers of its own."""
     if threading.current_thread() is threading.main_thread():

@@ -8,7 +8,7 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from trainable.config import TrialConfig
-from trainable.ray_trainable import LEG, Trial
+from trainable.ray.trainable import LEG, Trial
 from tuner.ray.adapters import Guard, LegScheduler, LegSearcher, SessionStopper, StepCallback
 from tuner.ray.cluster import OwnNode
 from tuner.records import RecordedSettings

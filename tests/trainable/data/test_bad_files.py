@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainable.data import file_hashes, folder_build
-from trainable.data.image_mask_folder import open_image_masks
+from trainable.data.image_mask import folder_build
+from trainable.data.image_mask.folder import open_image_masks
+from trainable.data.io import files
 
 Spoil = Callable[[Path], object]
 CASES: dict[str, tuple[Spoil, dict[str, object], str]] = {}
@@ -297,7 +298,7 @@ def test_files_that_may_not_be_read_are_told_by_name(tmp_path, write_pairs, monk
         raise PermissionError(errno.EACCES, "Permission denied")
 
     write_pairs(tmp_path / "data")
-    monkeypatch.setattr(file_hashes.hashlib, "file_digest", forbid)
+    monkeypatch.setattr(files.hashlib, "file_digest", forbid)
     with pytest.raises(ValueError) as caught:
         open_image_masks(tmp_path / "data", cache_dir=tmp_path / "cache")
     assert str(caught.value).splitlines()[:3] == [

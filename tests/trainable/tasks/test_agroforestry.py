@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from trainable.config import from_params
-from trainable.data.crown_folder import CrownFolderOptions, open_crown_folder
-from trainable.data.crown_scenes import CrownSceneConfig
-from trainable.data.image_cache import CACHE_VARIABLE
-from trainable.handover import Handover, read_handover
-from trainable.output_folder import read_curve
+from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.generated.crown_scenes import CrownSceneConfig
+from trainable.data.io.image_cache import CACHE_VARIABLE
+from trainable.exported_config import Handover, read_handover
+from trainable.reporting.output_folder import read_curve
 from trainable.tasks.registry import get_task
 from trainable.train import train
 from trainable.training_run import TrainingRun

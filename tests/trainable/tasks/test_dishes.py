@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from trainable.config import from_params
-from trainable.data.image_cache import CACHE_VARIABLE
-from trainable.handover import Handover
-from trainable.opening import open_run
+from trainable.data.io.image_cache import CACHE_VARIABLE
+from trainable.exported_config import Handover
+from trainable.run_setup import open_run
 from trainable.tasks.dishes import DishesTask
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun

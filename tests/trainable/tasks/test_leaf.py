@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trainable.config import from_params
-from trainable.data.labelled_images import MISSING
-from trainable.data.leaf_pictures import LeafPictureConfig
+from trainable.data.classes.labelled_images import MISSING
+from trainable.data.generated.leaf_pictures import LeafPictureConfig
 from trainable.tasks.leaf_data import LeafData, labelled_part
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from search_spaces.registry import get_space
-from search_spaces.rehearsal import AnsweredTrial
 from search_spaces.space import Situation
+from search_spaces.stub_trials import AnsweredTrial
 from trainable.config import from_params
-from trainable.data.fundus_images import FundusConfig
+from trainable.data.generated.fundus_images import FundusConfig
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun, build_trainer
 

@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from trainable import CODProgressiveAugmentation
-from trainable.techniques.augmentation_presets import AUGMENTATION_PRESETS
-from trainable.techniques.progressive_augmentation import AugmentationConfig
-from trainable.techniques.strength_schedule import strength_at
+from trainable.techniques.augment.augmentation_settings import strength_at
+from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS, AugmentationConfig
 
 
 def batch_of(count: int) -> tuple[torch.Tensor, torch.Tensor]:

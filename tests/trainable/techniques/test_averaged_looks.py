@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainable.models.output import ModelOutput
-from trainable.supervision import Judged, Losses, Supervision
+from trainable.supervision.base import Judged, Losses, Supervision
 from trainable.techniques.test_time_augmentation import (
     AveragedLooks,
     AveragedLooksConfig,

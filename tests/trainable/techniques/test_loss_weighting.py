@@ -15,7 +15,7 @@ from trainable.techniques.loss_weighting import (
     dynamic_average,
     uncertainty_total,
 )
-from trainable.techniques.optimizer import OptimizerConfig, build_optimizer
+from trainable.techniques.optim.optimizer import OptimizerConfig, build_optimizer
 
 LOSSES = torch.tensor([1.4, 0.5])
 

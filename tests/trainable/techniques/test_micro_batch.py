@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainable.tasks.registry import get_task
-from trainable.techniques.micro_batch import FittingBatches, can_be_halved, halved
+from trainable.techniques.memory import FittingBatches, can_be_halved, halved
 from trainable.training_run import TrainingRun
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.techniques.optimizer import ALGORITHMS, OptimizerConfig, build_optimizer, check_all_trained
+from trainable.techniques.optim.optimizer import ALGORITHMS, OptimizerConfig, build_optimizer, check_all_trained
 
 BY_HAND = {
     "adamw": lambda p: torch.optim.AdamW([p], lr=0.1, betas=(0.8, 0.9), weight_decay=0.5),

@@ -13,8 +13,8 @@ from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
+from tuner.policy_from_records import retell
 from tuner.records.events import Decided, EpochDone, PastTrialKnown, TrialEnded, TrialStarted, read_event
-from tuner.retelling import retell
 
 KINDS = ("promote", "asha", "random")
 

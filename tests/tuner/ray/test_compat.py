@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray.tune.execution import class_cache
 
-from tests.tuner.search_process import title
+from tests.tuner.end_to_end.search_process import title
 from tuner.ray.cluster import ENVIRONMENT, ray_running
 
 

@@ -12,7 +12,7 @@ from ray import tune
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import FIRST, objective, opened, report_of
 from tests.tuner.test_session import story
-from trainable.ray_trainable import LEG, REPORT
+from trainable.ray.trainable import LEG, REPORT
 from tuner.policy.outcomes import Outcome
 from tuner.ray import tuner as ray_tuner
 from tuner.ray.cluster import ray_running

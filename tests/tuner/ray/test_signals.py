@@ -5,30 +5,30 @@ import threading
 
 import pytest
 
-from tuner.ray.signals import TAKEN, ends_as_ctrl_c, handlers_given_back, signals_ignored
+from tuner.ray.signals import TAKEN, restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.search import main as search
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
 def test_a_clusters_signal_and_a_closed_terminal_are_ctrl_c_even_in_a_background_job(sent, ctrl_c):
-    with handlers_given_back():
+    with restored_signal_handlers():
         signal.signal(signal.SIGINT, ctrl_c)
         signal.signal(sent, signal.SIG_DFL)
-        with pytest.raises(KeyboardInterrupt), ends_as_ctrl_c():
+        with pytest.raises(KeyboardInterrupt), signals_as_ctrl_c():
             signal.raise_signal(sent)
 
 
 def test_what_the_user_has_ignored_stays_ignored():
-    with handlers_given_back():
+    with restored_signal_handlers():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with ends_as_ctrl_c():
+        with signals_as_ctrl_c():
             signal.raise_signal(signal.SIGHUP)
 
 
 def test_the_handlers_are_given_back():
     before = [signal.getsignal(number) for number in TAKEN]
-    with handlers_given_back(), ends_as_ctrl_c():
+    with restored_signal_handlers(), signals_as_ctrl_c():
         assert [signal.getsignal(number) for number in TAKEN] != before
     assert [signal.getsignal(number) for number in TAKEN] == before
 
@@ -45,7 +45,7 @@ def test_in_a_thread_no_handler_is_touched():
     found = []
 
     def look():
-        with handlers_given_back(), ends_as_ctrl_c():
+        with restored_signal_handlers(), signals_as_ctrl_c():
             found.extend(signal.getsignal(number) for number in TAKEN)
 
     before = [signal.getsignal(number) for number in TAKEN]

@@ -1,0 +1,1 @@
+"""What a search spends beside training: driver, decisions, slots, start."""

@@ -1,0 +1,127 @@
+"""What the promoting policy takes to decide about a free slot, as trials add up.
+
+Simulated trials pass through the policy alone, four at a time, over the space and on the kind of learning curves that
+the driver is measured on. The policy makes every decision itself, so that its history is a search's. A decision takes
+all that the policy did since the one before: it learns when it is told of results. Counted is the processor's time,
+which a busy machine stretches less than the clock's.
+"""
+
+import gc
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+import numpy as np
+
+from benchmarks.claims import OURS, Claim, sides_of
+from benchmarks.harness import Size
+from benchmarks.searches.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
+from tuner.policy.actions import Action, HalvingConfig, Promote
+from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
+from tuner.policy.decision import PROMOTE, Decision
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
+
+SLOTS = 4
+NUM_MEASURED = 200
+"""The decisions before each count."""
+MAX_DECISION_MS = 50.0
+
+
+def measure(size: Size) -> list[Claim]:
+    counts = size.pick((100, 1_000), (5, 10))
+    with collecting_only_new_garbage():
+        milliseconds = decision_ms(counts)
+    numbers = {f"{OURS}, {count} trials": own for count, own in milliseconds.items()}
+    latest = milliseconds[counts[-1]]
+    return [
+        Claim(
+            number=8,
+            work="the driver: a decision of the promoting policy",
+            unit="ms",
+            sides=sides_of(numbers),
+            reference=f"{OURS}, {counts[0]} trials",
+            target=f"at most {MAX_DECISION_MS:.0f} ms at {counts[-1]} trials",
+            finding=f"mean {np.mean(latest):.1f}, 95th percentile {np.percentile(latest, 95):.1f}, at worst "
+            f"{max(latest):.1f} ms at {counts[-1]} trials",
+            reached=max(latest) <= MAX_DECISION_MS,
+        )
+    ]
+
+
+@contextmanager
+def collecting_only_new_garbage() -> Iterator[None]:
+    """Modules are set aside, as a search does: walking through them, once in some hundred trials, is no decision."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def decision_ms(counts: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    """Of the last decisions before each count."""
+    config = HalvingConfig(
+        rung_epochs=RUNG_EPOCHS, max_epochs=MAX_EPOCHS, reduction_factor=REDUCTION, mode="max", slots=SLOTS, seed=0
+    )
+    policy = TimedPolicy(SpaceSource(space), config)
+    curves, noise = Random(0), Random(1)
+    levels: dict[int, float] = {}
+
+    def value(trial: SimulatedTrial) -> float:
+        level = levels.setdefault(trial.number, curves.gauss(0.8, 0.05))
+        return level - 0.4 * math.exp(-trial.epoch / 3) + noise.gauss(0, 0.01)
+
+    search = SimulatedSearch(policy, slots=SLOTS, max_epochs=MAX_EPOCHS, value=value, seconds=lambda trial, begins: 1.0)
+    found = {}
+    for count in counts:
+        while len(search.trials) < count:
+            search.run(search.num_epochs + 1)
+        found[count] = tuple(1e3 * seconds for seconds in policy.seconds[-NUM_MEASURED:])
+    return found
+
+
+class TimedPolicy(PromotingPolicy):
+    """Notes how long each decision took."""
+
+    def __init__(self, source: CandidateSource, config: HalvingConfig) -> None:
+        super().__init__(source, config)
+        self.seconds: list[float] = []
+        self._spent = 0.0
+
+    def action(self) -> Action:
+        with self._timed():
+            return super().action()
+
+    def begin(self, trial: str, candidate: Candidate) -> None:
+        with self._timed():
+            super().begin(trial, candidate)
+        self._decided()
+
+    def promote(self, promotion: Promote) -> None:
+        with self._timed():
+            self.explain(promotion.trial, PROMOTE)
+            super().promote(promotion)
+        self._decided()
+
+    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        with self._timed():
+            return super().record(trial, epoch=epoch, value=value)
+
+    def end(self, trial: str, outcome: Outcome) -> None:
+        with self._timed():
+            super().end(trial, outcome)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        self._spent += time.process_time() - began
+
+    def _decided(self) -> None:
+        self.seconds.append(self._spent)
+        self._spent = 0.0

@@ -1,0 +1,171 @@
+"""What the process that drives a search spends on a result and a proposal, and keeps of a trial, as trials add up."""
+
+import gc
+import logging
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import optuna
+
+from benchmarks.claims import OURS, Claim, Side
+from benchmarks.harness import Size, Spread, interleaved, ratios
+from benchmarks.searches.simulated_search import DRIVERS, STOCK, Simulation
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 100
+"""Results that are timed together."""
+MAX_PROPOSAL_MS, MAX_TRIAL_KB, MAX_GROWTH = 50.0, 20.0, 1.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """At one number of trials."""
+
+    count: int
+    result_us: tuple[float, ...]
+    """Of blocks of results."""
+    proposal_ms: tuple[float, ...]
+    """Of each proposal by the sampler of a search."""
+    resident_kb: float
+    """Memory of the process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """Of one driver."""
+
+    costs: list[Costs]
+    """At each count, one after the other."""
+    result_us: dict[int, tuple[float, ...]]
+    """After the first count and after the last, in turn: the machine is not as fast now as a minute ago."""
+
+
+def measure(size: Size) -> list[Claim]:
+    counts = size.pick(tuple(range(1_000, 10_001, 1_000)), (10, 20))
+    run = size.pick(_in_a_process_of_its_own, _growth)
+    growths = {name: run(name, counts, size.rounds) for name in DRIVERS}
+    return [_results(growths), _proposals(growths), _memory(growths)]
+
+
+def _in_a_process_of_its_own(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
+    """So that the memory of one driver is not taken from what the other gave back."""
+    logger.info("%s, %d trials", name, counts[-1])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_growth, (name, counts, rounds))
+
+
+def _growth(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Ray's bridge says so of each of its proposals that takes a second on a busy machine.
+    warnings.filterwarnings("ignore", message="Define-by-run function")
+    with _simulated(name) as grown, _simulated(name) as young:
+        costs = [_costs_at(count, grown, rounds) for count in counts]
+        young.run_until(counts[0])
+        sides = {counts[0]: young, counts[-1]: grown}
+        blocks = interleaved(
+            {str(count): partial(one.timed_results, BLOCK) for count, one in sides.items()}, rounds=rounds
+        )
+    return Growth(costs=costs, result_us={int(count): _microseconds(own) for count, own in blocks.items()})
+
+
+@contextmanager
+def _simulated(name: str) -> Iterator[Simulation]:
+    with tempfile.TemporaryDirectory() as folder, closing(DRIVERS[name](Path(folder) / "search")) as driver:
+        yield Simulation(driver)
+
+
+def _costs_at(count: int, simulation: Simulation, rounds: int) -> Costs:
+    simulation.run_until(count)
+    results = _microseconds(simulation.timed_results(BLOCK) for _ in range(rounds))
+    proposals = tuple(1e3 * simulation.timed_proposal() for _ in range(rounds))
+    gc.collect()
+    return Costs(count=count, result_us=results, proposal_ms=proposals, resident_kb=_resident_kb())
+
+
+def _microseconds(seconds: Iterable[float]) -> tuple[float, ...]:
+    return tuple(1e6 * one for one in seconds)
+
+
+def _resident_kb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1024
+
+
+def _results(growths: Mapping[str, Growth]) -> Claim:
+    times = {name: Spread.of(ratios(*reversed(own.result_us.values()))).median for name, own in growths.items()}
+    few, many = growths[OURS].result_us
+    sides = (
+        side
+        for name, own in growths.items()
+        for side in _ends(name, own.result_us, curve={costs.count: costs.result_us for costs in own.costs})
+    )
+    return Claim(
+        number=8,
+        work="the driver: a result",
+        unit="us",
+        sides=tuple(sides),
+        reference=f"{OURS}, {few} trials",
+        target=f"does not grow: below {MAX_GROWTH} times",
+        finding=", ".join(f"{name}: {value:.2f} times from {few} to {many}" for name, value in times.items()),
+        reached=times[OURS] < MAX_GROWTH,
+    )
+
+
+def _proposals(growths: Mapping[str, Growth]) -> Claim:
+    first, *_, last = growths[OURS].costs
+    spent, stock = (statistics.median(growths[name].costs[-1].proposal_ms) for name in (OURS, STOCK))
+    all_ms = {name: {costs.count: costs.proposal_ms for costs in own.costs} for name, own in growths.items()}
+    sides = (side for name, own in all_ms.items() for side in _ends(name, own, curve=own))
+    return Claim(
+        number=8,
+        work="the driver: a proposal",
+        unit="ms",
+        sides=tuple(sides),
+        reference=f"{OURS}, {first.count} trials",
+        target=f"below {MAX_PROPOSAL_MS:.0f} ms at {last.count} trials",
+        finding=f"{spent:.1f} ms at {last.count} trials, stock {stock:.0f} ms",
+        reached=spent < MAX_PROPOSAL_MS,
+    )
+
+
+def _memory(growths: Mapping[str, Growth]) -> Claim:
+    """What each stretch between two counts has added, a trial."""
+    sides = tuple(
+        Side(
+            name=name,
+            values=tuple((b.resident_kb - a.resident_kb) / (b.count - a.count) for a, b in pairwise(own.costs)),
+            curve=tuple((one.count, (one.resident_kb - own.costs[0].resident_kb) / 1024) for one in own.costs),
+        )
+        for name, own in growths.items()
+    )
+    added = statistics.median(sides[0].values)
+    return Claim(
+        number=8,
+        work="the driver: memory of a trial",
+        unit="kB",
+        curve_unit="MB since the first count",
+        sides=sides,
+        reference=OURS,
+        target=f"below {MAX_TRIAL_KB:.0f} kB a trial",
+        finding=f"{added:.1f} kB",
+        reached=added < MAX_TRIAL_KB,
+    )
+
+
+def _ends(name: str, values: Mapping[int, tuple[float, ...]], *, curve: Mapping[int, tuple[float, ...]]) -> list[Side]:
+    """Both ends of what was measured by count, the last with the whole curve."""
+    (few, first), *_, (many, last) = values.items()
+    medians = tuple((count, statistics.median(own)) for count, own in curve.items())
+    return [
+        Side(name=f"{name}, {few} trials", values=first),
+        Side(name=f"{name}, {many} trials", values=last, curve=medians),
+    ]

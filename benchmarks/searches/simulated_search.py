@@ -1,0 +1,234 @@
+"""A search without Ray and without training: simulated trials through what stands between Ray and the records.
+
+They pass through the session, the policy and the recorder as the reports of processes do, four at a time, each with a
+learning curve of its own. Most are proposed at random, which is cheap and leaves the same history behind; the
+sampler of a search proposes where it is timed. The peer is Ray's own bridge to Optuna with Ray's ASHA, on the same
+curves and parameters; it writes nothing down. Counted is the processor's time, which a busy machine stretches less than
+the clock's.
+"""
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Protocol
+
+import numpy as np
+import optuna
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from benchmarks.claims import OURS
+from search_spaces.space import Situation
+from trainable.leg import LegReport
+from trainable.training_run import Ending, EpochResult
+from tuner.listeners.study_copy import StudyCopy
+from tuner.policy.actions import HalvingConfig
+from tuner.policy.candidates import Candidate
+from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.tpe import TpeSampler
+from tuner.records import RecordedSettings, Recorder, TrialResources
+from tuner.records.settings import FORMAT
+from tuner.session import Session
+from tuner.views.plain_view import PlainView
+from tuner.views.throttled_view import ThrottledView
+
+MAX_EPOCHS, RUNG_EPOCHS, REDUCTION = 12, (3, 6), 2
+OBJECTIVE = "objective"
+STOCK = "OptunaSearch + ASHA"
+SETTINGS = RecordedSettings(
+    format=FORMAT,
+    version="",
+    commit=None,
+    name="driver",
+    space="moe",
+    objective=OBJECTIVE,
+    mode="max",
+    policy="asha",
+    num_trials=20_000,
+    max_epochs=MAX_EPOCHS,
+    rung_epochs=RUNG_EPOCHS,
+    reduction_factor=REDUCTION,
+    seed=0,
+    confirm=3,
+    # More than the simulation uses: it begins some trials only to see what that takes.
+    resources=TrialResources(concurrent=100, cpus_per_trial=1.0, gpus_per_trial=0.0),
+    data=None,
+    data_fingerprint={},
+    images={},
+    image_size_px=(1, 1),
+    pinned={},
+    pins={},
+    situation=Situation(num_train_images=1, pretrained=False),
+    first_answers=(),
+    warm_start=None,
+    base_config={"max_epochs": MAX_EPOCHS},
+    versions={},
+)
+
+
+def space(trial: optuna.Trial) -> dict:
+    """Fourteen parameters, four of them under a condition: about what a workload's space asks."""
+    params = {name: trial.suggest_float(name, 1e-4, 1e-1, log=True) for name in ("max_lr", "weight_decay", "dropout")}
+    params |= {name: trial.suggest_float(name, 0.0, 1.0) for name in ("warmup", "start", "ramp", "rise", "mixing")}
+    params["effective_batch"] = trial.suggest_categorical("effective_batch", [4, 8, 16, 32])
+    params["num_experts"] = trial.suggest_categorical("num_experts", [1, 4, 6, 8])
+    if params["num_experts"] > 1:
+        params["top_k"] = trial.suggest_int("top_k", 1, 2)
+        params |= {name: trial.suggest_float(name, 0.0, 0.3) for name in ("noise", "balance", "threshold")}
+    return params
+
+
+class Driver(Protocol):
+    """What stands between Ray and the records: proposes, takes in results, decides."""
+
+    def propose(self) -> str:
+        """Begins a trial; its name."""
+
+    def take(self, trial: str, epoch: int, value: float) -> bool:
+        """Whether the trial goes on."""
+
+    def propose_at_random(self, at_random: bool) -> None:
+        """From now on; else by the sampler of a search."""
+
+    def close(self) -> None: ...
+
+
+class OurDriver:
+    """Session, policy and records, the copy for Optuna and the lines of a search into a pipe, as the search wires them.
+
+    The simulation says how many trials run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._recorder = Recorder.create(folder, SETTINGS)
+        self._piped = (folder / "view.txt").open("w")
+        view = PlainView(self._recorder.record, results=folder, dashboard=None, stream=self._piped)
+        self._recorder.listen([StudyCopy(folder, self._recorder.record, space), ThrottledView(view)])
+        self._sampler = _SwitchedSampler(space, mode=SETTINGS.mode)
+        config = HalvingConfig(
+            rung_epochs=RUNG_EPOCHS,
+            max_epochs=MAX_EPOCHS,
+            reduction_factor=REDUCTION,
+            mode=SETTINGS.mode,
+            slots=SETTINGS.resources.concurrent,
+            seed=SETTINGS.seed,
+        )
+        self._session = Session(self._recorder, StoppingPolicy(self._sampler, config))
+
+    def propose_at_random(self, at_random: bool) -> None:
+        self._sampler.is_random = at_random
+
+    def propose(self) -> str:
+        return self._session.next_leg().trial
+
+    def take(self, trial: str, epoch: int, value: float) -> bool:
+        result = EpochResult(
+            epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0, precision="fp32"
+        )
+        ending = Ending(outcome="completed") if epoch == MAX_EPOCHS else None
+        return self._session.take(trial, LegReport(result=result, ending=ending, process="simulated"))
+
+    def close(self) -> None:
+        self._session.close()
+        self._recorder.close()
+        self._piped.close()
+
+
+class _SwitchedSampler(TpeSampler):
+    """TPE, or nothing that it would prefer to a random configuration."""
+
+    is_random = False
+
+    def draw(self, generator: random.Random) -> Iterable[Candidate]:
+        return () if self.is_random else super().draw(generator)
+
+
+class StockDriver:
+    """Ray's bridge to Optuna and Ray's ASHA; writes nothing down."""
+
+    def __init__(self, folder: Path) -> None:
+        self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
+        self._samplers = (self._search._ot_study.sampler, optuna.samplers.RandomSampler(seed=0))
+        self._scheduler = AsyncHyperBandScheduler(
+            time_attr="epoch",
+            metric=OBJECTIVE,
+            mode="max",
+            max_t=MAX_EPOCHS,
+            grace_period=3,
+            reduction_factor=REDUCTION,
+        )
+        self._trials: dict[str, SimpleNamespace] = {}
+
+    def propose_at_random(self, at_random: bool) -> None:
+        self._search._ot_study.sampler = self._samplers[at_random]
+
+    def propose(self) -> str:
+        trial = f"t{len(self._trials):05d}"
+        self._trials[trial] = SimpleNamespace(trial_id=trial, config=self._search.suggest(trial))
+        self._scheduler.on_trial_add(None, self._trials[trial])
+        return trial
+
+    def take(self, trial: str, epoch: int, value: float) -> bool:
+        result = {OBJECTIVE: value, "epoch": epoch, "training_iteration": epoch}
+        action = self._scheduler.on_trial_result(None, self._trials[trial], result)
+        self._search.on_trial_result(trial, result)
+        if action == TrialScheduler.CONTINUE:
+            return True
+        self._scheduler.on_trial_complete(None, self._trials[trial], result)
+        self._search.on_trial_complete(trial, result)
+        return False
+
+    def close(self) -> None:
+        """Holds no files."""
+
+
+DRIVERS = {OURS: OurDriver, STOCK: StockDriver}
+
+
+class Simulation:
+    """Four trials at a time, an epoch each in turn."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        driver.propose_at_random(True)
+        self._rng = np.random.default_rng(0)
+        self._running: list[tuple[str, float, int]] = []
+        self._begun = 0
+
+    def run_until(self, count: int) -> None:
+        """Until so many trials have been proposed."""
+        while self._begun < count:
+            self._timed_result()
+
+    def timed_results(self, number: int) -> float:
+        """Seconds of one, as their mean, for one in ten comes to a rung and costs more than the others."""
+        return statistics.mean(self._timed_result() for _ in range(number))
+
+    def timed_proposal(self) -> float:
+        """By the sampler of a search."""
+        self._driver.propose_at_random(False)
+        began = time.process_time()
+        self._propose()
+        seconds = time.process_time() - began
+        self._driver.propose_at_random(True)
+        return seconds
+
+    def _timed_result(self) -> float:
+        while len(self._running) < 4:
+            self._propose()
+        trial, level, epoch = self._running.pop(0)
+        value = level - 0.4 * math.exp(-epoch / 3) + self._rng.normal(0, 0.01)
+        began = time.process_time()
+        goes_on = self._driver.take(trial, epoch, float(value))
+        seconds = time.process_time() - began
+        if goes_on:
+            self._running.append((trial, level, epoch + 1))
+        return seconds
+
+    def _propose(self) -> None:
+        self._running.append((self._driver.propose(), self._rng.normal(0.8, 0.05), 1))
+        self._begun += 1

@@ -1,0 +1,1 @@
+"""What a training spends: steps, validation, augmentation, data, metrics, and all of it on a GPU."""

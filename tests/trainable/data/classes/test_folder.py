@@ -1,0 +1,222 @@
+"""A folder of class folders: which file is read, where it goes, and what is said of the files that are wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
+from trainable.data.io.findings import DataError, Severity
+from trainable.data.io.splits import stratified_class_split
+
+SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+
+
+def write(path, seed, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+
+
+@pytest.fixture
+def plates(tmp_path):
+    """Ten clean plates and five dirty ones, in mixed spellings of the endings."""
+    for number in range(10):
+        write(tmp_path / "plates" / "clean" / f"plate_{number}{'.JPG' if number % 2 else '.png'}", number)
+    for number in range(5):
+        write(tmp_path / "plates" / "dirty" / f"bowl_{number}.jpeg", 100 + number)
+    return tmp_path / "plates"
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def open_it(root, **options):
+        options = ClassFolderOptions(image_size_px=16, **options)
+        return open_class_folder(root, options, cache_dir=tmp_path / "cache")
+
+    return open_it
+
+
+def all_names(splits):
+    return [name for part in (splits.train, splits.validation, splits.test) for name in part.names]
+
+
+def messages(findings):
+    return [f"{finding.severity} {finding.file} {finding.problem}" for finding in findings]
+
+
+def test_every_image_is_in_one_part_and_every_class_in_every_part(plates, opened):
+    splits = opened(plates).splits
+    assert len(all_names(splits)) == len(set(all_names(splits))) == 15
+    assert splits.train.class_names == ("clean", "dirty")
+    assert [part.class_counts() for part in (splits.train, splits.validation, splits.test)] == [(6, 3), (2, 1), (2, 1)]
+
+
+def test_labels_are_those_of_the_folders(plates, opened):
+    for part in (opened(plates).splits.train, opened(plates).splits.test):
+        assert [part.class_names[label] for label in part.labels] == [name.split("/")[0] for name in part.names]
+
+
+def test_a_crop_keeps_shapes_and_a_squash_keeps_everything(tmp_path, opened):
+    """A wide image, black at both ends: the crop sees none of them."""
+    picture = np.full((40, 80, 3), 255, np.uint8)
+    picture[:, :20] = picture[:, -20:] = 0
+    for number in range(8):
+        path = tmp_path / "wide" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture[0, 40] = number
+        Image.fromarray(picture).save(path)
+    crop, squash = (opened(tmp_path / "wide", resize=resize).splits.train.images[0] for resize in ("crop", "squash"))
+    assert crop.shape == squash.shape == (16, 16, 3)
+    assert (crop[8, 1:-1] > 250).all()
+    assert (squash[8, :3] < 5).all()
+    assert (squash[8, 6:10] > 250).all()
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "pattern"),
+    [("dirty", "dirty_medium", "(.+?)(_dirty_.*)?$"), ("clean", "rotated", None)],
+    ids=["by a pattern", "as copies are named"],
+)
+def test_files_of_one_source_stay_together(tmp_path, opened, folder, words, pattern):
+    write(tmp_path / "plates" / "dirty" / "cup_00.png", 999)
+    for number in range(12):
+        write(tmp_path / "plates" / "clean" / f"plate_{number:02d}.png", number)
+        for soil in range(2):
+            seed = 1000 + 50 * number + soil
+            write(tmp_path / "plates" / folder / f"plate_{number:02d}_{words}_{soil:02d}.png", seed)
+    splits = opened(tmp_path / "plates", group_pattern=pattern).splits
+    parts = (splits.train, splits.validation, splits.test)
+    sources = [{name[6:14] for name in part.names if "plate" in name} for part in parts]
+    assert sum(map(len, sources)) == 12
+    assert len(set().union(*sources)) == 12
+
+
+def test_the_parts_that_folders_name_are_kept(tmp_path, opened):
+    for number in range(6):
+        for kind in "ab":
+            write(tmp_path / "set" / "train" / kind / f"{number}.png", 10 * number + (kind == "b"))
+    for kind in "ab":
+        write(tmp_path / "set" / "test" / kind / "x.png", 900 + (kind == "b"))
+    splits = opened(tmp_path / "set").splits
+    assert sorted(splits.test.names) == ["test/a/x.png", "test/b/x.png"]
+    assert len(splits.train) + len(splits.validation) == 12
+    assert splits.validation.class_counts() == (2, 2)
+
+
+def test_a_second_opening_decodes_nothing(plates, opened, monkeypatch):
+    first = opened(plates).splits
+    monkeypatch.setattr("trainable.data.classes.folder.read_upright", None)
+    assert opened(plates).splits.fingerprint == first.fingerprint
+
+
+def test_what_is_no_image_is_left_alone_and_said(plates, opened):
+    (plates / "dirty" / "bowl_0.xml").write_text("<annotation/>")
+    (plates / "notes.txt").write_text("")
+    write(plates / "lost.png", 7)
+    found = messages(opened(plates).findings)
+    assert "note dirty also holds files that are no images: 1 .xml" in found
+    assert "warning lost.png lies in no class folder" in found
+
+
+def test_unreadable_files_are_all_named_at_once(plates, opened):
+    (plates / "clean" / "plate_3.JPG").write_bytes(b"not a picture")
+    (plates / "dirty" / "bowl_1.jpeg").write_bytes(b"")
+    with pytest.raises(DataError, match="2 problems in 15 images") as error:
+        opened(plates)
+    assert "clean/plate_3.JPG" in str(error.value)
+    assert "dirty/bowl_1.jpeg  is empty: 0 bytes" in str(error.value)
+
+
+def test_one_picture_under_two_classes_is_refused(plates, opened):
+    (plates / "dirty" / "again.png").write_bytes((plates / "clean" / "plate_2.png").read_bytes())
+    with pytest.raises(DataError, match=r"dirty/again.png  is the same picture as clean/plate_2.png"):
+        opened(plates)
+
+
+def test_copies_within_a_class_are_a_warning_and_stay_in_one_part(plates, opened):
+    (plates / "clean" / "zz_copy.png").write_bytes((plates / "clean" / "plate_2.png").read_bytes())
+    folder = opened(plates)
+    assert "warning clean/zz_copy.png is the same picture as clean/plate_2.png" in messages(folder.findings)
+    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    assert [("clean/zz_copy.png" in part.names) == ("clean/plate_2.png" in part.names) for part in parts] == [True] * 3
+
+
+def test_a_source_in_two_named_parts_is_refused(tmp_path, opened):
+    for part, number in (("train", 1), ("train", 2), ("train", 3), ("test", 4)):
+        for kind in "ab":
+            write(tmp_path / "set" / part / kind / f"{part}{number}{kind}.png", 10 * number + (kind == "b"))
+    write(tmp_path / "set" / "test" / "a" / "train1a_dirty_light_01.png", 99)
+    with pytest.raises(DataError, match="has the same source as"):
+        opened(tmp_path / "set", group_pattern="(.+?)(_dirty_.*)?$")
+
+
+def test_one_class_alone_and_a_folder_without_classes_are_refused(tmp_path, opened):
+    write(tmp_path / "one" / "clean" / "a.png", 1)
+    with pytest.raises(DataError, match="images of one class, clean; a classifier needs two"):
+        opened(tmp_path / "one")
+    write(tmp_path / "flat" / "a.png", 1)
+    with pytest.raises(DataError, match=r"No class folder with images was found in .*it holds a\.png"):
+        opened(tmp_path / "flat")
+    (tmp_path / "some" / "empty").mkdir(parents=True)
+    write(tmp_path / "some" / "a" / "a.png", 1)
+    write(tmp_path / "some" / "b" / "b.png", 2)
+    with pytest.raises(DataError, match="empty  holds no image"):
+        opened(tmp_path / "some")
+
+
+def test_a_class_too_small_for_every_part_is_a_warning(plates, opened):
+    write(plates / "broken" / "only.png", 500)
+    findings = opened(plates).findings
+    assert "warning broken has no image in the test part" in messages(findings)
+    assert all(finding.severity is not Severity.ERROR for finding in findings)
+
+
+def test_classes_are_dealt_out_by_share_whatever_the_order_of_files():
+    groups = [f"g{number}" for number in range(50)]
+    labels = [int(number % 5 == 0) for number in range(50)]
+    parts = stratified_class_split(groups, labels, SHARES)
+    by_part = {part: [label for own, label in zip(parts, labels, strict=True) if own == part] for part in SHARES}
+    assert {part: (values.count(0), values.count(1)) for part, values in by_part.items()} == {
+        "train": (24, 6),
+        "validation": (8, 2),
+        "test": (8, 2),
+    }
+    assert stratified_class_split(groups[::-1], labels[::-1], SHARES) == parts[::-1]
+    assert stratified_class_split(groups, labels, SHARES, seed=1) != parts
+
+
+def test_a_group_of_two_classes_is_dealt_with_its_rarer_one():
+    groups = ["a", "a", "b", "b", "c", "c", *map(str, range(9))]
+    labels = [0, 1, 0, 1, 0, 1, *[0] * 9]
+    parts = stratified_class_split(groups, labels, SHARES)
+    assert sorted(parts[1:6:2]) == ["test", "train", "validation"]
+    assert parts[0:6:2] == parts[1:6:2]
+
+
+@pytest.mark.parametrize("bad", [{"image_size_px": 8}, {"resize": "pad"}, {"group_pattern": "("}, {"split_seed": -1}])
+def test_impossible_options_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        ClassFolderOptions(**bad)
+
+
+def test_the_real_plates_never_leak_a_parent(opened):
+    if not (SHARED / "dishes").is_dir():
+        pytest.skip("the real plates are not beside the project")
+    splits = opened(SHARED / "dishes", group_pattern="(.+?)(_dirty_.*)?$").splits
+    parts = (splits.train, splits.validation, splits.test)
+    assert sum(map(len, parts)) == 17
+    assert [part.class_counts()[1] for part in parts] == [1, 1, 1]
+    for part in parts:
+        for name in part.names:
+            if "plate_01" in name:
+                assert {"clean_labeled/plate_01.jpg", "dirty_labeled/plate_01_dirty_medium_02.jpg"} <= set(part.names)
+
+
+def test_the_real_leaves_are_read_beside_their_annotations(opened):
+    if not (SHARED / "rice_leaf").is_dir():
+        pytest.skip("the real leaves are not beside the project")
+    folder = opened(SHARED / "rice_leaf")
+    assert len(all_names(folder.splits)) == 276
+    assert any(".xml" in finding.problem for finding in folder.findings)

@@ -1,0 +1,169 @@
+"""A folder with mixed annotations: what is used, what is said, and that no image is in two parts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.crowns.crown_set import VOID
+from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.io.findings import DataError, Severity
+
+DATA = Path(__file__).resolve().parents[5] / "shared" / "data"
+OPTIONS = CrownFolderOptions(tile_px=64, overlap_px=32)
+
+
+def write_image(folder, name, *, size=(64, 96), seed=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([seed, *name.encode()]).integers(0, 255, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def write_boxes(folder, file, boxes):
+    lines = [f"{image}.tif,{','.join(map(str, box))},{label}" for image, box, label in boxes]
+    (folder / file).write_text("\n".join(["image_path,xmin,ymin,xmax,ymax,label", *lines]) + "\n")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Six images with a box each, of two kinds."""
+    folder = tmp_path / "plots"
+    names = [f"plot{number}_a" for number in range(6)]
+    for name in names:
+        write_image(folder, name)
+    write_boxes(folder, "boxes.csv", [(name, (4, 6, 24, 26), "Palm" if name < "plot3" else "cacao") for name in names])
+    return folder
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def open_folder(root, options=OPTIONS):
+        return open_crown_folder(root, options, cache_dir=tmp_path / "cache")
+
+    return open_folder
+
+
+def test_every_image_is_in_one_part_with_all_its_tiles(root, opened):
+    splits = opened(root).splits
+    sources = [
+        {name.rsplit("_", 2)[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)
+    ]
+    assert sum(map(len, sources)) == len(set.union(*sources)) == 6
+    assert all(sources)
+
+
+def test_a_crown_comes_back_as_it_was_annotated(root, opened):
+    train = opened(root).splits.train
+    assert train.kinds == ("cacao", "palm")
+    for row, name in enumerate(train.names):
+        (crown,) = train.crowns_of(row)
+        assert crown.box == (4, 6, 24, 26)
+        assert crown.mask.all()
+        assert crown.label == (2 if name < "plot3" else 1)
+
+
+def test_one_kind_forgets_the_labels(root, opened):
+    train = opened(root, CrownFolderOptions(tile_px=64, overlap_px=32, one_kind=True)).splits.train
+    assert train.kinds == ("crown",)
+    assert set(train.crowns[:, 0]) == {1}
+
+
+def test_boxes_without_outlines_are_said_to_be_taken_as_masks(root, opened):
+    notes = [finding for finding in opened(root).findings if "the whole box is taken" in finding.action]
+    assert len(notes) == 6
+    assert {note.severity for note in notes} == {Severity.NOTE}
+
+
+def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_said(root, opened):
+    outline = {"image_id": 1, "category_id": 1, "segmentation": [[4, 6, 24, 6, 4, 26]]}
+    coco = {"images": [{"id": 1, "file_name": "plot1_a.png"}], "categories": [{"id": 1, "name": "palm"}]}
+    (root / "coco.json").write_text(json.dumps(coco | {"annotations": [outline]}))
+    folder = opened(root)
+    assert any(finding.problem == "coco.json is used, boxes.csv not" for finding in folder.findings)
+    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    masks = {name: part.crowns_of(row)[0].mask for part in parts for row, name in enumerate(part.names)}
+    assert not masks["plot1_a_00000_00000"].all()
+
+
+def test_images_without_annotation_and_annotations_without_image_are_told_and_left_out(root, opened):
+    write_image(root, "bare")
+    write_boxes(root, "more.csv", [("gone", (1, 1, 9, 9), "palm")])
+    by_file = {finding.file: finding.problem for finding in opened(root).findings}
+    assert by_file["bare.png"] == "has no annotation"
+    assert by_file["gone"] == "is annotated, but no such image is here"
+
+
+def test_label_images_give_classes_beside_crowns_and_void_is_void(root, opened):
+    (root / "semantic").mkdir()
+    labels = np.zeros((64, 96), np.uint8)
+    labels[:, 48:], labels[:8] = 3, 9
+    Image.fromarray(labels).save(root / "semantic" / "plot1_a.png")
+    splits = opened(root, CrownFolderOptions(tile_px=64, overlap_px=32, void_label=9)).splits
+    assert splits.train.semantic_classes == ("class 0", "class 1", "class 2", "class 3")
+    parts = (splits.train, splits.validation, splits.test)
+    maps = {name: part.semantic[row] for part in parts for row, name in enumerate(part.names)}
+    assert (maps["plot1_a_00000_00000"][:8] == VOID).all()
+    assert (maps["plot1_a_00000_00000"][8:, 48:] == 3).all()
+    assert (maps["plot2_a_00000_00000"] == VOID).all()
+
+
+def test_every_label_image_that_is_none_is_told_by_its_name(root, opened):
+    (root / "semantic").mkdir()
+    for number in range(2):
+        Image.new("RGB", (96, 64)).save(root / "semantic" / f"plot{number}_a.png")
+    with pytest.raises(DataError, match=r"(?s)semantic/plot0_a.png .*it has colours.*semantic/plot1_a.png "):
+        opened(root)
+
+
+def test_the_second_opening_decodes_nothing_and_another_content_is_another_cache(root, opened, monkeypatch):
+    first = opened(root).splits.fingerprint
+    with monkeypatch.context() as patch:
+        patch.setattr("trainable.data.crowns.folder.read_upright", None)
+        assert opened(root).splits.fingerprint == first
+    write_boxes(root, "boxes.csv", [(f"plot{number}_a", (4, 6, 24, 27), "palm") for number in range(6)])
+    assert opened(root).splits.fingerprint["all"] != first["all"]
+
+
+def test_a_folder_without_annotations_or_with_too_few_images_says_so(tmp_path, opened):
+    write_image(tmp_path / "none", "a")
+    with pytest.raises(DataError, match="has no image with crowns or semantic classes"):
+        opened(tmp_path / "none")
+    for name in ("a", "b"):
+        write_image(tmp_path / "few", name)
+    write_boxes(tmp_path / "few", "boxes.csv", [(name, (1, 1, 9, 9), "palm") for name in ("a", "b")])
+    with pytest.raises(DataError, match="at least 3 groups are needed"):
+        opened(tmp_path / "few")
+
+
+def test_a_label_image_of_another_size_names_its_image(root, opened):
+    (root / "semantic").mkdir()
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(root / "semantic" / "plot1_a.png")
+    with pytest.raises(DataError, match=r"plot1_a.png  is 96x64, its label image 32x32"):
+        opened(root)
+
+
+def test_two_images_of_one_name_are_refused(root, opened):
+    write_image(root / "more", "plot1_a", seed=1)
+    with pytest.raises(DataError, match="several images of one name"):
+        opened(root)
+
+
+@pytest.mark.skipif(not (DATA / "deepforest").is_dir(), reason="the real tree crowns are not on this machine")
+def test_the_real_folder_with_five_forms_is_read(opened):
+    folder = opened(DATA / "deepforest", CrownFolderOptions(one_kind=True))
+    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    sources = [{name.rsplit("_", 2)[0] for name in part.names} for part in parts]
+    assert sum(map(len, sources)) == len(set.union(*sources)) == 6
+    assert all(part.num_crowns for part in parts)
+
+
+@pytest.mark.skipif(not (DATA / "camvid").is_dir(), reason="the real street scenes are not on this machine")
+def test_real_label_images_are_read_by_sequence(opened):
+    options = CrownFolderOptions(tile_px=320, overlap_px=0, void_label=11, group_pattern="^[^_]+")
+    splits = opened(DATA / "camvid", options).splits
+    assert len(splits.train.semantic_classes) == 11
+    assert not splits.train.has_crowns.any()
+    sequences = [{name.split("_")[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
+    assert sum(map(len, sequences)) == len(set.union(*sequences))

@@ -1,0 +1,227 @@
+"""A folder of photographs with tables of their grades: which rows count, where patients go, what is said of errors."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.fundus import folder
+from trainable.data.fundus.folder import open_fundus_folder
+from trainable.data.fundus.source import FundusFolderOptions, patient_of
+from trainable.data.generated.fundus_drawing import draw_fundus
+from trainable.data.io.findings import DataError, Severity
+
+REAL_DATA = Path(__file__).resolve().parents[5] / "shared" / "data" / "idrid"
+IMAGES, TABLES = "1. Original Images", "2. Groundtruths"
+TRAINING, TESTING = f"{IMAGES}/a. Training Set", f"{IMAGES}/b. Testing Set"
+TRAINING_TABLE = f"{TABLES}/a. IDRiD_Disease Grading_Training Labels.csv"
+TESTING_TABLE = f"{TABLES}/b. IDRiD_Disease Grading_Testing Labels.csv"
+HEADER = ["Image name", "Retinopathy grade", "Risk of macular edema ", "", ""]
+
+
+def write_photograph(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn = draw_fundus(np.random.default_rng(seed), 48, retinopathy=0, edema=0, is_left=True, contrast=1.0)
+    wide = np.zeros((48, 72, 3), np.uint8)
+    wide[:, 12:60] = drawn
+    Image.fromarray(wide).save(path)
+
+
+def write_table(path, rows, header=HEADER):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Twelve training and three testing photographs, of the same names, and four more rows in the training table."""
+    root = tmp_path / "idrid"
+    grades = [(index % 3, index % 2) for index in range(12)]
+    for index in range(12):
+        write_photograph(root / TRAINING / f"IDRiD_{index:03d}.png", index)
+    for index in range(3):
+        write_photograph(root / TESTING / f"IDRiD_{index:03d}.png", 100 + index)
+    more = [(f"IDRiD_{index}", 4, 2, "", "") for index in range(500, 504)]
+    write_table(root / TRAINING_TABLE, [(f"IDRiD_{i:03d}", *both, "", "") for i, both in enumerate(grades)] + more)
+    write_table(root / TESTING_TABLE, [(f"IDRiD_{i:03d}", 4, 2) for i in range(3)], HEADER[:3])
+    return root
+
+
+def opened(root, **options):
+    return open_fundus_folder(root, FundusFolderOptions(image_size_px=32, **options), cache_dir=root.parent / "cache")
+
+
+def refused(root):
+    with pytest.raises(DataError) as error:
+        opened(root)
+    return str(error.value)
+
+
+def with_rows(root, *rows):
+    """The training table with other rows at its end; the first of two rows of one image counts."""
+    with (root / TRAINING_TABLE).open("a", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def test_official_parts_are_kept_and_names_that_are_in_both_are_not_mixed_up(root):
+    splits = opened(root).splits
+    assert all(name.startswith(TRAINING) for name in (*splits.train.names, *splits.validation.names))
+    assert splits.test.names == tuple(f"{TESTING}/IDRiD_{index:03d}" for index in range(3))
+    assert splits.test.labels.tolist() == [[4, 2]] * 3
+    for part in (splits.train, splits.validation):
+        for name, labels in zip(part.names, part.labels.tolist(), strict=True):
+            assert labels == [int(name[-3:]) % 3, int(name[-3:]) % 2]
+
+
+def test_every_grade_of_the_training_folder_is_in_training_and_validation(root):
+    splits = opened(root).splits
+    assert set(splits.train.labels[:, 0]) == set(splits.validation.labels[:, 0]) == {0, 1, 2}
+
+
+def test_rows_without_a_photograph_are_a_note_and_count_for_the_class_weights(root):
+    folder = opened(root)
+    (note,) = (finding for finding in folder.findings if "no photograph here" in finding.problem)
+    assert (note.severity, note.problem) == (Severity.NOTE, "4 of 16 rows have no photograph here")
+    assert folder.splits.class_counts[0][4] == folder.splits.class_counts[1][2] == 4
+
+
+def test_class_counts_know_nothing_of_validation_and_test(root):
+    splits = opened(root).splits
+    trained = np.bincount(splits.train.labels[:, 0], minlength=5)
+    assert splits.class_counts[0] == (*trained[:4].tolist(), 4)
+
+
+def test_one_table_for_all_parts_does_not_tell_the_grades_of_the_test(tmp_path):
+    root = tmp_path / "eyes"
+    rows = [(f"eye{index:02d}", 4 if index < 3 else index % 2, 0) for index in range(15)]
+    for index, (name, *_) in enumerate(rows):
+        write_photograph(root / ("test" if index < 3 else "train") / f"{name}.png", index)
+    write_table(root / "grades.csv", rows)
+    splits = opened(root).splits
+    assert set(splits.test.labels[:, 0]) == {4}
+    assert splits.class_counts == tuple(splits.train.class_counts(task) for task in range(2))
+
+
+def test_photographs_are_cropped_to_the_retina(root):
+    image = opened(root).splits.test.images[0].astype(int)
+    assert image[16, [2, 29]].sum(axis=1).min() > 60
+
+
+def test_an_empty_cell_is_a_missing_label(root):
+    write_photograph(root / TRAINING / "IDRiD_040.png", 40)
+    with_rows(root, ("IDRiD_040", "2", "", "", ""))
+    splits = opened(root).splits
+    labels = dict(
+        zip(
+            splits.train.names + splits.validation.names,
+            [*splits.train.labels.tolist(), *splits.validation.labels.tolist()],
+            strict=True,
+        )
+    )
+    assert labels[f"{TRAINING}/IDRiD_040"] == [2, -1]
+
+
+def test_both_eyes_of_a_patient_go_to_one_part(tmp_path):
+    names = [f"patient{number:02d}_{eye}" for number in range(15) for eye in ("left", "right")]
+    for index, name in enumerate(names):
+        write_photograph(tmp_path / "eyes" / "photographs" / f"{name}.png", index)
+    write_table(tmp_path / "eyes" / "grades.csv", [(f"{name}.png", index % 2, 0) for index, name in enumerate(names)])
+    splits = opened(tmp_path / "eyes").splits
+    parts = [
+        {patient_of(Path(name).stem) for name in part.names} for part in (splits.train, splits.validation, splits.test)
+    ]
+    assert all(parts)
+    assert sum(map(len, parts)) == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("12_left", "12"),
+        ("12_right", "12"),
+        ("p3-OD", "p3"),
+        ("p3 OS", "p3"),
+        ("IDRiD_001", "IDRiD_001"),
+        ("bright", "bright"),
+    ],
+)
+def test_the_mark_of_the_eye_is_no_part_of_the_patient(name, patient):
+    assert patient_of(name) == patient
+
+
+def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
+    write_photograph(root / TRAINING / "IDRiD_077.png", 77)
+    folder = opened(root)
+    (warning,) = (finding for finding in folder.findings if finding.severity is Severity.WARNING)
+    assert (warning.file, warning.problem) == (f"{TRAINING}/IDRiD_077.png", "has no row in a table of its part")
+    assert not any("077" in name for name in folder.splits.train.names + folder.splits.validation.names)
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (
+            ("IDRiD_600", 5, 1),
+            "row 18 (IDRiD_600): the grade of retinopathy is '5', but must be a whole number from 0 to 4",
+        ),
+        (("IDRiD_600", 1, 1.5), "the grade of edema is '1.5', but must be a whole number from 0 to 2"),
+        (("IDRiD_600", "severe", 1), "the grade of retinopathy is 'severe'"),
+        (("IDRiD_003", 4, 2), "row 18: IDRiD_003 has other grades in a row above"),
+    ],
+)
+def test_a_wrong_row_is_told_with_its_number(root, row, sentence):
+    with_rows(root, row)
+    message = refused(root)
+    assert TRAINING_TABLE in message
+    assert sentence in message
+
+
+def test_every_bad_photograph_is_told_by_its_name(root):
+    (root / TRAINING / "IDRiD_001.png").write_bytes(b"no image")
+    Image.new("RGB", (60, 40)).save(root / TRAINING / "IDRiD_002.png")
+    message = refused(root)
+    assert "2 problems in 15 photographs" in message
+    assert f"{TRAINING}/IDRiD_001.png  is not an image" in message
+    assert f"{TRAINING}/IDRiD_002.png  shows no retina" in message
+
+
+def test_one_picture_in_training_and_testing_is_an_error(root):
+    (root / TESTING / "IDRiD_002.png").write_bytes((root / TRAINING / "IDRiD_001.png").read_bytes())
+    assert "is the same picture as" in refused(root)
+
+
+def test_a_folder_without_a_table_says_what_it_should_hold(root):
+    (root / TRAINING_TABLE).unlink()
+    write_table(root / TESTING_TABLE, [("a", 1)], ["Image No", "Optic disc"])
+    message = refused(root)
+    assert "expected a csv file with a column of image names" in message
+    assert TESTING_TABLE in message
+
+
+def test_a_table_of_one_grade_alone_is_refused_part_by_part(root):
+    for table in (TRAINING_TABLE, TESTING_TABLE):
+        write_table(root / table, [(f"IDRiD_{index:03d}", index % 3) for index in range(12)], ["image", "diagnosis"])
+    assert "has no photograph with a grade of edema" in refused(root)
+
+
+def test_the_second_opening_decodes_nothing(root, monkeypatch):
+    first = opened(root)
+    monkeypatch.setattr(folder, "read_upright", None)
+    second = opened(root)
+    assert second.splits.fingerprint == first.splits.fingerprint
+    assert second.findings == first.findings
+
+
+def test_the_published_tables_are_read_whole(tmp_path):
+    """Counted in the tables by hand: 413 rows less the validation photographs, of ten with a row each."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("the shared real data is not beside this checkout")
+    options = FundusFolderOptions(image_size_px=32)
+    folder = open_fundus_folder(REAL_DATA, options, cache_dir=tmp_path)
+    validation = np.array([np.bincount(folder.splits.validation.labels[:, 0], minlength=5)])
+    assert (np.array(folder.splits.class_counts[0]) + validation[0]).tolist() == [134, 20, 136, 74, 49]
+    assert [len(part) for part in (folder.splits.train, folder.splits.validation, folder.splits.test)] == [8, 2, 10]
+    assert any(finding.problem == "403 of 413 rows have no photograph here" for finding in folder.findings)

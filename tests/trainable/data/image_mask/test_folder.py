@@ -1,0 +1,238 @@
+"""A folder becomes three sets, once; the second time nothing is decoded or hashed."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.image_mask.folder import open_image_masks
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.io import files
+from trainable.data.io.findings import DataError, Severity
+
+REAL_DATA = Path(__file__).resolve().parents[5] / "shared" / "data"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    if not REAL_DATA.is_dir():
+        pytest.skip("the shared real data is not beside this checkout")
+    return REAL_DATA
+
+
+@pytest.fixture
+def folder(tmp_path, write_pairs) -> Path:
+    write_pairs(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def cache(tmp_path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """From the moment it is called, opening a picture fails the test."""
+
+    def forbid() -> None:
+        monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a picture was decoded"))
+
+    return forbid
+
+
+def test_all_pairs_arrive_in_three_disjoint_sets(folder, cache):
+    splits = open_image_masks(folder, cache_dir=cache).splits
+    names = [set(getattr(splits, split).names) for split in SPLIT_NAMES]
+    assert [len(part) for part in names] == [6, 2, 2]
+    assert set.union(*names) == {f"img_{number:03d}" for number in range(10)}
+
+
+def test_each_image_keeps_its_own_mask_in_every_split(folder, cache):
+    splits = open_image_masks(folder, cache_dir=cache, image_size=(32, 48)).splits
+    for split in SPLIT_NAMES:
+        part = getattr(splits, split)
+        for row, name in enumerate(part.names):
+            stored = np.asarray(Image.open(folder / "Imgs" / f"{name}.png"))
+            mask = np.asarray(Image.open(folder / "GT" / f"{name}.png")) // 255
+            np.testing.assert_array_equal(part.images[row], stored)
+            np.testing.assert_array_equal(part.masks[row], mask)
+            np.testing.assert_array_equal(part.native_mask(row), mask)
+
+
+def test_native_masks_keep_the_files_own_resolution(folder, cache):
+    splits = open_image_masks(folder, cache_dir=cache, image_size=(16, 16)).splits
+    assert splits.train.masks.shape == (6, 16, 16)
+    assert splits.train.native_mask(0).shape == (32, 48)
+
+
+def test_another_split_seed_trains_on_other_images_of_the_same_folder(folder, cache):
+    first, again, other = (open_image_masks(folder, cache_dir=cache, split_seed=seed).splits for seed in (0, 0, 1))
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint["test"] != other.fingerprint["test"]
+    assert sorted(first.train.names + first.validation.names + first.test.names) == sorted(
+        other.train.names + other.validation.names + other.test.names
+    )
+
+
+def test_a_second_opening_decodes_and_hashes_nothing(folder, cache, no_decoding, monkeypatch):
+    first = open_image_masks(folder, cache_dir=cache)
+    no_decoding()
+    monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("a file was hashed"))
+    second = open_image_masks(folder, cache_dir=cache, on_progress=lambda *_: pytest.fail("work was done"))
+    assert second.splits.fingerprint == first.splits.fingerprint
+    assert second.findings == first.findings
+    np.testing.assert_array_equal(second.splits.test.images, first.splits.test.images)
+
+
+def test_the_same_files_elsewhere_are_not_decoded_again(folder, cache, no_decoding, tmp_path):
+    first = open_image_masks(folder, cache_dir=cache)
+    shutil.copytree(folder, tmp_path / "moved")
+    no_decoding()
+    assert open_image_masks(tmp_path / "moved", cache_dir=cache).splits.fingerprint == first.splits.fingerprint
+
+
+def test_a_file_rewritten_with_its_old_size_and_time_is_noticed(folder, cache):
+    path = folder / "Imgs" / "img_003.bmp"
+    (folder / "Imgs" / "img_003.png").unlink()
+    Image.new("RGB", (48, 32), (10, 20, 30)).save(path)
+    before = open_image_masks(folder, cache_dir=cache).splits.fingerprint
+    times = path.stat()
+    Image.new("RGB", (48, 32), (11, 20, 30)).save(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = open_image_masks(folder, cache_dir=cache).splits.fingerprint
+    assert before["all"] != after["all"]
+    assert sum(before[split] != after[split] for split in SPLIT_NAMES) == 1
+
+
+def test_damaged_memory_of_hashes_is_forgotten(folder, cache):
+    first = open_image_masks(folder, cache_dir=cache)
+    (memory,) = (cache / "file_hashes").iterdir()
+    memory.write_text("{half")
+    assert open_image_masks(folder, cache_dir=cache).splits.fingerprint == first.splits.fingerprint
+
+
+def test_progress_counts_every_file_once_up_to_the_total(folder, cache):
+    calls = []
+    open_image_masks(folder, cache_dir=cache, on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 20) for done in range(1, 21)]
+
+
+def test_the_fingerprint_does_not_depend_on_the_machine_or_the_image_size(folder, cache, tmp_path):
+    one = open_image_masks(folder, cache_dir=cache).splits.fingerprint
+    assert open_image_masks(folder, cache_dir=tmp_path / "other", image_size=(16, 16)).splits.fingerprint == one
+
+
+def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
+    inverted = tmp_path / "inverted"
+    shutil.copytree(folder, inverted)
+    for path in (inverted / "GT").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    plain = open_image_masks(folder, cache_dir=cache).splits
+    flipped = open_image_masks(inverted, cache_dir=cache, inverted_masks=True).splits
+    assert flipped.train.names == plain.train.names
+    np.testing.assert_array_equal(flipped.train.masks, plain.train.masks)
+    assert flipped.fingerprint["all"] != plain.fingerprint["all"]
+
+
+def test_large_objects_are_let_through_when_told(folder, cache):
+    for path in (folder / "GT").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    splits = open_image_masks(folder, cache_dir=cache, inverted_masks=False).splits
+    assert splits.train.masks.mean() > 0.5
+
+
+def test_empty_masks_are_legal(folder, cache):
+    Image.new("L", (48, 32)).save(folder / "GT" / "img_000.png")
+    findings = open_image_masks(folder, cache_dir=cache).findings
+    assert [finding.severity for finding in findings] == [Severity.NOTE]
+    assert "empty: 1 of 10" in findings[0].problem
+
+
+def test_an_own_test_folder_is_the_test_split_and_the_rest_is_divided(tmp_path, cache, write_pairs):
+    write_pairs(tmp_path / "data" / "TrainDataset", 8)
+    write_pairs(tmp_path / "data" / "TestDataset" / "CAMO", 3, prefix="camo")
+    splits = open_image_masks(tmp_path / "data", cache_dir=cache).splits
+    assert splits.test.names == tuple(f"TestDataset/CAMO/camo_{number:03d}" for number in range(3))
+    assert (len(splits.train), len(splits.validation)) == (6, 2)
+
+
+def test_an_own_validation_folder_is_the_validation_split(tmp_path, cache, write_pairs):
+    for number, part in enumerate(("train", "val", "test")):
+        write_pairs(tmp_path / "data" / part, 3 + number, prefix=part)
+    splits = open_image_masks(tmp_path / "data", cache_dir=cache).splits
+    assert [len(getattr(splits, split)) for split in SPLIT_NAMES] == [3, 4, 5]
+
+
+def test_copies_stay_in_one_part_and_are_said(folder, cache):
+    for number in (1, 2, 3):
+        shutil.copy(folder / "Imgs" / "img_000.png", folder / "Imgs" / f"img_{number:03d}.png")
+    opened = open_image_masks(folder, cache_dir=cache)
+    copies = {f"img_{number:03d}" for number in range(4)}
+    assert sum(bool(copies & set(getattr(opened.splits, split).names)) for split in SPLIT_NAMES) == 1
+    assert sum("is the same picture as Imgs/img_000.png" in finding.problem for finding in opened.findings) == 3
+
+
+def test_frames_of_one_video_stay_together(tmp_path, cache, write_pairs):
+    for clip in "abcdef":
+        write_pairs(tmp_path / "data", 4, prefix=f"clip_{clip}")
+    splits = open_image_masks(tmp_path / "data", cache_dir=cache, group_pattern=r"clip_(.)").splits
+    clips = [{name.split("_")[1] for name in getattr(splits, split).names} for split in SPLIT_NAMES]
+    assert sum(map(len, clips)) == 6
+
+
+def test_every_bad_file_is_told_at_once_and_nothing_is_left_in_the_cache(folder, cache):
+    (folder / "Imgs" / "img_000.png").write_bytes(b"")
+    (folder / "GT" / "img_001.png").write_text("not a mask")
+    (folder / "GT" / "img_002.png").unlink()
+    Image.new("L", (20, 20), 255).save(folder / "GT" / "img_003.png")
+    content = (folder / "Imgs" / "img_004.png").read_bytes()
+    (folder / "Imgs" / "img_004.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError) as caught:
+        open_image_masks(folder, cache_dir=cache)
+    errors = [finding for finding in caught.value.findings if finding.severity is Severity.ERROR]
+    assert sorted(re.findall(r"img_00\d", " ".join(finding.file for finding in errors))) == [
+        f"img_{number:03d}" for number in range(5)
+    ]
+    assert "5 problems in 9 pairs" in str(caught.value)
+    assert [path.name for path in cache.iterdir() if path.is_dir()] == ["file_hashes"]
+
+
+def test_a_mended_folder_opens(folder, cache):
+    mask = (folder / "GT" / "img_002.png").read_bytes()
+    (folder / "GT" / "img_002.png").unlink()
+    for _ in range(2):
+        with pytest.raises(DataError, match="has no mask"):
+            open_image_masks(folder, cache_dir=cache)
+    (folder / "GT" / "img_002.png").write_bytes(mask)
+    assert len(open_image_masks(folder, cache_dir=cache).splits.train) == 6
+
+
+def test_sets_larger_than_the_window_arrive_in_order(folder, cache, monkeypatch, tmp_path):
+    whole = open_image_masks(folder, cache_dir=cache).splits
+    monkeypatch.setattr(files, "_WINDOW", 3)
+    windowed = open_image_masks(folder, cache_dir=tmp_path / "other").splits
+    assert windowed.train.names == whole.train.names
+    np.testing.assert_array_equal(windowed.train.images, whole.train.images)
+
+
+def test_crackforest_opens_whole(real_data, cache):
+    opened = open_image_masks(real_data / "crackforest", cache_dir=cache)
+    assert [len(getattr(opened.splits, split)) for split in SPLIT_NAMES] == [71, 23, 24]
+    assert opened.splits.train.images.shape == (71, 160, 240, 3)
+    assert opened.splits.test.native_mask(0).shape == (320, 480)
+    assert [finding.severity for finding in opened.findings] == [Severity.NOTE]
+
+
+def test_the_inverted_masks_of_camo_stop(real_data, cache):
+    with pytest.raises(DataError, match=r"If 255 is the background in these masks, add --inverted-masks"):
+        open_image_masks(real_data / "camo", cache_dir=cache)
+
+
+def test_images_without_masks_stop(real_data, cache):
+    with pytest.raises(DataError, match=r"13 images without masks: beside this folder lies nothing"):
+        open_image_masks(real_data / "cod10k_unlabelled", cache_dir=cache)

@@ -1,0 +1,77 @@
+"""Pixels stand upright, keep their shape and are smoothed as they shrink; masks keep two values."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.io.decoding import fitting_size, read_header, read_upright, shrink_image, shrink_mask
+from trainable.data.io.findings import BadFileError
+
+ORIENTATION_TAG = 0x0112
+TURNS = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_images_are_turned_as_exif_says(tmp_path, orientation):
+    stored = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    expected = TURNS[orientation](stored)
+    np.testing.assert_array_equal(np.asarray(read_upright(tmp_path / "a.png")), expected)
+    assert read_header(tmp_path / "a.png").size == expected.shape[:2]
+
+
+def test_shrinking_averages_fine_detail_away():
+    checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    small = shrink_image(Image.fromarray(checkerboard), (16, 16))
+    assert small.shape == (16, 16, 3)
+    np.testing.assert_allclose(small, 127.5, atol=2)
+
+
+def test_shrinking_a_mask_keeps_its_two_values_and_its_area():
+    mask = np.zeros((60, 90), np.uint8)
+    mask[15:45, 30:60] = 1
+    small = shrink_mask(mask, (20, 30))
+    assert small.shape == (20, 30)
+    np.testing.assert_array_equal(np.unique(small), [0, 1])
+    assert small.sum() == 100
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "1"])
+def test_images_of_every_mode_become_rgb(mode):
+    assert shrink_image(Image.new("RGB", (32, 32), (255, 255, 255)).convert(mode), (16, 16)).min() == 255
+
+
+def test_sixteen_bit_images_stop_instead_of_turning_white():
+    with pytest.raises(BadFileError, match="has more than 8 bits per pixel"):
+        shrink_image(Image.fromarray(np.full((32, 32), 40000, np.uint16)), (16, 16))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "long_side_px", "expected"),
+    [
+        ([(320, 480)] * 3, 240, (160, 240)),
+        ([(480, 320)], 240, (240, 160)),
+        ([(320, 480), (640, 960), (322, 480)], 240, (160, 240)),
+        ([(320, 480), (480, 320)], 240, (240, 240)),
+        ([(320, 480), (360, 480)], 352, (352, 352)),
+        ([(500, 500)], 250, (240, 240)),
+        ([(768, 1024)], 240, (176, 240)),
+        ([(64, 96)], 240, (64, 96)),
+        ([(100, 2000)], 240, (16, 240)),
+        ([(5, 5)], 240, (16, 16)),
+        ([], 240, (16, 16)),
+    ],
+)
+def test_the_size_keeps_a_common_shape_and_is_a_square_without_one(sizes, long_side_px, expected):
+    assert fitting_size(sizes, long_side_px) == expected

@@ -1,0 +1,115 @@
+"""Trackers beside TensorBoard: what they are told, that nothing leaves the machine, and a sentence where one lacks."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from trainable.exported_config import Handover, write_handover
+from trainable.reporting import tracking
+from trainable.reporting.tracking import TRACKERS, TrackedRun, check_trackers, mlflow_store, opened_trackers
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "5ecret" * 7
+PARAMS = {"max_lr": 0.003, "averaging": True, "backbone": "small", "scenes": None}
+CURVE = [{"val/s_measure": 0.5, "train/loss": 2.0}, {"val/s_measure": 0.75, "train/loss": 1.0}]
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_tracker_that_is_not_installed_is_told_with_the_extra_that_installs_it(name, monkeypatch):
+    monkeypatch.setattr(tracking, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=rf"--track {name} needs its package; .* 'vision-tuner\[{name}\]'"):
+        check_trackers([name])
+
+
+def test_an_unknown_tracker_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="--track is 'mlfow'; allowed: mlflow, wandb"):
+        check_trackers(["mlfow"])
+
+
+def test_without_a_request_nothing_is_imported_and_tensorboard_has_the_curve(tmp_path):
+    with opened_trackers([], TrackedRun(folder=tmp_path, name="run", experiment="moe", params=PARAMS)) as trackers:
+        for epoch, metrics in enumerate(CURVE, start=1):
+            for tracker in trackers:
+                tracker.log(epoch, metrics)
+    board = EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in board.Scalars("val/s_measure")] == [(1, 0.5), (2, 0.75)]
+    assert not {"mlflow", "wandb"} & sys.modules.keys()
+
+
+def test_a_search_and_a_training_import_no_tracker_of_themselves():
+    code = "import sys, tuner.run, trainable.train; sys.exit(bool({'mlflow', 'wandb'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_users_own_store_goes_before_a_file_in_the_results(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert mlflow_store(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert mlflow_store(tmp_path) == "http://tracking:5000"
+
+
+def needs(name):
+    reason = f"{name} is an extra: pip install 'vision-tuner[{name}]'"
+    return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=reason)
+
+
+@pytest.fixture
+def trained(disc_config, tmp_path):
+    """A training in a process of its own, whose environment holds a secret; the folder of its results."""
+
+    def train(tracker, *options):
+        write_handover(tmp_path / "config.json", Handover(config=disc_config, data_fingerprint={}))
+        out = tmp_path / "out"
+        command = [sys.executable, "-m", "trainable.train", "--config", str(tmp_path / "config.json")]
+        environment = os.environ | {"WANDB_API_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET}
+        subprocess.run(
+            [*command, "--output", str(out), "--device", "cpu", "--track", tracker, *options],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+        )
+        return out
+
+    return train
+
+
+def recorded(out):
+    return [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+
+
+def holds_no_secret(out):
+    return not any(SECRET.encode() in path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
+@needs("mlflow")
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_holds_curve_and_parameters_of_one_run_through_a_resume(trained):
+    out = trained("mlflow", "--epochs", "2")
+    trained("mlflow", "--epochs", "3", "--resume")
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=mlflow_store(out))
+    (run,) = client.search_runs([client.get_experiment_by_name("moe").experiment_id])
+    history = client.get_metric_history(run.info.run_id, "val/s_measure")
+    curve = [(epoch["epoch"], epoch["objective"]) for epoch in recorded(out)]
+    assert sorted((point.step, point.value) for point in history) == curve
+    assert float(run.data.params["batch_size"]) == 8
+    assert run.info.status == "FINISHED"
+    assert holds_no_secret(out)
+
+
+@needs("wandb")
+def test_weights_and_biases_stays_offline_and_holds_the_curve(trained):
+    out = trained("wandb", "--epochs", "2")
+    (written,) = (out / "wandb").glob("offline-run-*/run-*.wandb")
+    content = written.read_bytes()
+    assert b"val/s_measure" in content
+    assert repr(recorded(out)[-1]["objective"]).encode() in content
+    assert holds_no_secret(out)

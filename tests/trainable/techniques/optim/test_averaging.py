@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torch import nn
+
+from trainable import EMA
+from trainable.techniques.optim.averaging import AveragingConfig, WeightAverage, warmed_decay
+
+
+class Scalar(nn.Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([value]))
+        self.register_buffer("mean", torch.tensor([value]))
+        self.register_buffer("count", torch.tensor(0))
+
+
+def set_to(model: Scalar, value: float, count: int) -> None:
+    with torch.no_grad():
+        model.weight.fill_(value)
+        model.mean.fill_(value)
+        model.count.fill_(count)
+
+
+def test_the_average_follows_the_hand_worked_sequence():
+    model = Scalar(1.0)
+    average = WeightAverage(model, decay=0.9)
+    set_to(model, 2.0, 7)
+    average.update()
+    first = 0.1 * 1.0 + 0.9 * 2.0
+    average.update()
+    decay = 2 / 11
+    with average.applied():
+        assert model.weight.item() == pytest.approx(decay * first + (1 - decay) * 2.0)
+
+
+def test_early_averages_are_not_the_initial_weights():
+    model = Scalar(0.0)
+    average = WeightAverage(model, decay=0.9999)
+    set_to(model, 1.0, 0)
+    for _ in range(20):
+        average.update()
+    with average.applied():
+        assert model.weight.item() > 0.9
+    assert warmed_decay(0.9999, 10**6) == 0.9999
+
+
+def test_float_buffers_are_averaged_and_counters_copied():
+    model = Scalar(0.0)
+    average = WeightAverage(model, decay=0.5)
+    set_to(model, 1.0, 3)
+    average.update()
+    with average.applied():
+        assert model.mean.item() == pytest.approx(0.9)
+        assert model.count.item() == 3
+
+
+def test_the_models_own_weights_come_back_even_after_an_error():
+    model = Scalar(0.0)
+    average = WeightAverage(model, decay=0.5)
+    set_to(model, 1.0, 1)
+    seen = []
+
+    def evaluate():
+        with average.applied():
+            seen.append(model.weight.item())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        evaluate()
+    assert seen == [0.0]
+    assert model.weight.item() == 1.0
+
+
+def test_the_documented_calls_do_what_the_context_does_and_refuse_to_lose_weights():
+    model = Scalar(0.0)
+    average = EMA(model, 0.5)
+    set_to(model, 1.0, 1)
+    average.apply_shadow()
+    assert model.weight.item() == 0.0
+    for lost in (average.apply_shadow, average.update):
+        with pytest.raises(ValueError, match="call restore"):
+            lost()
+    average.restore()
+    assert model.weight.item() == 1.0
+    with pytest.raises(ValueError, match="call apply_shadow"):
+        average.restore()
+
+
+def test_state_continues_where_it_was_saved():
+    model = Scalar(0.0)
+    average = WeightAverage(model, decay=0.9)
+    set_to(model, 1.0, 0)
+    average.update()
+    other = WeightAverage(Scalar(5.0), decay=0.9)
+    other.load_state_dict(average.state_dict())
+    assert other.num_updates == 1
+    with other.applied():
+        assert other._model.weight.item() == pytest.approx(0.9)
+
+
+def test_half_life_is_in_epochs():
+    decay = AveragingConfig(half_life_epochs=0.5).decay(updates_per_epoch=20)
+    assert decay**10 == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("half_life", [0.0, -1.0])
+def test_a_half_life_must_be_positive(half_life):
+    with pytest.raises(ValueError, match="half_life_epochs"):
+        AveragingConfig(half_life_epochs=half_life)

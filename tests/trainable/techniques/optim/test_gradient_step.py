@@ -1,0 +1,94 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from trainable.techniques.optim.gradient_update import MAX_SKIPPED_UPDATES, DivergedError, GradientStep
+
+
+class HalfScaler:
+    """What GradScaler does for fp16, on a CPU: a scale that halves when a gradient overflowed."""
+
+    def __init__(self, scale: float = 2.0**16) -> None:
+        self.scale_now = scale
+        self.overflowed = False
+
+    def is_enabled(self) -> bool:
+        return True
+
+    def unscale_(self, optimizer) -> None:
+        parameter = optimizer.param_groups[0]["params"][0]
+        parameter.grad /= self.scale_now
+        self.overflowed = not parameter.grad.isfinite().all()
+
+    def step(self, optimizer) -> None:
+        if not self.overflowed:
+            optimizer.step()
+
+    def update(self) -> None:
+        self.scale_now *= 0.5 if self.overflowed else 1.0
+
+
+def sgd(*values: float) -> torch.optim.SGD:
+    return torch.optim.SGD([nn.Parameter(torch.tensor(values))], lr=1.0)
+
+
+def weight(optimizer) -> torch.Tensor:
+    return optimizer.param_groups[0]["params"][0]
+
+
+def advance(step, optimizer, gradient, *, scaler=None, loss=1.0, limit=None) -> bool:
+    weight(optimizer).grad = torch.tensor(gradient)
+    scaler = scaler or torch.amp.GradScaler("cpu", enabled=False)
+    return step({"loss": torch.tensor(loss)}, scaler=scaler, max_grad_norm=limit, epoch=2, step=7)
+
+
+def test_a_gradient_is_clipped_to_the_norm_of_all_parameters_together():
+    optimizer = sgd(0.0, 0.0)
+    assert advance(GradientStep(optimizer), optimizer, [3.0, 4.0], limit=1.0)
+    assert weight(optimizer).tolist() == pytest.approx([-0.6, -0.8])
+
+
+def test_without_a_limit_the_gradient_stays_whole():
+    optimizer = sgd(0.0, 0.0)
+    advance(GradientStep(optimizer), optimizer, [3.0, 4.0])
+    assert weight(optimizer).tolist() == [-3.0, -4.0]
+
+
+def test_clipping_sees_the_gradient_without_its_loss_scale():
+    optimizer = sgd(0.0, 0.0)
+    advance(GradientStep(optimizer), optimizer, [3.0 * 1024, 4.0 * 1024], scaler=HalfScaler(1024.0), limit=5.0)
+    assert weight(optimizer).tolist() == pytest.approx([-3.0, -4.0], rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_ends_the_training_with_the_weights_as_they_were(value):
+    optimizer = sgd(1.0)
+    with pytest.raises(DivergedError, match=r"loss became .* in epoch 2, optimizer step 7"):
+        advance(GradientStep(optimizer), optimizer, [0.5], loss=value)
+    assert weight(optimizer).item() == 1.0
+
+
+def test_an_infinite_gradient_without_loss_scaling_is_divergence():
+    optimizer = sgd(1.0)
+    with pytest.raises(DivergedError, match="gradient became inf"):
+        advance(GradientStep(optimizer), optimizer, [math.inf])
+
+
+def test_an_fp16_overflow_skips_the_update_lowers_the_scale_and_goes_on():
+    optimizer, scaler = sgd(1.0), HalfScaler(1024.0)
+    step = GradientStep(optimizer)
+    assert not advance(step, optimizer, [math.inf], scaler=scaler)
+    assert (weight(optimizer).item(), scaler.scale_now, weight(optimizer).grad) == (1.0, 512.0, None)
+    assert advance(step, optimizer, [512.0], scaler=scaler)
+    assert weight(optimizer).item() == 0.0
+
+
+def test_overflowing_without_end_is_divergence():
+    optimizer, scaler = sgd(1.0), HalfScaler()
+    step = GradientStep(optimizer)
+    for _ in range(MAX_SKIPPED_UPDATES):
+        assert not advance(step, optimizer, [math.nan], scaler=scaler)
+    with pytest.raises(DivergedError, match="gradient became nan"):
+        advance(step, optimizer, [math.nan], scaler=scaler)

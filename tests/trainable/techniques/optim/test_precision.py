@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from trainable.techniques.optim.precision import resolve_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("requested", "effective"), [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp32"), ("bf16", "bf16")]
+)
+def test_what_a_cpu_really_computes_in_is_said(requested, effective):
+    assert resolve_precision(requested, CPU).name == effective
+
+
+def test_a_wish_that_the_device_cannot_serve_has_its_reason():
+    assert "fp16 was asked for" in resolve_precision("fp16", CPU).reason
+
+
+def test_bf16_computes_in_bf16_and_fp32_in_fp32():
+    weight = torch.ones(4, 4)
+    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with resolve_precision(name, CPU).autocast():
+            assert (weight @ weight).dtype is dtype
+
+
+def test_only_fp16_scales_its_loss():
+    assert not resolve_precision("bf16", CPU).scaler().is_enabled()
+
+
+def test_an_unknown_precision_is_refused_with_what_is_allowed():
+    with pytest.raises(ValueError, match=r"fp8.*allowed: auto, fp32, fp16, bf16"):
+        resolve_precision("fp8", CPU)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_serves_fp16_with_scaling():
+    precision = resolve_precision("fp16", torch.device("cuda"))
+    assert precision.name == "fp16"
+    assert precision.scaler().is_enabled()

@@ -1,0 +1,47 @@
+"""Every way in which torch says that memory is short gives one error with what was asked for and what there was."""
+
+import pickle
+
+import psutil
+import pytest
+import torch
+
+from trainable.techniques.memory import MemoryShortage, as_shortage, shortages_named
+
+CUDA = (
+    "CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacity of 14.57 GiB of which 612.50 MiB is "
+    "free. Process 2493055 has 12.02 GiB memory in use. Including non-PyTorch memory, this process has 966.00 MiB "
+    "memory in use. Of the allocated memory 734.07 MiB is allocated by PyTorch, and 33.93 MiB is reserved."
+)
+
+
+def test_an_absurd_allocation_on_the_cpu_says_what_was_asked_for_and_what_there_is():
+    with pytest.raises(MemoryShortage, match="DefaultCPUAllocator") as caught, shortages_named():
+        torch.empty(10**15, dtype=torch.float32)
+    assert caught.value.asked_bytes == 4 * 10**15
+    assert 0 < caught.value.available_bytes <= psutil.virtual_memory().total
+
+
+def test_the_message_of_a_gpu_is_read():
+    shortage = as_shortage(torch.OutOfMemoryError(CUDA))
+    assert shortage.numbers == {"asked_bytes": round(1.95 * 2**30), "available_bytes": round(612.5 * 2**20)}
+    assert str(shortage) == CUDA
+
+
+def test_what_the_message_leaves_out_is_asked_of_the_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))
+    assert as_shortage(torch.OutOfMemoryError("CUDA out of memory.")).numbers == {"available_bytes": 123}
+    assert as_shortage(RuntimeError("CUDA error: out of memory")).numbers == {"available_bytes": 123}
+
+
+def test_another_error_stays_what_it_is():
+    assert as_shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+    with pytest.raises(RuntimeError, match="shapes") as caught, shortages_named():
+        raise RuntimeError("shapes")
+    assert type(caught.value) is RuntimeError
+
+
+def test_another_process_hears_the_same():
+    told = pickle.loads(pickle.dumps(as_shortage(torch.OutOfMemoryError(CUDA))))
+    assert (type(told), str(told), told.numbers) == (MemoryShortage, CUDA, as_shortage(told).numbers)

@@ -1,0 +1,88 @@
+"""The file that hands a configuration over: complete, typed, and never half understood."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from trainable.config import from_params
+from trainable.exported_config import Handover, current_versions, read_handover, write_handover
+
+SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}
+
+
+@pytest.fixture
+def handover(disc_config):
+    return Handover(
+        config=from_params(SWITCHED_ON, replace(disc_config, seed=3)),
+        data_fingerprint={"train": "ab" * 32, "all": "cd" * 32},
+        num_threads=2,
+        found_by={"search": "moe/spring", "trial": 7, "objective": "val/s_measure"},
+    )
+
+
+@pytest.fixture
+def path(handover, tmp_path):
+    write_handover(tmp_path / "best" / "config.json", handover)
+    return tmp_path / "best" / "config.json"
+
+
+def rewrite(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_what_was_written_is_read_with_every_type_and_value(handover, path):
+    assert read_handover(path) == handover
+    assert isinstance(read_handover(path).config.data, type(handover.config.data))
+
+
+def test_the_file_holds_every_default_so_that_a_later_version_cannot_change_it(handover, path):
+    config = json.loads(path.read_text())["config"]
+    assert config.keys() == {field.name for field in fields(handover.config)}
+    assert config["optimizer"].keys() == {field.name for field in fields(handover.config.optimizer)}
+    assert config["model"].keys() == {field.name for field in fields(handover.config.model)}
+
+
+def test_the_file_says_with_which_versions_the_curve_was_made(path):
+    versions = json.loads(path.read_text())["versions"]
+    assert versions == current_versions()
+    assert versions.keys() == {"python", "torch", "torchvision", "numpy"}
+
+
+def test_a_missing_file_and_one_that_is_no_json_are_sentences(tmp_path):
+    with pytest.raises(ValueError, match=r"gone.json is not a file; give the config.json that python -m tuner.export"):
+        read_handover(tmp_path / "gone.json")
+    (tmp_path / "text.json").write_text("max_lr: 3e-3")
+    with pytest.raises(ValueError, match=r"text.json is not JSON"):
+        read_handover(tmp_path / "text.json")
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"list.json holds a list; it must be a JSON object"):
+        read_handover(tmp_path / "list.json")
+
+
+WRONG = {
+    "format": (lambda content: content.update(format=9), "has configuration format 9; this version reads format 1"),
+    "no config": (lambda content: content.pop("config"), "lacks config; export it again"),
+    "no workload": (lambda content: content["config"].pop("workload"), "workload first"),
+    "other workload": (lambda content: content["config"].update(workload="mow"), "did you mean moe"),
+    "missing field": (lambda content: content["config"].pop("seed"), "lacks seed"),
+    "unknown field": (
+        lambda content: content["config"]["optimizer"].update(max_lrr=1.0),
+        "max_lrr is no field of optimizer; did you mean max_lr",
+    ),
+    "wrong type": (lambda content: content["config"].update(batch_size="many"), "batch_size is 'many'"),
+    "out of range": (lambda content: content["config"]["model"].update(top_k=9), "top_k is 9"),
+    "threads": (lambda content: content.update(num_threads="two"), "num_threads is 'two'"),
+    "no threads": (lambda content: content.update(num_threads=0), "num_threads is 0"),
+    "fingerprint": (lambda content: content.update(data_fingerprint=["ab"]), r"data_fingerprint is \['ab'\]"),
+}
+
+
+@pytest.mark.parametrize(("change", "sentence"), WRONG.values(), ids=WRONG)
+def test_a_file_that_says_something_else_is_refused_by_name_and_value(path, change, sentence):
+    rewrite(path, change)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        read_handover(path)
+    assert str(path) in str(caught.value)

@@ -1,0 +1,146 @@
+import pytest
+from scipy.stats import ttest_rel
+
+from tests.tuner.conftest import recorded_settings
+from tuner.confirm.comparison import Confirmation, choose, read_confirmations
+from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
+from tuner.records.events import TrialStarted
+
+NAMES = [trial_name(number, {}) for number in range(8)]
+
+
+def search_of(mode="max", *, num_trials=6):
+    search = SearchRecord(recorded_settings(mode=mode))
+    for name in NAMES[:num_trials]:
+        search.apply(TrialStarted(trial=name, params={}, answers={}, time=0.0))
+    return search
+
+
+def confirmed(default, values, *, higher_is_better=True):
+    seeds = {"default_values": dict(enumerate(default)), "values": dict(enumerate(values))}
+    return Confirmation(trial=NAMES[7], higher_is_better=higher_is_better, **seeds)
+
+
+def test_the_interval_is_that_of_the_paired_t_test():
+    default, values = [0.71, 0.74, 0.70, 0.77], [0.75, 0.76, 0.77, 0.78]
+    expected = ttest_rel(values, default).confidence_interval(0.95)
+    assert confirmed(default, values).interval == pytest.approx((expected.low, expected.high))
+
+
+def test_a_gain_that_all_seeds_share_is_claimed():
+    sentence = confirmed([0.70, 0.72, 0.71], [0.80, 0.83, 0.81]).sentence
+    assert sentence.startswith(
+        f"On the test split, trial {NAMES[7]} is 0.103 better than the default (mean of 3 seeds, 95 %"
+    )
+
+
+def test_a_gain_that_the_seeds_do_not_agree_on_is_not_claimed():
+    confirmation = confirmed([0.70, 0.75, 0.71], [0.80, 0.74, 0.70])
+    assert not confirmation.is_distinguishable
+    assert "cannot be told from chance" in confirmation.sentence
+
+
+def test_a_loss_against_the_default_is_said_as_plainly_as_a_gain():
+    assert "0.103 worse than the default (" in confirmed([0.80, 0.83, 0.81], [0.70, 0.72, 0.71]).sentence
+    assert "better" in confirmed([0.9, 0.9], [0.5, 0.5], higher_is_better=False).sentence
+
+
+def test_one_seed_has_no_interval_and_no_common_seed_says_nothing_at_all():
+    assert confirmed([0.7], [0.8]).sentence.endswith("on one seed, which gives no confidence interval.")
+    assert "no seed in common" in confirmed([], [0.8]).sentence
+
+
+def test_only_seeds_of_both_are_paired():
+    confirmation = Confirmation(
+        trial=NAMES[7], default_values={1: 0.5, 2: 0.6}, values={2: 0.7, 3: 0.9}, higher_is_better=True
+    )
+    assert confirmation.gains == pytest.approx([0.1])
+
+
+def test_runs_are_read_by_trial_and_seed_and_one_without_a_finite_value_is_left_out(tmp_path):
+    runs = [(0, 1000, 0.7), (5, 1000, 0.8), (0, 1001, 0.6), (5, 1001, None), (3, 1000, 0.75), (2, 1000, None)]
+    for number, seed, value in runs:
+        append_run(tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, objective=value, test={"mae": 0.1}))
+    third, fifth = read_confirmations(tmp_path, search_of())
+    assert (third.trial, fifth.trial) == (NAMES[3], NAMES[5])
+    assert (fifth.values, fifth.default_values) == ({1000: 0.8}, {1000: 0.7, 1001: 0.6})
+
+
+def test_without_a_confirmation_there_is_none(tmp_path):
+    assert read_confirmations(tmp_path, search_of()) == []
+
+
+@pytest.mark.parametrize("line", ["{", "{}", '{"trial": "000-00000000", "seed": 1, "test": {"mae": 0.1}}', "[]"])
+def test_a_damaged_confirmation_is_named(tmp_path, line):
+    (tmp_path / "confirm.jsonl").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=r"confirm\.jsonl, line 1 is damaged"):
+        read_confirmations(tmp_path, search_of())
+
+
+def test_a_line_that_a_kill_tore_is_no_training(tmp_path):
+    append_run(tmp_path, ConfirmedRun(trial=NAMES[3], seed=1, objective=0.5, test={}))
+    whole = (tmp_path / "confirm.jsonl").read_text()
+    (tmp_path / "confirm.jsonl").write_text(whole + whole[:30].replace(NAMES[3], NAMES[4]))
+    assert [one.trial for one in read_confirmations(tmp_path, search_of())] == [NAMES[3]]
+
+
+@pytest.mark.parametrize("read", [choose, read_confirmations])
+def test_a_training_of_a_trial_that_the_search_does_not_know_is_named(tmp_path, read):
+    append_run(tmp_path, ConfirmedRun(trial=NAMES[7], seed=1, objective=0.5, test={}))
+    with pytest.raises(ValueError, match=rf"confirm\.jsonl knows trial {NAMES[7]}, which trials\.jsonl does not: "):
+        read(tmp_path, search_of())
+
+
+@pytest.fixture
+def told(tmp_path):
+    """A folder whose confirmation holds these (trial, seed, value on validation), and the search it is of."""
+
+    def write(runs, mode="max"):
+        for number, seed, value in runs:
+            measured = {"objective": 0.1 * number, "test": {}, "validation": value}
+            append_run(tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, **measured))
+        return tmp_path, search_of(mode)
+
+    return write
+
+
+def test_the_best_mean_on_the_validation_split_is_exported_whatever_the_test_split_says(told):
+    runs = [(0, 1000, 0.80), (0, 1001, 0.84), (5, 1000, 0.90), (5, 1001, 0.70)]
+    choice = choose(*told(runs))
+    assert (choice.trial.number, choice.mean, choice.others) == (
+        0,
+        pytest.approx(0.82),
+        {NAMES[5]: pytest.approx(0.80)},
+    )
+    assert choice.sentence.startswith(f"Trial {NAMES[0]} (the default) is exported: ")
+    assert choice.sentence.endswith(f"2 seeds, mean 0.820, trial {NAMES[5]} 0.800; better on 1 of 2 seeds.")
+
+
+def test_of_losses_the_lowest_mean_is_exported(told):
+    runs = [(0, 1000, 0.80), (0, 1001, 0.84), (5, 1000, 0.90), (5, 1001, 0.70)]
+    choice = choose(*told(runs, mode="min"))
+    assert (choice.trial.number, choice.wins) == (5, {NAMES[0]: 1})
+
+
+def test_a_gain_on_every_seed_is_told_with_the_means_and_the_wins(told):
+    sentence = choose(*told([(0, 1000, 0.84), (0, 1001, 0.842), (5, 1000, 0.91), (5, 1001, 0.91)])).sentence
+    assert sentence.endswith("mean 0.910, default 0.841; better on 2 of 2 seeds.")
+
+
+def test_only_seeds_that_all_were_trained_on_choose(told):
+    runs = [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, 0.7), (5, 1001, 0.7), (5, 1002, 0.99)]
+    choice = choose(*told(runs))
+    assert (choice.trial.number, choice.num_seeds) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [],
+        [(0, 1000, 0.8), (5, 1000, 0.9)],
+        [(0, 1000, 0.8), (0, 1001, 0.8)],
+        [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, None), (5, 1001, 0.9)],
+    ],
+)
+def test_without_two_seeds_of_two_configurations_nothing_is_chosen(told, runs):
+    assert choose(*told(runs)) is None

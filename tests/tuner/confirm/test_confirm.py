@@ -1,0 +1,240 @@
+"""The best and the default on several seeds and the test split, on a running Ray."""
+
+import json
+import math
+import shutil
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import WorkerCrashedError
+
+from trainable.run_setup import open_run
+from trainable.training_run import run_epochs
+from tuner.confirm.__main__ import main
+from tuner.confirm.comparison import read_confirmations
+from tuner.confirm.training import Progress, Remaining, confirm, full_seconds, say_run
+from tuner.confirm.wanted import FIRST_SEED, candidates, wanted_runs
+from tuner.export import handover_of
+from tuner.ray.cluster import ray_running
+from tuner.records import (
+    CONFIRM,
+    ConfirmedRun,
+    Recorder,
+    append_run,
+    locked,
+    read_runs,
+    read_search,
+    trial_name,
+)
+
+
+@pytest.fixture(scope="module")
+def ray_here(disc_folder):
+    with ray_running(None):
+        yield
+
+
+@pytest.fixture
+def folder(trained_folder, tmp_path):
+    return shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
+
+
+def runs(folder):
+    return {(run.number, run.seed): run.test for run in read_runs(folder)}
+
+
+def by_hand(folder, number, seed):
+    """The same training in this process, judged on the test split."""
+    record = read_search(folder)
+    handover = handover_of(record, record.trials[number], folder)
+    run = open_run(replace(handover, config=replace(handover.config, seed=seed)), "cpu")
+    run_epochs(run, on_epoch=lambda result: None)
+    return run.test()
+
+
+def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
+    told = []
+    confirm(folder, top=1, num_seeds=2, on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)))
+    assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
+    assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
+    assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
+    assert [(done, total) for *_, done, total in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert {(trial, seed) for trial, seed, *_ in told} == runs(folder).keys()
+
+
+def test_only_what_is_missing_is_trained_again(folder, ray_here):
+    default = read_search(folder).default_trial.name
+    append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.123, test={"s_measure": 0.123}))
+    told = []
+    confirm(folder, top=1, num_seeds=1, on_run=lambda run, at: told.append((run.number, at.done, at.total)))
+    assert told == [(1, 2, 2)]
+    assert runs(folder)[0, FIRST_SEED] == {"s_measure": 0.123}
+    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: pytest.fail("trained once more"))
+
+
+def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ray_here, capsys):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["base_config"]["schedule"]["warmup_fraction"] = 0.0
+    (folder / "settings.json").write_text(json.dumps(settings))
+    changed = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    next(event for event in changed if event["event"] == "start")["params"]["max_lr"] = 1e30
+    (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in changed))
+    confirm(folder, top=1, num_seeds=1, on_run=say_run)
+    assert runs(folder)[0, FIRST_SEED] == {"s_measure": None}
+    assert runs(folder)[1, FIRST_SEED]["s_measure"] > 0.4
+    assert "default, seed 1000: diverged" in capsys.readouterr().out
+    assert read_confirmations(folder, read_search(folder))[0].default_values == {}
+
+
+@pytest.fixture
+def dying(monkeypatch):
+    """No Ray; the trainings of trial 1 die."""
+
+    def result_of(training):
+        if training == 1:
+            raise WorkerCrashedError
+        return 0.6, {"s_measure": 0.5}
+
+    monkeypatch.setattr("tuner.confirm.training.check_room", lambda *_: None)
+    monkeypatch.setattr("tuner.confirm.training.node_resources", list)
+    monkeypatch.setattr("tuner.confirm.training._start", lambda record, trial, seed, folder: trial.number)
+    monkeypatch.setattr(
+        "tuner.confirm.training.ray",
+        SimpleNamespace(
+            get=result_of,
+            wait=lambda pending, num_returns: (pending[-1:], pending[:-1]),
+        ),
+    )
+
+
+def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
+    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
+    assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
+    assert f"trial {read_search(folder).trials[1].name}, seed 1000 was not confirmed" in caplog.text
+
+
+def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, monkeypatch, capsys):
+    monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
+    assert main([str(folder), "--seeds", "1"]) == 1
+    name = read_search(folder).trials[1].name
+    assert f"error: 1 of 2 trainings are missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
+
+
+def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
+    monkeypatch.setattr("tuner.confirm.training.ray.get", lambda _: (math.inf, {"s_measure": math.nan, "mae": 0.1}))
+    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
+    assert [(run.objective, run.validation, run.test) for run in read_runs(folder)] == [
+        (None, None, {"s_measure": None, "mae": 0.1})
+    ] * 2
+
+
+def test_what_was_trained_before_is_not_written_again(folder, dying):
+    default = read_search(folder).default_trial.name
+    append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.1, test={"s_measure": 0.1}))
+    before = (folder / CONFIRM).read_bytes()
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    assert (folder / CONFIRM).read_bytes().startswith(before)
+    assert len(read_runs(folder)) == 2
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_trained(folder, dying, capsys):
+    with locked(folder):
+        assert main([str(folder)]) == 2
+    assert "is in use by process" in capsys.readouterr().err
+    assert not (folder / CONFIRM).exists()
+
+
+def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
+    assert main([str(tmp_path / "gone")]) == 2
+    assert "holds no search" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_is_trained_is_announced_with_how_many_and_how_long(folder, dying, caplog):
+    caplog.set_level("INFO", logger="tuner.confirm")
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    assert "confirming: retraining the default and the best 1 on 2 seeds each, then scoring them" in caplog.text
+    assert "4 trainings, about 0:0" in caplog.text
+
+
+def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_better(folder):
+    record = read_search(folder)
+    todo = wanted_runs(record, 1, 2)
+    seconds = {trial.number: full_seconds(record, trial) for trial, _ in todo}
+    assert seconds[1] == pytest.approx(sum(result.seconds for result in record.trials[1].results.values()))
+    now = [100.0]
+    remaining = Remaining(record, todo, clock=lambda: now[0])
+    everything = 2 * sum(seconds.values())
+    assert remaining.seconds([(trial.name, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
+    now[0] += 3 * (everything - seconds[1])
+    assert remaining.seconds([(record.trials[1].name, FIRST_SEED)]) == pytest.approx(3 * seconds[1])
+
+
+def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
+    run = ConfirmedRun(trial="004-7682ec2b", seed=1001, objective=0.5, test={})
+    say_run(run, Progress(done=1, total=2, seconds_left=61.0))
+    say_run(run, Progress(done=2, total=2, seconds_left=0.0))
+    assert capsys.readouterr().out == (
+        "[1/2 | ~1:01 left] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
+        "[2/2] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
+    )
+
+
+def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.__main__.say_run", interrupt)
+    assert main([str(folder), "--seeds", "1"]) == 130
+    assert runs(folder).keys() == {(0, FIRST_SEED)}
+    assert "the same command goes on with the rest" in capsys.readouterr().err
+
+
+def test_no_seed_of_the_search_is_used_to_confirm_it(folder):
+    record = read_search(folder)
+    record.settings = replace(record.settings, seed=FIRST_SEED + 1)
+    seeds = [seed for _, seed in wanted_runs(record, 1, 3)]
+    assert sorted(set(seeds)) == [FIRST_SEED, FIRST_SEED + 2, FIRST_SEED + 3]
+
+
+def test_what_was_confirmed_is_what_the_report_reads(folder, ray_here):
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    (confirmation,) = read_confirmations(folder, read_search(folder))
+    measured = runs(folder)
+    assert confirmation.values == {seed: measured[1, seed]["s_measure"] for seed in (FIRST_SEED, FIRST_SEED + 1)}
+    assert confirmation.default_values == {
+        seed: measured[0, seed]["s_measure"] for seed in (FIRST_SEED, FIRST_SEED + 1)
+    }
+
+
+def test_the_default_comes_first_and_the_best_are_those_of_the_highest_common_epoch(synthetic_search):
+    synthetic = synthetic_search(num_trials=12)
+    synthetic.run()
+    record = synthetic.recorder.record
+    chosen = candidates(record, 3)
+    assert chosen[0].number == 0
+    others = [trial for trial in chosen if trial.number != 0]
+    epoch = record.comparison_epoch
+    reached = sorted((t.objective_at(epoch) for t in record.trials if t.objective_at(epoch) is not None), reverse=True)
+    assert [trial.objective_at(epoch) for trial in others] == reached[: len(others)]
+
+
+def test_a_default_that_won_is_confirmed_beside_the_best_others_and_never_alone(trained_folder, tmp_path):
+    recorder = Recorder.create(tmp_path / "won", read_search(trained_folder).settings)
+    for number, objective in enumerate((0.9, 0.4)):
+        recorder.start(trial_name(number, {}), params={}, answers={})
+        recorder.result(trial_name(number, {}), epoch=1, objective=objective, metrics={}, seconds=1.0)
+        if number == 0:
+            assert wanted_runs(recorder.record, 3) == []
+    recorder.close()
+    assert [trial.number for trial in candidates(recorder.record, 1)] == [0, 1]
+
+
+def test_nothing_to_confirm_is_a_sentence(tmp_path, trained_folder):
+    recorder = Recorder.create(tmp_path / "empty", read_search(trained_folder).settings)
+    recorder.close()
+    with pytest.raises(ValueError, match="No trial has a finite objective; there is nothing to confirm"):
+        candidates(recorder.record, 1)

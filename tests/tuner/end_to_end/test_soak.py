@@ -1,0 +1,153 @@
+"""A search that is killed again and again, at random moments: it loses nothing that had ended, and decides the same."""
+
+import contextlib
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from tests.tuner.end_to_end.search_process import QUICK_TO_MISS_A_NODE, Search, assert_no_epoch_is_repeated, new_search
+from tests.tuner.end_to_end.undisturbed import assert_decided_as_undisturbed
+from tuner.policy.outcomes import Outcome
+from tuner.ray.temporary_folder import OWNER
+from tuner.records import read_search
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+
+NUM_KILLS = int(os.environ.get("SOAK_KILLS", "30"))
+"""For each policy."""
+SEED = int(os.environ.get("SOAK_SEED", "0"))
+NUM_KILLS_ALONE = NUM_KILLS // 4
+"""With one slot, for each policy, beside those."""
+POLICIES = ("asha", "promote", "random")
+NUM_TRIALS, MORE_TRIALS, MAX_EPOCHS = 30, "+10", 12
+EXIT_SECONDS = 120
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes_to_its_end(
+    tmp_path, disc_folder, monkeypatch, policy
+):
+    for name, value in QUICK_TO_MISS_A_NODE.items():
+        monkeypatch.setenv(name, value)
+    rng = random.Random(f"{SEED} {policy}")
+    search = new_search(tmp_path, disc_folder, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2, policy=policy)
+    kills: Counter = Counter()
+    ended = {}
+    try:
+        while kills.total() < NUM_KILLS:
+            kept = search.events()
+            victim = kill_something(search, rng, kills)
+            assert search.events()[: len(kept)] == kept
+            ended |= endings(search)
+            say(f"{policy}: kill {kills.total()}, {victim or 'nobody'}; {len(ended)} trials ended")
+        search.finish()
+        # Once more even where it is done: what a driver leaves that is killed in its last moment goes with the next.
+        go_on(search)
+        search.finish()
+        while not is_done(search):
+            go_on(search)
+            search.finish()
+    finally:
+        search.end()
+    assert_nothing_is_lost(search, ended)
+    say(f"{policy}: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_killed_at_random_moments_a_search_in_one_slot_decides_as_an_undisturbed_one(
+    tmp_path, disc_folder, monkeypatch, policy
+):
+    for name, value in QUICK_TO_MISS_A_NODE.items():
+        monkeypatch.setenv(name, value)
+    rng, kills = random.Random(f"{SEED} {policy} alone"), Counter()
+    search = new_search(tmp_path, disc_folder, trials=12, epochs=MAX_EPOCHS, lanes=1, policy=policy)
+    try:
+        while kills.total() < NUM_KILLS_ALONE and not is_done(search):
+            victim = kill_something(search, rng, kills)
+            say(f"{policy}, one slot: kill {kills.total()}, {victim or 'nobody'}")
+        while not is_done(search):
+            go_on(search)
+            search.finish()
+    finally:
+        search.end()
+    assert_decided_as_undisturbed(search, tmp_path)
+    say(f"{policy}, one slot: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+
+
+def kill_something(search: Search, rng: random.Random, kills: Counter) -> str | None:
+    """After a random while, whichever was hit least of what is there; the search goes on first where it does not run.
+
+    Mostly while it trains; now and then as it begins, or goes on after the last kill.
+    """
+    if not search.commands[-1].is_running:
+        go_on(search)
+    known = len(search.events())
+    if rng.random() < 0.8:
+        search.commands[-1].watch(lambda: len(search.events()) > known + 2)
+    time.sleep(rng.uniform(0.0, 3.0))
+    command = search.commands[-1]
+    found = {"driver": command.itself(), "trial process": command.running_trials(), "Ray's node": command.ray_nodes()}
+    there = sorted((kills[victim], rng.random(), victim) for victim, processes in found.items() if processes)
+    if not there:
+        return None
+    victim = there[0][2]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        rng.choice(found[victim]).kill()
+        kills[victim] += 1
+    if victim != "trial process":
+        command.wait(EXIT_SECONDS)
+    return victim
+
+
+def go_on(search: Search) -> None:
+    """A search that is over before it was killed often enough is extended."""
+    if (search.folder / "settings.json").exists():
+        search.begin("--resume", str(search.folder), *(("--trials", MORE_TRIALS) if is_done(search) else ()))
+    else:
+        search.begin(*search.commands[0].options)
+
+
+def is_done(search: Search) -> bool:
+    has_begun = (search.folder / "settings.json").exists()
+    return has_begun and not search.commands[-1].is_running and read_search(search.folder).is_finished
+
+
+def endings(search: Search) -> dict:
+    """What each trial came to, as far as that is known."""
+    trials = read_search(search.folder).trials if (search.folder / "settings.json").exists() else []
+    over = [trial for trial in trials if trial.outcome is not None]
+    return {trial.name: (trial.params, trial.outcome, trial.last.epoch, trial.last.objective) for trial in over}
+
+
+def assert_nothing_is_lost(search: Search, ended: dict) -> None:
+    record = read_search(search.folder)
+    assert ended.items() <= endings(search).items()
+    assert [trial.number for trial in record.trials] == list(range(record.settings.num_trials))
+    assert {trial.outcome for trial in record.trials} <= {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+    for trial in record.trials:
+        assert list(trial.results) == list(range(1, len(trial.results) + 1)), "an epoch was skipped"
+    assert_no_epoch_is_repeated(search)
+    assert_nothing_is_left_behind(search)
+
+
+def assert_nothing_is_left_behind(search: Search) -> None:
+    for command in search.commands:
+        assert psutil.wait_procs(command.all_processes, timeout=60)[1] == []
+    owners = {path.read_text().split()[-1] for path in search.ray_marks(OWNER)}
+    assert not owners & {str(command.pid) for command in search.commands}, tempfile.gettempdir()
+
+
+def told_of(search: Search) -> str:
+    failed = len(search.events("leg_failed"))
+    return f"{len(endings(search))} trials, {len(search.events('result'))} epochs, {failed} legs failed"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,183 @@
+"""What a search will take is told from real steps, and nothing of the search is begun."""
+
+import re
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainable import step_timing
+from trainable.step_timing import Rehearsal, rehearse
+from trainable.tasks.registry import get_task
+from trainable.techniques.memory import MemoryShortage
+from trainable.training_run import TrainingRun
+from tuner.planning.dry_run import drawn_configs, dry_run, extremes, most_like, schedule_of
+from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines
+from tuner.planning.duration import Forecast, Play, Seconds
+from tuner.planning.plan import plan_search
+from tuner.records import TrialResources
+from tuner.settings import SearchSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_repeats(monkeypatch):
+    monkeypatch.setattr(step_timing, "STEADY_SECONDS", 0.0)
+
+
+@pytest.fixture
+def settings(disc_folder, tmp_path):
+    given = {"data": str(disc_folder), "storage": tmp_path, "num_trials": 4, "max_epochs": 4}
+    return SearchSettings(**given, pinned={"pyramid_channels": 8})
+
+
+def test_a_rehearsal_measures_a_whole_epoch_from_two_updates(disc_config):
+    splits = get_task("moe").open_data(disc_config)
+    told = rehearse(disc_config, splits, device=torch.device("cpu"))
+    run = TrainingRun(disc_config, splits)
+    assert told.updates_per_epoch == -(-len(splits.train) // (disc_config.batch_size * disc_config.accumulation_steps))
+    assert told.epoch_seconds > told.update_seconds * told.updates_per_epoch > 0
+    assert 0 < told.peak_gib < told.device_gib
+    num_weights = sum(parameter.numel() for parameter in run.trainer.model.parameters())
+    assert 4 * num_weights / 1e6 < told.checkpoint_mb
+
+
+def test_the_extremes_are_configurations_that_the_space_proposes(settings):
+    found = extremes(plan_search(settings))
+    sizes = {name: config.batch_size * config.model.num_experts for name, config in found.items()}
+    assert sizes["smallest"] < sizes["default"] < sizes["largest"]
+    assert {config.model.pyramid_channels for config in found.values()} == {8}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulation_steps", "name"),
+    [(2, 1, "smallest"), (4, 1, "smallest"), (8, 2, "default"), (16, 2, "largest")],
+)
+def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_update(
+    disc_config, batch_size, accumulation_steps, name
+):
+    """32 by 16 are a factor of 2 from the largest's 64 by 16, and of 4 and 2 from the default's 8 by 8."""
+    sizes = {"default": (8, 1), "smallest": (4, 1), "largest": (16, 4)}
+    measured = {
+        name: replace(disc_config, batch_size=images, accumulation_steps=steps)
+        for name, (images, steps) in sizes.items()
+    }
+    asked = replace(disc_config, batch_size=batch_size, accumulation_steps=accumulation_steps)
+    assert most_like(asked, measured) == name
+
+
+@pytest.mark.parametrize(
+    ("policy", "rung_epochs", "promotes"), [("asha", (1, 2), False), ("promote", (1, 2), True), ("random", (), False)]
+)
+def test_the_schedule_is_that_of_the_policy_that_was_asked_for(settings, policy, rung_epochs, promotes):
+    asked = replace(settings, policy=policy, confirm=2)
+    told = schedule_of(asked, plan_search(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
+    assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
+    assert (told.num_trials, told.slots, told.max_epochs, told.confirm, told.seeds) == (4, 2, 4, 2, 3)
+
+
+@pytest.fixture
+def room_for(monkeypatch):
+    """Lets micro-batches of so many images be built, and no more."""
+    build = step_timing.build_trainer
+
+    def limit(images):
+        def build_if_it_fits(task, config, **options):
+            if config.batch_size > images:
+                raise MemoryShortage("too much", asked_bytes=None, available_bytes=None)
+            return build(task, config, **options)
+
+        monkeypatch.setattr(step_timing, "build_trainer", build_if_it_fits)
+
+    return limit
+
+
+def test_a_rehearsal_out_of_memory_is_held_in_half_the_micro_batch_as_a_trial_would(disc_config, room_for):
+    splits = get_task("moe").open_data(disc_config)
+    asked = replace(disc_config, batch_size=8, accumulation_steps=1)
+    room_for(2)
+    told = rehearse(asked, splits, device=torch.device("cpu"))
+    assert told.batch_size == 2
+    assert told.updates_per_epoch == -(-len(splits.train) // 8)
+    room_for(0)
+    with pytest.raises(MemoryShortage):
+        rehearse(asked, splits, device=torch.device("cpu"))
+
+
+@pytest.mark.slow
+def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
+    told = dry_run(settings, plan_search(settings), began=time.monotonic())
+    assert "moe: 4 trials of up to 4 epochs, promote; " in told
+    assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
+    assert re.search(r"\nwall time +\d+:\d\d, nine times in ten between \d+:\d\d and \d+:\d\d\n", told)
+    assert not settings.folder.exists()
+
+
+@pytest.fixture
+def rehearsed():
+    one = Rehearsal(
+        update_seconds=0.5,
+        updates_per_epoch=20,
+        batch_size=16,
+        build_seconds=1.0,
+        validation_seconds=2.0,
+        peak_gib=10.0,
+        device_gib=24.0,
+        checkpoint_mb=100.0,
+        checkpoint_seconds=0.1,
+    )
+    return {"default": one}
+
+
+def told_of(settings, rehearsed, concurrent=2):
+    """Of a search of 60 s on two slots, of which 20 s were waiting for the last trial, and a confirmation of 90 s."""
+    busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
+    middle = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
+    expected = Forecast(middle=middle, shortest_seconds=100.0, longest_seconds=200.0)
+    slots = TrialResources(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
+    start_up = StartUp(command=4.0, ray=5.0, process=6.0)
+    return "\n".join(expected_lines(settings, plan_search(settings), slots, rehearsed, expected, start_up))
+
+
+def test_a_reader_sees_what_the_wall_time_is_made_of(settings, rehearsed):
+    lines = told_of(settings, rehearsed).splitlines()
+    assert lines[:8] == [
+        "wall time     2:45, nine times in ten between 1:55 and 3:35",
+        "  start-up      0:15  the command 4 s, Ray 5 s, a process and its data 6 s",
+        "  building      0:06",
+        "  training      0:36  34 epochs",
+        "  validation    0:12",
+        "  checkpoints   0:06",
+        "  confirmation  1:30  6 trainings of 4 epochs",
+        "in all        0.05 CPU-hours",
+    ]
+
+
+@pytest.mark.parametrize(("concurrent", "is_enough"), [(2, True), (3, False)])
+def test_trials_that_will_not_fit_side_by_side_are_told(settings, rehearsed, concurrent, is_enough):
+    assert ("TOO LITTLE, lower --concurrent" not in told_of(settings, rehearsed, concurrent)) is is_enough
+
+
+def test_disk_holds_a_checkpoint_of_each_trial_and_one_being_written_in_each_slot(settings, rehearsed):
+    assert "disk          up to 600 MB of checkpoints, " in told_of(settings, rehearsed)
+    budgeted = replace(settings, disk_budget_bytes=450_000_000)
+    assert "disk          up to 450 MB of checkpoints, " in told_of(budgeted, rehearsed)
+
+
+@pytest.mark.parametrize(("budget_mb", "is_enough"), [(400, True), (399, False)])
+def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_told(settings, rehearsed, budget_mb, is_enough):
+    budgeted = replace(settings, confirm=1, disk_budget_bytes=budget_mb * 10**6)
+    assert ("TOO LITTLE, 400 MB must stay at a time" not in told_of(budgeted, rehearsed)) is is_enough
+
+
+def test_what_was_checked_is_told_with_its_numbers(settings):
+    plan = plan_search(replace(settings, pinned={"pyramid_channels": 8, "warmup_fraction": 0.125}))
+    told = checked_line(plan, drawn_configs(plan))
+    assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told
+
+
+def test_how_many_images_there_are_is_told_and_that_few_decide_little(settings):
+    plan = replace(plan_search(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
+    told = "train 30, validation 19, test 20 images at 48 x 32 px"
+    caution = "Only 19 validation images: too few to rank configurations."
+    assert image_lines(plan) == [f"images        {told}", f"caution       {caution}"]

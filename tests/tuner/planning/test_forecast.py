@@ -1,0 +1,146 @@
+"""The simulated schedule, against numbers worked out by hand."""
+
+import pytest
+
+from tuner.planning.duration import Schedule, Seconds, played_policy
+from tuner.planning.duration import forecast as forecast_of
+from tuner.policy.simulation import SimulatedSearch
+
+ONE_SECOND = Seconds(training=1.0)
+
+
+def schedule_of(**changes):
+    settings = {"num_trials": 12, "slots": 3, "max_epochs": 8, "rung_epochs": (), "reduction_factor": 2}
+    return Schedule(**settings | changes)
+
+
+def forecast(schedule, costs, *, first=None, **options):
+    return forecast_of(schedule, costs, first=costs[:1] if first is None else first, **options)
+
+
+def epochs_by_trial(values, **changes):
+    """How far each trial comes on one slot, when it always has its value."""
+    schedule = schedule_of(**{"num_trials": len(values), "slots": 1, "max_epochs": 4, "rung_epochs": (1, 2)} | changes)
+    search = SimulatedSearch(
+        played_policy(schedule),
+        slots=1,
+        max_epochs=schedule.max_epochs,
+        value=lambda trial: values[trial.number],
+        seconds=lambda trial, begins: 1.0,
+    )
+    search.run()
+    return [trial.epoch for trial in search.trials]
+
+
+def test_without_rungs_equal_trials_take_rounds_of_all_slots():
+    told = forecast(schedule_of(), [Seconds(training=2.0)])
+    assert (told.middle.search_seconds, told.middle.busy_seconds, told.middle.epochs) == (4 * 8 * 2.0, 12 * 8 * 2.0, 96)
+    assert told.shortest_seconds == told.longest_seconds == told.middle.seconds == told.middle.search_seconds
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # Trial 1 misses the 3; 2 ties with the median of 1 and 3, and misses the 3 at the next rung; 3 misses the 2.
+        ([3, 1, 2, 0], [4, 1, 2, 1]),
+        ([0, 1, 2, 3], [4, 4, 4, 4]),
+    ],
+)
+def test_stopping_rungs_stop_whom_they_would_in_the_search(values, expected):
+    assert epochs_by_trial(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # Of 0 and 1 the better goes on to 2, of all four a second one, and of these two one to 4, the best so far.
+        ([3, 1, 2, 0], [4, 1, 2, 1]),
+        # 1 and 3 to 2, and 3 to 4; at the end the default, too.
+        ([0, 1, 2, 3], [4, 2, 1, 4]),
+    ],
+)
+def test_promotion_sends_on_one_in_two_and_at_last_the_default(values, expected):
+    assert epochs_by_trial(values, promotes=True) == expected
+
+
+def test_the_default_goes_on_however_poor_it_is():
+    assert epochs_by_trial([0, 1, 0.5, 2], max_epochs=8, rung_epochs=(2,)) == [8, 8, 8, 8]
+    assert epochs_by_trial([0, 2, 1, 0], max_epochs=8, rung_epochs=(2,)) == [8, 8, 8, 2]
+
+
+def test_one_slot_that_halves_at_one_rung_saves_what_the_stopped_half_had_left():
+    told = forecast(schedule_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND], most_learned=0.0).middle
+    assert told.epochs == pytest.approx(400 * 2 + 200 * 6, rel=0.06)
+    assert told.search_seconds == told.busy_seconds == told.epochs
+
+
+def test_proposals_that_get_better_are_stopped_more_rarely_but_not_promoted_more_often():
+    stopping = schedule_of(num_trials=60, rung_epochs=(2, 4))
+    still, learning = (forecast(stopping, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
+    assert learning.middle.epochs > 1.15 * still.middle.epochs
+    assert learning.longest_seconds - learning.shortest_seconds > still.longest_seconds - still.shortest_seconds
+    promoting = schedule_of(num_trials=60, rung_epochs=(2, 4), promotes=True)
+    still, learning = (forecast(promoting, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
+    assert learning.middle.epochs == pytest.approx(still.middle.epochs, abs=8)
+
+
+def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_best_predicted_and_the_default():
+    told = forecast(schedule_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).middle
+    assert told.epochs - (20 * 2 + 10 * 6) in (0, 6, 12)
+
+
+def test_more_slots_than_trials_take_as_long_as_the_longest_trial():
+    assert forecast(schedule_of(num_trials=2, slots=8), [ONE_SECOND] * 2).middle.search_seconds == 8.0
+
+
+def test_times_that_differ_widen_the_range_around_their_mean():
+    told = forecast(schedule_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
+    assert told.shortest_seconds < told.middle.seconds < told.longest_seconds
+    assert told.middle.seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
+
+
+def test_what_is_tried_first_has_its_own_times():
+    """One slot, four trials of 8 epochs: two at 5 s, the others at 1 s."""
+    told = forecast(schedule_of(num_trials=4, slots=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2)
+    assert told.middle.search_seconds == 8 * (5 + 5 + 1 + 1)
+    assert forecast(schedule_of(num_trials=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2).middle.seconds == 40.0
+
+
+def test_what_a_search_is_made_of_adds_up():
+    one = Seconds(build=3.0, training=2.0, validation=0.5, checkpoint=0.25)
+    told = forecast(schedule_of(num_trials=5, slots=1, max_epochs=4), [one]).middle
+    assert told.busy == Seconds(build=15.0, training=40.0, validation=10.0, checkpoint=5.0)
+    assert told.search_seconds == told.busy_seconds == 70.0
+
+
+def test_a_trial_is_built_again_after_a_pause_and_not_where_it_is_promoted_at_once():
+    one = Seconds(build=10.0, training=1.0)
+    schedule = schedule_of(num_trials=4, slots=1, max_epochs=2, rung_epochs=(1,), promotes=True)
+    told = forecast(schedule, [one]).middle
+    assert 4 * 10.0 < told.busy.build <= 10.0 * told.epochs
+    assert told.search_seconds == told.busy_seconds == told.busy.build + told.epochs
+
+
+def test_the_best_and_the_default_are_trained_again_over_the_slots():
+    """Both of two trials, three seeds each: six trainings of 4 epochs, validated and tested, three to a slot."""
+    one = Seconds(build=1.0, training=2.0, validation=0.5, checkpoint=100.0)
+    schedule = schedule_of(num_trials=2, slots=2, max_epochs=4, confirm=2)
+    told = forecast(schedule, [one], process_seconds=7.0).middle
+    assert told.trainings == 6
+    assert told.confirm_seconds == 7.0 + 3 * (1.0 + 4 * 2.0 + 5 * 0.5)
+
+
+def test_without_confirmation_nothing_is_trained_again():
+    told = forecast(schedule_of(), [ONE_SECOND], process_seconds=7.0).middle
+    assert (told.trainings, told.confirm_seconds) == (0, 0.0)
+
+
+def test_no_more_are_trained_again_than_came_to_their_full_length_and_the_default_not_alone():
+    for num_trials, trainings in ((1, 0), (2, 6), (3, 9)):
+        schedule = schedule_of(num_trials=num_trials, confirm=3)
+        assert forecast(schedule, [ONE_SECOND]).middle.trainings == trainings
+
+
+def test_the_same_seed_tells_the_same():
+    costs = [ONE_SECOND, Seconds(training=3.0)]
+    assert forecast(schedule_of(), costs, seed=4) == forecast(schedule_of(), costs, seed=4)

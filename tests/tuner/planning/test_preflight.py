@@ -1,0 +1,43 @@
+"""What is told before a search begins, beyond the table of wrong inputs."""
+
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from tuner.planning.preflight import check_extension, check_resume
+from tuner.policy.outcomes import Outcome
+from tuner.records import Recorder
+
+CHECKED = """
+import sys
+from tuner.planning.plan import plan_search
+from tuner.planning.preflight import check_configurations
+from tuner.settings import SearchSettings
+check_configurations(plan_search(SearchSettings(space="moe")), {})
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_whole_trainers_are_checked_without_the_second_that_the_compiler_of_torch_takes_to_import():
+    told = subprocess.run([sys.executable, "-c", CHECKED], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
+
+
+def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_resume(trained_folder, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained_folder, folder)
+    with closing(Recorder.resume(folder)) as recorder:
+        for trial in recorder.record.unfinished:
+            recorder.end(trial.name, Outcome.FAILED, numbers={}, epoch=trial.last.epoch)
+        recorder.finish()
+    with pytest.raises(ValueError, match=r"is finished, 3 of 3 trials have ended"):
+        check_resume(folder)
+    check_extension(folder)
+    with closing(Recorder.resume(folder)) as recorder:
+        recorder.change(num_trials=5)
+    check_resume(folder)
+    with pytest.raises(ValueError, match=r"is not finished; continue with --resume alone"):
+        check_extension(folder)

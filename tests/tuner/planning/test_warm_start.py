@@ -1,0 +1,235 @@
+"""A search that begins with the best of an earlier one, as far as its space still asks for it."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from search_spaces.pinning import PinnedSpace
+from search_spaces.registry import SPACES, get_space
+from search_spaces.space import Situation
+from search_spaces.stub_trials import RandomTrial
+from tests.tuner.conftest import recorded_settings
+from trainable.config import from_params, to_dict
+from trainable.tasks.registry import get_task
+from tuner.planning.warm_start import NUM_BEST, warm_start
+from tuner.policy.actions import Begin, HalvingConfig, Rest
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.tpe import TpeSampler
+from tuner.records import Recorder, trial_name
+
+BASE = get_task("moe").default_config(None)
+FACTS = {"space": "moe", "objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
+OTHER_DATA = FACTS | {"data_fingerprint": {"all": "cd"}}
+
+
+def space_of(low, high, name="max_lr"):
+    return lambda trial: {name: trial.suggest_float(name, low, high), "top_k": 1}
+
+
+def started(folder, asking, *, first=None, base=BASE, **facts):
+    first = first or [{"max_lr": 0.45}]
+    base = from_params({"max_epochs": (FACTS | facts)["max_epochs"]}, base)
+    return warm_start(folder, asking, base=base, first_points=first, settings=FACTS | facts)
+
+
+def points_of(folder, asking):
+    return started(folder, asking, **OTHER_DATA).points
+
+
+def recorded(folder, asking, points, values, *, base=BASE, facts=FACTS):
+    """A finished search of one epoch a trial."""
+    config = to_dict(base) | {"max_epochs": facts["max_epochs"]}
+    settings = recorded_settings(num_trials=9, name="old", rung_epochs=(), base_config=config, **facts)
+    recorder = Recorder.create(folder, settings)
+    for number, (answers, value) in enumerate(zip(points, values, strict=True)):
+        candidate = SpaceSource(asking).of(answers)
+        trial = trial_name(number, candidate.params)
+        recorder.start(trial, params=candidate.params, answers=answers)
+        recorder.result(trial, epoch=1, objective=value, metrics={}, seconds=1.0)
+        recorder.end(trial, Outcome.COMPLETED, numbers={}, epoch=1)
+    recorder.close()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Nine trials at max_lr .1 to .9; the objective is best near .5 and falls with the distance from it."""
+    rates = [(number + 1) / 10 for number in range(9)]
+    values = [-abs(rate - 0.52) for rate in rates]
+    return recorded(tmp_path / "moe" / "old", space_of(0.0, 1.0), [{"max_lr": rate} for rate in rates], values)
+
+
+def test_the_best_come_first_by_the_names_that_the_space_asks_for(folder):
+    points = points_of(folder, space_of(0.0, 1.0))
+    assert points == [{"max_lr": rate} for rate in (0.5, 0.6, 0.4, 0.7, 0.3)]
+    assert len(points) == NUM_BEST
+
+
+def test_where_a_range_has_changed_what_lies_outside_is_left_out_and_said(folder, caplog):
+    caplog.set_level(logging.INFO)
+    points = points_of(folder, space_of(0.45, 0.65))
+    assert points == [{"max_lr": 0.5}, {"max_lr": 0.6}]
+    assert "trial 003-" in caplog.text
+    assert "is not tried again" in caplog.text
+
+
+def test_what_the_space_no_longer_asks_for_is_left_out(folder):
+    assert points_of(folder, space_of(0.0, 1.0, name="weight_decay")) == []
+
+
+def test_a_search_of_another_space_is_refused(folder):
+    with pytest.raises(ValueError, match="is a search of the space 'moe', not of 'leaf'"):
+        started(folder, space_of(0.0, 1.0), space="leaf")
+
+
+def test_a_search_without_a_measured_trial_is_refused(tmp_path):
+    Recorder.create(tmp_path / "moe" / "empty", recorded_settings(**FACTS, rung_epochs=())).close()
+    with pytest.raises(ValueError, match="has no measured trial to start from"):
+        started(tmp_path / "moe" / "empty", space_of(0.0, 1.0))
+
+
+def test_of_the_same_data_and_budget_the_values_are_known_and_nothing_is_tried_again(folder, caplog):
+    caplog.set_level(logging.INFO)
+    warm = started(folder, space_of(0.0, 1.0))
+    assert warm.points == ()
+    values = {one.answers["max_lr"]: one.values for one in warm.past_trials}
+    assert values == {(n + 1) / 10: {1: pytest.approx(-abs((n + 1) / 10 - 0.52))} for n in range(9)}
+    assert {one.outcome for one in warm.past_trials} == {Outcome.COMPLETED}
+    assert all(one.trial.startswith("old/00") for one in warm.past_trials)
+    assert "9 trials of" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"data_fingerprint": {"all": "cd"}}, "of another data:"),
+        ({"max_epochs": 3}, "of another budget:"),
+        ({"max_epochs": 3, "data_fingerprint": {}}, "of another budget and data:"),
+    ],
+)
+def test_what_keeps_its_values_from_being_used_is_said(folder, caplog, changed, words):
+    caplog.set_level(logging.INFO)
+    warm = started(folder, space_of(0.0, 1.0), **changed)
+    assert (len(warm.points), warm.past_trials) == (NUM_BEST, ())
+    assert words in caplog.text
+
+
+def test_values_outside_a_changed_range_are_left_out_and_counted(folder, caplog):
+    caplog.set_level(logging.INFO)
+    warm = started(folder, space_of(0.45, 0.85))
+    assert [one.answers["max_lr"] for one in warm.past_trials] == [0.5, 0.6, 0.7, 0.8]
+    assert "4 trials of" in caplog.text
+    assert "; 5 outside this space are skipped." in caplog.text
+
+
+def test_a_parameter_that_is_new_has_the_value_that_the_default_gives_it(folder):
+    def wider(trial):
+        return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
+
+    first = [{"max_lr": 0.45, "momentum": 0.9}]
+    warm = started(folder, wider, first=first)
+    assert {one.answers["momentum"] for one in warm.past_trials} == {0.9}
+    assert len(warm.past_trials) == 9
+
+
+def test_a_parameter_whose_new_default_is_not_what_was_trained_with_leaves_all_out(folder):
+    def wider(trial):
+        return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
+
+    assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).past_trials == ()
+
+
+def test_where_no_value_can_be_used_the_best_are_tried_first_with_what_is_fixed_now(folder):
+    """Also under another budget: what was searched then and is fixed now is not asked for."""
+    asking = lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0), "top_k": 2}  # noqa: E731
+    for facts in ({}, {"max_epochs": 3}):
+        warm = started(folder, asking, **facts)
+        assert [point["max_lr"] for point in warm.points] == [0.5, 0.6, 0.4, 0.7, 0.3]
+        assert warm.past_trials == ()
+
+
+@pytest.mark.parametrize(("top_k", "known"), [(1, 9), (2, 0)])
+def test_what_is_fixed_now_is_known_only_from_trials_that_had_that_value(folder, top_k, known):
+    warm = started(folder, lambda trial: space_of(0.0, 1.0)(trial) | {"top_k": top_k})
+    assert len(warm.past_trials) == known
+
+
+def test_under_another_fixed_configuration_nothing_is_known(folder):
+    assert started(folder, space_of(0.0, 1.0), base=from_params({"backbone": "resnet50"}, BASE)).past_trials == ()
+
+
+def test_another_seed_and_another_place_of_the_same_data_do_not_matter(folder):
+    moved = from_params({"seed": 7, "source": str(folder)}, BASE)
+    assert len(started(folder, space_of(0.0, 1.0), base=moved).past_trials) == 9
+
+
+def test_the_default_is_measured_again(folder):
+    warm = started(folder, space_of(0.0, 1.0), first=[{"max_lr": 0.5}])
+    assert 0.5 not in {one.answers["max_lr"] for one in warm.past_trials}
+
+
+def distances(policy, known, *, num_trials=5):
+    """Of the first proposals from the best value there is, each answered with its value."""
+    for one in known:
+        policy.add_past_trial(one.trial, SpaceSource(space_of(0.0, 1.0)).of(one.answers), one.values, one.outcome)
+    found = []
+    for number in range(num_trials):
+        action = policy.action()
+        assert isinstance(action, Begin)
+        policy.begin(f"n{number}", action.candidate)
+        found.append(abs(action.candidate.params["max_lr"] - 0.52))
+        policy.record(f"n{number}", epoch=1, value=-found[-1])
+        policy.end(f"n{number}", Outcome.COMPLETED)
+    return found
+
+
+def config_of(seed):
+    return HalvingConfig(
+        rung_epochs=(), max_epochs=1, reduction_factor=3, mode="max", slots=1, seed=seed, num_trials=10
+    )
+
+
+def stopping(seed):
+    return StoppingPolicy(TpeSampler(space_of(0.0, 1.0), mode="max"), config_of(seed))
+
+
+def promoting(seed):
+    return PromotingPolicy(SpaceSource(space_of(0.0, 1.0)), config_of(seed))
+
+
+@pytest.mark.parametrize("make", [stopping, promoting])
+def test_a_policy_that_knows_them_proposes_better_at_once(folder, make):
+    known = started(folder, space_of(0.0, 1.0)).past_trials
+    found = [distances(make(seed), known) for seed in range(6)]
+    cold = [distances(make(seed), []) for seed in range(6)]
+    assert np.median(found) < 0.5 * np.median(cold)
+
+
+@pytest.mark.parametrize("make", [stopping, promoting])
+def test_a_policy_ends_after_as_many_trials_of_its_own_as_were_asked_for(folder, make):
+    policy = make(0)
+    found = distances(policy, started(folder, space_of(0.0, 1.0)).past_trials, num_trials=10)
+    assert policy.action() is Rest.FINISHED
+    if isinstance(policy, PromotingPolicy):
+        assert policy.best_predicted() == f"n{int(np.argmin(found))}"
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
+    space = get_space(name)
+    base = get_task(space.workload).default_config(None)
+    pinned = PinnedSpace(space, Situation(num_train_images=240, pretrained=False))
+    facts = FACTS | {"space": name, "objective": space.objective}
+    points = []
+    for seed in range(4):
+        trial = RandomTrial(seed)
+        pinned(trial)
+        points.append(trial.asked)
+    folder = recorded(tmp_path / name / "old", pinned, points, [0.1, 0.2, 0.3, 0.4], base=base, facts=facts)
+    warm = started(folder, pinned, first=pinned.first_points(), base=base, **facts)
+    first = pinned.first_points()
+    assert [one.answers for one in warm.past_trials] == [answers for answers in points if answers not in first]

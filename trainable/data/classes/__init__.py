@@ -1,0 +1,1 @@
+"""Images with one label each: class folders, batches, dirty variants of clean pictures."""

@@ -1,0 +1,71 @@
+"""Batches of labelled images straight from the memory-mapped cache: no decoding, no worker processes.
+
+The order of an epoch depends on (seed, epoch) alone, so that a resumed run sees what an uninterrupted one would have
+seen. Nothing is augmented here: that happens on the device, in `trainable/techniques`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.io.pixels import as_images, placed, take
+
+
+class LabelledTrainingBatches:
+    """Shuffled micro-batches of one epoch; call `set_epoch` before each.
+
+    Yields images (B, 3, H, W) in [0, 1] in channels-last memory and labels int64 (B,) or (B, T). The last batch may be
+    smaller.
+
+    Args:
+        max_batches: most batches of an epoch, each epoch another selection; None is all.
+    """
+
+    def __init__(
+        self,
+        data: LabelledImages,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        max_batches: int | None = None,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("max_batches", max_batches)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be 1 or more.")
+        self.batch_size = batch_size
+        self._seed, self._epoch = seed, 0
+        self._images, self._labels = placed(data.images, device), placed(data.labels, device)
+        num_batches = -(-len(data) // batch_size)
+        self._num_batches = num_batches if max_batches is None else min(num_batches, max_batches)
+
+    def __len__(self) -> int:
+        return self._num_batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of epoch `epoch`."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._images))
+        for number in range(self._num_batches):
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield as_images(take(self._images, (rows,))), take(self._labels, (rows,))
+
+
+class LabelledEvaluationBatches:
+    """All images in order and unchanged, in the form of the training batches."""
+
+    def __init__(self, data: LabelledImages, *, batch_size: int, device: torch.device) -> None:
+        self._images, self._labels = placed(data.images, device), placed(data.labels, device)
+        self._rows = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in self._rows:
+            yield as_images(take(self._images, (rows,))), take(self._labels, (rows,))

@@ -1,0 +1,199 @@
+"""A folder of class folders, checked, split and cached, as the labelled images that a task trains on.
+
+Files are found and hashed; unless this content is in the cache already, they are dealt to parts class by class, all
+images of one source together, then decoded and resized once. Every bad file is told before anything trains.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Self
+
+from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
+from trainable.data.classes.layout import ClassImage, find_class_images
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.io.decoding import crop_image, read_upright, shrink_image
+from trainable.data.io.files import Ticker, content_digests, in_parallel
+from trainable.data.io.findings import (
+    BadFileError,
+    DataError,
+    Finding,
+    Severity,
+    errors_among,
+    read_findings,
+    write_findings,
+)
+from trainable.data.io.folder_source import MIN_SIDE_PX
+from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.leakage import check_copies, source_names
+from trainable.data.io.splits import check_division, group_ids, stratified_class_split
+
+RESIZES = {"crop": crop_image, "squash": shrink_image}
+_BYTES_PER_PIXEL = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFolderOptions:
+    """How a folder is read; all of it is part of the cache's key."""
+
+    image_size_px: int = 128
+    """Side of the square images in the cache, from 16."""
+    resize: Literal["crop", "squash"] = "crop"
+    """crop: the shorter side is resized and the middle cut out, shapes stay; squash: all of it, shapes change."""
+    group_pattern: str | None = None
+    """Regular expression that finds in a file's name the source that it shares with others; None: only what its name
+    calls a copy, such as x_rotated_90 beside x, shares its source."""
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
+    split_seed: int = 0
+    """Which of the possible divisions into these parts, 0 or more."""
+
+    def __post_init__(self) -> None:
+        if self.image_size_px < MIN_SIDE_PX:
+            raise ValueError(f"image_size_px is {self.image_size_px}, but must be at least {MIN_SIDE_PX}.")
+        if self.resize not in RESIZES:
+            raise ValueError(f"resize is {self.resize!r}; allowed: {', '.join(RESIZES)}.")
+        check_division(self.fractions, self.split_seed, self.group_pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFolder:
+    """A folder ready to train on; its sets are `LabelledImages`."""
+
+    splits: Splits
+    findings: tuple[Finding, ...]
+    """Warnings and notes for the user to see once, before the search; errors have been raised."""
+
+
+def open_class_folder(
+    root: Path,
+    options: ClassFolderOptions,
+    *,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ClassFolder:
+    """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
+
+    Raises:
+        DataError: with a table of everything that must be put right first.
+        CacheError: the cache folder is full or cannot be written.
+    """
+    cache_dir = cache_dir or default_cache_dir()
+    source = _Source.find(root, options, cache_dir)
+    needed_bytes = _BYTES_PER_PIXEL * len(source.images) * options.image_size_px**2
+    build = partial(_build, source, on_progress)
+    folder = cached(source.key(), cache_dir, build, needed_bytes=needed_bytes)
+    return ClassFolder(splits=open_labelled(folder), findings=read_findings(folder))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    root: Path
+    images: list[ClassImage]
+    findings: list[Finding]
+    digests: Mapping[Path, str]
+    groups: list[str]
+    options: ClassFolderOptions
+
+    @classmethod
+    def find(cls, root: Path, options: ClassFolderOptions, cache_dir: Path) -> Self:
+        images, findings = find_class_images(root)
+        digests = content_digests(root, [image.file for image in images], cache_dir)
+        files = [image.file for image in images]
+        names = source_names(files) if options.group_pattern is None else [file.stem for file in files]
+        groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
+        return cls(root=root, images=images, findings=findings, digests=digests, groups=groups, options=options)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(sorted({image.class_name for image in self.images}))
+
+    def key(self) -> str:
+        """Findings count, so that a folder with errors never finds the cache of its good part."""
+        images = [(image.file, image.class_name, image.split, self.digests[image.file]) for image in self.images]
+        parts = [images, self.groups, asdict(self.options), [asdict(finding) for finding in self.findings]]
+        return "classes-" + hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:24]
+
+
+def _build(source: _Source, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
+    parts, findings = _divided(source)
+    files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
+    copies = check_copies(files, labels, source.groups, source.digests, parts)
+    findings = [*source.findings, *copies, *findings]
+    tick = Ticker(len(source.images), on_progress)
+
+    def samples(part: str) -> Iterator[LabelledSample]:
+        images = [image for image, own in zip(source.images, parts, strict=True) if own == part]
+        for result in in_parallel(partial(_read, source), images, tick):
+            if isinstance(result, Finding):
+                findings.append(result)
+            else:
+                yield result
+
+    size = (source.options.image_size_px, source.options.image_size_px)
+    write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, source.class_names)
+    if errors := errors_among(findings):
+        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise DataError(f"{source.root} cannot be used: {what} in {len(source.images)} images.", findings)
+    write_findings(folder, findings)
+
+
+def _divided(source: _Source) -> tuple[list[str], list[Finding]]:
+    """The part of each image: what its folder says, else by the split; a part with its own folder takes no others."""
+    parts = [image.split or "train" for image in source.images]
+    shares = {
+        part: share
+        for part, share in zip(SPLIT_NAMES, source.options.fractions, strict=True)
+        if part == "train" or part not in parts
+    }
+    rows = [row for row, part in enumerate(parts) if part == "train"]
+    groups, labels = [source.groups[row] for row in rows], [source.images[row].class_name for row in rows]
+    for row, part in zip(
+        rows, stratified_class_split(groups, labels, shares, seed=source.options.split_seed), strict=True
+    ):
+        parts[row] = part
+    return parts, _thin_parts(source, parts)
+
+
+def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
+    """A part without images cannot be used; one that lacks a class says less than it seems to."""
+    found = {(part, image.class_name) for part, image in zip(parts, source.images, strict=True)}
+    empty = [
+        Finding(
+            file=part,
+            problem="gets no image",
+            action="Add images of other sources: each class is divided by source, train first.",
+        )
+        for part in SPLIT_NAMES
+        if part not in parts
+    ]
+    lacking = [
+        Finding(
+            file=name,
+            problem=f"has no image in the {part} part",
+            action="Add images of other sources; until then metrics of that part do not know the class.",
+            severity=Severity.WARNING,
+        )
+        for part in SPLIT_NAMES
+        for name in source.class_names
+        if part in parts and (part, name) not in found
+    ]
+    return empty + lacking
+
+
+def _read(source: _Source, image: ClassImage) -> LabelledSample | Finding:
+    options = source.options
+    try:
+        upright = read_upright(source.root / image.file)
+        pixels = RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
+    except BadFileError as error:
+        return error.finding(image.file.as_posix())
+    return LabelledSample(
+        name=image.file.as_posix(),
+        image=pixels,
+        label=source.class_names.index(image.class_name),
+        digest=source.digests[image.file],
+    )

@@ -1,0 +1,1 @@
+"""Aerial tiles with tree crowns: annotations in four formats, tiling, batches."""

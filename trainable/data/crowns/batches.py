@@ -1,0 +1,144 @@
+"""Batches of tiles with their crowns: turned and flipped, and small at first where a training begins at low resolution.
+
+Order, turns and flips of an epoch depend on (seed, epoch) alone, so that a resumed run sees what an uninterrupted one
+would have seen.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainable.data.crowns.crown_set import Crown, CrownSet
+from trainable.techniques.progressive_resolution import ProgressiveResolution
+
+Target = dict[str, Tensor]
+"""See CrownTarget in trainable/losses/crowns.py."""
+Batch = tuple[Tensor, list[Target]]
+
+
+class CrownTrainingBatches:
+    """Shuffled micro-batches of one epoch, each tile in one of its eight orientations; call `set_epoch` before each.
+
+    Yields images (B, 3, S, S) in [0, 1] and a target for each. The last batch may be smaller.
+    """
+
+    def __init__(
+        self, data: CrownSet, *, batch_size: int, seed: int, resolution: ProgressiveResolution | None = None
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
+        self.batch_size = batch_size
+        self._data, self._seed, self._resolution = data, seed, resolution
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self._data) // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses order, orientations and resolution of epoch `epoch`."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        order = rng.permutation(len(self._data))
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            batch = gathered(self._data, rows, orientations=rng.integers(0, 8, len(rows)))
+            side = self._side_px()
+            yield batch if side == len(self._data.images[0]) else resized(batch, side)
+
+    def _side_px(self) -> int:
+        side = self._data.images.shape[1]
+        return side if self._resolution is None else self._resolution.side_px(side, self._epoch)
+
+
+class CrownEvaluationBatches:
+    """All tiles in order, as they are."""
+
+    def __init__(self, data: CrownSet, *, batch_size: int) -> None:
+        self._data, self._batch_size = data, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._data) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self._data), self._batch_size):
+            rows = np.arange(start, min(start + self._batch_size, len(self._data)))
+            yield gathered(self._data, rows, orientations=np.zeros(len(rows), np.int64))
+
+
+def gathered(data: CrownSet, rows: np.ndarray, *, orientations: np.ndarray) -> Batch:
+    """The tiles of these rows, each in its orientation, 0 (as it is) to 7."""
+    pixels = np.stack([oriented(data.images[row], way) for row, way in zip(rows, orientations, strict=True)])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255.0)
+    return images, [_target(data, int(row), int(way)) for row, way in zip(rows, orientations, strict=True)]
+
+
+def oriented(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """A square picture turned by quarters, and flipped from 4 on; the first two axes are rows and columns."""
+    turned = np.rot90(picture, orientation % 4)
+    return turned[:, ::-1] if orientation >= 4 else turned
+
+
+def resized(batch: Batch, side_px: int) -> Batch:
+    """The batch at another resolution; crowns that would vanish are left out."""
+    images, targets = batch
+    images = F.interpolate(images, size=(side_px, side_px), mode="bilinear", antialias=True, align_corners=False)
+    return images, [_resized_target(target, side_px) for target in targets]
+
+
+def _target(data: CrownSet, row: int, orientation: int) -> Target:
+    side = data.images.shape[1]
+    crowns = data.crowns_of(row)
+    masks = [oriented(_whole(crown, side), orientation) for crown in crowns]
+    semantic = np.array(oriented(data.semantic[row], orientation))
+    stacked = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.uint8)
+    return {
+        "boxes": boxes_around(stacked),
+        "labels": torch.tensor([crown.label for crown in crowns], dtype=torch.int64),
+        "masks": stacked,
+        "semantic": torch.from_numpy(semantic).long(),
+        "has_instances": torch.tensor(bool(data.has_crowns[row])),
+    }
+
+
+def boxes_around(masks: Tensor) -> Tensor:
+    """Left, top, right and bottom of each mask (n, H, W), the last two beyond it; float (n, 4)."""
+    corners = [_extent(masks.any(dim=axis)) for axis in (1, 2)]
+    (left, right), (top, bottom) = corners
+    return torch.stack([left, top, right, bottom], dim=1).float()
+
+
+def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """First place that is occupied, and the one after the last; bool (n, L)."""
+    occupied = occupied.to(torch.uint8)
+    return occupied.argmax(dim=1), occupied.shape[1] - occupied.flip(1).argmax(dim=1)
+
+
+def _whole(crown: Crown, side: int) -> np.ndarray:
+    left, top, right, bottom = crown.box
+    whole = np.zeros((side, side), np.uint8)
+    whole[top:bottom, left:right] = crown.mask
+    return whole
+
+
+def _resized_target(target: Target, side_px: int) -> Target:
+    masks = _nearest(target["masks"], side_px)
+    kept = masks.flatten(1).bool().any(dim=1)
+    masks = masks[kept]
+    return target | {
+        "masks": masks,
+        "labels": target["labels"][kept],
+        "boxes": boxes_around(masks),
+        "semantic": _nearest(target["semantic"][None], side_px)[0],
+    }
+
+
+def _nearest(maps: Tensor, side_px: int) -> Tensor:
+    if len(maps) == 0:
+        return maps.new_zeros(0, side_px, side_px)
+    small = F.interpolate(maps[:, None].float(), size=(side_px, side_px), mode="nearest-exact")
+    return small[:, 0].to(maps.dtype)

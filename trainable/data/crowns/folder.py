@@ -1,0 +1,183 @@
+"""A folder of aerial images with mixed annotations, checked, split by image, cut into tiles and cached.
+
+Crowns come from files of any of the forms of `crown_annotations`; semantic classes from label images of the same name
+in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks is not trained on it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
+from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
+from trainable.data.crowns.tiling import tiles_of
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.io.decoding import read_upright, shrink_image
+from trainable.data.io.files import Ticker, content_digests
+from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
+from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.splits import check_division, group_ids, stratified_group_split
+
+ONE_KIND = "crown"
+_BYTES_PER_PIXEL = 8
+"""Image and classes, with what the overlap adds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrownFolderOptions:
+    """How a folder is read; all of it is part of the cache's key."""
+
+    tile_px: int = 256
+    """Side of the tiles, a multiple of 32."""
+    overlap_px: int = 64
+    """How far neighbouring tiles reach into each other, less than tile_px."""
+    one_kind: bool = False
+    """Every crown counts as of one kind, whatever it is labelled."""
+    void_label: int = VOID
+    """Label of pixels without a class in the label images, 0 to 255."""
+    group_pattern: str | None = None
+    """Regular expression whose match in the name keeps images of one origin in one split; None: each its own."""
+    split_seed: int = 0
+    """Another seed divides the images otherwise, 0 or more."""
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of train, validation and test, sum 1."""
+
+    def __post_init__(self) -> None:
+        if self.tile_px < 32 or self.tile_px % 32:
+            raise ValueError(f"tile_px is {self.tile_px}; give a multiple of 32.")
+        if not 0 <= self.overlap_px < self.tile_px:
+            raise ValueError(f"overlap_px is {self.overlap_px}; it must be 0 or more and less than tile_px.")
+        if not 0 <= self.void_label <= VOID:
+            raise ValueError(f"void_label is {self.void_label}; it must be from 0 to {VOID}.")
+        check_division(self.fractions, self.split_seed, self.group_pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrownFolder:
+    """A folder ready to train on; its sets are `CrownSet`s."""
+
+    splits: Splits
+    findings: tuple[Finding, ...]
+    """Warnings and notes; errors have been raised."""
+
+
+def open_crown_folder(
+    root: Path,
+    options: CrownFolderOptions,
+    *,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> CrownFolder:
+    """Opens a folder through the cache; `on_progress(done, total)` is called while images are cut.
+
+    Raises:
+        DataError: with a table of everything that must be put right first.
+        CacheError: the cache folder is full or cannot be written.
+    """
+    cache_dir = cache_dir or default_cache_dir()
+    sources = find_sources(root)
+    digests = content_digests(root, sources.files, cache_dir)
+    content = [asdict(options), sorted((file.as_posix(), digest) for file, digest in digests.items())]
+    key = "tiles-" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+    build = partial(_build, sources, options, digests, on_progress)
+    needed_bytes = _BYTES_PER_PIXEL * sum(image.num_pixels for image in sources.images)
+    folder = cached(key, cache_dir, build, needed_bytes=needed_bytes)
+    return CrownFolder(splits=open_tiles(folder), findings=read_findings(folder))
+
+
+def _build(
+    sources: CrownSources,
+    options: CrownFolderOptions,
+    digests: Mapping[Path, str],
+    on_progress: Callable[[int, int], None] | None,
+    folder: Path,
+) -> None:
+    parts = _divided(sources, options, digests)
+    kinds, classes = _kinds(sources, options), _semantic_classes(sources, options)
+    findings, tick = list(sources.findings), Ticker(len(sources.images), on_progress)
+
+    def tiles(part: str) -> Iterator[Tile]:
+        for image, own in zip(sources.images, parts, strict=True):
+            if own == part:
+                tick()
+                try:
+                    yield from filter(_teaches, _cut(sources.root, image, options, kinds))
+                except BadFileError as error:
+                    findings.append(error.finding(image.file.as_posix()))
+
+    write_tiles(folder, {part: tiles(part) for part in SPLIT_NAMES}, kinds=kinds, semantic_classes=classes)
+    write_findings(folder, findings)
+    if errors_among(findings):
+        raise DataError(f"{sources.root} cannot be used.", findings)
+
+
+def _divided(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> list[str]:
+    """The part of each image; all tiles of an image, and all images of a group, are in one."""
+    contents = [digests[image.file] for image in sources.images]
+    groups = group_ids([image.name for image in sources.images], contents, options.group_pattern)
+    shares = dict(zip(SPLIT_NAMES, options.fractions, strict=True))
+    crown_shares = [image.crown_share for image in sources.images]
+    try:
+        return stratified_group_split(groups, crown_shares, shares, seed=options.split_seed)
+    except ValueError as error:
+        raise DataError(f"{sources.root}: {error}", sources.findings) from error
+
+
+def _kinds(sources: CrownSources, options: CrownFolderOptions) -> tuple[str, ...]:
+    found = {shape.label for image in sources.images for shape in image.shapes or ()}
+    return (ONE_KIND,) if options.one_kind or not found else tuple(sorted(found))
+
+
+def _semantic_classes(sources: CrownSources, options: CrownFolderOptions) -> tuple[str, ...]:
+    """Label images hold numbers; their names are not known.
+
+    Raises:
+        DataError: a label image is none, or damaged.
+    """
+    numbers: set[int] = set()
+    bad = []
+    for file in (image.label_image for image in sources.images if image.label_image is not None):
+        try:
+            numbers.update(np.unique(_semantic(sources.root / file, options.void_label)).tolist())
+        except BadFileError as error:
+            bad.append(error.finding(file.as_posix()))
+    if bad:
+        raise DataError(f"{sources.root} cannot be used.", bad)
+    return tuple(f"class {number}" for number in range(1 + max(numbers - {VOID}, default=-1)))
+
+
+def _cut(root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str]) -> Iterator[Tile]:
+    upright = read_upright(root / image.file)
+    pixels = shrink_image(upright, image.size)
+    semantic = None if image.label_image is None else _semantic(root / image.label_image, options.void_label)
+    if semantic is not None and semantic.shape != image.size:
+        raise BadFileError(
+            f"is {image.size[1]}x{image.size[0]}, its label image {semantic.shape[1]}x{semantic.shape[0]}",
+            "Give the label image the size of its image.",
+        )
+    yield from tiles_of(
+        image.name,
+        pixels,
+        shapes=image.shapes,
+        semantic=semantic,
+        label_of=lambda shape: 1 if options.one_kind else kinds.index(shape.label) + 1,
+        tile_px=options.tile_px,
+        overlap_px=options.overlap_px,
+    )
+
+
+def _semantic(path: Path, void_label: int) -> np.ndarray:
+    labels = np.array(read_upright(path))
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise BadFileError("is no label image: it has colours or more than 8 bits", "Save one grey level a class.")
+    return np.where(labels == void_label, VOID, labels).astype(np.uint8)
+
+
+def _teaches(tile: Tile) -> bool:
+    """Large pictures are often annotated in places: a tile without a crown or class may just not be annotated."""
+    return bool(tile.crowns) or (tile.semantic is not None and bool((tile.semantic != VOID).any()))

@@ -1,0 +1,79 @@
+"""Large pictures cut into tiles that reach into each other, with the crowns and classes that lie on each."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from trainable.data.crowns.annotations import CrownShape
+from trainable.data.crowns.crown_set import VOID, Crown, Tile
+
+MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3
+"""A crown that a tile's edge leaves less of than this belongs to the neighbouring tile alone."""
+
+
+def tile_starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
+    """Where tiles begin along one side: evenly, the last flush with the end; one tile when the side is shorter."""
+    last = max(0, length_px - tile_px)
+    return [*range(0, last, tile_px - overlap_px), last]
+
+
+def tiles_of(
+    name: str,
+    image: np.ndarray,
+    *,
+    shapes: Sequence[CrownShape] | None,
+    semantic: np.ndarray | None,
+    label_of: Callable[[CrownShape], int],
+    tile_px: int,
+    overlap_px: int,
+) -> Iterator[Tile]:
+    """Every tile of a picture (H, W, 3); what a tile lacks of the picture is black and VOID.
+
+    Args:
+        label_of: the number of a shape's kind, from 1.
+    """
+    crowns = None if shapes is None else [rasterised(shape, label_of(shape), image.shape[:2]) for shape in shapes]
+    for top in tile_starts(image.shape[0], tile_px, overlap_px):
+        for left in tile_starts(image.shape[1], tile_px, overlap_px):
+            window = (slice(top, top + tile_px), slice(left, left + tile_px))
+            seen = None if crowns is None else [_seen(crown, left, top, tile_px) for crown in crowns if crown]
+            yield Tile(
+                name=f"{name}_{top:05d}_{left:05d}",
+                image=_filled(image[window], tile_px, 0),
+                crowns=None if seen is None else tuple(crown for crown in seen if crown is not None),
+                semantic=None if semantic is None else _filled(semantic[window], tile_px, VOID),
+            )
+
+
+def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
+    """A shape as pixels; a box without an outline is taken whole. None when nothing of it lies on the picture."""
+    height, width = size
+    left, top = max(0, int(np.floor(shape.box[0]))), max(0, int(np.floor(shape.box[1])))
+    right, bottom = min(width, int(np.ceil(shape.box[2]))), min(height, int(np.ceil(shape.box[3])))
+    if right <= left or bottom <= top:
+        return None
+    canvas = Image.new("1", (right - left, bottom - top), 0 if shape.polygons else 1)
+    for polygon in shape.polygons:
+        # Coordinates name corners of pixels here, and their centres there.
+        ImageDraw.Draw(canvas).polygon([(x - left - 0.5, y - top - 0.5) for x, y in polygon], fill=1)
+    mask = np.array(canvas, bool)
+    return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
+
+
+def _seen(crown: Crown, left: int, top: int, tile_px: int) -> Crown | None:
+    """What a tile at (left, top) shows of a crown, in the tile's own frame."""
+    first_x, first_y = max(crown.box[0], left), max(crown.box[1], top)
+    end_x, end_y = min(crown.box[2], left + tile_px), min(crown.box[3], top + tile_px)
+    if end_x <= first_x or end_y <= first_y:
+        return None
+    mask = crown.mask[first_y - crown.box[1] : end_y - crown.box[1], first_x - crown.box[0] : end_x - crown.box[0]]
+    if mask.sum() < max(MIN_SEEN_PX, MIN_SEEN_SHARE * crown.mask.sum()):
+        return None
+    return Crown(label=crown.label, box=(first_x - left, first_y - top, end_x - left, end_y - top), mask=mask)
+
+
+def _filled(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:
+    whole = np.full((tile_px, tile_px, *part.shape[2:]), value, np.uint8)
+    whole[: part.shape[0], : part.shape[1]] = part
+    return whole

@@ -1,0 +1,1 @@
+"""Fundus photographs with tables of two grades."""

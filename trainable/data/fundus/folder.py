@@ -1,0 +1,160 @@
+"""A folder of fundus photographs with tables of their grades, checked, split and cached.
+
+Photographs lie anywhere below the folder, in IDRiD's layout (`1. Original Images/a. Training Set/*.jpg`) or another;
+tables as grade_tables.py reads them. Official parts are kept: what a training folder holds is divided into training and
+validation by patient, a testing folder stays untouched. Most rows of a table may have no photograph.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
+from trainable.data.fundus.crop import cropped_to_retina
+from trainable.data.fundus.grade_tables import GradeTable, part_in
+from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
+from trainable.data.fundus.source import FundusFolderOptions, FundusSource
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.io.decoding import read_upright
+from trainable.data.io.files import Ticker, in_parallel
+from trainable.data.io.findings import (
+    BadFileError,
+    DataError,
+    Finding,
+    errors_among,
+    read_findings,
+    write_findings,
+)
+from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.leakage import check_copies
+from trainable.data.io.splits import stratified_class_split
+
+_COUNTS_FILE = "table_counts.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundusFolder:
+    """A folder ready to train on; its sets are `LabelledImages`."""
+
+    splits: GradedSplits
+    """Class counts are those of the tables, without the rows of validation and test."""
+    findings: tuple[Finding, ...]
+    """Warnings and notes for the user to see once, before the search; errors have been raised."""
+
+
+def open_fundus_folder(
+    root: Path,
+    options: FundusFolderOptions,
+    *,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> FundusFolder:
+    """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
+
+    Raises:
+        DataError: with a table of everything that must be put right first.
+        CacheError: the cache folder is full or cannot be written.
+    """
+    cache_dir = cache_dir or default_cache_dir()
+    source = FundusSource.find(root, options, cache_dir)
+    build = partial(_build, source, on_progress)
+    folder = cached(source.key(), cache_dir, build, needed_bytes=4 * len(source.files) * options.image_size_px**2)
+    counts = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
+    splits = GradedSplits.of(open_labelled(folder), tuple(map(tuple, counts)))
+    return FundusFolder(splits=splits, findings=read_findings(folder))
+
+
+def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
+    """Reads every photograph even after the first bad one, so that all problems are told at once."""
+    parts = _divided(source)
+    findings = [*source.findings, *check_copies(source.files, source.labels, source.groups, source.digests, parts)]
+    findings += _unlabelled_parts(source, parts)
+    tick, size_px = Ticker(len(source.files), on_progress), source.options.image_size_px
+
+    def samples(part: str) -> Iterator[LabelledSample]:
+        rows = [row for row, own in enumerate(parts) if own == part]
+        for result in in_parallel(partial(_read, source), rows, tick):
+            if isinstance(result, Finding):
+                findings.append(result)
+            else:
+                yield result
+
+    write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, (size_px, size_px), CLASS_NAMES)
+    if errors := errors_among(findings):
+        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise DataError(f"{source.root} cannot be used: {what} in {len(source.files)} photographs.", findings)
+    write_findings(folder, findings)
+    (folder / _COUNTS_FILE).write_text(json.dumps(_table_counts(source, parts)), encoding="utf-8")
+
+
+def _divided(source: FundusSource) -> list[str]:
+    """The part of each photograph: what its path says, else by patient and grade of retinopathy."""
+    parts = [part_in(file) or "train" for file in source.files]
+    shares = {
+        part: share
+        for part, share in zip(SPLIT_NAMES, source.options.fractions, strict=True)
+        if part == "train" or part not in parts
+    }
+    rows = [row for row, part in enumerate(parts) if part == "train"]
+    groups, grades = [source.groups[row] for row in rows], [source.labels[row][0] for row in rows]
+    dealt = stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
+    for row, part in zip(rows, dealt, strict=True):
+        parts[row] = part
+    return parts
+
+
+def _unlabelled_parts(source: FundusSource, parts: Sequence[str]) -> list[Finding]:
+    """Neither can be learned nor measured what has no label in a part."""
+    labelled = {
+        (part, task)
+        for part, labels in zip(parts, source.labels, strict=True)
+        for task, label in zip(TASK_NAMES, labels, strict=True)
+        if label != MISSING
+    }
+    return [
+        Finding(
+            file=part,
+            problem=f"has no photograph with a grade of {task}",
+            action="Add photographs with both grades, of several patients for each part.",
+        )
+        for part in SPLIT_NAMES
+        for task in TASK_NAMES
+        if (part, task) not in labelled
+    ]
+
+
+def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]:
+    """Rows of each grade that training may know of."""
+    held_out = {(file.stem, part_in(file)) for file, part in zip(source.files, parts, strict=True) if part != "train"}
+    known = [
+        labels
+        for table in source.tables
+        if table.part in (None, "train")
+        for image, labels in table.grades.items()
+        if held_out.isdisjoint((image, part) for part in _parts_of(table))
+    ]
+    grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
+    return [
+        np.bincount(own[own != MISSING], minlength=len(names)).tolist()
+        for own, names in zip(grades.T, CLASS_NAMES, strict=True)
+    ]
+
+
+def _parts_of(table: GradeTable) -> tuple[str | None, ...]:
+    """Where the photographs lie that a table may speak of; None is in no part's folder."""
+    return (None, *SPLIT_NAMES) if table.part is None else (None, table.part)
+
+
+def _read(source: FundusSource, row: int) -> LabelledSample | Finding:
+    file = source.files[row]
+    try:
+        image = cropped_to_retina(read_upright(source.root / file), source.options.image_size_px)
+    except BadFileError as error:
+        return error.finding(file.as_posix())
+    return LabelledSample(
+        name=file.with_suffix("").as_posix(), image=image, label=source.labels[row], digest=source.digests[file]
+    )

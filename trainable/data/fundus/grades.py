@@ -1,0 +1,29 @@
+"""The two grades of a fundus photograph: diabetic retinopathy, and the risk of a macular edema."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from trainable.data.image_mask.image_mask_set import Splits
+
+TASK_NAMES = ("retinopathy", "edema")
+"""In the order of the label columns."""
+CLASS_NAMES = (("none", "mild", "moderate", "severe", "proliferative"), ("none", "away", "central"))
+"""By the international scale, and by where hard exudates lie: nowhere, or up to or more than a disc's width away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradedSplits(Splits):
+    """Three sets of photographs with both grades, and how often each grade is to be expected."""
+
+    class_counts: tuple[tuple[int, ...], ...]
+    """Of each task, by grade; nothing of validation and test is in it."""
+
+    @classmethod
+    def of(cls, splits: Splits, class_counts: tuple[tuple[int, ...], ...]) -> Self:
+        return cls(
+            train=splits.train,
+            validation=splits.validation,
+            test=splits.test,
+            fingerprint=splits.fingerprint,
+            class_counts=class_counts,
+        )

@@ -1,0 +1,124 @@
+"""The photographs of one folder, matched with the rows of its tables and hashed, none of them decoded."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from trainable.data.fundus.grade_tables import Grades, GradeTable, part_in, read_grade_tables
+from trainable.data.io.files import content_digests
+from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
+from trainable.data.io.folder_source import MIN_SIDE_PX
+from trainable.data.io.splits import check_division, group_ids
+
+_CROP_VERSION = 1
+_EYE = re.compile(r"[-_ ](left|right|od|os|l|r)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundusFolderOptions:
+    """How a folder is read; all of it is part of the cache's key."""
+
+    image_size_px: int
+    """Side of the square images in the cache, from 16."""
+    group_pattern: str | None = None
+    """Regular expression that finds the patient in a file's name; None: the name without `_left`, `_OD` and such."""
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
+    split_seed: int = 0
+    """Which of the possible divisions into these parts, 0 or more."""
+
+    def __post_init__(self) -> None:
+        if self.image_size_px < MIN_SIDE_PX:
+            raise ValueError(f"image_size_px is {self.image_size_px}, but must be at least {MIN_SIDE_PX}.")
+        check_division(self.fractions, self.split_seed, self.group_pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundusSource:
+    """Photographs that have a row, and the tables."""
+
+    root: Path
+    files: list[Path]
+    labels: list[Grades]
+    groups: list[str]
+    tables: list[GradeTable]
+    findings: list[Finding]
+    digests: dict[Path, str]
+    options: FundusFolderOptions
+
+    @classmethod
+    def find(cls, root: Path, options: FundusFolderOptions, cache_dir: Path) -> Self:
+        require_folder(root, "fundus photographs and a csv table of their grades")
+        tables, findings = read_grade_tables(root)
+        photographs = [path.relative_to(root) for path in sorted(root.rglob("*")) if _is_photograph(path)]
+        found = [(file, _rows_of(file, tables)) for file in photographs]
+        findings += _unmatched(found, tables)
+        files = [file for file, rows in found if len(rows) == 1]
+        digests = content_digests(root, files, cache_dir)
+        # The same name in two folders is not the same patient.
+        names = [
+            file.stem if options.group_pattern else (file.parent / patient_of(file.stem)).as_posix() for file in files
+        ]
+        return cls(
+            root=root,
+            files=files,
+            labels=[rows[0] for _, rows in found if len(rows) == 1],
+            groups=group_ids(names, [digests[file] for file in files], options.group_pattern),
+            tables=tables,
+            findings=findings,
+            digests=digests,
+            options=options,
+        )
+
+    def key(self) -> str:
+        """Findings count, so that a folder with errors never finds the cache of its good part."""
+        photographs = [(file, self.digests[file]) for file in self.files]
+        tables = [(table.file, table.grades) for table in self.tables]
+        findings = [asdict(finding) for finding in self.findings]
+        everything = json.dumps(
+            [_CROP_VERSION, photographs, tables, asdict(self.options), findings], default=Path.as_posix
+        )
+        return "fundus-folder-" + hashlib.sha256(everything.encode()).hexdigest()[:24]
+
+
+def patient_of(name: str) -> str:
+    """A photograph's name without the mark of its eye, if it has one."""
+    return _EYE.sub("", name)
+
+
+def _is_photograph(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+
+
+def _rows_of(file: Path, tables: Sequence[GradeTable]) -> list[Grades]:
+    """The photograph's grades in every table that may speak of it."""
+    part = part_in(file)
+    speaking = [table for table in tables if part is None or table.part in (None, part)]
+    return list(dict.fromkeys(table.grades[file.stem] for table in speaking if file.stem in table.grades))
+
+
+def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[GradeTable]) -> list[Finding]:
+    """Photographs without a row or with several are left out; rows without a photograph are counted."""
+    findings = [
+        Finding(
+            file=file.as_posix(),
+            problem="has no row in a table of its part" if not rows else "has other grades in another table",
+            action="It is left out; add its row." if not rows else "Put it into a training or a testing folder.",
+            severity=Severity.WARNING if not rows else Severity.ERROR,
+        )
+        for file, rows in found
+        if len(rows) != 1
+    ]
+    for table in tables:
+        here = {file.stem for file, _ in found if None in (table.part, part_in(file)) or part_in(file) == table.part}
+        missing = len(table.grades.keys() - here)
+        if missing:
+            problem = f"{missing} of {len(table.grades)} rows have no photograph here"
+            action = "They count for the class weights alone; nothing to do."
+            findings.append(Finding(file=table.file.as_posix(), problem=problem, action=action, severity=Severity.NOTE))
+    return findings

@@ -1,0 +1,1 @@
+"""The embedded data: drawn pictures of unlimited number with exact labels."""

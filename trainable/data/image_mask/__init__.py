@@ -1,0 +1,1 @@
+"""Images with masks: folder layouts, mask checks, batches."""

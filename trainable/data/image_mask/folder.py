@@ -1,0 +1,59 @@
+"""A folder of images and masks, checked, split and cached, as the sets that a task trains on.
+
+Pairs are found and hashed; unless this content is in the cache already, every file is checked, dealt to a part, decoded
+and resized. A second search on the same files decodes nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from trainable.data.image_mask.folder_build import build_folder
+from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.findings import Finding, read_findings
+from trainable.data.io.folder_source import FolderOptions, FolderSource
+from trainable.data.io.image_cache import cached, default_cache_dir, open_splits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageMaskFolder:
+    """A folder ready to train on."""
+
+    splits: Splits
+    findings: tuple[Finding, ...]
+    """Warnings and notes for the user to see once, before the search; errors have been raised."""
+
+
+def open_image_masks(
+    root: Path,
+    *,
+    image_size: tuple[int, int] | None = None,
+    long_side_px: int = 240,
+    inverted_masks: bool | None = None,
+    group_pattern: str | None = None,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    split_seed: int = 0,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ImageMaskFolder:
+    """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
+
+    The other options are those of `FolderOptions`.
+
+    Raises:
+        DataError: with a table of everything that must be put right first.
+        CacheError: the cache folder is full or cannot be written.
+    """
+    options = FolderOptions(
+        image_size=image_size,
+        long_side_px=long_side_px,
+        inverted_masks=inverted_masks,
+        group_pattern=group_pattern,
+        fractions=fractions,
+        split_seed=split_seed,
+    )
+    cache_dir = cache_dir or default_cache_dir()
+    source = FolderSource.find(root, options, cache_dir)
+    folder = cached(source.key(), cache_dir, partial(build_folder, source, on_progress))
+    return ImageMaskFolder(splits=open_splits(folder), findings=read_findings(folder))

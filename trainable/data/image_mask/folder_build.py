@@ -1,0 +1,135 @@
+"""Checks, divides, decodes and resizes the files of one folder into an empty cache folder."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.image_mask.mask_check import (
+    MaskFacts,
+    binarise,
+    check_image,
+    check_polarity,
+    check_size,
+    describe_foreground,
+    facts_of,
+)
+from trainable.data.io.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
+from trainable.data.io.files import Ticker, in_parallel
+from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
+from trainable.data.io.folder_layout import Pair
+from trainable.data.io.folder_source import FolderSource
+from trainable.data.io.image_cache import Sample, require_space, write_splits
+from trainable.data.io.leakage import check_leakage
+from trainable.data.io.splits import stratified_group_split
+
+_BYTES_PER_PIXEL = 4
+
+
+def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
+    """Reads every file even after the first bad one, so that all problems are told at once.
+
+    Raises:
+        DataError: with a table of them.
+    """
+    tick = Ticker(2 * len(source.pairs), on_progress)
+    inspections = list(in_parallel(partial(_inspect, source), source.pairs, tick))
+    findings = source.findings + [finding for inspection in inspections for finding in inspection.findings]
+    facts = [inspection.facts for inspection in inspections if inspection.facts]
+    findings += check_polarity(facts, source.options.inverted_masks) + describe_foreground(facts)
+    parts, division_findings = _divide(source, inspections) if source.pairs else ([], [])
+    findings += division_findings
+    sizes = [inspection.header.size for inspection in inspections if inspection.header]
+    size = source.options.image_size or fitting_size(sizes, source.options.long_side_px)
+    require_space(folder, len(source.pairs) * size[0] * size[1] * _BYTES_PER_PIXEL)
+
+    def samples(part: str) -> Iterator[Sample]:
+        pairs = [pair for pair, own in zip(source.pairs, parts, strict=True) if own == part]
+        for result in in_parallel(partial(_decode, source, size), pairs, tick):
+            if isinstance(result, Finding):
+                findings.append(result)
+            else:
+                yield result
+
+    write_splits(folder, {part: samples(part) for part in SPLIT_NAMES}, size)
+    findings = list(dict.fromkeys(findings))
+    _raise_errors(source, findings)
+    write_findings(folder, findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inspection:
+    header: Header | None
+    facts: MaskFacts | None
+    findings: list[Finding]
+
+
+def _inspect(source: FolderSource, pair: Pair) -> _Inspection:
+    header, facts, findings = None, None, []
+    image_file, mask_file = pair.image.as_posix(), pair.mask.as_posix()
+    try:
+        header = read_header(source.root / pair.image)
+        findings += check_image(header, image_file)
+    except BadFileError as error:
+        findings.append(error.finding(image_file))
+    try:
+        upright = read_upright(source.root / pair.mask)
+        mask, warnings = binarise(upright, mask_file, inverted=bool(source.options.inverted_masks))
+        facts = facts_of(mask, mask_file)
+        findings += warnings
+    except BadFileError as error:
+        findings.append(error.finding(mask_file))
+    if header and facts:
+        findings += check_size(header.size, mask.shape, mask_file)
+    return _Inspection(header=header, facts=facts, findings=findings)
+
+
+def _divide(source: FolderSource, inspections: Sequence[_Inspection]) -> tuple[list[str], list[Finding]]:
+    """The part of each pair: what its folder says, else by the split; a part with its own folder takes no others."""
+    findings = check_leakage(source.pairs, source.groups, source.digests)
+    parts = [pair.split or "train" for pair in source.pairs]
+    shares = {
+        part: share
+        for part, share in zip(SPLIT_NAMES, source.options.fractions, strict=True)
+        if part == "train" or part not in parts
+    }
+    rows = [row for row, part in enumerate(parts) if part == "train"]
+    facts = [inspections[row].facts for row in rows]
+    foregrounds = [fact.foreground if fact else 0.0 for fact in facts]
+    try:
+        groups = [source.groups[row] for row in rows]
+        divided = stratified_group_split(groups, foregrounds, shares, seed=source.options.split_seed)
+    except ValueError as error:
+        action = "Add images, or give the folder above a train and a test folder."
+        return parts, [*findings, Finding(file="all images", problem=str(error), action=action)]
+    for row, part in zip(rows, divided, strict=True):
+        parts[row] = part
+    return parts, findings
+
+
+def _decode(source: FolderSource, size: tuple[int, int], pair: Pair) -> Sample | Finding:
+    file = pair.image
+    try:
+        image = shrink_image(read_upright(source.root / pair.image), size)
+        file = pair.mask
+        upright = read_upright(source.root / pair.mask)
+        mask, _ = binarise(upright, file.as_posix(), inverted=bool(source.options.inverted_masks))
+    except BadFileError as error:
+        return error.finding(file.as_posix())
+    return Sample(
+        name=pair.name,
+        image=image,
+        mask=shrink_mask(mask, size),
+        native_mask=mask,
+        digest=source.content(pair),
+    )
+
+
+def _raise_errors(source: FolderSource, findings: Sequence[Finding]) -> None:
+    errors = errors_among(findings)
+    if errors:
+        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise DataError(
+            f"{source.root} cannot be used: {what} in {len(source.pairs)} pairs of image and mask.", findings
+        )

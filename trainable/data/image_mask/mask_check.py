@@ -1,0 +1,174 @@
+"""Are these masks what they seem? One mask at a time (levels, colours, size), then all together (polarity, emptiness).
+
+Foreground is 255 and binarised above 127. Levels that only compression or smoothed edges can have left are read with a
+warning; what could mean something else (class ids, colours, 255 as background) stops, and is never guessed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from trainable.data.io.decoding import Header, has_transparency, is_deep
+from trainable.data.io.findings import BadFileError, Finding, Severity
+
+BINARISE_ABOVE = 127
+_ALL = "all masks"
+_AS_BINARY = "Save masks as 8-bit grey images of 0 (background) and 255 (object)."
+_COLOUR_SPREAD = 64
+_COLOUR_FRACTION = 0.001
+_SOFT_FRACTION = 0.02
+_COMPRESSED_BLACK = 32
+_HISTOGRAM_PERCENT = (0, 1, 5, 20, 50, 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskFacts:
+    """What the checks of a whole set need to know about one mask."""
+
+    file: str
+    foreground: float
+    """Fraction of the pixels."""
+    border_foreground: float
+    """Fraction of the outermost ring of pixels."""
+
+
+def binarise(image: Image.Image, file: str, *, inverted: bool = False) -> tuple[np.ndarray, list[Finding]]:
+    """uint8 0 or 1, shape (h, w), and the warnings about this file.
+
+    Raises:
+        BadFileError: the picture can be read in more than one way.
+    """
+    if is_deep(image) or has_transparency(image):
+        kind = "transparency" if has_transparency(image) else "more than 8 bits per pixel"
+        raise BadFileError(f"is a mask with {kind} (mode {image.mode})", _AS_BINARY)
+    findings = _check_colours(image, file)
+    grey = np.asarray(image.convert("L"))
+    counts = np.bincount(grey.ravel(), minlength=256)
+    findings += _check_levels(counts, file, is_jpeg=image.format == "JPEG")
+    threshold = 0 if _is_zero_one(counts) else BINARISE_ABOVE
+    mask = (grey > threshold) ^ inverted
+    return mask.astype(np.uint8), findings
+
+
+def facts_of(mask: np.ndarray, file: str) -> MaskFacts:
+    ring = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+    return MaskFacts(file=file, foreground=float(mask.mean()), border_foreground=float(ring.mean()))
+
+
+def check_image(header: Header, file: str) -> list[Finding]:
+    if not header.has_alpha:
+        return []
+    problem, action = "has an alpha channel", "Its transparency is ignored; nothing to do if it is opaque."
+    return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
+
+
+def check_size(image_size: tuple[int, int], mask_size: tuple[int, int], file: str) -> list[Finding]:
+    """Sizes are (height, width) after the EXIF turn."""
+    if image_size == mask_size:
+        return []
+    turned = ", which is the image before its EXIF turn" if image_size == mask_size[::-1] else ""
+    return [
+        Finding(
+            file=file,
+            problem=f"is {_wide_by_high(mask_size)} but its image is {_wide_by_high(image_size)}{turned}",
+            action="Make mask and image the same size (masks by nearest neighbour), or remove the pair.",
+        )
+    ]
+
+
+def check_polarity(facts: Sequence[MaskFacts], inverted_masks: bool | None) -> list[Finding]:
+    """An error when the masks as read look inverted; False is the user's word that they are not."""
+    filled = [fact for fact in facts if fact.foreground > 0]
+    if inverted_masks is False or not filled:
+        return []
+    median = float(np.median([fact.foreground for fact in filled]))
+    num_framed = sum(fact.border_foreground > 0.5 for fact in filled)
+    if median <= 0.5 and num_framed <= len(filled) / 2:
+        return _single_inverted(filled)
+    seen = (
+        f"the object covers {median:.0%} of the median mask and most of the border in {num_framed} of {len(filled)}: "
+        "they look inverted"
+    )
+    if inverted_masks:
+        action = "Leave --inverted-masks out: 255 already is the object in these masks."
+        return [Finding(file=_ALL, problem=f"after --inverted-masks {seen}", action=action)]
+    action = (
+        "If 255 is the background in these masks, add --inverted-masks; "
+        "if the objects really are that large, --no-inverted-masks."
+    )
+    return [Finding(file=_ALL, problem=seen, action=action)]
+
+
+def describe_foreground(facts: Sequence[MaskFacts]) -> list[Finding]:
+    """The histogram of object sizes; empty masks are legal and counted, but not all may be."""
+    num_empty = sum(fact.foreground == 0 for fact in facts)
+    percent = np.array([100 * fact.foreground for fact in facts if fact.foreground > 0])
+    if not percent.size:
+        problem = f"not one of {len(facts)} masks has a pixel above {BINARISE_ABOVE}"
+        return [Finding(file=_ALL, problem=problem, action=_AS_BINARY)] if facts else []
+    counts, _ = np.histogram(percent, _HISTOGRAM_PERCENT)
+    bins = zip(_HISTOGRAM_PERCENT, _HISTOGRAM_PERCENT[1:], counts, strict=False)
+    histogram = ", ".join(f"{low}-{high} %: {count}" for low, high, count in bins)
+    problem = (
+        f"object from {percent.min():.2g} to {percent.max():.2g} % of the image, median {np.median(percent):.2g} % "
+        f"({histogram}; empty: {num_empty} of {len(facts)})"
+    )
+    return [Finding(file=_ALL, problem=problem, action="Object sizes.", severity=Severity.NOTE)]
+
+
+def _single_inverted(filled: Sequence[MaskFacts]) -> list[Finding]:
+    return [
+        Finding(
+            file=fact.file,
+            problem=f"the object covers {fact.foreground:.0%} and most of the border, unlike in most masks",
+            action="Look at it: this one mask may be inverted. It is used as it is.",
+            severity=Severity.WARNING,
+        )
+        for fact in filled
+        if fact.foreground > 0.5 and fact.border_foreground > 0.5
+    ]
+
+
+def _check_colours(image: Image.Image, file: str) -> list[Finding]:
+    if image.mode in ("1", "L", "LA"):
+        return []
+    channels = np.asarray(image.convert("RGB"))
+    spread = channels.max(axis=2).astype(np.int16) - channels.min(axis=2)
+    if (spread > _COLOUR_SPREAD).mean() > _COLOUR_FRACTION:
+        raise BadFileError("is a mask in colours, as of several classes", _AS_BINARY)
+    if image.mode == "P":
+        return []
+    action = "Its channels agree and are read as grey levels; nothing to do."
+    problem = f"is a mask of {len(image.getbands())} channels ({image.mode})"
+    return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
+
+
+def _check_levels(counts: np.ndarray, file: str, *, is_jpeg: bool) -> list[Finding]:
+    """counts: pixels at each of the 256 levels."""
+    levels = np.flatnonzero(counts)
+    brightest = int(levels[-1])
+    if _is_zero_one(counts):
+        action = "Read as 0 and 255; nothing to do."
+        problem = "its values are 0 and 1"
+        return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
+    is_compressed_black = is_jpeg and brightest < _COMPRESSED_BLACK
+    if 0 < brightest <= BINARISE_ABOVE and not is_compressed_black:
+        raise BadFileError(f"its brightest value is {brightest} of 255, so that nothing would be object", _AS_BINARY)
+    if len(levels) <= 2:
+        return []
+    soft = counts[64:192].sum() / counts.sum()
+    problem = f"has {len(levels)} grey levels, {soft:.1%} of its pixels between 64 and 191"
+    action = f"Binarised above {BINARISE_ABOVE}; so few in-between pixels are compression or smoothed edges."
+    if soft > _SOFT_FRACTION:
+        action = f"Binarised above {BINARISE_ABOVE}; check that these levels mean nothing else (confidence, class)."
+    return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
+
+
+def _is_zero_one(counts: np.ndarray) -> bool:
+    return bool(counts[1]) and not counts[2:].any()
+
+
+def _wide_by_high(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,1 @@
+"""What every kind of data shares: decoding, the cache, file hashes, findings about bad files, splits and leakage."""

@@ -1,0 +1,97 @@
+"""Reads many files at once, and remembers their sha256: an unchanged file is not read again.
+
+Many files read at once, in order, with a count of those done.
+
+sha256 of every file, remembered: a file whose size and times have not changed is not read again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from trainable.data.io.findings import DataError, Finding
+from trainable.data.io.image_cache import disk_errors_as_sentences
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_WINDOW = 256
+
+
+class Ticker:
+    """Calls `on_progress(done, total)` once for every call of its own."""
+
+    def __init__(self, total: int, on_progress: Callable[[int, int], None] | None) -> None:
+        self._done, self._total, self._on_progress = 0, total, on_progress
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(self._done, self._total)
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None]
+) -> Iterator[Result]:
+    """In order, at most `_WINDOW` results waiting in memory. Threads, since decoders let go of the interpreter."""
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(items), _WINDOW):
+            for result in pool.map(function, items[start : start + _WINDOW]):
+                tick()
+                yield result
+
+
+def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[Path, str]:
+    """Files are given below the root; what is remembered lies in the cache folder, one JSON file for each root.
+
+    Raises:
+        DataError: naming every file that cannot be opened.
+    """
+    memory = cache_dir / "file_hashes" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.json"
+    known = _recall(memory)
+    lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
+    changed = [file for file in files if file not in lines]
+    with ThreadPoolExecutor() as pool:
+        lines.update(zip(changed, pool.map(lambda file: _read(root, file), changed), strict=True))
+    unreadable = [line for line in lines.values() if isinstance(line, Finding)]
+    if unreadable:
+        raise DataError(f"{root}: {len(unreadable)} of {len(files)} files cannot be opened.", unreadable)
+    if changed or len(known) != len(lines):
+        _remember(memory, {file.as_posix(): line for file, line in lines.items()}, cache_dir)
+    return {file: line[-1] for file, line in lines.items()}
+
+
+def _stamp(path: Path) -> list[int]:
+    """Bytes, time modified, time changed; the last catches a file that was rewritten under its old modified time."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _read(root: Path, file: Path) -> list | Finding:
+    """Stamp and sha256; the stamp is taken first, so that a file written meanwhile is read again next time."""
+    try:
+        stamp = _stamp(root / file)
+        with (root / file).open("rb") as stream:
+            return [*stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
+    except OSError as error:
+        problem = f"cannot be opened: {error.strerror}"
+        return Finding(file=file.as_posix(), problem=problem, action="Make the file readable, or remove the pair.")
+
+
+def _recall(memory: Path) -> dict[str, list]:
+    """Nothing when it is absent or damaged: hashing again is always right."""
+    try:
+        return json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+
+
+def _remember(memory: Path, lines: dict[str, list], cache_dir: Path) -> None:
+    unfinished = memory.with_suffix(f".{os.getpid()}")
+    with disk_errors_as_sentences(cache_dir):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(lines), encoding="utf-8")
+        unfinished.replace(memory)

@@ -1,0 +1,80 @@
+"""The files of one folder, matched and hashed, none of them decoded, and how they are to be read."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from trainable.data.io.files import content_digests
+from trainable.data.io.findings import Finding
+from trainable.data.io.folder_layout import Pair, find_pairs
+from trainable.data.io.leakage import without_known_leaks
+from trainable.data.io.splits import check_division, group_ids
+
+MIN_SIDE_PX = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOptions:
+    """How a folder is read; all of it is part of the cache's key."""
+
+    image_size: tuple[int, int] | None
+    """Height and width in pixels of the cached images, from 16; None keeps a shape that all share, else a square."""
+    long_side_px: int
+    """Longest side when there is no `image_size`, from 16; small images are not enlarged to it."""
+    inverted_masks: bool | None
+    """True: 255 is the background. False: it is the object, however large. None: it is the object, and masks that
+    look otherwise are an error."""
+    group_pattern: str | None
+    """Regular expression that finds in a name the source that it shares with others; None: each is its own."""
+    fractions: tuple[float, float, float]
+    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
+    split_seed: int = 0
+    """Which of the possible divisions into these parts, 0 or more."""
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and min(self.image_size) < MIN_SIDE_PX:
+            raise ValueError(f"image_size is {self.image_size}, but height and width must be at least {MIN_SIDE_PX}.")
+        if self.long_side_px < MIN_SIDE_PX:
+            raise ValueError(f"long_side_px is {self.long_side_px}, but must be at least {MIN_SIDE_PX}.")
+        check_division(self.fractions, self.split_seed, self.group_pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSource:
+    """One folder as `FolderOptions` reads it."""
+
+    root: Path
+    pairs: list[Pair]
+    findings: list[Finding]
+    """What did not match."""
+    digests: dict[Path, str]
+    """sha256 of each file."""
+    groups: list[str]
+    """The source of each pair, which is all in one part."""
+    options: FolderOptions
+
+    @classmethod
+    def find(cls, root: Path, options: FolderOptions, cache_dir: Path) -> Self:
+        pairs, mismatches = find_pairs(root)
+        pairs, leaks = without_known_leaks(pairs)
+        digests = content_digests(root, [file for pair in pairs for file in (pair.image, pair.mask)], cache_dir)
+        contents = [digests[pair.image] for pair in pairs]
+        groups = group_ids([pair.name for pair in pairs], contents, options.group_pattern)
+        findings = mismatches + leaks
+        return cls(root=root, pairs=pairs, findings=findings, digests=digests, groups=groups, options=options)
+
+    def key(self) -> str:
+        """Files without a partner count, so that a folder with errors never finds the cache of its good part."""
+        pairs = [
+            (pair.name, pair.image, pair.mask, pair.split, self.digests[pair.image], self.digests[pair.mask])
+            for pair in self.pairs
+        ]
+        parts = [pairs, asdict(self.options), [asdict(finding) for finding in self.findings]]
+        return hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:32]
+
+    def content(self, pair: Pair) -> str:
+        """sha256 of what this pair teaches: both files, and which way round the mask is read."""
+        polarity = "inverted" if self.options.inverted_masks else "plain"
+        return hashlib.sha256(f"{self.digests[pair.image]} {self.digests[pair.mask]} {polarity}".encode()).hexdigest()

@@ -1,0 +1,224 @@
+"""Decoded images on disk: built once, memory-mapped by every trial of a node.
+
+`cached` owns the folder (atomic, locked, checked); `write_splits` and `open_splits` own what lies in it: raw bytes and
+JSON, nothing that can run code when read. A cache may be deleted at any time; the next search builds it again.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, ImageMaskSet, Splits
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+CACHE_VARIABLE = "VISION_TUNER_CACHE"
+_MANIFEST = "manifest.json"
+_INDEX = "index.json"
+_IMAGES, _MASKS, _NATIVE = "images.u8", "masks.u8", "native_masks.bits"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+_NUM_SAMPLED_BLOCKS = 16
+_BLOCK_BYTES = 64 * 1024
+
+
+class CacheError(ValueError):
+    """The cache folder cannot be used: no space, no permission."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One image with its mask, on its way into the cache."""
+
+    name: str
+    image: np.ndarray
+    """uint8, shape (H, W, 3)."""
+    mask: np.ndarray
+    """uint8 0 or 1, shape (H, W)."""
+    native_mask: np.ndarray | None = None
+    """uint8 0 or 1, shape (h, w), at the file's own resolution; None when `mask` is."""
+    digest: str | None = None
+    """sha256 of the source for the fingerprint; None takes that of the pixels."""
+
+
+def default_cache_dir() -> Path:
+    """$VISION_TUNER_CACHE, else ~/.cache/vision-tuner."""
+    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/vision-tuner").expanduser()
+
+
+def cached(key: str, cache_dir: Path, build: Callable[[Path], None], *, needed_bytes: int = 0) -> Path:
+    """Returns the complete folder of this key, calling `build(empty_folder)` first when it is absent or damaged.
+
+    Of several processes that ask at once one builds and the others wait. A build that fails leaves nothing behind.
+
+    Raises:
+        CacheError: the folder cannot be written, or the disk is full.
+    """
+    folder = cache_dir / f"{key}-v{FORMAT_VERSION}"
+    if folder.is_dir() and _damage(folder) is None:
+        return folder
+    with disk_errors_as_sentences(cache_dir):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(cache_dir / f"{folder.name}.lock").acquire()
+    with lock:
+        if folder.is_dir():
+            damage = _damage(folder)
+            if damage is None:
+                return folder
+            logger.warning("The cache %s is damaged (%s): it is built again.", folder, damage)
+            shutil.rmtree(folder)
+        require_space(cache_dir, needed_bytes)
+        _build_beside(folder, build)
+    return folder
+
+
+def write_splits(folder: Path, splits: Mapping[str, Iterable[Sample]], image_size: tuple[int, int]) -> None:
+    """Streams the samples of `train`, `validation` and `test` into the folder; images of (height, width) pixels."""
+    assert set(splits) == set(SPLIT_NAMES), splits.keys()
+    table: list[tuple[int, int, int]] = []
+    written: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLIT_NAMES}
+    with ExitStack() as stack:
+        files = [stack.enter_context((folder / name).open("xb")) for name in (_IMAGES, _MASKS, _NATIVE)]
+        for split in SPLIT_NAMES:
+            for sample in splits[split]:
+                assert sample.image.shape == (*image_size, 3), (sample.name, sample.image.shape)
+                assert sample.mask.shape == image_size, (sample.name, sample.mask.shape)
+                native = sample.mask if sample.native_mask is None else sample.native_mask
+                table.append((files[2].tell(), *native.shape))
+                written[split].append((sample.name, sample.digest or pixel_digest(sample.image, native)))
+                for file, array in zip(files, (sample.image, sample.mask, np.packbits(native)), strict=True):
+                    file.write(np.ascontiguousarray(array, np.uint8))
+    index = {
+        "image_size": image_size,
+        "names": {split: [name for name, _ in pairs] for split, pairs in written.items()},
+        "native_table": table,
+        "fingerprint": fingerprint(written),
+    }
+    (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+def open_splits(folder: Path) -> Splits:
+    """Maps what `write_splits` wrote; nothing is read until it is indexed."""
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    table = np.array(index["native_table"], dtype=np.int64).reshape(-1, 3)
+    height, width = index["image_size"]
+    images = np.memmap(folder / _IMAGES, np.uint8, "r", shape=(len(table), height, width, 3))
+    masks = np.memmap(folder / _MASKS, np.uint8, "r", shape=(len(table), height, width))
+    bits = np.memmap(folder / _NATIVE, np.uint8, "r")
+    sets, start = {}, 0
+    for split in SPLIT_NAMES:
+        names = tuple(index["names"][split])
+        rows = slice(start, start + len(names))
+        start = rows.stop
+        sets[split] = ImageMaskSet(
+            images=images[rows], masks=masks[rows], names=names, native_bits=bits, native_table=table[rows]
+        )
+    return Splits(**sets, fingerprint=index["fingerprint"])
+
+
+@contextmanager
+def disk_errors_as_sentences(cache_dir: Path) -> Iterator[None]:
+    """A full disk or a folder that cannot be written becomes a CacheError; any other error stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise CacheError(_no_space(cache_dir)) from error
+        if error.errno in _NOT_WRITABLE:
+            raise CacheError(
+                f"The cache folder {cache_dir} cannot be written ({error.strerror}); "
+                f"set {CACHE_VARIABLE} to a folder that can."
+            ) from error
+        raise
+
+
+def require_space(cache_dir: Path, num_bytes: int) -> None:
+    """Minutes of decoding are not spent on what will not fit."""
+    if shutil.disk_usage(cache_dir).free < num_bytes:
+        raise CacheError(f"{_no_space(cache_dir)} The images need {num_bytes / 1e6:.0f} MB.")
+
+
+def fingerprint(splits: Mapping[str, list[tuple[str, str]]]) -> dict[str, str]:
+    """sha256 of each split and of `all`, over its (name, content digest) pairs in order of name."""
+    everything = [line for lines in splits.values() for line in lines]
+    return {
+        split: hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in sorted(lines)).encode()).hexdigest()
+        for split, lines in {**splits, "all": everything}.items()
+    }
+
+
+def pixel_digest(*arrays: np.ndarray) -> str:
+    """sha256 of shapes and bytes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _build_beside(folder: Path, build: Callable[[Path], None]) -> None:
+    """Builds under another name, which the lock makes ours alone, and moves it into place when it is whole."""
+    unfinished = folder.with_name(f"{folder.name}.building")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        with disk_errors_as_sentences(folder.parent):
+            unfinished.mkdir()
+            build(unfinished)
+            _write_manifest(unfinished)
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _no_space(cache_dir: Path) -> str:
+    free_mb = shutil.disk_usage(cache_dir).free / 1e6
+    return (
+        f"The disk of the cache folder {cache_dir} is full ({free_mb:.0f} MB free); nothing half-made was left there. "
+        f"Free some space, or set {CACHE_VARIABLE} to a folder on another disk."
+    )
+
+
+def _write_manifest(folder: Path) -> None:
+    """Written last, after the bytes reached the disk: a folder with a manifest that fits is whole."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        files[path.name] = [path.stat().st_size, _sampled_digest(path)]
+    (folder / _MANIFEST).write_text(json.dumps(files), encoding="utf-8")
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with a finished folder. Blocks spread over each file are read, not all of it."""
+    try:
+        files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        for name, (num_bytes, digest) in files.items():
+            size = (folder / name).stat().st_size
+            if size != num_bytes:
+                return f"{name} has {size} bytes instead of {num_bytes}"
+            if _sampled_digest(folder / name) != digest:
+                return f"the bytes of {name} have changed"
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _sampled_digest(path: Path) -> str:
+    num_bytes = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for start in np.linspace(0, max(0, num_bytes - _BLOCK_BYTES), _NUM_SAMPLED_BLOCKS, dtype=np.int64):
+            file.seek(start)
+            digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()

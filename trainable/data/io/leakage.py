@@ -1,0 +1,122 @@
+"""The same picture, or the same source, in two parts: a test on training images proves nothing.
+
+Which files were made from one photograph, as far as their names say: turned, mirrored and retouched copies.
+
+`plate_01_rotated_90.jpg` and `rotated_plate_01.jpg` come from `plate_01.jpg`, `rotated/leaf_rotated_001.jpg` from
+`orig/leaf_orig_001.jpg`. Where names say it otherwise a pattern of the user's is asked for.
+"""
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.folder_layout import Pair
+
+COPY_MARKS = "rotated|rot(?=[0-9])|flipped|mirrored|augmented|copy"
+"""Words that make a copy of what they stand beside."""
+_COPY = re.compile(rf"(?i)(?<![^\W_])(?:{COPY_MARKS})[0-9]*(?![^\W_])")
+_MARK = re.compile(rf"(?i)(?<![^\W_])(?:{COPY_MARKS}|orig|original)[0-9]*(?![^\W_])")
+
+
+def source_names(files: Sequence[Path]) -> list[str]:
+    """For each file the one that it was made from: itself, unless its name says that it is a copy of another."""
+    first: dict[str, Path] = {}
+    for file in sorted(files, key=lambda file: (_COPY.search(file.as_posix()) is not None, file)):
+        first.setdefault(_unmarked(file), file)
+    return [first[_unmarked(file)].as_posix() for file in files]
+
+
+def _unmarked(file: Path) -> str:
+    """The path without its marks; a name that has a number before its mark ends there."""
+    mark = _MARK.search(file.stem)
+    if mark and re.search("[0-9]", file.stem[: mark.start()]):
+        name = file.stem[: mark.start()]
+    else:
+        name = _MARK.sub("", file.stem)
+    folders = [_MARK.sub("", folder) for folder in file.parent.parts]
+    return "/".join(filter(None, (part.strip("_- ") for part in (*folders, name))))
+
+
+LEAKED_STEMS = ("COD10K-CAM-1-Aquatic-3-Crab-32", "COD10K-CAM-2-Terrestrial-23-Cat-1506")
+"""In both parts of COD10K as published (noted by Fan et al., Concealed Object Detection, in the SINet-V2 code)."""
+
+
+def without_known_leaks(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Finding]]:
+    """Leaves COD10K's two double images out of training where the folder holds them in both parts."""
+    tested = {pair.image.stem for pair in pairs if pair.split == "test"}.intersection(LEAKED_STEMS)
+    leaked = [pair for pair in pairs if pair.split != "test" and pair.image.stem in tested]
+    warnings = [
+        Finding(
+            file=pair.image.as_posix(),
+            problem="is in COD10K's training and test part alike",
+            action="Left out of training; nothing to do.",
+            severity=Severity.WARNING,
+        )
+        for pair in leaked
+    ]
+    return [pair for pair in pairs if pair not in leaked], warnings
+
+
+def check_leakage(pairs: Sequence[Pair], groups: Sequence[str], digests: Mapping[Path, str]) -> list[Finding]:
+    """An error for every group in two parts that the folders name, a warning for copies that can stay together."""
+    first_in_group: dict[str, Pair] = {}
+    findings = []
+    for pair, group in zip(pairs, groups, strict=True):
+        first = first_in_group.setdefault(group, pair)
+        is_copy = digests[pair.image] == digests[first.image]
+        if _part(pair) != _part(first):
+            findings.append(_in_two_parts(pair, first, None if is_copy else group))
+        elif is_copy and pair is not first:
+            findings.append(_copy(pair, first))
+    return findings
+
+
+def check_copies(
+    files: Sequence[Path],
+    labels: Sequence[Hashable],
+    groups: Sequence[str],
+    digests: Mapping[Path, str],
+    parts: Sequence[str],
+) -> list[Finding]:
+    """An error for one picture with two labels or one source in two parts; a warning for other copies."""
+    first_of: dict[str, tuple[Path, str]] = {}
+    first_with: dict[str, tuple[Path, Hashable]] = {}
+    findings = []
+    for file, label, group, part in zip(files, labels, groups, parts, strict=True):
+        relative, relative_part = first_of.setdefault(group, (file, part))
+        twin, twin_label = first_with.setdefault(digests[file], (file, label))
+        same = f"is the same picture as {twin.as_posix()}"
+        if twin_label != label:
+            action = "Remove one of the two: a picture has one class."
+            findings.append(Finding(file=file.as_posix(), problem=same, action=action))
+        elif part != relative_part:
+            problem = f"({part}) has the same source as {relative.as_posix()} ({relative_part})"
+            action = "Remove one of the two: what is trained on cannot be tested on."
+            findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
+        elif twin is not file:
+            action = "Both stay in the same part; nothing to do, or remove one."
+            findings.append(Finding(file=file.as_posix(), problem=same, action=action, severity=Severity.WARNING))
+    return findings
+
+
+def _part(pair: Pair) -> str:
+    return pair.split or "train"
+
+
+def _in_two_parts(pair: Pair, first: Pair, group: str | None) -> Finding:
+    what = "is the same picture as" if group is None else f"has the same source {group!r} as"
+    return Finding(
+        file=pair.image.as_posix(),
+        problem=f"({_part(pair)}) {what} {first.image.as_posix()} ({_part(first)})",
+        action="Remove one of the two: what is trained on cannot be tested on.",
+    )
+
+
+def _copy(pair: Pair, first: Pair) -> Finding:
+    return Finding(
+        file=pair.image.as_posix(),
+        problem=f"is the same picture as {first.image.as_posix()}",
+        action="Both stay in the same part; nothing to do, or remove one.",
+        severity=Severity.WARNING,
+    )

@@ -1,0 +1,214 @@
+"""A trial of several ranks under Ray: an actor for each, inside the trial's own placement group.
+
+The trial itself only sends them from epoch to epoch. Whatever ends one rank ends all of them, because the others would
+wait for its sums. A rank that died is then an error of the trial, which Ray restarts from its last checkpoint. When one
+runs out of memory the trial makes new ranks, which begin the epoch again in smaller micro-batches, all in the same.
+"""
+
+import os
+import shutil
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError, RayTaskError
+from ray.util import get_current_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch.distributed import TCPStore
+
+from trainable.config import TrialConfig
+from trainable.run_setup import open_trial_data
+from trainable.techniques.checkpoint import CheckpointError
+from trainable.techniques.memory import (
+    FittingBatches,
+    MemoryShortage,
+    can_be_halved,
+    halved,
+    log_micro_batch_halved,
+    size_of,
+)
+from trainable.techniques.parallel.data_parallel import join
+from trainable.training_run import Ending, EpochResult, TrainingRun
+
+HOST = "127.0.0.1"
+"""All ranks of a trial are on one machine."""
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """How far a run is; ranks report it with each answer."""
+
+    epoch: int
+    ending: Ending | None
+
+
+class RankActors:
+    """The processes of one trial after the other; made anew after one of them failed."""
+
+    def __init__(self, bundles: list[dict[str, float]], **shared: Any) -> None:
+        """`bundles` are the resources of each rank, in the order of the placement group; `shared` is for every one."""
+        group = get_current_placement_group()
+        self._actors = [
+            ray.remote(_Rank)
+            .options(
+                num_cpus=bundle.get("CPU", 0.0),
+                num_gpus=bundle.get("GPU", 0.0),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index),
+            )
+            .remote(index, len(bundles), num_threads=max(1, int(bundle.get("CPU", 1.0))), **shared)
+            for index, bundle in enumerate(bundles)
+        ]
+        self.are_alive = True
+        port = self._answer(self._actors[:1], "open_port")
+        self.call("join", port)
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """What the first rank returns, once all have; the first error of any ends all ranks."""
+        return self._answer(self._actors, method, *arguments)
+
+    def _answer(self, actors: list[Any], method: str, *arguments: object) -> Any:
+        pending = [getattr(actor, method).remote(*arguments) for actor in actors]
+        answers = list(pending)
+        try:
+            while pending:
+                ready, pending = ray.wait(pending, num_returns=1)
+                ray.get(ready)
+            return ray.get(answers[0])
+        except RayTaskError as error:
+            self.end()
+            raise error.cause from error
+        except RayError:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        self.are_alive = False
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+class RankedRun:
+    """A TrainingRun of several ranks.
+
+    After each epoch it is saved beside the trial: what a checkpoint is copied from, and what the ranks fall back on.
+
+    Args:
+        config: the complete configuration.
+        living_ranks: gives the ranks, new ones after their end.
+        fitting: micro-batches that are known to fit from earlier runs.
+    """
+
+    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches) -> None:
+        self.config = config
+        self._fitting = fitting
+        self._living_ranks = living_ranks
+        folder = mkdtemp(prefix="ranks-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._saved = Path(folder) / "state.pt"
+        self._size = size_of(config)
+        self._begin(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
+
+    @property
+    def epoch(self) -> int:
+        return self._status.epoch
+
+    @property
+    def ending(self) -> Ending | None:
+        return self._status.ending
+
+    def run_epoch(self) -> EpochResult:
+        """As that of a TrainingRun, in all ranks."""
+        result = self._epoch_that_fits()
+        self._actors.call("save", self._saved)
+        return result
+
+    def save(self, path: Path) -> None:
+        """The last whole epoch, whatever became of the ranks since; nothing before the first."""
+        if self._saved.exists():
+            shutil.copyfile(self._saved, path)
+
+    def restore(self, path: Path) -> None:
+        """As that of a TrainingRun; after an error the ranks have ended."""
+        try:
+            shutil.copyfile(path, self._saved)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.") from error
+        self._status = self._actors.call("restore", self._saved)
+
+    def _begin(self, batch_size: int, accumulation_steps: int) -> None:
+        """On living ranks, all in the same micro-batches, where the last whole epoch ended."""
+        self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
+        self._actors = self._living_ranks()
+        config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
+        self._status: RunStatus = self._actors.call("begin", config)
+        if self._saved.exists():
+            self._status = self._actors.call("restore", self._saved)
+
+    def _epoch_that_fits(self) -> EpochResult:
+        while True:
+            try:
+                result, self._status = self._actors.call("run_epoch")
+                return result
+            except MemoryShortage:
+                if not can_be_halved(self.batch_size, self.config.min_batch_size):
+                    raise
+            former = self.batch_size
+            self._begin(*halved(former, self.accumulation_steps))
+            self._fitting.limit(self._size, self.batch_size)
+            log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
+
+
+class _Rank:
+    """The process of one rank."""
+
+    def __init__(
+        self,
+        rank: int,
+        size: int,
+        *,
+        num_threads: int,
+        base: TrialConfig,
+        fingerprint: dict[str, str],
+        cache_dir: str,
+        device: torch.device,
+    ) -> None:
+        torch.set_num_threads(num_threads)
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
+        self._rank, self._size, self._device = rank, size, device
+        self._store: TCPStore | None = None
+        self._splits = open_trial_data(base, fingerprint, cache_dir=Path(cache_dir))
+
+    def open_port(self) -> int:
+        """The port where the ranks meet, chosen by the system; the first rank's part."""
+        self._store = TCPStore(HOST, 0, self._size, is_master=True, wait_for_workers=False)
+        return self._store.port
+
+    def join(self, port: int) -> None:
+        store = self._store or TCPStore(HOST, port, self._size, is_master=False)
+        self._ranks = join(self._device, store=store, rank=self._rank, world_size=self._size)
+
+    def begin(self, config: TrialConfig) -> RunStatus:
+        self._run = None
+        torch.cuda.empty_cache()
+        self._run = TrainingRun(config, self._splits, device=self._device, ranks=self._ranks)
+        return self._run_status()
+
+    def run_epoch(self) -> tuple[EpochResult, RunStatus]:
+        return self._run.run_epoch(), self._run_status()
+
+    def save(self, path: Path) -> None:
+        self._run.save(path)
+
+    def restore(self, path: Path) -> RunStatus:
+        self._run.restore(path)
+        return self._run_status()
+
+    def _run_status(self) -> RunStatus:
+        return RunStatus(epoch=self._run.epoch, ending=self._run.ending)

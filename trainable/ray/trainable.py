@@ -1,0 +1,167 @@
+"""The trainable that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file with ray in it."""
+
+import errno
+import logging
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from trainable.process import collector_paused, freeze_imports
+
+with collector_paused():
+    import torch
+    from ray import tune
+    from ray.util.metrics import Gauge
+
+    from trainable.config import TrialConfig, from_params
+    from trainable.leg import Leg, LegReport, checkpoint_name
+    from trainable.ray.ranks import RankActors, RankedRun
+    from trainable.run_setup import open_trial_data
+    from trainable.tasks.registry import get_task
+    from trainable.techniques.checkpoint import DamagedCheckpointError
+    from trainable.techniques.memory import FittingBatches, MemoryShortage, shortages_named
+    from trainable.techniques.optim.gradient_update import DivergedError
+    from trainable.training_run import Ending, EpochResult, TrainingRun
+
+logger = logging.getLogger(__name__)
+
+LEG, REPORT = "leg", "report"
+"""What a trial's `config` and its results hold."""
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Trial(tune.Trainable):
+    """Trains one leg of a trial, an epoch a step; the process is reused for the next leg of any trial.
+
+    A search derives a class of its own, which says what its trials share.
+    """
+
+    base: TrialConfig
+    """What the parameters of every leg are put over."""
+    fingerprint: dict[str, str]
+    cache_dir: str
+    device: str
+    search: str
+    """Name of the search, for people."""
+    cpus_per_rank: float
+    gpus_per_rank: float
+    ranks: int
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Of several processes each has its bundle, and the trial that sends them takes nothing."""
+        one = {"CPU": cls.cpus_per_rank, "GPU": cls.gpus_per_rank}
+        if cls.ranks == 1:
+            return tune.PlacementGroupFactory([one])
+        return tune.PlacementGroupFactory([{}] + [one] * cls.ranks, strategy="STRICT_PACK")
+
+    def setup(self, config: dict[str, Any]) -> None:
+        with collector_paused():
+            # The first optimizer of a process brings in torch's compiler, more modules than torch itself.
+            torch.optim.SGD([torch.zeros(1)])
+        freeze_imports()
+        self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
+        self._rank_actors: RankActors | None = None
+        self._fitting = FittingBatches()
+        self._data = {"base": self.base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
+        # Each rank opens its own; the maps are shared.
+        is_alone = self.ranks == 1
+        self._splits = (
+            open_trial_data(self.base, self.fingerprint, cache_dir=Path(self.cache_dir)) if is_alone else None
+        )
+        self._process = f"{platform.node()}:{os.getpid()}"
+        self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Forgets the last leg; the next is built with its first step, where running out of memory has a name."""
+        self._leg: Leg = new_config[LEG]
+        self._run: TrainingRun | RankedRun | None = None
+        return True
+
+    def step(self) -> dict[str, LegReport]:
+        try:
+            with shortages_named():
+                return {REPORT: self._report()}
+        except DivergedError as error:
+            return {REPORT: self._over("diverged", term=error.term, value=str(error.value), step=error.step)}
+        except MemoryShortage as error:
+            report = self._over("out_of_memory", **(error.numbers or {"error": error.message}))
+            self._run = None
+            return {REPORT: report}
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            return {REPORT: LegReport(disk_full=str(error), process=self._process)}
+
+    def cleanup(self) -> None:
+        self._run = None
+        if self._rank_actors is not None:
+            self._rank_actors.end()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.search})"
+
+    def _report(self) -> LegReport:
+        """The next epoch, its checkpoint on disk; none where the trial was over before this leg."""
+        run = self._run_or_begin()
+        if run.ending is not None:
+            return LegReport(ending=run.ending, process=self._process)
+        result = run.run_epoch()
+        run.save(Path(self._leg.folder) / checkpoint_name(result.epoch))
+        self._publish(result)
+        return LegReport(result=result, ending=run.ending, process=self._process)
+
+    def _run_or_begin(self) -> TrainingRun | RankedRun:
+        if self._run is None:
+            self._run = self._begun()
+            if self._leg.from_epoch:
+                self._restore()
+        return self._run
+
+    def _restore(self) -> None:
+        """A checkpoint that is lost or damaged costs its epochs, not the trial."""
+        try:
+            self._run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
+        except DamagedCheckpointError as error:
+            logger.warning("trial %s starts over: %s", self._leg.trial, error)
+            self._run = self._begun()
+
+    def _begun(self) -> TrainingRun | RankedRun:
+        config = from_params(self._leg.params, self.base)
+        if self.ranks > 1:
+            return RankedRun(config, self._living_ranks, fitting=self._fitting)
+        torch.cuda.empty_cache()
+        # Trials side by side must not crowd each other out.
+        torch.set_num_threads(max(1, int(self.cpus_per_rank)))
+        return TrainingRun(config, self._splits, device=self._torch_device, fitting=self._fitting)
+
+    def _living_ranks(self) -> RankActors:
+        if self._rank_actors is None or not self._rank_actors.are_alive:
+            bundles = self.default_resource_request({}).bundles
+            ranks = [bundle for bundle in bundles if bundle]
+            self._rank_actors = RankActors(ranks, **self._data, device=self._torch_device)
+        return self._rank_actors
+
+    def _over(self, outcome: str, **numbers: float | str) -> LegReport:
+        return LegReport(ending=Ending(outcome=outcome, numbers=numbers), process=self._process)
+
+    def _publish(self, result: EpochResult) -> None:
+        """Shows the trial's state on Ray's metrics port; the labels move on with the trial."""
+        usage = [value for name, value in result.metrics.items() if name.startswith("moe/usage_")]
+        values = {"objective": result.objective, "epoch": float(result.epoch)}
+        values |= {"lowest_expert_usage": min(usage)} if usage else {}
+        for name, value in values.items():
+            self._gauges[name].set(value, tags={"search": self.search, "trial": self._leg.trial})
+
+
+_GAUGES = {
+    "objective": "Validation objective of the last epoch",
+    "epoch": "Epochs completed",
+    "lowest_expert_usage": "Share of assignments of the least used expert",
+}
+
+
+def _gauge(name: str, text: str) -> Gauge:
+    return Gauge(f"tuner_{name}", description=text, tag_keys=("search", "trial"))

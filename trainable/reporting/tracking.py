@@ -1,0 +1,195 @@
+"""Trackers: where the curve of a run is shown beside its own files; TensorBoard always, the others on request.
+
+Nothing leaves the machine unless the environment says so (MLFLOW_TRACKING_URI, WANDB_MODE), and what is kept of a run
+are its parameters and metrics: no environment, no repository, no code.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from trainable.process import silenced
+
+TRACKERS = ("mlflow", "wandb")
+"""Each is the name of a package and of the extra that installs it."""
+PROJECT = "vision-tuner"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "WANDB_MODE": "offline",
+    "WANDB_SILENT": "true",
+    "WANDB_ERROR_REPORTING": "false",
+}
+"""Unless the user's environment says otherwise."""
+WANDB_SETTINGS = {"console": "off", "disable_git": True, "disable_code": True, "save_code": False}
+
+
+class Tracker(Protocol):
+    """Shows one run."""
+
+    last_epoch: int
+    """Last epoch that it has of the run already; 0 for none."""
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """The metrics of an epoch, 1 after the first."""
+
+    def end(self) -> None: ...
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises ValueError for a tracker that is unknown or whose package is not installed."""
+    for name in names:
+        if name not in TRACKERS:
+            raise ValueError(f"--track is {name!r}; allowed: {', '.join(TRACKERS)}. TensorBoard is always on.")
+        if find_spec(name) is None:
+            raise ValueError(f"--track {name} needs its package; install it with: pip install 'vision-tuner[{name}]'.")
+    if names:
+        for variable, value in QUIET.items():
+            os.environ.setdefault(variable, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedRun:
+    """What a tracker is told of a run before its first epoch."""
+
+    folder: Path
+    """Where the results are, and the trackers' own files unless the environment says otherwise."""
+    name: str
+    experiment: str
+    """Runs of one experiment are shown together."""
+    params: Mapping[str, object]
+
+    @property
+    def identity(self) -> str:
+        """Among all runs of a server: a run is continued where its results lie, and a copy of them is another run."""
+        return sha256(f"{self.folder.absolute()}/{self.name}".encode()).hexdigest()[:16]
+
+    @property
+    def plain_params(self) -> dict[str, bool | int | float | str]:
+        return {
+            name: value if isinstance(value, bool | int | float) else str(value) for name, value in self.params.items()
+        }
+
+
+def open_tracker(name: str, run: TrackedRun) -> Tracker:
+    """The named tracker, of TRACKERS, for a run that begins or goes on."""
+    return {"mlflow": _MlflowRun, "wandb": _WandbRun}[name](run)
+
+
+def tracker_errors(names: Sequence[str]) -> tuple[type[Exception], ...]:
+    """What the named trackers raise when they can't be reached or refuse something."""
+    errors: list[type[Exception]] = [OSError]
+    if "mlflow" in names:
+        from mlflow.exceptions import MlflowException
+
+        errors.append(MlflowException)
+    if "wandb" in names:
+        from wandb.errors import Error
+
+        errors.append(Error)
+    return tuple(errors)
+
+
+@contextmanager
+def opened_trackers(names: Sequence[str], run: TrackedRun) -> Iterator[list[Tracker]]:
+    """TensorBoard and the named ones; ended with this context."""
+    check_trackers(names)
+    opened: list[Tracker] = [_Board(run.folder), *(open_tracker(name, run) for name in names)]
+    try:
+        yield opened
+    finally:
+        for tracker in opened:
+            tracker.end()
+
+
+def mlflow_store(folder: Path) -> str:
+    """The user's own MLflow, or a file in the results."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+
+
+class _Board:
+    def __init__(self, folder: Path) -> None:
+        # It brings in torch, which a command that only names the trackers does without.
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(folder)
+        self.last_epoch = 0
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.last_epoch = epoch
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, epoch)
+
+    def end(self) -> None:
+        self._writer.close()
+
+
+class _MlflowRun:
+    """A run of an experiment; one that is continued is found by its identity, in a store of its own by its name."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        from mlflow.tracking import MlflowClient
+
+        is_shared = bool(os.environ.get("MLFLOW_TRACKING_URI"))
+        identity = run.identity if is_shared else run.name
+        with silenced("alembic"):
+            # It tells of each table of a new store.
+            self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))
+            known = self._client.get_experiment_by_name(run.experiment)
+        experiment = known.experiment_id if known else self._client.create_experiment(run.experiment)
+        mine = self._client.search_runs([experiment], f"tags.identity = '{identity}'") if known else []
+        if mine:
+            self._run, self.last_epoch = mine[0].info.run_id, int(mine[0].data.tags.get("last_epoch", 0))
+            self._client.update_run(self._run, status="RUNNING")
+        else:
+            self._run, self.last_epoch = self._begun(experiment, run, identity), 0
+
+    def _begun(self, experiment: str, run: TrackedRun, identity: str) -> str:
+        from mlflow.entities import Param
+
+        run_id = self._client.create_run(experiment, run_name=run.name, tags={"identity": identity}).info.run_id
+        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in run.plain_params.items()])
+        return run_id
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        now = int(1000 * time.time())
+        batch = [Metric(name, value, now, epoch) for name, value in metrics.items()]
+        self._client.log_batch(self._run, metrics=batch, tags=[RunTag("last_epoch", str(epoch))])
+        self.last_epoch = epoch
+
+    def end(self) -> None:
+        self._client.set_terminated(self._run)
+
+
+class _WandbRun:
+    def __init__(self, run: TrackedRun) -> None:
+        import wandb
+
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            group=run.experiment,
+            name=run.name,
+            id=run.identity,
+            resume="allow",
+            reinit="create_new",
+            dir=run.folder,
+            config=run.plain_params,
+            settings=WANDB_SETTINGS,
+        )
+        # Offline nothing is known of earlier files, so that each holds the whole curve.
+        self.last_epoch = max(0, self._run.starting_step - 1)
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._run.log(dict(metrics), step=epoch)
+        self.last_epoch = epoch
+
+    def end(self) -> None:
+        self._run.finish()

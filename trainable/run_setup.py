@@ -1,0 +1,127 @@
+"""From a configuration to a run that can start: its device, its initial weights, its data, which must be unchanged.
+
+Where a training starts: the weights that an earlier one exported.
+
+From a configuration to a run that can begin: its device, and its data, which must be what it was found on.
+"""
+
+import logging
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainable.config import TrialConfig
+from trainable.exported_config import Handover
+from trainable.reporting.output_folder import WEIGHTS
+from trainable.tasks.registry import get_task
+from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.training_run import TrainingRun
+
+
+def initial_weights(given: Path) -> str:
+    """The absolute path of a weights file, for other processes have other working folders.
+
+    Args:
+        given: the folder `best` of an export, or a weights file.
+
+    Raises:
+        ValueError: there are no weights.
+    """
+    path = given / WEIGHTS if given.is_dir() else given
+    if not path.is_file():
+        raise ValueError(
+            f"--init is {given}, but {path} is not a file; give the folder of an export, such as "
+            "results/leaf_pretrain/<run>/best, or a file of weights."
+        )
+    return str(path.absolute())
+
+
+def started_from(config: TrialConfig, given: Path) -> TrialConfig:
+    """The configuration with its network starting from these weights; that they fit is seen when it is built."""
+    return replace(config, model=replace(config.model, weights=initial_weights(given)))
+
+
+logger = logging.getLogger(__name__)
+
+
+def open_run(handover: Handover, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:
+    """The run of a configuration before its first epoch; refuses data other than that it was found on.
+
+    With no fingerprint the data is other data on purpose, and the configuration takes from it what only data can tell.
+    """
+    chosen = chosen_device(device)
+    config, expected = handover.config, handover.data_fingerprint
+    splits = open_data(config, expected)
+    if not expected:
+        config = get_task(config.workload).suited_config(config, splits)
+    return TrainingRun(config, splits, device=chosen, ranks=ranks)
+
+
+def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
+    """The data of a configuration.
+
+    Raises:
+        ValueError: it can't be used, or its fingerprint is not the expected one; an empty one expects nothing.
+    """
+    splits = get_task(config.workload).open_data(config, on_progress=_preparing)
+    differing = _differing(splits.fingerprint, expected)
+    if differing:
+        raise ValueError(
+            f"The data at {config.data.source} is not what this configuration was found on "
+            f"({differing} differ); restore the data, or begin anew with --data."
+        )
+    return splits
+
+
+def open_trial_data(config: TrialConfig, expected: Mapping[str, str], *, cache_dir: Path) -> Any:
+    """The data of a search on the machine of one of its trials.
+
+    Raises:
+        ValueError: it can't be used, or it is not what the search began with.
+    """
+    splits = get_task(config.workload).open_data(config, cache_dir=cache_dir)
+    differing = _differing(splits.fingerprint, expected)
+    if differing:
+        raise ValueError(
+            f"The data at {config.data.source} on {platform.node()} is not what the search began with ({differing} "
+            "differ); give every machine the same files."
+        )
+    return splits
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the first GPU where there is one, and of several processes each has its own.
+
+    Raises:
+        ValueError: the device is not on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise ValueError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N, mps.")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device is 'mps', but this machine has no Apple GPU that torch can use; use --device cpu.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r}, but this machine has no CUDA device; use --device cpu.")
+    if name.startswith("cuda:") and int(name.removeprefix("cuda:")) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise ValueError(f"device is {name!r}, but the last CUDA device of this machine is cuda:{last}; use that.")
+    return torch.device(name)
+
+
+def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """The parts that are not as expected, which nothing is by an empty fingerprint."""
+    return ", ".join(name for name in found if expected and expected.get(name) != found[name])
+
+
+def _preparing(done: int, total: int) -> None:
+    if done == total or done % max(1, total // 10) == 0:
+        logger.info("preparing data: %d of %d", done, total)

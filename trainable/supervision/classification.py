@@ -1,0 +1,33 @@
+"""How a classifier learns from a batch and is judged on one."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from trainable.losses.classification import soft_targets
+from trainable.supervision.base import Forward, Judged, Losses, Supervision
+
+
+class ClassificationSupervision(Supervision):
+    """A criterion on class logits; targets are labels (B,), or soft ones (B, K) where images were mixed.
+
+    Args:
+        criterion: `(logits, targets) -> mean loss` over the samples of a batch.
+    """
+
+    def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.criterion = criterion
+
+    def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
+        """Beside the loss the accuracy on what was trained on: of a mixed image, the share of the called class."""
+        output = forward(images)
+        logits = output.predictions.float()
+        soft = soft_targets(targets, logits.shape[-1])
+        called = logits.detach().argmax(dim=1, keepdim=True)
+        return Losses(self.criterion(logits, targets), output, {"accuracy": soft.gather(1, called).mean()})
+
+    def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
+        """Scores are probabilities. The likelihood that no searched loss can change is among the metrics, as nll."""
+        logits = forward(images).predictions.float()
+        return Judged(logits, logits.softmax(dim=1), {"val_loss": self.criterion(logits, targets)})

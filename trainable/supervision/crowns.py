@@ -1,0 +1,54 @@
+"""Trains and judges crown mapping: detections and three maps from one network."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from trainable.losses.crowns import CELL_PX, TREES_PER, CrownLossConfig, CrownTarget, map_losses
+from trainable.supervision.base import Forward, Judged, Losses, Supervision
+
+
+class CrownScores(NamedTuple):
+    """What the metrics are computed from."""
+
+    detections: list[dict[str, Tensor]]
+    semantic: Tensor
+    """Most likely class of each pixel, (B, H, W)."""
+    crown: Tensor
+    """Crown or not, bool (B, H, W)."""
+    num_trees: Tensor
+    """Trees on each image by its density map, (B,)."""
+
+
+class CrownSupervision(Supervision):
+    """The weighted sum of the four terms; the judgement does not depend on the weights."""
+
+    def __init__(self, config: CrownLossConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def losses(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> Losses:
+        order = sorted(range(len(targets)), key=lambda row: not targets[row]["has_instances"])
+        images, targets = images[order], [targets[row] for row in order]
+        annotated = [target for target in targets if target["has_instances"]]
+        output = forward(images, annotated)
+        share = len(annotated) / len(targets)
+        terms = {
+            "instance": images.new_zeros(()) + share * sum(output.instance_losses.values()),
+            **map_losses(output, targets),
+        }
+        total = sum(getattr(self.config, f"{name}_weight") * term for name, term in terms.items())
+        return Losses(total, output, {f"{name}_loss": term for name, term in terms.items()})
+
+    def judged(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> Judged:
+        output = forward(images)
+        terms = map_losses(output, targets)
+        scores = CrownScores(
+            detections=output.detections,
+            semantic=output.predictions.argmax(dim=1),
+            crown=output.crown_logits > 0,
+            num_trees=output.density.sum(dim=(1, 2)) * (CELL_PX**2 / TREES_PER),
+        )
+        losses = {"val_loss": sum(terms.values()), **{f"val_{name}_loss": term for name, term in terms.items()}}
+        return Judged(output.predictions, scores, losses)

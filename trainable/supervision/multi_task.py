@@ -1,0 +1,80 @@
+"""How several classifications of one image are learned together and judged side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from trainable.losses.classification import ClassificationLossConfig
+from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.techniques.loss_weighting import LossWeighting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiTaskLossConfig(ClassificationLossConfig):
+    """One criterion for all tasks; `class_counts` holds their classes one task after the other."""
+
+    labelled_shares: tuple[float, ...] = ()
+    """Share of the training images that have a label, of each task, in (0, 1]; set from the opened data, none is 1."""
+
+    def criteria(self, num_classes: Sequence[int]) -> list[nn.Module]:
+        """Each task's own loss, weighted by its own classes.
+
+        Raises:
+            ValueError: classes are weighted and their counts are not those of these tasks.
+        """
+        if self.class_weights != "none" and len(self.class_counts) != sum(num_classes):
+            raise ValueError(
+                f"class_weights is {self.class_weights!r} and class_counts has {len(self.class_counts)} numbers; give "
+                f"{sum(num_classes)}, one for each class of each task, or set class_weights to none."
+            )
+        starts = [sum(num_classes[:task]) for task in range(len(num_classes))]
+        counts = [self.class_counts[start : start + own] for start, own in zip(starts, num_classes, strict=True)]
+        return [replace(self, class_counts=own).build() for own in counts]
+
+
+class MultiTaskSupervision(Supervision):
+    """Targets are labels (B, T), -1 where one is missing; the model's logits stand task after task, (B, K1 + K2 ...).
+
+    A task's loss is its sum over the labelled images, divided by all images and by the share that is labelled in the
+    training split. That is the mean over the labelled images of an epoch; unlike a division by the labels of the
+    batch it stays exact when micro-batches are accumulated, and a batch without a label of the task gives 0.
+
+    Args:
+        num_classes: of each task, by its name.
+        weighting: makes one total of the tasks' losses; what it learns and remembers is saved with the training.
+    """
+
+    def __init__(self, num_classes: Mapping[str, int], loss: MultiTaskLossConfig, weighting: LossWeighting) -> None:
+        super().__init__()
+        self.num_classes = dict(num_classes)
+        self.criteria = nn.ModuleList(loss.criteria(list(num_classes.values())))
+        self.labelled_shares = loss.labelled_shares or (1.0,) * len(num_classes)
+        self.weighting = weighting
+
+    def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
+        """Beside the total each task's loss, and the weight that it has in the total at present."""
+        output = forward(images)
+        means = self._means(output.predictions, targets)
+        losses = torch.stack([mean / share for mean, share in zip(means, self.labelled_shares, strict=True)])
+        parts = {f"{name}_loss": loss.detach() for name, loss in zip(self.num_classes, losses, strict=True)}
+        weights = zip(self.num_classes, self.weighting.effective(), strict=True)
+        parts |= {f"{name}_weight": weight for name, weight in weights}
+        return Losses(self.weighting(losses), output, parts)
+
+    def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
+        """Scores are the tasks' probabilities; the loss is that of the labels which an image has, equally weighed."""
+        logits = forward(images).predictions.float()
+        scores = tuple(one.softmax(dim=1) for one in self._split(logits))
+        return Judged(logits, scores, {"val_loss": torch.stack(self._means(logits, targets)).sum()})
+
+    def end_epoch(self, means: Mapping[str, float]) -> None:
+        self.weighting.end_epoch([means[f"{name}_loss"] for name in self.num_classes])
+
+    def _means(self, logits: Tensor, targets: Tensor) -> list[Tensor]:
+        pairs = zip(self.criteria, self._split(logits.float()), targets.unbind(dim=1), strict=True)
+        return [criterion(own, labels) for criterion, own, labels in pairs]
+
+    def _split(self, logits: Tensor) -> tuple[Tensor, ...]:
+        return logits.split(list(self.num_classes.values()), dim=1)

@@ -1,0 +1,1 @@
+"""Augmentation of whole batches on the training device: colour, geometry, mixing, and its strength by epoch."""

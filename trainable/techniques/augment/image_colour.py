@@ -1,0 +1,86 @@
+"""Colour of whole batches: each image with its own brightness, contrast, saturation and hue.
+
+What: brightness scales, contrast stretches about the mean grey, saturation moves between grey and colour, and hue turns
+the colour about the grey axis at equal luma; together they are one 3x3 matrix and one offset for each image, and values
+are clamped once, at the end. Tones are posterised, solarised, spread to the full range or sharpened image by image.
+Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012,
+https://doi.org/10.1145/3065386; the factors are those of torchvision's ColorJitter, but for hue, which is turned in
+the YIQ colour space instead of HSV, where it is linear.
+Cost: one 3x3 product for each pixel. Off: factors of 1 and a turn of 0.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from trainable.techniques.augment.contrastive_views import gaussian_blur
+
+LUMA = (0.299, 0.587, 0.114)
+SHARPENING_SIGMA_PX = 1.0
+_TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
+
+
+def jitter_colour(
+    images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue_turns: Tensor
+) -> Tensor:
+    """Images [B, 3, H, W] in [0, 1], each with its own factors (1 is none) and turn of the hue (0 is none), [B]."""
+    brightness, contrast, saturation, hue_turns = (
+        values.to(images.device, torch.float32) for values in (brightness, contrast, saturation, hue_turns)
+    )
+    colour = _hue_matrices(hue_turns) @ _saturation_matrices(saturation)
+    matrices = colour * (brightness * contrast)[:, None, None]
+    grey = brightness * _grey(images).mean(dim=(1, 2, 3))
+    offsets = (1.0 - contrast) * grey
+    # One product for the whole batch, on pixels that lie in rows: on a CPU ten times faster than with channels last.
+    pixels = images.contiguous().flatten(2)
+    recoloured = torch.baddbmm(offsets[:, None, None].to(images.dtype), matrices.to(images.dtype), pixels)
+    return recoloured.view(images.shape).clamp_(0.0, 1.0)
+
+
+def posterise(images: Tensor, levels: Tensor) -> Tensor:
+    """Each channel cut to so many levels, [B]."""
+    steps = _per_image(levels, images)
+    return (images * steps).floor().minimum(steps - 1) / (steps - 1)
+
+
+def solarise(images: Tensor, threshold: Tensor) -> Tensor:
+    """Values from the threshold [B] on are inverted."""
+    return torch.where(images >= _per_image(threshold, images), 1.0 - images, images)
+
+
+def spread_tones(images: Tensor, share: Tensor) -> Tensor:
+    """Moves each channel by a share [B] towards using the full range."""
+    low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
+    spread = torch.where(high > low, (images - low) / (high - low).clamp_min(1e-6), images)
+    return images.lerp(spread, _per_image(share, images))
+
+
+def sharpen(images: Tensor, amount: Tensor) -> Tensor:
+    """Adds `amount` [B] of what a blur takes away; below 0 it is blurred."""
+    soft = gaussian_blur(images, torch.full((len(images),), SHARPENING_SIGMA_PX))
+    return (images + _per_image(amount, images) * (images - soft)).clamp(0.0, 1.0)
+
+
+def _saturation_matrices(saturation: Tensor) -> Tensor:
+    grey = torch.tensor(LUMA, device=saturation.device).expand(3, 3)
+    factor = saturation[:, None, None]
+    return factor * torch.eye(3, device=saturation.device) + (1.0 - factor) * grey
+
+
+def _hue_matrices(turns: Tensor) -> Tensor:
+    to_yiq = torch.tensor(_TO_YIQ, device=turns.device)
+    angles = 2.0 * math.pi * turns
+    turned = torch.eye(3, device=turns.device).repeat(len(turns), 1, 1)
+    turned[:, 1, 1] = turned[:, 2, 2] = angles.cos()
+    turned[:, 1, 2], turned[:, 2, 1] = -angles.sin(), angles.sin()
+    return torch.linalg.inv(to_yiq) @ turned @ to_yiq
+
+
+def _grey(images: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, device=images.device, dtype=images.dtype)
+    return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def _per_image(values: Tensor, images: Tensor) -> Tensor:
+    return values.to(images.device, images.dtype)[:, None, None, None]

@@ -1,0 +1,106 @@
+"""MixUp and CutMix: two images in one, and a soft label that says how much of each is seen.
+
+What: with `mixing_probability` a batch is mixed, each image with another one of the batch. MixUp blends the pixels by
+a share drawn from Beta(alpha, alpha); CutMix puts a box of the other image in and counts the pixels that really
+changed hands, for a box at the edge is smaller than the one drawn. With both on, a coin says which.
+Sources: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, https://arxiv.org/abs/1710.09412;
+Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
+https://arxiv.org/abs/1905.04899.
+Cost: one pass over the pixels. Off: `mixing=None`. What is reported as accuracy of a mixed image is the share of the
+class that was called.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Gamma
+
+from trainable.techniques.augment.boxes import box_masks
+from trainable.techniques.augment.fourier_mixing import derangement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixingConfig:
+    """What is mixed, how evenly and how often."""
+
+    mixup_alpha: float = 0.8
+    """Of the Beta distribution of MixUp's shares, >= 0; 0 is off, large ones mix evenly."""
+    cutmix_alpha: float = 1.0
+    """Of the Beta distribution of CutMix's areas, >= 0; 0 is off."""
+    mixing_probability: float = 0.5
+    """Chance that a batch is mixed, in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        for name in ("mixup_alpha", "cutmix_alpha"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 (off) or more.")
+        if not self.mixup_alpha and not self.cutmix_alpha:
+            raise ValueError("mixup_alpha and cutmix_alpha are both 0; raise one of them, or set mixing=None.")
+        if not 0 < self.mixing_probability <= 1:
+            raise ValueError(
+                f"mixing_probability is {self.mixing_probability}; it must lie in (0, 1], off is mixing=None."
+            )
+
+
+def mixup(images: Tensor, labels: Tensor, shares: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image [B, C, H, W] and soft label [B, K] blended with its partner's; `shares` [B] is what it keeps."""
+    kept = shares.to(images.device)
+    rows = partners.to(images.device)
+    weights = kept[:, None, None, None].to(images.dtype)
+    return images[rows].lerp(images, weights), labels[rows].lerp(labels, kept[:, None])
+
+
+def cutmix(images: Tensor, labels: Tensor, boxes: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image [B, C, H, W] with its partner's pixels inside its box [B, 1, H, W]; labels [B, K] by area."""
+    boxes, rows = boxes.to(images.device), partners.to(images.device)
+    kept = 1.0 - boxes.float().mean(dim=(1, 2, 3))
+    return torch.where(boxes, images[rows], images), labels[rows].lerp(labels, kept[:, None])
+
+
+class LabelMixing:
+    """Mixes batches; holds its random stream. A batch of one image has nobody to mix with and stays."""
+
+    current_strength = 1.0
+
+    def __init__(self, config: MixingConfig, *, num_classes: int, generator: torch.Generator) -> None:
+        self.config = config
+        self.num_classes = num_classes
+        self.generator = generator
+
+    def update_epoch(self, epoch: float) -> None:
+        """Mixing does not follow training."""
+
+    def apply(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W] with class numbers [B], or soft labels [B, K], to mixed images and soft labels [B, K]."""
+        labels = F.one_hot(labels, self.num_classes).float() if labels.dim() == 1 else labels
+        is_mixed, is_cut = torch.rand(2, generator=self.generator)
+        if is_mixed >= self.config.mixing_probability or len(images) < 2:
+            return images, labels
+        partners = derangement(len(images), self.generator)
+        if is_cut < self._cutmix_share():
+            return cutmix(images, labels, self._boxes(len(images), images.shape[-2:]), partners)
+        return mixup(images, labels, self._beta(self.config.mixup_alpha, len(images)), partners)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.generator.set_state(state["generator"].cpu())
+
+    def _cutmix_share(self) -> float:
+        """How often a mixed batch is cut instead of blended."""
+        if not self.config.cutmix_alpha:
+            return 0.0
+        return 0.5 if self.config.mixup_alpha else 1.0
+
+    def _boxes(self, count: int, size: tuple[int, int]) -> Tensor:
+        area = 1.0 - self._beta(self.config.cutmix_alpha, count)
+        return box_masks(area, torch.rand(count, 2, generator=self.generator), torch.zeros(count), size)
+
+    def _beta(self, alpha: float, count: int) -> Tensor:
+        """Beta(alpha, alpha) as a share of two gamma draws; torch's own Beta takes no generator."""
+        one = torch.ones((), dtype=torch.float64)
+        gamma = Gamma(alpha * one, one).sample((2, count), generator=self.generator)
+        return (gamma[0] / gamma.sum(dim=0).clamp_min(torch.finfo(torch.float64).tiny)).float()

@@ -1,0 +1,78 @@
+"""Two looks at every image for contrastive pre-training, each with random changes of its own.
+
+What: each image of a batch becomes two looks at it, which stay side by side: whoever takes a part of the batch takes
+pairs. Crop, mirror, colour, grey and blur are drawn anew for each look at each image.
+Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), ICML 2020,
+https://arxiv.org/abs/2002.05709, with its ranges as defaults.
+Cost: that of two augmentations. Off: none, for without it there is nothing to learn from.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainable.techniques.augment.augmentation_recipes import AugmentationRecipe, get_recipe
+from trainable.techniques.augment.image_augmentation import augmented
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoViewsConfig:
+    """How different two looks at one image are."""
+
+    smallest_crop_area: float = 0.2
+    """Least share of the image that a look shows, in (0, 1]."""
+    colour_strength: float = 0.8
+    """Largest change of brightness, contrast and saturation, in [0, 1]; the hue turns by a quarter of it."""
+    p_recolour: float = 0.8
+    """Chance of new colours, in [0, 1]."""
+    p_greyscale: float = 0.2
+    """Chance of no colours, in [0, 1]."""
+    p_defocus: float = 0.5
+    """Chance of a blur of up to 2 px at 256 px, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest_crop_area <= 1:
+            raise ValueError(f"smallest_crop_area is {self.smallest_crop_area}; it must lie in (0, 1].")
+        for name in ("colour_strength", "p_recolour", "p_greyscale", "p_defocus"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1], 0 is off.")
+
+    def recipe(self) -> AugmentationRecipe:
+        """What a look may do."""
+        return replace(
+            get_recipe("two_views"),
+            kept_area=(self.smallest_crop_area, 1.0),
+            max_brightness_change=self.colour_strength,
+            max_contrast_change=self.colour_strength,
+            max_saturation_change=self.colour_strength,
+            max_hue_turns=self.colour_strength / 4,
+            p_jitter=self.p_recolour,
+            p_grey=self.p_greyscale,
+            p_blur=self.p_defocus,
+        )
+
+
+class TwoViews:
+    """Makes batches of two looks; holds their random stream, a generator on the CPU."""
+
+    current_strength = 1.0
+
+    def __init__(self, config: TwoViewsConfig, *, generator: torch.Generator) -> None:
+        self._recipe = config.recipe()
+        self.generator = generator
+
+    def update_epoch(self, epoch: float) -> None:
+        """The looks do not follow training."""
+
+    def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
+        """Images [B, 3, H, W] in [0, 1] as looks [B, 2, 3, H, W]; the targets stay as they are."""
+        looks = [augmented(images, self._recipe, strength=1.0, generator=self.generator) for _ in range(2)]
+        return torch.stack(looks, dim=1), targets
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.generator.set_state(state["generator"].cpu())

@@ -1,0 +1,61 @@
+"""Lasting collapse: a training whose mixture has become a single network, and stays one, ends before its budget does.
+
+What: after each epoch, before the response acts, the detector's verdict is taken. A layer is lost when all its experts
+but as many as a token is sent to are proven dead, so that nothing is chosen any more. The same layer lost in so many
+epochs in a row ends the training, whatever the response tried meanwhile. A dead expert or two is no such thing: many
+good mixtures have them.
+Source: own; the proof is that of `collapse_evidence`.
+Cost: one more read of the detector an epoch. Off: `collapse_patience_fraction=None`.
+"""
+
+import math
+
+from trainable.techniques.experts.collapse_evidence import CollapseVerdict, LayerVerdict
+
+
+def is_lost(layer: LayerVerdict, top_k: int) -> bool:
+    """Every token is sent to the same experts."""
+    return len(layer.usage) - len(layer.dead_experts) <= top_k
+
+
+class LastingCollapse:
+    """Counts for how many epochs in a row each layer was lost.
+
+    Args:
+        patience_epochs: how many of them end the training, >= 1.
+        top_k: experts that a token is sent to.
+    """
+
+    def __init__(self, patience_epochs: int, top_k: int) -> None:
+        assert patience_epochs >= 1, patience_epochs
+        self.patience_epochs, self.top_k = patience_epochs, top_k
+        self._epochs_lost: list[int] = []
+        self._busiest: list[tuple[int, float]] = []
+
+    @classmethod
+    def of_budget(cls, fraction: float, max_epochs: int, *, top_k: int) -> "LastingCollapse":
+        return cls(max(1, math.ceil(fraction * max_epochs - 1e-9)), top_k)
+
+    @property
+    def has_ended(self) -> bool:
+        return max(self._epochs_lost, default=0) >= self.patience_epochs
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The layer that was lost for longest, its busiest expert, that one's share, and for how many epochs."""
+        layer = max(range(len(self._epochs_lost)), key=self._epochs_lost.__getitem__)
+        expert, usage = self._busiest[layer]
+        return {"layer": layer, "expert": expert, "usage": usage, "lost_epochs": self._epochs_lost[layer]}
+
+    def observe(self, verdict: CollapseVerdict) -> None:
+        """Takes what one more epoch shows."""
+        former = self._epochs_lost or [0] * len(verdict.layers)
+        layers = list(zip(verdict.layers, former, strict=True))
+        self._epochs_lost = [count + 1 if is_lost(layer, self.top_k) else 0 for layer, count in layers]
+        self._busiest = [max(enumerate(layer.usage), key=lambda item: item[1]) for layer in verdict.layers]
+
+    def state_dict(self) -> dict[str, list]:
+        return {"epochs_lost": self._epochs_lost, "busiest": self._busiest}
+
+    def load_state_dict(self, state: dict[str, list]) -> None:
+        self._epochs_lost, self._busiest = list(state["epochs_lost"]), [tuple(item) for item in state["busiest"]]

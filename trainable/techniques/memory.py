@@ -1,0 +1,173 @@
+"""Out of memory: the same update from smaller micro-batches.
+
+What: half the micro-batch and twice the accumulation give the same effective batch, the same number of updates and, up
+to rounding and what a batch enters otherwise than as a mean, the same training. What once fitted is remembered in the
+process for later trainings of the same network on the same images.
+Source: own; the arithmetic is that of `accumulation`.
+Cost: a copy of the training's progress in memory at the beginning of each epoch, to fall back on. Off: a micro-batch of
+1, or of the least that a configuration allows, can't get smaller, and running out of memory then ends the training.
+
+How much memory a training takes, and how much there is: of the GPU, or of the whole process on a CPU.
+
+Running out of memory, told with its numbers: what was asked for, and what there was.
+
+torch says it in several ways: the CUDA allocator by an error of its own, CUDA's libraries and the allocator of the CPU
+by a plain RuntimeError. Here all become one error, which is what every retry and every ending looks for.
+"""
+
+import io
+import logging
+import os
+import re
+import resource
+import sys
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import psutil
+import torch
+
+from trainable.config import TrialConfig
+
+
+def forget_peak(device: torch.device) -> None:
+    """Measures anew from here; the peak of a process cannot be taken back."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def device_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory / 2**30
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What a plain RuntimeError says when it is about memory."""
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE = rf"(\d+(?:\.\d+)?) ({'|'.join(_UNITS)})"
+
+
+class MemoryShortage(torch.OutOfMemoryError):
+    """An allocation failed; the numbers are in bytes, None where nobody says."""
+
+    def __init__(self, message: str, *, asked_bytes: int | None, available_bytes: int | None) -> None:
+        super().__init__(message)
+        self.message, self.asked_bytes, self.available_bytes = message, asked_bytes, available_bytes
+
+    def __reduce__(self) -> tuple:
+        """Another process may be told."""
+        numbers = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
+        return partial(type(self), self.message, **numbers), ()
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Those that are known."""
+        known = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
+        return {name: value for name, value in known.items() if value is not None}
+
+
+def as_shortage(error: RuntimeError) -> MemoryShortage | None:
+    """The same error with its numbers; None when it is not about memory."""
+    if isinstance(error, MemoryShortage):
+        return error
+    message = str(error)
+    if not isinstance(error, torch.OutOfMemoryError) and not any(sign in message for sign in _SIGNS):
+        return None
+    asked = _size(rf"(?:Tried|tried) to allocate {_SIZE}", message)
+    available = _size(rf"{_SIZE} (?:is )?free", message)
+    if available is None:
+        available = psutil.virtual_memory().available if "CPUAllocator" in message else _free_of_gpu()
+    return MemoryShortage(message.splitlines()[0], asked_bytes=asked, available_bytes=available)
+
+
+@contextmanager
+def shortages_named() -> Iterator[None]:
+    """What runs out of memory inside this context raises MemoryShortage."""
+    try:
+        yield
+    except RuntimeError as error:
+        shortage = as_shortage(error)
+        if shortage is None or shortage is error:
+            raise
+        raise shortage from error
+
+
+def _size(pattern: str, message: str) -> int | None:
+    found = re.search(pattern, message)
+    return None if found is None else round(float(found[1]) * _UNITS[found[2]])
+
+
+def _free_of_gpu() -> int | None:
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+
+
+logger = logging.getLogger(__name__)
+
+
+def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
+    """The largest micro-batch of at most half the size that gives the same effective batch, and its accumulation.
+
+    Raises:
+        ValueError: the micro-batch is 1 already.
+    """
+    if batch_size == 1:
+        raise ValueError("The micro-batch is 1; it can't be halved.")
+    smaller = next(size for size in range(batch_size // 2, 0, -1) if batch_size % size == 0)
+    return smaller, accumulation_steps * (batch_size // smaller)
+
+
+def can_be_halved(batch_size: int, least: int) -> bool:
+    """Whether half the micro-batch still has the images that a loss needs side by side."""
+    return batch_size > 1 and halved(batch_size, 1)[0] >= least
+
+
+def size_of(config: TrialConfig) -> tuple[object, ...]:
+    """What decides how much memory an image takes, on one kind of device."""
+    return config.workload, config.model, config.data, config.precision
+
+
+def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
+    logger.warning(
+        "out of memory with micro-batches of %d: epoch %d begins again with %d, %d of them an update",
+        former,
+        epoch,
+        batch_size,
+        accumulation_steps,
+    )
+
+
+class FittingBatches:
+    """The largest micro-batch known to fit, by network and images; one for the process."""
+
+    def __init__(self) -> None:
+        self._limits: dict[Hashable, int] = {}
+
+    def limit(self, key: Hashable, batch_size: int) -> None:
+        self._limits[key] = batch_size
+
+    def fitted(self, key: Hashable, batch_size: int, accumulation_steps: int) -> tuple[int, int]:
+        """What is asked for, halved until it is not above what fits."""
+        while batch_size > self._limits.get(key, batch_size):
+            batch_size, accumulation_steps = halved(batch_size, accumulation_steps)
+        return batch_size, accumulation_steps
+
+
+def packed(progress: dict[str, object]) -> bytes:
+    """A copy off the device."""
+    buffer = io.BytesIO()
+    torch.save(progress, buffer)
+    return buffer.getvalue()
+
+
+def unpacked(progress: bytes, device: torch.device) -> dict[str, object]:
+    return torch.load(io.BytesIO(progress), map_location=device, weights_only=True)

@@ -1,0 +1,1 @@
+"""From gradients to new weights: optimizer, schedules, mixed precision, accumulation, averaging, unfreezing."""

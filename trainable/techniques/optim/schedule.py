@@ -1,0 +1,273 @@
+"""Learning rates as functions of progress in epochs; the default is a warm-up, then a cosine decay.
+
+What: the rate climbs linearly from `min_lr` to `max_lr` over the warm-up, then follows half a cosine back to
+`min_lr` at `total_epochs`; past the end it stays there. Progress is a real number, so the trainer moves it with
+every optimizer update and the first update already trains at more than `min_lr`. Other shapes: schedule_shapes.py.
+Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
+https://arxiv.org/abs/1608.03983 (the cosine); Goyal et al., Accurate, Large Minibatch SGD, 2017,
+https://arxiv.org/abs/1706.02677 (the warm-up).
+Cost: one cosine per update. Off: `warmup_epochs=0` drops the warm-up, `min_lr=max_lr` the whole schedule.
+
+Shapes of a learning rate between its warm-up and the end of the budget, as shares of the highest rate.
+
+What: each is a function of progress from 0, the end of the warm-up, to 1, the end of the budget, so that neither
+accumulation nor the number of batches matters. `floor` is the lowest rate as a share of the highest.
+Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
+https://arxiv.org/abs/1608.03983 (cosine, restarts); Smith and Topin, Super-Convergence, 2018,
+https://arxiv.org/abs/1708.07120 (one cycle; its momentum stays put here); Haegele et al., Scaling Laws and
+Compute-Optimal Training Beyond Fixed Training Durations, 2024, https://arxiv.org/abs/2405.18392 (stable, then decay).
+Cost: one cosine or power per update. Off: `constant`.
+
+A schedule that follows two pure functions: one over the warm-up, one over the rest of the budget.
+
+Lowers the learning rate whenever the objective stands still: the one schedule that progress alone does not decide.
+
+What: after a linear warm-up the rate stays at its maximum; more than `patience_epochs` validations in a row without a
+better objective multiply it by `factor`, never below the floor. Validations during the warm-up count for the best
+value only: a rate that was never reached is not lowered.
+Source: Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012,
+https://arxiv.org/abs/1206.5533.
+Cost: none. Off: any other `schedule_kind`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim import Optimizer
+
+_ROUNDING = 1e-9
+
+
+def constant(progress: float) -> float:
+    """The highest rate throughout."""
+    return 1.0
+
+
+def cosine(progress: float, *, floor: float) -> float:
+    """Half a cosine from 1 to the floor."""
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def exponential(progress: float, *, floor: float) -> float:
+    """The same factor in every stretch of equal length; reaches the floor, which must be above 0, at the end."""
+    return floor ** min(1.0, progress)
+
+
+def warm_restarts(progress: float, *, floor: float, first_cycle: float, growth: float) -> float:
+    """Half cosines one after the other.
+
+    Args:
+        first_cycle: length of the first one, in progress, > 0.
+        growth: each next one is so many times as long, >= 1.
+    """
+    start, length = 0.0, first_cycle
+    # The end of the budget begins no new cycle, which would raise the rate for the very last update.
+    while start + length < min(progress + _ROUNDING, 1.0 - _ROUNDING):
+        start, length = start + length, length * growth
+    return cosine(max(0.0, progress - start) / length, floor=floor)
+
+
+def steps(progress: float, *, floor: float, length: float, factor: float) -> float:
+    """Stairs: the rate times `factor` after every `length` of the progress, never below the floor."""
+    return max(floor, factor ** int(min(1.0, progress) / length + _ROUNDING))
+
+
+def warmup_stable_decay(progress: float, *, floor: float, decay: float) -> float:
+    """The highest rate, then a straight line to the floor over the last `decay` of the progress."""
+    left = max(0.0, 1.0 - progress)
+    return 1.0 if left >= decay else floor + (1.0 - floor) * left / decay
+
+
+def linear_rise(progress: float, *, start: float) -> float:
+    """A straight line from `start` to 1: the warm-up of all kinds but one."""
+    return start + (1.0 - start) * progress
+
+
+def cosine_rise(progress: float, *, start: float) -> float:
+    """Half a cosine from `start` to 1: the first part of one cycle."""
+    return start + (1.0 - start) * 0.5 * (1.0 - math.cos(math.pi * progress))
+
+
+def warmup_cosine(epoch: float, *, warmup_epochs: float, total_epochs: float, min_lr: float, max_lr: float) -> float:
+    """Learning rate after `epoch` epochs, a real number >= 0."""
+    if epoch < warmup_epochs:
+        return min_lr + (max_lr - min_lr) * epoch / warmup_epochs
+    decay_epochs = total_epochs - warmup_epochs
+    progress = min(1.0, (epoch - warmup_epochs) / decay_epochs) if decay_epochs > 0 else 1.0 * (epoch > warmup_epochs)
+    return min_lr + (max_lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Schedule(ABC):
+    """Sets the rate of every parameter group of an optimizer.
+
+    Groups keep their proportions: the group with the highest initial rate peaks at `max_lr`, a group that started
+    at a tenth of it peaks at a tenth. The state holds progress only, so a restored run follows the rates it is
+    configured with now.
+    """
+
+    def __init__(self, optimizer: Optimizer, *, total_epochs: float, max_lr: float) -> None:
+        self.optimizer = optimizer
+        self.total_epochs, self.max_lr = total_epochs, max_lr
+        self.group_scales = _group_scales(optimizer)
+        self.last_epoch = 0.0
+
+    @abstractmethod
+    def lr_at(self, epoch: float) -> float:
+        """Rate of the fastest group after `epoch` epochs."""
+
+    def observe(self, objective: float) -> None:  # noqa: B027 - doing nothing is right for all kinds but one
+        """Told the objective once after each validation; a schedule of progress alone has no use for it."""
+
+    def step(self, epoch: float | None = None) -> None:
+        """Moves to `epoch` epochs of progress, or one epoch on."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr(), strict=True):
+            group["lr"] = lr
+
+    def get_last_lr(self) -> list[float]:
+        """Rates in effect, one per parameter group."""
+        return [scale * self.lr_at(self.last_epoch) for scale in self.group_scales]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step(state["last_epoch"])
+
+    def draw(self, *, columns: int = 60, rows: int = 10) -> str:
+        """The schedule as a text picture, rate upwards and epochs to the right."""
+        epochs = [self.total_epochs * column / (columns - 1) for column in range(columns)]
+        heights = [round((rows - 1) * self.lr_at(epoch) / self.max_lr) for epoch in epochs]
+        lines = ["".join("*" if height == row else " " for height in heights) for row in reversed(range(rows))]
+        labels = [f"{self.max_lr:8.1e} |", *["         |"] * (rows - 2), f"{0:8.1e} |"]
+        axis = f"{'':9}+{'-' * columns}\n{'':10}0{self.total_epochs:>{columns - 1}g} epochs"
+        return "\n".join(label + line for label, line in zip(labels, lines, strict=True)) + "\n" + axis
+
+
+class CosineAnnealingWithWarmup(Schedule):
+    """The rates of `warmup_cosine`.
+
+    Raises:
+        ValueError: a rate or a length is negative, `max_lr` lies below `min_lr`, the warm-up is longer than the
+            training, or every group's rate is 0.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        warmup_epochs: float = 5,
+        total_epochs: float = 100,
+        min_lr: float = 1e-6,
+        max_lr: float = 1e-4,
+        last_epoch: float = -1,
+    ) -> None:
+        if not 0 <= warmup_epochs <= total_epochs or total_epochs <= 0:
+            raise ValueError(f"{warmup_epochs=} and {total_epochs=}; allowed: 0 <= warmup_epochs <= total_epochs.")
+        if not 0 <= min_lr <= max_lr or max_lr <= 0:
+            raise ValueError(f"{min_lr=} and {max_lr=}; allowed: 0 <= min_lr <= max_lr and max_lr > 0.")
+        super().__init__(optimizer, total_epochs=total_epochs, max_lr=max_lr)
+        self.warmup_epochs, self.min_lr = warmup_epochs, min_lr
+        self.last_epoch = last_epoch
+        self.step()
+
+    def lr_at(self, epoch: float) -> float:
+        return warmup_cosine(
+            epoch,
+            warmup_epochs=self.warmup_epochs,
+            total_epochs=self.total_epochs,
+            min_lr=self.min_lr,
+            max_lr=self.max_lr,
+        )
+
+
+def _group_scales(optimizer: Optimizer) -> list[float]:
+    """Each group's initial rate relative to the highest one."""
+    peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    if max(peaks) <= 0:
+        raise ValueError("Every parameter group has learning rate 0; give at least one group a positive rate.")
+    return [peak / max(peaks) for peak in peaks]
+
+
+Shape = Callable[[float], float]
+"""Progress from 0 to 1 in, a share of the highest rate out."""
+
+
+class ShapedSchedule(Schedule):
+    """`rise` over the first `warmup_epochs`, then `shape` up to `total_epochs`; both as shares of `max_lr`."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        warmup_epochs: float,
+        total_epochs: float,
+        max_lr: float,
+        rise: Shape,
+        shape: Shape,
+    ) -> None:
+        super().__init__(optimizer, total_epochs=total_epochs, max_lr=max_lr)
+        self.warmup_epochs = warmup_epochs
+        self._rise, self._shape = rise, shape
+        self.step(0)
+
+    def lr_at(self, epoch: float) -> float:
+        if epoch < self.warmup_epochs:
+            return self.max_lr * self._rise(epoch / self.warmup_epochs)
+        return self.max_lr * self._shape((epoch - self.warmup_epochs) / (self.total_epochs - self.warmup_epochs))
+
+
+class PlateauSchedule(Schedule):
+    """`floor` is the lowest rate as a share of `max_lr`; `mode` is "max" or "min"."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        warmup_epochs: float,
+        total_epochs: float,
+        max_lr: float,
+        floor: float,
+        factor: float,
+        patience_epochs: float,
+        mode: str,
+    ) -> None:
+        assert mode in ("max", "min"), mode
+        super().__init__(optimizer, total_epochs=total_epochs, max_lr=max_lr)
+        self.warmup_epochs, self.floor = warmup_epochs, floor
+        self.factor, self.patience_epochs = factor, patience_epochs
+        self.reductions = 0
+        self.epochs_without_improvement = 0
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._best = -math.inf
+        self.step(0)
+
+    def lr_at(self, epoch: float) -> float:
+        """Rate at that progress if nothing more is observed until then."""
+        if epoch < self.warmup_epochs:
+            return self.max_lr * linear_rise(epoch / self.warmup_epochs, start=self.floor)
+        return self.max_lr * max(self.floor, self.factor**self.reductions)
+
+    def observe(self, objective: float) -> None:
+        assert math.isfinite(objective), objective
+        if self._sign * objective > self._best:
+            self._best, self.epochs_without_improvement = self._sign * objective, 0
+        elif self.last_epoch >= self.warmup_epochs:
+            self.epochs_without_improvement += 1
+        if self.epochs_without_improvement > self.patience_epochs:
+            self.reductions += 1
+            self.epochs_without_improvement = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "last_epoch": self.last_epoch,
+            "reductions": self.reductions,
+            "epochs_without_improvement": self.epochs_without_improvement,
+            "best": self._best,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.reductions, self._best = state["reductions"], state["best"]
+        self.epochs_without_improvement = state["epochs_without_improvement"]
+        self.step(state["last_epoch"])

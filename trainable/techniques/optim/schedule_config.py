@@ -1,0 +1,120 @@
+"""Which learning rate schedule a training follows, as fractions of the planned budget."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch.optim import Optimizer
+
+from trainable.fields import unknown_name
+from trainable.techniques.optim import schedule as shapes
+from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup, PlateauSchedule, Schedule, ShapedSchedule
+
+KINDS = ("cosine", "one_cycle", "plateau", "warm_restarts", "exponential", "warmup_stable_decay", "step", "constant")
+_FRACTIONS = (
+    "start_lr_ratio",
+    "decay_fraction",
+    "first_cycle_fraction",
+    "plateau_factor",
+    "plateau_patience_fraction",
+    "step_fraction",
+    "step_factor",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    """The schedule as fractions of the planned budget, so that it means the same at every budget."""
+
+    schedule_kind: str = "cosine"
+    """cosine, one_cycle, plateau, warm_restarts, exponential, warmup_stable_decay, step or constant."""
+    warmup_fraction: float = 0.1
+    """Share of the planned epochs spent warming up, 0 to 0.5; the documented one_cycle climbs for 0.3."""
+    min_lr_ratio: float = 0.01
+    """Final learning rate as a share of the maximum, 0 to 1: the lowest of plateau and step, the start of constant."""
+    start_lr_ratio: float = 0.04
+    """Where one_cycle starts, as a share of the maximum, above 0 to 1; the other kinds start at the final rate."""
+    decay_fraction: float = 0.2
+    """Share of the planned epochs that warmup_stable_decay spends going down at the end, above 0 to 1."""
+    first_cycle_fraction: float = 0.1
+    """Length of the first cycle of warm_restarts as a share of the planned epochs, above 0 to 1."""
+    cycle_growth: float = 2.0
+    """Each further cycle of warm_restarts is so many times as long, 1 or more."""
+    plateau_factor: float = 0.5
+    """A plateau multiplies the rate by this, above 0 and below 1."""
+    plateau_patience_fraction: float = 0.1
+    """More validations than this share of the planned epochs without an improvement are a plateau, above 0 to 1."""
+
+    step_fraction: float = 0.5
+    """After the warm-up each such share of the planned epochs ends in a step down, above 0 to 1."""
+    step_factor: float = 0.1
+    """A step multiplies the rate by this, above 0 and below 1."""
+
+    def __post_init__(self) -> None:
+        if self.schedule_kind not in KINDS:
+            raise ValueError(unknown_name("schedule_kind", self.schedule_kind, KINDS))
+        if not 0.0 <= self.warmup_fraction <= 0.5:
+            raise ValueError(f"warmup_fraction is {self.warmup_fraction}; it must lie between 0 and 0.5.")
+        if not 0.0 <= self.min_lr_ratio <= 1.0:
+            raise ValueError(f"min_lr_ratio is {self.min_lr_ratio}; it must lie between 0 and 1.")
+        for name in _FRACTIONS:
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie above 0, at most 1.")
+        self._check_kind()
+
+    def build(self, optimizer: Optimizer, *, total_epochs: float, max_lr: float, mode: str) -> Schedule:
+        """The schedule of a training of `total_epochs`; `mode` says which end of its objective is better."""
+        warmup_epochs = self.warmup_fraction * total_epochs
+        if self.schedule_kind == "cosine":
+            min_lr = self.min_lr_ratio * max_lr
+            return CosineAnnealingWithWarmup(optimizer, warmup_epochs, total_epochs, min_lr, max_lr)
+        if self.schedule_kind == "plateau":
+            return PlateauSchedule(
+                optimizer,
+                warmup_epochs=warmup_epochs,
+                total_epochs=total_epochs,
+                max_lr=max_lr,
+                floor=self.min_lr_ratio,
+                factor=self.plateau_factor,
+                patience_epochs=self.plateau_patience_fraction * total_epochs,
+                mode=mode,
+            )
+        rise, shape = self._rise(), self._shape()
+        lengths = {"warmup_epochs": warmup_epochs, "total_epochs": total_epochs}
+        return ShapedSchedule(optimizer, **lengths, max_lr=max_lr, rise=rise, shape=shape)
+
+    def _rise(self) -> Callable[[float], float]:
+        if self.schedule_kind == "one_cycle":
+            return partial(shapes.cosine_rise, start=self.start_lr_ratio)
+        return partial(shapes.linear_rise, start=self.min_lr_ratio)
+
+    def _shape(self) -> Callable[[float], float]:
+        """The shape after the warm-up, whose progress runs over what is left of the budget."""
+        floor, left = self.min_lr_ratio, 1.0 - self.warmup_fraction
+        return {
+            "one_cycle": partial(shapes.cosine, floor=floor),
+            "warm_restarts": partial(
+                shapes.warm_restarts,
+                floor=floor,
+                first_cycle=self.first_cycle_fraction / left,
+                growth=self.cycle_growth,
+            ),
+            "exponential": partial(shapes.exponential, floor=floor),
+            "warmup_stable_decay": partial(shapes.warmup_stable_decay, floor=floor, decay=self.decay_fraction / left),
+            "step": partial(shapes.steps, floor=floor, length=self.step_fraction / left, factor=self.step_factor),
+            "constant": shapes.constant,
+        }[self.schedule_kind]
+
+    def _check_kind(self) -> None:
+        if self.cycle_growth < 1.0:
+            raise ValueError(f"cycle_growth is {self.cycle_growth}; it must be 1 or more.")
+        for name in ("plateau_factor", "step_factor"):
+            if getattr(self, name) == 1.0:
+                raise ValueError(f"{name} is 1, which lowers nothing; give less, or schedule_kind=constant.")
+        if self.schedule_kind == "exponential" and self.min_lr_ratio == 0.0:
+            raise ValueError("min_lr_ratio is 0, which no exponential decay reaches; give a share above 0.")
+        if self.schedule_kind == "warmup_stable_decay" and self.warmup_fraction + self.decay_fraction > 1.0:
+            raise ValueError(
+                f"warmup_fraction {self.warmup_fraction} and decay_fraction {self.decay_fraction} are more than the "
+                "whole budget; lower one of them."
+            )

@@ -1,0 +1,1 @@
+"""Several processes that train one model exactly as one process would."""

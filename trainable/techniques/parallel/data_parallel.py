@@ -1,0 +1,194 @@
+"""Data parallelism: several processes, the ranks, train one model exactly as one process would.
+
+What: every rank reads and augments the same micro-batches, and computes its own part of their samples. Gradients and
+loss terms, weighted by samples, are summed over ranks once an optimizer update, so that the batch, the schedule and
+the random numbers of data and augmentation are those of one process, and every decision is taken from the same sums on
+every rank. Validation hands out whole batches; their sums are merged, no sample counts twice. "Exactly" ends where it
+does for accumulation: contrastive negatives and a capacity see a rank's part, and dropout and router noise draw anew.
+Why not torch's DistributedDataParallel: it means gradients over ranks, which is wrong for parts of different size;
+it reduces after one backward pass of one forward pass, where here are several, some skipped; it searches the graph
+for parameters without a gradient; and it stands between a technique and the model that it changes.
+Source: Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, VLDB 2020,
+https://arxiv.org/abs/2006.15704.
+Cost: one sum over ranks of the gradients an update, not overlapped with the backward pass; reading and augmenting are
+not divided. Off: `trainer.ranks = None`.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, distributed, nn
+
+from trainable.techniques.parallel.synced_batch_norm import sync_batch_norms
+from trainable.techniques.parallel.tensor_tree import map_tensors
+from trainable.techniques.random_streams import stream_seed
+
+T = TypeVar("T")
+
+BUCKET_NUMBERS = 8 * 2**20
+"""Gradients are summed in pieces of about so many numbers, which bounds the memory of the copy."""
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """Accumulates sums, here over the batches of one rank."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was accumulated, in tensors and plain values."""
+
+    def merge(self, states: Sequence[dict[str, Any]]) -> None:
+        """Replaces what was accumulated by that of all `states`, in their order; its own is among them."""
+
+
+class Ranks:
+    """This process among those that train one model together; torch.distributed must be set up.
+
+    Every method but those of one rank's share is called by all ranks, in the same order.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+
+    @property
+    def is_first(self) -> bool:
+        """The one rank that writes files and speaks."""
+        return self.rank == 0
+
+    def take_part(self, trainer: Any, *, seed: int) -> None:
+        """Makes a trainer, built alike on every rank, one of several; what a forward pass draws is each rank's own."""
+        trainer.ranks = self
+        sync_batch_norms(trainer.model)
+        sync_batch_norms(trainer.supervision)
+        if not self.is_first:
+            torch.manual_seed(stream_seed(seed, f"rank {self.rank}"))
+
+    def shares(
+        self, batches: Sequence[tuple[Tensor, Any]], weights: Sequence[float]
+    ) -> tuple[list[tuple[Tensor, Any]], list[float]]:
+        """This rank's part of each micro-batch, and of its weight."""
+        parts = [part_of(len(images), self.rank, self.size) for images, _ in batches]
+        taken = [taken_of(batch, part) for batch, (part, _) in zip(batches, parts, strict=True)]
+        return taken, [weight * share for weight, (_, share) in zip(weights, parts, strict=True)]
+
+    def share_of(self, batches: Iterable[T]) -> Iterator[T]:
+        """Every so-many-th batch, whole: together the ranks see each one once."""
+        return islice(batches, self.rank, None, self.size)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """The sum over ranks in place; a parameter that no rank has a gradient for keeps none."""
+        parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        # On the CPU, where reading it does not wait for the device.
+        has_gradient = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.uint8)
+        distributed.all_reduce(has_gradient, op=distributed.ReduceOp.MAX)
+        used = [parameter for parameter, is_used in zip(parameters, has_gradient.tolist(), strict=True) if is_used]
+        for parameter in used:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        for bucket in _buckets([parameter.grad for parameter in used]):
+            _sum_in_place(bucket)
+
+    def sum_terms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each named scalar summed over ranks."""
+        total = torch.stack([value.float() for value in terms.values()])
+        distributed.all_reduce(total)
+        return dict(zip(terms, total.unbind(), strict=True))
+
+    def merge(self, *accumulators: Mergeable) -> None:
+        """Leaves in each accumulator, on every rank, what all ranks have accumulated.
+
+        Raises:
+            ValueError: an accumulator can't be merged.
+        """
+        for accumulator in accumulators:
+            if not isinstance(accumulator, Mergeable):
+                raise ValueError(
+                    f"{type(accumulator).__name__} can't be merged over ranks; give it state_dict() and "
+                    "merge(states), or train with one rank."
+                )
+            accumulator.merge(self.gathered(accumulator.state_dict()))
+
+    def gathered(self, value: T) -> list[T]:
+        """Each rank's value, in the order of ranks, with its tensors on the CPU."""
+        everyone: list[Any] = [None] * self.size
+        distributed.all_gather_object(everyone, map_tensors(Tensor.cpu, value))
+        return everyone
+
+
+def join(device: torch.device, **rendezvous: Any) -> Ranks:
+    """Sets torch.distributed up for this process; without a rendezvous by torchrun's environment."""
+    # Counts and objects travel between CPUs in any case.
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    distributed.init_process_group(backend, **rendezvous)
+    return Ranks()
+
+
+@contextmanager
+def joined(device: torch.device, **rendezvous: Any) -> Iterator[Ranks]:
+    """As `join`, inside this context."""
+    try:
+        yield join(device, **rendezvous)
+    finally:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks | None]:
+    """The ranks that torchrun started, inside this context; None where it did not, or a single one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield None
+        return
+    with joined(device) as ranks:
+        yield ranks
+
+
+def part_of(num_samples: int, rank: int, size: int) -> tuple[slice, float]:
+    """A rank's samples of a micro-batch, as even as can be, and their share of it.
+
+    Where there are fewer samples than ranks every rank computes them all and counts for its part: a rank without a
+    sample would miss the sums that others wait for in a forward pass.
+    """
+    if num_samples < size:
+        return slice(0, num_samples), 1.0 / size
+    start, stop = rank * num_samples // size, (rank + 1) * num_samples // size
+    return slice(start, stop), (stop - start) / num_samples
+
+
+def taken_of(batch: Any, part: slice) -> Any:
+    """The samples of a batch: along the first axis of tensors and along lists, inside tuples and dicts."""
+    if isinstance(batch, Tensor):
+        return batch[part] if batch.dim() else batch
+    if isinstance(batch, list):
+        return batch[part]
+    if isinstance(batch, Mapping):
+        return {name: taken_of(value, part) for name, value in batch.items()}
+    if isinstance(batch, tuple):
+        taken = [taken_of(value, part) for value in batch]
+        return type(batch)(*taken) if hasattr(batch, "_fields") else tuple(taken)
+    return batch
+
+
+def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbours of one kind of number, together about BUCKET_NUMBERS."""
+    bucket: list[Tensor] = []
+    held = 0
+    for gradient in gradients:
+        if bucket and (gradient.dtype != bucket[0].dtype or held >= BUCKET_NUMBERS):
+            yield bucket
+            bucket, held = [], 0
+        bucket.append(gradient)
+        held += gradient.numel()
+    if bucket:
+        yield bucket
+
+
+def _sum_in_place(gradients: Sequence[Tensor]) -> None:
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    distributed.all_reduce(flat)
+    for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(total.view(gradient.shape))

@@ -1,0 +1,73 @@
+"""Trains the best configurations again beside the default, on several seeds, and judges them on the test split.
+
+    python -m tuner.confirm results/moe/<run> --seeds 3
+
+The search compared single runs on the validation split; this says whether what it found holds on data it never saw.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable import process
+from trainable.run_setup import open_data
+from tuner.confirm.comparison import confirmed_runs
+from tuner.confirm.training import confirm, say_run
+from tuner.confirm.wanted import NUM_BEST, NUM_SEEDS, candidates, identified, wanted_runs
+from tuner.export import handover_of
+from tuner.ray.cluster import ray_running
+from tuner.records import ConfirmedRun, SearchRecord, locked, read_search
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0 done, 1 a training is missing, 2 a mistake of the user's, 130 Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.confirm", description="Judge the winner on the test split.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument(
+        "--top", type=int, default=NUM_BEST, metavar="K", help=f"how many of the best (default: {NUM_BEST})"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings of each (default: {NUM_SEEDS})"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
+        with process.shown(), locked(options.folder), ray_running(None):
+            done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
+        return _say_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. Finished trainings are saved; the same command goes on with the rest.\n")
+        return 130
+
+
+def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
+    """What can be checked before Ray starts.
+
+    Raises:
+        ValueError: nothing is asked for, or the folder holds nothing to confirm, or its data is no longer the same.
+    """
+    for option, value in (("--top", top), ("--seeds", num_seeds)):
+        if value < 1:
+            raise ValueError(f"{option} is {value}; it must be 1 or more.")
+    record = read_search(folder)
+    confirmed_runs(folder, record)
+    handover = handover_of(record, candidates(record, top)[0], folder)
+    open_data(handover.config, handover.data_fingerprint)
+
+
+def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
+    known = identified(done)
+    wanted = wanted_runs(record, top, num_seeds)
+    missing = [f"trial {trial.name}, seed {seed}" for trial, seed in wanted if (trial.name, seed) not in known]
+    if missing:
+        listed = "; ".join(missing)
+        sys.stderr.write(f"error: {len(missing)} of {len(wanted)} trainings are missing: {listed}. Run it again.\n")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

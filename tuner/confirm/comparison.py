@@ -1,0 +1,170 @@
+"""What the confirmation of a search says: is a configuration better than the default on data the search never saw?
+
+What: both are trained on the same seeds and judged on the test split; the differences are taken seed by seed, and their
+mean is given with its 95 % interval. Only an interval that leaves out zero tells the two apart.
+Source: Student, "The probable error of a mean", Biometrika 6, 1908, https://doi.org/10.2307/2331554: the paired t
+interval. Cost: none, it reads `confirm.jsonl`. Off: no such file, no claim.
+"""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.special import stdtrit
+
+from tuner import formatting
+from tuner.records import CONFIRM, ConfirmedRun, SearchRecord, TrialRecord, read_runs
+from tuner.records.events import TRIALS
+from tuner.records.trial_name import number_of
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """One configuration beside the default."""
+
+    trial: str
+    """Name of its trial."""
+    values: dict[int, float]
+    """The objective on the test split, by seed."""
+    default_values: dict[int, float]
+    higher_is_better: bool
+
+    @property
+    def gains(self) -> list[float]:
+        """For each seed of both, how much better than the default: negative is worse."""
+        sign = 1.0 if self.higher_is_better else -1.0
+        seeds = sorted(self.values.keys() & self.default_values.keys())
+        return [sign * (self.values[seed] - self.default_values[seed]) for seed in seeds]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the mean gain, at 95 % confidence; None for fewer than two seeds."""
+        gains = self.gains
+        if len(gains) < 2:
+            return None
+        quantile = float(stdtrit(len(gains) - 1, (1 + CONFIDENCE) / 2))
+        half = quantile * statistics.stdev(gains) / math.sqrt(len(gains))
+        return statistics.fmean(gains) - half, statistics.fmean(gains) + half
+
+    @property
+    def is_distinguishable(self) -> bool:
+        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+
+    @property
+    def sentence(self) -> str:
+        """What may be claimed, and no more."""
+        gains, name = self.gains, f"trial {self.trial}"
+        if not gains:
+            return f"On the test split, {name} and the default have no seed in common with a finite value."
+        claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
+        if self.interval is None:
+            return f"{claim} on one seed, which gives no confidence interval."
+        low, high = map(formatting.difference, self.interval)
+        evidence = f"mean of {len(gains)} seeds, 95 % interval of the paired gain {low} to {high}"
+        doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
+        return f"{claim}{doubt} ({evidence})."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is exported: of the configurations that were trained again, the one with the best mean."""
+
+    trial: TrialRecord
+    mean: float
+    """On the validation split, over the seeds that all of them were trained on."""
+    num_seeds: int
+    others: dict[str, float]
+    """The means of the others, by name of trial, the default first."""
+    wins: dict[str, int]
+    """On how many of the seeds it is better than each of the others."""
+
+    @property
+    def sentence(self) -> str:
+        """Such as `Trial 029-7682ec2b is exported: ... mean 0.910, default 0.841; better on 3 of 3 seeds.`"""
+        first, *rest = (
+            f"{_called(trial)} {formatting.number(mean)}; better on {self.wins[trial]} of {self.num_seeds} seeds"
+            for trial, mean in self.others.items()
+        )
+        beside = ". ".join([first, *(clause.capitalize() for clause in rest)])
+        name = f"Trial {self.trial.name}" + (" (the default)" if self.trial.number == 0 else "")
+        return (
+            f"{name} is exported: the best on the validation split after training on {self.num_seeds} seeds, "
+            f"mean {formatting.number(self.mean)}, {beside}."
+        )
+
+
+def confirmed_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
+    """The trainings that `python -m tuner.confirm` has done.
+
+    Raises:
+        ValueError: the file is damaged, or knows a trial that the search does not.
+    """
+    runs = read_runs(folder)
+    for run in runs:
+        if run.trial not in search.by_name:
+            raise ValueError(
+                f"{folder / CONFIRM} knows trial {run.trial}, which {TRIALS} does not: restore both from the same copy."
+            )
+    return runs
+
+
+def choose(folder: Path, search: SearchRecord) -> Choice | None:
+    """Chooses by several seeds: a search has one, and the best of many noisy values looks better than it is.
+
+    None until two configurations were trained on two seeds in common.
+    """
+    by_trial = _by_trial(folder, search, lambda run: math.nan if run.validation is None else run.validation)
+    seeds = set.intersection(*(set(values) for values in by_trial.values())) if by_trial else set()
+    means = {trial: statistics.fmean(values[seed] for seed in seeds) for trial, values in by_trial.items() if seeds}
+    means = {trial: mean for trial, mean in means.items() if math.isfinite(mean)}
+    if len(means) < 2 or len(seeds) < 2:
+        return None
+    sign = search.settings.sign
+    best = max(means, key=lambda trial: sign * means[trial])
+    others = [trial for trial in means if trial != best]
+    return Choice(
+        trial=search.by_name[best],
+        mean=means[best],
+        num_seeds=len(seeds),
+        others={trial: means[trial] for trial in others},
+        wins={
+            trial: sum(sign * (by_trial[best][seed] - by_trial[trial][seed]) > 0 for seed in seeds) for trial in others
+        },
+    )
+
+
+def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:
+    """Each configuration of a results folder that was confirmed beside the default, in the order of their numbers.
+
+    Raises:
+        ValueError: the file is damaged, or knows a trial that the search does not.
+    """
+    measured = {
+        trial: {seed: value for seed, value in values.items() if value is not None}
+        for trial, values in _by_trial(folder, search, lambda run: run.objective).items()
+    }
+    default = {} if search.default_trial is None else measured.pop(search.default_trial.name, {})
+    better = search.settings.mode == "max"
+    return [
+        Confirmation(trial=trial, values=values, default_values=default, higher_is_better=better)
+        for trial, values in measured.items()
+        if values
+    ]
+
+
+def _by_trial(
+    folder: Path, search: SearchRecord, value_of: Callable[[ConfirmedRun], float | None]
+) -> dict[str, dict[int, float | None]]:
+    """A value of each training, by trial and seed, the trials by number."""
+    found: dict[str, dict[int, float | None]] = {}
+    for run in sorted(confirmed_runs(folder, search), key=lambda run: run.number):
+        found.setdefault(run.trial, {})[run.seed] = value_of(run)
+    return found
+
+
+def _called(trial: str) -> str:
+    return "default" if number_of(trial) == 0 else f"trial {trial}"

@@ -1,0 +1,176 @@
+"""Runs the trainings of a confirmation on a running Ray, with the time that is left."""
+
+import logging
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayError
+
+from trainable.exported_config import Handover
+from trainable.run_setup import open_run
+from trainable.techniques.memory import MemoryShortage, shortages_named
+from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.training_run import run_epochs
+from tuner import formatting
+from tuner.confirm.comparison import confirmed_runs
+from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
+from tuner.export import handover_of
+from tuner.ray.cluster import check_room, node_resources
+from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
+
+logger = logging.getLogger(__name__)
+Training = tuple[str, int]
+"""Name of the trial, and seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a confirmation stands after a training."""
+
+    done: int
+    total: int
+    seconds_left: float
+
+
+class Remaining:
+    """Seconds until the last training ends: as in the search, times how much slower the first of them were."""
+
+    def __init__(
+        self,
+        record: SearchRecord,
+        todo: Sequence[tuple[TrialRecord, int]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._expected = {(trial.name, seed): full_seconds(record, trial) for trial, seed in todo}
+        self._lanes = record.settings.resources.concurrent
+        self._clock, self._began = clock, clock()
+
+    def seconds(self, pending: Collection[Training]) -> float:
+        left = math.fsum(self._expected[training] for training in pending)
+        done = math.fsum(self._expected.values()) - left
+        pace = (self._clock() - self._began) / done if done else 1 / self._lanes
+        return left * pace
+
+
+def full_seconds(record: SearchRecord, trial: TrialRecord) -> float:
+    """What a training to the full budget took in the search; a configuration without a result takes the mean."""
+    seen = [trial] if trial.results else record.trials
+    seconds = [result.seconds for one in seen for result in one.results.values()]
+    return record.settings.max_epochs * math.fsum(seconds) / len(seconds)
+
+
+def say_run(run: ConfirmedRun, progress: Progress) -> None:
+    """One line for a finished training."""
+    name = "default" if run.number == 0 else f"trial {run.trial}"
+    result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
+    left = f" | ~{formatting.duration(progress.seconds_left)} left" if progress.done < progress.total else ""
+    sys.stdout.write(f"[{progress.done}/{progress.total}{left}] {name}, seed {run.seed}: {result}\n")
+    sys.stdout.flush()
+
+
+def confirm(
+    folder: Path, *, top: int, num_seeds: int = NUM_SEEDS, on_run: Callable[[ConfirmedRun, Progress], None]
+) -> list[ConfirmedRun]:
+    """Runs what is missing of the confirmation on a running Ray, saving each training as it ends.
+
+    A training whose process died stays missing; the others go on.
+
+    Args:
+        on_run: called with each finished training, and where that leaves the whole.
+
+    Raises:
+        ValueError: the folder holds no finished trial to confirm, or a trial takes more than Ray has.
+    """
+    record = read_search(folder)
+    check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
+    done = confirmed_runs(folder, record)
+    known = identified(done)
+    wanted = wanted_runs(record, top, num_seeds)
+    todo = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in known]
+    if not wanted:
+        logger.info("confirming: nothing, because no other trial came as far as the default")
+    if not todo:
+        return done
+    remaining = Remaining(record, todo)
+    left = [(trial.name, seed) for trial, seed in todo]
+    logger.info(
+        "confirming: retraining the default and the best %d on %s each, then scoring them on the test split: "
+        "%s, about %s",
+        len(wanted) // num_seeds - 1,
+        formatting.count(num_seeds, "seed"),
+        formatting.count(len(todo), "training"),
+        formatting.duration(remaining.seconds(left)),
+    )
+    for (trial, seed), ready in _trainings(record, todo, folder):
+        left.remove((trial.name, seed))
+        try:
+            validation, test = ray.get(ready)
+        except RayError as error:
+            cause = str(error).strip().splitlines()[-1]
+            logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
+            continue
+        done.append(_measured(record, trial, seed, validation=validation, test=test))
+        append_run(folder, done[-1])
+        progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
+        on_run(done[-1], progress)
+    return done
+
+
+def _trainings(
+    record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]], folder: Path
+) -> Iterator[tuple[tuple[TrialRecord, int], ray.ObjectRef]]:
+    """As they end; no more at a time than the search had trials."""
+    waiting, pending = deque(todo), {}
+    while waiting or pending:
+        while waiting and len(pending) < record.settings.resources.concurrent:
+            trial, seed = waiting.popleft()
+            pending[_start(record, trial, seed, folder)] = (trial, seed)
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        yield pending.pop(ready), ready
+
+
+def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:
+    handover = handover_of(record, trial, folder)
+    handover = replace(handover, config=replace(handover.config, seed=seed))
+    # One process in any case: the same batch, so the same training as of several.
+    resources = record.settings.resources
+    task = ray.remote(num_cpus=resources.cpus_per_rank, num_gpus=resources.gpus_per_rank)(_train_and_test)
+    return task.remote(handover, resources.device)
+
+
+def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict[str, float | None]]:
+    """The objective on the validation split and the metrics on the test split.
+
+    Of a training that diverged or had too little memory the objective alone, as None.
+    """
+    run = open_run(handover, device)
+    try:
+        with shortages_named():
+            results = run_epochs(run, on_epoch=lambda result: None)
+            return results[-1].objective, run.test()
+    except (DivergedError, MemoryShortage):
+        return None, {run.task.objective.removeprefix("val/"): None}
+
+
+def _measured(
+    record: SearchRecord, trial: TrialRecord, seed: int, *, validation: float | None, test: dict[str, float | None]
+) -> ConfirmedRun:
+    finite = {name: _finite_or_none(value) for name, value in test.items()}
+    return ConfirmedRun(
+        trial=trial.name,
+        seed=seed,
+        objective=finite[record.settings.objective.removeprefix("val/")],
+        test=finite,
+        validation=_finite_or_none(validation),
+    )
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,92 @@
+"""How numbers, times and parameters are written for people: the same in the terminal, the report and the figures.
+
+How many images a search trains, compares and tests on, in words, and whether they are too few to say much.
+"""
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def number(value: float | None) -> str:
+    """Three decimals where they say enough, else three significant digits; a dash for what was not measured.
+
+    >>> number(0.8034), number(0.00012), number(None)
+    ('0.803', '0.00012', '-')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.3g}"
+
+
+def difference(value: float) -> str:
+    """Signed, with the decimals of `number`."""
+    return f"{value:+.3f}" if abs(value) < 100 else f"{value:+.3g}"
+
+
+def gain(value: float) -> str:
+    """In words, since for a loss a better value is a lower one."""
+    return f"{difference(abs(value))[1:]} {'better' if value > 0 else 'worse'}" if value else "no better"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours, minutes and seconds.
+
+    >>> duration(72), duration(3672)
+    ('1:12', '1:01:12')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def metric(name: str) -> str:
+    """Without the split it was measured on: `s_measure` for `val/s_measure`."""
+    return name.rpartition("/")[2]
+
+
+def argument(value: Path | str) -> str:
+    """As a shell takes it in a command that a person copies.
+
+    >>> argument("results/moe/a run")
+    "'results/moe/a run'"
+    """
+    return shlex.quote(str(value))
+
+
+def path(place: Path) -> str:
+    """As one would type it from here."""
+    here = Path.cwd()
+    return str(place.relative_to(here) if place.is_relative_to(here) else place)
+
+
+def parameter(value: object) -> str:
+    """Three significant digits for a float, else the value itself."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and control characters, as an error message of a library may hold them."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def count(quantity: int, noun: str) -> str:
+    return f"{quantity} {noun}" if quantity == 1 else f"{quantity} {noun}s"
+
+
+FEW = 20
+"""Below so many, a single image moves a mean score by more than configurations usually differ."""
+
+
+def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int]) -> str:
+    """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width."""
+    counts = ", ".join(f"{split} {count}" for split, count in images.items())
+    height, width = size_px
+    return f"{counts} images at {width} x {height} px"
+
+
+def warning_of_few(images: Mapping[str, int]) -> str | None:
+    """A sentence when validation or test is small."""
+    few = [f"{count} {split}" for split, count in images.items() if split != "train" and count < FEW]
+    return f"Only {' and '.join(few)} images: too few to rank configurations." if few else None

@@ -1,0 +1,220 @@
+"""What a search will do: its data, its space with what the user fixed, its rungs. Decided before Ray starts."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_spaces.enumeration import configurations
+from search_spaces.pinning import PinnedSpace
+from search_spaces.registry import get_space
+from search_spaces.space import Situation, Space
+from search_spaces.stub_trials import AnsweredTrial
+from trainable.config import TrialConfig, flat_params, from_params
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.run_setup import initial_weights
+from trainable.tasks.registry import get_task, read_config
+from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
+from tuner.policy.rungs import rung_epochs
+from tuner.records import RecordedSettings
+from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A search that can begin."""
+
+    space: Space
+    situation: Situation
+    pinned: PinnedSpace
+    pins: dict[str, Any]
+    """What the user fixed of what the space asks for."""
+    base: TrialConfig
+    fingerprint: dict[str, str]
+    images: dict[str, int]
+    """How many each split has."""
+    image_size_px: tuple[int, int]
+    """Their height and width."""
+    rungs: tuple[int, ...]
+    first_points: tuple[dict, ...]
+    """What is tried first, in this order: the parameters that the space asks for, by name."""
+    past_trials: tuple[PastTrial, ...] = ()
+    """Trials of another search whose values the policy knows."""
+    everything: tuple[dict, ...] | None = None
+    """All that can be tried, the first points too, of a space that holds no more than is asked for."""
+
+    @property
+    def max_epochs(self) -> int:
+        return self.base.max_epochs
+
+    @property
+    def first_answers(self) -> tuple[dict, ...]:
+        """What is tried before anything is drawn: of a space that holds few, all of it."""
+        others = [point for point in self.everything or () if point not in self.first_points]
+        return (*self.first_points, *others)
+
+    @property
+    def first_configs(self) -> list[TrialConfig]:
+        """What is tried first, as it is trained."""
+        return [self.config_of(AnsweredTrial(point)) for point in self.first_points]
+
+    def config_of(self, trial: Any) -> TrialConfig:
+        """What is trained where `trial`, one of Optuna's or a stand-in, answers the space."""
+        return from_params(self.pinned(trial), self.base)
+
+
+def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
+    """Opens the data and checks everything that can be wrong.
+
+    Raises:
+        ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
+    """
+    space = get_space(settings.space)
+    if settings.max_epochs is not None:
+        space = space.with_max_epochs(settings.max_epochs)
+    task = get_task(space.workload)
+    base = _base_config(settings, space)
+    splits = task.open_data(base, on_progress=on_progress)
+    base = from_params(_fixed(settings, space), task.suited_config(base, splits))
+    situation = Situation(
+        num_train_images=len(splits.train),
+        pretrained=base.model.weights != "scratch",
+        max_batch_size=base.batch_size,
+        gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
+    )
+    own = space.defaults(situation).keys()
+    pins = {name: value for name, value in settings.pinned.items() if name in own}
+    pinned = PinnedSpace(space, situation, pins=pins)
+    rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
+    warm = _warmed(settings, space, pinned, base, splits.fingerprint)
+    return Plan(
+        space=space,
+        situation=situation,
+        pinned=pinned,
+        pins=pins,
+        base=base,
+        fingerprint=splits.fingerprint,
+        images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
+        image_size_px=tuple(map(int, splits.train.images.shape[1:3])),
+        rungs=rungs,
+        first_points=(*pinned.first_points(), *warm.points),
+        past_trials=tuple(warm.past_trials),
+        everything=_everything(pinned, [one.answers for one in warm.past_trials], num_trials=settings.num_trials),
+    )
+
+
+def recorded_plan(settings: RecordedSettings) -> Plan:
+    """What a search on record goes on with: nothing of it is worked out again, and the data is not opened.
+
+    Raises:
+        ValueError: its space or its workload is not there any more, or has changed.
+    """
+    space = get_space(settings.space).with_max_epochs(settings.max_epochs)
+    return Plan(
+        space=space,
+        situation=settings.situation,
+        pinned=PinnedSpace(space, settings.situation, pins=settings.pins),
+        pins=settings.pins,
+        base=read_config(settings.base_config),
+        fingerprint=settings.data_fingerprint,
+        images=settings.images,
+        image_size_px=settings.image_size_px,
+        rungs=settings.rung_epochs,
+        first_points=settings.first_answers,
+    )
+
+
+def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequence[dict]) -> RecordedSettings:
+    """The settings for so many more trials; of a space that holds few, all that was not tried is tried.
+
+    Args:
+        known: answers of the trials on record, those of past searches too.
+
+    Raises:
+        ValueError: `more` is not 1 or more, or nothing new is left to try.
+    """
+    if more < 1:
+        raise ValueError(f"--trials is {more}; give the number of additional trials, 1 or more.")
+    everything = _everything(plan.pinned, known, num_trials=settings.num_trials + more)
+    if everything is None:
+        return replace(settings, num_trials=settings.num_trials + more)
+    if not everything:
+        raise ValueError("Nothing new is left to try: every configuration of the space is on record.")
+    logger.info("There are %d configurations left to try.", len(everything))
+    num_trials = settings.num_trials + min(more, len(everything))
+    return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *everything))
+
+
+def no_more_than_there_are(settings: SearchSettings, plan: Plan) -> SearchSettings:
+    """With as many trials as the space holds, where more are asked for."""
+    if plan.everything is None or len(plan.everything) >= settings.num_trials:
+        return settings
+    there_are = len(plan.everything)
+    logger.info(
+        "There are %d configurations to try, so that many trials begin, not %d.", there_are, settings.num_trials
+    )
+    return replace(settings, num_trials=there_are)
+
+
+def _everything(pinned: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
+    """A policy that draws would miss some of the last few."""
+    found = configurations(pinned, at_most=num_trials + len(known))
+    return None if found is None else tuple(answers for answers in found if answers not in known)
+
+
+def _warmed(
+    settings: SearchSettings, space: Space, pinned: PinnedSpace, base: TrialConfig, fingerprint: dict[str, str]
+) -> WarmStart:
+    if settings.warm_start is None:
+        return WarmStart()
+    return warm_start(
+        settings.warm_start,
+        pinned,
+        base=base,
+        first_points=pinned.first_points(),
+        settings={
+            "space": settings.space,
+            "objective": space.objective,
+            "max_epochs": space.max_epochs,
+            "data_fingerprint": fingerprint,
+        },
+    )
+
+
+def gpu_memory_gb(settings: SearchSettings) -> float | None:
+    """A trial's share of this machine's first GPU, in 10^9 bytes; None where trials run without one."""
+    share = 1.0 if settings.gpus_per_trial is None else settings.gpus_per_trial
+    if not share or not torch.cuda.is_available():
+        return None
+    return share * torch.cuda.get_device_properties(0).total_memory / 1e9
+
+
+def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
+    """The workload's default with what the user fixed outside the space."""
+    # Other processes and machines have other working folders.
+    source = None if settings.data is None else str(Path(settings.data).absolute())
+    default = get_task(space.workload).default_config(source)
+    if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
+        raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
+    return from_params(_fixed(settings, space), default)
+
+
+def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
+    """What the user fixed that the space does not ask for."""
+    situation = Situation(num_train_images=1, pretrained=False)
+    searched = space.defaults(situation).keys()
+    fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
+    fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
+    fixed |= {} if settings.init is None else {"weights": initial_weights(settings.init)}
+    return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
+
+
+def _rungs(space: Space) -> tuple[int, ...]:
+    return rung_epochs(
+        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
+    )

@@ -1,0 +1,92 @@
+"""What is wrong with a search that is about to begin or to go on, told before Ray starts and a trial is spent on it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from search_spaces.pinning import REHEARSALS
+from search_spaces.stub_trials import RandomTrial
+from trainable.config import TrialConfig, flat_params, section_names
+from trainable.reporting.output_folder import check_writable
+from trainable.reporting.tracking import check_trackers
+from trainable.run_setup import open_data
+from trainable.tasks.registry import get_task, read_config
+from trainable.techniques.optim.optimizer import WithoutAlgorithm
+from trainable.training_run import build_trainer
+from tuner import formatting
+from tuner.planning.plan import Plan
+from tuner.records import SETTINGS, SearchRecord, read_search
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ValueError when a new search can't have this folder."""
+    if (folder / SETTINGS).exists():
+        raise ValueError(
+            f"{folder} already holds a search; continue with --resume {formatting.argument(folder)}, or give another "
+            "--name."
+        )
+    check_writable(folder, "--storage")
+
+
+def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
+    """Raises ValueError when what is fixed leaves a configuration that can't be trained: its trials would all fail."""
+    task = get_task(plan.base.workload)
+    try:
+        first = plan.first_configs
+        for config in first:
+            build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
+        configs = [*map(plan.config_of, map(RandomTrial, range(REHEARSALS))), *first]
+    except ValueError as error:
+        fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
+        raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
+    for config in configs:
+        _check_pins_hold(pinned, config)
+        _check_warmup(config, plan.rungs)
+
+
+def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
+    became = flat_params(config) | {name: getattr(config, name) is not None for name in section_names(config)}
+    for name, value in became.items():
+        if name in pins and pins[name] != value:
+            raise ValueError(
+                f"--set {name}={pins[name]} has no effect: other parameters make it {value}; fix those instead "
+                "(--list names them)."
+            )
+
+
+def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
+    """A trial that still warms up at the first rung would be judged by a learning rate that it never saw."""
+    fraction = config.schedule.warmup_fraction
+    warmup_epochs = fraction * config.max_epochs
+    if rungs and warmup_epochs > rungs[0]:
+        raise ValueError(
+            f"--set warmup_fraction={fraction:g} warms up for {warmup_epochs:g} epochs, past the first "
+            f"rung at epoch {rungs[0]}; give at most {rungs[0] / config.max_epochs:g}, or --policy random."
+        )
+
+
+def check_resume(folder: Path, *, space: str | None = None) -> None:
+    """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
+    search = read_search(folder, space=space)
+    # An extension may have been cut off before its first event.
+    if search.is_finished and not search.is_unfinished:
+        ended, asked = len(search.trials), search.settings.num_trials
+        raise ValueError(
+            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "
+            "as many more, or begin a new search under another --name."
+        )
+    _check_surroundings(search)
+
+
+def check_extension(folder: Path, *, space: str | None = None) -> None:
+    """Raises ValueError when the search is not over yet, or its data is no longer the same."""
+    search = read_search(folder, space=space)
+    if search.is_unfinished:
+        raise ValueError(f"{folder} is not finished; continue with --resume alone, and add --trials when it is.")
+    _check_surroundings(search)
+
+
+def _check_surroundings(search: SearchRecord) -> None:
+    check_trackers(search.settings.track)
+    open_data(read_config(search.settings.base_config), search.settings.data_fingerprint)

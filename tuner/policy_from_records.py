@@ -1,0 +1,101 @@
+"""Builds the policy of a search from its settings, and replays its recorded events into it.
+
+The policy that a search's settings ask for.
+
+Rebuilds a policy from the recorded events, in their order.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from tuner.policy.actions import HalvingConfig, Policy, Promote, outcome_after
+from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.decision import PROMOTE, Decision
+from tuner.policy.outcomes import Outcome
+from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.stopping import RandomSampler, StoppingPolicy
+from tuner.policy.tpe import TpeSampler
+from tuner.records import RecordedSettings
+from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
+
+
+def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Policy:
+    """A policy that knows nothing yet.
+
+    Raises:
+        ValueError: the space has changed, so that what is to be tried first is no configuration of it.
+    """
+    config = HalvingConfig(
+        rung_epochs=settings.rung_epochs,
+        max_epochs=settings.max_epochs,
+        reduction_factor=settings.reduction_factor,
+        mode=settings.mode,
+        slots=settings.resources.concurrent,
+        seed=settings.seed,
+        num_trials=settings.num_trials,
+    )
+    source = SpaceSource(space)
+    try:
+        first = [source.of(answers) for answers in settings.first_answers]
+    except ValueError as error:
+        raise ValueError(
+            f"The space {settings.space} has changed since this search began: {error}; restore the space, or begin a "
+            "new search with --warm-start."
+        ) from error
+    if settings.policy == "promote":
+        return PromotingPolicy(source, config, first=first)
+    sampler = TpeSampler(space, mode=settings.mode) if settings.policy == "asha" else RandomSampler(source)
+    return StoppingPolicy(sampler, config, first=first)
+
+
+class Unsettled(NamedTuple):
+    """A decision or outcome that follows from a trial's last event and is not recorded yet: a kill came before."""
+
+    decision: Decision | None
+    """The last one about the trial."""
+    is_decided: bool
+    """Whether that is on record."""
+    outcome: Outcome | None
+    """How the trial ended with it."""
+
+
+def retell(events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int) -> dict[str, Unsettled]:
+    """Returns, by trial, what is still to be put on record.
+
+    Raises:
+        ValueError: the space has changed, so that a trial is no configuration of it.
+    """
+    unsettled: dict[str, Unsettled] = {}
+    for event in events:
+        match event:
+            case PastTrialKnown(trial=trial, answers=answers, values=values, outcome=outcome):
+                policy.add_past_trial(trial, _candidate(source, trial, answers), values, outcome)
+            case TrialStarted(trial=trial, answers=answers):
+                policy.begin(trial, _candidate(source, trial, answers))
+            case EpochDone(trial=trial, epoch=epoch, objective=value, outcome=outcome):
+                decision = policy.record(trial, epoch=epoch, value=value)
+                if outcome is None:
+                    outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
+                    unsettled[trial] = Unsettled(decision, decision is None, outcome)
+                else:
+                    unsettled[trial] = Unsettled(None, True, outcome)
+            case Decided(trial=trial, decision=decision):
+                unsettled[trial] = Unsettled(
+                    decision, True, outcome_after(decision, epoch=decision.epoch, max_epochs=max_epochs)
+                )
+                if decision.action == PROMOTE:
+                    policy.promote(Promote(trial, decision.to_epoch))
+            case TrialEnded(trial=trial, outcome=outcome):
+                unsettled.pop(trial, None)
+                policy.end(trial, outcome)
+    return {trial: one for trial, one in unsettled.items() if not one.is_decided or one.outcome is not None}
+
+
+def _candidate(source: SpaceSource, trial: str, answers: dict) -> Candidate:
+    try:
+        return source.of(answers)
+    except ValueError as error:
+        raise ValueError(
+            f"The space has changed since trial {trial} was proposed: {error}; restore the space, or begin a new "
+            "search with --warm-start."
+        ) from error

@@ -1,0 +1,208 @@
+"""The sections of a report, in Markdown: each is a function of the records."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tuner import formatting
+from tuner.confirm.comparison import Choice, Confirmation
+from tuner.formatting import counts_in_words, warning_of_few
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results import progress
+from tuner.results.figure_style import Picture
+
+LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation")
+"""Settings that are too long for a table, or for machines."""
+
+
+def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choice: Choice | None) -> str:
+    """The title, the one thing to know, and what it rests on: several seeds where there are, before one."""
+    settings = search.settings
+    title = f"# Search `{settings.space}`, {settings.name}"
+    claims = _claims_of(confirmations, choice)
+    few = warning_of_few(settings.images)
+    caution = [few] if few else []
+    if choice is None:
+        return "\n\n".join([title, f"**{_headline(search)}**", *claims, *caution])
+    headline = f"In the search, on one seed: {_headline(search)}"
+    return "\n\n".join([title, f"**{choice.sentence}**", *claims, *caution, headline])
+
+
+def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> list[str]:
+    """Of what is exported; where nothing or the default is, of all that were compared with it."""
+    own = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
+    return [one.sentence for one in own or confirmations]
+
+
+def _headline(search: SearchRecord) -> str:
+    if search.winner is None:
+        return "No trial gave a value that could be compared; the table below says how each of them ended."
+    comparison = progress.compare_with_default(search, search.winner)
+    value = formatting.number(search.winner.objective_at(search.comparison_epoch))
+    measured = search.winner.result_at(search.comparison_epoch).epoch
+    best = f"{_objective(search)} {value} at epoch {measured} on the validation split"
+    if comparison is None:
+        return f"Trial {search.winner.name} is the best, with {best}; the default configuration was not measured."
+    if comparison.winner is comparison.default:
+        return f"The default configuration is the best that was found, with {best}."
+    if comparison.epoch < search.comparison_epoch:
+        there = f"{formatting.number(comparison.winner_value)}, default {formatting.number(comparison.default_value)}"
+        early = f"at epoch {comparison.epoch}, where the default ended, it was {there}"
+        return f"Trial {search.winner.name} is the best, with {best}; {early}."
+    gain, default = formatting.gain(comparison.gain), formatting.number(comparison.default_value)
+    return f"Trial {search.winner.name} is {gain} than the default configuration: {best}, default {default}."
+
+
+def say_what_was_searched(search: SearchRecord) -> str:
+    settings = search.settings
+    shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
+        "resources": str(settings.resources),
+        "data": settings.data or "embedded",
+        "data_fingerprint": settings.data_fingerprint["all"][:16],
+        "images": counts_in_words(settings.images, settings.image_size_px),
+        "ran for": formatting.duration(search.elapsed),
+        "precision in effect": sorted(progress.precisions(search)),
+        "next trial after": _handover_words(search),
+    }
+    rows = [
+        (name.replace("_", " "), _setting(value)) for name, value in shown.items() if value not in (None, {}, [], ())
+    ]
+    return "## What was searched\n\n" + table(("setting", "value"), rows) + "\n\nAll of it is in `settings.json`."
+
+
+def _handover_words(search: SearchRecord) -> str | None:
+    gaps = progress.handover_gaps(search)
+    if not gaps:
+        return None
+    return (
+        f"median {statistics.median(gaps):.2f} s, at most {max(gaps):.2f} s, in {formatting.count(len(gaps), 'change')}"
+    )
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_setting(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting, value))
+    return formatting.parameter(value)
+
+
+def say_winner(search: SearchRecord) -> str:
+    """How the winner was chosen, and how it differs from the default."""
+    winner, default = search.winner, search.default_trial
+    if winner is None:
+        return ""
+    epoch = search.comparison_epoch
+    rivals = formatting.count(len(search.measured_at(epoch)), "trial")
+    how = (
+        f"Trial {winner.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
+        "epoch that any reached; a trial that plateaued before counts with its last value. It is the best of several "
+        "on the validation split, so on new data it is likely to be slightly worse."
+    )
+    differences = "" if default is None else _parameters(winner, default)
+    return "\n\n".join(part for part in ("## The winner", how, differences) if part)
+
+
+def _parameters(winner: TrialRecord, default: TrialRecord) -> str:
+    if winner is default:
+        rows = [(f"`{name}`", formatting.parameter(value)) for name, value in winner.params.items()]
+        return table(("parameter", "default"), rows)
+    names = list(dict.fromkeys([*default.params, *winner.params]))
+    differing = [name for name in names if default.params.get(name, "") != winner.params.get(name, "")]
+    rows = [(f"`{name}`", *(_parameter(trial, name) for trial in (default, winner))) for name in differing]
+    same = ", ".join(f"`{name}` {_parameter(winner, name)}" for name in names if name not in differing)
+    difference = table(("parameter", "default", f"trial {winner.name}"), rows)
+    return difference + (f"\n\nThe same in both: {same}." if same else "")
+
+
+def _parameter(trial: TrialRecord, name: str) -> str:
+    return formatting.parameter(trial.params[name]) if name in trial.params else "not used"
+
+
+def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
+    """Each confirmed configuration beside the default, seed by seed."""
+    if not confirmations:
+        return ""
+    parts = ["## On the test split", f"{_objective(search)} after full training, on data that the search never saw."]
+    for confirmation in confirmations:
+        parts += [_seeds(confirmation), confirmation.sentence]
+    return "\n\n".join(parts)
+
+
+def _seeds(confirmation: Confirmation) -> str:
+    both = (confirmation.default_values, confirmation.values)
+    seeds = sorted(both[0].keys() | both[1].keys())
+    rows = [(f"seed {seed}", *(formatting.number(values.get(seed)) for values in both)) for seed in seeds]
+    spread = ("mean ± standard deviation", *(_mean_and_spread(list(values.values())) for values in both))
+    return table(("", "default", f"trial {confirmation.trial}"), [*rows, spread])
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return formatting.number(values[0] if values else None)
+    return f"{formatting.number(statistics.fmean(values))} ± {formatting.number(statistics.stdev(values))}"
+
+
+def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
+    """Paths are those from the report to the pictures."""
+    parts = ["## Pictures"]
+    for picture, path in pictures:
+        parts.append(f"### {picture.title}")
+        parts += [] if path is None else [f"![{picture.title}]({path.as_posix()})"]
+        parts.append(picture.caption)
+    return "\n\n".join(parts)
+
+
+def say_trials(search: SearchRecord) -> str:
+    rows = [_trial_row(search, trial) for trial in search.trials]
+    header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ended by")
+    if not rows:
+        return "## Every trial\n\nNo trial had begun."
+    counts = ", ".join(f"{quantity} {ending}" for ending, quantity in progress.count_endings(search.trials).items())
+    return f"## Every trial\n\n{counts}. Their parameters are in `results.csv`.\n\n{table(header, rows)}"
+
+
+def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
+    best = progress.best_epoch(search, trial)
+    name = f"**{trial.name}**" if trial is search.winner else trial.name
+    return (
+        f"{name} (default)" if trial is search.default_trial else name,
+        str(progress.last_epoch(trial)),
+        formatting.number(trial.last.objective if trial.last else None),
+        formatting.number(None if best is None else trial.objective_at(best)),
+        formatting.duration(sum(result.seconds for result in trial.results.values())),
+        trial.sentence,
+    )
+
+
+def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> str:
+    place = formatting.argument(formatting.path(folder))
+    if search.winner is None:
+        return ""
+    steps = [
+        ("Write the winner as one file, with its weights", f"python -m tuner.export {place}"),
+        ("Train it again without Ray, and compare the curves", f"python -m tuner.export {place} --verify"),
+        ("Train it, to any length", f"python -m trainable.train --config {place}/best/config.json"),
+        ("See every metric of every trial", f"tensorboard --logdir {place}/tensorboard"),
+    ]
+    if not is_confirmed:
+        steps.insert(0, ("Judge it on the test split, on three seeds", f"python -m tuner.confirm {place}"))
+    if search.is_unfinished:
+        steps.insert(0, ("Go on with the search", f"python -m tuner.search --resume {place}"))
+    lines = [f"# {words}\n{command}" for words, command in steps]
+    return "## What next\n\n```\n" + "\n".join(lines) + "\n```"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; no cell breaks it."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return formatting.one_line(text).replace("|", "\\|")
+
+
+def _objective(search: SearchRecord) -> str:
+    return f"`{formatting.metric(search.settings.objective)}`"

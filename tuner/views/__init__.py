@@ -1,0 +1,3 @@
+"""What a person sees while a search runs: on the terminal (live, or plain lines into a pipe), and as a page in the
+browser. May import tuner.records and tuner.results.
+"""

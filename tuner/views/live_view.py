@@ -1,0 +1,200 @@
+"""What a person sees while a search runs: one picture that stays in place, or plain lines where it cannot be drawn.
+
+It shows a `SearchRecord` and knows nothing of Ray. `update` is called after each event and takes what it needs; a
+thread draws that twice a second, so that the clock goes on in long epochs and the search never waits for the terminal.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tuner import formatting
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results import progress
+from tuner.views.plain_view import PlainView, ended_words, heading
+
+DRAWINGS_PER_SECOND = 2
+SPARKLINE_WIDTH = 12
+PARAMETERS_WIDTH = 100
+"""Terminals at least this wide have room for the parameters of the running trials."""
+ROWS_BESIDE_RUNNING = 24
+BAR_WIDTH = 60
+HINT = "Ctrl-C stops and saves, --resume goes on"
+
+
+Block = list[tuple[str, RenderableType]]
+"""Lines that belong together: what each is about, and what it says."""
+
+
+class View(Protocol):
+    """What a search tells whoever watches it."""
+
+    def start(self) -> None: ...
+
+    def update(self, search: SearchRecord) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard: str | None = None) -> View:
+    """The live picture where it can be drawn. Colours go where the NO_COLOR variable is set."""
+    console = Console(file=stream, highlight=False)
+    can_draw = console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only
+    if can_draw:
+        return LiveView(search, results=results, dashboard=dashboard, console=console)
+    return PlainView(search, results=results, dashboard=dashboard, stream=stream)
+
+
+class LiveView:
+    """One picture that stays in place; the last one remains on the screen."""
+
+    def __init__(
+        self,
+        search: SearchRecord,
+        *,
+        results: Path,
+        dashboard: str | None,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        words = heading(search, results=results, dashboard=dashboard)
+        self._heading = [(name, Text(text)) for name, text in words.items()]
+        self._console = console
+        self._clock = clock
+        self._hint = HINT
+        self.update(search)
+        self._live = Live(console=console, refresh_per_second=DRAWINGS_PER_SECOND, get_renderable=self.draw)
+
+    def start(self) -> None:
+        self._live.start()
+
+    def update(self, search: SearchRecord) -> None:
+        self._updated = self._clock()
+        self._elapsed = search.elapsed
+        self._done = progress.epochs_done(search)
+        self._left = progress.expected_epochs_left(search)
+        self._seconds_left = progress.expected_seconds_left(search)
+        self._body = (_best(search), _running(search, self._console.size), _ended(search))
+
+    def message(self, text: str) -> None:
+        self._console.print(Text(text))
+
+    def stop(self) -> None:
+        self._hint = ""
+        self._live.stop()
+
+    def draw(self) -> RenderableType:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(justify="right", style="dim", no_wrap=True)
+        grid.add_column()
+        for block in (self._heading, self._progress(), *self._body, [("", Text(self._hint, style="dim"))]):
+            for name, content in block:
+                grid.add_row(name, content)
+            grid.add_row()
+        return grid
+
+    def _progress(self) -> Block:
+        since = self._clock() - self._updated
+        total = self._done + self._left
+        words = [f"{self._done} of about {round(total)} epochs", formatting.duration(self._elapsed + since)]
+        if self._seconds_left:
+            words.append(f"about {formatting.duration(max(0.0, self._seconds_left - since))} left")
+        width = min(BAR_WIDTH, max(10, self._console.width - 14))
+        bar = ProgressBar(total=max(1.0, total), completed=self._done, width=width)
+        return [("progress", bar), ("", Text(" · ".join(words)))]
+
+
+def sparkline(values: Sequence[float | None], *, low: float, high: float, width: int = SPARKLINE_WIDTH) -> str:
+    """A small picture of a curve, one letter per value or, of a longer one, of every n-th up to the last."""
+    step = -(-len(values) // width) or 1
+    shown = values[::-1][::step][::-1]
+    return "".join(" " if value is None else _block(value, low, high) for value in shown)
+
+
+def _block(value: float, low: float, high: float) -> str:
+    blocks = "▁▂▃▄▅▆▇█"
+    share = (value - low) / (high - low) if high > low else 1.0
+    return blocks[round(min(max(share, 0.0), 1.0) * (len(blocks) - 1))]
+
+
+def _best(search: SearchRecord) -> Block:
+    comparison = progress.compare_best_so_far(search)
+    if comparison is None:
+        return [("best", Text("nothing measured yet", style="dim"))]
+    rows = Table.grid(padding=(0, 2))
+    value, default = formatting.number(comparison.winner_value), formatting.number(comparison.default_value)
+    rows.add_row(f"trial {comparison.winner.name}", Text(value, style="bold"), _versus_default(search, comparison))
+    if comparison.winner is not comparison.default:
+        rows.add_row(f"trial {comparison.default.name}", default, Text("the default", style="dim"))
+    return [("best", rows)]
+
+
+def _versus_default(search: SearchRecord, comparison: progress.Comparison) -> Text:
+    text = Text(f"{formatting.metric(search.settings.objective)} at epoch {comparison.epoch}", style="dim")
+    if comparison.winner is comparison.default:
+        return text.append(", the default")
+    colour = "green" if comparison.gain >= 0 else "red"
+    return text.append(", ").append(formatting.gain(comparison.gain), style=f"not dim bold {colour}")
+
+
+def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
+    running, waiting = progress.running(search), progress.waiting(search)
+    if not search.trials:
+        return [("running", Text("the first trials are starting", style="dim"))]
+    if not (running or waiting):
+        return []
+    width, height = size
+    room = max(1, height - ROWS_BESIDE_RUNNING)
+    lowest, highest = _span(search)
+    names = ("", "epoch", "", formatting.metric(search.settings.objective), "vs default")
+    rows = Table.grid(padding=(0, 2))
+    rows.add_row(*(Text(name, style="dim") for name in names))
+    for trial in running[:room]:
+        rows.add_row(*_running_row(search, trial, low=lowest, high=highest, wide=width >= PARAMETERS_WIDTH))
+    if len(running) > room:
+        rows.add_row(Text(f"and {len(running) - room} more", style="dim"))
+    if waiting:
+        rows.add_row(Text(f"{len(waiting)} waiting", style="dim"))
+    return [("running", rows)]
+
+
+def _span(search: SearchRecord) -> tuple[float, float]:
+    """The lowest and the highest value of the objective, so that all sparklines share one scale."""
+    measured = [result.objective for trial in search.trials for result in trial.results.values()]
+    return min(measured, default=0.0), max(measured, default=1.0)
+
+
+def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: float, wide: bool) -> list[Text]:
+    epoch, last = progress.last_epoch(trial), search.settings.max_epochs
+    curve = [trial.objective_at(e) for e in range(1, epoch + 1)]
+    gain = progress.gain_over_default(search, trial, epoch)
+    row = [
+        Text(f"trial {trial.name}"),
+        Text(f"{epoch:>{len(str(last))}} of {last}"),
+        Text(sparkline(curve, low=low, high=high).ljust(SPARKLINE_WIDTH), style="cyan"),
+        Text(formatting.number(trial.objective_at(epoch))),
+        Text("" if gain is None else formatting.difference(gain), style="green" if (gain or 0) >= 0 else "red"),
+    ]
+    if wide:
+        words = " ".join(f"{name} {formatting.parameter(value)}" for name, value in trial.params.items())
+        row.append(Text(words, style="dim", no_wrap=True, overflow="ellipsis"))
+    return row
+
+
+def _ended(search: SearchRecord) -> Block:
+    ended = [trial for trial in search.trials if trial.outcome is not None]
+    latest = sorted(ended, key=lambda trial: trial.end_time)[-2:]
+    lines = [Text(ended_words(search))]
+    for ending, quantity in progress.count_endings(ended).items():
+        lines.append(Text(f"{quantity:>4}  {ending}"))
+    lines += [Text(formatting.one_line(f"trial {t.name} {t.sentence}"), style="dim", no_wrap=True) for t in latest]
+    return [("ended", Group(*lines))]

@@ -1,0 +1,93 @@
+"""What the page of a search shows, as tables of its records and of this machine; knows nothing of the page."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from trainable.config import TrialConfig, flat_params
+from tuner import formatting
+from tuner.disk import folder_bytes
+from tuner.export import trial_config
+from tuner.records import ResultRecord, SearchRecord, TrialRecord
+from tuner.records.checkpoints import last_checkpoint, trial_folder
+
+NOT_USED = "not used"
+"""What belongs to a technique that is off."""
+_GPU_COLUMNS = {"name": "GPU", "utilization.gpu": "busy %", "memory.used": "used MiB", "memory.total": "of MiB"}
+
+
+def metric_names(search: SearchRecord) -> list[str]:
+    """All metrics that were measured, the objective first."""
+    results = [result for trial in search.trials for result in trial.results.values()]
+    objective = search.settings.objective
+    return [objective, *sorted({name for result in results for name in result.metrics} - {objective})]
+
+
+def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
+    """A metric by epoch, a column for each trial that has it."""
+    found = {
+        trial.name: {epoch: _metrics(search, result).get(metric) for epoch, result in trial.results.items()}
+        for trial in search.trials
+    }
+    return pd.DataFrame(found).rename_axis("epoch").sort_index().dropna(axis="columns", how="all")
+
+
+def last_metrics(search: SearchRecord) -> pd.DataFrame:
+    """All metrics of each trial's last epoch, a row for each trial, the winner's first."""
+    measured = [trial for trial in search.trials if trial.last]
+    first = sorted(measured, key=lambda trial: trial is not search.winner)
+    rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in first}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
+
+
+def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:
+    """Every value of a trial's configuration beside the default trial's."""
+    own, default = (_flat(trial_config(search, one)) for one in (trial, search.default_trial or trial))
+    rows = [(name, str(own.get(name, NOT_USED)), str(default.get(name, NOT_USED))) for name in own | default]
+    table = pd.DataFrame(rows, columns=["parameter", "value", "default"]).set_index("parameter")
+    return table.assign(differs=table["value"] != table["default"])
+
+
+def checkpoints(search: SearchRecord, folder: Path) -> pd.DataFrame:
+    """The checkpoints that are on disk, a row for each trial that has one."""
+    found = [(trial, last_checkpoint(folder, trial)) for trial in search.trials]
+    rows = [
+        (trial.name, trial.last.epoch, folder_bytes(trial_folder(folder, trial.name)) / 1e6, formatting.path(path))
+        for trial, path in found
+        if path is not None
+    ]
+    return pd.DataFrame(rows, columns=["trial", "epoch", "MB", "path"]).set_index("trial")
+
+
+def machine() -> dict[str, str]:
+    """How busy this machine is."""
+    memory = psutil.virtual_memory()
+    return {
+        "CPUs busy": f"{psutil.cpu_percent():.0f} % of {psutil.cpu_count()}",
+        "memory used": f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.1f} GiB",
+    }
+
+
+def gpus() -> pd.DataFrame:
+    """A row for each GPU of this machine, as its driver tells; asking torch would take memory of each."""
+    if shutil.which("nvidia-smi") is None:
+        return gpu_table("")
+    command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader,nounits"]
+    return gpu_table(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+def gpu_table(answer: str) -> pd.DataFrame:
+    """The driver's answer, a line for each GPU."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
+    return pd.DataFrame([row for row in rows if len(row) == len(_GPU_COLUMNS)], columns=list(_GPU_COLUMNS.values()))
+
+
+def _metrics(search: SearchRecord, result: ResultRecord) -> dict[str, float | None]:
+    return {search.settings.objective: result.objective} | result.metrics
+
+
+def _flat(config: TrialConfig) -> dict[str, object]:
+    return {name: value for name, value in flat_params(config).items() if name != "workload"}

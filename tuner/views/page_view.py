@@ -1,0 +1,81 @@
+"""The page itself, drawn anew every few seconds while the search runs; Streamlit runs this file for `tuner.page`."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+from tuner import formatting
+from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.report import results_table
+from tuner.results import progress
+from tuner.views import page_data
+from tuner.views.plain_view import best_words, ended_words, heading
+
+REFRESH_SECONDS = 3
+
+
+def show(folder: Path) -> None:
+    """The whole page."""
+    st.set_page_config(page_title=f"{folder.parent.name}/{folder.name}", layout="wide")
+    is_unfinished = read_search(folder).is_unfinished
+    st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
+
+
+def _draw(folder: Path) -> None:
+    search = read_search(folder)
+    _say_where_it_stands(search, folder)
+    curves, trials, configuration, checkpoints, machine = st.tabs(
+        ["Curves", "Trials", "Configuration", "Checkpoints", "Machine"]
+    )
+    with curves:
+        st.line_chart(page_data.curves(search, st.selectbox("metric", page_data.metric_names(search))))
+    with trials:
+        st.dataframe(results_table(search), hide_index=True)
+        st.dataframe(page_data.last_metrics(search))
+    with configuration:
+        _show_configuration(search)
+    with checkpoints:
+        st.dataframe(page_data.checkpoints(search, folder))
+    with machine:
+        _show_machine()
+
+
+def _say_where_it_stands(search: SearchRecord, folder: Path) -> None:
+    st.header(heading(search, results=folder, dashboard=None)["searching"])
+    left = progress.expected_seconds_left(search) if search.is_unfinished else None
+    clock = formatting.duration(search.elapsed) + ("" if left is None else f", about {formatting.duration(left)} left")
+    st.markdown(f"{best_words(search)}; {ended_words(search)} ended; {clock}")
+
+
+def _show_configuration(search: SearchRecord) -> None:
+    first = search.trials.index(search.winner) if search.winner else 0
+    trial = st.selectbox("trial", search.trials, index=first, format_func=_named)
+    if trial is None:
+        return
+    st.caption(trial.sentence)
+    try:
+        table = page_data.configuration(search, trial)
+    except ValueError as error:
+        st.error(f"This version reads no such configuration: {error}")
+        return
+    only = st.toggle("only what differs from the default", value=bool(table["differs"].any()))
+    st.dataframe(table[table["differs"]] if only else table)
+
+
+def _named(trial: TrialRecord) -> str:
+    return f"trial {trial.name}" + (" (the default)" if trial.number == 0 else "")
+
+
+def _show_machine() -> None:
+    for column, (name, value) in zip(st.columns(2), page_data.machine().items(), strict=True):
+        column.metric(name, value)
+    gpus = page_data.gpus()
+    if gpus.empty:
+        st.caption("no GPU")
+    else:
+        st.dataframe(gpus, hide_index=True)
+
+
+if __name__ == "__main__":
+    show(Path(sys.argv[1]))

@@ -1,0 +1,97 @@
+"""What a search says into a file or a pipe: a line for each trial that ends and one every minute."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from tuner import formatting
+from tuner.formatting import counts_in_words, warning_of_few
+from tuner.records import SearchRecord
+from tuner.results import progress
+
+PROGRESS_SECONDS = 60
+"""A line is written at least this often, by the clock of the search, while results arrive."""
+
+
+class PlainView:
+    """Each line stands alone, so that `grep` and `tail -f` read it."""
+
+    def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
+        self._heading = heading(search, results=results, dashboard=dashboard)
+        self._stream = stream
+        self._reported = _ended(search)
+        self._spoke = search.elapsed
+
+    def start(self) -> None:
+        for name, words in self._heading.items():
+            self.message(f"{name}: {words}")
+
+    def update(self, search: SearchRecord) -> None:
+        ended = _ended(search)
+        news = [f"trial {name} {sentence}" for name, sentence in ended.items() if name not in self._reported]
+        self._reported = ended
+        if not news and search.elapsed - self._spoke >= PROGRESS_SECONDS:
+            news = [_running_words(search)]
+        if news:
+            self._say(search, news)
+
+    def message(self, text: str) -> None:
+        """A reader that has gone away, as `head` does, does not end the search."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(formatting.one_line(text) + "\n")
+            self._stream.flush()
+
+    def stop(self) -> None:
+        """Every line has been written."""
+
+    def _say(self, search: SearchRecord, news: Sequence[str]) -> None:
+        """Where the search stands takes a look through all trials, and is the same for all news of one update."""
+        self._spoke = search.elapsed
+        left = progress.expected_seconds_left(search)
+        clock = formatting.duration(search.elapsed) + ("" if left is None else f" | ~{formatting.duration(left)} left")
+        standing_now = f"{best_words(search)}; {ended_words(search)} ended"
+        for words in news:
+            self.message(f"[{clock}] {words}; {standing_now}")
+
+
+def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:
+    """What is searched, how long, and where to look; the live picture begins with it too."""
+    settings = search.settings
+    trials, lanes = formatting.count(settings.num_trials, "trial"), settings.resources.concurrent
+    rows = {
+        "searching": settings.space + (f" on {settings.data}" if settings.data else ""),
+        "images": counts_in_words(settings.images, settings.image_size_px),
+        "caution": warning_of_few(settings.images),
+        "budget": f"{trials} of up to {settings.max_epochs} epochs, {lanes} at once",
+        "results": formatting.path(results),
+        "dashboard": dashboard,
+    }
+    return {name: words for name, words in rows.items() if words}
+
+
+def ended_words(search: SearchRecord) -> str:
+    return f"{len(search.trials) - len(search.unfinished)} of {search.settings.num_trials} trials"
+
+
+def best_words(search: SearchRecord) -> str:
+    comparison = progress.compare_best_so_far(search)
+    if comparison is None:
+        return "nothing measured yet"
+    objective, default = formatting.metric(search.settings.objective), formatting.number(comparison.default_value)
+    if comparison.winner is comparison.default:
+        return f"best so far: the default, {objective} {default}"
+    best = formatting.number(comparison.winner_value)
+    return f"best trial {comparison.winner.name} {objective} {best} at epoch {comparison.epoch} (default {default})"
+
+
+def _running_words(search: SearchRecord) -> str:
+    running, waiting = progress.running(search), progress.waiting(search)
+    each = (f"trial {trial.name} epoch {progress.last_epoch(trial)}" for trial in running)
+    words = f"running: {', '.join(each)}" if running else "no trial is running"
+    return f"{words}; {len(waiting)} waiting at rungs" if waiting else words
+
+
+def _ended(search: SearchRecord) -> dict[str, str]:
+    """How each trial ended that has, by its name."""
+    return {trial.name: trial.sentence for trial in search.trials if trial.outcome is not None}
