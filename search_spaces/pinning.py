@@ -26,7 +26,7 @@ class PinnedSpace:
         self._space = space
         self._situation = situation
         self._pins = dict(pins or {})
-        asked, returned = self._rehearse()
+        asked, returned = self._time_steps()
         self._fixed = returned - asked
         self._check_own_values(asked)
         self._check_pins(known=asked | returned)
@@ -49,7 +49,7 @@ class PinnedSpace:
         defaults = self._space.defaults(self._situation)
         return [defaults, *(defaults | values for values in self._space.recommended(self._situation))]
 
-    def _rehearse(self) -> tuple[set[str], set[str]]:
+    def _time_steps(self) -> tuple[set[str], set[str]]:
         """All names that the space may ask for, and all that it may return, without pins."""
         asked, returned = set(), set()
         for seed in range(REHEARSALS):

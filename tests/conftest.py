@@ -37,11 +37,12 @@ def disc_config(disc_folder) -> TrialConfig:
 @pytest.fixture
 def begin(disc_config, tmp_path) -> Iterator[Callable]:
     """A function that makes a process of a search on the discs as Ray does, without Ray, with its first leg."""
-    from trainable.ray.trainable import Trial
+
+    from trainable.ray.trainable import LegTrainable
 
     begun = []
 
-    def begin_process(params, *, fingerprint=None, ranks=1, **changes) -> Trial:
+    def begin_process(params, *, fingerprint=None, ranks=1, **changes) -> LegTrainable:
         shared = {
             "base": disc_config,
             "fingerprint": fingerprint or {},
@@ -52,7 +53,7 @@ def begin(disc_config, tmp_path) -> Iterator[Callable]:
             "gpus_per_rank": 0.0,
             "ranks": ranks,
         }
-        begun.append(type("MoeTrial", (Trial,), shared)(config={"leg": leg(params, tmp_path, **changes)}))
+        begun.append(type("MoeTrial", (LegTrainable,), shared)(config={"leg": leg(params, tmp_path, **changes)}))
         return begun[-1]
 
     yield begin_process

@@ -24,7 +24,7 @@ from PIL import Image
 from search_spaces.registry import SPACES
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
-from trainable.exported_config import Handover, current_versions, write_handover
+from trainable.exported_config import ExportedConfig, current_versions, write_exported_config
 from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.train import train
@@ -182,11 +182,11 @@ def world(tmp_path_factory):
         write_data(Path("data"))
         Path("a-file").write_text("I am a file")
         Path("empty").mkdir()
-        handover = small_handover()
-        write_configurations(handover)
-        train(handover, Path("run"), device="cpu")
+        exported = small_handover()
+        write_configurations(exported)
+        train(exported, Path("run"), device="cpu")
         write_runs()
-        write_searches(handover)
+        write_searches(exported)
     return folder
 
 
@@ -202,14 +202,14 @@ def write_data(root: Path) -> None:
         Image.fromarray(mask).save(root / "GT" / f"img_{number}.png")
 
 
-def small_handover() -> Handover:
+def small_handover() -> ExportedConfig:
     task = get_task("moe")
     config = from_params({"max_epochs": 2, "batch_size": 4, "augmentation": False}, task.default_config("data"))
-    return Handover(config=config, data_fingerprint=task.open_data(config).fingerprint)
+    return ExportedConfig(config=config, data_fingerprint=task.open_data(config).fingerprint)
 
 
-def write_configurations(handover: Handover) -> None:
-    write_handover(Path("config.json"), handover)
+def write_configurations(exported: ExportedConfig) -> None:
+    write_exported_config(Path("config.json"), exported)
     Path("text.json").write_text("max_lr: 3e-3")
     Path("list.json").write_text("[]")
     for name, (path, value) in CHANGES.items():
@@ -253,7 +253,7 @@ def write_runs() -> None:
     Path("gone/checkpoint.pt").unlink()
 
 
-def write_searches(handover: Handover) -> None:
+def write_searches(exported: ExportedConfig) -> None:
     """Copies of one search of one trial, whose checkpoint is that of the run."""
     sound, trial = Path("results/moe/sound"), trial_name(0, {})
     settings = recorded_settings(
@@ -265,8 +265,8 @@ def write_searches(handover: Handover) -> None:
         resources=TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0),
         data="data",
         pinned={},
-        data_fingerprint=handover.data_fingerprint,
-        base_config=to_dict(handover.config),
+        data_fingerprint=exported.data_fingerprint,
+        base_config=to_dict(exported.config),
         versions=current_versions(),
     )
     recorder = Recorder.create(sound, settings)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
-from trainable.exported_config import Handover, read_handover
+from trainable.exported_config import ExportedConfig, read_exported_config
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.reporting.output_folder import read_curve
 from trainable.run_setup import open_data
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        findings = diagnose(read_handover(options.config))
+        findings = diagnose(read_exported_config(options.config))
         if options.curve is not None:
             findings += check_curve(read_curve(options.curve)[-1]["metrics"])
     except (ValueError, OSError) as error:
@@ -146,15 +146,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if errors_among(findings) else 0
 
 
-def diagnose(handover: Handover) -> list[Finding]:
+def diagnose(exported: ExportedConfig) -> list[Finding]:
     """All findings about a configuration, on the CPU.
 
     Raises:
         ValueError: the data cannot be used.
     """
-    config, task, device = handover.config, get_task(handover.config.workload), torch.device("cpu")
+    config, task, device = exported.config, get_task(exported.config.workload), torch.device("cpu")
     seed_everything(config.seed)
-    splits = open_data(config, handover.data_fingerprint)
+    splits = open_data(config, exported.data_fingerprint)
     batches = task.training_batches(config, splits.train, device)
     batches.set_epoch(0)
     images, targets = next(iter(batches))

@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
+class ExportedConfig:
     """A configuration with its circumstances."""
 
     config: TrialConfig
@@ -37,21 +37,21 @@ def current_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "torchvision", "numpy")}
 
 
-def write_handover(path: Path, handover: Handover) -> None:
+def write_exported_config(path: Path, exported: ExportedConfig) -> None:
     """Writes the file as JSON, indented for people."""
     content = {
         "format": FORMAT,
-        "found_by": handover.found_by,
-        "versions": handover.versions,
-        "num_threads": handover.num_threads,
-        "data_fingerprint": handover.data_fingerprint,
-        "config": to_dict(handover.config),
+        "found_by": exported.found_by,
+        "versions": exported.versions,
+        "num_threads": exported.num_threads,
+        "data_fingerprint": exported.data_fingerprint,
+        "config": to_dict(exported.config),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_handover(path: Path) -> Handover:
+def read_exported_config(path: Path) -> ExportedConfig:
     """Reads what :func:`write_handover` wrote.
 
     Raises:
@@ -69,7 +69,7 @@ def read_handover(path: Path) -> Handover:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; export it again with python -m tuner.export.")
     circumstances = {name: value for name, value in content.items() if name not in ("format", "config")}
     try:
-        return built(Handover, circumstances | {"config": read_config(content["config"])}, "the file")
+        return built(ExportedConfig, circumstances | {"config": read_config(content["config"])}, "the file")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

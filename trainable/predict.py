@@ -24,7 +24,7 @@ from trainable.config import TrialConfig
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import IMAGE_ENDINGS
-from trainable.exported_config import read_handover
+from trainable.exported_config import read_exported_config
 from trainable.supervision.prediction import MaskPredictor, Predictor
 from trainable.tasks.registry import get_task
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        config = read_handover(options.config).config
+        config = read_exported_config(options.config).config
         predictor = get_task(config.workload).predictor(config)
         pictures = _pictures(options.image)
         model = trained_model(config, options.weights or options.config.with_name(WEIGHTS))

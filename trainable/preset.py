@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainable.exported_config import Handover, write_handover
+from trainable.exported_config import ExportedConfig, write_exported_config
 from trainable.fields import unknown_name
 from trainable.run_setup import open_data
 from trainable.tasks.preset import Preset
@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options = _parser().parse_args(arguments)
     try:
-        handover = preset_handover(options.workload, options.preset, options.data)
-        write_handover(options.out, handover)
+        exported = preset_config(options.workload, options.preset, options.data)
+        write_exported_config(options.out, exported)
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def preset_handover(workload: str, preset: str, source: str | None = None) -> Handover:
+def preset_config(workload: str, preset: str, source: str | None = None) -> ExportedConfig:
     """A preset's configuration, complete with what only the data can tell; embedded data unless `source` is given.
 
     Raises:
@@ -54,8 +54,8 @@ def preset_handover(workload: str, preset: str, source: str | None = None) -> Ha
     absolute = None if source is None else str(Path(source).absolute())
     config = presets[preset].over(task.default_config(absolute), has_folder=source is not None)
     splits = open_data(config, {})
-    return Handover(
-        config=task.suited_config(config, splits),
+    return ExportedConfig(
+        config=task.adapt_to_data(config, splits),
         data_fingerprint=splits.fingerprint,
         found_by={"preset": f"{workload}/{preset}"},
     )

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from trainable.config import TrialConfig
-from trainable.exported_config import Handover
+from trainable.exported_config import ExportedConfig
 from trainable.reporting.output_folder import WEIGHTS
 from trainable.tasks.registry import get_task
 from trainable.techniques.parallel.data_parallel import Ranks
@@ -50,16 +50,16 @@ def started_from(config: TrialConfig, given: Path) -> TrialConfig:
 logger = logging.getLogger(__name__)
 
 
-def open_run(handover: Handover, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:
+def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:
     """The run of a configuration before its first epoch; refuses data other than that it was found on.
 
     With no fingerprint the data is other data on purpose, and the configuration takes from it what only data can tell.
     """
     chosen = chosen_device(device)
-    config, expected = handover.config, handover.data_fingerprint
+    config, expected = exported.config, exported.data_fingerprint
     splits = open_data(config, expected)
     if not expected:
-        config = get_task(config.workload).suited_config(config, splits)
+        config = get_task(config.workload).adapt_to_data(config, splits)
     return TrainingRun(config, splits, device=chosen, ranks=ranks)
 
 

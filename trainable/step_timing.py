@@ -30,7 +30,7 @@ STEADY_SECONDS, MOST_REPEATS = 2.0, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
+class StepTiming:
     """What a training of one configuration takes on this machine."""
 
     update_seconds: float
@@ -71,7 +71,7 @@ class _First:
         return islice(iter(self._batches), self._count)
 
 
-def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> Rehearsal:
+def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> StepTiming:
     """Trains two updates or a few more and validates two batches, in a process of its own, whose peak memory counts.
 
     Raises:
@@ -91,7 +91,7 @@ def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> Rehea
         config = replace(config, batch_size=batch_size, accumulation_steps=accumulation_steps)
 
 
-def _rehearsed(config: TrialConfig, splits: Any, device: torch.device) -> Rehearsal:
+def _rehearsed(config: TrialConfig, splits: Any, device: torch.device) -> StepTiming:
     task = get_task(config.workload)
     training = task.training_batches(config, splits.train, device)
     validation = task.evaluation_batches(config, splits.validation, device)
@@ -108,7 +108,7 @@ def _rehearsed(config: TrialConfig, splits: Any, device: torch.device) -> Rehear
         path = Path(folder) / "checkpoint.pt"
         checkpoint_seconds = _steady(device, lambda: trainer.save_checkpoint(path, 1))
         checkpoint_mb = path.stat().st_size / 1e6
-    return Rehearsal(
+    return StepTiming(
         update_seconds=update_seconds,
         updates_per_epoch=updates_per_epoch,
         batch_size=config.batch_size,

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from trainable.config import flat_params
-from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS, check_output, cut_curve
 from trainable.reporting.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.reporting.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(
-    handover: Handover,
+    exported: ExportedConfig,
     output: Path,
     *,
     resume: bool = False,
@@ -83,15 +83,15 @@ def train(
     """
     check_output(output, resume=resume)
     check_trackers(track)
-    torch.set_num_threads(handover.num_threads)
+    torch.set_num_threads(exported.num_threads)
     with ranks_of_torchrun(chosen_device(device)) as ranks, shortages_named():
-        run = open_run(handover, device, ranks=ranks)
+        run = open_run(exported, device, ranks=ranks)
         fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
         if resume and (output / CHECKPOINT).exists():
             _restore(run, output / CHECKPOINT)
         writes = ranks is None or ranks.is_first
         if writes:
-            _keep_config(replace(handover, config=run.config), output)
+            _keep_config(replace(exported, config=run.config), output)
             _train_on_record(run, output, profile=profile, track=track)
         else:
             # Saving is a sum over ranks too, of which this one writes nothing.
@@ -105,10 +105,10 @@ def train(
     return judged["test"]
 
 
-def _keep_config(handover: Handover, output: Path) -> None:
+def _keep_config(exported: ExportedConfig, output: Path) -> None:
     """What is trained lies beside what comes of it; a file that is there already began this run, or led to it."""
     if not (output / CONFIG).exists():
-        write_handover(output / CONFIG, handover)
+        write_exported_config(output / CONFIG, exported)
 
 
 def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, track: Sequence[str]) -> None:
@@ -156,10 +156,10 @@ def _restore(run: TrainingRun, checkpoint: Path) -> None:
         ) from error
 
 
-def _planned(options: argparse.Namespace) -> Handover:
+def _planned(options: argparse.Namespace) -> ExportedConfig:
     """The configuration file with what the command line changes."""
-    handover = read_handover(options.config)
-    config, fingerprint = handover.config, handover.data_fingerprint
+    exported = read_exported_config(options.config)
+    config, fingerprint = exported.config, exported.data_fingerprint
     if options.epochs is not None:
         config = replace(config, max_epochs=options.epochs)
     if options.seed is not None:
@@ -168,7 +168,7 @@ def _planned(options: argparse.Namespace) -> Handover:
         config = started_from(config, options.init)
     if options.data is not None:
         config, fingerprint = replace(config, data=replace(config.data, source=options.data)), {}
-    return replace(handover, config=config, data_fingerprint=fingerprint)
+    return replace(exported, config=config, data_fingerprint=fingerprint)
 
 
 def _parser() -> argparse.ArgumentParser:

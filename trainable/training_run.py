@@ -134,7 +134,7 @@ class TrainingRun:
             self.trainer.early_stopping.observe(objective)
         return self._result(metrics, began)
 
-    def judged_again(self) -> EpochResult:
+    def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
         began = time.perf_counter()
         return self._result(self._validated(), began)
@@ -267,7 +267,7 @@ def build_trainer(
         trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))
     if config.early_stopping is not None:
         trainer.early_stopping = EarlyStopping(config.early_stopping, task.mode)
-    task.equip(trainer, config)
+    task.attach_techniques(trainer, config)
     return trainer
 
 

@@ -34,7 +34,7 @@ def folder_bytes(folder: Path) -> int:
     return sum(_file_bytes(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
-class CheckpointShelf:
+class CheckpointBudget:
     """The checkpoints of one search in its folder, and what they may take together."""
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:

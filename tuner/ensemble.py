@@ -27,7 +27,7 @@ from trainable.run_setup import chosen_device, open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from tuner.atomic_file import replacing
-from tuner.export import handover_of, trained_weights, trial_config
+from tuner.export import exported_config_of, trained_weights, trial_config
 from tuner.records import TrialRecord, locked, read_search
 from tuner.records.settings import read_settings
 
@@ -85,7 +85,7 @@ def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleR
     trials = [] if epoch is None else record.ranked(epoch)
     if len(trials) < top:
         raise ValueError(f"{folder} has {len(trials)} trials that were trained to the end; give --top {len(trials)}.")
-    first = handover_of(record, trials[0], folder)
+    first = exported_config_of(record, trials[0], folder)
     splits = open_data(first.config, first.data_fingerprint)
     answers = {trial.name: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
     objective = record.settings.objective.removeprefix("val/")

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from trainable.config import TrialConfig, from_params
-from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.run_setup import open_run
 from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint
@@ -72,17 +72,17 @@ def export(folder: Path) -> Path:
     _tidy(folder)
     winner = _winner(record, folder)
     weights = trained_weights(folder, winner)
-    write_handover(folder / NEW / CONFIG, handover_of(record, winner, folder))
+    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, winner, folder))
     torch.save(weights, folder / NEW / WEIGHTS)
     (folder / NEW / METRICS).write_text(json.dumps(_metrics(winner), indent=2) + "\n")
     _swap(folder)
     return folder / FOLDER
 
 
-def handover_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> Handover:
+def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> ExportedConfig:
     """A trial's configuration as the file that standalone training reads."""
     settings = record.settings
-    return Handover(
+    return ExportedConfig(
         config=trial_config(record, trial),
         data_fingerprint=settings.data_fingerprint,
         num_threads=max(1, int(settings.resources.cpus_per_rank)),
@@ -125,9 +125,9 @@ def verify(folder: Path) -> Verification:
     device = record.settings.resources.device
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
-    handover = read_handover(folder / FOLDER / CONFIG)
-    torch.set_num_threads(handover.num_threads)
-    run = open_run(handover, device)
+    exported = read_exported_config(folder / FOLDER / CONFIG)
+    torch.set_num_threads(exported.num_threads)
+    run = open_run(exported, device)
     searched = [winner.results[epoch].objective for epoch in sorted(winner.results)]
     retrained = run_epochs(run, on_epoch=lambda result: _say_epoch(result.epoch, result.objective, searched))
     return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])

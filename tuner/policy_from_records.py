@@ -48,7 +48,7 @@ def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Po
     return StoppingPolicy(sampler, config, first=first)
 
 
-class Unsettled(NamedTuple):
+class Unrecorded(NamedTuple):
     """A decision or outcome that follows from a trial's last event and is not recorded yet: a kill came before."""
 
     decision: Decision | None
@@ -59,36 +59,38 @@ class Unsettled(NamedTuple):
     """How the trial ended with it."""
 
 
-def retell(events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int) -> dict[str, Unsettled]:
+def replay_events(
+    events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int
+) -> dict[str, Unrecorded]:
     """Returns, by trial, what is still to be put on record.
 
     Raises:
         ValueError: the space has changed, so that a trial is no configuration of it.
     """
-    unsettled: dict[str, Unsettled] = {}
+    unrecorded: dict[str, Unrecorded] = {}
     for event in events:
         match event:
             case PastTrialKnown(trial=trial, answers=answers, values=values, outcome=outcome):
                 policy.add_past_trial(trial, _candidate(source, trial, answers), values, outcome)
             case TrialStarted(trial=trial, answers=answers):
-                policy.begin(trial, _candidate(source, trial, answers))
+                policy.start(trial, _candidate(source, trial, answers))
             case EpochDone(trial=trial, epoch=epoch, objective=value, outcome=outcome):
                 decision = policy.record(trial, epoch=epoch, value=value)
                 if outcome is None:
                     outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
-                    unsettled[trial] = Unsettled(decision, decision is None, outcome)
+                    unrecorded[trial] = Unrecorded(decision, decision is None, outcome)
                 else:
-                    unsettled[trial] = Unsettled(None, True, outcome)
+                    unrecorded[trial] = Unrecorded(None, True, outcome)
             case Decided(trial=trial, decision=decision):
-                unsettled[trial] = Unsettled(
+                unrecorded[trial] = Unrecorded(
                     decision, True, outcome_after(decision, epoch=decision.epoch, max_epochs=max_epochs)
                 )
                 if decision.action == PROMOTE:
                     policy.promote(Promote(trial, decision.to_epoch))
             case TrialEnded(trial=trial, outcome=outcome):
-                unsettled.pop(trial, None)
+                unrecorded.pop(trial, None)
                 policy.end(trial, outcome)
-    return {trial: one for trial, one in unsettled.items() if not one.is_decided or one.outcome is not None}
+    return {trial: one for trial, one in unrecorded.items() if not one.is_decided or one.outcome is not None}
 
 
 def _candidate(source: SpaceSource, trial: str, answers: dict) -> Candidate:

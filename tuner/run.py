@@ -17,7 +17,7 @@ from trainable.exported_config import current_versions
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
-from tuner.confirm.training import confirm, say_run
+from tuner.confirm.training import confirm, log_training
 from tuner.confirm.wanted import is_confirmed
 from tuner.export import CONFIG, export
 from tuner.listeners.dispensable import Dispensable
@@ -26,7 +26,7 @@ from tuner.listeners.study_copy import StudyCopy
 from tuner.listeners.tensorboard import FOLDER as BOARDS
 from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
-from tuner.planning.plan import Plan, extended, recorded_plan
+from tuner.planning.plan import Plan, extended, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
@@ -118,7 +118,7 @@ def resume_search(
     folder = folder.absolute()
     with locked(folder), closing(Recorder.resume(folder)) as recorder:
         search = recorder.record
-        settings, plan = search.settings, recorded_plan(search.settings)
+        settings, plan = search.settings, plan_from_records(search.settings)
         if more is not None:
             known = [one.answers for one in (*search.trials, *search.past_trials)]
             settings = extended(settings, plan, more=more, known=known)
@@ -181,7 +181,7 @@ def _search(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay)
     if is_complete and search.settings.confirm and search.winner is not None:
         # Interrupted, it leaves the rest to a resume.
         with suppress(KeyboardInterrupt):
-            confirm(folder, top=search.settings.confirm, on_run=say_run)
+            confirm(folder, top=search.settings.confirm, on_run=log_training)
 
 
 def _report(recorder: Recorder) -> int:

@@ -19,7 +19,7 @@ from search_spaces.space import Situation
 from trainable import process
 from trainable.process import collector_paused, freeze_imports
 from tuner.disk import parse_size
-from tuner.ray.cluster import environment_given_back, use_token
+from tuner.ray.cluster import restored_environment, use_token
 from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
     options = search_parser().parse_args(arguments)
     try:
-        with environment_given_back(), process.shown():
+        with restored_environment(), process.shown():
             return _list() if options.list else _searched(options, _settings(options))
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         from trainable.reporting.tracking import check_trackers
         from tuner import run
         from tuner.planning import preflight
-        from tuner.planning.plan import no_more_than_there_are, plan_search
+        from tuner.planning.plan import limited_to_space, plan_search
 
     freeze_imports()
     if options.resume is not None:
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
     plan = plan_search(settings, on_progress=_preparing)
-    settings = no_more_than_there_are(settings, plan)
+    settings = limited_to_space(settings, plan)
     preflight.check_configurations(plan, settings.pinned)
     if options.dry_run:
         from tuner.planning.dry_run import dry_run
@@ -106,14 +106,14 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
     if options.disk_budget is not None:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
-    lists = {"pinned": _found_from_everywhere(parse_pins(options.set)), "track": tuple(options.track or ())}
+    lists = {"pinned": _with_absolute_weights(parse_pins(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
     space = get_space(settings.space)
     suited = {"num_trials": space.num_trials, "confirm": space.confirm}
     return replace(settings, **{name: value for name, value in suited.items() if name not in given})
 
 
-def _found_from_everywhere(pinned: dict[str, object]) -> dict[str, object]:
+def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
     """Other processes and machines have other working folders: a file of weights is named by its whole path."""
     weights = pinned.get("weights")
     is_file = isinstance(weights, str) and Path(weights).is_file()

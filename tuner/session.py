@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import Any
 
 from trainable.leg import Leg, LegReport
-from tuner.disk import CheckpointShelf
-from tuner.policy.actions import Begin, Policy, Promote, Rest, take_result
+from tuner.disk import CheckpointBudget
+from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome
-from tuner.policy_from_records import Unsettled, build_policy, retell
+from tuner.policy_from_records import Unrecorded, build_policy, replay_events
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
@@ -54,9 +54,9 @@ def open_session(recorder: Recorder, space: Callable[[Any], dict], *, seconds: f
     """
     settings = recorder.record.settings
     policy = build_policy(settings, space)
-    unsettled = retell(recorder.record.events, policy, SpaceSource(space), max_epochs=settings.max_epochs)
+    unrecorded = replay_events(recorder.record.events, policy, SpaceSource(space), max_epochs=settings.max_epochs)
     recorder.open_session()
-    return Session(recorder, policy, unsettled=unsettled, seconds=seconds)
+    return Session(recorder, policy, unrecorded=unrecorded, seconds=seconds)
 
 
 class Session:
@@ -72,32 +72,32 @@ class Session:
         recorder: Recorder,
         policy: Policy,
         *,
-        unsettled: Mapping[str, Unsettled] = MappingProxyType({}),
+        unrecorded: Mapping[str, Unrecorded] = MappingProxyType({}),
         seconds: float | None = None,
     ) -> None:
         self.stop_reason: str | None = None
         """Why no more legs start; None while they do."""
         self._recorder, self._policy, self._seconds = recorder, policy, seconds
         self._search = recorder.record
-        self._settle(unsettled)
-        self._shelf = CheckpointShelf(recorder.folder, self._search)
+        self._settle(unrecorded)
+        self._shelf = CheckpointBudget(recorder.folder, self._search)
         self._due = deque(trial for trial in self._search.unfinished if trial.name not in policy.paused)
 
-    def next_leg(self) -> Leg | Rest:
+    def next_leg(self) -> Leg | NoWork:
         """For a free slot."""
         if self.stop_reason is not None:
-            return Rest.FINISHED
+            return NoWork.FINISHED
         if self._due:
             return self._leg(self._due.popleft())
         action = self._policy.action()
-        if isinstance(action, Begin):
+        if isinstance(action, Start):
             return self._leg(self._start(action.candidate))
         if isinstance(action, Promote):
             promoted = self._policy.explain(action.trial, PROMOTE, to_epoch=action.to_epoch)
             self._recorder.decision(action.trial, promoted)
             self._policy.promote(action)
             return self._leg(self._search.by_name[action.trial])
-        if action is Rest.FINISHED:
+        if action is NoWork.FINISHED:
             self._end_waiting()
             self._settle_for_less()
         return action
@@ -150,12 +150,12 @@ class Session:
     def _start(self, candidate: Candidate) -> TrialRecord:
         name = trial_name(len(self._search.by_name), candidate.params)
         self._recorder.start(name, params=candidate.params, answers=candidate.answers)
-        self._policy.begin(name, candidate)
+        self._policy.start(name, candidate)
         return self._search.by_name[name]
 
-    def _settle(self, unsettled: Mapping[str, Unsettled]) -> None:
+    def _settle(self, unrecorded: Mapping[str, Unrecorded]) -> None:
         """Records the decisions and outcomes that a killed session had not written."""
-        for trial, one in unsettled.items():
+        for trial, one in unrecorded.items():
             if not one.is_decided:
                 self._recorder.decision(trial, one.decision)
             if one.outcome is not None:

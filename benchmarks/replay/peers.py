@@ -13,7 +13,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from benchmarks.replay.problems import Problem
-from tuner.policy.actions import Action, Begin, Promote, Rest
+from tuner.policy.actions import Action, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import STOP, Decision
 from tuner.policy.outcomes import Outcome
@@ -42,7 +42,7 @@ class RayPolicy:
         self._searcher, self._scheduler = searcher, scheduler
         self._slots, self._max_epochs = slots, max_epochs
         self._running: dict[str, RayTrial] = {}
-        self._num_begun = 0
+        self._num_started = 0
         self._action: Action | None = None
 
     @property
@@ -51,12 +51,12 @@ class RayPolicy:
 
     def action(self) -> Action:
         if self._action is None:
-            self._action = self._suggested() if len(self._running) < self._slots else Rest.WAIT
+            self._action = self._suggested() if len(self._running) < self._slots else NoWork.WAIT
         return self._action
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
+    def start(self, trial: str, candidate: Candidate) -> None:
         self._running[trial] = RayTrial(self._next_id, candidate.params)
-        self._num_begun += 1
+        self._num_started += 1
         self._scheduler.on_trial_add(None, self._running[trial])
         self._action = None
 
@@ -85,7 +85,7 @@ class RayPolicy:
             self._scheduler.on_trial_complete(None, one, one.last_result)
             self._searcher.on_trial_complete(one.trial_id, one.last_result)
         # A proposal that was made and has not begun stays: Ray's searchers can't take one back.
-        self._action = self._action if isinstance(self._action, Begin) else None
+        self._action = self._action if isinstance(self._action, Start) else None
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
@@ -95,13 +95,13 @@ class RayPolicy:
 
     @property
     def _next_id(self) -> str:
-        return f"{self._num_begun:05d}"
+        return f"{self._num_started:05d}"
 
     def _suggested(self) -> Action:
         config = self._searcher.suggest(self._next_id)
         if config is None or config == Searcher.FINISHED:
-            return Rest.WAIT if config is None else Rest.FINISHED
-        return Begin(Candidate(config, config))
+            return NoWork.WAIT if config is None else NoWork.FINISHED
+        return Start(Candidate(config, config))
 
 
 class HighestRungSearcher(Searcher):

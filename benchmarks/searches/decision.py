@@ -97,9 +97,9 @@ class TimedPolicy(PromotingPolicy):
         with self._timed():
             return super().action()
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
+    def start(self, trial: str, candidate: Candidate) -> None:
         with self._timed():
-            super().begin(trial, candidate)
+            super().start(trial, candidate)
         self._decided()
 
     def promote(self, promotion: Promote) -> None:

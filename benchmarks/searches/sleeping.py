@@ -21,17 +21,17 @@ def ours(sleep: Sleep) -> None:
     """The search as it is, but for the training."""
     import tuner.ray.tuner
     from benchmarks.searches.sleeping_run import SleepingRun
-    from trainable.ray.trainable import Trial
+    from trainable.ray.trainable import LegTrainable
     from tuner.planning.plan import plan_search
     from tuner.run import run_search
     from tuner.settings import SearchSettings
 
-    class SleepingTrial(Trial):
+    class SleepingTrial(LegTrainable):
         def _run_or_begin(self) -> SleepingRun:
             self._run = self._run or SleepingRun(sleep, self._leg.trial)
             return self._run
 
-    tuner.ray.tuner.Trial = SleepingTrial
+    tuner.ray.tuner.LegTrainable = SleepingTrial
     settings = SearchSettings(
         num_trials=sleep.num_trials,
         max_epochs=sleep.num_epochs,

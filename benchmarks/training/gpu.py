@@ -44,11 +44,11 @@ def _skipped(work: str) -> Claim:
     )  # fmt: skip
 
 
-Begin = Callable[[], Callable[[], None]]
+Start = Callable[[], Callable[[], None]]
 """Builds a network with what trains it, and returns its epoch."""
 
 
-def _variants(steps: int) -> dict[str, Begin]:
+def _variants(steps: int) -> dict[str, Start]:
     best = partial(_ours, steps, "bf16", channels_last=True)
     return {
         REFERENCE: partial(_hand_written, steps),
@@ -98,7 +98,7 @@ def _weighed(peaks: Mapping[str, Sequence[float]]) -> Claim:
     )
 
 
-def _turn(begin: Begin, steps: int, peaks: list[float]) -> Measure:
+def _turn(begin: Start, steps: int, peaks: list[float]) -> Measure:
     """Seconds of a step; the peak counts from what others have left on the GPU."""
 
     def measure() -> float:

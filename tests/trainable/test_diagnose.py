@@ -22,7 +22,7 @@ from trainable.diagnose import (
     diagnose,
     main,
 )
-from trainable.exported_config import Handover
+from trainable.exported_config import ExportedConfig
 from trainable.models.output import ModelOutput
 from trainable.preset import main as preset_main
 from trainable.tasks.registry import get_task
@@ -113,7 +113,7 @@ def test_a_pre_training_is_looked_over_with_the_looks_that_it_trains_on(tmp_path
     few = LeafPictureConfig(picture_px=32, num_train=20, num_unlabelled=12, num_validation=10, num_test=15)
     config = get_task("leaf_pretrain").default_config()
     config = replace(config, batch_size=8, data=replace(config.data, leaves=few))
-    findings = {finding.file: finding for finding in diagnose(Handover(config=config, data_fingerprint={}))}
+    findings = {finding.file: finding for finding in diagnose(ExportedConfig(config=config, data_fingerprint={}))}
     assert "shape (16, 128)" in findings["predictions"].problem, "two looks at each of eight images"
     assert findings["gradient"].severity is Severity.NOTE
 

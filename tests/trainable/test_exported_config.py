@@ -6,14 +6,14 @@ from dataclasses import fields, replace
 import pytest
 
 from trainable.config import from_params
-from trainable.exported_config import Handover, current_versions, read_handover, write_handover
+from trainable.exported_config import ExportedConfig, current_versions, read_exported_config, write_exported_config
 
 SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}
 
 
 @pytest.fixture
-def handover(disc_config):
-    return Handover(
+def exported(disc_config):
+    return ExportedConfig(
         config=from_params(SWITCHED_ON, replace(disc_config, seed=3)),
         data_fingerprint={"train": "ab" * 32, "all": "cd" * 32},
         num_threads=2,
@@ -22,8 +22,8 @@ def handover(disc_config):
 
 
 @pytest.fixture
-def path(handover, tmp_path):
-    write_handover(tmp_path / "best" / "config.json", handover)
+def path(exported, tmp_path):
+    write_exported_config(tmp_path / "best" / "config.json", exported)
     return tmp_path / "best" / "config.json"
 
 
@@ -33,16 +33,16 @@ def rewrite(path, change):
     path.write_text(json.dumps(content))
 
 
-def test_what_was_written_is_read_with_every_type_and_value(handover, path):
-    assert read_handover(path) == handover
-    assert isinstance(read_handover(path).config.data, type(handover.config.data))
+def test_what_was_written_is_read_with_every_type_and_value(exported, path):
+    assert read_exported_config(path) == exported
+    assert isinstance(read_exported_config(path).config.data, type(exported.config.data))
 
 
-def test_the_file_holds_every_default_so_that_a_later_version_cannot_change_it(handover, path):
+def test_the_file_holds_every_default_so_that_a_later_version_cannot_change_it(exported, path):
     config = json.loads(path.read_text())["config"]
-    assert config.keys() == {field.name for field in fields(handover.config)}
-    assert config["optimizer"].keys() == {field.name for field in fields(handover.config.optimizer)}
-    assert config["model"].keys() == {field.name for field in fields(handover.config.model)}
+    assert config.keys() == {field.name for field in fields(exported.config)}
+    assert config["optimizer"].keys() == {field.name for field in fields(exported.config.optimizer)}
+    assert config["model"].keys() == {field.name for field in fields(exported.config.model)}
 
 
 def test_the_file_says_with_which_versions_the_curve_was_made(path):
@@ -53,13 +53,13 @@ def test_the_file_says_with_which_versions_the_curve_was_made(path):
 
 def test_a_missing_file_and_one_that_is_no_json_are_sentences(tmp_path):
     with pytest.raises(ValueError, match=r"gone.json is not a file; give the config.json that python -m tuner.export"):
-        read_handover(tmp_path / "gone.json")
+        read_exported_config(tmp_path / "gone.json")
     (tmp_path / "text.json").write_text("max_lr: 3e-3")
     with pytest.raises(ValueError, match=r"text.json is not JSON"):
-        read_handover(tmp_path / "text.json")
+        read_exported_config(tmp_path / "text.json")
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"list.json holds a list; it must be a JSON object"):
-        read_handover(tmp_path / "list.json")
+        read_exported_config(tmp_path / "list.json")
 
 
 WRONG = {
@@ -84,5 +84,5 @@ WRONG = {
 def test_a_file_that_says_something_else_is_refused_by_name_and_value(path, change, sentence):
     rewrite(path, change)
     with pytest.raises(ValueError, match=sentence) as caught:
-        read_handover(path)
+        read_exported_config(path)
     assert str(path) in str(caught.value)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import read_upright
-from trainable.exported_config import Handover, write_handover
+from trainable.exported_config import ExportedConfig, write_exported_config
 from trainable.models.classifier import Classifier
 from trainable.predict import main, trained_model
 from trainable.tasks.registry import get_task
@@ -21,7 +21,7 @@ def handed_over(tmp_path):
     config = get_task("dishes").default_config()
     torch.manual_seed(0)
     torch.save(Classifier(config.model).state_dict(), tmp_path / "weights.pt")
-    write_handover(tmp_path / "config.json", Handover(config=config, data_fingerprint={}))
+    write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "plate.png")
     return config, pixels
@@ -60,7 +60,7 @@ def segmenting(tmp_path):
     config = replace(get_task("moe").default_config(), trained_size_px=(48, 64))
     torch.manual_seed(0)
     torch.save(get_task("moe").build_model(config).state_dict(), tmp_path / "weights.pt")
-    write_handover(tmp_path / "config.json", Handover(config=config, data_fingerprint={}))
+    write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
     (tmp_path / "photographs").mkdir()
     generator = np.random.default_rng(0)
     for name, size in {"one.png": (48, 64), "two.png": (90, 50)}.items():

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from trainable.data.io.image_cache import CACHE_VARIABLE
-from trainable.exported_config import read_handover
-from trainable.preset import main, preset_handover
+from trainable.exported_config import read_exported_config
+from trainable.preset import main, preset_config
 from trainable.tasks.leaf import LeafTask
 from trainable.train import main as train_main
 
@@ -21,10 +21,10 @@ def cache(monkeypatch, tmp_path_factory):
 def test_a_preset_becomes_a_file_that_training_reads(tmp_path):
     out = tmp_path / "balanced" / "config.json"
     assert main(["dishes", "balanced", str(out)]) == 0
-    handover = read_handover(out)
-    assert handover.config.early_stopping.patience_epochs == 5
-    assert handover.config.loss.class_counts == (192, 96)
-    assert handover.data_fingerprint.keys() == {"train", "validation", "test", "all"}
+    exported = read_exported_config(out)
+    assert exported.config.early_stopping.patience_epochs == 5
+    assert exported.config.loss.class_counts == (192, 96)
+    assert exported.data_fingerprint.keys() == {"train", "validation", "test", "all"}
     content = json.loads(out.read_text())
     content["config"] |= {"max_epochs": 1, "max_train_batches": 1}
     out.write_text(json.dumps(content))
@@ -53,6 +53,6 @@ def test_only_a_folder_is_asked_for_the_documented_size_of_images(tmp_path):
             Image.fromarray(grey).save(folder / name / f"{name}_{number}.png")
     embedded = LeafTask.presets["document"].over(LeafTask().default_config(), has_folder=False)
     assert (embedded.model.encoder, embedded.max_epochs) == ("small", 100)
-    real = preset_handover("leaf", "document", str(folder)).config
+    real = preset_config("leaf", "document", str(folder)).config
     assert (real.model.encoder, real.data.image_size_px, real.max_epochs) == ("documented", 256, 100)
     assert real.model.class_names == ("sick", "sound")

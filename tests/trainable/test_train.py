@@ -12,7 +12,7 @@ import torch
 
 from trainable.config import from_params
 from trainable.data.generated.camouflage_scenes import SceneConfig
-from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
 from trainable.train import main
@@ -28,7 +28,7 @@ def config_file(disc_config, tmp_path):
     config = from_params({"averaging": True, "router_noise": 0.2}, disc_config)
     splits = get_task("moe").open_data(config)
     path = tmp_path / "run" / "best" / "config.json"
-    write_handover(path, Handover(config=config, data_fingerprint=splits.fingerprint))
+    write_exported_config(path, ExportedConfig(config=config, data_fingerprint=splits.fingerprint))
     return path
 
 
@@ -74,7 +74,7 @@ def test_a_configuration_is_trained_to_its_budget_and_judged_on_the_test_split(t
 
 def test_the_weights_it_leaves_are_those_that_were_judged(train, config_file, tmp_path):
     train()
-    run = open_run(read_handover(config_file), "cpu")
+    run = open_run(read_exported_config(config_file), "cpu")
     run.trainer.averaging = None
     run.trainer.model.load_state_dict(torch.load(tmp_path / "out" / "weights.pt", weights_only=True))
     assert run.test() == json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
@@ -120,9 +120,9 @@ def test_epochs_and_seed_of_the_command_line_replace_those_of_the_file(train, cu
 
 
 def test_other_data_than_the_configuration_was_found_on_is_refused_with_what_differs(config_file, train, caplog):
-    handover = read_handover(config_file)
-    changed = handover.data_fingerprint | {"train": "00" * 32, "all": "11" * 32}
-    write_handover(config_file, replace(handover, data_fingerprint=changed))
+    exported = read_exported_config(config_file)
+    changed = exported.data_fingerprint | {"train": "00" * 32, "all": "11" * 32}
+    write_exported_config(config_file, replace(exported, data_fingerprint=changed))
     assert train() == 2
     assert "is not what this configuration was found on (train, all differ)" in caplog.text
     assert "--data" in caplog.text
@@ -162,9 +162,9 @@ def test_a_training_that_does_not_fit_ends_with_a_sentence(train, monkeypatch, c
 
 
 def test_a_training_that_diverges_ends_with_the_term_that_did_it(config_file, train, caplog):
-    handover = read_handover(config_file)
-    config = from_params({"max_lr": 1e30, "warmup_fraction": 0.0}, handover.config)
-    write_handover(config_file, replace(handover, config=config))
+    exported = read_exported_config(config_file)
+    config = from_params({"max_lr": 1e30, "warmup_fraction": 0.0}, exported.config)
+    write_exported_config(config_file, replace(exported, config=config))
     assert train() == 2
     assert re.search(r"error: [\w/]+ became (nan|inf) in epoch \d, optimizer step \d", caplog.text)
 
@@ -204,7 +204,7 @@ def test_fresh_samples_are_judged_beside_the_test_split_and_are_in_none_of_the_s
     scenes = SceneConfig(image_size_px=48, num_train=8, num_validation=4, num_test=4)
     small = {"max_epochs": 1, "pyramid_channels": 8, "scenes": scenes, "augmentation": False}
     config = from_params(small, task.default_config())
-    train_run(Handover(config=config, data_fingerprint={}), tmp_path / "out", num_fresh=6)
+    train_run(ExportedConfig(config=config, data_fingerprint={}), tmp_path / "out", num_fresh=6)
     judged = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert judged["fresh_test"].keys() == judged["test"].keys()
     assert judged["fresh_test"] != judged["test"]

@@ -12,7 +12,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from trainable.config import from_params
-from trainable.exported_config import Handover, write_handover
+from trainable.exported_config import ExportedConfig, write_exported_config
 from trainable.models.camouflage_net import CamouflageNet
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.gradient_update import DivergedError
@@ -132,7 +132,7 @@ def test_saved_and_restored_in_a_new_process_a_run_goes_on_as_if_never_interrupt
     first = whole.run_epoch()
     whole.save(tmp_path / "checkpoint.pt")
     rest = curve(whole)
-    write_handover(tmp_path / "config.json", Handover(config=whole.config, data_fingerprint={}))
+    write_exported_config(tmp_path / "config.json", ExportedConfig(config=whole.config, data_fingerprint={}))
 
     resumed, weights = resume_in_new_process(tmp_path)
     assert same_to_the_bit((resumed, weights), rest)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainable.leg import Leg, LegReport, checkpoint_name
 from trainable.training_run import Ending, EpochResult
-from tuner.policy.actions import Rest
+from tuner.policy.actions import NoWork
 from tuner.records import Recorder
 from tuner.session import Session, open_session
 
@@ -75,7 +75,7 @@ class Player:
             leg = self.session.next_leg()
             if isinstance(leg, Leg):
                 self.running.append((leg, leg.from_epoch + 1))
-            elif leg is Rest.FINISHED:
+            elif leg is NoWork.FINISHED:
                 self.is_over = True
             else:
                 break

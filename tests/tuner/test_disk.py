@@ -9,7 +9,7 @@ import pytest
 from tests.tuner.conftest import recorded_settings
 from trainable.leg import checkpoint_name
 from tuner import disk
-from tuner.disk import CheckpointShelf, parse_size
+from tuner.disk import CheckpointBudget, parse_size
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search, trial_name
 from tuner.records.checkpoints import trial_folder
@@ -46,7 +46,7 @@ def kept(recorder):
 
 def shelf_of(recorder, limit, **changed):
     recorder.change(disk_budget_bytes=limit, **changed)
-    return CheckpointShelf(recorder.folder, recorder.record)
+    return CheckpointBudget(recorder.folder, recorder.record)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import logging
 import os
 
 from trainable import process
-from tuner.ray.cluster import environment_given_back
+from tuner.ray.cluster import restored_environment
 from tuner.search import main
 
 
@@ -16,7 +16,7 @@ def test_what_a_search_sets_is_as_before_and_what_a_notebook_sets_meanwhile_stay
     monkeypatch.delenv("OF_THE_NOTEBOOK", raising=False)
     monkeypatch.setenv("REMOVED_BY_THE_NOTEBOOK", "before")
     before = dict(os.environ)
-    with environment_given_back():
+    with restored_environment():
         os.environ.update({"RAY_ADDED": "x", "TUNE_PRINT_ALL_TRIAL_ERRORS": "changed", "OF_THE_NOTEBOOK": "new"})
         del os.environ["RAY_REMOVED"], os.environ["REMOVED_BY_THE_NOTEBOOK"]
     del before["REMOVED_BY_THE_NOTEBOOK"]

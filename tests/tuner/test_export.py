@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.exported_config import read_handover
+from trainable.exported_config import read_exported_config
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
 from trainable.tasks.registry import get_task
@@ -49,26 +49,26 @@ def content(best):
 
 
 def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_where_it_comes_from(folder):
-    handover = read_handover(export(folder) / "config.json")
+    exported = read_exported_config(export(folder) / "config.json")
     record = read_search(folder)
-    assert handover.config == trial_config(record, record.winner)
-    assert (handover.config.averaging is None, handover.config.augmentation) == (False, None)
-    assert handover.found_by == {
+    assert exported.config == trial_config(record, record.winner)
+    assert (exported.config.averaging is None, exported.config.augmentation) == (False, None)
+    assert exported.found_by == {
         "search": "moe/discs",
         "trial": record.trials[1].name,
         "objective": "val/s_measure",
         "precision": "fp32",
     }
-    assert handover.data_fingerprint == record.settings.data_fingerprint
-    assert handover.versions == record.settings.versions
-    assert handover.num_threads == 1
+    assert exported.data_fingerprint == record.settings.data_fingerprint
+    assert exported.versions == record.settings.versions
+    assert exported.num_threads == 1
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["plain weights", "averaged weights"])
 def test_the_weights_give_the_recorded_metrics_again_to_the_bit(folder, number):
     win(folder, number)
     best = export(folder)
-    run = open_run(read_handover(best / "config.json"), "cpu")
+    run = open_run(read_exported_config(best / "config.json"), "cpu")
     run.trainer.averaging = None
     run.trainer.model.load_state_dict(torch.load(best / "weights.pt", weights_only=True), strict=True)
     measured = run.trainer.validate(run._validation, metrics=get_task("moe").build_metrics(run.config, final=False))
@@ -133,7 +133,7 @@ def test_what_was_chosen_on_several_seeds_is_exported(folder):
                 folder,
                 ConfirmedRun(trial=name_of(folder, number), seed=seed, objective=0.1, test={}, validation=value),
             )
-    assert read_handover(export(folder) / "config.json").found_by["trial"] == name_of(folder, 0)
+    assert read_exported_config(export(folder) / "config.json").found_by["trial"] == name_of(folder, 0)
 
 
 class Killed(BaseException):

@@ -15,7 +15,7 @@ from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import FIRST, POLICIES, Player, objective, opened, report_of
 from trainable.leg import Leg, LegReport
 from trainable.training_run import Ending
-from tuner.policy.actions import Rest
+from tuner.policy.actions import NoWork
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import last_checkpoint, remove_leftovers
@@ -179,7 +179,7 @@ def test_when_trials_fail_one_after_the_other_the_machine_is_blamed_and_the_sear
     folder = new_search(tmp_path / "run", policy="random")
     with opened(folder) as session:
         failed = [fail_next(session) for _ in range(3)]
-        assert session.next_leg() is Rest.FINISHED
+        assert session.next_leg() is NoWork.FINISHED
     assert "3 trials in a row failed before an epoch was done: RuntimeError: no CUDA device. Fix" in caplog.text
     assert [trial.outcome for trial in read_search(folder).trials] == [Outcome.FAILED, Outcome.FAILED, None]
     play(folder)
@@ -289,7 +289,7 @@ def test_a_trial_that_starts_over_and_dies_goes_on_from_where_it_is_and_fails_in
         for _ in range(MAX_FAILURES + 1):
             session.fail(leg.trial, "the worker died")
             leg = session.next_leg()
-            assert leg is Rest.FINISHED or leg.from_epoch == 1
+            assert leg is NoWork.FINISHED or leg.from_epoch == 1
     assert read_search(folder).trials[0].outcome is Outcome.FAILED
 
 
@@ -323,7 +323,7 @@ def test_a_full_disk_in_a_trial_stops_the_search_with_a_sentence_and_costs_the_e
     with opened(folder) as session:
         leg = session.next_leg()
         assert not session.take(leg.trial, LegReport(disk_full=os.strerror(errno.ENOSPC), process="here:1"))
-        assert session.next_leg() is Rest.FINISHED
+        assert session.next_leg() is NoWork.FINISHED
     assert "The disk is full: No space left on device. Make room, and continue with --resume." in caplog.text
     search = read_search(folder)
     assert [trial.outcome for trial in search.trials] == [None]
@@ -342,7 +342,7 @@ def test_out_of_time_no_leg_starts_and_the_session_ends(tmp_path, caplog):
         assert isinstance(session.next_leg(), Leg)
         now[0] = 10.5
         session.check_time()
-        assert session.next_leg() is Rest.FINISHED
+        assert session.next_leg() is NoWork.FINISHED
         session.close()
     assert "The time budget is used up" in caplog.text
     assert read_search(folder).elapsed == 10.5

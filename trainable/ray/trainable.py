@@ -31,7 +31,7 @@ LEG, REPORT = "leg", "report"
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class Trial(tune.Trainable):
+class LegTrainable(tune.Trainable):
     """Trains one leg of a trial, an epoch a step; the process is reused for the next leg of any trial.
 
     A search derives a class of its own, which says what its trials share.

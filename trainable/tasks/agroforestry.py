@@ -107,7 +107,7 @@ class AgroforestryTask(Task):
         _check_measurable(data.source, folder.splits)
         return folder.splits
 
-    def suited_config(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
+    def adapt_to_data(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
         """As many classes as the data has."""
         data = splits.train
         classes = {"num_instance_classes": len(data.kinds)}
@@ -122,7 +122,7 @@ class AgroforestryTask(Task):
     def build_supervision(self, config: AgroforestryConfig) -> CrownSupervision:
         return CrownSupervision(config.loss)
 
-    def equip(self, trainer: OptimizedTrainer, config: AgroforestryConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: AgroforestryConfig) -> None:
         """Everything that this workload adds lies in its batches."""
 
     def build_metrics(self, config: AgroforestryConfig, *, final: bool) -> CrownMetrics:

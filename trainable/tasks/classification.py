@@ -13,7 +13,7 @@ from trainable.supervision.base import Supervision
 from trainable.supervision.classification import ClassificationSupervision
 from trainable.supervision.prediction import ClassPredictor
 from trainable.tasks.task import Task
-from trainable.techniques.augment.batch_augmentation import BatchAugmentation, InTurn
+from trainable.techniques.augment.batch_augmentation import BatchAugmentation, Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 from trainable.techniques.random_streams import stream_seed
@@ -39,7 +39,7 @@ class ClassificationTask(Task):
     worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
-    def suited_config(self, config: ClassificationConfig, splits: Splits) -> ClassificationConfig:
+    def adapt_to_data(self, config: ClassificationConfig, splits: Splits) -> ClassificationConfig:
         """Classes and their numbers of training images are those of the data."""
         model = replace(config.model, class_names=splits.train.class_names)
         loss = replace(config.loss, class_counts=splits.train.class_counts())
@@ -48,7 +48,7 @@ class ClassificationTask(Task):
     def build_supervision(self, config: ClassificationConfig) -> ClassificationSupervision:
         return ClassificationSupervision(config.loss.build())
 
-    def equip(self, trainer: OptimizedTrainer, config: ClassificationConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: ClassificationConfig) -> None:
         parts: list[BatchAugmentation] = []
         if config.augmentation is not None:
             parts.append(config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation")))
@@ -57,7 +57,7 @@ class ClassificationTask(Task):
             num_classes = len(config.model.class_names)
             parts.append(LabelMixing(config.mixing, num_classes=num_classes, generator=generator))
         if parts:
-            trainer.augmentation = InTurn(parts)
+            trainer.augmentation = Compose(parts)
 
     def build_metrics(self, config: ClassificationConfig, *, final: bool) -> ClassificationMetrics:
         return ClassificationMetrics(config.model.class_names)

@@ -82,7 +82,7 @@ class LeafPretrainTask(Task):
         parts = {name: ProbeSet(bank=bank, queries=getattr(splits, name)) for name in ("validation", "test")}
         return replace(splits, **parts)
 
-    def suited_config(self, config: LeafPretrainConfig, splits: Splits) -> LeafPretrainConfig:
+    def adapt_to_data(self, config: LeafPretrainConfig, splits: Splits) -> LeafPretrainConfig:
         """Micro-batches are no larger than the training split."""
         batch_size = max(MIN_BATCH_SIZE, min(config.batch_size, len(splits.train)))
         return replace(config, num_classes=len(splits.train.class_names), batch_size=batch_size)
@@ -93,7 +93,7 @@ class LeafPretrainTask(Task):
     def build_supervision(self, config: LeafPretrainConfig) -> ContrastiveSupervision:
         return ContrastiveSupervision(temperature=config.loss.temperature)
 
-    def equip(self, trainer: OptimizedTrainer, config: LeafPretrainConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: LeafPretrainConfig) -> None:
         generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
         trainer.augmentation = TwoViews(config.views, generator=generator)
 

@@ -139,7 +139,7 @@ class MoeTask(Task):
             return super().fresh_test_set(config, count)
         return fresh_scenes(config.data.scenes, seed=0, count=count)
 
-    def suited_config(self, config: MoeConfig, splits: Splits) -> MoeConfig:
+    def adapt_to_data(self, config: MoeConfig, splits: Splits) -> MoeConfig:
         """The size of the images; thin and small objects are trained on crops around them."""
         config = replace(config, trained_size_px=splits.train.images.shape[1:3])
         shares = splits.train.masks.mean(axis=(1, 2))
@@ -155,7 +155,7 @@ class MoeTask(Task):
     def build_supervision(self, config: MoeConfig) -> DeepSupervision:
         return DeepSupervision(config.loss.build(), aux_weight=config.loss.aux_weight, fixed_loss=bce_loss)
 
-    def equip(self, trainer: OptimizedTrainer, config: MoeConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: MoeConfig) -> None:
         if config.augmentation is not None:
             seed = stream_seed(config.seed, "augmentation")
             trainer.augmentation = config.augmentation.build(config.max_epochs, seed)

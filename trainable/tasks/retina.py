@@ -103,7 +103,7 @@ class RetinaTask(Task):
             logger.info("%s", format_table(folder.findings))
         return folder.splits
 
-    def suited_config(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
+    def adapt_to_data(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
         """How often each grade occurs and how many labels are missing."""
         shares = tuple(sum(splits.train.class_counts(task)) / len(splits.train) for task in range(len(TASK_NAMES)))
         counts = tuple(count for own in splits.class_counts for count in own)
@@ -117,7 +117,7 @@ class RetinaTask(Task):
         weighting = config.loss_weighting.build([CLASSIFICATION] * len(num_classes))
         return MultiTaskSupervision(num_classes, config.loss, weighting)
 
-    def equip(self, trainer: OptimizedTrainer, config: RetinaConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: RetinaConfig) -> None:
         if config.augmentation is not None:
             seed = stream_seed(config.seed, "augmentation")
             trainer.augmentation = config.augmentation.build(config.max_epochs, seed)

@@ -51,7 +51,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def suited_config(self, config: TrialConfig, splits: Any) -> TrialConfig:
+    def adapt_to_data(self, config: TrialConfig, splits: Any) -> TrialConfig:
         """The configuration with what only the opened data can tell."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Task(ABC):
         """How a batch becomes a loss, and an evaluation batch a judged prediction."""
 
     @abstractmethod
-    def equip(self, trainer: OptimizedTrainer, config: TrialConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: TrialConfig) -> None:
         """Attaches the techniques that only this workload has."""
 
     @abstractmethod

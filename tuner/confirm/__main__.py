@@ -13,9 +13,9 @@ from pathlib import Path
 from trainable import process
 from trainable.run_setup import open_data
 from tuner.confirm.comparison import confirmed_runs
-from tuner.confirm.training import confirm, say_run
+from tuner.confirm.training import confirm, log_training
 from tuner.confirm.wanted import NUM_BEST, NUM_SEEDS, candidates, identified, wanted_runs
-from tuner.export import handover_of
+from tuner.export import exported_config_of
 from tuner.ray.cluster import ray_running
 from tuner.records import ConfirmedRun, SearchRecord, locked, read_search
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
         with process.shown(), locked(options.folder), ray_running(None):
-            done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=say_run)
+            done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=log_training)
         return _say_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -55,8 +55,8 @@ def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
             raise ValueError(f"{option} is {value}; it must be 1 or more.")
     record = read_search(folder)
     confirmed_runs(folder, record)
-    handover = handover_of(record, candidates(record, top)[0], folder)
-    open_data(handover.config, handover.data_fingerprint)
+    exported = exported_config_of(record, candidates(record, top)[0], folder)
+    open_data(exported.config, exported.data_fingerprint)
 
 
 def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import ray
 from ray.exceptions import RayError
 
-from trainable.exported_config import Handover
+from trainable.exported_config import ExportedConfig
 from trainable.run_setup import open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
@@ -20,7 +20,7 @@ from trainable.training_run import run_epochs
 from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
-from tuner.export import handover_of
+from tuner.export import exported_config_of
 from tuner.ray.cluster import check_room, node_resources
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
 
@@ -66,7 +66,7 @@ def full_seconds(record: SearchRecord, trial: TrialRecord) -> float:
     return record.settings.max_epochs * math.fsum(seconds) / len(seconds)
 
 
-def say_run(run: ConfirmedRun, progress: Progress) -> None:
+def log_training(run: ConfirmedRun, progress: Progress) -> None:
     """One line for a finished training."""
     name = "default" if run.number == 0 else f"trial {run.trial}"
     result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
@@ -137,20 +137,20 @@ def _trainings(
 
 
 def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:
-    handover = handover_of(record, trial, folder)
-    handover = replace(handover, config=replace(handover.config, seed=seed))
+    exported = exported_config_of(record, trial, folder)
+    exported = replace(exported, config=replace(exported.config, seed=seed))
     # One process in any case: the same batch, so the same training as of several.
     resources = record.settings.resources
     task = ray.remote(num_cpus=resources.cpus_per_rank, num_gpus=resources.gpus_per_rank)(_train_and_test)
-    return task.remote(handover, resources.device)
+    return task.remote(exported, resources.device)
 
 
-def _train_and_test(handover: Handover, device: str) -> tuple[float | None, dict[str, float | None]]:
+def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, dict[str, float | None]]:
     """The objective on the validation split and the metrics on the test split.
 
     Of a training that diverged or had too little memory the objective alone, as None.
     """
-    run = open_run(handover, device)
+    run = open_run(exported, device)
     try:
         with shortages_named():
             results = run_epochs(run, on_epoch=lambda result: None)

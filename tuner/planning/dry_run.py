@@ -14,7 +14,7 @@ from search_spaces.pinning import REHEARSALS
 from search_spaces.stub_trials import AnsweredTrial, RandomTrial
 from trainable.config import TrialConfig
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.step_timing import Rehearsal, rehearse
+from trainable.step_timing import StepTiming, rehearse
 from trainable.tasks.registry import get_task
 from tuner import formatting
 from tuner.confirm.wanted import NUM_SEEDS
@@ -77,7 +77,7 @@ def schedule_of(settings: SearchSettings, plan: Plan, slots: TrialResources) -> 
     )
 
 
-def seconds_of(rehearsal: Rehearsal) -> Seconds:
+def seconds_of(rehearsal: StepTiming) -> Seconds:
     return Seconds(
         build=rehearsal.build_seconds,
         training=rehearsal.training_seconds,
@@ -125,14 +125,14 @@ def _distance(one: TrialConfig, other: TrialConfig) -> float:
     return abs(math.log(images[0] / images[1])) + abs(math.log(one.batch_size / other.batch_size))
 
 
-def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tuple[dict[str, Rehearsal], float]:
+def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tuple[dict[str, StepTiming], float]:
     """In fresh processes, in all slots at a time as trials run: their memory and their crowding count.
 
     Where there are more slots than configurations some are rehearsed again, for company alone. Also the seconds that
     a process takes before it trains, by the first of them, which finds a free slot.
     """
     resources = {"num_cpus": slots.cpus_per_rank, "num_gpus": slots.gpus_per_rank}
-    task = ray.remote(**resources, max_calls=1, max_retries=0)(_rehearse)
+    task = ray.remote(**resources, max_calls=1, max_retries=0)(_time_steps)
     cache_dir, began = str(default_cache_dir()), time.monotonic()
     rounds = math.ceil(len(configs) / slots.concurrent)
     names = list(islice(cycle(configs), rounds * slots.concurrent))
@@ -146,7 +146,7 @@ def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tup
         raise ValueError(f"A rehearsal failed: {formatting.one_line(str(error.cause))}") from error
 
 
-def _rehearse(config: TrialConfig, cache_dir: str, device: str) -> tuple[Rehearsal, float]:
+def _time_steps(config: TrialConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
     """With the seconds that it took once the data was open."""
     torch.set_num_threads(max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1))))
     splits = get_task(config.workload).open_data(config, cache_dir=Path(cache_dir))

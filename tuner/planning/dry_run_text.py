@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainable.config import TrialConfig
-from trainable.step_timing import Rehearsal
+from trainable.step_timing import StepTiming
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.planning.duration import Forecast
@@ -45,7 +45,7 @@ def image_lines(plan: Plan) -> list[str]:
     return [f"images        {counts}", *([f"caution       {caution}"] if caution else [])]
 
 
-def rehearsal_lines(rehearsals: Mapping[str, Rehearsal]) -> list[str]:
+def rehearsal_lines(rehearsals: Mapping[str, StepTiming]) -> list[str]:
     head = f"{'':10}{'update':>10}{'an epoch':>10}{'micro-batch':>13}{'epoch':>10}{'memory':>12}{'checkpoint':>12}"
     return [head] + [
         f"{name:10}{one.update_seconds:8.3f} s{one.updates_per_epoch:10}{one.batch_size:13}{one.epoch_seconds:8.2f} s"
@@ -58,7 +58,7 @@ def expected_lines(
     settings: SearchSettings,
     plan: Plan,
     slots: TrialResources,
-    rehearsals: Mapping[str, Rehearsal],
+    rehearsals: Mapping[str, StepTiming],
     expected: Forecast,
     start_up: StartUp,
 ) -> list[str]:
@@ -93,7 +93,7 @@ def _time_lines(plan: Plan, expected: Forecast, start_up: StartUp) -> list[str]:
     ]
 
 
-def _memory_line(slots: TrialResources, rehearsals: Mapping[str, Rehearsal]) -> str:
+def _memory_line(slots: TrialResources, rehearsals: Mapping[str, StepTiming]) -> str:
     peak = max(one.peak_gib for one in rehearsals.values())
     there = min(one.device_gib for one in rehearsals.values())
     place = "GPU" if slots.gpus_per_trial else "machine"
@@ -102,7 +102,7 @@ def _memory_line(slots: TrialResources, rehearsals: Mapping[str, Rehearsal]) -> 
     return f"memory        up to {peak:.2f} GiB a trial, of the {place}'s {there:.1f} GiB{warning}"
 
 
-def _disk_line(settings: SearchSettings, slots: TrialResources, rehearsals: Mapping[str, Rehearsal]) -> str:
+def _disk_line(settings: SearchSettings, slots: TrialResources, rehearsals: Mapping[str, StepTiming]) -> str:
     """One checkpoint of each trial stays; a new one is written before the last is removed."""
     checkpoint_mb = max(one.checkpoint_mb for one in rehearsals.values())
     disk_mb = (settings.num_trials + slots.concurrent) * checkpoint_mb

@@ -80,7 +80,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     task = get_task(space.workload)
     base = _base_config(settings, space)
     splits = task.open_data(base, on_progress=on_progress)
-    base = from_params(_fixed(settings, space), task.suited_config(base, splits))
+    base = from_params(_fixed(settings, space), task.adapt_to_data(base, splits))
     situation = Situation(
         num_train_images=len(splits.train),
         pretrained=base.model.weights != "scratch",
@@ -104,11 +104,13 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         rungs=rungs,
         first_points=(*pinned.first_points(), *warm.points),
         past_trials=tuple(warm.past_trials),
-        everything=_everything(pinned, [one.answers for one in warm.past_trials], num_trials=settings.num_trials),
+        everything=_all_configurations(
+            pinned, [one.answers for one in warm.past_trials], num_trials=settings.num_trials
+        ),
     )
 
 
-def recorded_plan(settings: RecordedSettings) -> Plan:
+def plan_from_records(settings: RecordedSettings) -> Plan:
     """What a search on record goes on with: nothing of it is worked out again, and the data is not opened.
 
     Raises:
@@ -140,7 +142,7 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
     """
     if more < 1:
         raise ValueError(f"--trials is {more}; give the number of additional trials, 1 or more.")
-    everything = _everything(plan.pinned, known, num_trials=settings.num_trials + more)
+    everything = _all_configurations(plan.pinned, known, num_trials=settings.num_trials + more)
     if everything is None:
         return replace(settings, num_trials=settings.num_trials + more)
     if not everything:
@@ -150,7 +152,7 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
     return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *everything))
 
 
-def no_more_than_there_are(settings: SearchSettings, plan: Plan) -> SearchSettings:
+def limited_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:
     """With as many trials as the space holds, where more are asked for."""
     if plan.everything is None or len(plan.everything) >= settings.num_trials:
         return settings
@@ -161,7 +163,7 @@ def no_more_than_there_are(settings: SearchSettings, plan: Plan) -> SearchSettin
     return replace(settings, num_trials=there_are)
 
 
-def _everything(pinned: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
+def _all_configurations(pinned: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
     """A policy that draws would miss some of the last few."""
     found = configurations(pinned, at_most=num_trials + len(known))
     return None if found is None else tuple(answers for answers in found if answers not in known)

@@ -11,7 +11,7 @@ from tuner.policy.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class Start:
     """Try this configuration."""
 
     candidate: Candidate
@@ -25,7 +25,7 @@ class Promote:
     to_epoch: int | None = None
 
 
-class Rest(Enum):
+class NoWork(Enum):
     """Why a free slot gets no work."""
 
     WAIT = "wait"
@@ -34,7 +34,7 @@ class Rest(Enum):
     """No trial is left to start or promote."""
 
 
-Action = Begin | Promote | Rest
+Action = Start | Promote | NoWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Policy(Protocol):
     def action(self) -> Action:
         """For the next free slot; unchanged until the policy is told something."""
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
+    def start(self, trial: str, candidate: Candidate) -> None:
         """A new trial starts."""
 
     def promote(self, promotion: Promote) -> None:

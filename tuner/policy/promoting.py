@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tuner.policy.actions import Action, Begin, HalvingConfig, Promote, Rest
+from tuner.policy.actions import Action, HalvingConfig, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.outcomes import Outcome
@@ -74,8 +74,8 @@ class PromotingPolicy:
             self._action = self._decide()
         return self._action
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
-        self._begin(trial, candidate, is_past=False)
+    def start(self, trial: str, candidate: Candidate) -> None:
+        self._start(trial, candidate, is_past=False)
 
     def promote(self, promotion: Promote) -> None:
         self.promotions.promote(promotion.trial, to_epoch=promotion.to_epoch)
@@ -115,7 +115,7 @@ class PromotingPolicy:
         self._learn()
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
-        self._begin(trial, candidate, is_past=True)
+        self._start(trial, candidate, is_past=True)
         for epoch, value in sorted(values.items()):
             if trial in self.paused:
                 self.promotions.promote(trial)
@@ -153,7 +153,7 @@ class PromotingPolicy:
             self._prediction = self._predictor.predict(self.promotions, measured)
         return self._prediction.predicted
 
-    def _begin(self, trial: str, candidate: Candidate, *, is_past: bool) -> None:
+    def _start(self, trial: str, candidate: Candidate, *, is_past: bool) -> None:
         self._candidates[trial] = candidate
         self._past.update([trial] if is_past else [])
         self._contenders.add(trial)
@@ -172,7 +172,7 @@ class PromotingPolicy:
 
     @property
     def _is_past_startup(self) -> bool:
-        return self._proposals.are_all_begun or self.promotions.num_records >= self._startup
+        return self._proposals.are_all_started or self.promotions.num_records >= self._startup
 
     def _learn(self) -> None:
         if self._is_past_startup:
@@ -184,13 +184,13 @@ class PromotingPolicy:
 
     def _decide(self) -> Action:
         if len(self.promotions.running) >= self._config.slots:
-            return Rest.WAIT
+            return NoWork.WAIT
         if self._is_past_startup:
             for waiting in self.promotions.promotable():
                 if (trial := self._most_promising(waiting)) is not None:
                     return Promote(trial)
-        if not self._proposals.are_all_begun:
-            return Begin(self._proposals.next(self._drawn))
+        if not self._proposals.are_all_started:
+            return Start(self._proposals.next(self._drawn))
         return self._last_action()
 
     def _most_promising(self, waiting: Sequence[str]) -> str | None:
@@ -209,7 +209,7 @@ class PromotingPolicy:
         for trial in (None if is_busy else self.best_predicted(), self._proposals.default_trial):
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)
-        return Rest.WAIT if is_busy else Rest.FINISHED
+        return NoWork.WAIT if is_busy else NoWork.FINISHED
 
     def _drawn(self, generator: random.Random) -> Iterable[Candidate]:
         """The best first; none while any is as good."""

@@ -33,13 +33,13 @@ class Proposals:
         self._default = first[0].identity if first else None
         self._default_trial: str | None = None
         self._known: set[frozenset] = set()
-        self._num_begun = 0
+        self._num_started = 0
         self._random: list[Candidate | None] = []
 
     @property
-    def are_all_begun(self) -> bool:
+    def are_all_started(self) -> bool:
         """As many as were wanted, or all that the space holds."""
-        is_enough = self._num_trials is not None and self._num_begun >= self._num_trials
+        is_enough = self._num_trials is not None and self._num_started >= self._num_trials
         return is_enough or (not self._first and self._random_one() is None)
 
     @property
@@ -54,7 +54,7 @@ class Proposals:
         while self._first and not self._is_new(self._first[0]):
             self._first.popleft()
         if not is_past:
-            self._num_begun += 1
+            self._num_started += 1
             if self._default_trial is None and candidate.identity == self._default:
                 self._default_trial = trial
 

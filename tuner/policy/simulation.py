@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tuner.policy.actions import Begin, Policy, Promote, take_result
+from tuner.policy.actions import Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate
 from tuner.policy.outcomes import Outcome
 
@@ -79,9 +79,9 @@ class SimulatedSearch:
 
     def _next_trial(self) -> SimulatedTrial | None:
         action = self.policy.action()
-        if isinstance(action, Begin):
+        if isinstance(action, Start):
             self.trials.append(SimulatedTrial(len(self.trials), action.candidate))
-            self.policy.begin(self.trials[-1].name, action.candidate)
+            self.policy.start(self.trials[-1].name, action.candidate)
             return self.trials[-1]
         if isinstance(action, Promote):
             self.policy.promote(action)

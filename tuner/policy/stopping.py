@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from tuner.policy.actions import Action, Begin, HalvingConfig, Promote, Rest
+from tuner.policy.actions import Action, HalvingConfig, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import KEEP, STOP, Decision
 from tuner.policy.outcomes import Outcome
@@ -22,7 +22,7 @@ class Sampler(Protocol):
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         """What to try next, the best first; some may have been tried. None where any is as good."""
 
-    def begin(self, trial: str, candidate: Candidate) -> None: ...
+    def start(self, trial: str, candidate: Candidate) -> None: ...
 
     def record(self, trial: str, *, epoch: int, value: float) -> None: ...
 
@@ -41,7 +41,7 @@ class RandomSampler:
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         return ()
 
-    def begin(self, trial: str, candidate: Candidate) -> None: ...
+    def start(self, trial: str, candidate: Candidate) -> None: ...
 
     def record(self, trial: str, *, epoch: int, value: float) -> None: ...
 
@@ -72,9 +72,9 @@ class StoppingPolicy:
             self._action = self._decide()
         return self._action
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
+    def start(self, trial: str, candidate: Candidate) -> None:
         self._proposals.add(trial, candidate)
-        self._sampler.begin(trial, candidate)
+        self._sampler.start(trial, candidate)
         self._running.add(trial)
         self._action = None
 
@@ -99,7 +99,7 @@ class StoppingPolicy:
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """The sampler learns from it; it stands at no rung."""
         self._proposals.add(trial, candidate, is_past=True)
-        self._sampler.begin(trial, candidate)
+        self._sampler.start(trial, candidate)
         for epoch, value in sorted(values.items()):
             self._sampler.record(trial, epoch=epoch, value=value)
         self._sampler.end(trial, outcome)
@@ -110,7 +110,7 @@ class StoppingPolicy:
 
     def _decide(self) -> Action:
         if len(self._running) >= self._config.slots:
-            return Rest.WAIT
-        if not self._proposals.are_all_begun:
-            return Begin(self._proposals.next(self._sampler.draw))
-        return Rest.WAIT if self._running else Rest.FINISHED
+            return NoWork.WAIT
+        if not self._proposals.are_all_started:
+            return Start(self._proposals.next(self._sampler.draw))
+        return NoWork.WAIT if self._running else NoWork.FINISHED

@@ -70,7 +70,7 @@ class TpeSampler:
             self._study.tell(trial, state=TrialState.FAIL)
             yield Candidate(trial.params, params)
 
-    def begin(self, trial: str, candidate: Candidate) -> None:
+    def start(self, trial: str, candidate: Candidate) -> None:
         self._open[trial], self._values[trial] = candidate, {}
 
     def record(self, trial: str, *, epoch: int, value: float) -> None:

@@ -15,13 +15,13 @@ from ray.tune.stopper import Stopper
 
 from trainable.leg import Leg
 from trainable.ray.trainable import LEG, REPORT
-from tuner.policy.actions import Rest
+from tuner.policy.actions import NoWork
 from tuner.session import Session
 
 Answer = TypeVar("Answer")
 
 
-class Guard:
+class FirstError:
     """Keeps the first error of the session for after Ray's end; Ray would wrap it in one of its own."""
 
     def __init__(self, session: Session) -> None:
@@ -47,13 +47,13 @@ class _NotSaved:
 class LegSearcher(_NotSaved, Searcher):
     """Hands out legs."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: FirstError) -> None:
         super().__init__()
         self._guard = guard
 
     def suggest(self, trial_id: str) -> dict[str, Leg] | str | None:
-        leg = self._guard.call(self._guard.session.next_leg, otherwise=Rest.FINISHED)
-        if leg is Rest.FINISHED:
+        leg = self._guard.call(self._guard.session.next_leg, otherwise=NoWork.FINISHED)
+        if leg is NoWork.FINISHED:
             return Searcher.FINISHED
         return {LEG: leg} if isinstance(leg, Leg) else None
 
@@ -70,7 +70,7 @@ class LegSearcher(_NotSaved, Searcher):
 class LegScheduler(_NotSaved, FIFOScheduler):
     """Ends legs at rungs and at the end of their trials."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: FirstError) -> None:
         super().__init__()
         self._guard = guard
 
@@ -97,7 +97,7 @@ class SessionStopper(_NotSaved, Stopper):
         is_node_lost: whether Ray is gone from this machine.
     """
 
-    def __init__(self, guard: Guard, *, is_node_lost: Callable[[], bool]) -> None:
+    def __init__(self, guard: FirstError, *, is_node_lost: Callable[[], bool]) -> None:
         self._guard, self._is_node_lost = guard, is_node_lost
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

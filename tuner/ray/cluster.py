@@ -15,7 +15,7 @@ from trainable.process import silenced
 from trainable.reporting.tracking import QUIET
 from tuner.ray.compat import inherited_environment
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
-from tuner.ray.temporary_folder import own_ray_folder
+from tuner.ray.temporary_folder import temporary_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
 
@@ -67,7 +67,7 @@ def use_token() -> None:
 
 
 @contextmanager
-def environment_given_back() -> Iterator[None]:
+def restored_environment() -> Iterator[None]:
     """The variables that a search and Ray set are afterwards what they were; all others are left alone, since a
     notebook may set some while a search runs in a thread of it."""
     former = dict(os.environ)
@@ -94,12 +94,12 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
     """
     if address is not None:
         _check_address(address)
-    with environment_given_back(), restored_signal_handlers():
+    with restored_environment(), restored_signal_handlers():
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
 
-        own_folder = own_ray_folder()
+        own_folder = temporary_ray_folder()
         options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
@@ -114,7 +114,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
                 shutil.rmtree(own_folder, ignore_errors=True)
 
 
-class OwnNode:
+class LocalNode:
     """Ray's process on this machine, without which a search can start nothing and would wait for ever."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

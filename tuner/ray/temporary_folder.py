@@ -13,7 +13,7 @@ OWNER = "search-process"
 """File in such a folder: where its process ids count, and the id of the search that made it."""
 
 
-def own_ray_folder() -> Path:
+def temporary_ray_folder() -> Path:
     """Creates a folder that names this process; folders of killed searches are removed first."""
     is_long = len(tempfile.gettempdir()) > MAX_PARENT_CHARACTERS and Path("/tmp").is_dir()
     parent = Path("/tmp" if is_long else tempfile.gettempdir())

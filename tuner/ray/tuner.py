@@ -8,9 +8,9 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from trainable.config import TrialConfig
-from trainable.ray.trainable import LEG, Trial
-from tuner.ray.adapters import Guard, LegScheduler, LegSearcher, SessionStopper, StepCallback
-from tuner.ray.cluster import OwnNode
+from trainable.ray.trainable import LEG, LegTrainable
+from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher, SessionStopper, StepCallback
+from tuner.ray.cluster import LocalNode
 from tuner.records import RecordedSettings
 from tuner.session import Session
 
@@ -37,7 +37,7 @@ def run_legs(
     Raises:
         Exception: whatever the session raised, such as OSError where the records could not be written.
     """
-    guard = Guard(session)
+    guard = FirstError(session)
     tune.Tuner(
         _trainable(settings, base, cache_dir),
         tune_config=tune.TuneConfig(
@@ -51,7 +51,7 @@ def run_legs(
         run_config=tune.RunConfig(
             name="legs",
             storage_path=str(scratch),
-            stop=SessionStopper(guard, is_node_lost=OwnNode().is_lost),
+            stop=SessionStopper(guard, is_node_lost=LocalNode().is_lost),
             callbacks=[StepCallback(on_step)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
@@ -62,7 +62,7 @@ def run_legs(
         raise guard.error
 
 
-def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -> type[Trial]:
+def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -> type[LegTrainable]:
     """The trial's class under a name that people find on the dashboard, with what every trial shares."""
     resources = settings.resources
     shared = {
@@ -75,7 +75,7 @@ def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -
         "gpus_per_rank": resources.gpus_per_rank,
         "ranks": resources.ranks_per_trial,
     }
-    return type(f"{settings.space.title().replace('_', '')}Trial", (Trial,), shared)
+    return type(f"{settings.space.title().replace('_', '')}Trial", (LegTrainable,), shared)
 
 
 def _leg_name(trial: RayTrial) -> str:

@@ -9,7 +9,7 @@ differ. May import tuner.policy and trainable.leg; neither torch nor ray.
 from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs
 from tuner.records.lock import locked
 from tuner.records.recorder import Recorder
-from tuner.records.search_record import ResultRecord, SearchRecord, TrialRecord, read_search
+from tuner.records.search_record import SearchRecord, TrialRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, TrialResources
 from tuner.records.trial_name import trial_name
 
@@ -19,7 +19,6 @@ __all__ = [
     "ConfirmedRun",
     "RecordedSettings",
     "Recorder",
-    "ResultRecord",
     "SearchRecord",
     "TrialRecord",
     "TrialResources",

@@ -26,7 +26,6 @@ from tuner.records.trial_name import number_of
 
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, a folder for each trial."""
-ResultRecord = EpochDone
 ENDINGS_WITH_A_RESULT = (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
 ACTIONS = {"promote": (PAUSE, PROMOTE, STOP), "asha": (CONTINUE, STOP, KEEP), "random": ()}
 """What each policy can decide at a rung."""

@@ -146,7 +146,7 @@ def precisions(search: SearchRecord) -> set[str]:
     return {r.precision for trial in search.trials for r in trial.results.values() if r.precision is not None}
 
 
-def handover_gaps(search: SearchRecord) -> list[float]:
+def idle_gaps(search: SearchRecord) -> list[float]:
     """Seconds from a trial's last result to the first step of the next trial, for each change within one process.
 
     Where the next one was promoted later than that, they count from then: until then there was nothing to do.

@@ -72,7 +72,7 @@ def say_what_was_searched(search: SearchRecord) -> str:
 
 
 def _handover_words(search: SearchRecord) -> str | None:
-    gaps = progress.handover_gaps(search)
+    gaps = progress.idle_gaps(search)
     if not gaps:
         return None
     return (

@@ -11,7 +11,7 @@ from trainable.config import TrialConfig, flat_params
 from tuner import formatting
 from tuner.disk import folder_bytes
 from tuner.export import trial_config
-from tuner.records import ResultRecord, SearchRecord, TrialRecord
+from tuner.records import EpochDone, SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 
 NOT_USED = "not used"
@@ -85,7 +85,7 @@ def gpu_table(answer: str) -> pd.DataFrame:
     return pd.DataFrame([row for row in rows if len(row) == len(_GPU_COLUMNS)], columns=list(_GPU_COLUMNS.values()))
 
 
-def _metrics(search: SearchRecord, result: ResultRecord) -> dict[str, float | None]:
+def _metrics(search: SearchRecord, result: EpochDone) -> dict[str, float | None]:
     return {search.settings.objective: result.objective} | result.metrics
 
 

@@ -17,7 +17,7 @@ from benchmarks.replay.report import better_variants, bootstrap_means, table
 from benchmarks.replay.run import POINTS, Job, problems_of, run_job
 from benchmarks.replay.synthetic import SyntheticProblem
 from tests.tuner.conftest import recorded_settings
-from tuner.policy.actions import Begin, Rest
+from tuner.policy.actions import NoWork, Start
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, trial_name
 
@@ -126,13 +126,13 @@ def test_a_trial_that_diverges_has_failed_for_peers_of_ray():
 
 def test_a_peer_s_proposal_stays_until_it_begins():
     policy = RayPolicy(script := Script(0.5, 0.6), script, slots=2, max_epochs=4)
-    policy.begin("00000", policy.action().candidate)
+    policy.start("00000", policy.action().candidate)
     proposed = policy.action()
     policy.end("00000", Outcome.STOPPED_AT_RUNG)
     assert policy.action() is proposed
-    assert isinstance(proposed, Begin)
-    policy.begin("00001", proposed.candidate)
-    assert policy.action() is Rest.FINISHED
+    assert isinstance(proposed, Start)
+    policy.start("00001", proposed.candidate)
+    assert policy.action() is NoWork.FINISHED
 
 
 def test_epochs_take_the_times_of_the_curves():

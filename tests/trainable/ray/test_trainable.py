@@ -16,7 +16,7 @@ from tests.conftest import leg
 from trainable.config import from_params
 from trainable.leg import LegReport, checkpoint_name
 from trainable.ray import trainable
-from trainable.ray.trainable import REPORT, Trial
+from trainable.ray.trainable import REPORT, LegTrainable
 from trainable.tasks.registry import get_task
 from trainable.techniques.checkpoint import CheckpointError, read_checkpoint
 from trainable.trainer import OptimizedTrainer
@@ -325,7 +325,7 @@ def test_a_configuration_that_cannot_be_is_an_error_of_its_own_and_not_an_outcom
 
 
 def requested(**shared):
-    return type("Asked", (Trial,), shared).default_resource_request({})
+    return type("Asked", (LegTrainable,), shared).default_resource_request({})
 
 
 @pytest.mark.parametrize(("gpus", "bundle"), [(0.0, {"CPU": 2.0}), (0.5, {"CPU": 2.0, "GPU": 0.5})])

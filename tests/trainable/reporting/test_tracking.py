@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainable.exported_config import Handover, write_handover
+from trainable.exported_config import ExportedConfig, write_exported_config
 from trainable.reporting import tracking
 from trainable.reporting.tracking import TRACKERS, TrackedRun, check_trackers, mlflow_store, opened_trackers
 
@@ -64,7 +64,7 @@ def trained(disc_config, tmp_path):
     """A training in a process of its own, whose environment holds a secret; the folder of its results."""
 
     def train(tracker, *options):
-        write_handover(tmp_path / "config.json", Handover(config=disc_config, data_fingerprint={}))
+        write_exported_config(tmp_path / "config.json", ExportedConfig(config=disc_config, data_fingerprint={}))
         out = tmp_path / "out"
         command = [sys.executable, "-m", "trainable.train", "--config", str(tmp_path / "config.json")]
         environment = os.environ | {"WANDB_API_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET}

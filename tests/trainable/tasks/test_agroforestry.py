@@ -11,7 +11,7 @@ from trainable.config import from_params
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
-from trainable.exported_config import Handover, read_handover
+from trainable.exported_config import ExportedConfig, read_exported_config
 from trainable.reporting.output_folder import read_curve
 from trainable.tasks.registry import get_task
 from trainable.train import train
@@ -65,12 +65,12 @@ def test_an_epoch_gives_exactly_the_promised_validation_metrics_beside_its_losse
 def test_a_standstill_of_the_precision_ends_the_training_and_its_folder_is_whole(small_config, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     patient = from_params({"max_epochs": 8, "early_stopping": True, "patience_epochs": 2, "max_lr": 1e-6}, small_config)
-    train(Handover(config=patient, data_fingerprint={}), tmp_path / "run", device="cpu")
+    train(ExportedConfig(config=patient, data_fingerprint={}), tmp_path / "run", device="cpu")
     precisions = [epoch["metrics"]["val/map_50"] for epoch in read_curve(tmp_path / "run" / "curve.jsonl")]
     assert len(precisions) == precisions.index(max(precisions)) + 1 + 2 < 8
     written = {path.name.split(".tfevents")[0] for path in (tmp_path / "run").iterdir()}
     assert written >= {"config.json", "checkpoint.pt", "curve.jsonl", "weights.pt", "metrics.json", "events.out"}
-    assert read_handover(tmp_path / "run" / "config.json").config == patient
+    assert read_exported_config(tmp_path / "run" / "config.json").config == patient
 
 
 def test_the_same_seed_gives_the_same_curve_to_the_bit_through_a_save_and_a_resume(begin, tmp_path):
@@ -124,7 +124,7 @@ def test_a_network_with_fewer_classes_than_the_data_is_refused_with_the_number(b
 
 def test_the_data_decides_how_many_classes_the_network_has(small_config, splits):
     other = from_params({"num_instance_classes": 9, "num_semantic_classes": 9}, small_config)
-    suited = get_task("agroforestry").suited_config(other, splits)
+    suited = get_task("agroforestry").adapt_to_data(other, splits)
     assert (suited.model.num_instance_classes, suited.model.num_semantic_classes) == (3, 6)
 
 
@@ -154,7 +154,7 @@ def test_data_with_classes_and_no_crowns_trains_the_semantic_head_and_cannot_be_
     options = CrownFolderOptions(tile_px=64, overlap_px=0, void_label=11, group_pattern="^[^_]+")
     data = open_crown_folder(DATA / "camvid", options, cache_dir=tmp_path).splits
     few = replace(data.train, names=data.train.names[:16])
-    config = task.suited_config(replace(config, max_epochs=1), data)
+    config = task.adapt_to_data(replace(config, max_epochs=1), data)
     run = TrainingRun(config, replace(data, train=few, validation=replace(data.test, names=data.test.names[:4])))
     before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
     run._training.set_epoch(0)

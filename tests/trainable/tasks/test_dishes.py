@@ -10,7 +10,7 @@ from PIL import Image
 
 from trainable.config import from_params
 from trainable.data.io.image_cache import CACHE_VARIABLE
-from trainable.exported_config import Handover
+from trainable.exported_config import ExportedConfig
 from trainable.run_setup import open_run
 from trainable.tasks.dishes import DishesTask
 from trainable.tasks.registry import get_task
@@ -29,7 +29,7 @@ def opened(tmp_path_factory):
         plates = replace(config.data.plates, plate_size_px=32, num_train=40, num_validation=20, num_test=20)
         config = replace(config, data=replace(config.data, plates=plates))
         splits = DishesTask().open_data(config, cache_dir=cache)
-        return DishesTask().suited_config(config, splits), splits
+        return DishesTask().adapt_to_data(config, splits), splits
 
     return open_it
 
@@ -126,8 +126,8 @@ def test_other_data_on_purpose_brings_its_own_counts(opened, monkeypatch, tmp_pa
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     config, splits = opened()
     stale = replace(config, loss=replace(config.loss, class_counts=(1, 1)))
-    assert open_run(Handover(config=stale, data_fingerprint={})).config.loss.class_counts == (32, 16)
-    found_on = Handover(config=stale, data_fingerprint=splits.fingerprint)
+    assert open_run(ExportedConfig(config=stale, data_fingerprint={})).config.loss.class_counts == (32, 16)
+    found_on = ExportedConfig(config=stale, data_fingerprint=splits.fingerprint)
     assert open_run(found_on).config.loss.class_counts == (1, 1)
 
 
@@ -137,7 +137,7 @@ def test_the_real_plates_train(tmp_path):
     task = get_task("dishes")
     config = from_params({"max_epochs": 1, "image_size_px": 32}, task.default_config(str(SHARED / "dishes")))
     splits = task.open_data(config, cache_dir=tmp_path)
-    config = task.suited_config(config, splits)
+    config = task.adapt_to_data(config, splits)
     assert config.model.class_names == ("clean_labeled", "dirty_labeled")
     assert any("_dirty_" in name for name in splits.train.names)
     run = TrainingRun(config, splits)

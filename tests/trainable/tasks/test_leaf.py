@@ -34,7 +34,7 @@ def opened(cache):
         config = from_params({"max_epochs": 2, "batch_size": 8} | params, default)
         config = replace(config, data=replace(config.data, leaves=LEAVES))
         splits = task.open_data(config, cache_dir=cache)
-        return task.suited_config(config, splits), splits
+        return task.adapt_to_data(config, splits), splits
 
     return open_task
 
@@ -107,7 +107,7 @@ def test_the_final_test_averages_looks_and_calibrates_and_an_epoch_does_neither(
     assert final.keys() >= {"ece", "calibrated_ece", "calibrated_nll", "temperature", "macro_f1"}
     assert "val/temperature" not in results[0].metrics
     forwards.clear()
-    run.judged_again()
+    run.revalidate()
     assert sum(forwards) == len(splits.validation)
 
 

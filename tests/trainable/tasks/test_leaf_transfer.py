@@ -16,8 +16,8 @@ def trained(name, cache_dir, **changes):
     config = task.default_config()
     config = replace(config, model=replace(config.model, **changes))
     splits = task.open_data(config, cache_dir=cache_dir)
-    run = TrainingRun(task.suited_config(config, splits), splits)
-    untrained = run.judged_again().objective
+    run = TrainingRun(task.adapt_to_data(config, splits), splits)
+    untrained = run.revalidate().objective
     results = run_epochs(run, on_epoch=lambda result: None)
     return run, untrained, results[-1].objective
 

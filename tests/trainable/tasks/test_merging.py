@@ -42,7 +42,7 @@ def test_metrics_of_two_parts_merged_are_those_of_the_whole(workload, tmp_path):
     task = get_task(workload)
     config = small(task.default_config())
     splits = task.open_data(config, cache_dir=tmp_path)
-    config = task.suited_config(config, splits)
+    config = task.adapt_to_data(config, splits)
     trainer = TrainingRun(config, splits).trainer
 
     def judged(ranks=None):

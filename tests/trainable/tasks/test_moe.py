@@ -23,5 +23,5 @@ def test_pictures_are_judged_in_the_size_that_the_data_was_opened_in():
     task = get_task("moe")
     data = ImageMaskSet.of_arrays(np.zeros((2, 32, 48, 3), np.uint8), np.ones((2, 32, 48), np.uint8), ["a", "b"])
     splits = Splits(train=data, validation=data, test=data, fingerprint={})
-    config = from_dict(to_dict(task.suited_config(task.default_config("folder"), splits)), task.default_config())
+    config = from_dict(to_dict(task.adapt_to_data(task.default_config("folder"), splits)), task.default_config())
     assert task.predictor(config).trained_size_px == (32, 48)

@@ -23,7 +23,7 @@ def opened(tmp_path_factory):
     default = TASK.default_config()
     config = replace(default, max_epochs=4, data=replace(default.data, fundus=FEW))
     splits = TASK.open_data(config, cache_dir=tmp_path_factory.mktemp("cache"))
-    return TASK.suited_config(config, splits), splits
+    return TASK.adapt_to_data(config, splits), splits
 
 
 def run_of(opened, **params):

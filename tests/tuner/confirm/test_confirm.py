@@ -14,9 +14,9 @@ from trainable.run_setup import open_run
 from trainable.training_run import run_epochs
 from tuner.confirm.__main__ import main
 from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.training import Progress, Remaining, confirm, full_seconds, say_run
+from tuner.confirm.training import Progress, Remaining, confirm, full_seconds, log_training
 from tuner.confirm.wanted import FIRST_SEED, candidates, wanted_runs
-from tuner.export import handover_of
+from tuner.export import exported_config_of
 from tuner.ray.cluster import ray_running
 from tuner.records import (
     CONFIRM,
@@ -48,8 +48,8 @@ def runs(folder):
 def by_hand(folder, number, seed):
     """The same training in this process, judged on the test split."""
     record = read_search(folder)
-    handover = handover_of(record, record.trials[number], folder)
-    run = open_run(replace(handover, config=replace(handover.config, seed=seed)), "cpu")
+    exported = exported_config_of(record, record.trials[number], folder)
+    run = open_run(replace(exported, config=replace(exported.config, seed=seed)), "cpu")
     run_epochs(run, on_epoch=lambda result: None)
     return run.test()
 
@@ -81,7 +81,7 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
     changed = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     next(event for event in changed if event["event"] == "start")["params"]["max_lr"] = 1e30
     (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in changed))
-    confirm(folder, top=1, num_seeds=1, on_run=say_run)
+    confirm(folder, top=1, num_seeds=1, on_run=log_training)
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": None}
     assert runs(folder)[1, FIRST_SEED]["s_measure"] > 0.4
     assert "default, seed 1000: diverged" in capsys.readouterr().out
@@ -174,8 +174,8 @@ def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_bett
 
 def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
     run = ConfirmedRun(trial="004-7682ec2b", seed=1001, objective=0.5, test={})
-    say_run(run, Progress(done=1, total=2, seconds_left=61.0))
-    say_run(run, Progress(done=2, total=2, seconds_left=0.0))
+    log_training(run, Progress(done=1, total=2, seconds_left=61.0))
+    log_training(run, Progress(done=2, total=2, seconds_left=0.0))
     assert capsys.readouterr().out == (
         "[1/2 | ~1:01 left] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
         "[2/2] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
@@ -187,7 +187,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
-    monkeypatch.setattr("tuner.confirm.__main__.say_run", interrupt)
+    monkeypatch.setattr("tuner.confirm.__main__.log_training", interrupt)
     assert main([str(folder), "--seeds", "1"]) == 130
     assert runs(folder).keys() == {(0, FIRST_SEED)}
     assert "the same command goes on with the rest" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
-from trainable.ray.trainable import Trial
+from trainable.ray.trainable import LegTrainable
 from tuner import export, report, run
 from tuner.confirm import training
 from tuner.ray import adapters
@@ -58,7 +58,7 @@ def in_a_checkpoint() -> None:
     """A checkpoint is half written, and its process dies with the search."""
     search = os.getpid()
 
-    class Tearing(Trial):
+    class Tearing(LegTrainable):
         def _report(self):
             told = super()._report()
             if told.result is not None and told.result.epoch == 2:
@@ -68,7 +68,7 @@ def in_a_checkpoint() -> None:
                 os._exit(1)
             return told
 
-    ray_tuner.Trial = Tearing
+    ray_tuner.LegTrainable = Tearing
 
 
 def in_the_confirmation() -> None:

@@ -12,7 +12,7 @@ from tests.tuner.end_to_end.search_process import QUICK_TO_MISS_A_NODE, Search, 
 from tests.tuner.end_to_end.undisturbed import assert_decided_as_undisturbed
 from trainable.run_setup import open_run
 from trainable.training_run import run_epochs
-from tuner.export import handover_of
+from tuner.export import exported_config_of
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
 
@@ -100,7 +100,7 @@ def test_no_epoch_is_counted_twice(disturbed):
 def test_through_all_of_it_every_curve_is_the_one_of_an_undisturbed_training_to_the_bit(disturbed):
     search = read_search(disturbed.folder)
     for trial in search.trials:
-        run = open_run(handover_of(search, trial, disturbed.folder), "cpu")
+        run = open_run(exported_config_of(search, trial, disturbed.folder), "cpu")
         expected = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
         assert [trial.results[epoch].objective for epoch in sorted(trial.results)] == expected[: trial.last.epoch]
 

@@ -21,7 +21,7 @@ from tests.tuner.end_to_end.search_process import Search, SearchProcess, assert_
 from tuner.export import main as export_command
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
-from tuner.results.progress import handover_gaps, precisions
+from tuner.results.progress import idle_gaps, precisions
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -141,7 +141,7 @@ def test_trials_share_two_processes_instead_of_starting_one_each(finished):
     assert NUM_TRIALS > 2
     record = read_search(finished.folder)
     assert len({result.process for trial in record.trials for result in trial.results.values()}) <= 2
-    assert len(handover_gaps(record)) >= NUM_TRIALS - 2
+    assert len(idle_gaps(record)) >= NUM_TRIALS - 2
     assert precisions(record) == {"fp32"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.exported_config import read_handover
+from trainable.exported_config import read_exported_config
 from trainable.run_setup import open_run
 from trainable.training_run import run_epochs
 from tuner.export import main as export_command
@@ -76,8 +76,8 @@ def test_every_trial_completes_with_each_epoch_once_though_a_rank_was_killed(sea
 
 def test_the_curve_is_that_of_one_process_on_the_same_batch(searched):
     folder, _ = searched
-    handover = read_handover(folder / "best" / "config.json")
-    run = open_run(handover, "cpu")
+    exported = read_exported_config(folder / "best" / "config.json")
+    run = open_run(exported, "cpu")
     alone = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
     winner = read_search(folder).winner
     assert [winner.results[epoch].objective for epoch in sorted(winner.results)] == pytest.approx(alone, abs=5e-3)

@@ -7,7 +7,7 @@ from tests.tuner.end_to_end.search_process import Search
 from tests.tuner.played_session import Player, opened
 from trainable.leg import Leg, LegReport
 from trainable.training_run import EpochResult
-from tuner.planning.plan import recorded_plan
+from tuner.planning.plan import plan_from_records
 from tuner.records import Recorder, SearchRecord, read_search
 
 
@@ -16,7 +16,7 @@ def assert_decided_as_undisturbed(search: Search, place: Path) -> None:
     record = read_search(search.folder)
     folder = place / "undisturbed"
     Recorder.create(folder, record.settings).close()
-    with opened(folder, asking=recorded_plan(record.settings).pinned) as session:
+    with opened(folder, asking=plan_from_records(record.settings).pinned) as session:
         Player(session, report=_Recorded(record)).play()
         session.close()
     alone = read_search(folder)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainable import step_timing
-from trainable.step_timing import Rehearsal, rehearse
+from trainable.step_timing import StepTiming, rehearse
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
@@ -115,7 +115,7 @@ def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(setting
 
 @pytest.fixture
 def rehearsed():
-    one = Rehearsal(
+    one = StepTiming(
         update_seconds=0.5,
         updates_per_epoch=20,
         batch_size=16,

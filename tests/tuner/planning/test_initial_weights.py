@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainable.exported_config import Handover, write_handover
+from trainable.exported_config import ExportedConfig, write_exported_config
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.run_setup import initial_weights, started_from
 from trainable.tasks.registry import get_task
@@ -49,7 +49,9 @@ def test_what_is_no_export_is_a_sentence(best, tmp_path, capsys, caplog):
     said = "is not a file; give the folder of an export"
     assert search(["--space", "leaf", "--init", str(tmp_path), "--storage", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
-    write_handover(tmp_path / "config.json", Handover(config=get_task("leaf").default_config(), data_fingerprint={}))
+    write_exported_config(
+        tmp_path / "config.json", ExportedConfig(config=get_task("leaf").default_config(), data_fingerprint={})
+    )
     assert train(["--config", str(tmp_path / "config.json"), "--init", str(tmp_path / "gone")]) == 2
     assert said in caplog.text
     with pytest.raises(ValueError, match="give one of them"):

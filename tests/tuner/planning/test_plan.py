@@ -10,7 +10,7 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from search_spaces.stub_trials import RandomTrial
 from tests.tuner.conftest import recorded_settings
-from tuner.planning.plan import _everything, extended, no_more_than_there_are, plan_search, recorded_plan
+from tuner.planning.plan import _all_configurations, extended, limited_to_space, plan_from_records, plan_search
 from tuner.records import Recorder, TrialResources, read_search
 from tuner.run import recorded_settings as settings_of
 from tuner.settings import SearchSettings
@@ -21,14 +21,14 @@ GRID = PinnedSpace(SPACES["dishes_grid"], Situation(num_train_images=100, pretra
 @pytest.mark.parametrize(("asked", "held", "planned"), [(30, 18, 18), (18, 18, 18), (10, None, 10)])
 def test_no_more_trials_are_planned_than_there_are_configurations(asked, held, planned):
     plan = SimpleNamespace(everything=held and tuple(range(held)))
-    assert no_more_than_there_are(SearchSettings(num_trials=asked), plan).num_trials == planned
+    assert limited_to_space(SearchSettings(num_trials=asked), plan).num_trials == planned
 
 
 def test_what_another_search_has_tried_is_not_tried_again():
-    everything = _everything(GRID, [], num_trials=30)
+    everything = _all_configurations(GRID, [], num_trials=30)
     known = everything[3:8]
-    assert _everything(GRID, known, num_trials=13) == everything[:3] + everything[8:]
-    assert _everything(GRID, known, num_trials=12) is None
+    assert _all_configurations(GRID, known, num_trials=13) == everything[:3] + everything[8:]
+    assert _all_configurations(GRID, known, num_trials=12) is None
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_what_is_on_record_plans_the_same_search_though_its_data_is_gone(setting
     resources = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
     Recorder.create(tmp_path / "run", settings_of(settings, plan, resources)).close()
     shutil.rmtree(settings.data)
-    again = recorded_plan(read_search(tmp_path / "run").settings)
+    again = plan_from_records(read_search(tmp_path / "run").settings)
     assert (again.base, again.rungs, again.max_epochs) == (plan.base, plan.rungs, plan.max_epochs)
     assert (again.situation, again.pins, again.first_answers) == (plan.situation, plan.pins, plan.first_answers)
     for seed in range(20):
@@ -64,7 +64,7 @@ def test_an_extension_asks_for_more_and_no_fewer_than_one():
 
 
 def test_an_extension_of_a_space_that_holds_few_tries_what_is_left_and_no_more():
-    everything = _everything(GRID, [], num_trials=30)
+    everything = _all_configurations(GRID, [], num_trials=30)
     plan, recorded = SimpleNamespace(pinned=GRID), recorded_settings(num_trials=10, first_answers=everything[:10])
     longer = extended(recorded, plan, more=20, known=everything[:10])
     assert (longer.num_trials, longer.first_answers) == (18, everything)

@@ -13,7 +13,7 @@ from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
 from tuner.planning.warm_start import NUM_BEST, warm_start
-from tuner.policy.actions import Begin, HalvingConfig, Rest
+from tuner.policy.actions import HalvingConfig, NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
@@ -179,7 +179,7 @@ def distances(policy, known, *, num_trials=5):
     found = []
     for number in range(num_trials):
         action = policy.action()
-        assert isinstance(action, Begin)
+        assert isinstance(action, Start)
         policy.begin(f"n{number}", action.candidate)
         found.append(abs(action.candidate.params["max_lr"] - 0.52))
         policy.record(f"n{number}", epoch=1, value=-found[-1])
@@ -213,7 +213,7 @@ def test_a_policy_that_knows_them_proposes_better_at_once(folder, make):
 def test_a_policy_ends_after_as_many_trials_of_its_own_as_were_asked_for(folder, make):
     policy = make(0)
     found = distances(policy, started(folder, space_of(0.0, 1.0)).past_trials, num_trials=10)
-    assert policy.action() is Rest.FINISHED
+    assert policy.action() is NoWork.FINISHED
     if isinstance(policy, PromotingPolicy):
         assert policy.best_predicted() == f"n{int(np.argmin(found))}"
 

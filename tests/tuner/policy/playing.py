@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tuner.policy.actions import Begin, HalvingConfig, Policy, Rest, take_result
+from tuner.policy.actions import HalvingConfig, NoWork, Policy, Start, take_result
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
@@ -81,9 +81,9 @@ class Noted:
     def action(self):
         return self.policy.action()
 
-    def begin(self, trial, candidate):
-        self._note("begin", trial, candidate.answers)
-        self.policy.begin(trial, candidate)
+    def start(self, trial, candidate):
+        self._note("start", trial, candidate.answers)
+        self.policy.start(trial, candidate)
 
     def promote(self, promotion):
         answer = self.policy.explain(promotion.trial, "promote", to_epoch=promotion.to_epoch)
@@ -113,8 +113,8 @@ class Noted:
 def retold(calls: Iterable[tuple], policy: Policy, *, source: SpaceSource = SOURCE) -> Policy:
     """Tells the policy all of that, and asks it nothing; configurations come back from their answers."""
     for name, *given, _ in calls:
-        if name == "begin":
-            policy.begin(given[0], source.of(given[1]))
+        if name == "start":
+            policy.start(given[0], source.of(given[1]))
         elif name == "record":
             policy.record(given[0], epoch=given[1], value=given[2])
         elif name == "add_past_trial":
@@ -148,17 +148,17 @@ class Player:
         return self
 
     def _fill(self) -> None:
-        while not isinstance(action := self.noted.action(), Rest):
-            if isinstance(action, Begin):
+        while not isinstance(action := self.noted.action(), NoWork):
+            if isinstance(action, Start):
                 trial = f"{len(self.params):03d}-{len(self.params):08x}"
-                self.noted.begin(trial, action.candidate)
+                self.noted.start(trial, action.candidate)
                 self.params[trial], self.epochs[trial] = action.candidate.params, 0
             else:
                 trial = action.trial
                 assert trial in self.noted.paused
                 self.noted.promote(action)
             self.running.append(trial)
-        assert (action is Rest.FINISHED) == (not self.running)
+        assert (action is NoWork.FINISHED) == (not self.running)
 
     def _advance(self, trial: str) -> None:
         self.epochs[trial] += 1

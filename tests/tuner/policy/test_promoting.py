@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.tuner.policy.playing import Noted
-from tuner.policy.actions import Begin, HalvingConfig, Promote, Rest
+from tuner.policy.actions import HalvingConfig, NoWork, Promote, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.decision import PAUSE, PROMOTE, STOP
 from tuner.policy.outcomes import Outcome
@@ -42,7 +42,7 @@ def quality(params, epoch):
 def begun(policy, *trials, kind="a"):
     """Trials at these places with these values at the first rung, by name."""
     for trial, x, value in trials:
-        policy.begin(trial, SOURCE.of({"x": x, "kind": kind}))
+        policy.start(trial, SOURCE.of({"x": x, "kind": kind}))
         policy.record(trial, epoch=1, value=value)
     return policy
 
@@ -75,8 +75,8 @@ def test_nothing_is_promoted_until_enough_is_known():
     policy = make(num_trials=8)
     for number in range(4):
         action = policy.action()
-        assert isinstance(action, Begin)
-        policy.begin(f"t{number}", action.candidate)
+        assert isinstance(action, Start)
+        policy.start(f"t{number}", action.candidate)
         policy.record(f"t{number}", epoch=1, value=float(number))
     assert isinstance(policy.action(), Promote)
 
@@ -95,8 +95,8 @@ def test_lower_is_better_when_the_mode_says_so():
 def test_no_more_run_at_a_time_than_there_are_slots():
     policy = make(slots=2)
     for number in range(2):
-        policy.begin(f"t{number}", policy.action().candidate)
-    assert policy.action() is Rest.WAIT
+        policy.start(f"t{number}", policy.action().candidate)
+    assert policy.action() is NoWork.WAIT
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -107,7 +107,7 @@ def test_a_search_ends_with_its_best_predicted_trial_at_full_length_and_nothing_
     assert len({tuple(params.items()) for params in search.params}) == 12
     assert not search.policy.promotions.running
     assert search.epochs[search.policy.best_predicted()] == LONGEST
-    assert search.policy.action() is Rest.FINISHED
+    assert search.policy.action() is NoWork.FINISHED
 
 
 def test_predictions_lead_towards_the_best_configuration():
@@ -147,10 +147,10 @@ def test_without_rungs_every_trial_trains_to_its_full_length(longest):
     policy = make(rung_epochs=(), max_epochs=longest, num_trials=30)
     for number in range(30):
         action = policy.action()
-        policy.begin(f"t{number}", action.candidate)
+        policy.start(f"t{number}", action.candidate)
         assert policy.record(f"t{number}", epoch=longest, value=quality(action.candidate.params, longest)) is None
         policy.end(f"t{number}", Outcome.COMPLETED)
-    assert policy.action() is Rest.FINISHED
+    assert policy.action() is NoWork.FINISHED
     assert policy.best_predicted() is not None
 
 
@@ -198,7 +198,7 @@ def test_a_promotion_follows_a_pause_at_the_same_rung_and_says_what_was_predicte
 
 def test_a_decision_says_rank_and_value_in_the_words_of_the_objective():
     policy = begun(make(num_trials=4, mode="min"), ("a", 0.1, 0.8), ("b", 0.9, 0.2))
-    policy.begin("c", SOURCE.of({"x": 0.5, "kind": "a"}))
+    policy.start("c", SOURCE.of({"x": 0.5, "kind": "a"}))
     decision = policy.record("c", epoch=1, value=0.5)
     assert (decision.value, decision.rank, decision.of, decision.action) == (0.5, 2, 3, PAUSE)
     stopped = policy.explain("a", STOP)
@@ -209,7 +209,7 @@ def test_a_decision_says_rank_and_value_in_the_words_of_the_objective():
 def test_ranks_are_those_among_the_trials_of_this_search():
     policy = make()
     policy.add_past_trial("past/0", SOURCE.of({"x": 0.6, "kind": "b"}), {1: 0.9}, Outcome.STOPPED_AT_RUNG)
-    policy.begin("own", SOURCE.of({"x": 0.5, "kind": "a"}))
+    policy.start("own", SOURCE.of({"x": 0.5, "kind": "a"}))
     decision = policy.record("own", epoch=1, value=0.5)
     assert len(policy.promotions.values_at(1)) == 2
     assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
@@ -247,7 +247,7 @@ def test_what_is_learned_of_a_past_trial_is_what_was_seen_of_it_live(outcome, va
         [(f"o{number}", number / 9, number / 9) for number in range(9)],
     )
     live = begun(make(), *others)
-    live.begin("a", candidate)
+    live.start("a", candidate)
     for epoch, value in enumerate(values, start=1):
         live.record("a", epoch=epoch, value=value)
         if "a" in live.paused and not (ends_with_last and epoch == len(values)):
@@ -278,7 +278,7 @@ def test_without_room_the_worst_prediction_goes_first_and_the_default_last():
 
 def test_a_trial_that_ended_badly_keeps_no_value():
     policy = make()
-    policy.begin("a", SOURCE.of({"x": 0.5, "kind": "a"}))
+    policy.start("a", SOURCE.of({"x": 0.5, "kind": "a"}))
     policy.end("a", Outcome.DIVERGED)
     assert policy.promotions.values_at(1) == {"a": -math.inf}
     assert policy.predicted() == {}
@@ -288,4 +288,4 @@ def test_a_trial_that_ended_badly_keeps_no_value():
 def test_a_search_whose_trials_all_diverge_ends():
     search = played(make(), bad=lambda params: True)
     assert len(search.trials) == 12
-    assert search.policy.action() is Rest.FINISHED
+    assert search.policy.action() is NoWork.FINISHED

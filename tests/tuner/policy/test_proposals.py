@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.tuner.policy.playing import make
-from tuner.policy.actions import Begin, Rest
+from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import Proposals
@@ -52,11 +52,11 @@ def test_past_trials_are_not_counted_and_not_tried_again():
     asked = proposals(FEW, num_trials=2)
     asked.add("past/0", FEW.of({"num_experts": 2}), is_past=True)
     for trial in "ab":
-        assert not asked.are_all_begun
+        assert not asked.are_all_started
         candidate = asked.next(nothing)
         assert candidate.answers["num_experts"] != 2
         asked.add(trial, candidate)
-    assert asked.are_all_begun
+    assert asked.are_all_started
 
 
 def test_a_sampler_s_first_new_one_is_taken_and_any_other_where_it_has_none():
@@ -67,7 +67,7 @@ def test_a_sampler_s_first_new_one_is_taken_and_any_other_where_it_has_none():
     asked.add("b", preferred[1])
     assert asked.next(lambda generator: preferred[:2]).answers == {"num_experts": 2}
     asked.add("c", preferred[2])
-    assert asked.are_all_begun
+    assert asked.are_all_started
 
 
 def test_the_generator_belongs_to_the_proposal():
@@ -84,13 +84,13 @@ def test_the_generator_belongs_to_the_proposal():
 def begun_by(kind, source_space, **changed):
     """What a policy begins when each trial ends at once."""
     policy, begun = make(kind, asked=source_space, first=(), rung_epochs=(), max_epochs=1, **changed), []
-    while isinstance(action := policy.action(), Begin):
+    while isinstance(action := policy.action(), Start):
         trial = str(len(begun))
         begun.append(tuple(action.candidate.params.values()))
-        policy.begin(trial, action.candidate)
+        policy.start(trial, action.candidate)
         policy.record(trial, epoch=1, value=random.Random(trial).random())
         policy.end(trial, Outcome.COMPLETED)
-    assert action is Rest.FINISHED
+    assert action is NoWork.FINISHED
     return begun
 
 

@@ -13,7 +13,7 @@ from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
-from tuner.policy_from_records import retell
+from tuner.policy_from_records import replay_events
 from tuner.records.events import Decided, EpochDone, PastTrialKnown, TrialEnded, TrialStarted, read_event
 
 KINDS = ("promote", "asha", "random")
@@ -51,7 +51,7 @@ def simulated(kind, *, stop_after=None, with_past=False, **changed):
 def test_a_policy_that_was_told_all_again_decides_the_same_to_the_last_bit(kind, slots, with_past):
     options = {"slots": slots, "with_past": with_past}
     undisturbed = simulated(kind, **options)
-    assert sum(call[0] == "begin" for call in undisturbed) == 30
+    assert sum(call[0] == "start" for call in undisturbed) == 30
     for stop_after in (1, 21, 60):
         assert simulated(kind, stop_after=stop_after, **options) == undisturbed
 
@@ -129,7 +129,7 @@ def test_where_a_small_space_ends_does_not_depend_on_it_either(kind):
         return player.play().noted.calls
 
     undisturbed = play()
-    assert sum(call[0] == "begin" for call in undisturbed) == 6
+    assert sum(call[0] == "start" for call in undisturbed) == 6
     for stop_after in range(1, 25, 5):
         assert play(stop_after) == undisturbed
 
@@ -144,7 +144,7 @@ def test_the_records_tell_it_all(kind):
     player.play(60)
     lines = [json.dumps(asdict(event)).encode() for call in noted.calls for event in events_of(call)]
     policy = make(kind, slots=3)
-    retell([read_event(line, "a line") for line in lines], policy, SOURCE, max_epochs=MAX_EPOCHS)
+    replay_events([read_event(line, "a line") for line in lines], policy, SOURCE, max_epochs=MAX_EPOCHS)
     so_far = len(noted.calls)
     noted.policy = retold(noted.calls, make(kind, slots=3))
     player.play()
@@ -159,7 +159,7 @@ def events_of(call):
     """The lines that a session writes of a call."""
     name, *given, answer = call
     match name:
-        case "begin":
+        case "start":
             yield TrialStarted(trial=given[0], params={}, answers=given[1], time=0.0)
         case "record":
             trial, epoch, value = given

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tuner.policy.actions import Begin, Promote, Rest
+from tuner.policy.actions import NoWork, Promote, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import PAUSE, STOP, Decision
 from tuner.policy.outcomes import Outcome
@@ -24,12 +24,12 @@ class Script:
 
     def action(self):
         if self.left:
-            return Begin(Candidate({"number": self.left}, {}))
-        return Promote(self.waiting[0]) if self.waiting else Rest.FINISHED
+            return Start(Candidate({"number": self.left}, {}))
+        return Promote(self.waiting[0]) if self.waiting else NoWork.FINISHED
 
-    def begin(self, trial, candidate):
+    def start(self, trial, candidate):
         self.left -= 1
-        self.heard.append(("begin", trial))
+        self.heard.append(("start", trial))
 
     def promote(self, promotion):
         self.waiting.remove(promotion.trial)
@@ -80,9 +80,9 @@ def test_a_free_slot_takes_a_waiting_trial_and_its_start_takes_time_again():
     search.run()
     assert [trial.legs for trial in search.trials] == [2, 1]
     assert search.now == 6 * 1.0 + 3 * 10.0
-    assert [heard for heard in script.heard if heard[0] in ("begin", "promote")] == [
-        ("begin", "00000"),
-        ("begin", "00001"),
+    assert [heard for heard in script.heard if heard[0] in ("start", "promote")] == [
+        ("start", "00000"),
+        ("start", "00001"),
         ("promote", "00000"),
     ]
 

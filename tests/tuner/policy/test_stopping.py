@@ -3,7 +3,7 @@
 import pytest
 
 from tests.tuner.policy.playing import DEFAULT, MAX_EPOCHS, SOURCE, make
-from tuner.policy.actions import Begin, Rest, take_result
+from tuner.policy.actions import NoWork, Start, take_result
 from tuner.policy.decision import CONTINUE, KEEP, STOP
 from tuner.policy.outcomes import Outcome
 
@@ -18,7 +18,7 @@ def results_at_first_rung(policy, values):
     """What follows for trials that come there with these values, one after the other."""
     steps = {}
     for number, (trial, value) in enumerate(values.items()):
-        policy.begin(trial, SOURCE.of(DEFAULT) if trial == "default" else configuration(1e-4 * (number + 1)))
+        policy.start(trial, SOURCE.of(DEFAULT) if trial == "default" else configuration(1e-4 * (number + 1)))
         steps[trial] = take_result(policy, trial, epoch=1, value=value, max_epochs=MAX_EPOCHS)
     return steps
 
@@ -46,7 +46,7 @@ def test_a_trial_that_comes_to_its_rung_again_gets_the_decision_that_it_got():
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_rungs_trials_train_to_their_full_length(kind):
     policy = make(kind, rung_epochs=())
-    policy.begin("a", SOURCE.of(DEFAULT))
+    policy.start("a", SOURCE.of(DEFAULT))
     for epoch in range(1, MAX_EPOCHS):
         step = take_result(policy, "a", epoch=epoch, value=-float(epoch), max_epochs=MAX_EPOCHS)
         assert step.goes_on
@@ -59,15 +59,15 @@ def test_without_rungs_trials_train_to_their_full_length(kind):
 def test_no_more_run_at_a_time_than_there_are_slots_and_the_search_ends_when_all_have(kind):
     policy = make(kind, slots=2, num_trials=3)
     for trial in "ab":
-        policy.begin(trial, policy.action().candidate)
-    assert policy.action() is Rest.WAIT
+        policy.start(trial, policy.action().candidate)
+    assert policy.action() is NoWork.WAIT
     policy.end("a", Outcome.FAILED)
-    assert isinstance(policy.action(), Begin)
-    policy.begin("c", policy.action().candidate)
+    assert isinstance(policy.action(), Start)
+    policy.start("c", policy.action().candidate)
     policy.end("b", Outcome.FAILED)
-    assert policy.action() is Rest.WAIT
+    assert policy.action() is NoWork.WAIT
     policy.end("c", Outcome.FAILED)
-    assert policy.action() is Rest.FINISHED
+    assert policy.action() is NoWork.FINISHED
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,14 +75,14 @@ def test_past_trials_stand_at_no_rung_and_take_no_slot(kind):
     policy = make(kind)
     policy.add_past_trial("past/0", configuration(1e-3), {1: 0.9, 2: 0.9}, Outcome.STOPPED_AT_RUNG)
     assert policy.action().candidate.answers == DEFAULT
-    policy.begin("a", configuration(2e-3))
+    policy.start("a", configuration(2e-3))
     assert policy.record("a", epoch=1, value=0.1).of == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_trial_waits_and_none_can_make_room(kind):
     policy = make(kind)
-    policy.begin("a", SOURCE.of(DEFAULT))
+    policy.start("a", SOURCE.of(DEFAULT))
     policy.record("a", epoch=1, value=0.5)
     assert policy.paused == {}
     assert policy.eviction_candidate(kept=()) is None

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from tests.tuner.policy import playing
 from tests.tuner.policy.playing import SOURCE
 from tuner.policy import tpe
-from tuner.policy.actions import Begin, HalvingConfig
+from tuner.policy.actions import HalvingConfig, Start
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
@@ -28,7 +28,7 @@ def square(trial):
 
 
 def told(sampler, trial, values, outcome, *, candidate=None):
-    sampler.begin(trial, candidate or SpaceSource(line).of({"x": 0.5}))
+    sampler.start(trial, candidate or SpaceSource(line).of({"x": 0.5}))
     for epoch, value in enumerate(values, start=1):
         sampler.record(trial, epoch=epoch, value=value)
     sampler.end(trial, outcome)
@@ -70,14 +70,14 @@ def test_a_bad_configuration_is_pruned_and_infeasible(outcome, values):
 def test_a_failure_without_blame_and_a_running_trial_teach_nothing():
     sampler = TpeSampler(line, mode="max")
     told(sampler, "a", [0.9], Outcome.FAILED)
-    sampler.begin("b", SpaceSource(line).of({"x": 0.1}))
+    sampler.start("b", SpaceSource(line).of({"x": 0.1}))
     sampler.record("b", epoch=1, value=0.9)
     assert seen_by_optuna(sampler) == []
 
 
 def test_an_epoch_that_was_trained_again_counts_once_as_the_last_time():
     sampler = TpeSampler(line, mode="max")
-    sampler.begin("a", SpaceSource(line).of({"x": 0.5}))
+    sampler.start("a", SpaceSource(line).of({"x": 0.5}))
     for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.15), (2, 0.25), (3, 0.3)):
         sampler.record("a", epoch=epoch, value=value)
     sampler.end("a", Outcome.COMPLETED)
@@ -105,10 +105,10 @@ def best_found(kind, *, seed, mode="min"):
         rung_epochs=(), max_epochs=1, reduction_factor=2, mode=mode, slots=1, seed=seed, num_trials=50
     )
     policy, found = StoppingPolicy(sampler, config), []
-    while isinstance(action := policy.action(), Begin):
+    while isinstance(action := policy.action(), Start):
         trial, params = str(len(found)), action.candidate.params
         found.append((params["x"] - 1) ** 2 + (params["y"] + 2) ** 2)
-        policy.begin(trial, action.candidate)
+        policy.start(trial, action.candidate)
         policy.record(trial, epoch=1, value=sign * found[-1])
         policy.end(trial, Outcome.COMPLETED)
     assert len(found) == 50

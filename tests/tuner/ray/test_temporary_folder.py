@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tuner.ray import temporary_folder
-from tuner.ray.temporary_folder import OWNER, own_ray_folder, remove_abandoned
+from tuner.ray.temporary_folder import OWNER, remove_abandoned, temporary_ray_folder
 
 if not Path("/proc/self/ns/pid").exists():
     pytest.skip("processes are told apart by /proc, which this system has not", allow_module_level=True)
@@ -37,16 +37,16 @@ def rewrite(folder, **changes):
 
 
 def test_what_a_killed_search_left_is_removed_by_the_next(parent, dead):
-    left = own_ray_folder()
+    left = temporary_ray_folder()
     (left / "session").mkdir()
     rewrite(left, process=dead)
-    following = own_ray_folder()
+    following = temporary_ray_folder()
     assert sorted(parent.iterdir()) == [following]
 
 
 @pytest.mark.parametrize("changes", [{}, {"host": "elsewhere"}, {"namespace": "pid:[1]"}, {"process": "text"}])
 def test_a_folder_of_a_living_search_or_of_another_machine_or_container_stays(parent, dead, changes):
-    folder = own_ray_folder()
+    folder = temporary_ray_folder()
     rewrite(folder, **({"process": dead} | changes if changes else {"process": os.getpid()}))
     remove_abandoned(parent)
     assert (folder / OWNER).exists()
@@ -60,7 +60,7 @@ def test_a_folder_that_no_search_made_stays(parent):
 
 def test_a_long_temporary_folder_is_left_for_one_whose_sockets_ray_can_open(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 10)))
-    folder = own_ray_folder()
+    folder = temporary_ray_folder()
     (folder / OWNER).unlink()
     folder.rmdir()
     assert folder.parent == Path("/tmp")

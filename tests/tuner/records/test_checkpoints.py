@@ -5,7 +5,7 @@ import pytest
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import record_curve
 from trainable.leg import checkpoint_name
-from tuner.disk import CheckpointShelf
+from tuner.disk import CheckpointBudget
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import last_checkpoint, remove, remove_leftovers, remove_others, trial_folder
@@ -88,7 +88,7 @@ def test_a_disk_budget_is_not_kept_at_the_cost_of_what_a_link_points_to(recorder
     put(folder, recorder.record.trials[0].name, checkpoint_name(1))
     (folder / "checkpoints" / trial).symlink_to(victim.parent)
     recorder.change(disk_budget_bytes=1)
-    CheckpointShelf(folder, recorder.record)
+    CheckpointBudget(folder, recorder.record)
     remove(folder, trial)
 
 
@@ -106,7 +106,7 @@ def test_records_that_name_a_folder_elsewhere_are_refused_before_room_is_made(re
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace(trial, "../../../victim"))
     with pytest.raises(ValueError, match=r"trials\.jsonl, line 1 is damaged"):
-        CheckpointShelf(folder, read_search(folder))
+        CheckpointBudget(folder, read_search(folder))
 
 
 def test_room_made_in_one_search_leaves_the_same_trial_of_another_alone(folder):
@@ -115,7 +115,7 @@ def test_room_made_in_one_search_leaves_the_same_trial_of_another_alone(folder):
     worst = record_curve(search, 0.1, outcome=Outcome.STOPPED_AT_RUNG)
     place = put(search.folder, worst, checkpoint_name(1))
     other = put(folder, worst, checkpoint_name(1))
-    CheckpointShelf(search.folder, search.record)
+    CheckpointBudget(search.folder, search.record)
     search.close()
     assert not place.exists()
     assert names(other) == [checkpoint_name(1)]

@@ -156,12 +156,12 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
         recorder.result(
             name[letter], epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16"
         )
-    assert progress.handover_gaps(recorder.record) == pytest.approx([0.1, 1.9])
+    assert progress.idle_gaps(recorder.record) == pytest.approx([0.1, 1.9])
     recorder.close()
     # Until then there was nothing to go on with.
     promoted = Decided(trial=name["d"], decision=decided("promote", epoch=4, value=0.5), time=4.25)
     recorder.record.decisions.append(promoted)
-    assert progress.handover_gaps(recorder.record) == pytest.approx([0.1, 0.15])
+    assert progress.idle_gaps(recorder.record) == pytest.approx([0.1, 0.15])
     assert progress.precisions(recorder.record) == {"bf16"}
 
 

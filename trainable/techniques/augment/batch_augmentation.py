@@ -22,7 +22,7 @@ class BatchAugmentation(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class InTurn:
+class Compose:
     """Several augmentations one after another; the strength that is reported is the first one's."""
 
     def __init__(self, parts: Sequence[BatchAugmentation]) -> None:

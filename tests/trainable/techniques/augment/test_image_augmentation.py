@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainable.techniques.augment.augmentation_recipes import RECIPES, AugmentationRecipe, get_recipe
-from trainable.techniques.augment.batch_augmentation import InTurn
+from trainable.techniques.augment.batch_augmentation import Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentation, ImageAugmentationConfig, augmented
 from trainable.techniques.augment.random_operations import OPERATIONS, random_operations
 
@@ -122,7 +122,7 @@ def test_strength_follows_training():
 def test_the_saved_state_draws_what_would_have_been_drawn():
     config = ImageAugmentationConfig(severity="aggressive")
     images, labels = images_of(4), torch.arange(4)
-    first, second = (InTurn([config.build(4, seed)]) for seed in (1, 2))
+    first, second = (Compose([config.build(4, seed)]) for seed in (1, 2))
     first.apply(images, labels)
     second.load_state_dict(first.state_dict())
     expected, kept = first.apply(images, labels)

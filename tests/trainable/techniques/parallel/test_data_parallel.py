@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from trainable.config import from_params
-from trainable.exported_config import Handover, read_handover, write_handover
+from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
@@ -106,11 +106,11 @@ def run_rank(rank: int, folder: Path) -> None:
     store = torch.distributed.FileStore(str(folder / "meet"), 2)
     with joined(torch.device("cpu"), store=store, rank=rank, world_size=2) as ranks:
         found = {"small": trained_small(ranks), "diverged": how_it_diverged(ranks)}
-        plain = read_handover(folder / "plain.json").config
+        plain = read_exported_config(folder / "plain.json").config
         splits = get_task(plain.workload).open_data(plain)
         run = TrainingRun(plain, splits, ranks=ranks)
         found["plain"] = [run.run_epoch().metrics for _ in range(2)], run.weights(), run.test()
-        found |= resumed(read_handover(folder / "noisy.json").config, splits, ranks, folder)
+        found |= resumed(read_exported_config(folder / "noisy.json").config, splits, ranks, folder)
         found["refused"] = refusal(run, ranks)
     torch.save(found, folder / f"rank{rank}.pt")
 
@@ -153,8 +153,8 @@ def refusal(run, ranks):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, disc_config):
     place = tmp_path_factory.mktemp("ranks")
-    write_handover(place / "plain.json", Handover(config=plain_config(disc_config), data_fingerprint={}))
-    write_handover(place / "noisy.json", Handover(config=noisy_config(disc_config), data_fingerprint={}))
+    write_exported_config(place / "plain.json", ExportedConfig(config=plain_config(disc_config), data_fingerprint={}))
+    write_exported_config(place / "noisy.json", ExportedConfig(config=noisy_config(disc_config), data_fingerprint={}))
     return place
 
 
@@ -248,7 +248,7 @@ def test_resumed_from_the_first_ranks_checkpoint_every_rank_goes_on_to_the_bit(b
 
 
 def test_another_number_of_ranks_cannot_go_on_with_a_checkpoint(both, folder):
-    config = read_handover(folder / "noisy.json").config
+    config = read_exported_config(folder / "noisy.json").config
     run = TrainingRun(config, get_task("moe").open_data(config))
     with pytest.raises(ValueError, match="of 2 ranks, and 1 would go on; resume with as many"):
         run.restore(folder / "checkpoint0.pt")
