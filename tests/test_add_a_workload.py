@@ -1,4 +1,4 @@
-"""README's page "Add a workload", followed to the letter in a copy of the project: searched, exported, trained."""
+"""The page docs/own_workload.md, followed to the letter in a copy of the project: searched, exported, trained."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.timeout(400)
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "own_workload.md"
 ROOMS = ("search_spaces", "trainable", "tuner")
 FILE = re.compile(r"^`(\w+/[\w/]+\.py)` [^`]*?```python\n(.*?)```", re.DOTALL | re.MULTILINE)
 LINES = {
@@ -36,14 +37,13 @@ def project(tmp_path_factory) -> Path:
         text = (copy / name).read_text()
         text = re.sub(r"\n\n_", f"\n{imported}\n_", text, count=1)
         (copy / name).write_text(re.sub(r"\n( +# One line for each)", rf"\n{line}\n\1", text, count=1))
-        assert line.strip() in (ROOT / "README.md").read_text()
+        assert line.strip() in PAGE.read_text()
     return copy
 
 
 def page() -> dict[str, str]:
     """The files that the page shows, by name."""
-    text = (ROOT / "README.md").read_text()
-    return dict(FILE.findall(text.split("## Add a workload")[1].split("\n## ")[0]))
+    return dict(FILE.findall(PAGE.read_text()))
 
 
 def run(project: Path, *command: str) -> str:
