@@ -6,9 +6,10 @@ A space knows an Optuna trial, of which it needs the three questions of `Trial`,
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
-MODES = ("max", "min")
+Mode = Literal["max", "min"]
+MODES = get_args(Mode)
 
 Params = dict[str, Any]
 """One configuration, or a part of one: values by the names of the training configuration."""
@@ -57,7 +58,7 @@ class Space:
     """The task that trains its configurations."""
     objective: str
     """The metric that is compared, such as `val/s_measure`."""
-    mode: str = "max"
+    mode: Mode = "max"
     """`max` or `min`: which end of the objective is better."""
     suggest: Callable[[Trial, Situation], Params]
     """Asks the trial and returns all parameters of one configuration, fixed ones included."""

@@ -39,7 +39,8 @@ class CheckpointBudget:
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:
         self._folder, self._search = folder, search
-        self._limit_bytes = search.settings.disk_budget_bytes
+        budget = search.settings.disk_budget_bytes
+        self._limit_bytes = math.inf if budget is None else budget
         self._sizes: dict[str, int] = {}
         self._total = self._largest = 0
         for trial in search.trials:
@@ -49,11 +50,11 @@ class CheckpointBudget:
         """Weighs the trial's checkpoint, which took the place of the one before, and makes room if it must."""
         self._weigh(trial)
         if self.is_over_budget:
-            self._trim(self._limit_bytes)
+            self._trim()
 
     @property
     def is_over_budget(self) -> bool:
-        return self._limit_bytes is not None and self._total > self._limit_bytes
+        return self._total > self._limit_bytes
 
     @property
     def needed(self) -> set[str]:
@@ -73,9 +74,9 @@ class CheckpointBudget:
             return f"The disk of {place} has {_in_words(free)} left, and a checkpoint takes {largest}."
         return None
 
-    def _trim(self, limit_bytes: int) -> None:
+    def _trim(self) -> None:
         for trial in _dispensable(self._search):
-            if self._total <= limit_bytes:
+            if not self.is_over_budget:
                 return
             if self._sizes.get(trial.name):
                 remove(self._folder, trial.name)

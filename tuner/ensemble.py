@@ -126,9 +126,10 @@ def _judged(
 
 
 def _mean(*scores: object) -> Tensor:
-    if not all(isinstance(score, Tensor) and score.shape == scores[0].shape for score in scores):
+    tensors = [score for score in scores if isinstance(score, Tensor)]
+    if len(tensors) < len(scores) or any(tensor.shape != tensors[0].shape for tensor in tensors):
         raise ValueError("The members' answers are no probabilities of one shape, of which a mean could be taken.")
-    return torch.stack(scores).mean(dim=0)
+    return torch.stack(tensors).mean(dim=0)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,10 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has begun"
     lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
-    if search.winner is None:
+    winner, epoch = search.winner, search.comparison_epoch
+    if winner is None or epoch is None:
         return [*lines, "None gave a value that could be compared, so there is no winner."]
-    lines += [*_why_it_won(search), *explain_trial(search, search.winner)[1:]]
+    lines += [*_why_it_won(search, winner, epoch), *explain_trial(search, winner)[1:]]
     lines += [confirmation.sentence for confirmation in read_confirmations(folder, search)]
     choice = choose(folder, search)
     return lines if choice is None else [*lines, choice.sentence]
@@ -79,18 +80,16 @@ def _ending(trial: TrialRecord) -> str:
     return f"is {trial.sentence}: it trains, waits at a rung, or was cut off"
 
 
-def _why_it_won(search: SearchRecord) -> list[str]:
-    epoch, winner = search.comparison_epoch, search.winner
-    rivals = search.ranked(epoch)
+def _why_it_won(search: SearchRecord, winner: TrialRecord, epoch: int) -> list[str]:
+    rivals, result = search.ranked(epoch), winner.measured(epoch)
     objective = formatting.metric(search.settings.objective)
-    value = formatting.number(winner.objective_at(epoch))
-    measured = winner.result_at(epoch).epoch
-    where = "the highest that was reached" if measured == epoch else "where it plateaued"
-    line = f"Trial {winner.name} won: its {objective} of {value} at epoch {measured}, {where},"
+    value = formatting.number(result.objective)
+    where = "the highest that was reached" if result.epoch == epoch else "where it plateaued"
+    line = f"Trial {winner.name} won: its {objective} of {value} at epoch {result.epoch}, {where},"
     if len(rivals) == 1:
         return [f"{line} has no rival: no other trial reached that epoch."]
     second = rivals[1]
-    behind = formatting.number(abs(winner.objective_at(epoch) - second.objective_at(epoch)))
+    behind = formatting.number(abs(result.objective - second.measured(epoch).objective))
     return [f"{line} is the best of {len(rivals)}; trial {second.name} is {behind} behind."]
 
 

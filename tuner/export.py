@@ -163,7 +163,7 @@ def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
 
 def _metrics(winner: TrialRecord) -> dict[str, object]:
     """What was measured of its weights."""
-    last = winner.last
+    last = winner.last_result
     return {"trial": winner.name, "epoch": last.epoch, "objective": last.objective, "metrics": last.metrics}
 
 

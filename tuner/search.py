@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
@@ -109,15 +110,16 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     lists = {"pinned": _with_absolute_weights(parse_pins(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
     space = get_space(settings.space)
-    suited = {"num_trials": space.num_trials, "confirm": space.confirm}
+    suited: dict[str, Any] = {"num_trials": space.num_trials, "confirm": space.confirm}
     return replace(settings, **{name: value for name, value in suited.items() if name not in given})
 
 
 def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
     """Other processes and machines have other working folders: a file of weights is named by its whole path."""
     weights = pinned.get("weights")
-    is_file = isinstance(weights, str) and Path(weights).is_file()
-    return pinned | ({"weights": str(Path(weights).absolute())} if is_file else {})
+    if isinstance(weights, str) and Path(weights).is_file():
+        return pinned | {"weights": str(Path(weights).absolute())}
+    return pinned
 
 
 def _check_alone(options: argparse.Namespace) -> None:

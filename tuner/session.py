@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainable.leg import Leg, LegReport
 from tuner.disk import CheckpointBudget
@@ -23,6 +23,9 @@ from tuner.policy_from_records import Unrecorded, build_policy, replay_events
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
+
+if TYPE_CHECKING:
+    from trainable.training_run import Ending, EpochResult
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +110,7 @@ class Session:
         if report.disk_full is not None:
             self.stop(f"The disk is full: {report.disk_full}. Make room, and continue with --resume.")
             return False
-        goes_on = self._take_result(trial, report) if report.result is not None else self._take_ending(trial, report)
+        goes_on = self._goes_on(trial, report)
         self._make_room(trial)
         return goes_on and self.stop_reason is None
 
@@ -156,19 +159,24 @@ class Session:
     def _settle(self, unrecorded: Mapping[str, Unrecorded]) -> None:
         """Records the decisions and outcomes that a killed session had not written."""
         for trial, one in unrecorded.items():
-            if not one.is_decided:
+            if one.decision is not None and not one.is_decided:
                 self._recorder.decision(trial, one.decision)
             if one.outcome is not None:
                 self._policy.end(trial, one.outcome)
                 self._write_end(trial, one.outcome, one.decision)
 
-    def _take_result(self, trial: str, report: LegReport) -> bool:
-        result = report.result
+    def _goes_on(self, trial: str, report: LegReport) -> bool:
+        if report.result is not None:
+            return self._take_result(trial, report.result, report)
+        if report.ending is not None:
+            return self._take_ending(trial, report.ending)
+        raise ValueError(f"the report of trial {trial} has neither a result nor an ending")
+
+    def _take_result(self, trial: str, result: "EpochResult", report: LegReport) -> bool:
         if not abs(result.objective) <= MAX_OBJECTIVE:
             self._end(trial, Outcome.DIVERGED, {"term": "objective", "value": str(result.objective)})
             return False
-        ending = report.ending
-        ended_itself = ending is not None and Outcome(ending.outcome) is not Outcome.COMPLETED
+        ending = _own_ending(report)
         last = self._search.by_name[trial].last
         if last is not None and result.epoch <= last.epoch:
             logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
@@ -180,13 +188,13 @@ class Session:
             seconds=result.seconds,
             process=report.process,
             precision=result.precision,
-            outcome=Outcome(ending.outcome) if ended_itself else None,
-            numbers=ending.numbers if ended_itself else {},
+            outcome=None if ending is None else Outcome(ending.outcome),
+            numbers={} if ending is None else ending.numbers,
         )
         remove_others(self._recorder.folder, trial, result.epoch)
-        if ended_itself:
+        if ending is not None:
             self._policy.record(trial, epoch=result.epoch, value=result.objective)
-            return self._take_ending(trial, report)
+            return self._take_ending(trial, ending)
         return self._decide(trial, result.epoch, result.objective)
 
     def _decide(self, trial: str, epoch: int, value: float) -> bool:
@@ -198,10 +206,9 @@ class Session:
             self._write_end(trial, step.outcome, step.decisions[-1] if step.decisions else None)
         return step.goes_on
 
-    def _take_ending(self, trial: str, report: LegReport) -> bool:
+    def _take_ending(self, trial: str, ending: "Ending") -> bool:
         """The trial ended itself: it was over before this leg, diverged, ran out of memory, collapsed or plateaued."""
-        outcome = Outcome(report.ending.outcome)
-        self._end(trial, outcome, report.ending.numbers)
+        self._end(trial, Outcome(ending.outcome), ending.numbers)
         return False
 
     def _end(self, trial: str, outcome: Outcome, numbers: Numbers) -> None:
@@ -215,10 +222,10 @@ class Session:
         self._recorder.end(trial, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
 
     def _write_end(self, trial: str, outcome: Outcome, decision: Decision | None) -> None:
-        """Records the end of a trial that the policy has ended already."""
-        last = self._search.by_name[trial].last
+        """Records the end of a trial that the policy has ended already, with its last result."""
+        last = self._search.by_name[trial].last_result
         numbers: Numbers = {"epoch": last.epoch, "objective": last.objective, **last.numbers}
-        if outcome is Outcome.STOPPED_AT_RUNG:
+        if outcome is Outcome.STOPPED_AT_RUNG and decision is not None:
             numbers = self._numbers_of(decision)
         self._recorder.end(trial, outcome, numbers=numbers, epoch=last.epoch)
 
@@ -258,3 +265,9 @@ class Session:
         if begun < asked:
             logger.info("%d trials were asked for, but after %d nothing new is left to try.", asked, begun)
             self._recorder.change(num_trials=begun)
+
+
+def _own_ending(report: LegReport) -> "Ending | None":
+    """Why the trial ended itself with an epoch; None where it may go on, or has its full length."""
+    ending = report.ending
+    return None if ending is None or Outcome(ending.outcome) is Outcome.COMPLETED else ending

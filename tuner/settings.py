@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from search_spaces.registry import get_space
+from tuner.records.settings import PolicyName
 
-POLICIES = ("promote", "asha", "random")
+POLICIES = get_args(PolicyName)
 POLICIES_WITH_RUNGS = frozenset({"asha", "promote"})
 DEFAULT_TRIALS = 30
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
@@ -53,7 +55,7 @@ class SearchSettings:
     name: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     """Folder of this search below `storage`/`space`."""
     seed: int = 0
-    policy: str = "promote"
+    policy: PolicyName = "promote"
     """promote: trials wait at rungs, a forecast promotes and proposes; asha: Optuna's TPE proposes, poor trials stop
     early; random: random proposals at full length."""
     confirm: int = 3

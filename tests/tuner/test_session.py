@@ -45,6 +45,13 @@ def play(folder: Path, *, slots: int = 1, max_epochs: float = math.inf) -> None:
         session.close()
 
 
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with opened(new_search(tmp_path / "search")) as session:
+        leg = session.next_leg()
+        with pytest.raises(ValueError, match=f"{leg.trial} has neither a result nor an ending"):
+            session.take(leg.trial, LegReport(process="here:1"))
+
+
 def story(folder: Path) -> list:
     """What happened, but for who wrote it and when."""
     lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]

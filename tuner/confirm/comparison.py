@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from scipy.special import stdtrit
 
@@ -20,6 +21,8 @@ from tuner.records.events import TRIALS
 from tuner.records.trial_name import number_of
 
 CONFIDENCE = 0.95
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +160,10 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
 
 
 def _by_trial(
-    folder: Path, search: SearchRecord, value_of: Callable[[ConfirmedRun], float | None]
-) -> dict[str, dict[int, float | None]]:
+    folder: Path, search: SearchRecord, value_of: Callable[[ConfirmedRun], Value]
+) -> dict[str, dict[int, Value]]:
     """A value of each training, by trial and seed, the trials by number."""
-    found: dict[str, dict[int, float | None]] = {}
+    found: dict[str, dict[int, Value]] = {}
     for run in sorted(confirmed_runs(folder, search), key=lambda run: run.number):
         found.setdefault(run.trial, {})[run.seed] = value_of(run)
     return found

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,7 +127,8 @@ def _trainings(
     record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]], folder: Path
 ) -> Iterator[tuple[tuple[TrialRecord, int], ray.ObjectRef]]:
     """As they end; no more at a time than the search had trials."""
-    waiting, pending = deque(todo), {}
+    waiting = deque(todo)
+    pending: dict[ray.ObjectRef, tuple[TrialRecord, int]] = {}
     while waiting or pending:
         while waiting and len(pending) < record.settings.resources.concurrent:
             trial, seed = waiting.popleft()
@@ -145,7 +146,7 @@ def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) ->
     return task.remote(exported, resources.device)
 
 
-def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, dict[str, float | None]]:
+def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, Mapping[str, float | None]]:
     """The objective on the validation split and the metrics on the test split.
 
     Of a training that diverged or had too little memory the objective alone, as None.
@@ -160,7 +161,7 @@ def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None
 
 
 def _measured(
-    record: SearchRecord, trial: TrialRecord, seed: int, *, validation: float | None, test: dict[str, float | None]
+    record: SearchRecord, trial: TrialRecord, seed: int, *, validation: float | None, test: Mapping[str, float | None]
 ) -> ConfirmedRun:
     finite = {name: _finite_or_none(value) for name, value in test.items()}
     return ConfirmedRun(

@@ -15,8 +15,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from tuner.policy.outcomes import Outcome
 from tuner.policy.tpe import STATES
-from tuner.records import SearchRecord
+from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 
 FILE = "study.journal"
@@ -41,7 +42,7 @@ class StudyCopy:
             for result in trial.results.values():
                 self._report(trial.name, result)
             if trial.outcome is not None:
-                self._end(search, trial.name)
+                self._end(trial, trial.outcome)
 
     def on_event(self, search: SearchRecord, event: Event) -> None:
         match event:
@@ -49,8 +50,8 @@ class StudyCopy:
                 self._start(trial, answers)
             case EpochDone(trial=trial):
                 self._report(trial, event)
-            case TrialEnded(trial=trial):
-                self._end(search, trial)
+            case TrialEnded(trial=trial, outcome=outcome):
+                self._end(search.by_name[trial], outcome)
 
     def close(self) -> None:
         """Every line has been written."""
@@ -69,11 +70,10 @@ class StudyCopy:
     def _report(self, trial: str, result: EpochDone) -> None:
         self._storage.set_trial_intermediate_value(self._ids[trial], result.epoch, result.objective)
 
-    def _end(self, search: SearchRecord, trial: str) -> None:
-        record, identity = search.by_name[trial], self._ids.pop(trial)
-        state = STATES[record.outcome]
-        self._storage.set_trial_user_attr(identity, "outcome", str(record.outcome))
-        values = [record.last.objective] if state is TrialState.COMPLETE else None
+    def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
+        identity, state = self._ids.pop(trial.name), STATES[outcome]
+        self._storage.set_trial_user_attr(identity, "outcome", str(outcome))
+        values = [trial.last_result.objective] if state is TrialState.COMPLETE else None
         self._storage.set_trial_state_values(identity, state, values)
 
 

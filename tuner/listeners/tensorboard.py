@@ -75,7 +75,7 @@ class TensorBoards:
                 for name, value in trial.params.items()
             }
             for summary in hparams(plain, {OBJECTIVE_TAG: trial.last.objective}):
-                writer.file_writer.add_summary(summary)
+                writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch types it by its first None
             writer.add_scalar(OBJECTIVE_TAG, trial.last.objective)
         self._writers.pop(trial.name).close()
         self._epochs.pop(trial.name, None)

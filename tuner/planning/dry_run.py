@@ -131,8 +131,8 @@ def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tup
     Where there are more slots than configurations some are rehearsed again, for company alone. Also the seconds that
     a process takes before it trains, by the first of them, which finds a free slot.
     """
-    resources = {"num_cpus": slots.cpus_per_rank, "num_gpus": slots.gpus_per_rank}
-    task = ray.remote(**resources, max_calls=1, max_retries=0)(_time_steps)
+    remote = ray.remote(num_cpus=slots.cpus_per_rank, num_gpus=slots.gpus_per_rank, max_calls=1, max_retries=0)
+    task = remote(_time_steps)
     cache_dir, began = str(default_cache_dir()), time.monotonic()
     rounds = math.ceil(len(configs) / slots.concurrent)
     names = list(islice(cycle(configs), rounds * slots.concurrent))

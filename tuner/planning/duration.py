@@ -103,7 +103,8 @@ class _LastPrediction:
         return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
 
     def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
-        return [self.predicted.get(self.trials.get(candidate.identity), 0.0) for candidate in candidates]
+        names = (self.trials.get(candidate.identity) for candidate in candidates)
+        return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
 
 
 DEFAULT = 0

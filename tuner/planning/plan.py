@@ -92,6 +92,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     pinned = PinnedSpace(space, situation, pins=pins)
     rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
     warm = _warmed(settings, space, pinned, base, splits.fingerprint)
+    height, width = splits.train.images.shape[1:3]
     return Plan(
         space=space,
         situation=situation,
@@ -100,7 +101,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         base=base,
         fingerprint=splits.fingerprint,
         images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
-        image_size_px=tuple(map(int, splits.train.images.shape[1:3])),
+        image_size_px=(int(height), int(width)),
         rungs=rungs,
         first_points=(*pinned.first_points(), *warm.points),
         past_trials=tuple(warm.past_trials),

@@ -90,22 +90,25 @@ def warm_start(
         ValueError: the folder holds no search of that space, or one without anything to start from.
     """
     search = read_search(folder, space=str(settings["space"]))
-    if search.comparison_epoch is None:
+    epoch = search.comparison_epoch
+    if epoch is None:
         raise ValueError(f"{folder} has no measured trial to start from; give another --warm-start, or none.")
     others = [word for name, word in _COMPARED.items() if getattr(search.settings, name) != settings[name]]
     known = [] if others else _known(folder, search, space, base, first_points)
     if known:
         return WarmStart(past_trials=known)
-    points = _best_points(folder, search, space, first_points[0])
+    points = _best_points(folder, search.ranked(epoch)[:NUM_BEST], space, first_points[0])
     why = f"{formatting.path(folder)} is of another {' and '.join(others)}: its" if others else "Its"
     logger.info("%s best are tried first, %d of them, and its values are not used.", why, len(points))
     return WarmStart(points=[point for point in points if point not in first_points])
 
 
-def _best_points(folder: Path, search: SearchRecord, space: Callable[[Any], dict], default: Mapping) -> list[dict]:
-    """The best parameters as `space` would ask for them, the best first, at most NUM_BEST."""
-    points = []
-    for trial in search.ranked(search.comparison_epoch)[:NUM_BEST]:
+def _best_points(
+    folder: Path, best: Sequence[TrialRecord], space: Callable[[Any], dict], default: Mapping
+) -> list[dict]:
+    """Their parameters as `space` would ask for them, in the same order."""
+    points: list[dict] = []
+    for trial in best:
         try:
             point, _ = _answered(space, trial.answers, default)
             points += [] if point in points else [point]
@@ -118,13 +121,16 @@ def _known(
     folder: Path, search: SearchRecord, space: Callable[[Any], dict], base: TrialConfig, first_points: Sequence[Mapping]
 ) -> list[PastTrial]:
     """What is tried first in any case is measured again: all others are compared with it."""
-    ended = [trial for trial in search.trials if trial.outcome not in (None, Outcome.FAILED)]
     old_base = read_config(search.settings.base_config)
-    known = []
-    for trial in ended:
+    known, num_skipped = [], 0
+    for trial in search.trials:
+        if trial.outcome is None or trial.outcome is Outcome.FAILED:
+            continue
         answers = _asked_as(trial, space, base, first_points[0], trained=_full(trial.params, old_base))
-        known += [] if answers is None else [_past(trial, answers, folder)]
-    num_skipped = len(ended) - len(known)
+        if answers is None:
+            num_skipped += 1
+        else:
+            known.append(_past(trial, trial.outcome, answers, folder))
     known = [one for one in known if one.answers not in first_points]
     logger.info(
         "%d trials of %s are known from the start%s.",
@@ -135,9 +141,9 @@ def _known(
     return known
 
 
-def _past(trial: TrialRecord, answers: dict, folder: Path) -> PastTrial:
+def _past(trial: TrialRecord, outcome: Outcome, answers: dict, folder: Path) -> PastTrial:
     values = {epoch: result.objective for epoch, result in trial.results.items()}
-    return PastTrial(trial=f"{folder.name}/{trial.name}", answers=answers, values=values, outcome=trial.outcome)
+    return PastTrial(trial=f"{folder.name}/{trial.name}", answers=answers, values=values, outcome=outcome)
 
 
 def _asked_as(

@@ -10,7 +10,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ SPREADS = (0.03, 0.1, 0.3)
 """Standard deviations of a coordinate near a good configuration; each configuration takes one of them."""
 _CHOICE_SCALE = math.sqrt(0.5)
 """Two different choices are as far apart as the ends of a range."""
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,5 +227,5 @@ def _at(place: float, low: float, high: float, log: bool) -> float:
     return low * (high / low) ** place if log else low + place * (high - low)
 
 
-def _stepped(value: float, low: float, step: float) -> float:
+def _stepped(value: float, low: Number, step: Number) -> Number:
     return low + step * round((value - low) / step)

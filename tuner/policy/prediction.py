@@ -38,7 +38,7 @@ class Prediction(Protocol):
     def best(self) -> Sequence[str]:
         """Trials, the best prediction first."""
 
-    def improvement(self, candidates: Sequence[Candidate]) -> Sequence[float]:
+    def improvement(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
         """By how much each is expected to exceed the best prediction [N]."""
 
 
@@ -143,7 +143,7 @@ def _records(promotions: Promotions) -> tuple[list[str], list[int], np.ndarray]:
     records = (
         (trial, epoch, value)
         for epoch in reversed(promotions.rungs)
-        for trial, value in reversed(promotions.values_at(epoch).items())
+        for trial, value in reversed(list(promotions.values_at(epoch).items()))
     )
     trials, epochs, values = zip(*islice(records, MAX_RECORDS), strict=True)
     return list(trials), list(epochs), np.array(values)

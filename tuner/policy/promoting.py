@@ -54,7 +54,7 @@ class PromotingPolicy:
             config.rung_epochs, max_epochs=config.max_epochs, reduction_factor=config.reduction_factor
         )
         self._source, self._config = source, config
-        self._predictor = predictor or ProcessPredictor(config.max_epochs)
+        self._predictor: Predictor = predictor or ProcessPredictor(config.max_epochs)
         wanted = config.num_trials
         self._startup = STARTUP_RECORDS if wanted is None else min(STARTUP_RECORDS, wanted // 2)
         self._proposals = Proposals(first, num_trials=wanted, seed=config.seed, draw_any=source.any)
@@ -145,13 +145,17 @@ class PromotingPolicy:
 
     def predicted(self) -> Mapping[str, float]:
         """At full length, more is better, by trial: of the best that have been measured and may win."""
+        prediction = self._predict()
+        return {} if prediction is None else prediction.predicted
+
+    def _predict(self) -> Prediction | None:
+        """Once after each change; None before anything was measured."""
         if self._prediction is None:
             leading = self.promotions.leading(MAX_CONTENDERS) & self._contenders
             measured = [trial for trial in self._candidates if trial in leading]
-            if not measured:
-                return {}
-            self._prediction = self._predictor.predict(self.promotions, measured)
-        return self._prediction.predicted
+            if measured:
+                self._prediction = self._predictor.predict(self.promotions, measured)
+        return self._prediction
 
     def _start(self, trial: str, candidate: Candidate, *, is_past: bool) -> None:
         self._candidates[trial] = candidate
@@ -196,11 +200,14 @@ class PromotingPolicy:
     def _most_promising(self, waiting: Sequence[str]) -> str | None:
         """By what it may gain rather than by its prediction: where nothing has come far, all is uncertain, and without
         a promotion would attract new trials for ever."""
-        predicted = self.predicted()
+        prediction = self._predict()
+        if prediction is None:
+            return None
+        predicted = prediction.predicted
         waiting = [trial for trial in waiting if trial in predicted]
         if not waiting:
             return None
-        gains = self._prediction.improvement([self._candidates[trial] for trial in waiting])
+        gains = prediction.improvement([self._candidates[trial] for trial in waiting])
         return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], predicted[pair[0]]))[0]
 
     def _last_action(self) -> Action:
@@ -213,9 +220,10 @@ class PromotingPolicy:
 
     def _drawn(self, generator: random.Random) -> Iterable[Candidate]:
         """The best first; none while any is as good."""
-        if self.promotions.num_records < self._startup or not self.predicted():
+        prediction = None if self.promotions.num_records < self._startup else self._predict()
+        if prediction is None or not prediction.predicted:
             return ()
-        good = [self._candidates[trial] for trial in self._prediction.best[:NUM_GOOD]]
+        good = [self._candidates[trial] for trial in prediction.best[:NUM_GOOD]]
         drawn = self._source.draw(generator, near=good)
-        order = np.argsort(-np.asarray(self._prediction.improvement(drawn)), kind="stable")
+        order = np.argsort(-np.asarray(prediction.improvement(drawn)), kind="stable")
         return (drawn[place] for place in order)

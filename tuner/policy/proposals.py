@@ -64,10 +64,16 @@ class Proposals:
         Args:
             draw: candidates in the order of preference, drawn with the generator that belongs to this proposal; where
                 none is new, any other will do.
+
+        Raises:
+            LookupError: all are started.
         """
         if self._first:
             return self._first[0]
-        return next(filter(self._is_new, draw(self._generator())), None) or self._random_one()
+        found = next(filter(self._is_new, draw(self._generator())), None) or self._random_one()
+        if found is None:
+            raise LookupError("the space holds nothing that is new")
+        return found
 
     def _random_one(self) -> Candidate | None:
         """A new one, drawn once for each proposal: whether there is any must not depend on when somebody asks."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.policy.candidates import Candidate, SpaceSource
@@ -51,7 +52,7 @@ class TpeSampler:
 
     def __init__(self, space: Callable[[Any], dict], *, mode: str) -> None:
         self._space, self._source = space, SpaceSource(space)
-        self._direction = {"max": "maximize", "min": "minimize"}[mode]
+        self._direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[mode]
         self._sign = {"max": -1.0, "min": 1.0}[mode]
         self._study = self._new_study([])
         self._open: dict[str, Candidate] = {}
@@ -109,7 +110,7 @@ class TpeSampler:
         """TPE's own order: complete trials by value, pruned ones by how far they came, infeasible ones last."""
         if trial.constraints:
             return 2, 0.0, 0.0
-        if trial.state is TrialState.COMPLETE:
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
             return 0, self._sign * trial.value, 0.0
         step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
         return 1, -step, self._sign * value

@@ -19,6 +19,7 @@ from tuner.policy.actions import NoWork
 from tuner.session import Session
 
 Answer = TypeVar("Answer")
+Otherwise = TypeVar("Otherwise")
 
 
 class FirstError:
@@ -28,7 +29,7 @@ class FirstError:
         self.session = session
         self.error: Exception | None = None
 
-    def call(self, work: Callable[[], Answer], *, otherwise: Answer) -> Answer:
+    def call(self, work: Callable[[], Answer], *, otherwise: Otherwise) -> Answer | Otherwise:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - it is raised again when Ray has ended
@@ -51,7 +52,7 @@ class LegSearcher(_NotSaved, Searcher):
         super().__init__()
         self._guard = guard
 
-    def suggest(self, trial_id: str) -> dict[str, Leg] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Leg] | str | None:  # type: ignore[override]  # Ray's docs: or FINISHED
         leg = self._guard.call(self._guard.session.next_leg, otherwise=NoWork.FINISHED)
         if leg is NoWork.FINISHED:
             return Searcher.FINISHED

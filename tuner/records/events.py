@@ -26,6 +26,8 @@ Numbers = dict[str, int | float | str]
 class SessionStarted:
     """A process opened the search: its first session, or a resume."""
 
+    __pydantic_config__ = STRICT
+
     event: Literal["session"] = "session"
     version: str
     commit: str | None
@@ -38,6 +40,8 @@ class SessionStarted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastTrialKnown:
     """A trial of an earlier search, with which this one began; it is none of this one's trials."""
+
+    __pydantic_config__ = STRICT
 
     event: Literal["past_trial"] = "past_trial"
     trial: Annotated[str, Field(pattern=f"^.+/{PATTERN}$")]
@@ -52,6 +56,8 @@ class PastTrialKnown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStarted:
+    __pydantic_config__ = STRICT
+
     event: Literal["start"] = "start"
     trial: TrialName
     params: dict[str, Plain]
@@ -64,6 +70,8 @@ class TrialStarted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
     """One epoch of one trial; its checkpoint was on disk before this line."""
+
+    __pydantic_config__ = STRICT
 
     event: Literal["result"] = "result"
     trial: TrialName
@@ -87,6 +95,8 @@ class EpochDone:
 class Decided:
     """Why a trial went on, waited or stopped at a rung."""
 
+    __pydantic_config__ = STRICT
+
     event: Literal["decision"] = "decision"
     trial: TrialName
     decision: Decision
@@ -97,6 +107,8 @@ class Decided:
 class LegFailed:
     """The process of a trial died; the trial goes on from its last checkpoint."""
 
+    __pydantic_config__ = STRICT
+
     event: Literal["leg_failed"] = "leg_failed"
     trial: TrialName
     error: str
@@ -105,6 +117,8 @@ class LegFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
+    __pydantic_config__ = STRICT
+
     event: Literal["end"] = "end"
     trial: TrialName
     outcome: Outcome
@@ -118,6 +132,8 @@ class TrialEnded:
 class SessionEnded:
     """The process left the search in good order; until now it has run."""
 
+    __pydantic_config__ = STRICT
+
     event: Literal["session_end"] = "session_end"
     time: float
 
@@ -126,22 +142,11 @@ class SessionEnded:
 class Finished:
     """Every trial has ended and is confirmed; report and export are written as far as they can be."""
 
+    __pydantic_config__ = STRICT
+
     event: Literal["finished"] = "finished"
     time: float
 
-
-for _kind in (
-    SessionStarted,
-    PastTrialKnown,
-    TrialStarted,
-    EpochDone,
-    Decided,
-    LegFailed,
-    TrialEnded,
-    SessionEnded,
-    Finished,
-):
-    _kind.__pydantic_config__ = STRICT
 
 Event = (
     SessionStarted

@@ -45,10 +45,17 @@ class Listener(Protocol):
 class PastTrial(Protocol):
     """An ended trial of an earlier search."""
 
-    trial: str
-    answers: dict[str, Any]
-    values: dict[int, float]
-    outcome: Outcome
+    @property
+    def trial(self) -> str: ...
+
+    @property
+    def answers(self) -> dict[str, Any]: ...
+
+    @property
+    def values(self) -> dict[int, float]: ...
+
+    @property
+    def outcome(self) -> Outcome: ...
 
 
 class Recorder:

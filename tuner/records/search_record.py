@@ -57,6 +57,13 @@ class TrialRecord:
         return self.results[max(self.results)] if self.results else None
 
     @property
+    def last_result(self) -> EpochDone:
+        """The same of a trial that has one, as one that completed; raises LookupError for another."""
+        if self.last is None:
+            raise LookupError(f"trial {self.name} has no result")
+        return self.last
+
+    @property
     def may_win(self) -> bool:
         return self.outcome is None or self.outcome.may_win
 
@@ -76,6 +83,13 @@ class TrialRecord:
     def objective_at(self, epoch: int) -> float | None:
         result = self.result_at(epoch)
         return None if result is None else result.objective
+
+    def measured(self, epoch: int) -> EpochDone:
+        """What stands for a trial that is compared at this epoch; raises LookupError for one that has nothing there."""
+        result = self.result_at(epoch)
+        if result is None:
+            raise LookupError(f"trial {self.name} has no result that stands for epoch {epoch}")
+        return result
 
 
 @dataclass(slots=True)
@@ -139,7 +153,7 @@ class SearchRecord:
     def ranked(self, epoch: int) -> list[TrialRecord]:
         """The same, the best first; ties go to the earlier."""
         sign = -self.settings.sign
-        return sorted(self.measured_at(epoch), key=lambda trial: (sign * trial.objective_at(epoch), trial.number))
+        return sorted(self.measured_at(epoch), key=lambda trial: (sign * trial.measured(epoch).objective, trial.number))
 
     def decisions_of(self, trial: str) -> list[Decision]:
         return [decided.decision for decided in self.decisions if decided.trial == trial]
@@ -199,8 +213,9 @@ class SearchRecord:
     def _last_action(self, trial: str) -> str | None:
         """Of the last decision about the trial; None where a result came after it."""
         last = next((one.decision for one in reversed(self.decisions) if one.trial == trial), None)
-        is_current = last is not None and last.epoch == max(self._trials[trial].results)
-        return last.action if is_current else None
+        if last is None or last.epoch != max(self._trials[trial].results):
+            return None
+        return last.action
 
     def apply(self, event: Event) -> None:
         """Takes in one line.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from search_spaces.space import Situation
+from search_spaces.space import Mode, Situation
 from tuner.atomic_file import replacing
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
@@ -17,6 +17,7 @@ READERS = {1: "version 0.1"}
 """Who reads the formats that this version no longer does."""
 NAME_PATTERN = r"\w[\w.-]{0,99}"
 """A search's name is one folder's, and never the one above."""
+PolicyName = Literal["promote", "asha", "random"]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -66,8 +67,8 @@ class RecordedSettings:
     """Of its folder when it began."""
     space: str
     objective: str
-    mode: Literal["max", "min"]
-    policy: Literal["promote", "asha", "random"]
+    mode: Mode
+    policy: PolicyName
     num_trials: AtLeastOne
     max_epochs: AtLeastOne
     rung_epochs: tuple[AtLeastOne, ...]
@@ -131,7 +132,7 @@ def read_settings(folder: Path) -> RecordedSettings:
     if not path.is_file():
         raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; give a folder results/<space>/<run>")
     text, damaged = path.read_bytes(), f"{path} is damaged, restore it from a copy"
-    content = parsed(text, dict[str, Any], damaged)
+    content: dict[str, Any] = parsed(text, dict[str, Any], damaged)
     found = content.get("format")
     if isinstance(found, int) and found != FORMAT:
         reader = READERS.get(found) or f"version {content.get('version', '?')}"

@@ -4,8 +4,9 @@ By pydantic, strictly: a number is no text, a name that is not known is refused,
 """
 
 import math
+from collections.abc import Hashable
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
@@ -42,7 +43,8 @@ def parsed(text: bytes, kind: type[Kind] | Any, place: str) -> Kind:
         ValueError: it is not JSON, or a field is missing, unknown or of another type; `place` says where it stands.
     """
     try:
-        return _adapter(kind).validate_json(text)
+        # Every class is hashable, which mypy does not see of a type variable.
+        return _adapter(cast(Hashable, kind)).validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{place}: {_sentence(error)}") from error
 

@@ -6,14 +6,16 @@ Colours are those of Okabe and Ito, which people with any colour vision tell apa
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 BLACK, GREY, BLUE, SKY, RED, GREEN = "#222222", "#8c8c8c", "#0072B2", "#56B4E9", "#D55E00", "#009E73"
 ORANGE, PURPLE, YELLOW = "#E69F00", "#CC79A7", "#F0E442"
 SERIES = (SKY, ORANGE, GREEN, PURPLE, BLUE, YELLOW, RED, GREY)
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "figure.dpi": 130,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
@@ -57,12 +59,20 @@ def new_axes(*, height: float = 4.4, width: float = 8.0) -> Axes:
     return Figure(figsize=(width, height)).subplots()
 
 
+def figure_of(axes: Axes) -> Figure:
+    """The figure that `new_axes` made; matplotlib allows for axes that were removed from theirs."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the axes stand in no figure")
+    return figure
+
+
 def label_right(axes: Axes, labels: Sequence[Label]) -> None:
     """Writes the labels beside the right edge, moved apart where they would cover each other."""
     bottom, top = axes.get_ylim()
-    points = 72 * axes.figure.get_size_inches()[1]
+    points = 72 * figure_of(axes).get_size_inches()[1]
     height = -math.inf
     for label in sorted(labels, key=lambda label: label.y):
         height = max(height + LINE_POINTS / points, (label.y - bottom) / (top - bottom))
-        place = {"xycoords": "axes fraction", "va": "center", "fontsize": LABEL_POINTS}
+        place: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "fontsize": LABEL_POINTS}
         axes.annotate(label.text, (1.015, height), color=label.colour, **place)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -15,7 +16,20 @@ from tuner.policy.decision import STOP
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
-from tuner.results.figure_style import BLACK, BLUE, GREY, RED, SERIES, SKY, STYLE, Label, Picture, label_right, new_axes
+from tuner.results.figure_style import (
+    BLACK,
+    BLUE,
+    GREY,
+    RED,
+    SERIES,
+    SKY,
+    STYLE,
+    Label,
+    Picture,
+    figure_of,
+    label_right,
+    new_axes,
+)
 from tuner.results.importance import measure_importance
 from tuner.results.parameter_figures import draw_importance, draw_parameters
 
@@ -75,7 +89,7 @@ def draw_learning_curves(search: SearchRecord) -> Picture:
         f"The objective of every trial, on the validation split. Black: {highlights}. Blue: trained to the end. A grey "
         "dot: stopped at a rung. A cross: ended by an error or by its own configuration."
     )
-    return Picture(title=title, caption=caption, figure=axes.figure)
+    return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 
 def _draw_curve(axes: Axes, trial: TrialRecord) -> None:
@@ -102,9 +116,12 @@ def _highlight(axes: Axes, trial: TrialRecord, name: str, colour: str) -> Label:
 def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[str, TrialRecord, str]]:
     """The default and the winner, if they were measured (at that epoch); once, if they are the same."""
     default, winner = search.default_trial, search.winner
-    is_measured = default is not None and (default.objective_at(epoch) is not None if epoch else bool(default.results))
-    named = [("default", default, BLACK)] if is_measured else []
-    return named if winner is default else [*named, (f"trial {winner.name}", winner, RED)]
+    named = []
+    if default is not None and (default.objective_at(epoch) is not None if epoch else bool(default.results)):
+        named.append(("default", default, BLACK))
+    if winner is not None and winner is not default:
+        named.append((f"trial {winner.name}", winner, RED))
+    return named
 
 
 def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
@@ -116,7 +133,7 @@ def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
         stopped = {one.trial for one in here if one.decision.action == STOP}
         axes.axvline(epoch, color="#666666", linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
         words = f"rung {number}: {len(stopped)} of {len(arrived)} stopped"
-        place = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": 8.5}
+        place: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": 8.5}
         axes.annotate(words, (epoch, 1.0), xytext=(0, 3 + 11 * (len(rungs) - number)), color="#666666", **place)
 
 
@@ -125,10 +142,10 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     epoch = search.comparison_epoch
     if epoch is None:
         return Picture(title=title, caption=NOTHING_MEASURED)
-    measured = sorted(search.measured_at(epoch), key=lambda trial: trial.result_at(epoch).time)
+    measured = sorted((trial.measured(epoch) for trial in search.measured_at(epoch)), key=lambda result: result.time)
     divisor, unit = _time_unit(search.elapsed)
-    times = [trial.result_at(epoch).time / divisor for trial in measured]
-    values = [trial.objective_at(epoch) for trial in measured]
+    times = [result.time / divisor for result in measured]
+    values = [result.objective for result in measured]
     best = _running_best(values, search.settings.mode)
     axes = new_axes(height=3.8)
     axes.step([*times, search.elapsed / divisor], [*best, best[-1]], color=RED, where="post", linewidth=2.4)
@@ -138,11 +155,11 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     caption = (
         f"A dot is a trial that reached epoch {epoch}, or plateaued before; trials are compared at that epoch only."
     )
-    return Picture(title=title, caption=caption, figure=axes.figure)
+    return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 
 def _level(axes: Axes, search: SearchRecord, name: str, trial: TrialRecord, colour: str, epoch: int) -> Label:
-    value = trial.objective_at(epoch)
+    value = trial.measured(epoch).objective
     if trial is search.default_trial:
         axes.axhline(value, color=BLACK, linewidth=1.2, linestyle=(0, (5, 3)))
     return Label(y=value, text=f"{name}  {formatting.number(value)}", colour=colour)
@@ -160,8 +177,9 @@ def _time_unit(seconds: float) -> tuple[float, str]:
 
 def draw_expert_usage(search: SearchRecord) -> Picture:
     title = "Expert usage of the best trial"
-    usage = {} if search.winner is None else _usage_by_epoch(search.winner)
-    if len(usage) < 2:
+    winner = search.winner
+    usage = {} if winner is None else _usage_by_epoch(winner)
+    if winner is None or len(usage) < 2:
         caption = "The best trial has no record of its experts over at least two epochs."
         return Picture(title=title, caption=caption)
     epochs, shares = list(usage), list(zip(*usage.values(), strict=True))
@@ -174,18 +192,21 @@ def draw_expert_usage(search: SearchRecord) -> Picture:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     label_right(axes, _usage_labels(usage[epochs[-1]]))
     even = f"Even would be {1 / len(shares):.0%} each."
-    caption = f"Trial {search.winner.name}: the share of the assignments that each expert got. {even}"
-    return Picture(title=title, caption=caption, figure=axes.figure)
+    caption = f"Trial {winner.name}: the share of the assignments that each expert got. {even}"
+    return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 
 def _usage_by_epoch(trial: TrialRecord) -> dict[int, list[float]]:
     """For each epoch in which all was recorded, the shares in the order of the experts."""
     usage = {}
     for epoch, result in sorted(trial.results.items()):
-        found = {name: re.fullmatch(r"moe/usage_(\d+)", name) for name in result.metrics}
-        names = sorted((name for name in found if found[name]), key=lambda name: int(found[name][1]))
-        shares = [result.metrics[name] for name in names]
-        if shares and None not in shares:
+        found = {
+            int(match[1]): share
+            for name, share in result.metrics.items()
+            if (match := re.fullmatch(r"moe/usage_(\d+)", name))
+        }
+        shares = [share for _, share in sorted(found.items()) if share is not None]
+        if shares and len(shares) == len(found):
             usage[epoch] = shares
     return usage
 
@@ -216,7 +237,7 @@ def draw_endings(search: SearchRecord) -> Picture:
     budget = search.settings.max_epochs * len(search.trials)
     trials = formatting.count(len(search.trials), "trial")
     caption = f"{trials} trained {epochs} epochs in all; without early stopping it would be {budget}."
-    return Picture(title=title, caption=caption, figure=axes.figure)
+    return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 
 def _objective(search: SearchRecord) -> str:

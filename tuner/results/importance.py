@@ -96,7 +96,7 @@ def _distribution(values: list) -> BaseDistribution:
         return IntDistribution(min(values), max(values), log=is_logarithmic(values))
     if all(type(value) in (int, float) for value in values):
         return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
-    return CategoricalDistribution({repr(value): value for value in values}.values())
+    return CategoricalDistribution(list({repr(value): value for value in values}.values()))
 
 
 def _goodness(search: SearchRecord, measured: list[TrialRecord], ended: list[TrialRecord], epoch: int) -> np.ndarray:

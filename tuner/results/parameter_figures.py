@@ -1,6 +1,7 @@
 """The pictures of a report that tell which parameters mattered, and where their good values lie."""
 
 import math
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.figure_style import BLACK, BLUE, GREY, RED, Picture, new_axes
+from tuner.results.figure_style import BLACK, BLUE, GREY, RED, Picture, figure_of, new_axes
 from tuner.results.importance import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch, is_logarithmic
 
 MAX_BARS = 12
@@ -33,7 +34,7 @@ def draw_importance(search: SearchRecord, importance: Importance | None) -> Pict
     axes.set(xlabel="share of the importance", xlim=(0, 1.02 * limit))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(visible=False, axis="y")
-    return Picture(title=title, caption=_importance_caption(importance), figure=axes.figure)
+    return Picture(title=title, caption=_importance_caption(importance), figure=figure_of(axes))
 
 
 def _importance_caption(importance: Importance) -> str:
@@ -93,7 +94,7 @@ def _draw_point(axes: Axes, search: SearchRecord, trial: TrialRecord, *, x: floa
     y = trial.objective_at(epoch)
     if trial.outcome is not None and trial.outcome.counts_as_bad:
         edge = {"max": 0.03, "min": 0.97}[search.settings.mode]
-        style = {"color": RED, "markeredgecolor": "white", "markersize": 8, "clip_on": False}
+        style: dict[str, Any] = {"color": RED, "markeredgecolor": "white", "markersize": 8, "clip_on": False}
         axes.plot(x, edge, "X", transform=axes.get_xaxis_transform(), **style)
     elif y is not None and trial in (search.winner, search.default_trial):
         word, marker, colour = ("winner", "*", RED) if trial is search.winner else ("default", "D", BLACK)

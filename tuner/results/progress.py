@@ -30,11 +30,11 @@ class Comparison:
 
     @property
     def winner_value(self) -> float:
-        return self.winner.objective_at(self.epoch)
+        return self.winner.measured(self.epoch).objective
 
     @property
     def default_value(self) -> float:
-        return self.default.objective_at(self.epoch)
+        return self.default.measured(self.epoch).objective
 
 
 def compare_best_so_far(search: SearchRecord) -> Comparison | None:
@@ -53,12 +53,13 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
 def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
     """At the highest epoch at which both have a value; None when there is none."""
     default = search.default_trial
-    either = trial.results.keys() | default.results.keys() if trial and default else set()
-    both = [epoch for epoch in either if None not in (trial.objective_at(epoch), default.objective_at(epoch))]
-    if not both:
+    if trial is None or default is None:
         return None
-    gain = gain_over_default(search, trial, max(both))
-    return Comparison(winner=trial, default=default, epoch=max(both), gain=gain)
+    for epoch in sorted(trial.results.keys() | default.results.keys(), reverse=True):
+        gain = gain_over_default(search, trial, epoch)
+        if gain is not None:
+            return Comparison(winner=trial, default=default, epoch=epoch, gain=gain)
+    return None
 
 
 def best_beside_default(search: SearchRecord, top: int) -> list[TrialRecord]:
@@ -71,10 +72,8 @@ def best_beside_default(search: SearchRecord, top: int) -> list[TrialRecord]:
 def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> float | None:
     """How much better than the default configuration at the same epoch; None where one of them was not measured."""
     default = search.default_trial
-    values = (trial.objective_at(epoch), default.objective_at(epoch) if default else None)
-    if None in values:
-        return None
-    return search.settings.sign * (values[0] - values[1])
+    value, beside = trial.objective_at(epoch), None if default is None else default.objective_at(epoch)
+    return None if value is None or beside is None else search.settings.sign * (value - beside)
 
 
 def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
@@ -192,7 +191,8 @@ def _continue_rates(search: SearchRecord) -> list[float]:
     """
     settings = search.settings
     planned = dict.fromkeys(settings.rung_epochs, 1 / settings.reduction_factor)
-    went_on, arrived = Counter(), Counter()
+    went_on: Counter[int] = Counter()
+    arrived: Counter[int] = Counter()
     for trial in search.trials:
         last = last_epoch(trial)
         went_on.update(range(last))

@@ -36,22 +36,22 @@ def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> 
 
 
 def _headline(search: SearchRecord) -> str:
-    if search.winner is None:
+    winner, epoch = search.winner, search.comparison_epoch
+    if winner is None or epoch is None:
         return "No trial gave a value that could be compared; the table below says how each of them ended."
-    comparison = progress.compare_with_default(search, search.winner)
-    value = formatting.number(search.winner.objective_at(search.comparison_epoch))
-    measured = search.winner.result_at(search.comparison_epoch).epoch
-    best = f"{_objective(search)} {value} at epoch {measured} on the validation split"
+    comparison, result = progress.compare_with_default(search, winner), winner.measured(epoch)
+    value = formatting.number(result.objective)
+    best = f"{_objective(search)} {value} at epoch {result.epoch} on the validation split"
     if comparison is None:
-        return f"Trial {search.winner.name} is the best, with {best}; the default configuration was not measured."
+        return f"Trial {winner.name} is the best, with {best}; the default configuration was not measured."
     if comparison.winner is comparison.default:
         return f"The default configuration is the best that was found, with {best}."
-    if comparison.epoch < search.comparison_epoch:
+    if comparison.epoch < epoch:
         there = f"{formatting.number(comparison.winner_value)}, default {formatting.number(comparison.default_value)}"
         early = f"at epoch {comparison.epoch}, where the default ended, it was {there}"
-        return f"Trial {search.winner.name} is the best, with {best}; {early}."
+        return f"Trial {winner.name} is the best, with {best}; {early}."
     gain, default = formatting.gain(comparison.gain), formatting.number(comparison.default_value)
-    return f"Trial {search.winner.name} is {gain} than the default configuration: {best}, default {default}."
+    return f"Trial {winner.name} is {gain} than the default configuration: {best}, default {default}."
 
 
 def say_what_was_searched(search: SearchRecord) -> str:
@@ -90,10 +90,9 @@ def _setting(value: object) -> str:
 
 def say_winner(search: SearchRecord) -> str:
     """How the winner was chosen, and how it differs from the default."""
-    winner, default = search.winner, search.default_trial
-    if winner is None:
+    winner, default, epoch = search.winner, search.default_trial, search.comparison_epoch
+    if winner is None or epoch is None:
         return ""
-    epoch = search.comparison_epoch
     rivals = formatting.count(len(search.measured_at(epoch)), "trial")
     how = (
         f"Trial {winner.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
@@ -106,11 +105,11 @@ def say_winner(search: SearchRecord) -> str:
 
 def _parameters(winner: TrialRecord, default: TrialRecord) -> str:
     if winner is default:
-        rows = [(f"`{name}`", formatting.parameter(value)) for name, value in winner.params.items()]
-        return table(("parameter", "default"), rows)
+        own = [(f"`{name}`", formatting.parameter(value)) for name, value in winner.params.items()]
+        return table(("parameter", "default"), own)
     names = list(dict.fromkeys([*default.params, *winner.params]))
     differing = [name for name in names if default.params.get(name, "") != winner.params.get(name, "")]
-    rows = [(f"`{name}`", *(_parameter(trial, name) for trial in (default, winner))) for name in differing]
+    rows = [(f"`{name}`", _parameter(default, name), _parameter(winner, name)) for name in differing]
     same = ", ".join(f"`{name}` {_parameter(winner, name)}" for name in names if name not in differing)
     difference = table(("parameter", "default", f"trial {winner.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")

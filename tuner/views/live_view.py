@@ -192,7 +192,7 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
 
 def _ended(search: SearchRecord) -> Block:
     ended = [trial for trial in search.trials if trial.outcome is not None]
-    latest = sorted(ended, key=lambda trial: trial.end_time)[-2:]
+    latest = sorted(ended, key=lambda trial: trial.end_time or 0.0)[-2:]
     lines = [Text(ended_words(search))]
     for ending, quantity in progress.count_endings(ended).items():
         lines.append(Text(f"{quantity:>4}  {ending}"))

@@ -38,9 +38,8 @@ def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
 
 def last_metrics(search: SearchRecord) -> pd.DataFrame:
     """All metrics of each trial's last epoch, a row for each trial, the winner's first."""
-    measured = [trial for trial in search.trials if trial.last]
-    first = sorted(measured, key=lambda trial: trial is not search.winner)
-    rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in first}
+    ordered = sorted(search.trials, key=lambda trial: trial is not search.winner)
+    rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in ordered if trial.last}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
 
 
@@ -58,7 +57,7 @@ def checkpoints(search: SearchRecord, folder: Path) -> pd.DataFrame:
     rows = [
         (trial.name, trial.last.epoch, folder_bytes(trial_folder(folder, trial.name)) / 1e6, formatting.path(path))
         for trial, path in found
-        if path is not None
+        if trial.last is not None and path is not None
     ]
     return pd.DataFrame(rows, columns=["trial", "epoch", "MB", "path"]).set_index("trial")
 

@@ -81,6 +81,15 @@ def test_the_generator_belongs_to_the_proposal():
     assert drawn(one) != drawn(other)
 
 
+def test_nothing_is_proposed_when_the_space_holds_nothing_new():
+    asked = proposals(FEW, {"num_experts": 1}, {"num_experts": 2}, {"num_experts": 3})
+    for number in range(3):
+        asked.add(f"t{number}", asked.next(nothing))
+    assert asked.are_all_started
+    with pytest.raises(LookupError, match="nothing that is new"):
+        asked.next(nothing)
+
+
 def begun_by(kind, source_space, **changed):
     """What a policy begins when each trial ends at once."""
     policy, begun = make(kind, asked=source_space, first=(), rung_epochs=(), max_epochs=1, **changed), []

@@ -58,7 +58,17 @@ def test_a_trial_that_plateaued_stands_beside_full_trainings_with_its_last_value
     full = record_curve(recorder, 0.4, 0.5, 0.6, 0.61, outcome=Outcome.COMPLETED)
     record_curve(recorder, 0.95, outcome=Outcome.STOPPED_AT_RUNG)
     assert [trial.name for trial in recorder.record.ranked(4)] == [plateaued, full]
-    assert recorder.record.winner.objective_at(4) == 0.9
+    assert recorder.record.winner.objective_at(4) == recorder.record.winner.measured(4).objective == 0.9
+
+
+def test_a_result_that_is_not_there_is_no_result(recorder):
+    untrained = recorder.record.by_name[record_curve(recorder)]
+    short = recorder.record.by_name[record_curve(recorder, 0.5)]
+    assert short.last_result.epoch == 1
+    with pytest.raises(LookupError, match=f"{untrained.name} has no result"):
+        untrained.last_result  # noqa: B018 - a property that raises
+    with pytest.raises(LookupError, match=f"{short.name} has no result that stands for epoch 2"):
+        short.measured(2)
 
 
 def test_a_trial_without_an_end_is_unfinished_and_may_win(recorder):
