@@ -120,7 +120,7 @@ def resume_search(
         search = recorder.record
         settings, plan = search.settings, plan_from_records(search.settings)
         if more is not None:
-            known = [one.answers for one in (*search.trials, *search.past_trials)]
+            known = [trial.answers for trial in search.trials] + [past.answers for past in search.past_trials]
             settings = extended(settings, plan, more=more, known=known)
         with ray_running(address, verbose=verbose) as cluster:
             resources = settings.resources
