@@ -44,7 +44,7 @@ def check_images(images: Tensor) -> list[Finding]:
     shown = f"shape {tuple(images.shape)}, {images.dtype}, values {low:.3f} to {high:.3f}"
     if not images.isfinite().all() or low < 0 or high > 1:
         return [_found("images", shown, "Images must be finite and lie in [0, 1]; the network normalises them itself.")]
-    return [_found("images", shown, "As they should be; nothing to do.", Severity.NOTE)]
+    return [_found("images", shown, "OK.", Severity.NOTE)]
 
 
 def check_outputs(output: ModelOutput, loss: Tensor) -> list[Finding]:
@@ -54,7 +54,7 @@ def check_outputs(output: ModelOutput, loss: Tensor) -> list[Finding]:
     shown = f"shape {tuple(predictions.shape)}, values {low:.3f} to {high:.3f}, loss {float(loss.detach()):.4f}"
     if not (predictions.isfinite().all() and loss.isfinite()):
         return [_found("predictions", shown, "They must be finite: look at the images, the weights and the loss.")]
-    return [_found("predictions", shown, "As they should be; nothing to do.", Severity.NOTE)]
+    return [_found("predictions", shown, "OK.", Severity.NOTE)]
 
 
 def check_gradients(parameters: Mapping[str, nn.Parameter]) -> list[Finding]:
@@ -175,7 +175,7 @@ def diagnose(exported: ExportedConfig) -> list[Finding]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m trainable.diagnose", description="Look a configuration over: data, network, gradient, curve."
+        prog="python -m trainable.diagnose", description="Check a configuration: data, network, gradient, curve."
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     parser.add_argument("--curve", type=Path, metavar="FILE", help="curve.jsonl of a training, to look for overfitting")

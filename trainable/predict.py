@@ -122,7 +122,7 @@ def _told(found: dict[str, float] | np.ndarray, target: Path | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Say what is on pictures.")
+    parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Predict masks or classes.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights.pt (default: beside the configuration)")
     parser.add_argument(

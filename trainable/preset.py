@@ -67,7 +67,7 @@ def _listed() -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m trainable.preset", description="Write a strategy of a workload as a configuration file."
+        prog="python -m trainable.preset", description="Write a preset of a workload as a configuration file."
     )
     parser.add_argument("workload", help=f"one of {', '.join(TASKS)}")
     parser.add_argument("preset", help="; ".join(_listed()))

@@ -143,19 +143,19 @@ def _value(trial: TrialRecord, name: str) -> str:
 
 
 _ACTIONS = {
-    CONTINUE: "went on",
+    CONTINUE: "continued",
     STOP: "stopped",
-    KEEP: "went on because it is the default, with which all are compared",
+    KEEP: "continued: the default is never stopped",
     PAUSE: "waited",
     PROMOTE: "promoted",
 }
 _MEANINGS = {
-    Outcome.STOPPED_AT_RUNG: "Its value is real but early: a slow starter may be stopped so.",
+    Outcome.STOPPED_AT_RUNG: "Its value is real, but of an early epoch: slow starters can be stopped too soon.",
     Outcome.DIVERGED: "The sampler counts the configuration as bad and avoids its neighbourhood.",
     Outcome.OUT_OF_MEMORY: "A micro-batch of one image did not fit; the sampler counts the configuration as bad.",
-    Outcome.EXPERTS_COLLAPSED: "Its mixture had become a single network, which the response could not undo; the "
+    Outcome.EXPERTS_COLLAPSED: "Nearly all tokens went to the same experts, and the response did not help; the "
     "sampler counts the configuration as bad.",
-    Outcome.PLATEAUED: "Early stopping saved the rest of its budget; its value stands beside those of full trainings.",
+    Outcome.PLATEAUED: "Stopped early; its last value is compared with those of full trainings.",
     Outcome.FAILED: "This says nothing about the configuration; the sampler does not count it.",
 }
 

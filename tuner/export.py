@@ -47,7 +47,7 @@ class Verification:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 1 not verified, 2 a mistake of the user's."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.export", description="Hand the winner of a search over.")
+    parser = argparse.ArgumentParser(prog="python -m tuner.export", description="Export the winner of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument("--verify", action="store_true", help="train it again and compare the curves")
     options = parser.parse_args(arguments)

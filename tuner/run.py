@@ -55,7 +55,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
         lines.append(f"Winner      none: {_why_none(search)}")
     was_interrupted = not is_over(folder, search)
     if was_interrupted:
-        lines.append(f"Go on       python -m tuner.search --resume {formatting.argument(folder)}")
+        lines.append(f"Continue    python -m tuner.search --resume {formatting.argument(folder)}")
     sys.stdout.write("\n".join(lines) + "\n")
     return INTERRUPTED if was_interrupted else 0
 
@@ -76,7 +76,7 @@ def _handed_over(folder: Path) -> list[str]:
     try:
         config = export(folder) / CONFIG
     except ValueError as error:
-        return [f"Winner      not handed over: {error}"]
+        return [f"Winner      not exported: {error}"]
     return [f"Winner      {config}", f"Train it    python -m trainable.train --config {formatting.argument(config)}"]
 
 

@@ -25,7 +25,7 @@ from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
 
-_CUT_OFF = "Interrupted. Finished epochs are saved; --resume goes on with them.\n"
+_CUT_OFF = "Interrupted. Finished epochs are saved; continue with --resume.\n"
 _NOT_BEGUN = "Interrupted before the search began; nothing was written.\n"
 
 
@@ -129,7 +129,7 @@ def _check_alone(options: argparse.Namespace) -> None:
     others = given - {"resume", "space", "num_trials", "time_budget_seconds", "disk_budget", "address", "verbose"}
     if others:
         listed = ", ".join(sorted(option_of(name) for name in others))
-        raise ValueError(f"--resume goes on with the search's own settings; leave out {listed}.")
+        raise ValueError(f"--resume uses the recorded settings; leave out {listed}.")
 
 
 def _list() -> int:

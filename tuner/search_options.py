@@ -34,7 +34,7 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--inverted-masks",
         action=argparse.BooleanOptionalAction,
-        help="for data with masks: white is the background, or surely is not (default: stop when it looks so)",
+        help="for data with masks: white is the background, or surely is the object (default: stop when it looks so)",
     )
     group.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"

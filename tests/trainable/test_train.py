@@ -143,7 +143,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(train, curve, caplog):
     train()
     before = curve()
     assert train() == 2
-    assert "already holds a run; give another --output, or --resume to go on with it" in caplog.text
+    assert "already holds a run; give another --output, or --resume to continue it" in caplog.text
     assert curve() == before
 
 

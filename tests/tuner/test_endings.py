@@ -61,7 +61,7 @@ STATES = dict.fromkeys(("completed", "plateaued"), TrialState.COMPLETE)
 STATES |= dict.fromkeys(("stopped_at_rung", "diverged", "out_of_memory", "experts_collapsed"), TrialState.PRUNED)
 STATES["failed"] = TrialState.FAIL
 EXPLAINED = {
-    "stopped_at_rung": "a slow starter may be stopped so",
+    "stopped_at_rung": "slow starters can be stopped too soon",
     "diverged": "avoids its neighbourhood",
     "out_of_memory": "A micro-batch of one image did not fit",
     "experts_collapsed": "had become a single network",

@@ -51,7 +51,7 @@ def test_a_search_that_is_over_says_where_its_winner_lies_and_exits_with_0(ended
 def test_interrupted_between_two_confirmations_it_has_its_report_and_says_how_to_go_on(ended, capsys):
     folder = ended(confirm=1, seeds=NUM_SEEDS - 1)
     assert finish(folder, read_search(folder)) == 130
-    assert f"Go on       python -m tuner.search --resume {folder}" in capsys.readouterr().out
+    assert f"Continue    python -m tuner.search --resume {folder}" in capsys.readouterr().out
     assert (folder / "report.md").exists()
 
 
@@ -87,8 +87,8 @@ def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(train
     assert finish(folder, read_search(folder)) == 130
     said = capsys.readouterr().out
     assert f"Report      {folder}/report.md" in said
-    assert "Winner      not handed over: Trial 001-" in said
-    assert f"Go on       python -m tuner.search --resume {folder}" in said
+    assert "Winner      not exported: Trial 001-" in said
+    assert f"Continue    python -m tuner.search --resume {folder}" in said
 
 
 def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(trained_folder, tmp_path, capsys):

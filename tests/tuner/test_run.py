@@ -126,7 +126,7 @@ def test_interrupted_when_the_last_trial_has_ended_a_search_confirms_nothing_and
     """Ray is being shut down in this moment, or dead already: whoever asks it would wait for a minute."""
     monkeypatch.setattr(run, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
     assert played(interrupted=True) == 130
-    assert f"Go on       python -m tuner.search --resume {tmp_path / 'run'}" in capsys.readouterr().out
+    assert f"Continue    python -m tuner.search --resume {tmp_path / 'run'}" in capsys.readouterr().out
     assert not read_search(tmp_path / "run").is_finished
 
 
@@ -143,7 +143,7 @@ def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_re
     assert played(interrupted=False) == 130
     assert asked == [2]
     assert (tmp_path / "run" / "report.md").is_file()
-    assert "Go on       python -m tuner.search --resume" in capsys.readouterr().out
+    assert "Continue    python -m tuner.search --resume" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def check_output(output: Path, *, resume: bool) -> None:
     if not (output / CURVE).exists():
         return
     if not resume:
-        raise ValueError(f"{output} already holds a run; give another --output, or --resume to go on with it.")
+        raise ValueError(f"{output} already holds a run; give another --output, or --resume to continue it.")
     num_epochs = len((output / CURVE).read_text().splitlines())
     # The first epoch may have been cut off between its line and its checkpoint.
     if num_epochs > 1 and not (output / CHECKPOINT).exists():

@@ -22,7 +22,9 @@ from tuner.records import ConfirmedRun, SearchRecord, locked, read_search
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 1 a training is missing, 2 a mistake of the user's, 130 Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.confirm", description="Judge the winner on the test split.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.confirm", description="Score the best trials on the test split."
+    )
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument(
         "--top", type=int, default=NUM_BEST, metavar="K", help=f"how many of the best (default: {NUM_BEST})"
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. Finished trainings are saved; the same command goes on with the rest.\n")
+        sys.stderr.write("Interrupted. Finished trainings are saved; run the same command to continue.\n")
         return 130
 
 

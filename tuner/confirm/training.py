@@ -95,7 +95,7 @@ def confirm(
     wanted = wanted_runs(record, top, num_seeds)
     todo = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in known]
     if not wanted:
-        logger.info("confirming: nothing, because no other trial came as far as the default")
+        logger.info("confirming: nothing, because no other trial reached the default's last epoch")
     if not todo:
         return done
     remaining = Remaining(record, todo)

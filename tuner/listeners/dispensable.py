@@ -49,4 +49,4 @@ class Dispensable:
             yield
         except self._errors as error:
             self._listener = None
-            logger.warning("%s stops, the search goes on; %s: %s", self._name, self._remedy, error)
+            logger.warning("%s stops, the search continues; %s: %s", self._name, self._remedy, error)

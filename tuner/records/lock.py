@@ -70,7 +70,7 @@ def _check_unlockable(file: TextIO, folder: Path) -> None:
             f"{folder} says that it is in use by {owner}, and its file system has no locks to tell whether that is "
             f"so; if it has ended, delete {folder / LOCK}."
         )
-    logger.warning("The file system of %s has no locks: let no second process use it meanwhile.", folder)
+    logger.warning("The file system of %s has no locks: do not run a second process on it.", folder)
 
 
 _NOBODY = "another process"

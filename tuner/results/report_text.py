@@ -188,7 +188,7 @@ def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> 
     if not is_confirmed:
         steps.insert(0, ("Judge it on the test split, on three seeds", f"python -m tuner.confirm {place}"))
     if search.is_unfinished:
-        steps.insert(0, ("Go on with the search", f"python -m tuner.search --resume {place}"))
+        steps.insert(0, ("Continue the search", f"python -m tuner.search --resume {place}"))
     lines = [f"# {words}\n{command}" for words, command in steps]
     return "## What next\n\n```\n" + "\n".join(lines) + "\n```"
 

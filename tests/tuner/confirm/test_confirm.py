@@ -190,7 +190,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
     monkeypatch.setattr("tuner.confirm.__main__.log_training", interrupt)
     assert main([str(folder), "--seeds", "1"]) == 130
     assert runs(folder).keys() == {(0, FIRST_SEED)}
-    assert "the same command goes on with the rest" in capsys.readouterr().err
+    assert "run the same command to continue" in capsys.readouterr().err
 
 
 def test_no_seed_of_the_search_is_used_to_confirm_it(folder):

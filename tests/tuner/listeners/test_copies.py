@@ -172,7 +172,7 @@ def test_a_tracker_that_cannot_be_reached_costs_its_curves_and_a_resume_adds_the
     with monkeypatch.context() as patch:
         patch.setattr(FakeTracker, "log", refuse)
         play(folder, max_epochs=5, tracked=True)
-    assert "Tracking by fake stops, the search goes on; resume adds what is missing: nobody listens" in caplog.text
+    assert "Tracking by fake stops, the search continues; resume adds what is missing: nobody listens" in caplog.text
     assert not all(len(run["curve"]) == len(curves(folder)[run["name"]]) for run in server.values())
     play(folder, tracked=True)
     assert not read_search(folder).is_unfinished
@@ -200,7 +200,7 @@ def test_a_copy_that_cannot_be_written_is_dropped_with_a_warning_and_the_search_
         session.close()
     assert not read_search(folder).is_unfinished
     assert [record.message.split(": [Errno")[0] for record in caplog.records] == [
-        "The copy stops, the search goes on; look at it"
+        "The copy stops, the search continues; look at it"
     ]
 
 

@@ -55,7 +55,7 @@ def test_in_a_thread_no_handler_is_touched():
     assert found == before
 
 
-@pytest.mark.parametrize(("on_record", "told"), [(False, "nothing was written"), (True, "--resume goes on with them")])
+@pytest.mark.parametrize(("on_record", "told"), [(False, "nothing was written"), (True, "continue with --resume")])
 def test_ctrl_c_promises_a_resume_only_when_something_is_on_record(tmp_path, monkeypatch, capsys, on_record, told):
     def cut_off(options, settings):
         if on_record:

@@ -177,7 +177,7 @@ def without_locks(request, monkeypatch):
 def test_a_file_system_without_locks_is_told_and_used(tmp_path, without_locks, caplog):
     with caplog.at_level(logging.WARNING), locked(tmp_path):
         pass
-    assert f"The file system of {tmp_path} has no locks: let no second process use it meanwhile." in caplog.text
+    assert f"The file system of {tmp_path} has no locks: do not run a second process on it." in caplog.text
 
 
 def test_without_locks_the_owners_word_is_taken_while_it_stands(tmp_path, without_locks):
