@@ -11,7 +11,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 
 help:
 	@echo "make search     search a better configuration on the embedded data set (about 5 minutes on 2 cores)"
-	@echo "make test       lint, format check, tests"
+	@echo "make test       lint, format check, types, tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
 	@echo "make soak       a search that is killed thirty times at random moments"
@@ -28,9 +28,10 @@ search: $(STAMP)
 	@$(PY) -m tuner.search --space moe
 
 lint: $(STAMP)
-	@echo "Lint and format check"
+	@echo "Lint, format and types"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 
 format: $(STAMP)
 	@$(PY) -m ruff check --fix .
