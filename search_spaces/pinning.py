@@ -51,7 +51,8 @@ class PinnedSpace:
 
     def _time_steps(self) -> tuple[set[str], set[str]]:
         """All names that the space may ask for, and all that it may return, without pins."""
-        asked, returned = set(), set()
+        asked: set[str] = set()
+        returned: set[str] = set()
         for seed in range(REHEARSALS):
             trial = RandomTrial(seed)
             returned |= self._space.suggest(trial, self._situation).keys()
