@@ -145,11 +145,13 @@ def from_dict(data: Mapping[str, object], base: TrialConfig) -> TrialConfig:
 
 def _sections(base: TrialConfig) -> dict[str, type]:
     """The dataclass of each section, also of those that are off in `base`."""
-    found = {}
+    found: dict[str, type] = {}
     for name, hint in get_type_hints(type(base)).items():
         value = getattr(base, name)
-        kinds = [type(value)] if is_dataclass(value) else [kind for kind in get_args(hint) if is_dataclass(kind)]
-        found |= dict.fromkeys([name] * len(kinds), *kinds[:1])
+        options: list[type] = [type(value)] if is_dataclass(value) else [*get_args(hint)]
+        kinds = [kind for kind in options if is_dataclass(kind)]
+        if kinds:
+            found[name] = kinds[0]
     return found
 
 

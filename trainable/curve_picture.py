@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from trainable.reporting.output_folder import read_curve
 DOTS_PER_INCH = 300
 _COLOURS = {"train": "#0072B2", "val": "#D55E00"}
 
-Epoch = Mapping[str, object]
+Epoch = Mapping[str, Any]
 
 
 def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:

@@ -20,7 +20,7 @@ def typed(value: object, hint: object, name: str) -> object:
     if hint is Any or (value is None and type(None) in options):
         return value
     for option in options:
-        if dataclasses.is_dataclass(option):
+        if isinstance(option, type) and dataclasses.is_dataclass(option):
             if isinstance(value, option):
                 return value
             if isinstance(value, Mapping):
@@ -36,7 +36,7 @@ def typed(value: object, hint: object, name: str) -> object:
     raise ValueError(f"{name} is {value!r}; it must be {allowed}.")
 
 
-def built(kind: type, data: Mapping[str, object], where: str) -> Any:
+def built(kind: type, data: object, where: str) -> Any:
     """The dataclass `kind` from a mapping that holds each of its fields, no more and no fewer.
 
     Raises:
@@ -55,7 +55,7 @@ def built(kind: type, data: Mapping[str, object], where: str) -> Any:
     return kind(**{name: typed(value, hints[name], name) for name, value in data.items()})
 
 
-def changed(kind: type, current: object | None, values: Mapping[str, object]) -> Any:
+def changed(kind: type, current: Any, values: Mapping[str, object]) -> Any:
     """`current`, or the defaults of `kind`, with some fields set from plain values."""
     hints = get_type_hints(kind)
     converted = {name: typed(value, hints[name], name) for name, value in values.items()}

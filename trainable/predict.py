@@ -11,7 +11,7 @@ import argparse
 import logging
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logger.error("%s: %s. %s", path, error.problem, error.action)
             status = 1
         else:
-            logger.info("%s: %s", path, _told(found, targets.get(path)))
+            logger.info("%s: %s", path, _told(found, path, targets))
     return status
 
 
@@ -112,11 +112,11 @@ def _targets(predictor: Predictor, pictures: Sequence[Path], output: Path | None
     return {path: target for target, path in sources.items()}
 
 
-def _told(found: dict[str, float] | np.ndarray, target: Path | None) -> str:
+def _told(found: dict[str, float] | np.ndarray, path: Path, targets: Mapping[Path, Path]) -> str:
     """The classes in words, or the mask, written, by its place."""
-    if target is not None:
-        Image.fromarray(found).save(target)
-        return str(target)
+    if isinstance(found, np.ndarray):
+        Image.fromarray(found).save(targets[path])
+        return str(targets[path])
     (first, share), *others = found.items()
     return f"{first} {share:.3f} ({', '.join(f'{name} {other:.3f}' for name, other in others)})"
 

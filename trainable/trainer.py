@@ -100,12 +100,14 @@ class OptimizedTrainer:
         z_loss_weight: float = 0.0,
         seed: int = 0,
     ) -> None:
-        _check_arguments(accumulation_steps, num_experts, enable_load_balancing or enable_collapse_detection)
+        if accumulation_steps < 1:
+            raise ValueError(f"accumulation_steps is {accumulation_steps}; it must be 1 or more.")
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.optimizer = optimizer
-        is_whole = isinstance(criterion, Supervision)
-        self.supervision = criterion if is_whole else DeepSupervision(criterion, aux_weight=aux_weight)
+        self.supervision = (
+            criterion if isinstance(criterion, Supervision) else DeepSupervision(criterion, aux_weight=aux_weight)
+        )
         self.supervision.to(self.device)
         check_all_trained(optimizer, [model, self.supervision])
         self.accumulation_steps = accumulation_steps
@@ -125,8 +127,8 @@ class OptimizedTrainer:
                 pixel_range=pixel_range,
                 generator=torch.Generator().manual_seed(seed),
             )
-        self.load_balancer = GlobalBatchLoadBalancer(num_experts) if enable_load_balancing else None
-        self.collapse_detector = ExpertCollapseDetector(num_experts) if enable_collapse_detection else None
+        self.load_balancer = GlobalBatchLoadBalancer(_known(num_experts)) if enable_load_balancing else None
+        self.collapse_detector = ExpertCollapseDetector(_known(num_experts)) if enable_collapse_detection else None
         self.collapse_response: CollapseResponse | None = None
         self.lasting_collapse: LastingCollapse | None = None
         self.contrastive: ContrastiveTerm | None = None
@@ -162,16 +164,16 @@ class OptimizedTrainer:
             done += self._update(window, means)
             if log_interval and (index + 1) % log_interval == 0:
                 logger.info("epoch %d, update %d of %d, loss %.4f", epoch, index + 1, updates, means.compute()["loss"])
-        metrics = means.compute() | {"lr": self.scheduler.get_last_lr()[0]}
+        metrics: dict[str, object] = {**means.compute(), "lr": self.scheduler.get_last_lr()[0]}
         metrics |= routing_metrics(self.load_balancer, self.collapse_detector)
         if self.augmentation is not None:
             metrics["aug_strength"] = self.augmentation.current_strength
         if self.unfreezing is not None:
             metrics["unfrozen_share"] = self.unfreezing.current_share
         if self.lasting_collapse is not None:
-            self.lasting_collapse.observe(self.collapse_detector.check())
+            self.lasting_collapse.observe(self._watching_detector().check())
         if self.collapse_response is not None:
-            for event in self.collapse_response.step(self.collapse_detector, epoch=epoch, step=self.global_step):
+            for event in self.collapse_response.step(self._watching_detector(), epoch=epoch, step=self.global_step):
                 logger.info("%s", event)
             metrics["collapse_acts"] = len(self.collapse_response.events)
         self.supervision.end_epoch(means.compute())
@@ -304,6 +306,11 @@ class OptimizedTrainer:
             self.load_balancer.reset_batch_statistics()
         return stepped
 
+    def _watching_detector(self) -> ExpertCollapseDetector:
+        if self.collapse_detector is None:
+            raise ValueError("A collapse is acted on, but nothing looks for one; give the trainer a collapse_detector.")
+        return self.collapse_detector
+
     def _losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
         """Every term of a micro-batch's mean loss; "loss" is all that is lowered."""
         supervised = self.supervision.losses(self._forward, images, targets)
@@ -345,11 +352,10 @@ class OptimizedTrainer:
                     module.training = mode
 
 
-def _check_arguments(accumulation_steps: int, num_experts: int | None, watches_experts: bool) -> None:
-    if accumulation_steps < 1:
-        raise ValueError(f"accumulation_steps is {accumulation_steps}; it must be 1 or more.")
-    if watches_experts and num_experts is None:
+def _known(num_experts: int | None) -> int:
+    if num_experts is None:
         raise ValueError("Load balancing and collapse detection need num_experts, the experts of a layer; it is None.")
+    return num_experts
 
 
 def _weighted(value: Tensor, weight: float) -> Tensor:

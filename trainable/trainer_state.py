@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from trainable.supervision.base import Supervision
 from trainable.techniques.checkpoint import load_optimizer_progress, random_state, restore_random_state
 from trainable.techniques.parallel.data_parallel import Ranks
 
@@ -28,7 +29,7 @@ class Trainer(Protocol):
     """What is needed of a trainer, beside the attributes that PARTS and COUNTERS name."""
 
     model: nn.Module
-    supervision: nn.Module
+    supervision: Supervision
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     device: torch.device
@@ -37,7 +38,7 @@ class Trainer(Protocol):
 
 def progress_of(trainer: Trainer) -> dict[str, object]:
     """Weights, moments, the state of each technique that is on, counters and random generators."""
-    progress = {
+    progress: dict[str, object] = {
         "model": trainer.model.state_dict(),
         "supervision": trainer.supervision.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
@@ -77,7 +78,7 @@ def evaluated_weights(state: dict) -> dict[str, Tensor]:
     return state["parts"]["averaging"]["average"] if "averaging" in state["parts"] else state["model"]
 
 
-def _own_of_rank(progress: dict) -> dict[str, object]:
+def _own_of_rank(progress: dict[str, Any]) -> dict[str, object]:
     """What is not the same on every rank: random generators, and what a technique counted of its own samples."""
     parts = {name: part for name, part in progress["parts"].items() if name != "averaging"}
     return {"random": progress["random"], "parts": parts}

@@ -6,7 +6,7 @@ What ended a training that ended itself.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Ending:
 
     outcome: str
     """completed, plateaued or experts_collapsed."""
-    numbers: dict[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, float | str] = field(default_factory=dict)
     """What it rests on, by name."""
 
 
@@ -86,7 +86,7 @@ class TrainingRun:
     ) -> None:
         self.config = config
         self.device = torch.device(device)
-        self.task: Task = get_task(config.workload)
+        self.task = get_task(config.workload)
         self.epoch = 0
         self._splits = splits
         self._fitting = FittingBatches() if fitting is None else fitting
@@ -109,8 +109,12 @@ class TrainingRun:
             return Ending(outcome="experts_collapsed", numbers=collapse.numbers)
         if stopping is not None and stopping.has_stopped:
             best_epoch = self.epoch - stopping.epochs_without_improvement
-            numbers = {"patience_epochs": stopping.config.patience_epochs, "best": stopping.best}
-            return Ending(outcome="plateaued", numbers=numbers | {"best_epoch": best_epoch})
+            numbers = {
+                "patience_epochs": stopping.config.patience_epochs,
+                "best": stopping.best,
+                "best_epoch": best_epoch,
+            }
+            return Ending(outcome="plateaued", numbers=numbers)
         return None
 
     @property
@@ -196,7 +200,7 @@ class TrainingRun:
         forget_peak(self.device)
         self._training.set_epoch(self.epoch)
         train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
-        taken = {"micro_batch": self.batch_size}
+        taken: dict[str, object] = {"micro_batch": self.batch_size}
         if self.device.type == "cuda":
             taken["peak_gib"] = peak_gib(self.device)
         return _flat(train | taken, {}) | self._validated()
@@ -233,7 +237,7 @@ def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> lis
 
 
 def build_trainer(
-    task: Task,
+    task: Task[Any],
     config: TrialConfig,
     *,
     updates_per_epoch: int,
@@ -271,7 +275,7 @@ def build_trainer(
     return trainer
 
 
-def _flat(train: dict[str, object], val: dict[str, float]) -> dict[str, float]:
+def _flat(train: Mapping[str, Any], val: dict[str, float]) -> dict[str, float]:
     """The documented names of the trainer as flat floats; text and lists stay behind."""
     flat = {f"train/{name}": float(value) for name, value in train.items() if isinstance(value, int | float)}
     flat |= {f"val/{name.removeprefix('val_')}": float(value) for name, value in val.items()}
@@ -280,6 +284,7 @@ def _flat(train: dict[str, object], val: dict[str, float]) -> dict[str, float]:
 
 
 def _checkpoint_gradients(model: nn.Module, workload: str) -> None:
-    if not hasattr(model, "enable_gradient_checkpointing"):
+    enable: Callable[[], None] | None = getattr(model, "enable_gradient_checkpointing", None)
+    if enable is None:
         raise ValueError(f"gradient_checkpointing is on, but the network of {workload} has none; turn it off.")
-    model.enable_gradient_checkpointing()
+    enable()

@@ -10,6 +10,7 @@ from trainable import OptimizedTrainer
 from trainable.models.output import ModelOutput, RoutingInfo
 from trainable.techniques.augment.pixel_range import PixelRange
 from trainable.techniques.experts.collapse_response import CollapseResponse, ResponseConfig
+from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
@@ -424,6 +425,13 @@ def test_a_response_to_collapse_is_said_and_counted(caplog):
         metrics = trainer.train_epoch(batches(sizes=(32,) * 10), 0)
     assert metrics["collapse_acts"] == 1
     assert "experts collapsed, epoch 0: rebalance (factor 2)" in caplog.text
+
+
+def test_a_response_to_collapse_without_a_detector_says_what_is_missing():
+    trainer = trainer_of(RoutedNet(), num_experts=4)
+    trainer.lasting_collapse = LastingCollapse(patience_epochs=1, top_k=1)
+    with pytest.raises(ValueError, match="give the trainer a collapse_detector"):
+        trainer.train_epoch(batches(), 0)
 
 
 def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():

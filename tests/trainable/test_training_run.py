@@ -143,12 +143,12 @@ def resume_in_new_process(folder):
     code = """
 import json, sys, torch
 from pathlib import Path
-from trainable.exported_config import read_handover
+from trainable.exported_config import read_exported_config
 from trainable.run_setup import open_run
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
-run = open_run(read_handover(folder / "config.json"), "cpu")
+run = open_run(read_exported_config(folder / "config.json"), "cpu")
 run.restore(folder / "checkpoint.pt")
 curve = []
 while not run.is_complete:

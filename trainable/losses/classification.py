@@ -73,6 +73,8 @@ class ClassificationLossConfig:
 class ClassificationLoss(nn.Module):
     """`(logits, targets) -> mean loss` over the samples of a batch."""
 
+    weights: Tensor | None
+
     def __init__(self, config: ClassificationLossConfig, weights: Tensor | None) -> None:
         super().__init__()
         self.config = config

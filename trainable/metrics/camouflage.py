@@ -86,7 +86,7 @@ class CamouflageMetrics:
         Raises:
             ValueError: there were no images, or values outside [0, 1].
         """
-        if not self._num_images:
+        if not self._num_images or self._reach is None:
             raise ValueError("No image was given to the metrics; the loader was empty.")
         self._add_waiting()
         means = {name: total / self._num_images for name, total in self._sums.items()}
@@ -95,12 +95,12 @@ class CamouflageMetrics:
             means |= {f"{curve}_mean": values.mean(), f"{curve}_max": values.max()}
         means["num_empty_masks"] = self._sums["num_empty_masks"]
         ordered = torch.stack([means[name] for name in self.names])
-        *values, below, above, below_mask, above_mask = torch.cat([ordered, self._reach]).tolist()
+        *averages, below, above, below_mask, above_mask = torch.cat([ordered, self._reach]).tolist()
         if math.isnan(above):
             return dict.fromkeys(self.names, math.nan)
         _check_range("Probabilities", -below, above, "apply torch.sigmoid to logits")
         _check_range("Masks", -below_mask, above_mask, "divide 8-bit masks by 255")
-        return dict(zip(self.names, values, strict=True))
+        return dict(zip(self.names, averages, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         self._add_waiting()

@@ -32,9 +32,7 @@ class ClassificationMetrics:
     def __init__(self, class_names: Sequence[str], *, num_bins: int = NUM_BINS) -> None:
         self.class_names = tuple(class_names)
         self._num_bins = num_bins
-        self._confusion: Tensor | float = 0.0
-        self._bins: Tensor | float = 0.0
-        self._nll: Tensor | float = 0.0
+        self._confusion = self._bins = self._nll = torch.zeros((), dtype=torch.float64)
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
         """scores: probabilities (B, K); targets: int64 (B,), -1 where there is no label."""
@@ -51,17 +49,17 @@ class ClassificationMetrics:
         truth = scores.gather(1, labels.unsqueeze(1)).squeeze(1).clamp_min(torch.finfo(torch.float32).tiny)
         self._nll = self._nll - (truth.log() * labelled).sum()
 
-    def state_dict(self) -> dict[str, Tensor | float]:
+    def state_dict(self) -> dict[str, Tensor]:
         return {"confusion": self._confusion, "bins": self._bins, "nll": self._nll}
 
-    def merge(self, states: Sequence[dict[str, Tensor | float]]) -> None:
+    def merge(self, states: Sequence[dict[str, Tensor]]) -> None:
         """Takes the sums of all `states` in place of its own."""
         for name in ("confusion", "bins", "nll"):
             setattr(self, f"_{name}", sum(state[name] for state in states))
 
     def confusion(self) -> Tensor:
         """Images by true class (rows) and called class, float64, (K, K)."""
-        if not isinstance(self._confusion, Tensor) or not self._confusion.sum():
+        if not self._confusion.sum():
             raise ValueError("No image with a label was judged; give data with labels.")
         return self._confusion.cpu()
 

@@ -48,7 +48,7 @@ class CrownMetrics:
                 self._add_crowns(scores, row, target)
 
     def compute(self) -> dict[str, float]:
-        result = {}
+        result: dict[str, float] = {}
         if self._truth:
             result |= mean_average_precision(self._found, self._truth) | {
                 "count_error": self._count_error / len(self._truth),

@@ -69,4 +69,5 @@ def _alarm_weights(count: int) -> np.ndarray:
 def _window(shown: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns with anything shown, and those that the smoothing reaches from there."""
     lines = [np.flatnonzero(shown.any(axis)) for axis in (1, 0)]
-    return tuple(slice(max(0, on[0] - _SMOOTHING_RADIUS_PX), on[-1] + _SMOOTHING_RADIUS_PX + 1) for on in lines)
+    rows, columns = (slice(max(0, on[0] - _SMOOTHING_RADIUS_PX), on[-1] + _SMOOTHING_RADIUS_PX + 1) for on in lines)
+    return rows, columns

@@ -111,6 +111,9 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
 
 
 class _ImageNetNormalisation(nn.Module):
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
@@ -180,7 +183,9 @@ def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
         del classifier.fc
         return list(classifier.children())
     del classifier.classifier
-    classifier.features = classifier.features[:end]
+    features = classifier.get_submodule("features")
+    assert isinstance(features, nn.Sequential), type(features)
+    classifier.features = features[:end]
     return list(classifier.features)
 
 
@@ -243,12 +248,14 @@ def _forward_and_recomputation(stage: nn.Module) -> tuple[Any, Any]:
 def _running_statistics_kept(stage: nn.Module) -> Iterator[None]:
     """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice."""
     layers = _batch_norms(stage)
-    before = [(layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]
+    momenta = [layer.momentum for layer in layers]
+    counts = [(count, count.clone()) for layer in layers if (count := layer.num_batches_tracked) is not None]
     for layer in layers:
         layer.momentum = 0.0
     try:
         yield
     finally:
-        for layer, (momentum, batches) in zip(layers, before, strict=True):
+        for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-            layer.num_batches_tracked.copy_(batches)
+        for count, before in counts:
+            count.copy_(before)

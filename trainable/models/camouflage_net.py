@@ -75,8 +75,8 @@ class CamouflageNet(nn.Module):
             capacity_factor=config.capacity_factor,
             router_noise=config.router_noise,
         )
-        self.head = _head(width)
-        self.aux_heads = nn.ModuleList(_head(width) for _ in range(2))
+        self.head = _Head(width)
+        self.aux_heads = nn.ModuleList(_Head(width) for _ in range(2))
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Predictions (B, 1, H, W) and embeddings at stride 4; while training auxiliary logits at strides 8 and 16."""
@@ -85,7 +85,7 @@ class CamouflageNet(nn.Module):
         fine, *coarse = self.pyramid(self.backbone(images, moments))
         colour = None if moments is None else _colour_statistics(*moments)
         features, routing = self.moe(fine, colour)
-        logits = _logits(self.head, features)
+        logits = self.head(features)
         return ModelOutput(
             predictions=F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False),
             aux_outputs=self._auxiliary_logits(coarse) if self.training else (),
@@ -95,7 +95,7 @@ class CamouflageNet(nn.Module):
 
     def _auxiliary_logits(self, coarse: list[Tensor]) -> tuple[Tensor, ...]:
         levels = self.pyramid.smoothed(coarse)
-        return tuple(_logits(head, level) for head, level in zip(self.aux_heads, levels, strict=True))
+        return tuple(head(level) for head, level in zip(self.aux_heads, levels, strict=True))
 
     def enable_gradient_checkpointing(self) -> None:
         """Keeps only the maps between backbone stages and computes the rest again in the backward pass.
@@ -118,7 +118,7 @@ class _TopDownPyramid(nn.Module):
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps at strides 4 to 32 -> maps of equal width at strides 4, 8 and 16, not smoothed."""
         level = self.lateral[-1](maps[-1])
-        levels = []
+        levels: list[Tensor] = []
         for lateral, finer in zip(self.lateral[-2::-1], maps[-2::-1], strict=True):
             level = lateral(finer) + F.interpolate(level, size=finer.shape[-2:], mode="nearest")
             levels.insert(0, level)
@@ -129,19 +129,21 @@ class _TopDownPyramid(nn.Module):
         return [smooth(level).relu() for smooth, level in zip(self.smooth, coarse, strict=True)]
 
 
-def _head(width: int) -> nn.Conv2d:
-    head = nn.Conv2d(width, 1, 3, padding=1)
-    nn.init.constant_(head.bias, RARE_FOREGROUND_LOGIT)
-    return head
-
-
-def _logits(head: nn.Conv2d, features: Tensor) -> Tensor:
-    """What the 3x3 convolution to one channel gives, as nine products a pixel that are added where they belong.
+class _Head(nn.Conv2d):
+    """The 3x3 convolution to one channel, as nine products a pixel that are added where they belong.
 
     On a CPU the convolution itself takes twice as long: a single channel leaves most of a register empty.
     """
-    products = head.weight[0].flatten(1).T.flip(0) @ features.flatten(2)
-    return F.fold(products, features.shape[2:], kernel_size=3, padding=1) + head.bias
+
+    bias: nn.Parameter
+
+    def __init__(self, width: int):
+        super().__init__(width, 1, 3, padding=1)
+        nn.init.constant_(self.bias, RARE_FOREGROUND_LOGIT)
+
+    def forward(self, features: Tensor) -> Tensor:
+        products = self.weight[0].flatten(1).T.flip(0) @ features.flatten(2)
+        return F.fold(products, features.shape[2:], kernel_size=3, padding=1) + self.bias
 
 
 def _colour_statistics(mean: Tensor, variance: Tensor) -> Tensor:

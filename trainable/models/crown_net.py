@@ -10,7 +10,7 @@ Sources: Kaiming He et al., "Mask R-CNN", 2017, https://arxiv.org/abs/1703.06870
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,12 @@ class CrownOutput(ModelOutput):
     """In training with targets: torchvision's terms of proposals, boxes and masks."""
 
 
+class _Maps(TypedDict):
+    predictions: Tensor
+    crown_logits: Tensor
+    density: Tensor
+
+
 class CrownNet(nn.Module):
     """Images (B, 3, H, W) in [0, 1], H and W of at least MIN_SIDE_PX."""
 
@@ -94,7 +100,7 @@ class CrownNet(nn.Module):
         """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""
         self.backbone.checkpointing = True
 
-    def _dense(self, levels: Mapping[str, Tensor], *, size: torch.Size) -> dict[str, Tensor]:
+    def _dense(self, levels: Mapping[str, Tensor], *, size: torch.Size) -> _Maps:
         finest, *coarser = levels.values()
         fused = finest + sum(F.interpolate(one, size=finest.shape[-2:], mode="nearest") for one in coarser)
         semantic, crown = (

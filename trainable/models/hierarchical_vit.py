@@ -86,6 +86,9 @@ class EncoderConfig:
 class HierarchicalEncoder(nn.Module):
     """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage."""
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.checkpoint_gradients = config.checkpoint_gradients

@@ -91,7 +91,7 @@ class MixtureOfExperts(nn.Module):
         tokens = self.norm(x)
         if self.router is None:
             return x + self.experts(tokens, *_everyone_to_the_only_expert(tokens, self.routing)), None
-        logits = self._router_logits(tokens if router_input is None else router_input)
+        logits = self._router_logits(self.router, tokens if router_input is None else router_input)
         chosen = route(
             self._with_noise(logits), self.top_k, capacity_factor=self.capacity_factor if self.training else None
         )
@@ -131,10 +131,10 @@ class MixtureOfExperts(nn.Module):
             parameter[dead] = source + scale * draw
         return [(parameter, dead) for parameter in rewritten]
 
-    def _router_logits(self, source: Tensor) -> Tensor:
+    def _router_logits(self, router: nn.Linear, source: Tensor) -> Tensor:
         """In fp32 whatever the autocast: a rounding error in a logit changes which expert is chosen."""
         with torch.autocast(source.device.type, enabled=False):
-            return self.router(_router_view(source.float(), self.routing))
+            return router(_router_view(source.float(), self.routing))
 
     def _with_noise(self, logits: Tensor) -> Tensor:
         if not self.training or self.router_noise == 0:

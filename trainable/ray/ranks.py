@@ -55,7 +55,8 @@ class RankActors:
     def __init__(self, bundles: list[dict[str, float]], **shared: Any) -> None:
         """`bundles` are the resources of each rank, in the order of the placement group; `shared` is for every one."""
         group = get_current_placement_group()
-        self._actors = [
+        assert group is not None, "a trial of several ranks has one"
+        self._actors: list[Any] = [
             ray.remote(_Rank)
             .options(
                 num_cpus=bundle.get("CPU", 0.0),
@@ -113,6 +114,7 @@ class RankedRun:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._saved = Path(folder) / "state.pt"
         self._size = size_of(config)
+        self._status: RunStatus
         self._begin(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
 
     @property
@@ -147,7 +149,7 @@ class RankedRun:
         self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
         self._actors = self._living_ranks()
         config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
-        self._status: RunStatus = self._actors.call("begin", config)
+        self._status = self._actors.call("begin", config)
         if self._saved.exists():
             self._status = self._actors.call("restore", self._saved)
 
@@ -195,20 +197,25 @@ class _Rank:
         self._ranks = join(self._device, store=store, rank=self._rank, world_size=self._size)
 
     def begin(self, config: TrialConfig) -> RunStatus:
-        self._run = None
+        self._run: TrainingRun | None = None
         torch.cuda.empty_cache()
         self._run = TrainingRun(config, self._splits, device=self._device, ranks=self._ranks)
         return self._run_status()
 
     def run_epoch(self) -> tuple[EpochResult, RunStatus]:
-        return self._run.run_epoch(), self._run_status()
+        return self._begun.run_epoch(), self._run_status()
 
     def save(self, path: Path) -> None:
-        self._run.save(path)
+        self._begun.save(path)
 
     def restore(self, path: Path) -> RunStatus:
-        self._run.restore(path)
+        self._begun.restore(path)
         return self._run_status()
 
+    @property
+    def _begun(self) -> TrainingRun:
+        assert self._run is not None, "begin() comes first"
+        return self._run
+
     def _run_status(self) -> RunStatus:
-        return RunStatus(epoch=self._run.epoch, ending=self._run.ending)
+        return RunStatus(epoch=self._begun.epoch, ending=self._begun.ending)

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class LegTrainable(tune.Trainable):
         self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()
-        self._data = {"base": self.base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
+        self._data: dict[str, Any] = {"base": self.base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
         # Each rank opens its own; the maps are shared.
         is_alone = self.ranks == 1
         self._splits = (
@@ -87,7 +88,8 @@ class LegTrainable(tune.Trainable):
         except DivergedError as error:
             return {REPORT: self._over("diverged", term=error.term, value=str(error.value), step=error.step)}
         except MemoryShortage as error:
-            report = self._over("out_of_memory", **(error.numbers or {"error": error.message}))
+            numbers: Mapping[str, float | str] = error.numbers or {"error": error.message}
+            report = self._over("out_of_memory", **numbers)
             self._run = None
             return {REPORT: report}
         except OSError as error:
@@ -117,13 +119,13 @@ class LegTrainable(tune.Trainable):
         if self._run is None:
             self._run = self._begun()
             if self._leg.from_epoch:
-                self._restore()
+                self._restore(self._run)
         return self._run
 
-    def _restore(self) -> None:
+    def _restore(self, run: TrainingRun | RankedRun) -> None:
         """A checkpoint that is lost or damaged costs its epochs, not the trial."""
         try:
-            self._run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
+            run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
         except DamagedCheckpointError as error:
             logger.warning("trial %s starts over: %s", self._leg.trial, error)
             self._run = self._begun()

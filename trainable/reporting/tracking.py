@@ -6,7 +6,7 @@ are its parameters and metrics: no environment, no repository, no code.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -79,7 +79,8 @@ class TrackedRun:
 
 def open_tracker(name: str, run: TrackedRun) -> Tracker:
     """The named tracker, of TRACKERS, for a run that begins or goes on."""
-    return {"mlflow": _MlflowRun, "wandb": _WandbRun}[name](run)
+    kinds: dict[str, Callable[[TrackedRun], Tracker]] = {"mlflow": _MlflowRun, "wandb": _WandbRun}
+    return kinds[name](run)
 
 
 def tracker_errors(names: Sequence[str]) -> tuple[type[Exception], ...]:

@@ -83,7 +83,7 @@ class DeepSupervision(Supervision):
         return Judged(logits, logits.sigmoid(), losses)
 
 
-def resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """Logits [B, 1, H, W] at another height and width, where they are judged."""
     if logits.shape[-2:] == size:
         return logits

@@ -28,7 +28,10 @@ class ContrastiveSupervision(Supervision):
 
         The bank is training data and has no such loss.
         """
-        output, losses = forward(images), {}
+        output = forward(images)
+        losses: dict[str, Tensor] = {}
+        if output.embeddings is None:
+            raise ValueError("An encoder is judged by its embeddings (B, D); the model's output has none.")
         if targets["is_query"].all():
             mirrored = forward(images.flip(-1))
             losses["val_loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from trainable.losses.crowns import CELL_PX, TREES_PER, CrownLossConfig, CrownTarget, map_losses
+from trainable.models.crown_net import CrownOutput
+from trainable.models.output import ModelOutput
 from trainable.supervision.base import Forward, Judged, Losses, Supervision
 
 
@@ -32,7 +34,7 @@ class CrownSupervision(Supervision):
         order = sorted(range(len(targets)), key=lambda row: not targets[row]["has_instances"])
         images, targets = images[order], [targets[row] for row in order]
         annotated = [target for target in targets if target["has_instances"]]
-        output = forward(images, annotated)
+        output = _crowns(forward(images, annotated))
         share = len(annotated) / len(targets)
         terms = {
             "instance": images.new_zeros(()) + share * sum(output.instance_losses.values()),
@@ -42,7 +44,7 @@ class CrownSupervision(Supervision):
         return Losses(total, output, {f"{name}_loss": term for name, term in terms.items()})
 
     def judged(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> Judged:
-        output = forward(images)
+        output = _crowns(forward(images))
         terms = map_losses(output, targets)
         scores = CrownScores(
             detections=output.detections,
@@ -50,5 +52,14 @@ class CrownSupervision(Supervision):
             crown=output.crown_logits > 0,
             num_trees=output.density.sum(dim=(1, 2)) * (CELL_PX**2 / TREES_PER),
         )
-        losses = {"val_loss": sum(terms.values()), **{f"val_{name}_loss": term for name, term in terms.items()}}
+        losses = {
+            "val_loss": sum(terms.values(), start=images.new_zeros(())),
+            **{f"val_{name}_loss": term for name, term in terms.items()},
+        }
         return Judged(output.predictions, scores, losses)
+
+
+def _crowns(output: ModelOutput) -> CrownOutput:
+    if not isinstance(output, CrownOutput):
+        raise TypeError(f"The model returned {type(output).__name__}; crowns are learned from a CrownOutput.")
+    return output

@@ -1,7 +1,6 @@
 """Tree crowns in farmed forests from aerial tiles: instances, semantic classes, crowns and density in one network."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -75,7 +74,7 @@ class AgroforestryConfig(TrialConfig):
     """Keeps weights and maps with their channels side by side, which tensor cores and CPUs' convolutions prefer."""
 
 
-class AgroforestryTask(Task):
+class AgroforestryTask(Task[AgroforestryConfig]):
     """The crown workload; mean average precision at an overlap of one half is its objective."""
 
     name = "agroforestry"
@@ -136,7 +135,9 @@ class AgroforestryTask(Task):
         resolution = None if staged is None else staged.build(config.max_epochs)
         return CrownTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, resolution=resolution)
 
-    def evaluation_batches(self, config: AgroforestryConfig, data: CrownSet, device: torch.device) -> Iterable:
+    def evaluation_batches(
+        self, config: AgroforestryConfig, data: CrownSet, device: torch.device
+    ) -> CrownEvaluationBatches:
         return CrownEvaluationBatches(data, batch_size=config.batch_size)
 
     def fresh_test_set(self, config: AgroforestryConfig, count: int) -> CrownSet:

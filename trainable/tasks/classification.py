@@ -1,6 +1,7 @@
 """What workloads share that tell classes of single images apart; each adds its data and its network."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
@@ -31,7 +32,10 @@ class ClassificationConfig(TrialConfig):
     """Averages several looks at each image of the final test; the validation of an epoch never does."""
 
 
-class ClassificationTask(Task):
+Config = TypeVar("Config", bound=ClassificationConfig)
+
+
+class ClassificationTask(Task[Config]):
     """Macro-F1 on the validation split is the objective."""
 
     objective = "val/macro_f1"
@@ -39,16 +43,16 @@ class ClassificationTask(Task):
     worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
-    def adapt_to_data(self, config: ClassificationConfig, splits: Splits) -> ClassificationConfig:
+    def adapt_to_data(self, config: Config, splits: Splits) -> Config:
         """Classes and their numbers of training images are those of the data."""
         model = replace(config.model, class_names=splits.train.class_names)
         loss = replace(config.loss, class_counts=splits.train.class_counts())
         return replace(config, model=model, loss=loss)
 
-    def build_supervision(self, config: ClassificationConfig) -> ClassificationSupervision:
+    def build_supervision(self, config: Config) -> ClassificationSupervision:
         return ClassificationSupervision(config.loss.build())
 
-    def attach_techniques(self, trainer: OptimizedTrainer, config: ClassificationConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: Config) -> None:
         parts: list[BatchAugmentation] = []
         if config.augmentation is not None:
             parts.append(config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation")))
@@ -59,27 +63,25 @@ class ClassificationTask(Task):
         if parts:
             trainer.augmentation = Compose(parts)
 
-    def build_metrics(self, config: ClassificationConfig, *, final: bool) -> ClassificationMetrics:
+    def build_metrics(self, config: Config, *, final: bool) -> ClassificationMetrics:
         return ClassificationMetrics(config.model.class_names)
 
-    def training_batches(
-        self, config: ClassificationConfig, data: LabelledImages, device: torch.device
-    ) -> LabelledTrainingBatches:
+    def training_batches(self, config: Config, data: LabelledImages, device: torch.device) -> LabelledTrainingBatches:
         check_classes(config, data)
         return LabelledTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device)
 
     def evaluation_batches(
-        self, config: ClassificationConfig, data: LabelledImages, device: torch.device
+        self, config: Config, data: LabelledImages, device: torch.device
     ) -> LabelledEvaluationBatches:
         check_classes(config, data)
         return LabelledEvaluationBatches(data, batch_size=config.batch_size, device=device)
 
-    def final_judge(self, supervision: Supervision, config: ClassificationConfig) -> Supervision:
+    def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
         """Several looks at an image averaged, where test-time augmentation is on."""
         looks = config.test_time_augmentation
         return supervision if looks is None else AveragedLooks(supervision, looks)
 
-    def predictor(self, config: ClassificationConfig) -> ClassPredictor:
+    def predictor(self, config: Config) -> ClassPredictor:
         data = config.data
         return ClassPredictor(
             class_names=config.model.class_names, image_size_px=data.image_size_px, resize=data.resize
@@ -90,6 +92,6 @@ def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:
     """Raises ValueError when the data has other classes than the configuration was found on."""
     if data.class_names != config.model.class_names:
         raise ValueError(
-            f"The classes of {config.data.source} are {', '.join(data.class_names)}, but this configuration was found "
-            f"on {', '.join(config.model.class_names)}; search that data anew, or rename its folders."
+            f"The classes of {config.data.source} are {', '.join(map(str, data.class_names))}, but this configuration "
+            f"was found on {', '.join(config.model.class_names)}; search that data anew, or rename its folders."
         )

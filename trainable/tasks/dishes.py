@@ -74,7 +74,7 @@ class DishesConfig(ClassificationConfig):
     dirty_variants: DirtyVariantsConfig | None = None
 
 
-class DishesTask(ClassificationTask):
+class DishesTask(ClassificationTask[DishesConfig]):
     """The dishes workload."""
 
     name = "dishes"

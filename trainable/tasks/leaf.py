@@ -22,7 +22,7 @@ from trainable.techniques.test_time_augmentation import AveragedLooksConfig
 from trainable.trainer import OptimizedTrainer
 
 
-class LeafTask(ClassificationTask):
+class LeafTask(ClassificationTask[ClassificationConfig]):
     """The leaf workload."""
 
     name = "leaf"

@@ -50,7 +50,7 @@ class LeafPretrainConfig(TrialConfig):
             )
 
 
-class LeafPretrainTask(Task):
+class LeafPretrainTask(Task[LeafPretrainConfig]):
     """The pre-training workload; the k-NN probe's accuracy on the validation split is its objective."""
 
     name = "leaf_pretrain"
@@ -79,8 +79,8 @@ class LeafPretrainTask(Task):
         """Training has every image, labelled or not; the other two are asked for what the labelled ones are."""
         splits = open_leaves(config.data, cache_dir, on_progress)
         bank = labelled_part(splits.train, config.data.labels_per_class)
-        parts = {name: ProbeSet(bank=bank, queries=getattr(splits, name)) for name in ("validation", "test")}
-        return replace(splits, **parts)
+        validation, test = (ProbeSet(bank=bank, queries=queries) for queries in (splits.validation, splits.test))
+        return replace(splits, validation=validation, test=test)
 
     def adapt_to_data(self, config: LeafPretrainConfig, splits: Splits) -> LeafPretrainConfig:
         """Micro-batches are no larger than the training split."""

@@ -73,7 +73,9 @@ class CamouflageData:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        return None if self.image_height_px is None else (self.image_height_px, self.image_width_px)
+        if self.image_height_px is None or self.image_width_px is None:
+            return None
+        return self.image_height_px, self.image_width_px
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class MoeConfig(TrialConfig):
     """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
 
 
-class MoeTask(Task):
+class MoeTask(Task[MoeConfig]):
     """The camouflage workload; S-measure on the validation split is its objective."""
 
     name = "moe"

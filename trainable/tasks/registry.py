@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pkgutil import resolve_name
+from typing import Any
 
 from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
@@ -19,7 +20,7 @@ TASKS = {
 """Where each lies. Only the one that is asked for is imported: the detection of one takes seconds to import."""
 
 
-def get_task(name: str) -> Task:
+def get_task(name: str) -> Task[Any]:
     """The task of that name; raises ValueError with the nearest name when there is none."""
     if name not in TASKS:
         raise ValueError(unknown_name("workload", name, TASKS))

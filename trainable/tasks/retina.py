@@ -68,7 +68,7 @@ class RetinaConfig(TrialConfig):
     augmentation: ImageAugmentationConfig | None = None
 
 
-class RetinaTask(Task):
+class RetinaTask(Task[RetinaConfig]):
     """The fundus workload; the mean of the two tasks' quadratic-weighted kappa is its objective."""
 
     name = "retina"
@@ -122,8 +122,8 @@ class RetinaTask(Task):
             seed = stream_seed(config.seed, "augmentation")
             trainer.augmentation = config.augmentation.build(config.max_epochs, seed)
         if config.unfreezing is not None:
-            milestones = config.unfreezing.milestones
-            trainer.unfreezing = GradualUnfreezing(trainer.model.backbone, milestones, total_epochs=config.max_epochs)
+            backbone, milestones = trainer.model.get_submodule("backbone"), config.unfreezing.milestones
+            trainer.unfreezing = GradualUnfreezing(backbone, milestones, total_epochs=config.max_epochs)
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(CLASSES)

@@ -1,9 +1,9 @@
 """What differs between workloads, and nothing else: data, network, loss and metrics. The loop is the trainer's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -16,9 +16,24 @@ from trainable.tasks.preset import Preset
 from trainable.trainer import OptimizedTrainer
 
 Progress = Callable[[int, int], None]
+Config = TypeVar("Config", bound=TrialConfig)
+"""The configuration of one workload."""
 
 
-class Task(ABC):
+class Batches(Protocol):
+    """A split in batches (images, targets)."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[Any, Any]]: ...
+
+
+class TrainingBatches(Batches, Protocol):
+    """Another order in every epoch."""
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+class Task(ABC, Generic[Config]):
     """One workload. Stateless: everything it makes comes from a configuration and opened data."""
 
     name: ClassVar[str]
@@ -35,13 +50,11 @@ class Task(ABC):
     """Strategies by name, for training without a search."""
 
     @abstractmethod
-    def default_config(self, source: str | None = None) -> TrialConfig:
+    def default_config(self, source: str | None = None) -> Config:
         """The fair default for the embedded data, or for the data at `source`."""
 
     @abstractmethod
-    def open_data(
-        self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
-    ) -> Any:
+    def open_data(self, config: Config, *, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Any:
         """The three splits with their fingerprint; decodes or generates on first use only.
 
         Each has a length, and the one that is trained on `images` (N, H, W, 3).
@@ -51,36 +64,34 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def adapt_to_data(self, config: TrialConfig, splits: Any) -> TrialConfig:
+    def adapt_to_data(self, config: Config, splits: Any) -> Config:
         """The configuration with what only the opened data can tell."""
 
     @abstractmethod
-    def build_model(self, config: TrialConfig) -> nn.Module:
+    def build_model(self, config: Config) -> nn.Module:
         """The network, with fresh weights from torch's global random generator."""
 
     @abstractmethod
-    def build_supervision(self, config: TrialConfig) -> Supervision:
+    def build_supervision(self, config: Config) -> Supervision:
         """How a batch becomes a loss, and an evaluation batch a judged prediction."""
 
     @abstractmethod
-    def attach_techniques(self, trainer: OptimizedTrainer, config: TrialConfig) -> None:
+    def attach_techniques(self, trainer: OptimizedTrainer, config: Config) -> None:
         """Attaches the techniques that only this workload has."""
 
     @abstractmethod
-    def build_metrics(self, config: TrialConfig, *, final: bool) -> Metrics:
+    def build_metrics(self, config: Config, *, final: bool) -> Metrics:
         """A fresh accumulator; `final` adds what is too slow for every epoch."""
 
     @abstractmethod
-    def training_batches(self, config: TrialConfig, data: Any, device: torch.device) -> Any:
+    def training_batches(self, config: Config, data: Any, device: torch.device) -> TrainingBatches:
         """Batches of the training split with `set_epoch`."""
 
     @abstractmethod
-    def evaluation_batches(self, config: TrialConfig, data: Any, device: torch.device) -> Iterable:
+    def evaluation_batches(self, config: Config, data: Any, device: torch.device) -> Batches:
         """Batches of a split, in order and unchanged."""
 
-    def test(
-        self, trainer: OptimizedTrainer, config: TrialConfig, splits: Any, device: torch.device
-    ) -> dict[str, float]:
+    def test(self, trainer: OptimizedTrainer, config: Config, splits: Any, device: torch.device) -> dict[str, float]:
         """Metrics of a trained model on the test split, under the names of its validation.
 
         A task overrides this where a final test does what the rungs of a search cannot afford.
@@ -89,11 +100,11 @@ class Task(ABC):
         metrics, judge = self.build_metrics(config, final=True), self.final_judge(trainer.supervision, config)
         return trainer.judge(batches, metrics=metrics, supervision=judge)
 
-    def final_judge(self, supervision: Supervision, config: TrialConfig) -> Supervision:
+    def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
         """What judges a sample of a final test; a task overrides this where that is more than one look at it."""
         return supervision
 
-    def predictor(self, config: TrialConfig) -> Predictor:
+    def predictor(self, config: Config) -> Predictor:
         """What judges a single picture with a trained network.
 
         Raises:
@@ -104,7 +115,7 @@ class Task(ABC):
             f'network in Python: get_task("{self.name}").build_model(config), then load_state_dict of weights.pt.'
         )
 
-    def fresh_test_set(self, config: TrialConfig, count: int) -> Any:
+    def fresh_test_set(self, config: Config, count: int) -> Any:
         """Generated samples that are in none of the splits, the same for every seed of a training.
 
         Raises:

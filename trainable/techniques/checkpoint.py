@@ -85,10 +85,11 @@ CPU = torch.device("cpu")
 def random_state(device: torch.device = CPU) -> dict[str, object]:
     """State of the generators of Python, NumPy, torch and the run's own device, as tensors and plain values."""
     version, keys, gauss = random.getstate()
-    name, numpy_keys, position, has_gauss, cached = np.random.get_state()
+    own = np.random.get_state(legacy=False)
+    numpy = [own["bit_generator"], own["state"]["key"].tolist(), int(own["state"]["pos"])]
     return {
         "python": [version, list(keys), gauss],
-        "numpy": [name, numpy_keys.tolist(), int(position), int(has_gauss), float(cached)],
+        "numpy": [*numpy, int(own["has_gauss"]), float(own["gauss"])],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }

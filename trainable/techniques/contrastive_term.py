@@ -55,12 +55,9 @@ class ContrastiveTerm:
         Raises:
             ValueError: the model gives no embeddings.
         """
-        if output.embeddings is None:
-            raise ValueError(
-                "The contrastive term needs embeddings (B, D, h, w) in the model's output; there are none."
-            )
+        anchor = _embeddings(output)
         pair = self._second_look.views(images, masks)
-        anchor, positive = output.embeddings, forward(pair.positive).embeddings
+        positive = _embeddings(forward(pair.positive))
         temperature = self.config.contrastive_temperature
         loss = dense_consistency(anchor, pair.undo_geometry(positive))
         loss = loss + foreground_background_contrast(anchor, masks, temperature=temperature)
@@ -68,8 +65,14 @@ class ContrastiveTerm:
             loss = loss + nt_xent(anchor.mean(dim=(2, 3)), positive.mean(dim=(2, 3)), temperature=temperature)
         return self.config.contrastive_weight * loss
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, float | Tensor]:
         return self._second_look.state_dict()
 
     def load_state_dict(self, state: dict) -> None:
         self._second_look.load_state_dict(state)
+
+
+def _embeddings(output: ModelOutput) -> Tensor:
+    if output.embeddings is None:
+        raise ValueError("The contrastive term needs embeddings (B, D, h, w) in the model's output; there are none.")
+    return output.embeddings

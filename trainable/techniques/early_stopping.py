@@ -56,4 +56,4 @@ class EarlyStopping:
         return {"best": self._best, "epochs_without_improvement": self.epochs_without_improvement}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        self._best, self.epochs_without_improvement = state["best"], state["epochs_without_improvement"]
+        self._best, self.epochs_without_improvement = state["best"], int(state["epochs_without_improvement"])

@@ -96,6 +96,8 @@ class LossWeighting(nn.Module, ABC):
 class FixedWeighting(LossWeighting):
     """The same weights all the time; equal ones are the simplest baseline."""
 
+    weights: Tensor
+
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
@@ -109,6 +111,8 @@ class FixedWeighting(LossWeighting):
 
 class UncertaintyWeighting(LossWeighting):
     """Learned log-variances. They are parameters, so the optimizer must hold them, in a group that never decays."""
+
+    scales: Tensor
 
     def __init__(self, scales: Sequence[float]) -> None:
         super().__init__()
@@ -129,6 +133,9 @@ class UncertaintyWeighting(LossWeighting):
 
 class DynamicAverageWeighting(LossWeighting):
     """Equal weights for the first two epochs, then those of the dynamic average."""
+
+    weights: Tensor
+    last_losses: Tensor
 
     def __init__(self, num_tasks: int, *, temperature: float) -> None:
         super().__init__()

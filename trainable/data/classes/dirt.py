@@ -54,7 +54,7 @@ def soiled(
         reach: how far from there stains lie, in shares of the longer side.
     """
     amount = SEVERITIES[severity]
-    picture = image.astype(np.float32) / 255
+    picture: NDArray[np.floating] = image.astype(np.float32) / 255
     for _ in range(rng.integers(*amount.num_stains, endpoint=True)):
         angle, distance = rng.uniform(0, 2 * np.pi), reach * np.sqrt(rng.random())
         place = centre[0] + distance * np.cos(angle), centre[1] + distance * np.sin(angle)
@@ -63,7 +63,7 @@ def soiled(
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 
 
-def covered(picture: NDArray[np.float32], cover: NDArray[np.float32], colour: NDArray[np.float32]) -> NDArray:
+def covered(picture: NDArray[np.floating], cover: NDArray[np.floating], colour: NDArray[np.float32]) -> NDArray:
     """The picture (S, S, 3) under a layer of a colour, cover (S, S) in [0, 1]; the light below shows in the layer."""
     light = 0.5 + 0.5 * picture.mean(axis=2, keepdims=True)
     return picture + cover[..., None] * (colour * light - picture)

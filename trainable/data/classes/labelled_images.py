@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,8 +68,8 @@ def write_labelled(
         for split in SPLIT_NAMES:
             for sample in splits[split]:
                 assert sample.image.shape == (*image_size, 3), (sample.name, sample.image.shape)
-                images.write(np.ascontiguousarray(sample.image, np.uint8))
-                labels.write(np.asarray(sample.label, np.int64))
+                images.write(np.ascontiguousarray(sample.image, np.uint8).data)
+                labels.write(np.asarray(sample.label, np.int64).data)
                 written[split].append((sample.name, _content(sample)))
     index = {
         "image_size": image_size,
@@ -104,5 +105,5 @@ def _content(sample: LabelledSample) -> str:
     return hashlib.sha256(f"{source} {sample.label}".encode()).hexdigest()
 
 
-def _as_tuples(names: Sequence) -> ClassNames:
-    return tuple(name if isinstance(name, str) else tuple(name) for name in names)
+def _as_tuples(names: Sequence[Any]) -> ClassNames:
+    return tuple(names) if isinstance(names[0], str) else tuple(tuple(own) for own in names)

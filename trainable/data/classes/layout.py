@@ -56,7 +56,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _images_in(root: Path, folder: Path, split: str | None) -> tuple[list[ClassImage], list[Finding]]:
-    images, findings, strays = [], [], Counter()
+    images, findings = [], []
+    strays: Counter[str] = Counter()
     for path in sorted(folder.rglob("*")):
         file = path.relative_to(root)
         if path.is_dir() or path.name.startswith("."):

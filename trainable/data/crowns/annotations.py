@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from trainable.data.io.findings import BadFileError
@@ -60,7 +61,7 @@ def _read_coco(path: Path) -> Annotations:
     return found
 
 
-def _coco_shape(crown: Mapping[str, object], label: str) -> CrownShape:
+def _coco_shape(crown: Mapping[str, Any], label: str) -> CrownShape:
     outlines = crown.get("segmentation") or []
     if not isinstance(outlines, list):
         raise BadFileError(f"crown {crown.get('id')} has a run-length mask", "Export the crowns as polygons.")
@@ -74,10 +75,17 @@ def _coco_shape(crown: Mapping[str, object], label: str) -> CrownShape:
 def _read_voc(path: Path) -> Annotations:
     root = ElementTree.parse(path).getroot()
     shapes = [
-        _boxed(crown.findtext("name"), [float(crown.findtext(f"bndbox/{side}")) for side in _BOX_COLUMNS])
+        _boxed(_text(crown, "name"), [float(_text(crown, f"bndbox/{side}")) for side in _BOX_COLUMNS])
         for crown in root.iter("object")
     ]
-    return {Path(root.findtext("filename")).stem: shapes}
+    return {Path(_text(root, "filename")).stem: shapes}
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None:
+        raise ValueError(f"{element.tag} has no {path}")
+    return text
 
 
 def _read_csv(path: Path) -> Annotations:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -49,8 +50,8 @@ class Tile:
     @property
     def digest(self) -> str:
         """sha256 of what the tile teaches, for the fingerprint."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.image))
-        digest.update(b"no classes" if self.semantic is None else np.ascontiguousarray(self.semantic))
+        digest = hashlib.sha256(np.ascontiguousarray(self.image).data)
+        digest.update(b"no classes" if self.semantic is None else np.ascontiguousarray(self.semantic).data)
         for crown in self.crowns or ():
             digest.update(repr((crown.label, crown.box)).encode() + np.packbits(crown.mask).tobytes())
         digest.update(b"no crowns" if self.crowns is None else b"")
@@ -102,7 +103,7 @@ def write_tiles(
 ) -> None:
     """Streams the tiles of `train`, `validation` and `test` into an empty folder; all have one size."""
     assert set(splits) == set(SPLIT_NAMES), splits.keys()
-    index = {"names": {}, "tile_px": 0, "has_crowns": [], "num_crowns": []}
+    index: dict[str, Any] = {"names": {}, "tile_px": 0, "has_crowns": [], "num_crowns": []}
     written: dict[str, list[tuple[str, str]]] = {}
     with ExitStack() as stack:
         files = {
@@ -128,7 +129,7 @@ def open_tiles(folder: Path) -> Splits:
     images = np.memmap(folder / _IMAGES, np.uint8, "r", shape=(total, side, side, 3))
     semantic = np.memmap(folder / _SEMANTIC, np.uint8, "r", shape=(total, side, side))
     first_crown = np.cumsum([0, *index["num_crowns"]])
-    shared = {
+    shared: dict[str, Any] = {
         "mask_bits": _mapped(folder / _MASKS, np.uint8),
         "crowns": _mapped(folder / _CROWNS, np.int64).reshape(-1, len(_COLUMNS)),
         "kinds": tuple(index["kinds"]),
@@ -149,15 +150,15 @@ def open_tiles(folder: Path) -> Splits:
     return Splits(**sets, fingerprint=index["fingerprint"])
 
 
-def _write(tile: Tile, files: Mapping[str, object]) -> None:
-    files[_IMAGES].write(np.ascontiguousarray(tile.image, np.uint8))
+def _write(tile: Tile, files: Mapping[str, BinaryIO]) -> None:
+    files[_IMAGES].write(np.ascontiguousarray(tile.image, np.uint8).data)
     semantic = np.full(tile.image.shape[:2], VOID, np.uint8) if tile.semantic is None else tile.semantic
-    files[_SEMANTIC].write(np.ascontiguousarray(semantic, np.uint8))
+    files[_SEMANTIC].write(np.ascontiguousarray(semantic, np.uint8).data)
     for crown in tile.crowns or ():
         left, top, right, bottom = crown.box
         assert crown.mask.shape == (bottom - top, right - left), tile.name
-        files[_CROWNS].write(np.array([crown.label, *crown.box, files[_MASKS].tell()], np.int64))
-        files[_MASKS].write(np.packbits(crown.mask))
+        files[_CROWNS].write(np.array([crown.label, *crown.box, files[_MASKS].tell()], np.int64).data)
+        files[_MASKS].write(np.packbits(crown.mask).data)
 
 
 def _mapped(path: Path, kind: type) -> np.ndarray:

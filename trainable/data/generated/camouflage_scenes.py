@@ -70,8 +70,8 @@ class SceneConfig:
     def __post_init__(self) -> None:
         for name, (low, high) in _WHOLE_NUMBERS.items():
             _require_whole_number(name, getattr(self, name), low, high)
-        for name, high in _LARGEST_NUMBERS.items():
-            _require_number(name, getattr(self, name), high)
+        for name, largest in _LARGEST_NUMBERS.items():
+            _require_number(name, getattr(self, name), largest)
 
 
 def scene_splits(config: SceneConfig, cache_dir: Path, on_progress: Callable[[int, int], None] | None = None) -> Splits:
@@ -196,13 +196,11 @@ def _cache_key(config: SceneConfig) -> str:
 
 
 def _require_whole_number(name: str, value: object, low: int, high: int | None) -> None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or value < low or (high is not None and value > high):
+    if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"{low} to {high}"
         raise ValueError(f"{name} is {value!r}; give a whole number, {allowed}.")
 
 
 def _require_number(name: str, value: object, high: float) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= high:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= high:
         raise ValueError(f"{name} is {value!r}; give a number from 0 to {high}.")

@@ -129,6 +129,6 @@ def _grades(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
 
 def _cache_key(config: FundusConfig) -> str:
     """Changes with the drawing code too: images of another version are other images."""
-    sources = b"".join(Path(module.__file__).read_bytes() for module in (fundus_drawing, grades))
+    sources = b"".join(Path(file).read_bytes() for file in (fundus_drawing.__file__, grades.__file__))
     versions = f"{config} numpy {np.__version__} pillow {PIL.__version__}".encode()
     return "fundus-" + hashlib.sha256(Path(__file__).read_bytes() + sources + versions).hexdigest()[:20]

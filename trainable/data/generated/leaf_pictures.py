@@ -28,7 +28,7 @@ _LESION_RADIUS = {"spots": (0.08, 0.11), "rings": (0.13, 0.18), "streaks": (0.05
 _NUM_LESIONS = {"spots": (12, 18), "rings": (8, 12), "streaks": (10, 14)}
 _STREAK_LENGTH = 3.5
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +145,15 @@ def _lesions(rng: np.random.Generator, condition: str, along: Plane, across: Pla
     if condition == "mosaic":
         return 0.5 * (1 + textures.blotches(rng, len(along), cycles=rng.uniform(4, 6)))
     low, high = _NUM_LESIONS[condition]
-    distance = _nearest(rng, along, across, rng.integers(low, high), _LESION_RADIUS[condition], condition == "streaks")
+    distance = _nearest(
+        rng, along, across, int(rng.integers(low, high)), _LESION_RADIUS[condition], condition == "streaks"
+    )
     return _inside(0.035 - np.abs(distance)) if condition == "rings" else _inside(-distance)
 
 
 def _dirt(rng: np.random.Generator, along: Plane, across: Plane) -> Plane:
     """A few specks that say nothing."""
-    number = rng.integers(0, 4)
+    number = int(rng.integers(0, 4))
     return np.zeros_like(along) if number == 0 else _inside(-_nearest(rng, along, across, number, (0.03, 0.08), False))
 
 

@@ -193,5 +193,5 @@ def _inner_place(rng: np.random.Generator, radius: float) -> NDArray[np.float64]
 
 def _cache_key(config: PlateConfig) -> str:
     """Changes with the drawing code too: plates of another version are other plates."""
-    source = b"".join(Path(module.__file__).read_bytes() for module in (dirt, textures)) + Path(__file__).read_bytes()
+    source = b"".join(Path(file).read_bytes() for file in (dirt.__file__, textures.__file__, __file__))
     return "plates-" + hashlib.sha256(source + f"{config} numpy {np.__version__}".encode()).hexdigest()[:20]

@@ -19,7 +19,7 @@ def draw_picture(path: Path, *, seed: int) -> None:
     """One row per domain; each scene four times, ever harder, first as it is and then with its object outlined."""
     config = SceneConfig()
     figure = Figure(figsize=(12.8, 7.5), dpi=125, facecolor="white")
-    blocks = figure.subfigures(1, len(_TEXTURE_GAPS))
+    blocks = figure.subfigures(1, len(_TEXTURE_GAPS), squeeze=False)[0]
     for block, (label, texture_gap) in zip(blocks, _TEXTURE_GAPS.items(), strict=True):
         block.text(0.5, 0.965, f"{label}: texture gap {texture_gap:g}", ha="center", fontsize=12, color=_INK)
         scenes = fresh_scenes(replace(config, texture_gap=texture_gap), seed, config.num_domains)

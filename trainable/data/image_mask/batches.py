@@ -83,9 +83,9 @@ class TrainingBatches:
         return as_images(images), _as_masks(masks)
 
     def _corners(self, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        room = np.array(self._images.shape[1:3]) - self._window
+        room = np.array(self._images.shape[1:3]) - np.array(self._window)
         corners = rng.integers(0, room + 1, size=(len(index), 2))
-        if self._foreground is not None:
+        if self._crop is not None and self._foreground is not None:
             centred = rng.random(len(index)) < self._crop.foreground_share
             centres = self._foreground.draw(index, rng)
             centred &= centres[:, 0] >= 0

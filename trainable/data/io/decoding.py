@@ -79,7 +79,7 @@ def fitting_size(sizes: Sequence[tuple[int, int]], long_side_px: int) -> tuple[i
 
 def has_transparency(image: Image.Image) -> bool:
     """True when some pixel is not opaque."""
-    return image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
+    return image.has_transparency_data and any(image.convert("RGBA").getchannel("A").histogram()[:255])
 
 
 def is_deep(image: Image.Image) -> bool:

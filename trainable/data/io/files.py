@@ -55,10 +55,11 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
     lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
     changed = [file for file in files if file not in lines]
     with ThreadPoolExecutor() as pool:
-        lines.update(zip(changed, pool.map(lambda file: _read(root, file), changed), strict=True))
-    unreadable = [line for line in lines.values() if isinstance(line, Finding)]
+        read = list(pool.map(lambda file: _read(root, file), changed))
+    unreadable = [line for line in read if isinstance(line, Finding)]
     if unreadable:
         raise DataError(f"{root}: {len(unreadable)} of {len(files)} files cannot be opened.", unreadable)
+    lines |= {file: line for file, line in zip(changed, read, strict=True) if not isinstance(line, Finding)}
     if changed or len(known) != len(lines):
         _remember(memory, {file.as_posix(): line for file, line in lines.items()}, cache_dir)
     return {file: line[-1] for file, line in lines.items()}

@@ -98,7 +98,7 @@ def write_splits(folder: Path, splits: Mapping[str, Iterable[Sample]], image_siz
                 table.append((files[2].tell(), *native.shape))
                 written[split].append((sample.name, sample.digest or pixel_digest(sample.image, native)))
                 for file, array in zip(files, (sample.image, sample.mask, np.packbits(native)), strict=True):
-                    file.write(np.ascontiguousarray(array, np.uint8))
+                    file.write(np.ascontiguousarray(array, np.uint8).data)
     index = {
         "image_size": image_size,
         "names": {split: [name for name, _ in pairs] for split, pairs in written.items()},
@@ -163,7 +163,7 @@ def pixel_digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

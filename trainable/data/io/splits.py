@@ -10,11 +10,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 MAX_STRATA = 5
 _MIN_GROUPS_PER_STRATUM = 5
+
+Label = TypeVar("Label", int, str)
 
 
 def check_division(fractions: Sequence[float], split_seed: int, group_pattern: str | None) -> None:
@@ -82,7 +85,7 @@ def stratified_group_split(
 
 
 def stratified_class_split(
-    groups: Sequence[str], labels: Sequence[int], shares: Mapping[str, float], *, seed: int = 0
+    groups: Sequence[str], labels: Sequence[Label], shares: Mapping[str, float], *, seed: int = 0
 ) -> list[str]:
     """The part of each image, class by class; a group of several classes counts as one of its rarest.
 
@@ -92,11 +95,11 @@ def stratified_class_split(
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
     num_images = Counter(labels)
-    strata: dict[int, list[str]] = {}
+    strata: dict[Label, list[str]] = {}
     for group in sorted(members, key=lambda group: _hash(group, seed)):
         rarest = min((labels[row] for row in members[group]), key=lambda label: (num_images[label], label))
         strata.setdefault(rarest, []).append(group)
-    part_of = {}
+    part_of: dict[str, str] = {}
     for stratum in strata.values():
         parts = _cut([len(members[group]) for group in stratum], dict(list(shares.items())[: len(stratum)]))
         part_of.update(zip(stratum, parts, strict=True))
@@ -110,8 +113,9 @@ def _counted(number: int, noun: str) -> str:
 def _matched(names: Sequence[str], pattern: str) -> list[str]:
     regex = re.compile(pattern)
     matches = [regex.search(name) for name in names]
-    sources = [match[1 if regex.groups else 0] if match else None for match in matches]
-    unmatched = [name for name, source in zip(names, sources, strict=True) if source is None]
+    found = [match[1 if regex.groups else 0] if match else None for match in matches]
+    sources = [source for source in found if source is not None]
+    unmatched = [name for name, source in zip(names, found, strict=True) if source is None]
     if unmatched:
         raise ValueError(
             f"group_pattern {pattern!r} is not found in {len(unmatched)} of {len(names)} names, such as "
@@ -128,7 +132,7 @@ def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float], s
     strata: dict[int, list[str]] = {}
     for group in sorted(members, key=lambda group: _hash(group, seed)):
         strata.setdefault(int(np.searchsorted(edges, means[group], side="right")), []).append(group)
-    place = {}
+    place: dict[str, float] = {}
     for stratum in strata.values():
         sizes = np.array([len(members[group]) for group in stratum])
         place.update(zip(stratum, (np.cumsum(sizes) - sizes / 2) / sizes.sum(), strict=True))

@@ -9,7 +9,8 @@ from torch import Tensor
 class BatchAugmentation(Protocol):
     """Owns its random stream; the same state gives the same batches."""
 
-    current_strength: float
+    @property
+    def current_strength(self) -> float: ...
 
     def update_epoch(self, epoch: float) -> None:
         """Called before each training epoch."""

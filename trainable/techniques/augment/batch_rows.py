@@ -28,4 +28,8 @@ def changed_rows(images: Tensor, *steps: Mapping[int, Change]) -> Tensor:
 
 def with_rows(images: Tensor, rows: Sequence[int], others: Iterable[Tensor]) -> Tensor:
     """Images [B, C, H, W] with the others [C, H, W], one for each of the rows, in their places."""
-    return changed_rows(images, {row: lambda _, other=other: other for row, other in zip(rows, others, strict=True)})
+    return changed_rows(images, {row: _replaced_by(other) for row, other in zip(rows, others, strict=True)})
+
+
+def _replaced_by(other: Tensor) -> Change:
+    return lambda _: other

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def box_masks(area: Tensor, middle: Tensor, log_aspect: Tensor, size: tuple[int, int]) -> Tensor:
+def box_masks(area: Tensor, middle: Tensor, log_aspect: Tensor, size: tuple[int, ...]) -> Tensor:
     """Boolean masks [B, 1, H, W] of rectangles, cut off where they reach past the image; on the CPU.
 
     Args:

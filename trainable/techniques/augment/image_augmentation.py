@@ -153,11 +153,15 @@ def _moves(recipe: AugmentationRecipe, draws: _Draws, aspect: float) -> Tensor:
         @ image_warp.rotation(draws.around_zero(recipe.max_rotation_degrees))
         @ image_warp.shear(affine * draws.around_zero(recipe.max_shear_degrees), torch.zeros(draws.count))
         @ image_warp.scaling(1.0 + affine * draws.around_zero(recipe.max_scale_change))
-        @ image_warp.shift(*(affine * draws.around_zero(recipe.max_shift_share) for _ in range(2)), aspect)
+        @ image_warp.shift(
+            affine * draws.around_zero(recipe.max_shift_share),
+            affine * draws.around_zero(recipe.max_shift_share),
+            aspect,
+        )
     )
 
 
-def _bends(recipe: AugmentationRecipe, draws: _Draws, size: tuple[int, int]) -> Tensor | None:
+def _bends(recipe: AugmentationRecipe, draws: _Draws, size: tuple[int, ...]) -> Tensor | None:
     if not recipe.p_bend:
         return None
     spacing = 2.0 / (BEND_NODES - 1)

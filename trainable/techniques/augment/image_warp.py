@@ -59,7 +59,7 @@ def flip(flipped: Tensor) -> Tensor:
     return moves
 
 
-def bent_grid(nodes: Tensor, size: tuple[int, int]) -> Tensor:
+def bent_grid(nodes: Tensor, size: tuple[int, ...]) -> Tensor:
     """Shifts [B, H, W, 2] of every place, smooth between those of a few nodes [B, 2, h, w]."""
     return F.interpolate(nodes, size=size, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
@@ -84,7 +84,7 @@ def warp(images: Tensor, moves: Tensor, bends: Tensor | None = None) -> Tensor:
     return images.index_copy(0, on_device, moved)
 
 
-def _grid(moves: Tensor, bends: Tensor | None, size: tuple[int, int]) -> Tensor:
+def _grid(moves: Tensor, bends: Tensor | None, size: tuple[int, ...]) -> Tensor:
     """Where each output pixel looks, in the coordinates of `grid_sample`: [B, H, W, 2]."""
     height, width = size
     aspect = torch.tensor([width / height, 1.0])

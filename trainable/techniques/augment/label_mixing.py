@@ -95,7 +95,7 @@ class LabelMixing:
             return 0.0
         return 0.5 if self.config.mixup_alpha else 1.0
 
-    def _boxes(self, count: int, size: tuple[int, int]) -> Tensor:
+    def _boxes(self, count: int, size: tuple[int, ...]) -> Tensor:
         area = 1.0 - self._beta(self.config.cutmix_alpha, count)
         return box_masks(area, torch.rand(count, 2, generator=self.generator), torch.zeros(count), size)
 

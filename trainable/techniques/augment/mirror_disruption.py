@@ -94,7 +94,7 @@ def mirror_disruption(
         magnitude: in [0, 1]; a crop keeps between 95 - 25 * magnitude and 95 % of each side.
         generator: on the CPU, whatever device the images are on.
     """
-    size = tuple(images.shape[-2:])
+    size = images.shape[-2], images.shape[-1]
     mirrors, rows = _draw_rows(len(images), size, probability=probability, generator=generator)
     windows = draw_windows(len(images), *size, magnitude=magnitude, generator=generator)[:, rows]
     ys, xs = _places_shown(masks, rows, windows)

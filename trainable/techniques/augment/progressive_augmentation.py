@@ -21,6 +21,7 @@ A search begins with the first three; a test holds the rows of its space to thes
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -151,7 +152,7 @@ class CODProgressiveAugmentation:
         """Where the schedule and the random numbers stand; the settings are not part of it."""
         return {"epoch": self.current_epoch, "generator": self.generator.get_state()}
 
-    def load_state_dict(self, state: dict[str, float | Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from there under this object's settings, whatever those of the saved one were."""
         self.generator.set_state(state["generator"].cpu())
         self.update_epoch(state["epoch"])

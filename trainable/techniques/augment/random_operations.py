@@ -74,8 +74,8 @@ def on_rows(images: Tensor, rows: Tensor, change: Callable[..., Tensor], *values
 def _jittered(images: Tensor, **signed: Tensor) -> Tensor:
     none = torch.zeros(len(images))
     names = ("brightness", "contrast", "saturation")
-    factors = (1.0 + MAX_FACTOR_CHANGE * signed.get(name, none) for name in names)
-    return jitter_colour(images, *factors, none)
+    brightness, contrast, saturation = (1.0 + MAX_FACTOR_CHANGE * signed.get(name, none) for name in names)
+    return jitter_colour(images, brightness, contrast, saturation, none)
 
 
 def _levels(magnitude: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ Cost: none while healthy. Off: `collapse_response="none"`, or no response at all
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypedDict, get_args
 
 import torch
 from torch import nn
@@ -79,6 +79,16 @@ class CollapseEvent:
         which = "" if self.expert is None else f" of expert {self.expert}"
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.numbers.items())
         return f"experts collapsed, epoch {self.epoch}: {self.action}{which}{where} ({numbers})"
+
+
+class _Done(TypedDict):
+    layer: int | None
+    expert: int | None
+    numbers: dict[str, float]
+
+
+class _Act(_Done):
+    action: Action
 
 
 class ExpertLayer(Protocol):
@@ -172,7 +182,7 @@ class CollapseResponse:
             "events": [asdict(event) for event in self.events],
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` gave, on top of the router noise that is configured now."""
         if len(state["added_noise"]) != len(self._layers):
             raise ValueError(
@@ -186,28 +196,30 @@ class CollapseResponse:
         self._generator.set_state(state["generator"].cpu())
         self.events = [CollapseEvent(**event) for event in state["events"]]
 
-    def _act(self, verdict: CollapseVerdict) -> list[dict[str, object]]:
+    def _act(self, verdict: CollapseVerdict) -> list[_Act]:
         """Takes the episode's next step of the ladder, or the first after it that can still do something."""
         steps = {"rebalance": self._rebalance, "noise": self._make_noisy, "reinitialise": self._reinitialise}
         start = min(self._acts, max(0, len(self._ladder) - 1))
         for action in self._ladder[start:] + self._ladder[:start]:
-            done = [{"action": action, **fields} for fields in steps[action](verdict)]
+            done: list[_Act] = [{"action": action, **fields} for fields in steps[action](verdict)]
             if done:
                 return done
         return []
 
-    def _rebalance(self, verdict: CollapseVerdict) -> Iterator[dict[str, object]]:
-        factor = min(2.0 * self._balancer.coefficient_factor, self._config.max_balance_factor)
-        if factor > self._balancer.coefficient_factor:
-            self._balancer.coefficient_factor = factor
+    def _rebalance(self, verdict: CollapseVerdict) -> Iterator[_Done]:
+        balancer = self._balancer
+        assert balancer is not None, "every ladder begins with it"
+        factor = min(2.0 * balancer.coefficient_factor, self._config.max_balance_factor)
+        if factor > balancer.coefficient_factor:
+            balancer.coefficient_factor = factor
             yield {"layer": None, "expert": None, "numbers": {"factor": factor}}
 
-    def _make_noisy(self, verdict: CollapseVerdict) -> Iterator[dict[str, object]]:
+    def _make_noisy(self, verdict: CollapseVerdict) -> Iterator[_Done]:
         for index, _ in self._collapsed_layers(verdict):
             self._add_noise(index, self._config.response_noise)
             yield {"layer": index, "expert": None, "numbers": {"router_noise": self._layers[index].router_noise}}
 
-    def _reinitialise(self, verdict: CollapseVerdict) -> Iterator[dict[str, object]]:
+    def _reinitialise(self, verdict: CollapseVerdict) -> Iterator[_Done]:
         for index, layer in self._collapsed_layers(verdict):
             busiest = max(range(len(layer.usage)), key=layer.usage.__getitem__)
             for dead in layer.dead_experts:

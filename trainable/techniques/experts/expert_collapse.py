@@ -15,7 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -200,7 +200,7 @@ class ExpertCollapseDetector:
         sums = [sums for sums, _ in self._window]
         return {"sums": torch.stack(sums) if sums else None, "assignments": [size for _, size in self._window]}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` gave; a state of another number of experts is a ValueError."""
         sums = [] if state["sums"] is None else state["sums"].unbind()
         if sums and sums[0].shape[1] != self.num_experts + 3:

@@ -23,7 +23,7 @@ Off: no balancer, or an alpha of 0.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -148,7 +148,7 @@ class GlobalBatchLoadBalancer:
             return self._weighted(routing, self._previous)
         if self._window is None:
             raise ValueError("The balance loss needs the routing that observe() counts; call observe() first.")
-        return self._weighted(routing, self._pooled())
+        return self._weighted(routing, self._pooled(self._window))
 
     def update(
         self, routing_probs: Tensor, expert_assignments: Tensor, capacity_overflow: Tensor | int | None = None
@@ -169,8 +169,8 @@ class GlobalBatchLoadBalancer:
         if self._window is None:
             return
         faded = None if self._previous is None else self.previous_decay * self._previous
-        self._previous = _plus(faded, self._pooled().float())
-        self._lifetime = _plus(self._lifetime, self._pooled())
+        self._previous = _plus(faded, self._pooled(self._window).float())
+        self._lifetime = _plus(self._lifetime, self._pooled(self._window))
         self._window = self._pooled_window = None
 
     def get_global_statistics(self) -> dict[str, float | int | list[float]]:
@@ -202,7 +202,7 @@ class GlobalBatchLoadBalancer:
             "coefficient_factor": self.coefficient_factor,
         }
 
-    def load_state_dict(self, state: dict[str, Tensor | float | None]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` gave; a state of another number of experts is a ValueError."""
         for name in ("window", "previous", "lifetime"):
             counters = state[name]
@@ -228,10 +228,10 @@ class GlobalBatchLoadBalancer:
     def _counters(self, routing: Sequence[RoutingInfo]) -> Tensor:
         return torch.stack([routing_counts(info, self.num_experts) for info in routing])
 
-    def _pooled(self) -> Tensor:
-        """The window summed over ranks, reduced once however many losses ask for it."""
+    def _pooled(self, window: Tensor) -> Tensor:
+        """This window summed over ranks, reduced once however many losses ask for it."""
         if self._pooled_window is None:
-            self._pooled_window = summed_over_ranks(self._window)
+            self._pooled_window = summed_over_ranks(window)
         return self._pooled_window
 
 

@@ -85,6 +85,7 @@ class WeightAverage:
     def restore(self) -> None:
         """Gives the model its own weights back."""
         self._require(is_applied=True)
+        assert self._own is not None
         _copy_into(self._model, self._own)
         self._own = None
 

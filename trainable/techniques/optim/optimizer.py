@@ -8,6 +8,7 @@ He et al., Bag of Tricks for Image Classification, 2019, https://arxiv.org/abs/1
 Cost: none. Off: `weight_decay=0`, `backbone_lr_ratio=1`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ class WithoutAlgorithm(torch.optim.Optimizer):
     """Parameter groups that nothing updates, to check a configuration: torch's own bring in its compiler, a second."""
 
     def __init__(self, groups: list[dict], config: OptimizerConfig) -> None:
-        self.param_groups, self.defaults, self.state = groups, {}, {}
+        self.param_groups, self.defaults, self.state = groups, {}, defaultdict(dict)
 
 
 def build_optimizer(

@@ -91,7 +91,7 @@ class ScheduleConfig:
     def _shape(self) -> Callable[[float], float]:
         """The shape after the warm-up, whose progress runs over what is left of the budget."""
         floor, left = self.min_lr_ratio, 1.0 - self.warmup_fraction
-        return {
+        by_kind: dict[str, Callable[[float], float]] = {
             "one_cycle": partial(shapes.cosine, floor=floor),
             "warm_restarts": partial(
                 shapes.warm_restarts,
@@ -103,7 +103,8 @@ class ScheduleConfig:
             "warmup_stable_decay": partial(shapes.warmup_stable_decay, floor=floor, decay=self.decay_fraction / left),
             "step": partial(shapes.steps, floor=floor, length=self.step_fraction / left, factor=self.step_factor),
             "constant": shapes.constant,
-        }[self.schedule_kind]
+        }
+        return by_kind[self.schedule_kind]
 
     def _check_kind(self) -> None:
         if self.cycle_growth < 1.0:

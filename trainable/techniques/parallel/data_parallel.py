@@ -88,7 +88,7 @@ class Ranks:
         for parameter in used:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        for bucket in _buckets([parameter.grad for parameter in used]):
+        for bucket in _buckets([parameter.grad for parameter in used if parameter.grad is not None]):
             _sum_in_place(bucket)
 
     def sum_terms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -97,7 +97,7 @@ class Ranks:
         distributed.all_reduce(total)
         return dict(zip(terms, total.unbind(), strict=True))
 
-    def merge(self, *accumulators: Mergeable) -> None:
+    def merge(self, *accumulators: object) -> None:
         """Leaves in each accumulator, on every rank, what all ranks have accumulated.
 
         Raises:

@@ -33,6 +33,11 @@ class _OverRanks(nn.Module):
 
     dimensions: tuple[int, ...]
     """How many the layer's inputs may have."""
+    num_features: int
+    momentum: float | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     def __init__(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
@@ -63,12 +68,13 @@ class _OverRanks(nn.Module):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
-        if not self.track_running_stats:
+        means, variances, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        if not self.track_running_stats or means is None or variances is None or batches is None:
             return
-        self.num_batches_tracked += 1
-        share = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum
-        self.running_mean += share * (mean - self.running_mean)
-        self.running_var += share * (variance * total / (total - 1).clamp(min=1) - self.running_var)
+        batches += 1
+        share = 1.0 / batches if self.momentum is None else self.momentum
+        means += share * (mean - means)
+        variances += share * (variance * total / (total - 1).clamp(min=1) - variances)
 
 
 class BatchNorm1dOverRanks(_OverRanks, nn.BatchNorm1d):
@@ -83,13 +89,16 @@ class BatchNorm2dOverRanks(_OverRanks, nn.BatchNorm2d):
     dimensions = (4,)
 
 
-_SYNCED = {nn.BatchNorm1d: BatchNorm1dOverRanks, nn.BatchNorm2d: BatchNorm2dOverRanks}
+_SYNCED: dict[type[nn.Module], type[_OverRanks]] = {
+    nn.BatchNorm1d: BatchNorm1dOverRanks,
+    nn.BatchNorm2d: BatchNorm2dOverRanks,
+}
 
 
 def sync_batch_norms(model: nn.Module) -> None:
     """Replaces every batch normalisation inside `model` by one over all ranks; parameters stay the same objects."""
     for name, layer in model.named_children():
-        if type(layer) in _SYNCED:
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and type(layer) in _SYNCED:
             setattr(model, name, _SYNCED[type(layer)](layer))
         else:
             sync_batch_norms(layer)

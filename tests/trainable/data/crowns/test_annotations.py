@@ -79,6 +79,7 @@ def test_a_box_that_was_written_as_a_polygon_is_a_box(read):
         ("a.json", "{not json", "JSONDecodeError"),
         ("a.json", '{"images": []}', "KeyError: 'categories'"),
         ("a.xml", "<annotation>", "ParseError"),
+        ("a.xml", VOC.replace("<name>Palm</name>", ""), "object has no name"),
         ("a.csv", "image_path,label,geometry\na.png,x,POINT (3 4)\n", "is no POLYGON or MULTIPOLYGON"),
         ("a.csv", "image_path,label,xmin,ymin,xmax,ymax\na.png,x,9,1,3,4\n", r"from \(9, 1\) to \(3, 4\) has no area"),
     ],
