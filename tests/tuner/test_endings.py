@@ -64,8 +64,8 @@ EXPLAINED = {
     "stopped_at_rung": "slow starters can be stopped too soon",
     "diverged": "avoids its neighbourhood",
     "out_of_memory": "A micro-batch of one image did not fit",
-    "experts_collapsed": "had become a single network",
-    "plateaued": "Early stopping saved the rest of its budget",
+    "experts_collapsed": "the response did not help",
+    "plateaued": "Stopped early; its last value is compared with those of full trainings",
     "failed": "says nothing about the configuration",
 }
 
