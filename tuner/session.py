@@ -34,6 +34,11 @@ MAX_FAILURES = 2
 MAX_FAILING = 2
 """So many trials may fail one after the other before the machine is blamed: further ones would be spent on it."""
 
+_AFTER_THE_LAST_RESULT = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+"""What ends a trial in the epoch after its last result."""
+_WITH_THE_LAST_RESULT = (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
+"""What ends a trial with its last result, which then tells why."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -66,7 +71,7 @@ class Session:
     """One session of a search, from a recorder and a policy that knows what is on record.
 
     Args:
-        unsettled: what follows from the records and is not on record yet.
+        unrecorded: what follows from the records and is not on record yet, by trial.
         seconds: the search may run so long in all, over its sessions; None is no limit.
     """
 
@@ -162,15 +167,16 @@ class Session:
             if one.decision is not None and not one.is_decided:
                 self._recorder.decision(trial, one.decision)
             if one.outcome is not None:
-                self._policy.end(trial, one.outcome)
-                self._write_end(trial, one.outcome, one.decision)
+                self._end(trial, one.outcome, self._numbers_of(one.decision))
 
     def _goes_on(self, trial: str, report: LegReport) -> bool:
         if report.result is not None:
             return self._take_result(trial, report.result, report)
-        if report.ending is not None:
-            return self._take_ending(trial, report.ending)
-        raise ValueError(f"the report of trial {trial} has neither a result nor an ending")
+        if report.ending is None:
+            raise ValueError(f"the report of trial {trial} has neither a result nor an ending")
+        # It was over before this leg, diverged, or ran out of memory.
+        self._end(trial, Outcome(report.ending.outcome), report.ending.numbers)
+        return False
 
     def _take_result(self, trial: str, result: "EpochResult", report: LegReport) -> bool:
         if not abs(result.objective) <= MAX_OBJECTIVE:
@@ -194,7 +200,8 @@ class Session:
         remove_others(self._recorder.folder, trial, result.epoch)
         if ending is not None:
             self._policy.record(trial, epoch=result.epoch, value=result.objective)
-            return self._take_ending(trial, ending)
+            self._end(trial, Outcome(ending.outcome))
+            return False
         return self._decide(trial, result.epoch, result.objective)
 
     def _decide(self, trial: str, epoch: int, value: float) -> bool:
@@ -203,33 +210,24 @@ class Session:
         for decision in step.decisions:
             self._recorder.decision(trial, decision)
         if step.outcome is not None:
-            self._write_end(trial, step.outcome, step.decisions[-1] if step.decisions else None)
+            self._end(trial, step.outcome, self._numbers_of(step.decisions[-1] if step.decisions else None))
         return step.goes_on
 
-    def _take_ending(self, trial: str, ending: "Ending") -> bool:
-        """The trial ended itself: it was over before this leg, diverged, ran out of memory, collapsed or plateaued."""
-        self._end(trial, Outcome(ending.outcome), ending.numbers)
-        return False
-
-    def _end(self, trial: str, outcome: Outcome, numbers: Numbers) -> None:
+    def _end(self, trial: str, outcome: Outcome, numbers: Numbers = MappingProxyType({})) -> None:
+        """The one way in which a trial ends: the policy is told, and the line is written."""
         self._policy.end(trial, outcome)
-        record = self._search.by_name[trial]
-        done = max(record.results, default=0)
-        # A trial diverges, or runs out of memory, in the epoch after its last result.
-        epoch = done + 1 if outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY) else done
-        if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED) and record.last is not None:
-            numbers = {"objective": record.last.objective, **numbers}
+        last = self._search.by_name[trial].last
+        epoch = 0 if last is None else last.epoch
+        if outcome in _AFTER_THE_LAST_RESULT:
+            epoch += 1
+        if last is not None and outcome in _WITH_THE_LAST_RESULT:
+            numbers = {"objective": last.objective, **last.numbers, **numbers}
         self._recorder.end(trial, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
 
-    def _write_end(self, trial: str, outcome: Outcome, decision: Decision | None) -> None:
-        """Records the end of a trial that the policy has ended already, with its last result."""
-        last = self._search.by_name[trial].last_result
-        numbers: Numbers = {"epoch": last.epoch, "objective": last.objective, **last.numbers}
-        if outcome is Outcome.STOPPED_AT_RUNG and decision is not None:
-            numbers = self._numbers_of(decision)
-        self._recorder.end(trial, outcome, numbers=numbers, epoch=last.epoch)
-
-    def _numbers_of(self, decision: Decision) -> dict[str, float | str]:
+    def _numbers_of(self, decision: Decision | None) -> dict[str, float | str]:
+        """What a stop rests on; nothing where nothing was decided."""
+        if decision is None:
+            return {}
         names = ("epoch", "rung", "value", "cutoff", "rank", "of", "predicted")
         numbers = {name: getattr(decision, name) for name in names}
         if decision.predicted is not None:
@@ -243,9 +241,7 @@ class Session:
     def _stop_waiting(self, trial: str, **numbers: str) -> None:
         decision = self._policy.explain(trial, STOP)
         self._recorder.decision(trial, decision)
-        self._policy.end(trial, Outcome.STOPPED_AT_RUNG)
-        told = self._numbers_of(decision) | numbers
-        self._recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=told, epoch=decision.epoch)
+        self._end(trial, Outcome.STOPPED_AT_RUNG, self._numbers_of(decision) | numbers)
 
     def _make_room(self, trial: str) -> None:
         """Ended trials that won't be handed over give up their checkpoints first, then waiting ones."""

@@ -105,12 +105,14 @@ class Step:
 
 
 def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epochs: int) -> Step:
-    """Tells the policy a finite result; a trial that pauses and would be promoted next goes on at once."""
+    """Tells the policy a finite result; a trial that pauses and would be promoted next goes on at once.
+
+    Where the step has an outcome, the caller ends the trial.
+    """
     decision = policy.record(trial, epoch=epoch, value=value)
     decisions = () if decision is None else (decision,)
     outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
     if outcome is not None:
-        policy.end(trial, outcome)
         return Step(decisions, outcome)
     if decision is None or decision.action != PAUSE:
         return Step(decisions, goes_on=True)

@@ -93,7 +93,10 @@ class SimulatedSearch:
         if not math.isfinite(value):
             self.policy.end(trial.name, Outcome.DIVERGED)
             return False
-        return take_result(self.policy, trial.name, epoch=trial.epoch, value=value, max_epochs=self._max_epochs).goes_on
+        step = take_result(self.policy, trial.name, epoch=trial.epoch, value=value, max_epochs=self._max_epochs)
+        if step.outcome is not None:
+            self.policy.end(trial.name, step.outcome)
+        return step.goes_on
 
     def _expect(self, trial: SimulatedTrial, *, begins: bool) -> None:
         due = self.now + float(self._seconds(trial, begins))

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tuner.policy.actions import HalvingConfig, NoWork, Policy, Start, take_result
+from tuner.policy.actions import HalvingConfig, NoWork, Policy, Start, Step, take_result
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
@@ -168,7 +168,13 @@ class Player:
             self._end(trial, Outcome.DIVERGED)
         elif self._draw.random() < self._mishaps:
             self._mishap(trial, epoch, value)
-        elif not take_result(self.noted, trial, epoch=epoch, value=value, max_epochs=MAX_EPOCHS).goes_on:
+        else:
+            self._take(take_result(self.noted, trial, epoch=epoch, value=value, max_epochs=MAX_EPOCHS), trial)
+
+    def _take(self, step: Step, trial: str) -> None:
+        if step.outcome is not None:
+            self._end(trial, step.outcome)
+        elif not step.goes_on:
             self.running.remove(trial)
 
     def _mishap(self, trial: str, epoch: int, value: float) -> None:
