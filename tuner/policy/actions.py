@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
+from tuner.policy.direction import sign_of
 from tuner.policy.outcomes import Outcome
 
 
@@ -58,7 +59,7 @@ class HalvingConfig:
     @property
     def sign(self) -> float:
         """Turns objectives into numbers of which more is better, and back."""
-        return {"max": 1.0, "min": -1.0}[self.mode]
+        return sign_of(self.mode)
 
 
 class Policy(Protocol):

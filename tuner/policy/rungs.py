@@ -11,6 +11,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 
 from tuner.policy.decision import CONTINUE, STOP, Decision
+from tuner.policy.direction import sign_of
 
 
 def rung_epochs(*, grace_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -33,7 +34,7 @@ class Rungs:
         self._decisions: dict[int, dict[str, Decision]] = {epoch: {} for epoch in sorted(epochs)}
         self._arrived: dict[int, list[float]] = {epoch: [] for epoch in self._decisions}
         self._stopped_share = 1 - 1 / reduction_factor
-        self._sign = {"max": 1.0, "min": -1.0}[mode]
+        self._sign = sign_of(mode)
 
     def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """Takes in one finite result; None where there is nothing to decide.

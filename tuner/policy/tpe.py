@@ -23,6 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.direction import sign_of
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
 
@@ -53,7 +54,7 @@ class TpeSampler:
     def __init__(self, space: Callable[[Any], dict], *, mode: str) -> None:
         self._space, self._source = space, SpaceSource(space)
         self._direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[mode]
-        self._sign = {"max": -1.0, "min": 1.0}[mode]
+        self._sign = sign_of(mode)
         self._study = self._new_study([])
         self._open: dict[str, Candidate] = {}
         self._values: dict[str, dict[int, float]] = {}
@@ -111,9 +112,9 @@ class TpeSampler:
         if trial.constraints:
             return 2, 0.0, 0.0
         if trial.state is TrialState.COMPLETE and trial.value is not None:
-            return 0, self._sign * trial.value, 0.0
+            return 0, -self._sign * trial.value, 0.0
         step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
-        return 1, -step, self._sign * value
+        return 1, -step, -self._sign * value
 
     def _new_study(self, trials: Iterable[FrozenTrial]) -> optuna.Study:
         study = optuna.create_study(direction=self._direction)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from search_spaces.space import Mode, Situation
 from tuner.atomic_file import replacing
+from tuner.policy.direction import sign_of
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"
@@ -117,7 +118,7 @@ class RecordedSettings:
     @property
     def sign(self) -> float:
         """Turns objectives into numbers of which more is better, and back."""
-        return {"max": 1.0, "min": -1.0}[self.mode]
+        return sign_of(self.mode)
 
 
 def write_settings(folder: Path, settings: RecordedSettings) -> None:
