@@ -23,6 +23,7 @@ from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
 from tuner.export import exported_config_of
 from tuner.ray.cluster import check_room, node_resources
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
+from tuner.records.typed_json import finite_or_none
 
 logger = logging.getLogger(__name__)
 Training = tuple[str, int]
@@ -163,15 +164,11 @@ def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None
 def _measured(
     record: SearchRecord, trial: TrialRecord, seed: int, *, validation: float | None, test: Mapping[str, float | None]
 ) -> ConfirmedRun:
-    finite = {name: _finite_or_none(value) for name, value in test.items()}
+    finite = {name: finite_or_none(value) for name, value in test.items()}
     return ConfirmedRun(
         trial=trial.name,
         seed=seed,
         objective=finite[record.settings.objective.removeprefix("val/")],
         test=finite,
-        validation=_finite_or_none(validation),
+        validation=finite_or_none(validation),
     )
-
-
-def _finite_or_none(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -31,6 +31,7 @@ from tuner.records.events import (
 from tuner.records.lines import complete_lines, cut_torn_line
 from tuner.records.search_record import SearchRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, write_settings
+from tuner.records.typed_json import finite_or_none
 
 
 class Listener(Protocol):
@@ -144,7 +145,7 @@ class Recorder:
             trial=trial,
             epoch=epoch,
             objective=float(objective),
-            metrics={name: _finite_or_none(float(value)) for name, value in metrics.items()},
+            metrics={name: finite_or_none(float(value)) for name, value in metrics.items()},
             seconds=float(seconds),
             process=process,
             precision=precision,
@@ -195,10 +196,6 @@ class Recorder:
         self.record.apply(event)
         for listener in self._listeners:
             listener.on_event(self.record, event)
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _readable(numbers: Numbers) -> dict[str, int | float | str]:

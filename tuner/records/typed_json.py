@@ -24,6 +24,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def finite_or_none(value: float | None) -> float | None:
+    """As it is written: None for a number that JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 Plain = Annotated[Any, AfterValidator(_finite)]
 """Whatever JSON can say; Python's reader takes NaN for JSON."""
 
