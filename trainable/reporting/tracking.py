@@ -70,11 +70,10 @@ class TrackedRun:
         """Among all runs of a server: a run is continued where its results lie, and a copy of them is another run."""
         return sha256(f"{self.folder.absolute()}/{self.name}".encode()).hexdigest()[:16]
 
-    @property
-    def plain_params(self) -> dict[str, bool | int | float | str]:
-        return {
-            name: value if isinstance(value, bool | int | float) else str(value) for name, value in self.params.items()
-        }
+
+def plain_params(params: Mapping[str, object]) -> dict[str, bool | int | float | str]:
+    """Values that every tracker can show: numbers as they are, all else as text."""
+    return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in params.items()}
 
 
 def open_tracker(name: str, run: TrackedRun) -> Tracker:
@@ -155,7 +154,7 @@ class _MlflowRun:
         from mlflow.entities import Param
 
         run_id = self._client.create_run(experiment, run_name=run.name, tags={"identity": identity}).info.run_id
-        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in run.plain_params.items()])
+        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in run.params.items()])
         return run_id
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -182,7 +181,7 @@ class _WandbRun:
             resume="allow",
             reinit="create_new",
             dir=run.folder,
-            config=run.plain_params,
+            config=plain_params(run.params),
             settings=WANDB_SETTINGS,
         )
         # Offline nothing is known of earlier files, so that each holds the whole curve.

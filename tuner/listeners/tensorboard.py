@@ -6,6 +6,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from trainable.reporting.tracking import plain_params
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded
 
@@ -70,11 +71,7 @@ class TensorBoards:
         """Closes a trial's file; its parameters appear on TensorBoard's HParams page."""
         writer = self._writer(trial.name)
         if trial.last is not None:
-            plain = {
-                name: value if isinstance(value, bool | int | float) else str(value)
-                for name, value in trial.params.items()
-            }
-            for summary in hparams(plain, {OBJECTIVE_TAG: trial.last.objective}):
+            for summary in hparams(plain_params(trial.params), {OBJECTIVE_TAG: trial.last.objective}):
                 writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch types it by its first None
             writer.add_scalar(OBJECTIVE_TAG, trial.last.objective)
         self._writers.pop(trial.name).close()
