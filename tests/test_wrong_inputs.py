@@ -182,7 +182,7 @@ def world(tmp_path_factory):
         write_data(Path("data"))
         Path("a-file").write_text("I am a file")
         Path("empty").mkdir()
-        exported = small_handover()
+        exported = small_export()
         write_configurations(exported)
         train(exported, Path("run"), device="cpu")
         write_runs()
@@ -202,7 +202,7 @@ def write_data(root: Path) -> None:
         Image.fromarray(mask).save(root / "GT" / f"img_{number}.png")
 
 
-def small_handover() -> ExportedConfig:
+def small_export() -> ExportedConfig:
     task = get_task("moe")
     config = from_params({"max_epochs": 2, "batch_size": 4, "augmentation": False}, task.default_config("data"))
     return ExportedConfig(config=config, data_fingerprint=task.open_data(config).fingerprint)

@@ -1,11 +1,9 @@
-"""Looks a configuration over before hours are spent on it, or after they were: data, network, one gradient, one curve.
+"""Checks a configuration before hours are spent on it, or after: data, network, one gradient, one curve.
 
     python -m trainable.diagnose --config results/dishes/<run>/best/config.json
 
 One batch goes forward and back through a network of its own; nothing that trains is touched. Exit status 1 says that
-something is wrong, 0 that at most something is worth a thought.
-
-Signs that a training cannot go well, each a pure function from what is looked at to findings.
+something is wrong, 0 that at most something is worth a thought. Each check is a pure function to findings.
 """
 
 import argparse

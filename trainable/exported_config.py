@@ -52,7 +52,7 @@ def write_exported_config(path: Path, exported: ExportedConfig) -> None:
 
 
 def read_exported_config(path: Path) -> ExportedConfig:
-    """Reads what :func:`write_handover` wrote.
+    """Reads what :func:`write_exported_config` wrote.
 
     Raises:
         ValueError: no such file, not JSON, another format, an unknown or missing field, or a value out of range.

@@ -1,9 +1,4 @@
-"""What a process of ours sets for itself: garbage collection around imports, and which loggers are heard.
-
-The garbage collector while modules are imported, and after.
-
-What the process logs: our own messages shown, those of libraries silenced, for as long as a context lasts.
-"""
+"""What a process of ours sets for itself: garbage collection around imports, and which loggers are heard."""
 
 import atexit
 import gc

@@ -1,9 +1,4 @@
-"""From a configuration to a run that can start: its device, its initial weights, its data, which must be unchanged.
-
-Where a training starts: the weights that an earlier one exported.
-
-From a configuration to a run that can begin: its device, and its data, which must be what it was found on.
-"""
+"""From a configuration to a run that can start: its device, its initial weights, its data, which must be unchanged."""
 
 import logging
 import os

@@ -1,8 +1,6 @@
 """One training run from its configuration: opens the data, builds the trainer, trains epoch after epoch.
 
 The same object trains inside Ray and standalone; that is why the curve is the same.
-
-What ended a training that ended itself.
 """
 
 import time

@@ -1,7 +1,4 @@
-"""How numbers, times and parameters are written for people: the same in the terminal, the report and the figures.
-
-How many images a search trains, compares and tests on, in words, and whether they are too few to say much.
-"""
+"""How numbers, times, parameters and image counts are written for people: the same in terminal, report and figures."""
 
 import math
 import shlex

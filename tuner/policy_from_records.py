@@ -1,9 +1,4 @@
-"""Builds the policy of a search from its settings, and replays its recorded events into it.
-
-The policy that a search's settings ask for.
-
-Rebuilds a policy from the recorded events, in their order.
-"""
+"""Builds the policy of a search from its settings, and replays its recorded events into it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple

@@ -1,7 +1,4 @@
-"""One search from start to finish: Ray, trials, winner.
-
-After the last trial: the report, the winner's files, and a sentence about each.
-"""
+"""One search from start to finish: Ray, trials, confirmation, report, the exported winner."""
 
 import logging
 import sys

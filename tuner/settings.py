@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from search_spaces.registry import get_space
-from tuner.records.settings import PolicyName
+from tuner.records.settings import NAME_PATTERN, PolicyName
 
 POLICIES = get_args(PolicyName)
 POLICIES_WITH_RUNGS = frozenset({"asha", "promote"})
@@ -116,7 +116,7 @@ def _check_ranks(gpus: float | None, ranks: int | None) -> None:
 
 def _check_name(name: str) -> None:
     """A name is one folder, and never the one above."""
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(
             f"--name is {name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, of which neither "
             "a dot nor a dash comes first."

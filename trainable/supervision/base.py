@@ -51,7 +51,7 @@ class Supervision(nn.Module, ABC):
         """An evaluation batch, without gradients and unaugmented."""
 
     def end_epoch(self, means: Mapping[str, float]) -> None:
-        """Told after each training epoch what its terms were in the mean; what it keeps belongs into buffers."""
+        """Receives the mean of each loss term after a training epoch; state that it keeps belongs in buffers."""
 
 
 class DeepSupervision(Supervision):

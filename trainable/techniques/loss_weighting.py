@@ -90,7 +90,7 @@ class LossWeighting(nn.Module, ABC):
         """What each task's loss is multiplied by at present, shape (T,), detached."""
 
     def end_epoch(self, losses: Sequence[float]) -> None:
-        """Told after each training epoch what the tasks' losses were in the mean."""
+        """Receives the mean loss of each task after a training epoch."""
 
 
 class FixedWeighting(LossWeighting):

@@ -3,16 +3,13 @@
 What: half the micro-batch and twice the accumulation give the same effective batch, the same number of updates and, up
 to rounding and what a batch enters otherwise than as a mean, the same training. What once fitted is remembered in the
 process for later trainings of the same network on the same images.
-Source: own; the arithmetic is that of `accumulation`.
+Source: own; the arithmetic is that of gradient accumulation.
 Cost: a copy of the training's progress in memory at the beginning of each epoch, to fall back on. Off: a micro-batch of
 1, or of the least that a configuration allows, can't get smaller, and running out of memory then ends the training.
 
-How much memory a training takes, and how much there is: of the GPU, or of the whole process on a CPU.
-
-Running out of memory, told with its numbers: what was asked for, and what there was.
-
-torch says it in several ways: the CUDA allocator by an error of its own, CUDA's libraries and the allocator of the CPU
-by a plain RuntimeError. Here all become one error, which is what every retry and every ending looks for.
+torch reports a shortage in several ways: the CUDA allocator by an error of its own, CUDA's libraries and the CPU's
+allocator by a plain RuntimeError. `shortages_named` turns all of them into `MemoryShortage`, with its numbers.
+Memory in use is that of the GPU, or of the whole process on a CPU.
 """
 
 import io

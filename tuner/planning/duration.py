@@ -6,8 +6,6 @@ Then the best and the default are trained again, over the same slots. Played man
 on who came first, and on how much better the proposals get: a trial that beats all before it is stopped nowhere.
 Cost: milliseconds a play.
 
-The schedule of a search, and the policy that a simulation of it plays.
-
 The decisions are those of the search itself: its rungs, or its promoting policy with the quota, the wait for the first
 values and the last trainings. Only the Gaussian process is left out, whose predictions say which trials go on, not how
 many: here each trial is predicted to keep its last value.

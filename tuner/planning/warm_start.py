@@ -2,13 +2,11 @@
 
 Where objective, budget and data are the same, the policy knows the values of its ended trials from the start. They are
 put on record as past trials: they are none of this search's, do not stand in the report, and can't win; and a resume
-goes on without the earlier search's folder. Where one of the three differs its values would mislead, and only its best
-configurations are tried first, right after the default and the recommended ones.
+continues without the earlier search's folder. Where one of the three differs its values would mislead, and only its
+best configurations are tried first, right after the default and the recommended ones.
 
 A parameter that the earlier search did not ask for gets the default's value. Then the whole configuration that comes of
 it must be the one that was trained. Trials outside the space are skipped and counted.
-
-Whether answers are those of a space.
 """
 
 import logging

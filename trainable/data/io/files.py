@@ -1,8 +1,5 @@
-"""Reads many files at once, and remembers their sha256: an unchanged file is not read again.
-
-Many files read at once, in order, with a count of those done.
-
-sha256 of every file, remembered: a file whose size and times have not changed is not read again.
+"""Reads many files at once, in order and with a count, and remembers their sha256: a file whose size and times have not
+changed is not read again.
 """
 
 import hashlib

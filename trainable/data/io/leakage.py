@@ -1,9 +1,8 @@
 """The same picture, or the same source, in two parts: a test on training images proves nothing.
 
-Which files were made from one photograph, as far as their names say: turned, mirrored and retouched copies.
-
+Turned, mirrored and retouched copies of one photograph are found by their names:
 `plate_01_rotated_90.jpg` and `rotated_plate_01.jpg` come from `plate_01.jpg`, `rotated/leaf_rotated_001.jpg` from
-`orig/leaf_orig_001.jpg`. Where names say it otherwise a pattern of the user's is asked for.
+`orig/leaf_orig_001.jpg`. Other names need a pattern from the user.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""How often and how much each augmentation changes an image, at full strength.
-
-How strong an augmentation is at each epoch: constant, a linear ramp, constant.
-"""
+"""How often and how much each augmentation changes an image, and how its strength rises over the epochs."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Counting where tokens went: what load balancing and collapse detection both need, without reading the device.
+"""Counts of where tokens went, which load balancing and collapse detection share, and the z-loss of the router.
 
-Losses on the router of a mixture-of-experts layer.
+Nothing here reads the device.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ finite is named. With fp16 an infinite gradient is ordinary (the loss scale was 
 and only many in a row count as divergence.
 Cost: one read from the device per update. Off: never; nothing good follows a NaN.
 
-The end of an optimizer update: unscale once, clip once, look once, step.
+Gradient step: unscale once, clip once, read once, step.
 
 What: the gradient of a whole accumulation window is brought back from the loss scale, and the norms of its tensors are
 read together with the window's loss terms in one transfer from the device. A norm that is read needs no clamp on the

@@ -2,13 +2,13 @@
 
 What: the rate climbs linearly from `min_lr` to `max_lr` over the warm-up, then follows half a cosine back to
 `min_lr` at `total_epochs`; past the end it stays there. Progress is a real number, so the trainer moves it with
-every optimizer update and the first update already trains at more than `min_lr`. Other shapes: schedule_shapes.py.
+every optimizer update and the first update already trains at more than `min_lr`.
 Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
 https://arxiv.org/abs/1608.03983 (the cosine); Goyal et al., Accurate, Large Minibatch SGD, 2017,
 https://arxiv.org/abs/1706.02677 (the warm-up).
 Cost: one cosine per update. Off: `warmup_epochs=0` drops the warm-up, `min_lr=max_lr` the whole schedule.
 
-Shapes of a learning rate between its warm-up and the end of the budget, as shares of the highest rate.
+Other shapes, as shares of the highest rate.
 
 What: each is a function of progress from 0, the end of the warm-up, to 1, the end of the budget, so that neither
 accumulation nor the number of batches matters. `floor` is the lowest rate as a share of the highest.
@@ -18,9 +18,7 @@ https://arxiv.org/abs/1708.07120 (one cycle; its momentum stays put here); Haege
 Compute-Optimal Training Beyond Fixed Training Durations, 2024, https://arxiv.org/abs/2405.18392 (stable, then decay).
 Cost: one cosine or power per update. Off: `constant`.
 
-A schedule that follows two pure functions: one over the warm-up, one over the rest of the budget.
-
-Lowers the learning rate whenever the objective stands still: the one schedule that progress alone does not decide.
+`PlateauSchedule` lowers the rate when the objective stops improving: no other schedule depends on more than progress.
 
 What: after a linear warm-up the rate stays at its maximum; more than `patience_epochs` validations in a row without a
 better objective multiply it by `factor`, never below the floor. Validations during the warm-up count for the best
