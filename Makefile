@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(VENV)/.bench-installed
 
-.PHONY: search test test-slow soak lint format clean
+.PHONY: search test tests test-slow soak lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,7 +37,11 @@ format: $(STAMP)
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-test: lint
+# The tests often wait for processes to start: the type checker runs beside them.
+test:
+	@$(MAKE) --no-print-directory -j 2 lint tests
+
+tests: $(STAMP)
 	@echo "Tests"
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not soak"
 
