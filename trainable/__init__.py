@@ -3,7 +3,7 @@
 import importlib
 
 _HOMES = {
-    "OptimizedTrainer": "trainable.trainer",
+    "OptimizedTrainer": "trainable.optimized_trainer",
     "CosineAnnealingWithWarmup": "trainable.techniques.optim.schedule",
     "ExpertCollapseDetector": "trainable.techniques.experts.expert_collapse",
     "GlobalBatchLoadBalancer": "trainable.techniques.experts.load_balance",

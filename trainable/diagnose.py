@@ -158,7 +158,8 @@ def diagnose(exported: ExportedConfig) -> list[Finding]:
     images, targets = next(iter(batches))
     trainer = build_trainer(task, replace(config, compile_backend=None), updates_per_epoch=len(batches), device=device)
     model, supervision = trainer.model.train(), trainer.supervision
-    seen = (images, targets) if trainer.augmentation is None else trainer.augmentation.apply(images, targets)
+    augmentation = trainer.techniques.augmentation
+    seen = (images, targets) if augmentation is None else augmentation.apply(images, targets)
     losses = supervision.losses(lambda *inputs: as_model_output(model(*inputs)), *seen)
     findings = check_images(images) + check_outputs(losses.output, losses.total)
     if not errors_among(findings):

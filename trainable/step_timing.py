@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from trainable.config import TrialConfig
+from trainable.config import TrialConfig, from_params, section_names
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import (
     MemoryShortage,
@@ -96,14 +96,18 @@ def _rehearsed(config: TrialConfig, splits: Any, device: torch.device) -> StepTi
     training = task.training_batches(config, splits.train, device)
     validation = task.evaluation_batches(config, splits.validation, device)
     updates_per_epoch = updates_of(training, config.accumulation_steps)
+    if "unfreezing" in section_names(config):
+        # What takes most is measured: the epochs in which every block trains.
+        config = from_params({"unfreezing": False}, config)
     trainer, build_seconds = _timed(
         device, lambda: build_trainer(task, config, updates_per_epoch=updates_per_epoch, device=device)
     )
-    # What takes most is measured: the epochs in which every block trains.
-    trainer.unfreezing = None
     one_update, some = _First(training, config.accumulation_steps), _First(validation, EVALUATION_BATCHES)
-    update_seconds = _steady(device, lambda: trainer.train_epoch(one_update, 0, log_interval=0))
-    seconds = _steady(device, lambda: trainer.validate(some, metrics=task.build_metrics(config, final=False)))
+    steps = config.accumulation_steps
+    update_seconds = _steady(
+        device, lambda: trainer.train_epoch(one_update, 0, log_interval=0, accumulation_steps=steps)
+    )
+    seconds = _steady(device, lambda: trainer.evaluate(some, metrics=task.build_metrics(config, final=False)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
         checkpoint_seconds = _steady(device, lambda: trainer.save_checkpoint(path, 1))

@@ -15,6 +15,7 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
+from trainable.techniques.checkpoint import progress_of, restore_progress
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.memory import (
     FittingBatches,
@@ -32,10 +33,10 @@ from trainable.techniques.memory import (
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
 from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
+from trainable.techniques.optim.precision import resolve_precision
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.random_streams import seed_everything
-from trainable.trainer import OptimizedTrainer
-from trainable.trainer_state import progress_of, restore_progress
+from trainable.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +93,14 @@ class TrainingRun:
         self._size = (*size_of(config), self.device)
         self._make_batches(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
         updates_per_epoch = updates_of(self._training, self.accumulation_steps)
-        self.trainer = build_trainer(self.task, config, updates_per_epoch=updates_per_epoch, device=self.device)
-        self.trainer.accumulation_steps = self.accumulation_steps
-        if ranks is not None:
-            ranks.take_part(self.trainer, seed=config.seed)
+        self.trainer = build_trainer(
+            self.task, config, updates_per_epoch=updates_per_epoch, device=self.device, ranks=ranks
+        )
 
     @property
     def ending(self) -> Ending | None:
         """Why there is no next epoch; None when there is one."""
-        stopping, collapse = self.trainer.early_stopping, self.trainer.lasting_collapse
+        stopping, collapse = self.trainer.techniques.early_stopping, self.trainer.techniques.lasting_collapse
         if self.epoch >= self.config.max_epochs:
             return Ending(outcome="completed")
         if collapse is not None and collapse.has_ended:
@@ -132,8 +132,8 @@ class TrainingRun:
         self.epoch += 1
         objective = metrics[self.task.objective]
         self.trainer.scheduler.observe(objective)
-        if self.trainer.early_stopping is not None:
-            self.trainer.early_stopping.observe(objective)
+        if self.trainer.techniques.early_stopping is not None:
+            self.trainer.techniques.early_stopping.observe(objective)
         return self._result(metrics, began)
 
     def revalidate(self) -> EpochResult:
@@ -144,8 +144,7 @@ class TrainingRun:
     def test(self, data: Any = None) -> dict[str, float]:
         """Metrics on the test split, which no search ever opens, or on `data` in its place; without a prefix."""
         splits = self._splits if data is None else replace(self._splits, test=data)
-        metrics = self.task.test(self.trainer, self.config, splits, self.device)
-        return {name.removeprefix("val_"): value for name, value in metrics.items()}
+        return self.task.test(self.trainer, self.config, splits, self.device)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights that were evaluated: the averaged ones where averaging is on."""
@@ -197,29 +196,32 @@ class TrainingRun:
     def _trained_and_validated(self) -> dict[str, float]:
         forget_peak(self.device)
         self._training.set_epoch(self.epoch)
-        train = self.trainer.train_epoch(self._training, self.epoch, log_interval=0)
-        taken: dict[str, object] = {"micro_batch": self.batch_size}
+        metrics = self.trainer.train_epoch(
+            self._training, self.epoch, log_interval=0, accumulation_steps=self.accumulation_steps
+        )
+        metrics["micro_batch"] = self.batch_size
         if self.device.type == "cuda":
-            taken["peak_gib"] = peak_gib(self.device)
-        return _flat(train | taken, {}) | self._validated()
+            metrics["peak_gib"] = peak_gib(self.device)
+        return _flat_training(metrics) | self._validated()
 
     def _validated(self) -> dict[str, float]:
         """The epoch's validation; where weights are averaged, also what the raw ones would give.
 
         In every epoch, not only the last: it is at the first rung that too long an average misleads a search.
         """
+        measured = self._measured(averaged=True)
+        if self.trainer.techniques.averaging is not None:
+            raw = self._measured(averaged=False)
+            measured |= {f"raw_{name}": raw[name] for name in ("loss", self.task.objective.removeprefix("val/"))}
+        return {f"val/{name}": float(value) for name, value in measured.items()}
+
+    def _measured(self, *, averaged: bool) -> dict[str, float]:
         metrics = self.task.build_metrics(self.config, final=False)
-        val = _flat({}, self.trainer.validate(self._validation, metrics=metrics))
-        if self.trainer.averaging is None:
-            return val
-        metrics = self.task.build_metrics(self.config, final=False)
-        raw = _flat({}, self.trainer.judge(self._validation, metrics=metrics, averaged=False))
-        return val | {f"val/raw_{name.removeprefix('val/')}": raw[name] for name in ("val/loss", self.task.objective)}
+        return self.trainer.evaluate(self._validation, metrics=metrics, averaged=averaged).flat
 
     def _shrink_batches(self) -> None:
         former = self.batch_size
         self._make_batches(*halved(self.batch_size, self.accumulation_steps))
-        self.trainer.accumulation_steps = self.accumulation_steps
         self._fitting.limit(self._size, self.batch_size)
         torch.cuda.empty_cache()
         log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
@@ -239,50 +241,57 @@ def build_trainer(
     config: TrialConfig,
     *,
     updates_per_epoch: int,
-    device: torch.device,
+    device: torch.device | str,
     algorithm: Algorithm | None = None,
-) -> OptimizedTrainer:
-    """The trainer with every technique that the configuration switches on; the algorithm is its own unless given."""
+    ranks: Ranks | None = None,
+) -> Trainer:
+    """The one place where a configuration becomes a trainer with every technique that it switches on.
+
+    The optimizer's algorithm is the configuration's own unless given.
+    """
+    device = torch.device(device)
+    model, supervision = _built_model(task, config).to(device), task.build_supervision(config).to(device)
+    if ranks is not None:
+        ranks.prepare(model, supervision, seed=config.seed)
+    optimizer = build_optimizer(model, config.optimizer, supervision, algorithm=algorithm)
+    averaging, stopping = config.averaging, config.early_stopping
+    techniques = replace(
+        task.build_techniques(config, model, optimizer),
+        max_grad_norm=config.max_grad_norm,
+        averaging=None if averaging is None else WeightAverage(model, decay=averaging.decay(updates_per_epoch)),
+        early_stopping=None if stopping is None else EarlyStopping(stopping, task.mode),
+    )
+    max_lr, total_epochs = config.optimizer.max_lr, config.max_epochs
+    return Trainer(
+        model,
+        optimizer,
+        supervision,
+        device,
+        scheduler=config.schedule.build(optimizer, total_epochs=total_epochs, max_lr=max_lr, mode=task.mode),
+        precision=resolve_precision(config.precision, device),
+        techniques=techniques,
+        ranks=ranks,
+    )
+
+
+def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
+    """The task's network, compiled or saving activations where the configuration says so."""
     model = task.build_model(config)
     if config.gradient_checkpointing:
-        _checkpoint_gradients(model, config.workload)
+        enable: Callable[[], None] | None = getattr(model, "enable_gradient_checkpointing", None)
+        if enable is None:
+            raise ValueError(
+                f"gradient_checkpointing is on, but the network of {config.workload} has none; turn it off."
+            )
+        enable()
     if config.compile_backend is not None:
         # In place, so that the names of the weights stay what they are.
         model.compile(backend=config.compile_backend)
-    supervision = task.build_supervision(config)
-    trainer = OptimizedTrainer(
-        model,
-        build_optimizer(model, config.optimizer, supervision, algorithm=algorithm),
-        supervision,
-        device,
-        accumulation_steps=config.accumulation_steps,
-        precision=config.precision,
-        total_epochs=config.max_epochs,
-        warmup_epochs=0,
-        enable_progressive_aug=False,
-        max_grad_norm=config.max_grad_norm,
-    )
-    trainer.scheduler = config.schedule.build(
-        trainer.optimizer, total_epochs=config.max_epochs, max_lr=config.optimizer.max_lr, mode=task.mode
-    )
-    if config.averaging is not None:
-        trainer.averaging = WeightAverage(model, decay=config.averaging.decay(updates_per_epoch))
-    if config.early_stopping is not None:
-        trainer.early_stopping = EarlyStopping(config.early_stopping, task.mode)
-    task.attach_techniques(trainer, config)
-    return trainer
+    return model
 
 
-def _flat(train: Mapping[str, Any], val: dict[str, float]) -> dict[str, float]:
-    """The documented names of the trainer as flat floats; text and lists stay behind."""
-    flat = {f"train/{name}": float(value) for name, value in train.items() if isinstance(value, int | float)}
-    flat |= {f"val/{name.removeprefix('val_')}": float(value) for name, value in val.items()}
-    usage = train.get("collapse_expert_usage", ())
+def _flat_training(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """A training pass' numbers under their flat names; text and lists stay behind."""
+    flat = {f"train/{name}": float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+    usage = metrics.get("collapse_expert_usage", ())
     return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}
-
-
-def _checkpoint_gradients(model: nn.Module, workload: str) -> None:
-    enable: Callable[[], None] | None = getattr(model, "enable_gradient_checkpointing", None)
-    if enable is None:
-        raise ValueError(f"gradient_checkpointing is on, but the network of {workload} has none; turn it off.")
-    enable()

@@ -18,8 +18,7 @@ from trainable.config import TrialConfig, from_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.run_setup import open_run
 from trainable.tasks.registry import read_config
-from trainable.techniques.checkpoint import read_checkpoint
-from trainable.trainer_state import evaluated_weights
+from trainable.techniques.checkpoint import evaluated_weights, read_checkpoint
 from trainable.training_run import run_epochs
 from tuner.confirm.comparison import choose
 from tuner.records import SearchRecord, TrialRecord, locked, read_search

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.claims import OURS, Claim, Side, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved, ratios
-from trainable.trainer import OptimizedTrainer
+from trainable.optimized_trainer import OptimizedTrainer
 
 BATCH, SIDE, NUM_CLASSES = 16, 352, 10
 TIMES_AS_FAST, SHARE_OF_MEMORY, KERNEL_SHARE = 2.0, 0.5, 0.9

@@ -14,8 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, differences, interleaved
+from trainable.optimized_trainer import OptimizedTrainer
 from trainable.techniques.optim.averaging import WeightAverage
-from trainable.trainer import OptimizedTrainer
 
 HAND_WRITTEN = "hand-written loop"
 NUM_EXPERTS = 4

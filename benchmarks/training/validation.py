@@ -38,10 +38,11 @@ def _claim(where: str, config: MoeConfig, splits: Splits, size: Size) -> Claim:
     batches = run.task.evaluation_batches(config, splits.validation, run.device)
 
     def validate() -> None:
-        run.trainer.validate(batches, metrics=run.task.build_metrics(config, final=False))
+        run.trainer.evaluate(batches, metrics=run.task.build_metrics(config, final=False))
 
     def train() -> None:
-        run.trainer.train_epoch(run.task.training_batches(config, splits.train, run.device), 0, log_interval=0)
+        batches = run.task.training_batches(config, splits.train, run.device)
+        run.trainer.train_epoch(batches, 0, log_interval=0, accumulation_steps=config.accumulation_steps)
 
     @torch.no_grad()
     def forward() -> None:

@@ -17,7 +17,7 @@ from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
 from trainable.train import main
 from trainable.train import train as train_run
-from trainable.trainer import OptimizedTrainer
+from trainable.trainer import Trainer
 from trainable.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,8 +74,8 @@ def test_a_configuration_is_trained_to_its_budget_and_judged_on_the_test_split(t
 
 def test_the_weights_it_leaves_are_those_that_were_judged(train, config_file, tmp_path):
     train()
-    run = open_run(read_exported_config(config_file), "cpu")
-    run.trainer.averaging = None
+    exported = read_exported_config(config_file)
+    run = open_run(replace(exported, config=replace(exported.config, averaging=None)), "cpu")
     run.trainer.model.load_state_dict(torch.load(tmp_path / "out" / "weights.pt", weights_only=True))
     assert run.test() == json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
 
@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_is_a_sentence(train, tmp_path, caplog):
 
 
 def test_a_training_that_does_not_fit_ends_with_a_sentence(train, monkeypatch, caplog):
-    monkeypatch.setattr(OptimizedTrainer, "train_epoch", lambda *_, **__: torch.empty(10**15))
+    monkeypatch.setattr(Trainer, "train_epoch", lambda *_, **__: torch.empty(10**15))
     assert train() == 2
     assert "you tried to allocate 4000000000000000 bytes" in caplog.text
     assert "Give a smaller batch_size and more accumulation_steps, and add --resume." in caplog.text

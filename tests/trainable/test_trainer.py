@@ -14,6 +14,7 @@ from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.techniques.techniques import Techniques
 
 
 class Net(nn.Module):
@@ -151,10 +152,9 @@ def test_balancing_frees_a_collapsed_router():
 
 @pytest.mark.parametrize("mode", ["running", "previous", "exact"])
 def test_balancing_changes_the_routers_weights_in_every_mode(mode):
-    plain = trainer_of(RoutedNet)
+    plain = trainer_of(RoutedNet, accumulation_steps=2)
     balanced = trainer_of(RoutedNet, num_experts=4, enable_load_balancing=True, accumulation_steps=2)
     balanced.load_balancer = GlobalBatchLoadBalancer(4, alpha_l2=1.0, alpha_cv=1.0, mode=mode)
-    plain.accumulation_steps = 2
     for epoch in range(2):
         plain.train_epoch(batches(), epoch)
         balanced.train_epoch(batches(), epoch)
@@ -162,7 +162,7 @@ def test_balancing_changes_the_routers_weights_in_every_mode(mode):
 
 
 def test_techniques_that_are_off_or_without_weight_leave_the_plain_trajectory_to_the_bit():
-    plain = trainer_of(RoutedNet)
+    plain = trainer_of(RoutedNet, max_grad_norm=None)
     idle = trainer_of(
         RoutedNet,
         num_experts=4,
@@ -172,7 +172,6 @@ def test_techniques_that_are_off_or_without_weight_leave_the_plain_trajectory_to
         max_grad_norm=None,
         aux_weight=0.0,
     )
-    plain.max_grad_norm = None
     idle.load_balancer = GlobalBatchLoadBalancer(4, alpha_l2=0.0, alpha_cv=0.0)
     idle.augmentation.initial_strength = 0.0
     idle.averaging = WeightAverage(idle.model, decay=0.9)
@@ -213,14 +212,14 @@ def test_validation_uses_the_averaged_weights():
 def test_raw_weights_can_be_judged_beside_the_averaged_ones_and_judging_leaves_no_trace():
     trainer = trainer_of(max_lr=0.5)
     trainer.train_epoch(batches(), 0)
-    plain = trainer.judge(batches())
+    plain = trainer.evaluate(batches())
     trainer.averaging = WeightAverage(trainer.model, decay=0.99)
     trainer.train_epoch(batches(), 1)
-    raw, losses = trainer.judge(batches(), averaged=False), (trainer.best_loss, trainer.latest_loss)
-    assert trainer.judge(batches()) not in (raw, plain)
+    raw, losses = trainer.evaluate(batches(), averaged=False), (trainer.best_loss, trainer.latest_loss)
+    assert trainer.evaluate(batches()) not in (raw, plain)
     assert (losses[0], math.isnan(losses[1])) == (math.inf, True)
     trainer.averaging = None
-    assert trainer.judge(batches()) == raw
+    assert trainer.evaluate(batches()) == raw
 
 
 def test_validation_gives_every_module_its_own_mode_back_even_when_a_metric_fails():
@@ -428,10 +427,8 @@ def test_a_response_to_collapse_is_said_and_counted(caplog):
 
 
 def test_a_response_to_collapse_without_a_detector_says_what_is_missing():
-    trainer = trainer_of(RoutedNet(), num_experts=4)
-    trainer.lasting_collapse = LastingCollapse(patience_epochs=1, top_k=1)
-    with pytest.raises(ValueError, match="give the trainer a collapse_detector"):
-        trainer.train_epoch(batches(), 0)
+    with pytest.raises(ValueError, match="nothing looks for one; give a collapse_detector"):
+        Techniques(lasting_collapse=LastingCollapse(patience_epochs=1, top_k=1))
 
 
 def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import opened
 from trainable.ray.trainable import LEG, REPORT
-from trainable.trainer import OptimizedTrainer
+from trainable.trainer import Trainer
 from tuner.explain import explain_search, explain_trial
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.outcomes import Outcome
@@ -111,7 +111,7 @@ def folder(begin, tmp_path, monkeypatch):
             begun = len(read_search(folder).trials) - len(read_search(folder).unfinished)
             with monkeypatch.context() as patch:
                 if list(PARAMS)[begun] == "out_of_memory":
-                    patch.setattr(OptimizedTrainer, "train_epoch", no_room)
+                    patch.setattr(Trainer, "train_epoch", no_room)
                 train(session, begin)
     return folder
 

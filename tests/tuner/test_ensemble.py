@@ -29,9 +29,8 @@ def members(folder):
     """The two trained models with their test split, built apart from the ensemble."""
     record = read_search(folder)
     for trial in sorted((t for t in record.trials if t.number in (0, 1)), key=lambda t: -t.number):
-        config = trial_config(record, trial)
+        config = replace(trial_config(record, trial), averaging=None)
         run = TrainingRun(config, open_data(config, {}))
-        run.trainer.averaging = None
         run.trainer.model.load_state_dict(trained_weights(folder, trial))
         yield run
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import torch
 from trainable.exported_config import read_exported_config
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
-from trainable.tasks.registry import get_task
 from tuner.export import export, main, trial_config
 from tuner.records import ConfirmedRun, append_run, locked, read_search
 from tuner.records.events import TRIALS
@@ -68,14 +68,14 @@ def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_w
 def test_the_weights_give_the_recorded_metrics_again_to_the_bit(folder, number):
     win(folder, number)
     best = export(folder)
-    run = open_run(read_exported_config(best / "config.json"), "cpu")
-    run.trainer.averaging = None
+    exported = read_exported_config(best / "config.json")
+    run = open_run(replace(exported, config=replace(exported.config, averaging=None)), "cpu")
     run.trainer.model.load_state_dict(torch.load(best / "weights.pt", weights_only=True), strict=True)
-    measured = run.trainer.validate(run._validation, metrics=get_task("moe").build_metrics(run.config, final=False))
+    measured = run.revalidate().metrics
     recorded = json.loads((best / "metrics.json").read_text())
     assert (recorded["trial"], recorded["epoch"]) == (name_of(folder, number), 3)
-    assert recorded["objective"] == measured["s_measure"]
-    assert {name: recorded["metrics"][f"val/{name.removeprefix('val_')}"] for name in measured} == measured
+    assert recorded["objective"] == measured["val/s_measure"]
+    assert {name: recorded["metrics"][name] for name in measured} == measured
 
 
 def test_verified_the_winner_trains_to_the_same_curve_to_the_bit(folder, capsys):

@@ -36,7 +36,7 @@ class Judged(NamedTuple):
     scores: Any
     """As the workload's metrics accumulate them, such as probabilities."""
     losses: Mapping[str, Tensor]
-    """`val_loss` and other means over the samples of the batch."""
+    """`loss` and other means over the samples of the batch."""
 
 
 class Supervision(nn.Module, ABC):
@@ -60,7 +60,7 @@ class DeepSupervision(Supervision):
     Args:
         criterion: `(logits, masks) -> mean loss` over the samples of a batch.
         aux_weight: weight of the mean auxiliary loss, 0 is off.
-        fixed_loss: a second criterion, reported as `val_nll`, that stays what it is when the first one is searched.
+        fixed_loss: a second criterion, reported as `nll`, that stays what it is when the first one is searched.
     """
 
     def __init__(self, criterion: Criterion, *, aux_weight: float = 0.4, fixed_loss: Criterion | None = None) -> None:
@@ -77,9 +77,9 @@ class DeepSupervision(Supervision):
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
         """The prediction is brought to the masks' own resolution, where metrics are defined."""
         logits = resized(forward(images).predictions.float(), targets.shape[-2:])
-        losses = {"val_loss": self.criterion(logits, targets)}
+        losses = {"loss": self.criterion(logits, targets)}
         if self.fixed_loss is not None:
-            losses["val_nll"] = self.fixed_loss(logits, targets)
+            losses["nll"] = self.fixed_loss(logits, targets)
         return Judged(logits, logits.sigmoid(), losses)
 
 

@@ -30,4 +30,4 @@ class ClassificationSupervision(Supervision):
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
         """Scores are probabilities. The likelihood that no searched loss can change is among the metrics, as nll."""
         logits = forward(images).predictions.float()
-        return Judged(logits, logits.softmax(dim=1), {"val_loss": self.criterion(logits, targets)})
+        return Judged(logits, logits.softmax(dim=1), {"loss": self.criterion(logits, targets)})

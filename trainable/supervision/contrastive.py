@@ -24,7 +24,7 @@ class ContrastiveSupervision(Supervision):
         return Losses(nt_xent(first, second, temperature=self.temperature), output, {"partner_cosine": likeness})
 
     def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
-        """Scores are the features, for a probe; `val_loss` finds each query's mirror image among those of the batch.
+        """Scores are the features, for a probe; `loss` finds each query's mirror image among those of the batch.
 
         The bank is training data and has no such loss.
         """
@@ -34,5 +34,5 @@ class ContrastiveSupervision(Supervision):
             raise ValueError("An encoder is judged by its embeddings (B, D); the model's output has none.")
         if targets["is_query"].all():
             mirrored = forward(images.flip(-1))
-            losses["val_loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
+            losses["loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
         return Judged(output.predictions, output.embeddings.float(), losses)

@@ -53,8 +53,8 @@ class CrownSupervision(Supervision):
             num_trees=output.density.sum(dim=(1, 2)) * (CELL_PX**2 / TREES_PER),
         )
         losses = {
-            "val_loss": sum(terms.values(), start=images.new_zeros(())),
-            **{f"val_{name}_loss": term for name, term in terms.items()},
+            "loss": sum(terms.values(), start=images.new_zeros(())),
+            **{f"{name}_loss": term for name, term in terms.items()},
         }
         return Judged(output.predictions, scores, losses)
 

@@ -1,7 +1,7 @@
 """Evaluation of a model on a whole split."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,19 @@ class Metrics(Protocol):
     def compute(self) -> dict[str, float]: ...
 
 
+class Evaluation(NamedTuple):
+    """What one split gave; the names say nothing of which split it was."""
+
+    losses: dict[str, float]
+    """Means over its samples: `loss`, and what else the supervision reports."""
+    metrics: dict[str, float]
+    """Of the metrics function and of the accumulator."""
+
+    @property
+    def flat(self) -> dict[str, float]:
+        return self.losses | self.metrics
+
+
 @torch.no_grad()
 def evaluate(
     forward: Forward,
@@ -29,18 +42,24 @@ def evaluate(
     metrics_fn: MetricsFunction | None = None,
     metrics: Metrics | None = None,
     ranks: Ranks | None = None,
-) -> dict[str, float]:
+) -> Evaluation:
     """The supervision's losses, the sample means of what `metrics_fn` gives, and what `metrics` accumulates.
 
     Several ranks share the batches out, and each returns the values of all; `metrics` are then Mergeable.
+
+    Raises:
+        ValueError: there is no batch.
     """
-    means = RunningMeans()
+    losses, by_function = RunningMeans(), RunningMeans()
     for images, targets in batches if ranks is None else ranks.share_of(batches):
         judged = supervision.judged(forward, images, targets)
-        values = {} if metrics_fn is None else metrics_fn(judged.predictions, targets)
-        means.add({**judged.losses, **values}, len(images))
+        losses.add(judged.losses, len(images))
+        if metrics_fn is not None:
+            by_function.add(metrics_fn(judged.predictions, targets), len(images))
         if metrics is not None:
             metrics.update(judged.scores, targets)
     if ranks is not None:
-        ranks.merge(means, *([] if metrics is None else [metrics]))
-    return means.compute() | ({} if metrics is None else metrics.compute())
+        ranks.merge(losses, by_function, *([] if metrics is None else [metrics]))
+    if losses.is_empty:
+        raise ValueError("No batch was judged; the loader is empty.")
+    return Evaluation(losses.compute(), by_function.compute() | ({} if metrics is None else metrics.compute()))

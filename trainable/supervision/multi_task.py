@@ -67,7 +67,7 @@ class MultiTaskSupervision(Supervision):
         """Scores are the tasks' probabilities; the loss is that of the labels which an image has, equally weighed."""
         logits = forward(images).predictions.float()
         scores = tuple(one.softmax(dim=1) for one in self._split(logits))
-        return Judged(logits, scores, {"val_loss": torch.stack(self._means(logits, targets)).sum()})
+        return Judged(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})
 
     def end_epoch(self, means: Mapping[str, float]) -> None:
         self.weighting.end_epoch([means[f"{name}_loss"] for name in self.num_classes])

@@ -22,7 +22,6 @@ from trainable.supervision.crowns import CrownSupervision
 from trainable.tasks.agroforestry_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
-from trainable.trainer import OptimizedTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -120,9 +119,6 @@ class AgroforestryTask(Task[AgroforestryConfig]):
 
     def build_supervision(self, config: AgroforestryConfig) -> CrownSupervision:
         return CrownSupervision(config.loss)
-
-    def attach_techniques(self, trainer: OptimizedTrainer, config: AgroforestryConfig) -> None:
-        """Everything that this workload adds lies in its batches."""
 
     def build_metrics(self, config: AgroforestryConfig, *, final: bool) -> CrownMetrics:
         return CrownMetrics(num_kinds=config.model.num_instance_classes, num_classes=config.model.num_semantic_classes)

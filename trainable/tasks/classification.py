@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
@@ -18,8 +19,8 @@ from trainable.techniques.augment.batch_augmentation import BatchAugmentation, C
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import AveragedLooks, AveragedLooksConfig
-from trainable.trainer import OptimizedTrainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class ClassificationTask(Task[Config]):
     def build_supervision(self, config: Config) -> ClassificationSupervision:
         return ClassificationSupervision(config.loss.build())
 
-    def attach_techniques(self, trainer: OptimizedTrainer, config: Config) -> None:
+    def build_techniques(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
         parts: list[BatchAugmentation] = []
         if config.augmentation is not None:
             parts.append(config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation")))
@@ -60,8 +61,7 @@ class ClassificationTask(Task[Config]):
             generator = torch.Generator().manual_seed(stream_seed(config.seed, "mixing"))
             num_classes = len(config.model.class_names)
             parts.append(LabelMixing(config.mixing, num_classes=num_classes, generator=generator))
-        if parts:
-            trainer.augmentation = Compose(parts)
+        return Techniques(augmentation=Compose(parts) if parts else None)
 
     def build_metrics(self, config: Config, *, final: bool) -> ClassificationMetrics:
         return ClassificationMetrics(config.model.class_names)

@@ -19,7 +19,7 @@ from trainable.techniques.augment.image_augmentation import ImageAugmentationCon
 from trainable.techniques.calibration import CollectedLogits
 from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.test_time_augmentation import AveragedLooksConfig
-from trainable.trainer import OptimizedTrainer
+from trainable.trainer import Trainer
 
 
 class LeafTask(ClassificationTask[ClassificationConfig]):
@@ -51,7 +51,7 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         return LeafClassifier(config.model)
 
     def test(
-        self, trainer: OptimizedTrainer, config: ClassificationConfig, splits: Splits, device: torch.device
+        self, trainer: Trainer, config: ClassificationConfig, splits: Splits, device: torch.device
     ) -> dict[str, float]:
         """Of averaged looks where they are on, with the calibration error before and after a temperature.
 
@@ -59,6 +59,6 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         """
         judge = self.final_judge(trainer.supervision, config)
         validation, test = (self.evaluation_batches(config, data, device) for data in (splits.validation, splits.test))
-        fitted = trainer.judge(validation, metrics=CollectedLogits(), supervision=judge)
+        fitted = trainer.evaluate(validation, metrics=CollectedLogits(), supervision=judge).metrics
         metrics = CalibratedMetrics(config.model.class_names, temperature=fitted["temperature"])
-        return trainer.judge(test, metrics=metrics, supervision=judge)
+        return trainer.evaluate(test, metrics=metrics, supervision=judge).flat

@@ -26,7 +26,7 @@ from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.random_streams import stream_seed
-from trainable.trainer import OptimizedTrainer
+from trainable.techniques.techniques import Techniques
 
 MIN_BATCH_SIZE = 2
 
@@ -93,9 +93,11 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
     def build_supervision(self, config: LeafPretrainConfig) -> ContrastiveSupervision:
         return ContrastiveSupervision(temperature=config.loss.temperature)
 
-    def attach_techniques(self, trainer: OptimizedTrainer, config: LeafPretrainConfig) -> None:
+    def build_techniques(
+        self, config: LeafPretrainConfig, model: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> Techniques:
         generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
-        trainer.augmentation = TwoViews(config.views, generator=generator)
+        return Techniques(augmentation=TwoViews(config.views, generator=generator))
 
     def build_metrics(self, config: LeafPretrainConfig, *, final: bool) -> ProbeMetrics:
         return ProbeMetrics(num_classes=config.num_classes)

@@ -30,7 +30,7 @@ from trainable.techniques.experts.expert_collapse import CollapseConfig, ExpertC
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.random_streams import stream_seed
-from trainable.trainer import OptimizedTrainer
+from trainable.techniques.techniques import Techniques
 
 logger = logging.getLogger(__name__)
 
@@ -157,17 +157,18 @@ class MoeTask(Task[MoeConfig]):
     def build_supervision(self, config: MoeConfig) -> DeepSupervision:
         return DeepSupervision(config.loss.build(), aux_weight=config.loss.aux_weight, fixed_loss=bce_loss)
 
-    def attach_techniques(self, trainer: OptimizedTrainer, config: MoeConfig) -> None:
+    def build_techniques(self, config: MoeConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
+        augmentation, contrastive, balancer = None, None, None
         if config.augmentation is not None:
-            seed = stream_seed(config.seed, "augmentation")
-            trainer.augmentation = config.augmentation.build(config.max_epochs, seed)
+            augmentation = config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation"))
         if config.contrastive is not None:
-            trainer.contrastive = ContrastiveTerm(config.contrastive, seed=stream_seed(config.seed, "contrastive"))
+            contrastive = ContrastiveTerm(config.contrastive, seed=stream_seed(config.seed, "contrastive"))
         if config.load_balance is not None:
-            trainer.load_balancer = GlobalBatchLoadBalancer.from_config(config.model.num_experts, config.load_balance)
-        if config.model.num_experts > 1:
-            trainer.z_loss_weight = config.loss.z_loss_weight
-            _watch_experts(trainer, config)
+            balancer = GlobalBatchLoadBalancer.from_config(config.model.num_experts, config.load_balance)
+        techniques = Techniques(augmentation=augmentation, contrastive=contrastive, load_balancer=balancer)
+        if config.model.num_experts == 1:
+            return techniques
+        return _with_watched_experts(techniques, config, model, optimizer)
 
     def predictor(self, config: MoeConfig) -> MaskPredictor:
         if config.trained_size_px is None:
@@ -191,22 +192,27 @@ def _judged_at_a_time(data: ImageMaskSet) -> int:
     return ceil(JUDGED_PIXELS / (height * width))
 
 
-def _watch_experts(trainer: OptimizedTrainer, config: MoeConfig) -> None:
+def _with_watched_experts(
+    techniques: Techniques, config: MoeConfig, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> Techniques:
     """Usage is counted wherever there are experts; what is done about a collapse is what the configuration says."""
-    watched = config.collapse or CollapseConfig()
-    trainer.collapse_detector = ExpertCollapseDetector.from_config(
-        config.model.num_experts, watched, top_k=config.model.top_k
-    )
+    watched, top_k = config.collapse or CollapseConfig(), config.model.top_k
+    lasting, response = None, None
     if watched.collapse_patience_fraction is not None:
-        trainer.lasting_collapse = LastingCollapse.of_budget(
-            watched.collapse_patience_fraction, config.max_epochs, top_k=config.model.top_k
-        )
+        lasting = LastingCollapse.of_budget(watched.collapse_patience_fraction, config.max_epochs, top_k=top_k)
     if watched.collapse_response != "none":
-        trainer.collapse_response = CollapseResponse(
+        response = CollapseResponse(
             watched.collapse_response,
-            balancer=trainer.load_balancer,
-            layers=[module for module in trainer.model.modules() if isinstance(module, MixtureOfExperts)],
-            optimizer=trainer.optimizer,
+            balancer=techniques.load_balancer,
+            layers=[module for module in model.modules() if isinstance(module, MixtureOfExperts)],
+            optimizer=optimizer,
             generator=torch.Generator().manual_seed(stream_seed(config.seed, "collapse")),
             config=config.response,
         )
+    return replace(
+        techniques,
+        collapse_detector=ExpertCollapseDetector.from_config(config.model.num_experts, watched, top_k=top_k),
+        collapse_response=response,
+        lasting_collapse=lasting,
+        z_loss_weight=config.loss.z_loss_weight,
+    )

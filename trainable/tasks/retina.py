@@ -25,7 +25,7 @@ from trainable.techniques.augment.image_augmentation import ImageAugmentationCon
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
 from trainable.techniques.optim.unfreezing import GradualUnfreezing, UnfreezingConfig
 from trainable.techniques.random_streams import stream_seed
-from trainable.trainer import OptimizedTrainer
+from trainable.techniques.techniques import Techniques
 
 logger = logging.getLogger(__name__)
 
@@ -117,13 +117,14 @@ class RetinaTask(Task[RetinaConfig]):
         weighting = config.loss_weighting.build([CLASSIFICATION] * len(num_classes))
         return MultiTaskSupervision(num_classes, config.loss, weighting)
 
-    def attach_techniques(self, trainer: OptimizedTrainer, config: RetinaConfig) -> None:
+    def build_techniques(self, config: RetinaConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
+        augmentation, unfreezing = None, None
         if config.augmentation is not None:
-            seed = stream_seed(config.seed, "augmentation")
-            trainer.augmentation = config.augmentation.build(config.max_epochs, seed)
+            augmentation = config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation"))
         if config.unfreezing is not None:
-            backbone, milestones = trainer.model.get_submodule("backbone"), config.unfreezing.milestones
-            trainer.unfreezing = GradualUnfreezing(backbone, milestones, total_epochs=config.max_epochs)
+            backbone, milestones = model.get_submodule("backbone"), config.unfreezing.milestones
+            unfreezing = GradualUnfreezing(backbone, milestones, total_epochs=config.max_epochs)
+        return Techniques(augmentation=augmentation, unfreezing=unfreezing)
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(CLASSES)

@@ -13,7 +13,8 @@ from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
 from trainable.supervision.prediction import Predictor
 from trainable.tasks.preset import Preset
-from trainable.trainer import OptimizedTrainer
+from trainable.techniques.techniques import Techniques
+from trainable.trainer import Trainer
 
 Progress = Callable[[int, int], None]
 Config = TypeVar("Config", bound=TrialConfig)
@@ -75,9 +76,9 @@ class Task(ABC, Generic[Config]):
     def build_supervision(self, config: Config) -> Supervision:
         """How a batch becomes a loss, and an evaluation batch a judged prediction."""
 
-    @abstractmethod
-    def attach_techniques(self, trainer: OptimizedTrainer, config: Config) -> None:
-        """Attaches the techniques that only this workload has."""
+    def build_techniques(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
+        """The techniques that only this workload has, around its network on its device; none unless overridden."""
+        return Techniques()
 
     @abstractmethod
     def build_metrics(self, config: Config, *, final: bool) -> Metrics:
@@ -91,14 +92,14 @@ class Task(ABC, Generic[Config]):
     def evaluation_batches(self, config: Config, data: Any, device: torch.device) -> Batches:
         """Batches of a split, in order and unchanged."""
 
-    def test(self, trainer: OptimizedTrainer, config: Config, splits: Any, device: torch.device) -> dict[str, float]:
-        """Metrics of a trained model on the test split, under the names of its validation.
+    def test(self, trainer: Trainer, config: Config, splits: Any, device: torch.device) -> dict[str, float]:
+        """Metrics of a trained model on the test split, by name.
 
         A task overrides this where a final test does what the rungs of a search cannot afford.
         """
         batches = self.evaluation_batches(config, splits.test, device)
         metrics, judge = self.build_metrics(config, final=True), self.final_judge(trainer.supervision, config)
-        return trainer.judge(batches, metrics=metrics, supervision=judge)
+        return trainer.evaluate(batches, metrics=metrics, supervision=judge).flat
 
     def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
         """What judges a sample of a final test; a task overrides this where that is more than one look at it."""

@@ -1,7 +1,8 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in one file without pickled code.
 
-What: tensors and plain values only, so that `torch.load(weights_only=True)` reads it; written beside its place and
-renamed, so that a crash leaves the former file whole; the state of every random generator included.
+What: a trainer's progress, the state of every random generator included, never its configuration; tensors and plain
+values only, so that `torch.load(weights_only=True)` reads it; written beside its place and renamed, so that a crash
+leaves the former file whole.
 Cost: one write of the state. Off: do not call it.
 """
 
@@ -11,9 +12,13 @@ import random
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
+from trainable.techniques.parallel.data_parallel import Ranks
 
 FORMAT = 1
 
@@ -112,3 +117,88 @@ def load_optimizer_progress(optimizer: torch.optim.Optimizer, state: dict) -> No
     optimizer.load_state_dict(state)
     for group, options in zip(optimizer.param_groups, configured, strict=True):
         group.update(options)
+
+
+class _Techniques(Protocol):
+    def with_state(self) -> dict[str, Any]: ...
+
+
+class Resumable(Protocol):
+    """What is needed of a trainer, beside the attributes that its `counters` name."""
+
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    device: torch.device
+    ranks: Ranks | None
+    model: nn.Module
+    scheduler: Any
+    gradient_step: Any
+
+    @property
+    def supervision(self) -> nn.Module: ...
+    @property
+    def techniques(self) -> _Techniques: ...
+    @property
+    def counters(self) -> tuple[str, ...]: ...
+
+
+def progress_of(trainer: Resumable) -> dict[str, object]:
+    """Weights, moments, the state of each technique that is on, counters and random generators."""
+    progress: dict[str, object] = {
+        "model": trainer.model.state_dict(),
+        "supervision": trainer.supervision.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "parts": {name: part.state_dict() for name, part in _parts(trainer).items()},
+        "counters": {name: getattr(trainer, name) for name in trainer.counters},
+        "random": random_state(trainer.device),
+    }
+    return progress if trainer.ranks is None else progress | {"ranks": trainer.ranks.gathered(_own_of_rank(progress))}
+
+
+def restore_progress(trainer: Resumable, state: dict) -> None:
+    """Puts a trainer where `progress_of` was taken; learning rates, decay and strengths stay as configured now.
+
+    A technique that was off then begins anew.
+
+    Raises:
+        ValueError: another number of ranks trained until then.
+    """
+    state = state | _of_this_rank(state, trainer.ranks)
+    trainer.model.load_state_dict(state["model"])
+    trainer.supervision.load_state_dict(state["supervision"])
+    load_optimizer_progress(trainer.optimizer, state["optimizer"])
+    # Empty when the run that was saved did not scale its loss; the scaler then begins anew.
+    if state["scaler"]:
+        trainer.scaler.load_state_dict(state["scaler"])
+    for name, part in _parts(trainer).items():
+        if name in state["parts"]:
+            part.load_state_dict(state["parts"][name])
+    for name in state["counters"].keys() & trainer.counters:
+        setattr(trainer, name, state["counters"][name])
+    restore_random_state(state["random"], trainer.device)
+
+
+def evaluated_weights(state: dict) -> dict[str, Tensor]:
+    """The weights of such a state that validation used: the averaged ones where averaging was on."""
+    return state["parts"]["averaging"]["average"] if "averaging" in state["parts"] else state["model"]
+
+
+def _own_of_rank(progress: dict[str, Any]) -> dict[str, object]:
+    """What is not the same on every rank: random generators, and what a technique counted of its own samples."""
+    parts = {name: part for name, part in progress["parts"].items() if name != "averaging"}
+    return {"random": progress["random"], "parts": parts}
+
+
+def _of_this_rank(state: dict, ranks: Ranks | None) -> dict[str, object]:
+    saved, now = len(state.get("ranks", [None])), 1 if ranks is None else ranks.size
+    if saved != now:
+        raise ValueError(f"The checkpoint is of {saved} ranks, and {now} would go on; resume with as many as saved it.")
+    if ranks is None:
+        return {}
+    own = state["ranks"][ranks.rank]
+    return own | {"parts": state["parts"] | own["parts"]}
+
+
+def _parts(trainer: Resumable) -> dict[str, Any]:
+    return {"scheduler": trainer.scheduler, "gradient_step": trainer.gradient_step} | trainer.techniques.with_state()

@@ -17,7 +17,7 @@ from trainable.ray import ranks as ray_ranks
 from trainable.ray.ranks import RankActors, RankedRun
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import FittingBatches, MemoryShortage
-from trainable.trainer import OptimizedTrainer
+from trainable.trainer import Trainer
 from trainable.training_run import Ending
 
 PLAIN = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}
@@ -74,14 +74,14 @@ def living(shared, monkeypatch):
 
 
 def short_of_memory(monkeypatch, *, most_images, first_epoch=0):
-    real = OptimizedTrainer._losses
+    real = Trainer._losses
 
     def losses(self, images, targets):
         if len(images) > most_images and self.current_epoch >= first_epoch:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. 1.00 GiB is free.")
         return real(self, images, targets)
 
-    monkeypatch.setattr(OptimizedTrainer, "_losses", losses)
+    monkeypatch.setattr(Trainer, "_losses", losses)
 
 
 def test_the_epoch_begins_again_from_where_the_last_one_ended_in_half_the_micro_batch(

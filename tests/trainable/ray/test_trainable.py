@@ -17,9 +17,10 @@ from trainable.config import from_params
 from trainable.leg import LegReport, checkpoint_name
 from trainable.ray import trainable
 from trainable.ray.trainable import REPORT, LegTrainable
+from trainable.supervision.evaluation import Evaluation
 from trainable.tasks.registry import get_task
 from trainable.techniques.checkpoint import CheckpointError, read_checkpoint
-from trainable.trainer import OptimizedTrainer
+from trainable.trainer import Trainer
 from trainable.training_run import Ending, EpochResult, TrainingRun
 
 QUIET = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "averaging": True}
@@ -249,10 +250,7 @@ def test_a_trial_that_diverges_ends_with_the_term_that_did_it_and_without_a_resu
 
 
 def test_a_validation_metric_that_is_not_finite_ends_the_trial_and_nothing_of_it_is_saved(begin, folder, monkeypatch):
-    real = OptimizedTrainer.validate
-    monkeypatch.setattr(
-        OptimizedTrainer, "validate", lambda self, *a, **k: real(self, *a, **k) | {"val_s_measure": math.nan}
-    )
+    monkeypatch.setattr(Trainer, "evaluate", lambda *_, **__: Evaluation({"loss": 0.1}, {"s_measure": math.nan}))
     report = next_report(begin(QUIET))
     assert report.ending.outcome == "diverged"
     assert (report.ending.numbers["term"], report.ending.numbers["value"]) == ("val/s_measure", "nan")
@@ -273,7 +271,7 @@ def out_of_memory(*_, **__):
 def test_a_trial_that_runs_out_of_memory_ends_with_its_numbers_and_keeps_the_epoch_before(begin, monkeypatch, folder):
     trial = begin(QUIET | {"batch_size": 1})
     next_report(trial)
-    monkeypatch.setattr(OptimizedTrainer, "train_epoch", out_of_memory)
+    monkeypatch.setattr(Trainer, "train_epoch", out_of_memory)
     report = next_report(trial)
     numbers = {"asked_bytes": 2 * 2**30, "available_bytes": 3 * 2**29}
     assert report == LegReport(ending=Ending(outcome="out_of_memory", numbers=numbers), process=PROCESS)
@@ -298,14 +296,14 @@ def test_a_shortage_without_numbers_is_told_in_its_own_words(begin, monkeypatch)
 
 def memory_for(monkeypatch, num_images):
     """Larger micro-batches do not fit while training."""
-    real = OptimizedTrainer._losses
+    real = Trainer._losses
 
     def losses(self, images, targets):
         if self.model.training and len(images) > num_images:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return real(self, images, targets)
 
-    monkeypatch.setattr(OptimizedTrainer, "_losses", losses)
+    monkeypatch.setattr(Trainer, "_losses", losses)
 
 
 def test_a_process_remembers_what_fits_and_another_does_not_know(begin, next_leg, monkeypatch, caplog):

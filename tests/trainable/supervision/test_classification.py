@@ -26,4 +26,4 @@ def test_of_a_mixed_image_the_share_of_the_called_class_counts():
 def test_judged_scores_are_probabilities():
     judged = ClassificationSupervision(F.cross_entropy).judged(forward, None, torch.tensor([0, 1, 1]))
     torch.testing.assert_close(judged.scores, torch.exp(LOGITS) / torch.exp(LOGITS).sum(1, keepdim=True))
-    assert judged.losses["val_loss"] == F.cross_entropy(LOGITS, torch.tensor([0, 1, 1]))
+    assert judged.losses["loss"] == F.cross_entropy(LOGITS, torch.tensor([0, 1, 1]))

@@ -123,4 +123,4 @@ def test_a_judged_batch_has_the_probabilities_of_each_task_and_a_loss_without_le
         F.cross_entropy(own, LABELS[:, task], ignore_index=-1, reduction="sum")
         for task, own in enumerate((grade, risk))
     ]
-    torch.testing.assert_close(judged.losses["val_loss"], sum(sums) / 10)
+    torch.testing.assert_close(judged.losses["loss"], sum(sums) / 10)

@@ -48,7 +48,7 @@ def test_metrics_of_two_parts_merged_are_those_of_the_whole(workload, tmp_path):
     def judged(ranks=None):
         trainer.ranks = ranks
         batches = task.evaluation_batches(config, splits.validation, torch.device("cpu"))
-        return trainer.judge(batches, metrics=task.build_metrics(config, final=True))
+        return trainer.evaluate(batches, metrics=task.build_metrics(config, final=True)).flat
 
     whole, first = judged(), OneOfTwo()
     of_the_first = judged(first)

@@ -143,7 +143,7 @@ def test_a_pre_trained_backbone_begins_as_the_document_says(opened):
     assert rates[id(trainer.model.head.weight)] == pytest.approx(1e-4)
     shares = []
     for epoch in (0, 5, 6, 11, 16, 49):
-        trainer.unfreezing.update_epoch(epoch)
-        shares.append(trainer.unfreezing.current_share)
+        trainer.techniques.unfreezing.update_epoch(epoch)
+        shares.append(trainer.techniques.unfreezing.current_share)
         assert all(p.requires_grad for p in backbone) == (shares[-1] == 1)
     assert shares == [0, 0, 0.25, 0.5, 1, 1]

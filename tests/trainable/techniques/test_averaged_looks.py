@@ -29,7 +29,7 @@ class CrossEntropy(Supervision):
 
     def judged(self, forward, images, targets):
         logits = forward(images).predictions
-        return Judged(logits, logits.softmax(1), {"val_loss": nn.functional.cross_entropy(logits, targets)})
+        return Judged(logits, logits.softmax(1), {"loss": nn.functional.cross_entropy(logits, targets)})
 
 
 def half_light() -> torch.Tensor:
@@ -51,7 +51,7 @@ def test_the_averaged_loss_is_that_of_the_averaged_probabilities():
     averaged = AveragedLooks(CrossEntropy(), FLIPS_ALONE).judged(model, images, label)
     assert single.scores[0, 0] > 0.99
     torch.testing.assert_close(averaged.scores, torch.tensor([[0.5, 0.5]]))
-    assert averaged.losses["val_loss"].item() == pytest.approx(0.6931, abs=1e-3)
+    assert averaged.losses["loss"].item() == pytest.approx(0.6931, abs=1e-3)
 
 
 def test_training_sees_each_image_once():

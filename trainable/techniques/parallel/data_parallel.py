@@ -11,7 +11,7 @@ for parameters without a gradient; and it stands between a technique and the mod
 Source: Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, VLDB 2020,
 https://arxiv.org/abs/2006.15704.
 Cost: one sum over ranks of the gradients an update, not overlapped with the backward pass; reading and augmenting are
-not divided. Off: `trainer.ranks = None`.
+not divided. Off: `ranks=None`.
 """
 
 import os
@@ -58,11 +58,13 @@ class Ranks:
         """The one rank that writes files and speaks."""
         return self.rank == 0
 
-    def take_part(self, trainer: Any, *, seed: int) -> None:
-        """Makes a trainer, built alike on every rank, one of several; what a forward pass draws is each rank's own."""
-        trainer.ranks = self
-        sync_batch_norms(trainer.model)
-        sync_batch_norms(trainer.supervision)
+    def prepare(self, *modules: nn.Module, seed: int) -> None:
+        """Modules, built alike on every rank, normalise over all of them; what a forward pass draws is each rank's own.
+
+        Call it before a trainer is made with these ranks.
+        """
+        for module in modules:
+            sync_batch_norms(module)
         if not self.is_first:
             torch.manual_seed(stream_seed(seed, f"rank {self.rank}"))
 

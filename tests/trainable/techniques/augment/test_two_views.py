@@ -71,7 +71,7 @@ def test_judging_gives_the_features_of_the_image_as_it_is_and_the_loss_of_querie
     )
     for judged in (queries, bank):
         torch.testing.assert_close(judged.scores, model.backbone(images).mean(dim=(1, 2)))
-    assert queries.losses["val_loss"].isfinite()
+    assert queries.losses["loss"].isfinite()
     assert not bank.losses, "what was trained on does not validate"
 
 

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from trainable import OptimizedTrainer
 from trainable.fields import typed
 from trainable.models.backbones import build_backbone
+from trainable.supervision.base import DeepSupervision
 from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.precision import resolve_precision
+from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup
 from trainable.techniques.optim.unfreezing import (
     STEPS_OF_50_EPOCHS,
     GradualUnfreezing,
@@ -16,6 +18,8 @@ from trainable.techniques.optim.unfreezing import (
     blocks_in_order,
     unfrozen_share,
 )
+from trainable.techniques.techniques import Techniques
+from trainable.trainer import Trainer
 
 IN_QUARTERS = ((0.0, 0.0), (0.25, 0.25), (0.5, 0.5), (0.75, 1.0))
 
@@ -40,11 +44,19 @@ def trainer_of(milestones=IN_QUARTERS, *, total_epochs=4, averaged=False):
     torch.manual_seed(0)
     net = Net()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.5)
-    options = {"enable_progressive_aug": False, "total_epochs": total_epochs, "warmup_epochs": 0, "max_lr": 1e-2}
-    trainer = OptimizedTrainer(net, optimizer, nn.BCEWithLogitsLoss(), "cpu", **options)
-    trainer.averaging = WeightAverage(net, decay=0.5) if averaged else None
-    trainer.unfreezing = GradualUnfreezing(net.backbone, milestones, total_epochs=total_epochs)
-    return trainer
+    return Trainer(
+        net,
+        optimizer,
+        DeepSupervision(nn.BCEWithLogitsLoss()),
+        "cpu",
+        scheduler=CosineAnnealingWithWarmup(optimizer, 0, total_epochs, max_lr=1e-2),
+        precision=resolve_precision("fp32", torch.device("cpu")),
+        techniques=Techniques(
+            averaging=WeightAverage(net, decay=0.5) if averaged else None,
+            unfreezing=GradualUnfreezing(net.backbone, milestones, total_epochs=total_epochs),
+            max_grad_norm=1.0,
+        ),
+    )
 
 
 def blocks_of(trainer):
@@ -94,7 +106,7 @@ def test_a_frozen_block_neither_decays_nor_drifts_in_the_average():
     before = state_of(trainer.model.backbone)
     trainer.train_epoch(batches(), 0)
     assert is_same(trainer.model.backbone, before)
-    average = trainer.averaging.state_dict()["average"]
+    average = trainer.techniques.averaging.state_dict()["average"]
     assert all(torch.equal(average[f"backbone.{name}"], value) for name, value in before.items())
 
 
@@ -102,7 +114,7 @@ def test_a_frozen_block_stays_in_evaluation_mode_also_after_a_validation():
     trainer = trainer_of()
     for epoch in range(2):
         trainer.train_epoch(batches(), epoch)
-        trainer.validate(batches())
+        trainer.evaluate(batches())
     trainer.train_epoch(batches(), 1)
     assert [one[1].training for one in blocks_of(trainer)] == [False, False, False, True]
 
@@ -126,14 +138,16 @@ def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(stopped_after, tmp_pat
     for epoch in range(second.load_checkpoint(tmp_path / "state.pt"), 4):
         second.train_epoch(batches(), epoch)
     assert is_same(second.model, state_of(whole.model))
-    average = whole.averaging.state_dict()["average"]
-    assert all(torch.equal(average[name], value) for name, value in second.averaging.state_dict()["average"].items())
+    average = whole.techniques.averaging.state_dict()["average"]
+    assert all(
+        torch.equal(average[name], value) for name, value in second.techniques.averaging.state_dict()["average"].items()
+    )
 
 
 def test_layers_that_were_exchanged_after_the_building_are_frozen_too():
     trainer = trainer_of()
     exchanged = trainer.model.backbone[0][1] = nn.BatchNorm2d(4)
-    trainer.unfreezing.update_epoch(0)
+    trainer.techniques.unfreezing.update_epoch(0)
     assert not exchanged.training
     assert not exchanged.weight.requires_grad
 

@@ -13,11 +13,15 @@ from torch import nn
 
 from trainable.config import from_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.supervision.base import DeepSupervision
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.techniques.optim.precision import resolve_precision
+from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup
 from trainable.techniques.parallel.data_parallel import joined, part_of, taken_of
-from trainable.trainer import OptimizedTrainer
+from trainable.techniques.techniques import Techniques
+from trainable.trainer import Trainer
 from trainable.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -60,29 +64,27 @@ def batches(*, rank_one_is_broken=False):
 def small_trainer(ranks=None):
     torch.manual_seed(0)
     model = Sometimes().double()
-    trainer = OptimizedTrainer(
-        model,
-        torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1),
-        lambda logits, masks: nn.functional.binary_cross_entropy_with_logits(logits, masks),
-        "cpu",
-        accumulation_steps=2,
-        max_lr=0.01,
-        warmup_epochs=0,
-        enable_progressive_aug=False,
-        max_grad_norm=0.5,
-    )
-    trainer.averaging = WeightAverage(model, decay=0.9)
     if ranks is not None:
-        ranks.take_part(trainer, seed=0)
-    return trainer
+        ranks.prepare(model, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+    return Trainer(
+        model,
+        optimizer,
+        DeepSupervision(nn.functional.binary_cross_entropy_with_logits),
+        "cpu",
+        scheduler=CosineAnnealingWithWarmup(optimizer, 0, 100, max_lr=0.01),
+        precision=resolve_precision("fp32", torch.device("cpu")),
+        techniques=Techniques(averaging=WeightAverage(model, decay=0.9), max_grad_norm=0.5),
+        ranks=ranks,
+    )
 
 
 def trained_small(ranks=None):
     """Weights, averaged weights and metrics after two epochs, six updates."""
     trainer = small_trainer(ranks)
     loader = [(images.double(), masks.double()) for images, masks in batches()]
-    metrics = [trainer.train_epoch(loader, epoch, log_interval=0) for epoch in range(2)]
-    judged = trainer.validate(loader, lambda logits, masks: {"mean": logits.mean()})
+    metrics = [trainer.train_epoch(loader, epoch, accumulation_steps=2) for epoch in range(2)]
+    judged = trainer.evaluate(loader, lambda logits, masks: {"mean": logits.mean()}).flat
     return {
         "weights": dict(trainer.model.state_dict()),
         "average": trainer.evaluated_weights(),
@@ -95,7 +97,7 @@ def how_it_diverged(ranks):
     trainer = small_trainer(ranks)
     loader = [(images.double(), masks.double()) for images, masks in batches(rank_one_is_broken=True)]
     try:
-        trainer.train_epoch(loader, 0, log_interval=0)
+        trainer.train_epoch(loader, 0, accumulation_steps=2)
     except DivergedError as error:
         return [error.term, error.step]
     return []

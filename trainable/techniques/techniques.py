@@ -1,0 +1,54 @@
+"""Every technique of one training beside the plain loop, in one typed value.
+
+A task makes its own from a configuration, `build_trainer` adds what all workloads share, and the trainer takes them
+whole. Accumulation, precision and schedule are no part of it: no training is without one of each.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from trainable.techniques.augment.batch_augmentation import BatchAugmentation
+from trainable.techniques.contrastive_term import ContrastiveTerm
+from trainable.techniques.early_stopping import EarlyStopping
+from trainable.techniques.experts.collapse_response import CollapseResponse
+from trainable.techniques.experts.expert_collapse import ExpertCollapseDetector
+from trainable.techniques.experts.lasting_collapse import LastingCollapse
+from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
+from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.unfreezing import GradualUnfreezing
+
+STATELESS = ("unfreezing", "max_grad_norm", "z_loss_weight")
+"""Nothing of these is saved: they follow from the configuration and the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Techniques:
+    """What is on; None is off."""
+
+    augmentation: BatchAugmentation | None = None
+    """Of training batches, on the device."""
+    contrastive: ContrastiveTerm | None = None
+    load_balancer: GlobalBatchLoadBalancer | None = None
+    collapse_detector: ExpertCollapseDetector | None = None
+    collapse_response: CollapseResponse | None = None
+    """Acts after each epoch on what the detector found."""
+    lasting_collapse: LastingCollapse | None = None
+    """Ends a training whose experts stay collapsed."""
+    z_loss_weight: float = 0.0
+    """Weight of the router's z-loss, 0 is off."""
+    max_grad_norm: float | None = None
+    """The gradient of a whole update is clipped to this norm."""
+    unfreezing: GradualUnfreezing | None = None
+    averaging: WeightAverage | None = None
+    """Of the model's weights where it is trained: made once the model is on its device."""
+    early_stopping: EarlyStopping | None = None
+
+    def __post_init__(self) -> None:
+        acting = self.collapse_response is not None or self.lasting_collapse is not None
+        if acting and self.collapse_detector is None:
+            raise ValueError("A collapse is acted on, but nothing looks for one; give a collapse_detector with it.")
+
+    def with_state(self) -> dict[str, Any]:
+        """Those that are on and have a state of their own, by name."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in STATELESS}
+        return {name: part for name, part in parts.items() if part is not None}
