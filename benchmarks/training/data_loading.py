@@ -18,6 +18,7 @@ from benchmarks.harness import Measure, Size, Spread, interleaved, ratios, secon
 from trainable.data.image_mask.batches import TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.folder_source import FolderOptions
 from trainable.data.io.image_cache import open_splits
 
 BATCH = 16
@@ -50,7 +51,7 @@ def measure(size: Size) -> list[Claim]:
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name) / "data", Path(name) / "cache"
         _write_photographs(folder, count=count, height=size.pick(768, 48))
-        data = open_image_masks(folder, image_size=(side, side), cache_dir=cache).splits
+        data = open_image_masks(folder, FolderOptions(image_size=(side, side)), cache_dir=cache).splits
         # Before this process has read a page of the data, which would count as a third trial's.
         memory = _memory(cache, size)
         return [_rate(folder, data.train, side, size), memory]

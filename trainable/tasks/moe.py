@@ -15,6 +15,7 @@ from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, Tra
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
 from trainable.data.io.findings import format_table
+from trainable.data.io.folder_source import FolderOptions
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
@@ -72,10 +73,15 @@ class CamouflageData:
             )
 
     @property
-    def image_size(self) -> tuple[int, int] | None:
-        if self.image_height_px is None or self.image_width_px is None:
-            return None
-        return self.image_height_px, self.image_width_px
+    def folder_options(self) -> FolderOptions:
+        height, width = self.image_height_px, self.image_width_px
+        return FolderOptions(
+            image_size=None if height is None or width is None else (height, width),
+            long_side_px=self.long_side_px,
+            inverted_masks=self.inverted_masks,
+            group_pattern=self.group_pattern,
+            split_seed=self.split_seed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,16 +128,7 @@ class MoeTask(Task[MoeConfig]):
         data, cache_dir = config.data, cache_dir or default_cache_dir()
         if data.source == EMBEDDED:
             return scene_splits(data.scenes, cache_dir, on_progress)
-        folder = open_image_masks(
-            Path(data.source),
-            image_size=data.image_size,
-            long_side_px=data.long_side_px,
-            cache_dir=cache_dir,
-            inverted_masks=data.inverted_masks,
-            group_pattern=data.group_pattern,
-            split_seed=data.split_seed,
-            on_progress=on_progress,
-        )
+        folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
         if folder.findings:
             logger.info("%s", format_table(folder.findings))
         return folder.splits

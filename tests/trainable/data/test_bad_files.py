@@ -15,6 +15,7 @@ from PIL import Image
 from trainable.data.image_mask import folder_build
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.io import files
+from trainable.data.io.folder_source import FolderOptions
 
 Spoil = Callable[[Path], object]
 CASES: dict[str, tuple[Spoil, dict[str, object], str]] = {}
@@ -270,7 +271,7 @@ def test_a_wrong_folder_is_told_in_its_sentence(tmp_path, write_pairs, name):
     spoil(root)
     root = tmp_path / options.pop("root", "data")
     with pytest.raises(ValueError) as caught:
-        open_image_masks(root, cache_dir=tmp_path / "cache", **options)
+        open_image_masks(root, FolderOptions(**options), cache_dir=tmp_path / "cache")
     assert sentence.replace("{root}", str(root)).replace("{root.parent}", str(root.parent)) in f"{caught.value}\n"
 
 
@@ -282,7 +283,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_made(tmp_path, write_pairs,
     monkeypatch.setattr(folder_build, "write_splits", fill_up)
     cache_dir = tmp_path / "cache"
     with pytest.raises(ValueError, match=rf"The disk of the cache folder {cache_dir} is full"):
-        open_image_masks(tmp_path / "data", cache_dir=cache_dir)
+        open_image_masks(tmp_path / "data", FolderOptions(), cache_dir=cache_dir)
     assert [path.name for path in cache_dir.iterdir() if path.is_dir()] == ["file_hashes"]
 
 
@@ -290,7 +291,7 @@ def test_a_cache_folder_that_cannot_be_written_is_told(tmp_path, write_pairs):
     write_pairs(tmp_path / "data")
     (tmp_path / "cache").touch()
     with pytest.raises(ValueError, match=r"The cache folder .* cannot be written .* set VISION_TUNER_CACHE"):
-        open_image_masks(tmp_path / "data", cache_dir=tmp_path / "cache")
+        open_image_masks(tmp_path / "data", FolderOptions(), cache_dir=tmp_path / "cache")
 
 
 def test_files_that_may_not_be_read_are_told_by_name(tmp_path, write_pairs, monkeypatch):
@@ -300,7 +301,7 @@ def test_files_that_may_not_be_read_are_told_by_name(tmp_path, write_pairs, monk
     write_pairs(tmp_path / "data")
     monkeypatch.setattr(files.hashlib, "file_digest", forbid)
     with pytest.raises(ValueError) as caught:
-        open_image_masks(tmp_path / "data", cache_dir=tmp_path / "cache")
+        open_image_masks(tmp_path / "data", FolderOptions(), cache_dir=tmp_path / "cache")
     assert str(caught.value).splitlines()[:3] == [
         f"{tmp_path / 'data'}: 20 of 20 files cannot be opened.",
         "error: Make the file readable, or remove the pair.",

@@ -27,32 +27,17 @@ class ImageMaskFolder:
 
 def open_image_masks(
     root: Path,
+    options: FolderOptions,
     *,
-    image_size: tuple[int, int] | None = None,
-    long_side_px: int = 240,
-    inverted_masks: bool | None = None,
-    group_pattern: str | None = None,
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
-    split_seed: int = 0,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ImageMaskFolder:
     """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
 
-    The other options are those of `FolderOptions`.
-
     Raises:
         DataError: with a table of everything that must be put right first.
         CacheError: the cache folder is full or cannot be written.
     """
-    options = FolderOptions(
-        image_size=image_size,
-        long_side_px=long_side_px,
-        inverted_masks=inverted_masks,
-        group_pattern=group_pattern,
-        fractions=fractions,
-        split_seed=split_seed,
-    )
     cache_dir = cache_dir or default_cache_dir()
     source = FolderSource.find(root, options, cache_dir)
     folder = cached(source.key(), cache_dir, partial(build_folder, source, on_progress))

@@ -1,9 +1,16 @@
-"""Checks, divides, decodes and resizes the files of one folder into an empty cache folder."""
+"""Checks, divides, decodes and resizes the files of one folder into an empty cache folder.
 
+Each file is decoded once: the masks first, for the division goes by what they show, then the images.
+"""
+
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
+
+import numpy as np
 
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.image_mask.mask_check import (
@@ -45,11 +52,12 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     require_space(folder, len(source.pairs) * size[0] * size[1] * _BYTES_PER_PIXEL)
 
     def samples(part: str) -> Iterator[Sample]:
-        pairs = [pair for pair, own in zip(source.pairs, parts, strict=True) if own == part]
-        for result in in_parallel(partial(_decode, source, size), pairs, tick):
+        rows = [row for row, own in enumerate(parts) if own == part]
+        masked = [(source.pairs[row], inspections[row].mask) for row in rows]
+        for result in in_parallel(partial(_decode, source, size), masked, tick):
             if isinstance(result, Finding):
                 findings.append(result)
-            else:
+            elif result is not None:
                 yield result
 
     write_splits(folder, {part: samples(part) for part in SPLIT_NAMES}, size)
@@ -58,15 +66,34 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     write_findings(folder, findings)
 
 
+@dataclass(frozen=True, slots=True)
+class _PackedMask:
+    """A mask on its way from its check into the cache, so small that those of a whole folder fit into memory."""
+
+    shape: tuple[int, ...]
+    bits: bytes
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Self:
+        return cls(mask.shape, zlib.compress(np.packbits(mask).tobytes(), level=1))
+
+    def unpacked(self) -> np.ndarray:
+        """uint8 0 or 1, shape (h, w)."""
+        bits = np.frombuffer(zlib.decompress(self.bits), np.uint8)
+        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inspection:
     header: Header | None
+    mask: _PackedMask | None
+    """None when it can't be used, which a finding says."""
     facts: MaskFacts | None
     findings: list[Finding]
 
 
 def _inspect(source: FolderSource, pair: Pair) -> _Inspection:
-    header, facts, findings = None, None, []
+    header, packed, facts, findings = None, None, None, []
     image_file, mask_file = pair.image.as_posix(), pair.mask.as_posix()
     try:
         header = read_header(source.root / pair.image)
@@ -76,13 +103,13 @@ def _inspect(source: FolderSource, pair: Pair) -> _Inspection:
     try:
         upright = read_upright(source.root / pair.mask)
         mask, warnings = binarise(upright, mask_file, inverted=bool(source.options.inverted_masks))
-        facts = facts_of(mask, mask_file)
+        packed, facts = _PackedMask.of(mask), facts_of(mask, mask_file)
         findings += warnings
     except BadFileError as error:
         findings.append(error.finding(mask_file))
     if header and facts:
         findings += check_size(header.size, mask.shape, mask_file)
-    return _Inspection(header=header, facts=facts, findings=findings)
+    return _Inspection(header=header, mask=packed, facts=facts, findings=findings)
 
 
 def _divide(source: FolderSource, inspections: Sequence[_Inspection]) -> tuple[list[str], list[Finding]]:
@@ -108,15 +135,18 @@ def _divide(source: FolderSource, inspections: Sequence[_Inspection]) -> tuple[l
     return parts, findings
 
 
-def _decode(source: FolderSource, size: tuple[int, int], pair: Pair) -> Sample | Finding:
-    file = pair.image
+def _decode(
+    source: FolderSource, size: tuple[int, int], masked: tuple[Pair, _PackedMask | None]
+) -> Sample | Finding | None:
+    """None where the mask was no use; the image is decoded all the same, so that all problems are told."""
+    pair, packed = masked
     try:
         image = shrink_image(read_upright(source.root / pair.image), size)
-        file = pair.mask
-        upright = read_upright(source.root / pair.mask)
-        mask, _ = binarise(upright, file.as_posix(), inverted=bool(source.options.inverted_masks))
     except BadFileError as error:
-        return error.finding(file.as_posix())
+        return error.finding(pair.image.as_posix())
+    if packed is None:
+        return None
+    mask = packed.unpacked()
     return Sample(
         name=pair.name,
         image=image,

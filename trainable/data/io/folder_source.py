@@ -19,16 +19,16 @@ MIN_SIDE_PX = 16
 class FolderOptions:
     """How a folder is read; all of it is part of the cache's key."""
 
-    image_size: tuple[int, int] | None
+    image_size: tuple[int, int] | None = None
     """Height and width in pixels of the cached images, from 16; None keeps a shape that all share, else a square."""
-    long_side_px: int
+    long_side_px: int = 240
     """Longest side when there is no `image_size`, from 16; small images are not enlarged to it."""
-    inverted_masks: bool | None
+    inverted_masks: bool | None = None
     """True: 255 is the background. False: it is the object, however large. None: it is the object, and masks that
     look otherwise are an error."""
-    group_pattern: str | None
+    group_pattern: str | None = None
     """Regular expression that finds in a name the source that it shares with others; None: each is its own."""
-    fractions: tuple[float, float, float]
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
     split_seed: int = 0
     """Which of the possible divisions into these parts, 0 or more."""

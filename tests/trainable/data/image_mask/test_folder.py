@@ -13,8 +13,13 @@ from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.io import files
 from trainable.data.io.findings import DataError, Severity
+from trainable.data.io.folder_source import FolderOptions
 
 REAL_DATA = Path(__file__).resolve().parents[5] / "shared" / "data"
+
+
+def open_pairs(root, cache, *, on_progress=None, **options):
+    return open_image_masks(root, FolderOptions(**options), cache_dir=cache, on_progress=on_progress)
 
 
 @pytest.fixture
@@ -46,14 +51,14 @@ def no_decoding(monkeypatch):
 
 
 def test_all_pairs_arrive_in_three_disjoint_sets(folder, cache):
-    splits = open_image_masks(folder, cache_dir=cache).splits
+    splits = open_pairs(folder, cache).splits
     names = [set(getattr(splits, split).names) for split in SPLIT_NAMES]
     assert [len(part) for part in names] == [6, 2, 2]
     assert set.union(*names) == {f"img_{number:03d}" for number in range(10)}
 
 
 def test_each_image_keeps_its_own_mask_in_every_split(folder, cache):
-    splits = open_image_masks(folder, cache_dir=cache, image_size=(32, 48)).splits
+    splits = open_pairs(folder, cache, image_size=(32, 48)).splits
     for split in SPLIT_NAMES:
         part = getattr(splits, split)
         for row, name in enumerate(part.names):
@@ -65,13 +70,13 @@ def test_each_image_keeps_its_own_mask_in_every_split(folder, cache):
 
 
 def test_native_masks_keep_the_files_own_resolution(folder, cache):
-    splits = open_image_masks(folder, cache_dir=cache, image_size=(16, 16)).splits
+    splits = open_pairs(folder, cache, image_size=(16, 16)).splits
     assert splits.train.masks.shape == (6, 16, 16)
     assert splits.train.native_mask(0).shape == (32, 48)
 
 
 def test_another_split_seed_trains_on_other_images_of_the_same_folder(folder, cache):
-    first, again, other = (open_image_masks(folder, cache_dir=cache, split_seed=seed).splits for seed in (0, 0, 1))
+    first, again, other = (open_pairs(folder, cache, split_seed=seed).splits for seed in (0, 0, 1))
     assert first.fingerprint == again.fingerprint
     assert first.fingerprint["test"] != other.fingerprint["test"]
     assert sorted(first.train.names + first.validation.names + first.test.names) == sorted(
@@ -80,51 +85,51 @@ def test_another_split_seed_trains_on_other_images_of_the_same_folder(folder, ca
 
 
 def test_a_second_opening_decodes_and_hashes_nothing(folder, cache, no_decoding, monkeypatch):
-    first = open_image_masks(folder, cache_dir=cache)
+    first = open_pairs(folder, cache)
     no_decoding()
     monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("a file was hashed"))
-    second = open_image_masks(folder, cache_dir=cache, on_progress=lambda *_: pytest.fail("work was done"))
+    second = open_pairs(folder, cache, on_progress=lambda *_: pytest.fail("work was done"))
     assert second.splits.fingerprint == first.splits.fingerprint
     assert second.findings == first.findings
     np.testing.assert_array_equal(second.splits.test.images, first.splits.test.images)
 
 
 def test_the_same_files_elsewhere_are_not_decoded_again(folder, cache, no_decoding, tmp_path):
-    first = open_image_masks(folder, cache_dir=cache)
+    first = open_pairs(folder, cache)
     shutil.copytree(folder, tmp_path / "moved")
     no_decoding()
-    assert open_image_masks(tmp_path / "moved", cache_dir=cache).splits.fingerprint == first.splits.fingerprint
+    assert open_pairs(tmp_path / "moved", cache).splits.fingerprint == first.splits.fingerprint
 
 
 def test_a_file_rewritten_with_its_old_size_and_time_is_noticed(folder, cache):
     path = folder / "Imgs" / "img_003.bmp"
     (folder / "Imgs" / "img_003.png").unlink()
     Image.new("RGB", (48, 32), (10, 20, 30)).save(path)
-    before = open_image_masks(folder, cache_dir=cache).splits.fingerprint
+    before = open_pairs(folder, cache).splits.fingerprint
     times = path.stat()
     Image.new("RGB", (48, 32), (11, 20, 30)).save(path)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = open_image_masks(folder, cache_dir=cache).splits.fingerprint
+    after = open_pairs(folder, cache).splits.fingerprint
     assert before["all"] != after["all"]
     assert sum(before[split] != after[split] for split in SPLIT_NAMES) == 1
 
 
 def test_damaged_memory_of_hashes_is_forgotten(folder, cache):
-    first = open_image_masks(folder, cache_dir=cache)
+    first = open_pairs(folder, cache)
     (memory,) = (cache / "file_hashes").iterdir()
     memory.write_text("{half")
-    assert open_image_masks(folder, cache_dir=cache).splits.fingerprint == first.splits.fingerprint
+    assert open_pairs(folder, cache).splits.fingerprint == first.splits.fingerprint
 
 
 def test_progress_counts_every_file_once_up_to_the_total(folder, cache):
     calls = []
-    open_image_masks(folder, cache_dir=cache, on_progress=lambda done, total: calls.append((done, total)))
+    open_pairs(folder, cache, on_progress=lambda done, total: calls.append((done, total)))
     assert calls == [(done, 20) for done in range(1, 21)]
 
 
 def test_the_fingerprint_does_not_depend_on_the_machine_or_the_image_size(folder, cache, tmp_path):
-    one = open_image_masks(folder, cache_dir=cache).splits.fingerprint
-    assert open_image_masks(folder, cache_dir=tmp_path / "other", image_size=(16, 16)).splits.fingerprint == one
+    one = open_pairs(folder, cache).splits.fingerprint
+    assert open_pairs(folder, tmp_path / "other", image_size=(16, 16)).splits.fingerprint == one
 
 
 def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
@@ -132,8 +137,8 @@ def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
     shutil.copytree(folder, inverted)
     for path in (inverted / "GT").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    plain = open_image_masks(folder, cache_dir=cache).splits
-    flipped = open_image_masks(inverted, cache_dir=cache, inverted_masks=True).splits
+    plain = open_pairs(folder, cache).splits
+    flipped = open_pairs(inverted, cache, inverted_masks=True).splits
     assert flipped.train.names == plain.train.names
     np.testing.assert_array_equal(flipped.train.masks, plain.train.masks)
     assert flipped.fingerprint["all"] != plain.fingerprint["all"]
@@ -142,13 +147,13 @@ def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
 def test_large_objects_are_let_through_when_told(folder, cache):
     for path in (folder / "GT").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    splits = open_image_masks(folder, cache_dir=cache, inverted_masks=False).splits
+    splits = open_pairs(folder, cache, inverted_masks=False).splits
     assert splits.train.masks.mean() > 0.5
 
 
 def test_empty_masks_are_legal(folder, cache):
     Image.new("L", (48, 32)).save(folder / "GT" / "img_000.png")
-    findings = open_image_masks(folder, cache_dir=cache).findings
+    findings = open_pairs(folder, cache).findings
     assert [finding.severity for finding in findings] == [Severity.NOTE]
     assert "empty: 1 of 10" in findings[0].problem
 
@@ -156,7 +161,7 @@ def test_empty_masks_are_legal(folder, cache):
 def test_an_own_test_folder_is_the_test_split_and_the_rest_is_divided(tmp_path, cache, write_pairs):
     write_pairs(tmp_path / "data" / "TrainDataset", 8)
     write_pairs(tmp_path / "data" / "TestDataset" / "CAMO", 3, prefix="camo")
-    splits = open_image_masks(tmp_path / "data", cache_dir=cache).splits
+    splits = open_pairs(tmp_path / "data", cache).splits
     assert splits.test.names == tuple(f"TestDataset/CAMO/camo_{number:03d}" for number in range(3))
     assert (len(splits.train), len(splits.validation)) == (6, 2)
 
@@ -164,14 +169,14 @@ def test_an_own_test_folder_is_the_test_split_and_the_rest_is_divided(tmp_path, 
 def test_an_own_validation_folder_is_the_validation_split(tmp_path, cache, write_pairs):
     for number, part in enumerate(("train", "val", "test")):
         write_pairs(tmp_path / "data" / part, 3 + number, prefix=part)
-    splits = open_image_masks(tmp_path / "data", cache_dir=cache).splits
+    splits = open_pairs(tmp_path / "data", cache).splits
     assert [len(getattr(splits, split)) for split in SPLIT_NAMES] == [3, 4, 5]
 
 
 def test_copies_stay_in_one_part_and_are_said(folder, cache):
     for number in (1, 2, 3):
         shutil.copy(folder / "Imgs" / "img_000.png", folder / "Imgs" / f"img_{number:03d}.png")
-    opened = open_image_masks(folder, cache_dir=cache)
+    opened = open_pairs(folder, cache)
     copies = {f"img_{number:03d}" for number in range(4)}
     assert sum(bool(copies & set(getattr(opened.splits, split).names)) for split in SPLIT_NAMES) == 1
     assert sum("is the same picture as Imgs/img_000.png" in finding.problem for finding in opened.findings) == 3
@@ -180,7 +185,7 @@ def test_copies_stay_in_one_part_and_are_said(folder, cache):
 def test_frames_of_one_video_stay_together(tmp_path, cache, write_pairs):
     for clip in "abcdef":
         write_pairs(tmp_path / "data", 4, prefix=f"clip_{clip}")
-    splits = open_image_masks(tmp_path / "data", cache_dir=cache, group_pattern=r"clip_(.)").splits
+    splits = open_pairs(tmp_path / "data", cache, group_pattern=r"clip_(.)").splits
     clips = [{name.split("_")[1] for name in getattr(splits, split).names} for split in SPLIT_NAMES]
     assert sum(map(len, clips)) == 6
 
@@ -193,7 +198,7 @@ def test_every_bad_file_is_told_at_once_and_nothing_is_left_in_the_cache(folder,
     content = (folder / "Imgs" / "img_004.png").read_bytes()
     (folder / "Imgs" / "img_004.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError) as caught:
-        open_image_masks(folder, cache_dir=cache)
+        open_pairs(folder, cache)
     errors = [finding for finding in caught.value.findings if finding.severity is Severity.ERROR]
     assert sorted(re.findall(r"img_00\d", " ".join(finding.file for finding in errors))) == [
         f"img_{number:03d}" for number in range(5)
@@ -207,21 +212,21 @@ def test_a_mended_folder_opens(folder, cache):
     (folder / "GT" / "img_002.png").unlink()
     for _ in range(2):
         with pytest.raises(DataError, match="has no mask"):
-            open_image_masks(folder, cache_dir=cache)
+            open_pairs(folder, cache)
     (folder / "GT" / "img_002.png").write_bytes(mask)
-    assert len(open_image_masks(folder, cache_dir=cache).splits.train) == 6
+    assert len(open_pairs(folder, cache).splits.train) == 6
 
 
 def test_sets_larger_than_the_window_arrive_in_order(folder, cache, monkeypatch, tmp_path):
-    whole = open_image_masks(folder, cache_dir=cache).splits
+    whole = open_pairs(folder, cache).splits
     monkeypatch.setattr(files, "_WINDOW", 3)
-    windowed = open_image_masks(folder, cache_dir=tmp_path / "other").splits
+    windowed = open_pairs(folder, tmp_path / "other").splits
     assert windowed.train.names == whole.train.names
     np.testing.assert_array_equal(windowed.train.images, whole.train.images)
 
 
 def test_crackforest_opens_whole(real_data, cache):
-    opened = open_image_masks(real_data / "crackforest", cache_dir=cache)
+    opened = open_pairs(real_data / "crackforest", cache)
     assert [len(getattr(opened.splits, split)) for split in SPLIT_NAMES] == [71, 23, 24]
     assert opened.splits.train.images.shape == (71, 160, 240, 3)
     assert opened.splits.test.native_mask(0).shape == (320, 480)
@@ -230,9 +235,9 @@ def test_crackforest_opens_whole(real_data, cache):
 
 def test_the_inverted_masks_of_camo_stop(real_data, cache):
     with pytest.raises(DataError, match=r"If 255 is the background in these masks, add --inverted-masks"):
-        open_image_masks(real_data / "camo", cache_dir=cache)
+        open_pairs(real_data / "camo", cache)
 
 
 def test_images_without_masks_stop(real_data, cache):
     with pytest.raises(DataError, match=r"13 images without masks: beside this folder lies nothing"):
-        open_image_masks(real_data / "cod10k_unlabelled", cache_dir=cache)
+        open_pairs(real_data / "cod10k_unlabelled", cache)
