@@ -26,6 +26,7 @@ from trainable.models.output import as_model_output
 from trainable.run_setup import chosen_device, open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.parallel.tensor_tree import map_tensors
+from tuner import formatting
 from tuner.atomic_file import replacing
 from tuner.export import exported_config_of, trained_weights, trial_config
 from tuner.records import TrialRecord, locked, read_search
@@ -88,7 +89,7 @@ def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleR
     first = exported_config_of(record, trials[0], folder)
     splits = open_data(first.config, first.data_fingerprint)
     answers = {trial.name: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
-    objective = record.settings.objective.removeprefix("val/")
+    objective = formatting.metric(record.settings.objective)
     return _judged(objective, answers, first.config, splits.test, device)
 
 

@@ -158,7 +158,7 @@ def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None
             results = run_epochs(run, on_epoch=lambda result: None)
             return results[-1].objective, run.test()
     except (DivergedError, MemoryShortage):
-        return None, {run.task.objective.removeprefix("val/"): None}
+        return None, {formatting.metric(run.task.objective): None}
 
 
 def _measured(
@@ -168,7 +168,7 @@ def _measured(
     return ConfirmedRun(
         trial=trial.name,
         seed=seed,
-        objective=finite[record.settings.objective.removeprefix("val/")],
+        objective=finite[formatting.metric(record.settings.objective)],
         test=finite,
         validation=finite_or_none(validation),
     )
