@@ -3,11 +3,11 @@
 Cost: one call of the space for each configuration, and no more of them than are asked for.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from search_spaces.space import Params
+from search_spaces.stub_trials import Question, StubTrial
 
 
 def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Params] | None:
@@ -15,20 +15,26 @@ def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Para
     found: list[Params] = []
     turns: list[int] | None = []
     while turns is not None and len(found) <= at_most:
-        trial = _NextTrial(turns)
+        answers = _AnswersByTurn(turns)
+        trial = StubTrial(answers)
         space(trial)
         found.append(trial.asked)
-        turns = trial.following
+        turns = answers.following
     return found if turns is None and len(found) <= at_most else None
 
 
-class _NextTrial:
+class _AnswersByTurn:
     """Answers each question with the alternative whose turn it is, the first one where no turn is given."""
 
-    def __init__(self, turns: Sequence[int]) -> None:
+    def __init__(self, turns: list[int]) -> None:
         self._turns = list(turns)
         self._counts: list[float] = []
-        self.asked: Params = {}
+
+    def __call__(self, name: str, question: Question) -> Any:
+        place = len(self._counts)
+        self._turns += [0] * (place == len(self._turns))
+        self._counts.append(question.count)
+        return question.nth(self._turns[place])
 
     @property
     def following(self) -> list[int] | None:
@@ -37,22 +43,3 @@ class _NextTrial:
             if self._turns[place] + 1 < self._counts[place]:
                 return [*self._turns[:place], self._turns[place] + 1]
         return None
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False):
-        if step is None:
-            return self._answer(name, lambda turn: low, 1 if low == high else math.inf)
-        return self._answer(name, lambda turn: low + step * turn, round((high - low) / step) + 1)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._answer(name, lambda turn: low + step * turn, (high - low) // step + 1)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._answer(name, choices.__getitem__, len(choices))
-
-    def _answer(self, name: str, alternative: Callable[[int], Any], count: float) -> Any:
-        if name not in self.asked:
-            place = len(self._counts)
-            self._turns += [0] * (place == len(self._turns))
-            self._counts.append(count)
-            self.asked[name] = alternative(self._turns[place])
-        return self.asked[name]

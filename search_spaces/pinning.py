@@ -6,11 +6,11 @@ parameters that depend on it are asked, or not, as they would be had it been dra
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search_spaces.space import Params, Situation, Space, Trial
-from search_spaces.stub_trials import AnsweredTrial, RandomTrial
+from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial, ends_or_inside, given_or_middle
 
 REHEARSALS = 200
 """Configurations drawn to learn what a space asks for: enough for branches that one in thirty takes."""
@@ -32,14 +32,14 @@ class PinnedSpace:
         self._check_pins(known=asked | returned)
 
     def __call__(self, trial: Trial) -> Params:
-        params = self._space.suggest(_PinnedTrial(trial, self._pins), self._situation)
+        params = self._space.suggest(_pinned_trial(trial, self._pins), self._situation)
         return params | {name: self._pins[name] for name in self._pins.keys() & params.keys() & self._fixed}
 
     def first_points(self) -> list[Params]:
         """What to try first: the defaults, then the recommended; of each only what is still asked for, none twice."""
         points = []
         for values in self._own_values():
-            trial = AnsweredTrial(values)
+            trial = given_or_middle(values)
             self(trial)
             if trial.asked not in points:
                 points.append(trial.asked)
@@ -54,7 +54,7 @@ class PinnedSpace:
         asked: set[str] = set()
         returned: set[str] = set()
         for seed in range(REHEARSALS):
-            trial = RandomTrial(seed)
+            trial = ends_or_inside(seed)
             returned |= self._space.suggest(trial, self._situation).keys()
             asked |= trial.asked.keys()
         return asked, returned
@@ -66,9 +66,9 @@ class PinnedSpace:
     def _check_pins(self, *, known: set[str]) -> None:
         in_effect = set(self._fixed)
         for seed in range(REHEARSALS):
-            trial = _PinnedTrial(RandomTrial(seed), self._pins)
+            trial = _pinned_trial(ends_or_inside(seed), self._pins)
             self._space.suggest(trial, self._situation)
-            in_effect |= trial.answered
+            in_effect |= trial.asked.keys()
         for name in self._pins:
             if name not in known:
                 raise ValueError(_unknown(name, known=known, space=self._space.name))
@@ -101,41 +101,24 @@ def _parse_value(text: str) -> Any:
 _PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
 
 
-class _PinnedTrial:
+def _pinned_trial(trial: Trial, pins: Mapping[str, Any]) -> StubTrial:
     """Answers for the pinned parameters and passes on the other questions."""
+    return StubTrial(
+        lambda name, question: _checked(name, pins[name], question) if name in pins else question.passed_on(trial, name)
+    )
 
-    def __init__(self, trial: Trial, pins: Mapping[str, Any]) -> None:
-        self._trial = trial
-        self._pins = pins
-        self.answered: set[str] = set()
 
-    def suggest_float(self, name: str, low: float, high: float, **options) -> float:
-        if name not in self._pins:
-            return self._trial.suggest_float(name, low, high, **options)
-        value = self._answer(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(_wrong_type(name, value, f"a number, as from {low:g} to {high:g}"))
-        return float(value)
-
-    def suggest_int(self, name: str, low: int, high: int, **options) -> int:
-        if name not in self._pins:
-            return self._trial.suggest_int(name, low, high, **options)
-        value = self._answer(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(_wrong_type(name, value, f"a whole number, as from {low} to {high}"))
+def _checked(name: str, value: Any, question: Question) -> Any:
+    """The pinned value in the type of an answer; raises ValueError where it has another one."""
+    if isinstance(question, Choices):
+        if type(value) not in {type(choice) for choice in question.values}:
+            raise ValueError(_wrong_type(name, value, f"like one of {', '.join(map(str, question.values))}"))
         return value
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name not in self._pins:
-            return self._trial.suggest_categorical(name, choices)
-        value = self._answer(name)
-        if type(value) not in {type(choice) for choice in choices}:
-            raise ValueError(_wrong_type(name, value, f"like one of {', '.join(map(str, choices))}"))
-        return value
-
-    def _answer(self, name: str) -> Any:
-        self.answered.add(name)
-        return self._pins[name]
+    is_whole = isinstance(question, IntRange)
+    if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
+        kind = "a whole number" if is_whole else "a number"
+        raise ValueError(_wrong_type(name, value, f"{kind}, as from {question.low:g} to {question.high:g}"))
+    return value if is_whole else float(value)
 
 
 def _unknown(name: str, *, known: Iterable[str], space: str) -> str:

@@ -1,52 +1,148 @@
-"""Trials that answer without Optuna, to learn what a space asks for."""
+"""A trial that answers a space without Optuna: to learn what it asks for, to pin, to enumerate, to draw candidates.
+
+There is one such trial. What differs is who answers: a function of a parameter's name and the question about it.
+"""
 
 import math
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from search_spaces.space import Params
+from search_spaces.space import Params, Trial
 
 
-class AnsweredTrial:
-    """Answers from given values, else with the middle of the range, and remembers what it was asked."""
+class FloatRange(NamedTuple):
+    """A question for a number."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self._given = given
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    @property
+    def middle(self) -> float:
+        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        return self.nearest(middle)
+
+    @property
+    def count(self) -> float:
+        """How many values there are; infinite without a step."""
+        if self.step is None:
+            return 1 if self.low == self.high else math.inf
+        return round((self.high - self.low) / self.step) + 1
+
+    def nth(self, place: int) -> float:
+        return self.low if self.step is None else self.low + self.step * place
+
+    def ends_or_inside(self, generator: random.Random) -> float:
+        return generator.choice((self.low, self.high, self.nearest(generator.uniform(self.low, self.high))))
+
+    def nearest(self, value: float) -> float:
+        """The answer that comes nearest to the value."""
+        stepped = value if self.step is None else self.low + self.step * round((value - self.low) / self.step)
+        return min(max(stepped, self.low), self.high)
+
+    def passed_on(self, trial: Trial, name: str) -> float:
+        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+
+class IntRange(NamedTuple):
+    """A question for a whole number."""
+
+    low: int
+    high: int
+    step: int = 1
+    log: bool = False
+
+    @property
+    def middle(self) -> int:
+        middle = math.isqrt(self.low * self.high) if self.log else (self.low + self.high) // 2
+        return self.low + (middle - self.low) // self.step * self.step
+
+    @property
+    def count(self) -> float:
+        return (self.high - self.low) // self.step + 1
+
+    def nth(self, place: int) -> int:
+        return self.low + self.step * place
+
+    def ends_or_inside(self, generator: random.Random) -> int:
+        return generator.choice((self.low, self.high))
+
+    def nearest(self, value: float) -> int:
+        stepped = self.low + self.step * round((value - self.low) / self.step)
+        return min(max(stepped, self.low), self.high)
+
+    def passed_on(self, trial: Trial, name: str) -> int:
+        return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
+
+
+class Choices(NamedTuple):
+    """A question for one of these."""
+
+    values: Sequence[Any]
+
+    @property
+    def middle(self) -> Any:
+        return self.values[0]
+
+    @property
+    def count(self) -> float:
+        return len(self.values)
+
+    def nth(self, place: int) -> Any:
+        return self.values[place]
+
+    def ends_or_inside(self, generator: random.Random) -> Any:
+        return generator.choice(self.values)
+
+    def passed_on(self, trial: Trial, name: str) -> Any:
+        return trial.suggest_categorical(name, self.values)
+
+
+Question = FloatRange | IntRange | Choices
+
+
+class StubTrial:
+    """Gets each answer once, and remembers what it was asked.
+
+    Args:
+        answer: of a parameter's name and the question; what it returns is not checked here.
+    """
+
+    def __init__(self, answer: Callable[[str, Question], Any]) -> None:
+        self._answer = answer
         self.asked: Params = {}
+        """The answers by name, in the order in which they were asked for."""
+        self.questions: dict[str, Question] = {}
 
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False):
-        middle = math.sqrt(low * high) if log else (low + high) / 2
-        return self._answer(name, middle if step is None else low + step * round((middle - low) / step))
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> Any:
+        return self._ask(name, FloatRange(low, high, step, log))
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        middle = math.isqrt(low * high) if log else (low + high) // 2
-        return self._answer(name, low + (middle - low) // step * step)
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> Any:
+        return self._ask(name, IntRange(low, high, step, log))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._answer(name, choices[0])
+        return self._ask(name, Choices(choices))
 
-    def _answer(self, name: str, otherwise: Any) -> Any:
-        self.asked[name] = self._given.get(name, otherwise)
+    def _ask(self, name: str, question: Question) -> Any:
+        if name not in self.asked:
+            self.asked[name] = self._answer(name, question)
+            self.questions[name] = question
         return self.asked[name]
 
 
-class RandomTrial:
-    """Draws its answers, the ends of a range as often as the inside, and remembers what it was asked."""
+def given_or_middle(given: Mapping[str, Any]) -> StubTrial:
+    """Answers with what is given, else with the middle of the range or the first choice."""
+    return StubTrial(lambda name, question: given.get(name, question.middle))
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        self.asked: Params = {}
 
-    def suggest_float(self, name: str, low: float, high: float, **options) -> float:
-        return self._draw(name, (low, high, self._random.uniform(low, high)))
+def ends_or_inside(seed: int) -> StubTrial:
+    """Draws its answers, the ends of a range as often as the inside."""
+    generator = random.Random(seed)
+    return StubTrial(lambda name, question: question.ends_or_inside(generator))
 
-    def suggest_int(self, name: str, low: int, high: int, **options) -> int:
-        return self._draw(name, (low, high))
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._draw(name, choices)
-
-    def _draw(self, name: str, choices: Sequence[Any]) -> Any:
-        self.asked[name] = self._random.choice(choices)
-        return self.asked[name]
+def passing_on(trial: Trial) -> StubTrial:
+    """Answers as the trial does, and remembers the questions."""
+    return StubTrial(lambda name, question: question.passed_on(trial, name))

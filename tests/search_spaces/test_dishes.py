@@ -3,7 +3,7 @@
 from search_spaces import dishes, dishes_grid
 from search_spaces.pinning import PinnedSpace
 from search_spaces.space import Situation
-from search_spaces.stub_trials import RandomTrial
+from search_spaces.stub_trials import StubTrial
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
 
@@ -13,8 +13,7 @@ SITUATION = Situation(num_train_images=240, pretrained=False, max_batch_size=32)
 def configs_of(space):
     pinned = PinnedSpace(space, SITUATION)
     for point in pinned.first_points():
-        trial = RandomTrial(0)
-        trial._draw = lambda name, choices, point=point: point[name]
+        trial = StubTrial(lambda name, question, point=point: point[name])
         yield from_params(pinned(trial), get_task("dishes").default_config())
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from search_spaces.moe import SPACE
 from search_spaces.space import Situation
-from search_spaces.stub_trials import AnsweredTrial
+from search_spaces.stub_trials import given_or_middle
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
 from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS
 
 
 def config_of(situation, **row):
-    trial = AnsweredTrial(SPACE.defaults(situation) | row)
+    trial = given_or_middle(SPACE.defaults(situation) | row)
     return from_params(SPACE.suggest(trial, situation), get_task("moe").default_config())
 
 

@@ -12,7 +12,7 @@ import pytest
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
-from search_spaces.stub_trials import RandomTrial
+from search_spaces.stub_trials import ends_or_inside
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task, read_config
 from trainable.training_run import build_trainer
@@ -53,7 +53,7 @@ def base(space):
 def sampled(space, situation):
     """The parameters of fifty configurations, half of them with many values at the ends of their ranges."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    trials = [study.ask() if number % 2 else RandomTrial(number) for number in range(NUM_SAMPLES)]
+    trials = [study.ask() if number % 2 else ends_or_inside(number) for number in range(NUM_SAMPLES)]
     return [space.suggest(trial, situation) for trial in trials]
 
 

@@ -11,7 +11,7 @@ import ray
 import torch
 
 from search_spaces.pinning import REHEARSALS
-from search_spaces.stub_trials import AnsweredTrial, RandomTrial
+from search_spaces.stub_trials import ends_or_inside, given_or_middle
 from trainable.config import TrialConfig
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.step_timing import StepTiming, rehearse
@@ -96,7 +96,7 @@ def extremes(plan: Plan) -> dict[str, TrialConfig]:
 
 def drawn_configs(plan: Plan) -> list[TrialConfig]:
     """What the space may propose, its ends as often as its inside."""
-    return [plan.config_of(RandomTrial(seed)) for seed in range(REHEARSALS)]
+    return [plan.config_of(ends_or_inside(seed)) for seed in range(REHEARSALS)]
 
 
 def _shape(config: TrialConfig) -> tuple[object, ...]:
@@ -112,7 +112,7 @@ def _proposed(plan: Plan) -> list[TrialConfig]:
     """What the space is likely to propose."""
     generator, source = random.Random(0), SpaceSource(plan.pinned)
     drawn = [source.any(generator).params for _ in range(PROPOSALS)]
-    return [plan.config_of(AnsweredTrial(params)) for params in drawn]
+    return [plan.config_of(given_or_middle(params)) for params in drawn]
 
 
 def most_like(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:

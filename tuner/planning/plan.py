@@ -12,7 +12,7 @@ from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
-from search_spaces.stub_trials import AnsweredTrial
+from search_spaces.stub_trials import given_or_middle
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.run_setup import initial_weights
@@ -61,7 +61,7 @@ class Plan:
     @property
     def first_configs(self) -> list[TrialConfig]:
         """What is tried first, as it is trained."""
-        return [self.config_of(AnsweredTrial(point)) for point in self.first_points]
+        return [self.config_of(given_or_middle(point)) for point in self.first_points]
 
     def config_of(self, trial: Any) -> TrialConfig:
         """What is trained where `trial`, one of Optuna's or a stand-in, answers the space."""

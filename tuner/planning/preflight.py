@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from search_spaces.pinning import REHEARSALS
-from search_spaces.stub_trials import RandomTrial
+from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig, flat_params, section_names
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
@@ -36,7 +36,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
         first = plan.first_configs
         for config in first:
             build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
-        configs = [*map(plan.config_of, map(RandomTrial, range(REHEARSALS))), *first]
+        configs = [*map(plan.config_of, map(ends_or_inside, range(REHEARSALS))), *first]
     except ValueError as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error

@@ -18,7 +18,7 @@ from typing import Any
 
 import optuna
 
-from search_spaces.stub_trials import AnsweredTrial
+from search_spaces.stub_trials import given_or_middle
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.tasks.registry import read_config
 from tuner import formatting
@@ -161,7 +161,7 @@ def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) 
     Raises:
         ValueError: an answer lies outside the space, or it asks for nothing of this.
     """
-    trial = AnsweredTrial({**default, **answers})
+    trial = given_or_middle({**default, **answers})
     made = space(trial)
     if not answers.keys() & trial.asked.keys():
         raise ValueError("The space asks for none of its parameters.")

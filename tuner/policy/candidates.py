@@ -10,9 +10,11 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
+
+from search_spaces.stub_trials import Choices, FloatRange, IntRange, Question, StubTrial
 
 NUM_RANDOM, NUM_NEAR = 200, 100
 """How many configurations are drawn for one decision: anywhere, and near good ones."""
@@ -20,8 +22,6 @@ SPREADS = (0.03, 0.1, 0.3)
 """Standard deviations of a coordinate near a good configuration; each configuration takes one of them."""
 _CHOICE_SCALE = math.sqrt(0.5)
 """Two different choices are as far apart as the ends of a range."""
-
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +32,13 @@ class Candidate:
     """What the space asked for, by name."""
     params: dict[str, Any]
     """What the space made of the answers: the parameters of a training."""
-    places: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """Where in the range of its parameter each answer lies, as coordinates for a model."""
+    questions: Mapping[str, Question] = field(default_factory=dict)
+    """What each answer was one of."""
+
+    @property
+    def places(self) -> dict[str, tuple[float, ...]]:
+        """Where in the range of its parameter each answer lies, as coordinates for a model."""
+        return {name: _place(question, self.answers[name]) for name, question in self.questions.items()}
 
     @property
     def identity(self) -> frozenset:
@@ -56,12 +61,12 @@ class SpaceSource:
         self._space = space
 
     def any(self, generator: random.Random) -> Candidate:
-        return self._asked(_RandomAnswers(generator))
+        return candidate_of(self._space, StubTrial(_RandomAnswers(generator)))
 
     def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> list[Candidate]:
         anywhere = [self.any(generator) for _ in range(NUM_RANDOM)]
         centres = [near[number % len(near)] for number in range(NUM_NEAR if near else 0)]
-        return anywhere + [self._asked(_NearbyAnswers(generator, centre)) for centre in centres]
+        return anywhere + [candidate_of(self._space, StubTrial(_NearbyAnswers(generator, one))) for one in centres]
 
     def of(self, answers: Mapping[str, Any]) -> Candidate:
         """The configuration with these answers.
@@ -69,16 +74,17 @@ class SpaceSource:
         Raises:
             ValueError: they are not exactly what the space asks for, or one is out of its range.
         """
-        candidate = self._asked(_GivenAnswers(answers))
+        candidate = candidate_of(self._space, StubTrial(_GivenAnswers(answers)))
         if unknown := sorted(answers.keys() - candidate.answers.keys()):
             asked = ", ".join(sorted(candidate.answers))
             raise ValueError(f"the space does not ask for {unknown[0]!r}, but for {asked}")
         return candidate
 
-    def _asked(self, answers: "_Answers") -> Candidate:
-        trial = _PlacingTrial(answers)
-        params = self._space(trial)
-        return Candidate(trial.params, params, trial.places)
+
+def candidate_of(space: Callable[[Any], dict], trial: StubTrial) -> Candidate:
+    """What the space makes of the trial's answers: the one evaluation of a proposal."""
+    params = space(trial)
+    return Candidate(trial.asked, params, trial.questions)
 
 
 @dataclass(slots=True)
@@ -101,68 +107,28 @@ class Encoding:
     def encode(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """Points [N, D]."""
         points = np.zeros((len(candidates), self.width))
+        places = [candidate.places for candidate in candidates]
         for name, columns in self.columns.items():
             width = columns.stop - columns.start
             absent = (0.5,) if width == 1 else (0.0,) * width
-            points[:, columns] = [candidate.places.get(name, absent) for candidate in candidates]
+            points[:, columns] = [known.get(name, absent) for known in places]
         return points
 
 
-class _Answers(Protocol):
-    """Where the answers to a space come from."""
-
-    def number(self, name: str, low: float, high: float, step: float | None, log: bool) -> float: ...
-
-    def whole(self, name: str, low: int, high: int, step: int, log: bool) -> int: ...
-
-    def choice(self, name: str, choices: Sequence[Any]) -> int:
-        """Its index."""
-
-
-class _PlacingTrial:
-    """Gives a space its answers, and notes where in its range each lies: the place follows from the answer alone."""
-
-    def __init__(self, answers: _Answers) -> None:
-        self._answers = answers
-        self.params: dict[str, Any] = {}
-        self.places: dict[str, tuple[float, ...]] = {}
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False):
-        if name not in self.params:
-            self.params[name] = self._answers.number(name, low, high, step, log)
-            self.places[name] = (_place(self.params[name], low, high, log),)
-        return self.params[name]
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        if name not in self.params:
-            self.params[name] = self._answers.whole(name, low, high, step, log)
-            self.places[name] = (_place(self.params[name], low, high, log),)
-        return self.params[name]
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name not in self.params:
-            index = self._answers.choice(name, choices)
-            self.params[name] = choices[index]
-            self.places[name] = tuple(_CHOICE_SCALE * (index == other) for other in range(len(choices)))
-        return self.params[name]
-
-
 class _RandomAnswers:
+    """Uniform over each range, in the logarithm where the space says so."""
+
     def __init__(self, generator: random.Random) -> None:
         self._generator = generator
 
-    def number(self, name: str, low: float, high: float, step: float | None, log: bool) -> float:
-        value = _at(self._drawn_place(name, low, high, log), low, high, log)
-        return min(max(value if step is None else _stepped(value, low, step), low), high)
+    def __call__(self, name: str, question: Question) -> Any:
+        if isinstance(question, Choices):
+            return self._choice(name, question)
+        ends = _drawn_ends(question)
+        return question.nearest(_at(self._drawn_place(name, *ends, question.log), *ends, question.log))
 
-    def whole(self, name: str, low: int, high: int, step: int, log: bool) -> int:
-        # Half a step beyond each end: the ends are as likely as the rest.
-        ends = low - 0.5 * step, high + 0.49 * step
-        value = _at(self._drawn_place(name, *ends, log), *ends, log)
-        return min(max(_stepped(value, low, step), low), high)
-
-    def choice(self, name: str, choices: Sequence[Any]) -> int:
-        return self._generator.randrange(len(choices))
+    def _choice(self, name: str, question: Choices) -> Any:
+        return self._generator.choice(question.values)
 
     def _drawn_place(self, name: str, low: float, high: float, log: bool) -> float:
         return self._generator.random()
@@ -176,16 +142,16 @@ class _NearbyAnswers(_RandomAnswers):
         self._centre = centre
         self._spread = generator.choice(SPREADS)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> int:
-        value = self._centre.answers.get(name, choices)
-        if value not in choices or self._generator.random() < self._spread:
-            return super().choice(name, choices)
-        return choices.index(value)
+    def _choice(self, name: str, question: Choices) -> Any:
+        known = self._centre.answers
+        if name not in known or known[name] not in question.values or self._generator.random() < self._spread:
+            return super()._choice(name, question)
+        return question.values[question.values.index(known[name])]
 
     def _drawn_place(self, name: str, low: float, high: float, log: bool) -> float:
         if name not in self._centre.answers:
             return super()._drawn_place(name, low, high, log)
-        place = _place(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
+        place = _fraction(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
         return min(max(place, 0.0), 1.0)
 
 
@@ -195,29 +161,37 @@ class _GivenAnswers:
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
 
-    def number(self, name: str, low: float, high: float, step: float | None, log: bool) -> Any:
-        value = self._given(name)
-        if not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"{name} is {value!r}, but must be from {low:g} to {high:g}")
-        return value
-
-    whole = number
-
-    def choice(self, name: str, choices: Sequence[Any]) -> int:
-        value = self._given(name)
-        # A tuple comes back from JSON as a list.
-        value = tuple(value) if isinstance(value, list) else value
-        if value not in choices:
-            raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, choices))}")
-        return choices.index(value)
-
-    def _given(self, name: str) -> Any:
+    def __call__(self, name: str, question: Question) -> Any:
         if name not in self._answers:
             raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
-        return self._answers[name]
+        value = self._answers[name]
+        if isinstance(question, Choices):
+            # A tuple comes back from JSON as a list.
+            value = tuple(value) if isinstance(value, list) else value
+            if value not in question.values:
+                raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, question.values))}")
+            return question.values[question.values.index(value)]
+        if not isinstance(value, int | float) or not question.low <= value <= question.high:
+            raise ValueError(f"{name} is {value!r}, but must be from {question.low:g} to {question.high:g}")
+        return value
 
 
-def _place(value: float, low: float, high: float, log: bool) -> float:
+def _place(question: Question, answer: Any) -> tuple[float, ...]:
+    """The coordinates of an answer: one of a number, one for each alternative of a choice."""
+    if isinstance(question, Choices):
+        index = question.values.index(answer)
+        return tuple(_CHOICE_SCALE * (index == other) for other in range(len(question.values)))
+    return (_fraction(answer, question.low, question.high, question.log),)
+
+
+def _drawn_ends(question: FloatRange | IntRange) -> tuple[float, float]:
+    """Of whole numbers half a step beyond each end: the ends are as likely as the rest."""
+    if isinstance(question, FloatRange):
+        return question.low, question.high
+    return question.low - 0.5 * question.step, question.high + 0.49 * question.step
+
+
+def _fraction(value: float, low: float, high: float, log: bool) -> float:
     if high <= low:
         return 0.5
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
@@ -225,7 +199,3 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
 
 def _at(place: float, low: float, high: float, log: bool) -> float:
     return low * (high / low) ** place if log else low + place * (high - low)
-
-
-def _stepped(value: float, low: Number, step: Number) -> Number:
-    return low + step * round((value - low) / step)

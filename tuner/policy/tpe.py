@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.policy.candidates import Candidate, SpaceSource
+from search_spaces.stub_trials import Choices, FloatRange, IntRange, Question, passing_on
+from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.direction import sign_of
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
@@ -67,10 +69,10 @@ class TpeSampler:
         for _ in range(TRIES):
             self._study.sampler = _sampler(generator.getrandbits(32))
             trial = self._study.ask()
-            params = self._space(trial)
+            candidate = candidate_of(self._space, passing_on(trial))
             # A draw may be rejected; it becomes a trial only when it starts.
             self._study.tell(trial, state=TrialState.FAIL)
-            yield Candidate(trial.params, params)
+            yield candidate
 
     def start(self, trial: str, candidate: Candidate) -> None:
         self._open[trial], self._values[trial] = candidate, {}
@@ -89,13 +91,12 @@ class TpeSampler:
             self._shorten()
 
     def _frozen(self, candidate: Candidate, values: dict[int, float], outcome: Outcome) -> FrozenTrial:
-        asked, state = optuna.trial.FixedTrial(candidate.answers), STATES[outcome]
-        self._space(asked)
+        state = STATES[outcome]
         return optuna.trial.create_trial(
             state=state,
             value=values[max(values)] if state is TrialState.COMPLETE else None,
-            params=asked.params,
-            distributions=asked.distributions,
+            params=candidate.answers,
+            distributions={name: _distribution(question) for name, question in candidate.questions.items()},
             intermediate_values=values,
             constraints={"outcome": 1.0} if outcome.counts_as_bad else None,
         )
@@ -120,6 +121,16 @@ class TpeSampler:
         study = optuna.create_study(direction=self._direction)
         study.add_trials(trials)
         return study
+
+
+def _distribution(question: Question) -> BaseDistribution:
+    match question:
+        case Choices(values=values):
+            return CategoricalDistribution(values)
+        case IntRange(low=low, high=high, step=step, log=log):
+            return IntDistribution(low, high, log=log, step=step)
+        case FloatRange(low=low, high=high, step=step, log=log):
+            return FloatDistribution(low, high, log=log, step=step)
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:

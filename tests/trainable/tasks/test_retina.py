@@ -7,7 +7,7 @@ import torch
 
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
-from search_spaces.stub_trials import AnsweredTrial
+from search_spaces.stub_trials import given_or_middle
 from trainable.config import from_params
 from trainable.data.generated.fundus_images import FundusConfig
 from trainable.tasks.registry import get_task
@@ -134,7 +134,7 @@ def test_a_pre_trained_backbone_begins_as_the_document_says(opened):
     config, _ = opened
     space = get_space("retina")
     situation = Situation(num_train_images=413, pretrained=True)
-    trial = AnsweredTrial(space.defaults(situation))
+    trial = given_or_middle(space.defaults(situation))
     params = {"backbone": "efficientnet_v2_s", "max_epochs": 50, **space.suggest(trial, situation)}
     trainer = build_trainer(TASK, from_params(params, config), updates_per_epoch=26, device=torch.device("cpu"))
     backbone = list(trainer.model.backbone.parameters())

@@ -8,7 +8,7 @@ import pytest
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from search_spaces.stub_trials import RandomTrial
+from search_spaces.stub_trials import ends_or_inside
 from tests.tuner.conftest import recorded_settings
 from tuner.planning.plan import _all_configurations, extended, limited_to_space, plan_from_records, plan_search
 from tuner.records import Recorder, TrialResources, read_search
@@ -52,7 +52,7 @@ def test_what_is_on_record_plans_the_same_search_though_its_data_is_gone(setting
     assert (again.base, again.rungs, again.max_epochs) == (plan.base, plan.rungs, plan.max_epochs)
     assert (again.situation, again.pins, again.first_answers) == (plan.situation, plan.pins, plan.first_answers)
     for seed in range(20):
-        assert again.pinned(RandomTrial(seed)) == plan.pinned(RandomTrial(seed))
+        assert again.pinned(ends_or_inside(seed)) == plan.pinned(ends_or_inside(seed))
 
 
 def test_an_extension_asks_for_more_and_no_fewer_than_one():

@@ -8,7 +8,7 @@ import pytest
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
-from search_spaces.stub_trials import RandomTrial
+from search_spaces.stub_trials import ends_or_inside
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
@@ -226,7 +226,7 @@ def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
     facts = FACTS | {"space": name, "objective": space.objective}
     points = []
     for seed in range(4):
-        trial = RandomTrial(seed)
+        trial = ends_or_inside(seed)
         pinned(trial)
         points.append(trial.asked)
     folder = recorded(tmp_path / name / "old", pinned, points, [0.1, 0.2, 0.3, 0.4], base=base, facts=facts)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.tuner.policy.playing import MAX_EPOCHS, SOURCE, Noted, Player, add_past, make, quality, retold
+from tests.tuner.policy.playing import MAX_EPOCHS, SOURCE, Noted, Player, add_past, make, quality, retold, space
 from tuner.policy import tpe
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
@@ -54,6 +54,20 @@ def test_a_policy_that_was_told_all_again_decides_the_same_to_the_last_bit(kind,
     assert sum(call[0] == "start" for call in undisturbed) == 30
     for stop_after in (1, 21, 60):
         assert simulated(kind, stop_after=stop_after, **options) == undisturbed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_space_is_evaluated_once_for_each_configuration_that_is_tried(kind):
+    evaluated = []
+
+    def counting(trial):
+        params = space(trial)
+        evaluated.append(params)
+        return params
+
+    tried = [call[2] for call in simulated(kind, asked=counting) if call[0] == "start"]
+    assert len(tried) == 30
+    assert [evaluated.count(params) for params in tried] == [1] * 30
 
 
 @pytest.mark.parametrize("slots", [1, 3])

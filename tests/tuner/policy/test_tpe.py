@@ -11,7 +11,7 @@ from tests.tuner.policy import playing
 from tests.tuner.policy.playing import SOURCE
 from tuner.policy import tpe
 from tuner.policy.actions import HalvingConfig, Start
-from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.policy.tpe import TpeSampler
@@ -151,7 +151,7 @@ def test_a_shortened_study_keeps_the_trials_that_tpe_takes_for_the_best(monkeypa
         bad, kind = draw.random() < 0.2, "complete" if draw.random() < share_complete else "pruned"
         outcome = Outcome.DIVERGED if bad else Outcome.COMPLETED if kind == "complete" else Outcome.STOPPED_AT_RUNG
         values = [draw.random() for _ in range(draw.randint(1, MAX_EPOCHS))]
-        told(sampler, str(number), values, outcome, candidate=Candidate({"x": number / 200}, {}))
+        told(sampler, str(number), values, outcome, candidate=SpaceSource(line).of({"x": number / 200}))
         whole.add_trial(sampler._ended[-1])
         shown = seen_by_optuna(sampler)
         assert len(shown) <= 25 + 20 + 10

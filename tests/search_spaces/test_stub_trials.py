@@ -1,0 +1,71 @@
+"""The stand-in for an Optuna trial; the oracle is Optuna's own fixed trial."""
+
+import optuna
+import pytest
+
+from search_spaces.stub_trials import (
+    Choices,
+    FloatRange,
+    IntRange,
+    StubTrial,
+    ends_or_inside,
+    given_or_middle,
+    passing_on,
+)
+
+
+def space(trial):
+    return {
+        "rate": trial.suggest_float("rate", 1e-4, 1e-2, log=True),
+        "share": trial.suggest_float("share", 0.0, 0.5, step=0.1),
+        "width": trial.suggest_int("width", 8, 40, step=16),
+        "experts": trial.suggest_int("experts", 2, 32, log=True),
+        "kind": trial.suggest_categorical("kind", ("plain", "mixed")),
+    }
+
+
+@pytest.mark.parametrize("trial", [given_or_middle({}), *map(ends_or_inside, range(20))])
+def test_what_is_answered_is_what_optuna_would_accept(trial):
+    """It warns of a value outside its range, and refuses an unknown choice."""
+    params = space(trial)
+    fixed = optuna.trial.FixedTrial(trial.asked)
+    assert space(fixed) == params == trial.asked
+
+
+def test_the_middle_worked_by_hand():
+    assert space(given_or_middle({})) == {
+        "rate": pytest.approx(1e-3),
+        "share": pytest.approx(0.2),
+        "width": 24,
+        "experts": 8,
+        "kind": "plain",
+    }
+
+
+def test_the_ends_are_drawn_as_often_as_the_inside():
+    rates = [space(ends_or_inside(seed))["rate"] for seed in range(300)]
+    for end in (1e-4, 1e-2):
+        assert 60 < rates.count(end) < 140
+
+
+def test_a_parameter_that_is_asked_for_again_keeps_its_answer():
+    trial = ends_or_inside(0)
+    assert len({trial.suggest_float("rate", 0.0, 1.0) for _ in range(20)}) == 1
+
+
+def test_questions_are_remembered_in_their_order_whoever_answers():
+    fixed = optuna.trial.FixedTrial(space(given_or_middle({})))
+    trial = passing_on(fixed)
+    assert space(trial) == fixed.params
+    assert list(trial.questions.items()) == [
+        ("rate", FloatRange(1e-4, 1e-2, log=True)),
+        ("share", FloatRange(0.0, 0.5, step=0.1)),
+        ("width", IntRange(8, 40, step=16)),
+        ("experts", IntRange(2, 32, log=True)),
+        ("kind", Choices(("plain", "mixed"))),
+    ]
+
+
+def test_an_answer_of_the_callers_own():
+    trial = StubTrial(lambda name, question: len(name))
+    assert space(trial) == {"rate": 4, "share": 5, "width": 5, "experts": 7, "kind": 4}
