@@ -158,7 +158,6 @@ def ray_of_two_cpus(monkeypatch):
 
     monkeypatch.setattr(ray, "init", lambda **_: Context())
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
 
 

@@ -3,10 +3,10 @@
 import logging
 import sys
 from contextlib import ExitStack, closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import optuna
-import ray
 
 from trainable.config import to_dict
 from trainable.data.io.image_cache import default_cache_dir
@@ -90,9 +90,10 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     limits = Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
     with ExitStack() as held:
         with ray_running(settings.address, verbose=verbose) as cluster:
-            resources = allocate_resources(settings, node_resources())
-            total = ray.cluster_resources()
-            logger.info("%s, of %g CPUs and %g GPUs", resources, total.get("CPU", 0), total.get("GPU", 0))
+            nodes = node_resources()
+            resources = allocate_resources(settings, nodes)
+            cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
+            logger.info("%s, of %g CPUs and %g GPUs", resources, cpus, gpus)
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(folder))
             recorded = recorded_settings(settings, plan, resources)
@@ -160,7 +161,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         warm_start=None if settings.warm_start is None else str(settings.warm_start),
         track=settings.track,
         base_config=to_dict(plan.base),
-        versions=current_versions() | {"ray": ray.__version__},
+        versions=current_versions() | {"ray": version("ray")},
     )
 
 

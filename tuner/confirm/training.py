@@ -4,13 +4,9 @@ import logging
 import math
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import ray
-from ray.exceptions import RayError
 
 from trainable.exported_config import ExportedConfig
 from trainable.run_setup import open_run
@@ -22,6 +18,7 @@ from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
 from tuner.export import exported_config_of
 from tuner.ray.cluster import check_room, node_resources
+from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
 from tuner.records.typed_json import finite_or_none
 
@@ -109,14 +106,16 @@ def confirm(
         formatting.count(len(todo), "training"),
         formatting.duration(remaining.seconds(left)),
     )
-    for (trial, seed), ready in _trainings(record, todo, folder):
+    resources = record.settings.resources
+    calls = (((trial, seed), (_exported(record, trial, seed, folder), resources.device)) for trial, seed in todo)
+    # One process in any case: the same batch, so the same training as of several.
+    for (trial, seed), training in run_tasks(_train_and_test, calls, resources):
         left.remove((trial.name, seed))
-        try:
-            validation, test = ray.get(ready)
-        except RayError as error:
+        if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
             continue
+        validation, test = training.result()
         done.append(_measured(record, trial, seed, validation=validation, test=test))
         append_run(folder, done[-1])
         progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
@@ -124,27 +123,10 @@ def confirm(
     return done
 
 
-def _trainings(
-    record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]], folder: Path
-) -> Iterator[tuple[tuple[TrialRecord, int], ray.ObjectRef]]:
-    """As they end; no more at a time than the search had trials."""
-    waiting = deque(todo)
-    pending: dict[ray.ObjectRef, tuple[TrialRecord, int]] = {}
-    while waiting or pending:
-        while waiting and len(pending) < record.settings.resources.concurrent:
-            trial, seed = waiting.popleft()
-            pending[_start(record, trial, seed, folder)] = (trial, seed)
-        (ready,), _ = ray.wait(list(pending), num_returns=1)
-        yield pending.pop(ready), ready
-
-
-def _start(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ray.ObjectRef:
+def _exported(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ExportedConfig:
+    """What `tuner.export` would write of the trial, with another seed."""
     exported = exported_config_of(record, trial, folder)
-    exported = replace(exported, config=replace(exported.config, seed=seed))
-    # One process in any case: the same batch, so the same training as of several.
-    resources = record.settings.resources
-    task = ray.remote(num_cpus=resources.cpus_per_rank, num_gpus=resources.gpus_per_rank)(_train_and_test)
-    return task.remote(exported, resources.device)
+    return replace(exported, config=replace(exported.config, seed=seed))
 
 
 def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, Mapping[str, float | None]]:

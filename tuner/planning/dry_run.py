@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from itertools import cycle, islice
 from pathlib import Path
 
-import ray
 import torch
 
 from search_spaces.pinning import REHEARSALS
@@ -23,6 +22,7 @@ from tuner.planning.duration import Schedule, Seconds, forecast
 from tuner.planning.plan import Plan
 from tuner.policy.candidates import SpaceSource
 from tuner.ray.cluster import allocate_resources, node_resources, ray_running
+from tuner.ray.tasks import assigned_cpus, run_tasks
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
@@ -131,24 +131,28 @@ def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tup
     Where there are more slots than configurations some are rehearsed again, for company alone. Also the seconds that
     a process takes before it trains, by the first of them, which finds a free slot.
     """
-    remote = ray.remote(num_cpus=slots.cpus_per_rank, num_gpus=slots.gpus_per_rank, max_calls=1, max_retries=0)
-    task = remote(_time_steps)
     cache_dir, began = str(default_cache_dir()), time.monotonic()
     rounds = math.ceil(len(configs) / slots.concurrent)
     names = list(islice(cycle(configs), rounds * slots.concurrent))
-    calls = [task.remote(configs[name], cache_dir, slots.device) for name in names]
-    try:
-        _, trained_seconds = ray.get(calls[0])
-        process_seconds = time.monotonic() - began - trained_seconds
-        rehearsals = [rehearsal for rehearsal, _ in ray.get(calls)]
-        return dict(zip(configs, rehearsals, strict=False)), process_seconds
-    except ray.exceptions.RayTaskError as error:
-        raise ValueError(f"A rehearsal failed: {formatting.one_line(str(error.cause))}") from error
+    calls = ((place, (configs[name], cache_dir, slots.device)) for place, name in enumerate(names))
+    rehearsals: dict[str, StepTiming] = {}
+    process_seconds = 0.0
+    for place, call in run_tasks(_time_steps, calls, slots, in_new_processes=True):
+        if (error := call.exception()) is not None:
+            raise ValueError(
+                f"A rehearsal failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"
+            ) from error
+        rehearsal, trained_seconds = call.result()
+        if place < len(configs):
+            rehearsals[names[place]] = rehearsal
+        if place == 0:
+            process_seconds = time.monotonic() - began - trained_seconds
+    return {name: rehearsals[name] for name in configs}, process_seconds
 
 
 def _time_steps(config: TrialConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
     """With the seconds that it took once the data was open."""
-    torch.set_num_threads(max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1))))
+    torch.set_num_threads(assigned_cpus())
     splits = get_task(config.workload).open_data(config, cache_dir=Path(cache_dir))
     began = time.monotonic()
     rehearsal = rehearse(config, splits, device=torch.device(device))

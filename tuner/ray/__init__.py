@@ -1,3 +1,3 @@
-"""Ray: the cluster, and the adapters through which it runs the legs of a session. Private
-parts of Ray are touched in compat.py alone.
+"""Ray: the cluster, the adapters through which it runs the legs of a session, and calls that are no trials (tasks).
+Nothing else in tuner imports ray; private parts of it are touched in compat.py alone.
 """

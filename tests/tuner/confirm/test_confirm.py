@@ -3,9 +3,9 @@
 import json
 import math
 import shutil
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import WorkerCrashedError
@@ -88,25 +88,25 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
     assert read_confirmations(folder, read_search(folder))[0].default_values == {}
 
 
+def ended(trainings):
+    """No Ray: the last call that was made ends first, as `trainings` has it by the number of its trial."""
+
+    def run_tasks(function, calls, resources):
+        for (trial, seed), _ in reversed(list(calls)):
+            future, result = Future(), trainings[trial.number]
+            future.set_exception(result) if isinstance(result, Exception) else future.set_result(result)
+            yield (trial, seed), future
+
+    return run_tasks
+
+
 @pytest.fixture
 def dying(monkeypatch):
-    """No Ray; the trainings of trial 1 die."""
-
-    def result_of(training):
-        if training == 1:
-            raise WorkerCrashedError
-        return 0.6, {"s_measure": 0.5}
-
+    """The trainings of trial 1 die."""
+    trainings = {0: (0.6, {"s_measure": 0.5}), 1: WorkerCrashedError()}
     monkeypatch.setattr("tuner.confirm.training.check_room", lambda *_: None)
     monkeypatch.setattr("tuner.confirm.training.node_resources", list)
-    monkeypatch.setattr("tuner.confirm.training._start", lambda record, trial, seed, folder: trial.number)
-    monkeypatch.setattr(
-        "tuner.confirm.training.ray",
-        SimpleNamespace(
-            get=result_of,
-            wait=lambda pending, num_returns: (pending[-1:], pending[:-1]),
-        ),
-    )
+    monkeypatch.setattr("tuner.confirm.training.run_tasks", ended(trainings))
 
 
 def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
@@ -123,7 +123,8 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
 
 
 def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
-    monkeypatch.setattr("tuner.confirm.training.ray.get", lambda _: (math.inf, {"s_measure": math.nan, "mae": 0.1}))
+    training = math.inf, {"s_measure": math.nan, "mae": 0.1}
+    monkeypatch.setattr("tuner.confirm.training.run_tasks", ended({0: training, 1: training}))
     confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
     assert [(run.objective, run.validation, run.test) for run in read_runs(folder)] == [
         (None, None, {"s_measure": None, "mae": 0.1})

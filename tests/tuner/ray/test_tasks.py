@@ -1,0 +1,50 @@
+"""Calls on a Ray of two CPUs, each with one."""
+
+import os
+
+import pytest
+
+from tuner.ray.cluster import ray_running
+from tuner.ray.tasks import assigned_cpus, run_tasks
+from tuner.records import TrialResources
+
+ONE_CPU = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray_here():
+    with ray_running(None):
+        yield
+
+
+def test_each_call_ends_once_with_its_result_or_its_error():
+    def invert(number):
+        return 1 / number
+
+    ended = dict(run_tasks(invert, ((number, (number,)) for number in (4, 2, 0, 1)), ONE_CPU))
+    assert {number: call.result() for number, call in ended.items() if number} == {4: 0.25, 2: 0.5, 1: 1.0}
+    assert isinstance(ended[0].exception(), ZeroDivisionError)
+
+
+def test_a_call_whose_process_dies_leaves_the_others_alone():
+    def leave(code):
+        if code:
+            os._exit(code)
+        return assigned_cpus()
+
+    ended = dict(run_tasks(leave, [("well", (0,)), ("ill", (3,))], ONE_CPU, in_new_processes=True))
+    assert ended["well"].result() == 1
+    assert ended["ill"].exception() is not None
+
+
+def test_no_more_calls_are_taken_than_there_are_slots():
+    taken = []
+
+    def calls():
+        for number in range(3):
+            taken.append(number)
+            yield number, (number,)
+
+    one_slot = TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    for number, _ in run_tasks(lambda number: number, calls(), one_slot):
+        assert taken == list(range(number + 1))

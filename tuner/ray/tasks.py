@@ -1,0 +1,61 @@
+"""Function calls on the cluster that are no trials: the trainings of a confirmation, the timed steps of a dry run."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from itertools import islice
+from typing import Any, TypeVar
+
+from tuner.records import TrialResources
+
+Key = TypeVar("Key")
+Result = TypeVar("Result")
+
+
+def run_tasks(
+    function: Callable[..., Result],
+    calls: Iterable[tuple[Key, tuple[Any, ...]]],
+    resources: TrialResources,
+    *,
+    in_new_processes: bool = False,
+) -> Iterator[tuple[Key, Future[Result]]]:
+    """Runs each call in a process with what one rank of a trial gets, as many at a time as trials.
+
+    Args:
+        calls: a key and the arguments of each; taken one by one, as slots come free.
+        in_new_processes: each call gets a process of its own, and is not repeated where that dies.
+
+    Yields:
+        The key of each call as it ends, and its future, which is done: with a result, or with the error that the call
+        raised or its process died of.
+    """
+    import ray
+
+    options = {"max_calls": 1, "max_retries": 0} if in_new_processes else {}
+    task = ray.remote(num_cpus=resources.cpus_per_rank, num_gpus=resources.gpus_per_rank, **options)(function)
+    waiting = iter(calls)
+    running: dict[Any, Key] = {}
+    while True:
+        for key, arguments in islice(waiting, resources.concurrent - len(running)):
+            running[task.remote(*arguments)] = key
+        if not running:
+            return
+        (ended,), _ = ray.wait(list(running), num_returns=1)
+        yield running.pop(ended), _ended(ended)
+
+
+def _ended(reference: Any) -> Future:
+    import ray
+
+    future: Future = Future()
+    try:
+        future.set_result(ray.get(reference))
+    except ray.exceptions.RayError as error:
+        future.set_exception(error)
+    return future
+
+
+def assigned_cpus() -> int:
+    """CPUs of the call that asks, at least 1."""
+    import ray
+
+    return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
