@@ -66,9 +66,9 @@ def recommended(situation: Situation) -> list[Params]:
 
 def recommended_row(num_train_images: int) -> Params:
     """Fewer images want smaller batches, lower rates, longer warm-ups and more that keeps the network in check."""
-    if num_train_images < 1_000:
+    if num_train_images < 5_000:
         effective_batch, max_lr, warmup_fraction, weight_decay, drop_path = 16, 5e-5, 0.10, 0.05, 0.3
-    elif num_train_images <= 10_000:
+    elif num_train_images <= 50_000:
         effective_batch, max_lr, warmup_fraction, weight_decay, drop_path = 32, 1e-4, 0.05, 0.01, 0.2
     else:
         effective_batch, max_lr, warmup_fraction, weight_decay, drop_path = 128, 3e-4, 0.03, 0.001, 0.1

@@ -5,7 +5,6 @@ parameters that depend on it are asked, or not, as they would be had it been dra
 """
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -74,31 +73,6 @@ class PinnedSpace:
                 raise ValueError(_unknown(name, known=known, space=self._space.name))
             if name not in in_effect:
                 raise ValueError(_without_effect(name, self._pins))
-
-
-def parse_pins(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["max_lr=3e-4", "averaging=true"]` as names and values: JSON or Python's constants, else text."""
-    pins = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"--set was given {assignment!r}, but takes name=value, such as --set max_lr=3e-4")
-        if name in pins:
-            raise ValueError(f"--set {name} was given twice: leave one of them out")
-        pins[name] = _parse_value(value)
-    return pins
-
-
-def _parse_value(text: str) -> Any:
-    if text in _PYTHON_CONSTANTS:
-        return _PYTHON_CONSTANTS[text]
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-_PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
 
 
 def _pinned_trial(trial: Trial, pins: Mapping[str, Any]) -> StubTrial:

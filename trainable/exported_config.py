@@ -2,16 +2,28 @@
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from trainable.config import TrialConfig, to_dict
 from trainable.fields import built
 from trainable.tasks.registry import read_config
 
 FORMAT = 1
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text."""
+
+
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+_YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +64,12 @@ def write_exported_config(path: Path, exported: ExportedConfig) -> None:
 
 
 def read_exported_config(path: Path) -> ExportedConfig:
-    """Reads what :func:`write_exported_config` wrote.
+    """Reads what :func:`write_exported_config` wrote, as JSON or rewritten as YAML.
 
     Raises:
         ValueError: no such file, not JSON, another format, an unknown or missing field, or a value out of range.
     """
-    content = _read_json(path)
+    content = read_mapping(path)
     found = content.get("format")
     if found != FORMAT:
         raise ValueError(
@@ -74,13 +86,21 @@ def read_exported_config(path: Path) -> ExportedConfig:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read_json(path: Path) -> Mapping[str, object]:
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """The names and values of a JSON file, or of a YAML file by its ending.
+
+    Raises:
+        ValueError: no such file, or its content is neither.
+    """
     if not path.is_file():
         raise ValueError(f"{path} is not a file; give the config.json that python -m tuner.export wrote.")
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); give the config.json that tuner.export wrote.") from error
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, _YamlLoader) if is_yaml else json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
+        kind = "YAML" if is_yaml else "JSON"
+        raise ValueError(f"{path} is not {kind} ({error}); give the config.json that tuner.export wrote.") from error
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}; it must be a JSON object.")
+        raise ValueError(f"{path} holds a {type(content).__name__}; it must hold names and values.")
     return content

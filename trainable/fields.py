@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,18 +38,21 @@ def typed(value: object, hint: object, name: str) -> object:
 
 
 def built(kind: type, data: object, where: str) -> Any:
-    """The dataclass `kind` from a mapping that holds each of its fields, no more and no fewer.
+    """The dataclass `kind` from a mapping that holds each of its fields; one whose default is None may be missing.
+
+    None is off, which is what a file says that was written before the field existed.
 
     Raises:
         ValueError: a field is missing, unknown (the nearest is given), or of another type.
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"{where} is {data!r}; it must hold the fields of {kind.__name__}.")
-    names = [field.name for field in dataclasses.fields(kind)]
+    fields = dataclasses.fields(kind)
+    names = [field.name for field in fields]
     for name in data:
         if name not in names:
             raise ValueError(unknown_name(f"field of {where}", name, names))
-    missing = sorted(set(names) - set(data))
+    missing = sorted(field.name for field in fields if field.name not in data and field.default is not None)
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; it is written whole, with every field.")
     hints = get_type_hints(kind)
@@ -68,6 +72,35 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[
     nearest = [other for other in meant if other in known] or difflib.get_close_matches(name, known, n=1)
     return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")
 
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """`["max_lr=3e-4", "averaging=true"]` as names and values: JSON or Python's constants, else text.
+
+    Raises:
+        ValueError: a name or a value is missing, or a name is given twice.
+    """
+    params: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--set was given {text!r}, but takes name=value, such as --set max_lr=3e-4")
+        if name in params:
+            raise ValueError(f"--set {name} was given twice: leave one of them out")
+        params[name] = parse_value(value)
+    return params
+
+
+def parse_value(text: str) -> Any:
+    """JSON or one of Python's constants as a value, anything else as text."""
+    if text in _PYTHON_CONSTANTS:
+        return _PYTHON_CONSTANTS[text]
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+_PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
 
 _IN_WORDS = {
     int: "a whole number",

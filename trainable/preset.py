@@ -1,18 +1,22 @@
 """Writes a strategy of a workload as a configuration file, for training without a search.
 
-    python -m trainable.preset dishes balanced runs/balanced/config.json --data path/to/dishes
+    python -m trainable.preset dishes balanced runs/balanced/config.json --data path/to/dishes --set dropout=0.2
     python -m trainable.train --config runs/balanced/config.json
 
 "default" is every workload's; others are the task's own: `python -m trainable.preset` lists them.
+
+A person may also write the file: `workload`, perhaps `preset` and `data`, and the parameters that differ.
 """
 
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from trainable.exported_config import ExportedConfig, write_exported_config
+from trainable.config_options import add_config_options, params_of, with_params
+from trainable.exported_config import ExportedConfig, read_exported_config, read_mapping, write_exported_config
 from trainable.fields import unknown_name
 from trainable.run_setup import open_data
 from trainable.tasks.preset import Preset
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options = _parser().parse_args(arguments)
     try:
-        exported = preset_config(options.workload, options.preset, options.data)
+        exported = preset_config(options.workload, options.preset, options.data, params_of(options))
         write_exported_config(options.out, exported)
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
@@ -41,18 +45,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def preset_config(workload: str, preset: str, source: str | None = None) -> ExportedConfig:
-    """A preset's configuration, complete with what only the data can tell; embedded data unless `source` is given.
+def read_training_config(path: Path, *, source: str | None = None) -> ExportedConfig:
+    """An exported configuration, or one that a person wrote: `workload`, perhaps `preset` and `data`, and parameters.
+
+    Args:
+        source: other data than the file's.
 
     Raises:
-        ValueError: no such workload or preset, or data that cannot be used.
+        ValueError: no such file, an unknown or missing name, a value out of range, or data that cannot be used.
+    """
+    content = read_mapping(path)
+    if "format" in content:
+        exported = read_exported_config(path)
+        return exported if source is None else on_other_data(exported, source)
+    if "workload" not in content:
+        raise ValueError(
+            f"{path} names no workload; add one of {', '.join(TASKS)}, or give the config.json of an export."
+        )
+    params = {name: value for name, value in content.items() if name not in ("workload", "preset", "data")}
+    source = source or content.get("data")
+    return preset_config(str(content["workload"]), str(content.get("preset", DEFAULT)), source, params)
+
+
+def on_other_data(exported: ExportedConfig, source: str) -> ExportedConfig:
+    """The configuration with another folder, whose fingerprint is not known yet."""
+    config = replace(exported.config, data=replace(exported.config.data, source=source))
+    return replace(exported, config=config, data_fingerprint={})
+
+
+def preset_config(
+    workload: str, preset: str, source: str | None = None, params: Mapping[str, object] | None = None
+) -> ExportedConfig:
+    """A preset's configuration, complete with what only the data can tell; embedded data unless `source` is given.
+
+    Args:
+        preset: a name, or several joined by "+", the later ones on top.
+        params: change the preset; see `with_params`.
+
+    Raises:
+        ValueError: no such workload, preset or parameter, or data that cannot be used.
     """
     task = get_task(workload)
     presets = {DEFAULT: Preset(params={}), **task.presets}
-    if preset not in presets:
-        raise ValueError(unknown_name(f"preset of {workload}", preset, presets))
-    absolute = None if source is None else str(Path(source).absolute())
-    config = presets[preset].over(task.default_config(absolute), has_folder=source is not None)
+    config = task.default_config(None if source is None else str(Path(source).absolute()))
+    for name in preset.split("+"):
+        if name not in presets:
+            raise ValueError(unknown_name(f"preset of {workload}", name, presets))
+        config = presets[name].over(config, has_folder=source is not None)
+    config = with_params(config, params or {})
     splits = open_data(config, {})
     return ExportedConfig(
         config=task.adapt_to_data(config, splits),
@@ -70,9 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m trainable.preset", description="Write a preset of a workload as a configuration file."
     )
     parser.add_argument("workload", help=f"one of {', '.join(TASKS)}")
-    parser.add_argument("preset", help="; ".join(_listed()))
+    parser.add_argument("preset", help=f"one, or several joined by + on top of each other: {'; '.join(_listed())}")
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the workload's data (default: embedded)")
+    add_config_options(parser)
     return parser
 
 

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +18,10 @@ from pathlib import Path
 import torch
 
 from trainable.config import flat_params
+from trainable.config_options import add_config_options, params_of, with_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.preset import read_training_config
+from trainable.reporting.epoch_text import changes_line, ending_line, epoch_line
 from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS, check_output, cut_curve
 from trainable.reporting.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.reporting.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    output = options.output or options.config.parent.parent / "train"
+    output = _output_folder(options)
     if os.environ.get("RANK", "0") != "0":
         logging.getLogger().setLevel(logging.ERROR)
     try:
@@ -91,7 +93,7 @@ def train(
             _restore(run, output / CHECKPOINT)
         writes = ranks is None or ranks.is_first
         if writes:
-            _keep_config(replace(exported, config=run.config), output)
+            _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
             _train_on_record(run, output, profile=profile, track=track)
         else:
             # Saving is a sum over ranks too, of which this one writes nothing.
@@ -102,13 +104,30 @@ def train(
         (output / METRICS).write_text(json.dumps(judged, indent=2) + "\n")
     for name, values in judged.items():
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
+    assert run.ending is not None, "run_epochs trains to the end"
+    logger.info("%s", ending_line(run.ending, epoch=run.epoch))
     return judged["test"]
 
 
-def _keep_config(exported: ExportedConfig, output: Path) -> None:
-    """What is trained lies beside what comes of it; a file that is there already began this run, or led to it."""
-    if not (output / CONFIG).exists():
-        write_exported_config(output / CONFIG, exported)
+def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
+    """Keeps what is trained beside what comes of it; a run that is resumed with other values says so in the file.
+
+    Raises:
+        ValueError: the folder holds another configuration, of which nothing was trained here.
+    """
+    if (output / CONFIG).exists():
+        recorded = read_exported_config(output / CONFIG)
+        changes = changes_line(recorded.config, exported.config)
+        if not changes:
+            return
+        if epoch == 0:
+            raise ValueError(f"{output / CONFIG} is another configuration ({changes}); give another --output.")
+        logger.info("resumed after epoch %d with %s", epoch, changes)
+        earlier = recorded.found_by.get("resumed", [])
+        assert isinstance(earlier, list)
+        resumed = [*earlier, {"after_epoch": epoch, "changes": changes}]
+        exported = replace(exported, found_by=recorded.found_by | {"resumed": resumed})
+    write_exported_config(output / CONFIG, exported)
 
 
 def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, track: Sequence[str]) -> None:
@@ -130,18 +149,8 @@ def _record(run: TrainingRun, result: EpochResult, output: Path, trackers: Seque
     for tracker in trackers:
         tracker.log(result.epoch, result.metrics)
     run.save(output / CHECKPOINT)
-    left = (run.config.max_epochs - result.epoch) * result.seconds
-    logger.info(
-        "epoch %d/%d  loss %.4f  %s %.4f  lr %.2e  %.1f s  about %s left",
-        result.epoch,
-        run.config.max_epochs,
-        result.metrics["train/loss"],
-        run.task.objective,
-        result.objective,
-        result.metrics["train/lr"],
-        result.seconds,
-        time.strftime("%M:%S" if left < 3600 else "%H:%M:%S", time.gmtime(left)),
-    )
+    line = epoch_line(result, objective=run.task.objective, max_epochs=run.config.max_epochs)
+    logger.info("%s", line)
 
 
 def _restore(run: TrainingRun, checkpoint: Path) -> None:
@@ -156,29 +165,37 @@ def _restore(run: TrainingRun, checkpoint: Path) -> None:
         ) from error
 
 
+def _output_folder(options: argparse.Namespace) -> Path:
+    """Where results go: --output, or beside the export; with a name, the folder of that name in it."""
+    if options.experiment_name is None:
+        return options.output or options.config.parent.parent / "train"
+    return (options.output or options.config.parent.parent) / options.experiment_name
+
+
 def _planned(options: argparse.Namespace) -> ExportedConfig:
     """The configuration file with what the command line changes."""
-    exported = read_exported_config(options.config)
-    config, fingerprint = exported.config, exported.data_fingerprint
-    if options.epochs is not None:
-        config = replace(config, max_epochs=options.epochs)
-    if options.seed is not None:
-        config = replace(config, seed=options.seed)
+    exported = read_training_config(options.config, source=options.data)
+    config = with_params(exported.config, params_of(options))
     if options.init is not None:
         config = started_from(config, options.init)
-    if options.data is not None:
-        config, fingerprint = replace(config, data=replace(config.data, source=options.data)), {}
-    return replace(exported, config=config, data_fingerprint=fingerprint)
+    # Pictures read in another way are other data.
+    is_same_data = config.data == exported.config.data
+    return replace(exported, config=config, data_fingerprint=exported.data_fingerprint if is_same_data else {})
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainable.train", description="Train one configuration, without Ray."
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="config.json of an export or a preset, or a short one of your own, JSON or YAML: workload and parameters",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where results go (default: beside the export)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="train N epochs; schedule and ramps stretch with it")
-    parser.add_argument("--seed", type=int, metavar="N", help="another seed than the file's")
+    parser.add_argument("--experiment-name", metavar="NAME", help="name of that folder and of the run in trackers")
     parser.add_argument("--data", metavar="DIR", help="other data than the file's")
     parser.add_argument(
         "--fresh-test", type=int, metavar="N", help="judge N newly generated samples too (embedded data alone)"
@@ -196,7 +213,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"show the curve in {' or '.join(TRACKERS)} too, beside TensorBoard; may be repeated",
     )
-    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    parser.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
+    add_config_options(parser)
     return parser
 
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.pinning import parse_pins
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from trainable import process
+from trainable.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.disk import parse_size
 from tuner.ray.cluster import restored_environment, use_token
@@ -107,7 +107,7 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
     if options.disk_budget is not None:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
-    lists = {"pinned": _with_absolute_weights(parse_pins(options.set)), "track": tuple(options.track or ())}
+    lists = {"pinned": _with_absolute_weights(parse_assignments(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
     space = get_space(settings.space)
     suited: dict[str, Any] = {"num_trials": space.num_trials, "confirm": space.confirm}

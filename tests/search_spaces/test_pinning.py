@@ -5,7 +5,7 @@ import pickle
 import optuna
 import pytest
 
-from search_spaces.pinning import PinnedSpace, parse_pins
+from search_spaces.pinning import PinnedSpace
 from search_spaces.space import Situation, Space
 
 SITUATION = Situation(num_train_images=240, pretrained=False)
@@ -119,27 +119,3 @@ def test_a_space_whose_defaults_it_never_asks_for_is_our_mistake():
     wrong = dataclasses.replace(SPACE, defaults=lambda situation: DEFAULT | {"max_lrr": 1e-3})
     with pytest.raises(AssertionError, match=r"toy never asks for .'max_lrr'"):
         PinnedSpace(wrong, SITUATION)
-
-
-def test_assignments_are_read_as_json_or_as_text():
-    texts = ["max_lr=3e-4", "num_experts=4", "averaging=true", "collapse=False", "gone=null", "response=noise", "f=a=b"]
-    assert parse_pins(texts) == {
-        "max_lr": 3e-4,
-        "num_experts": 4,
-        "averaging": True,
-        "collapse": False,
-        "gone": None,
-        "response": "noise",
-        "f": "a=b",
-    }
-
-
-@pytest.mark.parametrize("text", ["max_lr", "=1", "max_lr="])
-def test_an_assignment_without_a_name_or_a_value_is_a_sentence(text):
-    with pytest.raises(ValueError, match="takes name=value, such as --set max_lr=3e-4"):
-        parse_pins([text])
-
-
-@pytest.mark.parametrize("text", ["1e-7", "1E-7", "1.0e-7", "0.0000001"])
-def test_a_rate_in_any_notation_of_floats_is_a_number(text):
-    assert parse_pins([f"min_lr_ratio={text}"]) == {"min_lr_ratio": 1e-7}

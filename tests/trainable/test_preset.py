@@ -10,6 +10,7 @@ from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.exported_config import read_exported_config
 from trainable.preset import main, preset_config
 from trainable.tasks.leaf import LeafTask
+from trainable.tasks.registry import TASKS, get_task
 from trainable.train import main as train_main
 
 
@@ -42,6 +43,55 @@ def test_without_arguments_all_presets_are_listed(caplog):
     caplog.set_level("INFO", "trainable.preset")
     assert main([]) == 0
     assert "\nagroforestry: default, document, laptop, light," in caplog.text
+
+
+def test_presets_are_joined_the_later_on_top_of_the_earlier():
+    config = preset_config("moe", "document+small_data+memory_8gb+experts_8").config
+    assert (config.optimizer.max_lr, config.optimizer.weight_decay) == (5e-5, 1e-4)
+    assert (config.batch_size, config.accumulation_steps) == (2, 8)
+    assert (config.model.num_experts, config.load_balance.alpha_cv) == (8, 0.02)
+    # 0.03 of all assignments, where the fair share of an expert is 1/8.
+    assert config.collapse.collapse_threshold == pytest.approx(0.24)
+
+
+@pytest.mark.parametrize("workload", TASKS)
+def test_every_preset_fits_its_workload(workload):
+    task = get_task(workload)
+    for preset in task.presets.values():
+        for source in (None, "folder"):
+            config = preset.over(task.default_config(source), has_folder=source is not None)
+            assert config.workload == workload
+
+
+def test_a_preset_takes_parameters_of_its_own(tmp_path):
+    assert main(["moe", "epochs_50", str(tmp_path / "config.json"), "--set", "warmup_epochs=10", "--lr", "1e-3"]) == 0
+    config = read_exported_config(tmp_path / "config.json").config
+    assert (config.max_epochs, config.schedule.warmup_fraction, config.optimizer.max_lr) == (50, 0.2, 1e-3)
+    assert config.augmentation.start_fraction * config.max_epochs == 15
+
+
+def test_two_stages_train_from_the_weights_of_the_first(tmp_path):
+    """The commands of docs/workloads.md, shortened."""
+    short = [
+        "--epochs",
+        "1",
+        "--set",
+        "scenes.num_train=16",
+        "--set",
+        "scenes.num_validation=4",
+        "--set",
+        "scenes.num_test=4",
+    ]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["moe", "stage_1", str(first / "config.json"), *short]) == 0
+    assert train_main(["--config", str(first / "config.json"), "--output", str(first), "--device", "cpu"]) == 0
+    assert main(["moe", "stage_2", str(second / "config.json"), *short]) == 0
+    begin = ["--init", str(first), "--output", str(second / "train"), "--device", "cpu"]
+    assert train_main(["--config", str(second / "config.json"), *begin]) == 0
+    trained = read_exported_config(second / "train" / "config.json").config
+    assert trained.model.weights == str(first / "weights.pt")
+    assert read_exported_config(first / "config.json").config.augmentation is None
+    assert trained.augmentation is not None
 
 
 def test_only_a_folder_is_asked_for_the_documented_size_of_images(tmp_path):

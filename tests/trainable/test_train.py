@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from trainable.config import from_params
 from trainable.data.generated.camouflage_scenes import SceneConfig
@@ -119,6 +120,63 @@ def test_epochs_and_seed_of_the_command_line_replace_those_of_the_file(train, cu
     assert curve("other")[0]["objective"] != curve()[0]["objective"]
 
 
+def test_resumed_with_more_epochs_the_configuration_beside_the_curve_says_so(train, curve, tmp_path):
+    train()
+    assert train("out", "--epochs", "5", "--resume") == 0
+    assert [epoch["epoch"] for epoch in curve()] == [1, 2, 3, 4, 5]
+    kept = read_exported_config(tmp_path / "out" / "config.json")
+    assert kept.config.max_epochs == 5
+    assert kept.found_by["resumed"] == [{"after_epoch": 3, "changes": "max_epochs 3 -> 5"}]
+
+
+def test_a_folder_that_holds_another_configuration_is_left_alone(config_file, train, caplog):
+    before = config_file.read_text()
+    assert train(config_file.parent, "--epochs", "2") == 2
+    assert "is another configuration (max_epochs 3 -> 2); give another --output" in caplog.text
+    assert config_file.read_text() == before
+
+
+def test_a_name_is_the_folder_of_the_results(config_file, tmp_path):
+    options = ["--output", str(tmp_path / "runs"), "--experiment-name", "first", "--device", "cpu", "--epochs", "1"]
+    assert main(["--config", str(config_file), *options]) == 0
+    assert (tmp_path / "runs" / "first" / "weights.pt").exists()
+
+
+def test_each_epoch_is_a_line_in_the_documented_form_and_the_last_line_says_why_it_ended(train, caplog):
+    caplog.set_level("INFO", "trainable.train")
+    assert train("out", "--set", "early_stopping=true", "--set", "patience_epochs=1", "--set", "min_delta=1") == 0
+    lines = [record.getMessage() for record in caplog.records if record.name == "trainable.train"]
+    epochs = [line for line in lines if line.startswith("Epoch ")]
+    form = r"Epoch 1/3: Train Loss: \d+\.\d{4}, Val Loss: \d+\.\d{4}, val/s_measure: 0\.\d{4}, lr .* left"
+    assert re.fullmatch(form, epochs[0])
+    assert len(epochs) == 2
+    assert re.fullmatch(
+        r"Ended after epoch 2: no improvement over 0\.\d{4} of epoch 1 in 1 epochs \(early stopping\)\.", lines[-1]
+    )
+
+
+def test_a_configuration_may_be_short_and_in_yaml(tmp_path, curve):
+    written = tmp_path / "config.yaml"
+    written.write_text("workload: dishes\npreset: cpu\nmax_epochs: 1\nmax_train_batches: 1\nmax_lr: 1e-4\n")
+    assert main(["--config", str(written), "--output", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    kept = read_exported_config(tmp_path / "out" / "config.json").config
+    assert (kept.workload, kept.optimizer.max_lr, kept.early_stopping.patience_epochs) == ("dishes", 1e-4, 3)
+    assert len(curve()) == 1
+
+
+def test_an_exported_configuration_rewritten_as_yaml_is_the_same(config_file, tmp_path):
+    rewritten = tmp_path / "config.yml"
+    rewritten.write_text(yaml.safe_dump(json.loads(config_file.read_text())))
+    assert read_exported_config(rewritten) == read_exported_config(config_file)
+
+
+def test_a_file_without_a_workload_is_a_sentence(tmp_path, caplog):
+    written = tmp_path / "config.yaml"
+    written.write_text("max_lr: 1e-4\n")
+    assert main(["--config", str(written), "--output", str(tmp_path / "out")]) == 2
+    assert "config.yaml names no workload; add one of moe, dishes" in caplog.text
+
+
 def test_other_data_than_the_configuration_was_found_on_is_refused_with_what_differs(config_file, train, caplog):
     exported = read_exported_config(config_file)
     changed = exported.data_fingerprint | {"train": "00" * 32, "all": "11" * 32}
@@ -194,7 +252,7 @@ sys.exit(main(sys.argv[1:]))
     command = [sys.executable, "-c", code, "--config", str(config_file), "--output", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "epoch 3/3  loss" in done.stdout
+    assert "Epoch 3/3: Train Loss: " in done.stdout
     assert "about 00:00 left" in done.stdout
     assert "test: " in done.stdout
 

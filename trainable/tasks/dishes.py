@@ -23,6 +23,7 @@ from trainable.tasks.classification import ClassificationConfig, ClassificationT
 from trainable.tasks.dishes_presets import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.optim.optimizer import OptimizerConfig
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ class DishesTask(ClassificationTask[DishesConfig]):
         return DishesConfig(
             workload=self.name,
             max_epochs=12,
-            batch_size=32,
+            batch_size=16,
+            optimizer=OptimizerConfig(max_lr=1e-3, weight_decay=1e-4),
             data=DishesData(source=source or EMBEDDED),
             model=ClassifierConfig(class_names=CLASS_NAMES),
             loss=ClassificationLossConfig(class_weights="inverse", class_counts=(num_train - num_dirty, num_dirty)),

@@ -4,7 +4,8 @@
 
 document: the configuration file of the documents. cpu: a slow machine, small batches accumulated, short epochs.
 balanced: one GPU, every remedy against imbalance. cluster: a large network, strong augmentation, averaged looks at the
-test. regularised: when training is far better than validation.
+test. regularised: when training is far better than validation. low, medium, high: the network, batch and length for a
+machine of that strength.
 """
 
 from collections.abc import Mapping
@@ -90,4 +91,14 @@ PRESETS: Mapping[str, Preset] = {
             "patience_epochs": 3,
         }
     ),
+    **{
+        strength: Preset(
+            params={"backbone": backbone, "batch_size": batch_size, "max_epochs": max_epochs}, of_folder=_FULL_SIZE
+        )
+        for strength, backbone, batch_size, max_epochs in (
+            ("low", "mobilenet_v3_small", 8, 15),
+            ("medium", "small", 16, 10),
+            ("high", "resnet50", 32, 20),
+        )
+    },
 }

@@ -16,8 +16,10 @@ from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_le
 from trainable.tasks.leaf_presets import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.augment.label_mixing import MixingConfig
 from trainable.techniques.calibration import CollectedLogits
 from trainable.techniques.optim.optimizer import OptimizerConfig
+from trainable.techniques.optim.schedule_config import ScheduleConfig
 from trainable.techniques.test_time_augmentation import AveragedLooksConfig
 from trainable.trainer import Trainer
 
@@ -37,6 +39,8 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
             model=LeafClassifierConfig(class_names=CONDITIONS, drop_path=0.1),
             loss=ClassificationLossConfig(focal_gamma=2.0, focal_share=0.5, label_smoothing=0.1),
             optimizer=OptimizerConfig(max_lr=1e-3),
+            schedule=ScheduleConfig(warmup_fraction=0.05),
+            mixing=MixingConfig(),
             augmentation=ImageAugmentationConfig(severity="moderate"),
             test_time_augmentation=AveragedLooksConfig(),
         )

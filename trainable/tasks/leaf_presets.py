@@ -45,6 +45,7 @@ _UNMIXED = Preset(
         "focal_share": 0.5,
         "label_smoothing": 0.1,
         "severity": "moderate",
+        "mixing": False,
         # With a memory in epochs: the documented decay of 0.9999 would remember the first weights of a small set.
         "averaging": True,
         "test_time_augmentation": True,

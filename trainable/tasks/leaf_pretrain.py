@@ -68,7 +68,7 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
             data=LeafData(source=source or EMBEDDED),
             model=ProjectorConfig(),
             loss=NtXentConfig(temperature=0.2),
-            optimizer=OptimizerConfig(max_lr=2e-3),
+            optimizer=OptimizerConfig(max_lr=2e-3, weight_decay=1e-4),
             # Of a leaf in 48 px the published crops leave too little to recognise.
             views=TwoViewsConfig(smallest_crop_area=0.4, colour_strength=0.5),
         )

@@ -23,6 +23,7 @@ from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.prediction import MaskPredictor
+from trainable.tasks.moe_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
 from trainable.techniques.contrastive_term import ContrastiveConfig, ContrastiveTerm
@@ -107,6 +108,7 @@ class MoeTask(Task[MoeConfig]):
     mode = "max"
     worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
+    presets = PRESETS
 
     def default_config(self, source: str | None = None) -> MoeConfig:
         return MoeConfig(
@@ -118,8 +120,8 @@ class MoeTask(Task[MoeConfig]):
             model=CamouflageNetConfig(),
             loss=SegmentationLossConfig(),
             load_balance=LoadBalanceConfig(),
-            collapse=CollapseConfig(collapse_patience_fraction=COLLAPSE_PATIENCE),
-            augmentation=AugmentationConfig(),
+            collapse=CollapseConfig(collapse_response="rebalance", collapse_patience_fraction=COLLAPSE_PATIENCE),
+            augmentation=AugmentationConfig(initial_strength=0.3, max_strength=0.3),
         )
 
     def open_data(

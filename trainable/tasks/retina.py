@@ -86,7 +86,7 @@ class RetinaTask(Task[RetinaConfig]):
             data=FundusData(source=source or EMBEDDED),
             model=ClassifierConfig(class_names=ROWS_OF_THE_HEAD),
             loss=MultiTaskLossConfig(class_counts=_counts_as_drawn()),
-            augmentation=ImageAugmentationConfig(severity="light"),
+            augmentation=ImageAugmentationConfig(severity="light", initial_strength=0.4, ramp_fraction=0.1),
         )
 
     def open_data(

@@ -1,0 +1,102 @@
+"""Command-line options that change a configuration: `--set name=value`, and the names that other scripts use.
+
+    --set max_lr=3e-4 --set warmup_epochs=5 --lr 3e-4 --batch-size 8 --grad-accum 4 --mixed-precision --compile
+
+A configuration holds shares of the planned epochs and of `max_lr`, so that it means the same at every budget. Here
+they may be given as absolute values: `warmup_epochs` for `warmup_fraction`, `min_lr` for `min_lr_ratio`.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from trainable.config import TrialConfig, flat_params, from_params
+from trainable.fields import changed, parse_assignments, unknown_name
+
+_RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
+"""Options whose value is the parameter's."""
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the configuration")
+    group.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="change a parameter; may be repeated"
+    )
+    group.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate (max_lr)")
+    group.add_argument("--batch-size", type=int, metavar="N", help="images of a micro-batch (batch_size)")
+    group.add_argument(
+        "--epochs", type=int, metavar="N", help="planned epochs (max_epochs); schedule and ramps stretch with it"
+    )
+    group.add_argument("--grad-accum", type=int, metavar="N", help="micro-batches of an update (accumulation_steps)")
+    group.add_argument(
+        "--mixed-precision",
+        action=argparse.BooleanOptionalAction,
+        help="16 bits where the device computes them fast, or 32 bits throughout (precision)",
+    )
+    group.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the network before its first step (compile_backend=inductor)",
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="seed of weights, order and augmentation (seed)")
+
+
+def params_of(options: argparse.Namespace) -> dict[str, object]:
+    """What the options of `add_config_options` change, under the names of the configuration.
+
+    Raises:
+        ValueError: an assignment is not NAME=VALUE, or a parameter is given twice.
+    """
+    params = parse_assignments(options.set)
+    given = {name: getattr(options, option) for option, name in {**_RENAMED, "seed": "seed"}.items()}
+    given["precision"] = {True: "auto", False: "fp32", None: None}[options.mixed_precision]
+    by_option: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if options.compile is not None:
+        by_option["compile_backend"] = "inductor" if options.compile else None
+    for name in params.keys() & by_option.keys():
+        raise ValueError(f"{name} is given by --set {name}={params[name]} and by its own option; leave one out.")
+    return params | by_option
+
+
+def with_params(config: TrialConfig, params: Mapping[str, object]) -> TrialConfig:
+    """The configuration with some parameters changed: absolute values included, `scenes.num_train` inside a part.
+
+    Raises:
+        ValueError: as `from_params`; or a share is given as an absolute value too.
+    """
+    known = flat_params(config)
+    planned: Any = {name: params.get(name, known.get(name)) for name in ("max_epochs", "max_lr")}
+    flat = {name: value for name, value in params.items() if "." not in name}
+    shares = dict(_as_share(name, value, params, known, planned) for name, value in flat.items())
+    return from_params(shares | _parts({name: params[name] for name in params.keys() - flat.keys()}, known), config)
+
+
+def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
+    """Parts of a section, such as `scenes`, with the fields changed that `scenes.num_train` and the like name."""
+    values: dict[str, dict[str, object]] = {}
+    parts = {name: part for name, part in known.items() if is_dataclass(part)}
+    for name, value in params.items():
+        part, _, field = name.partition(".")
+        if part not in parts:
+            raise ValueError(unknown_name("part with fields of its own", part, parts))
+        if field not in (names := [each.name for each in fields(parts[part])]):
+            raise ValueError(unknown_name(f"field of {part}", field, names))
+        values.setdefault(part, {})[field] = value
+    return {part: changed(type(parts[part]), parts[part], inner) for part, inner in values.items()}
+
+
+def _as_share(
+    name: str, value: object, params: Mapping[str, object], known: Mapping[str, object], planned: Mapping[str, float]
+) -> tuple[str, object]:
+    """`warmup_epochs=5` of 50 planned as `warmup_fraction=0.1`; other parameters as they are."""
+    for ending, share_ending, whole in (("_epochs", "_fraction", "max_epochs"), ("_lr", "_lr_ratio", "max_lr")):
+        share = name.removesuffix(ending) + share_ending
+        if name in known or not name.endswith(ending) or share not in known:
+            continue
+        if share in params:
+            raise ValueError(f"{name} and {share} are the same parameter; leave one of them out.")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} is {value!r}; it must be a number.")
+        return share, value / planned[whole]
+    return name, value
