@@ -19,8 +19,8 @@ from trainable.config_options import add_config_options, params_of, with_params
 from trainable.exported_config import ExportedConfig, read_exported_config, read_mapping, write_exported_config
 from trainable.fields import unknown_name
 from trainable.run_setup import open_data
-from trainable.tasks.preset import Preset
 from trainable.tasks.registry import TASKS, get_task
+from trainable.tasks.task import Preset
 
 DEFAULT = "default"
 

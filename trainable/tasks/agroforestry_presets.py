@@ -11,7 +11,7 @@ GPU has it, larger batches, memory in the order that convolutions like.
 
 from collections.abc import Mapping
 
-from trainable.tasks.preset import Preset
+from trainable.tasks.task import Preset
 
 _DOCUMENT = Preset(
     params={

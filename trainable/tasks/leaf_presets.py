@@ -10,7 +10,7 @@ gentle, every class alike. not_finite: very slow, clipped, full precision; look 
 
 from collections.abc import Mapping
 
-from trainable.tasks.preset import Preset
+from trainable.tasks.task import Preset
 
 _FULL_SIZE = {"encoder": "documented", "image_size_px": 256, "checkpoint_gradients": True}
 

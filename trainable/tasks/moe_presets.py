@@ -13,7 +13,7 @@ collapsing, not_finite, out_of_memory, unstable_augmentation: what the documents
 
 from collections.abc import Mapping
 
-from trainable.tasks.preset import Params, Preset
+from trainable.tasks.task import Params, Preset
 
 
 def _rates(max_lr: float, *, warmup_epochs: int) -> Params:

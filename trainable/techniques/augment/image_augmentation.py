@@ -19,9 +19,9 @@ from torch import Tensor
 from trainable.techniques.augment import image_warp
 from trainable.techniques.augment.augmentation_recipes import BLUR_REFERENCE_PX, AugmentationRecipe, get_recipe
 from trainable.techniques.augment.augmentation_settings import check_ramp, check_strengths, strength_at
-from trainable.techniques.augment.boxes import box_masks
 from trainable.techniques.augment.contrastive_views import gaussian_blur
 from trainable.techniques.augment.image_colour import jitter_colour
+from trainable.techniques.augment.image_warp import box_masks
 from trainable.techniques.augment.pixel_range import check_unit_range
 from trainable.techniques.augment.random_operations import on_rows, random_operations
 

@@ -1,8 +1,9 @@
-"""Geometry of whole batches: each image moved in its own way, all of its moves in a single resampling.
+"""Geometry of whole batches: each image moved in its own way, all of its moves in a single resampling; rectangles.
 
 What: a move is a 3x3 matrix that says where an output place looks in the input, in coordinates that span -1 to 1 from
 top to bottom and -W/H to W/H from left to right, so that a turn stays a turn when an image is not square. Moves are
-composed by multiplying them, and a bent grid is added before. Places outside the image show its mirror image.
+composed by multiplying them, and a bent grid is added before. Places outside the image show its mirror image. Random
+rectangles, one for each image, are masks: what cutout hides and CutMix exchanges.
 Source: Jaderberg et al., "Spatial Transformer Networks", NeurIPS 2015, https://arxiv.org/abs/1506.02025; bent grids:
 Buslaev et al., "Albumentations", 2020, https://arxiv.org/abs/1809.06839.
 Cost: one bilinear resampling of the images that move, however many moves they make. Off: no move.
@@ -99,3 +100,26 @@ def _grid(moves: Tensor, bends: Tensor | None, size: tuple[int, ...]) -> Tensor:
 
 def _identities(count: int) -> Tensor:
     return torch.eye(3).repeat(count, 1, 1)
+
+
+def box_masks(area: Tensor, middle: Tensor, log_aspect: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Boolean masks [B, 1, H, W] of rectangles, cut off where they reach past the image; on the CPU.
+
+    Args:
+        area: share of the image that a rectangle would cover whole, [B] in [0, 1].
+        middle: its middle as shares of width and height, [B, 2] in [0, 1].
+        log_aspect: logarithm of its width over its height, in shares of the image's, [B]; 0 keeps the image's shape.
+    """
+    height, width = size
+    side = area.sqrt()
+    stretch = (0.5 * log_aspect).exp()
+    across = _inside(middle[:, 0], side * stretch, width)
+    down = _inside(middle[:, 1], side / stretch, height)
+    return (down[:, :, None] & across[:, None, :])[:, None]
+
+
+def _inside(middle: Tensor, share: Tensor, pixels: int) -> Tensor:
+    """Which of the pixels of a side lie in the rectangle, [B, pixels]; edges are rounded to whole pixels."""
+    first, last = (((middle + half * share) * pixels).round()[:, None] for half in (-0.5, 0.5))
+    places = torch.arange(pixels)
+    return (places >= first) & (places < last)

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Gamma
 
-from trainable.techniques.augment.boxes import box_masks
 from trainable.techniques.augment.fourier_mixing import derangement
+from trainable.techniques.augment.image_warp import box_masks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

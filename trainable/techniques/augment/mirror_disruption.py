@@ -26,7 +26,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainable.techniques.augment.batch_rows import Change, changed_rows
+from trainable.techniques.augment.batch_augmentation import Change, changed_rows
 
 
 class Neighbours(NamedTuple):

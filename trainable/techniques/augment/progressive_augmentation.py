@@ -32,7 +32,7 @@ from trainable.techniques.augment.augmentation_settings import (
     check_strengths,
     strength_at,
 )
-from trainable.techniques.augment.batch_rows import with_rows
+from trainable.techniques.augment.batch_augmentation import with_rows
 from trainable.techniques.augment.contrastive_views import ViewPair, contrastive_views
 from trainable.techniques.augment.fourier_mixing import derangement, fourier_mixing
 from trainable.techniques.augment.mirror_disruption import mirror_disruption

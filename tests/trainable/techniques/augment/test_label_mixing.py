@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.boxes import box_masks
+from trainable.techniques.augment.image_warp import box_masks
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig, cutmix, mixup
 
 ONE_HOT = torch.eye(3)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.batch_rows import changed_rows
+from trainable.techniques.augment.batch_augmentation import changed_rows
 from trainable.techniques.augment.mirror_disruption import (
     MIRRORS,
     draw_windows,

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from trainable.curve_picture import main
+from trainable.reporting.curve_picture import main
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.batch_rows import changed_rows, with_rows
+from trainable.techniques.augment.batch_augmentation import changed_rows, with_rows
 
 ORDERS = [torch.contiguous_format, torch.channels_last]
 

@@ -1,6 +1,6 @@
 """A picture of one training: losses, accuracy, learning rate, and its best epoch in words.
 
-python -m trainable.curve_picture results/dishes/<run>/train/curve.jsonl training.png
+python -m trainable.reporting.curve_picture results/dishes/<run>/train/curve.jsonl training.png
 """
 
 import argparse
@@ -35,7 +35,9 @@ def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m trainable.curve_picture", description="Draw one training.")
+    parser = argparse.ArgumentParser(
+        prog="python -m trainable.reporting.curve_picture", description="Draw one training."
+    )
     parser.add_argument("curve", type=Path, help="curve.jsonl of a training")
     parser.add_argument("out", type=Path, help="picture to write, such as training.png")
     options = parser.parse_args(arguments)
