@@ -69,8 +69,11 @@ _BY_EXPERTS: dict[str, Params] = {
 }
 _STAGES: dict[str, Params] = {
     "stage_1": {"max_epochs": 30, "augmentation": False},
-    "stage_2": _augmented(70, start_epoch=10, ramp_epochs=10, initial=0.3, final=0.8)
-    | {"max_lr": 5e-5, "min_lr_ratio": 1e-6 / 5e-5},
+    "stage_2": {
+        **_augmented(70, start_epoch=10, ramp_epochs=10, initial=0.3, final=0.8),
+        "max_lr": 5e-5,
+        "min_lr_ratio": 1e-6 / 5e-5,
+    },
 }
 _IN_TROUBLE: dict[str, Params] = {
     "collapsing": {"alpha_l2": 0.05, "alpha_cv": 0.05, "capacity_factor": 1.0, "router_noise": 0.1},
