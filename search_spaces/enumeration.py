@@ -33,7 +33,7 @@ class _AnswersByTurn:
     def __call__(self, name: str, question: Question) -> Any:
         place = len(self._counts)
         self._turns += [0] * (place == len(self._turns))
-        self._counts.append(question.count)
+        self._counts.append(question.num_values)
         return question.nth(self._turns[place])
 
     @property

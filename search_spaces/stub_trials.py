@@ -25,7 +25,7 @@ class FloatRange(NamedTuple):
         return self.nearest(middle)
 
     @property
-    def count(self) -> float:
+    def num_values(self) -> float:
         """How many values there are; infinite without a step."""
         if self.step is None:
             return 1 if self.low == self.high else math.inf
@@ -60,7 +60,7 @@ class IntRange(NamedTuple):
         return self.low + (middle - self.low) // self.step * self.step
 
     @property
-    def count(self) -> float:
+    def num_values(self) -> float:
         return (self.high - self.low) // self.step + 1
 
     def nth(self, place: int) -> int:
@@ -87,7 +87,7 @@ class Choices(NamedTuple):
         return self.values[0]
 
     @property
-    def count(self) -> float:
+    def num_values(self) -> float:
         return len(self.values)
 
     def nth(self, place: int) -> Any:

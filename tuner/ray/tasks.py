@@ -30,7 +30,7 @@ def run_tasks(
     """
     import ray
 
-    options = {"max_calls": 1, "max_retries": 0} if in_new_processes else {}
+    options: dict[str, Any] = {"max_calls": 1, "max_retries": 0} if in_new_processes else {}
     task = ray.remote(num_cpus=resources.cpus_per_rank, num_gpus=resources.gpus_per_rank, **options)(function)
     waiting = iter(calls)
     running: dict[Any, Key] = {}
