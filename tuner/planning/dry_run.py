@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from search_spaces.pinning import REHEARSALS
-from search_spaces.stub_trials import ends_or_inside, given_or_middle
-from trainable.config import TrialConfig
+from search_spaces.stub_trials import ends_or_inside
+from trainable.config import TrialConfig, from_params
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.step_timing import StepTiming, rehearse
 from trainable.tasks.registry import get_task
@@ -48,7 +48,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     start_up = StartUp(command=planned - began, ray=connected - planned, process=process_seconds)
     expected = forecast(
         schedule_of(settings, plan, slots),
-        costs=[seconds_of(rehearsals[most_like(config, configs)]) for config in _proposed(plan)],
+        costs=[seconds_of(rehearsals[most_like(config, configs)]) for config in proposed_configs(plan)],
         first=[seconds_of(rehearsals[most_like(config, configs)]) for config in plan.first_configs],
         process_seconds=process_seconds,
     )
@@ -108,11 +108,10 @@ def _num_parameters(config: TrialConfig) -> int:
         return sum(parameter.numel() for parameter in get_task(config.workload).build_model(config).parameters())
 
 
-def _proposed(plan: Plan) -> list[TrialConfig]:
+def proposed_configs(plan: Plan) -> list[TrialConfig]:
     """What the space is likely to propose."""
     generator, source = random.Random(0), SpaceSource(plan.pinned)
-    drawn = [source.any(generator).params for _ in range(PROPOSALS)]
-    return [plan.config_of(given_or_middle(params)) for params in drawn]
+    return [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
 
 
 def most_like(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:

@@ -12,7 +12,7 @@ from trainable.step_timing import StepTiming, rehearse
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
-from tuner.planning.dry_run import drawn_configs, dry_run, extremes, most_like, schedule_of
+from tuner.planning.dry_run import drawn_configs, dry_run, extremes, most_like, proposed_configs, schedule_of
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines
 from tuner.planning.duration import Forecast, Play, Seconds
 from tuner.planning.plan import plan_search
@@ -47,6 +47,11 @@ def test_the_extremes_are_configurations_that_the_space_proposes(settings):
     sizes = {name: config.batch_size * config.model.num_experts for name, config in found.items()}
     assert sizes["smallest"] < sizes["default"] < sizes["largest"]
     assert {config.model.pyramid_channels for config in found.values()} == {8}
+
+
+def test_what_is_likely_to_be_proposed_has_all_batches_of_the_space(settings):
+    configs = proposed_configs(plan_search(settings))
+    assert {config.batch_size * config.accumulation_steps for config in configs} == {4, 8, 16, 32}
 
 
 @pytest.mark.parametrize(
