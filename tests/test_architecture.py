@@ -4,6 +4,7 @@ benchmarks may import them all, and none of them imports benchmarks.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,23 @@ def test_imports_point_down(path):
         "benchmarks": set(),
     }[path.relative_to(ROOT).parts[0]]
     assert not imported_rooms(path) & forbidden
+
+
+PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] != "benchmarks"]
+ROOMS_THAT_SAY = [path for path in PRODUCT if path.name == "__init__.py" and "May import" in path.read_text()]
+
+
+@pytest.mark.parametrize("init", ROOMS_THAT_SAY, ids=module_name)
+def test_a_room_imports_no_more_of_ours_than_its_first_lines_say(init):
+    said = " ".join((ast.get_docstring(ast.parse(init.read_text())) or "").split()).partition("May import")[2]
+    allowed = {
+        module_name(init),
+        *re.findall(r"\b(?:search_spaces|trainable|tuner)\b(?:\.\w+)*", said.partition(";")[0]),
+    }
+    ours = {module_name(path) for path in FILES} - {"trainable", "tuner"}
+    for path in init.parent.glob("*.py"):
+        for name in imported_modules(path) & ours:
+            assert any(begins_with(name, room) for room in allowed), f"{path} imports {name}"
 
 
 PEERS_OF_RAY = {

@@ -3,8 +3,7 @@
 A results folder holds `settings.json`, `trials.jsonl` (one line an event), `confirm.jsonl` and the checkpoints; a
 resume, an extension, a report and an export read nothing else. Everything is typed when it is read, and what does not
 fit is a sentence with file and line. Everything in memory is made from the events that are on disk, so the two cannot
-differ. May import tuner.policy, search_spaces.space and
-trainable.leg; neither torch nor ray.
+differ. May import search_spaces.space, trainable.leg, tuner.atomic_file and tuner.policy; neither torch nor ray.
 """
 
 from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs

@@ -1,3 +1,4 @@
 """What a person sees while a search runs: on the terminal (live, or plain lines into a pipe), and as a page in the
-browser. May import tuner.records and tuner.results.
+browser. May import trainable.config, tuner.disk, tuner.export, tuner.formatting, tuner.records, tuner.report and
+tuner.results.
 """
