@@ -12,6 +12,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
@@ -28,6 +29,7 @@ from trainable.training_run import Ending, EpochResult
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.actions import HalvingConfig
 from tuner.policy.candidates import Candidate
+from tuner.policy.simulation import SimulatedSlots
 from tuner.policy.stopping import StoppingPolicy
 from tuner.policy.tpe import TpeSampler
 from tuner.records import RecordedSettings, Recorder, TrialResources
@@ -189,15 +191,26 @@ class StockDriver:
 DRIVERS = {OURS: OurDriver, STOCK: StockDriver}
 
 
-class Simulation:
+@dataclass(slots=True)
+class RunningTrial:
+    """A trial after so many epochs."""
+
+    name: str
+    level: float
+    """What its learning curve rises to."""
+    epoch: int = 0
+
+
+class Simulation(SimulatedSlots[RunningTrial]):
     """Four trials at a time, an epoch each in turn."""
 
     def __init__(self, driver: Driver) -> None:
+        super().__init__(4)
         self._driver = driver
         driver.propose_at_random(True)
         self._rng = np.random.default_rng(0)
-        self._running: list[tuple[str, float, int]] = []
         self._begun = 0
+        self._result_seconds = 0.0
 
     def run_until(self, count: int) -> None:
         """Until so many trials have been proposed."""
@@ -212,23 +225,23 @@ class Simulation:
         """By the sampler of a search."""
         self._driver.propose_at_random(False)
         began = time.process_time()
-        self._propose()
+        self.begin()
         seconds = time.process_time() - began
         self._driver.propose_at_random(True)
         return seconds
 
     def _timed_result(self) -> float:
-        while len(self._running) < 4:
-            self._propose()
-        trial, level, epoch = self._running.pop(0)
-        value = level - 0.4 * math.exp(-epoch / 3) + self._rng.normal(0, 0.01)
-        began = time.process_time()
-        goes_on = self._driver.take(trial, epoch, float(value))
-        seconds = time.process_time() - began
-        if goes_on:
-            self._running.append((trial, level, epoch + 1))
-        return seconds
+        self.run(self.num_epochs + 1)
+        return self._result_seconds
 
-    def _propose(self) -> None:
-        self._running.append((self._driver.propose(), self._rng.normal(0.8, 0.05), 1))
+    def next_work(self) -> RunningTrial:
         self._begun += 1
+        return RunningTrial(self._driver.propose(), self._rng.normal(0.8, 0.05))
+
+    def advance(self, work: RunningTrial) -> bool:
+        work.epoch += 1
+        value = work.level - 0.4 * math.exp(-work.epoch / 3) + self._rng.normal(0, 0.01)
+        began = time.process_time()
+        goes_on = self._driver.take(work.name, work.epoch, float(value))
+        self._result_seconds = time.process_time() - began
+        return goes_on

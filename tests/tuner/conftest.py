@@ -1,9 +1,7 @@
 """A search made up of plausible learning curves: what a results folder looks like, without any training."""
 
-import heapq
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,9 @@ from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.policy.decision import CONTINUE, STOP, Decision
 from tuner.policy.outcomes import Outcome
-from tuner.records import RecordedSettings, Recorder, SearchRecord, TrialResources, trial_name
+from tuner.policy.rungs import Rungs
+from tuner.policy.simulation import SimulatedSlots
+from tuner.records import RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.settings import FORMAT
 
@@ -65,31 +65,48 @@ def recorded_settings(**changes) -> RecordedSettings:
 DEFAULTS = {"max_lr": 3e-3, "weight_decay": 0.01, "num_experts": 4, "top_k": 2, "averaging": "off", "aug_maximum": 0.3}
 
 
-class SyntheticSearch:
-    """Runs a search in memory time: two lanes, successive halving on curves whose level depends on the parameters."""
+@dataclass(slots=True)
+class Lane:
+    """What one slot does; without a trial it is about to begin one."""
+
+    number: int
+    trial: str | None = None
+    params: dict = field(default_factory=dict)
+    epoch: int = 0
+
+
+class SyntheticSearch(SimulatedSlots[Lane]):
+    """Records a search in virtual time: two lanes, rungs, curves whose level depends on the parameters."""
 
     def __init__(self, folder: Path, **changed_settings) -> None:
         self.settings = recorded_settings(**changed_settings)
-        self.now = 0.0
+        super().__init__(min(self.settings.resources.concurrent, self.settings.num_trials))
         self.recorder = Recorder.create(folder, self.settings, clock=lambda: self.now)
         self.recorder.open_session()
         self.generator = np.random.default_rng(self.settings.seed)
-        self.arrived = {rung: [] for rung in self.settings.rung_epochs}
+        self.rungs = Rungs(
+            self.settings.rung_epochs, reduction_factor=self.settings.reduction_factor, mode=self.settings.mode
+        )
+        self.lanes = iter([Lane(number) for number in range(self._slots)])
+        self.waiting = list(range(self.settings.num_trials))
 
-    def run(self, *, until: float = math.inf, on_event: Callable[[SearchRecord], None] = lambda _: None) -> None:
-        waiting = list(range(self.settings.num_trials))
-        lanes = [
-            (3.0 + 0.01 * lane, lane, None) for lane in range(min(self.settings.resources.concurrent, len(waiting)))
-        ]
-        heapq.heapify(lanes)
-        while lanes and lanes[0][0] < until:
-            self.now, lane, trial = heapq.heappop(lanes)
-            trial = self._epoch(*trial) if trial else self._start(waiting)
-            on_event(self.recorder.record)
-            if trial is not None:
-                heapq.heappush(lanes, (self.now + self._seconds(trial[1]), lane, trial))
-            elif waiting:
-                heapq.heappush(lanes, (self.now + 0.2, lane, None))
+    def next_work(self) -> Lane | None:
+        return next(self.lanes, None)
+
+    def seconds(self, work: Lane, *, begins: bool) -> float:
+        if begins:
+            return 3.0 + 0.01 * work.number
+        return 0.2 if work.trial is None else self._seconds(work.params)
+
+    def advance(self, work: Lane) -> bool:
+        if work.trial is None:
+            self._start(work)
+            return True
+        work.epoch += 1
+        if not self._ends(work.trial, work.params, work.epoch):
+            return True
+        work.trial, work.epoch = None, 0
+        return bool(self.waiting)
 
     def sample(self, number: int) -> dict:
         if number == 0:
@@ -105,41 +122,36 @@ class SyntheticSearch:
         }
         return params | ({"ema_decay": float(draw.uniform(0.9, 0.999))} if params["averaging"] == "ema" else {})
 
-    def _start(self, waiting: list[int]) -> tuple | None:
-        if not waiting:
-            return None
-        number = waiting.pop(0)
-        params = self.sample(number)
-        trial = trial_name(number, params)
-        self.recorder.start(trial, params=params, answers=params)
-        return trial, params, 1
+    def _start(self, lane: Lane) -> None:
+        number = self.waiting.pop(0)
+        lane.params = self.sample(number)
+        lane.trial = trial_name(number, lane.params)
+        self.recorder.start(lane.trial, params=lane.params, answers=lane.params)
 
-    def _epoch(self, trial: str, params: dict, epoch: int) -> tuple | None:
+    def _ends(self, trial: str, params: dict, epoch: int) -> bool:
         if params["max_lr"] > 0.02 and epoch == 2:
             numbers = {"epoch": 2, "step": 31, "term": "loss", "value": math.nan}
-            return self.recorder.end(trial, Outcome.DIVERGED, numbers=numbers, epoch=2)
+            self.recorder.end(trial, Outcome.DIVERGED, numbers=numbers, epoch=2)
+            return True
         value = self._value(params, epoch)
         metrics = self._metrics(params, epoch, value)
         self.recorder.result(trial, epoch=epoch, objective=value, metrics=metrics, seconds=self._seconds(params))
         if epoch == self.settings.max_epochs:
-            numbers = {"epoch": epoch, "objective": value}
-            return self.recorder.end(trial, Outcome.COMPLETED, numbers=numbers, epoch=epoch)
-        if epoch in self.arrived and self._stops(trial, epoch, value):
-            return None
-        return trial, params, epoch + 1
+            self.recorder.end(trial, Outcome.COMPLETED, numbers={"epoch": epoch, "objective": value}, epoch=epoch)
+            return True
+        decision = self.rungs.record(trial, epoch=epoch, value=value)
+        return decision is not None and self._stops(trial, decision)
 
-    def _stops(self, trial: str, epoch: int, value: float) -> bool:
-        earlier, rung = self.arrived[epoch], self.settings.rung_epochs.index(epoch) + 1
-        cutoff = float(np.percentile(earlier, 50)) if earlier else None
-        earlier.append(value)
+    def _stops(self, trial: str, decision: Decision) -> bool:
         is_default = trial == self.recorder.record.default_trial.name
-        stops = cutoff is not None and value < cutoff and not is_default
-        numbers = {"rung": rung, "epoch": epoch, "value": value, "cutoff": cutoff}
-        numbers |= {"rank": 1 + sum(other > value for other in earlier), "of": len(earlier)}
-        self.recorder.decision(trial, Decision(action=STOP if stops else CONTINUE, **numbers))
-        if stops:
-            self.recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=epoch)
-        return stops
+        if is_default:
+            decision = replace(decision, action=CONTINUE)
+        self.recorder.decision(trial, decision)
+        if decision.action == STOP:
+            names = ("rung", "epoch", "value", "cutoff", "rank", "of")
+            numbers = {name: getattr(decision, name) for name in names}
+            self.recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=decision.epoch)
+        return decision.action == STOP
 
     def _value(self, params: dict, epoch: int) -> float:
         level = 0.83 - 0.1 * math.log10(params["max_lr"] / 8e-3) ** 2 - 0.06 * params["aug_maximum"] ** 2

@@ -1,15 +1,15 @@
 """A session whose legs are played: reports come from a formula instead of a training, checkpoints are empty files."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainable.leg import Leg, LegReport, checkpoint_name
 from trainable.training_run import Ending, EpochResult
 from tuner.policy.actions import NoWork
+from tuner.policy.simulation import SimulatedSlots
 from tuner.records import Recorder
 from tuner.session import Session, open_session
 
@@ -51,32 +51,35 @@ def opened(folder: Path, *, asking: Callable | None = None, **options) -> Iterat
 
 
 @dataclass(slots=True)
-class Player:
+class RunningLeg:
+    """A leg and the last epoch that is done."""
+
+    leg: Leg
+    epoch: int
+
+
+class Player(SimulatedSlots[RunningLeg]):
     """Runs the legs of a session in so many slots, an epoch each in turn."""
 
-    session: Session
-    slots: int = 1
-    report: Callable[[Leg, int], LegReport] = report_of
-    running: deque[tuple[Leg, int]] = field(default_factory=deque)
-    is_over: bool = False
+    def __init__(
+        self, session: Session, slots: int = 1, *, report: Callable[[Leg, int], LegReport] = report_of
+    ) -> None:
+        super().__init__(slots)
+        self.session, self.report = session, report
+        self.is_over = False
 
     def play(self, max_epochs: float = math.inf) -> int:
         """Until nothing is left to do, or for so many epochs; returns how many were trained."""
-        num_epochs = 0
-        while num_epochs < max_epochs and self._fill():
-            leg, epoch = self.running.popleft()
-            num_epochs += 1
-            if self.session.take(leg.trial, self.report(leg, epoch)):
-                self.running.append((leg, epoch + 1))
-        return num_epochs
+        before = self.num_epochs
+        self.run(before + max_epochs)
+        return self.num_epochs - before
 
-    def _fill(self) -> bool:
-        while len(self.running) < self.slots and not self.is_over:
-            leg = self.session.next_leg()
-            if isinstance(leg, Leg):
-                self.running.append((leg, leg.from_epoch + 1))
-            elif leg is NoWork.FINISHED:
-                self.is_over = True
-            else:
-                break
-        return bool(self.running)
+    def next_work(self) -> RunningLeg | None:
+        """None is asked for after the last."""
+        leg = NoWork.FINISHED if self.is_over else self.session.next_leg()
+        self.is_over = leg is NoWork.FINISHED
+        return RunningLeg(leg, leg.from_epoch) if isinstance(leg, Leg) else None
+
+    def advance(self, work: RunningLeg) -> bool:
+        work.epoch += 1
+        return self.session.take(work.leg.trial, self.report(work.leg, work.epoch))

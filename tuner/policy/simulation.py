@@ -7,12 +7,79 @@ several slots results arrive in the order in which they would.
 import heapq
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from tuner.policy.actions import Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate
 from tuner.policy.outcomes import Outcome
+
+Work = TypeVar("Work")
+
+
+class SimulatedSlots(ABC, Generic[Work]):
+    """Slots that take work as they come free, and advance it by an epoch at a time: the loop of every simulation.
+
+    Attributes:
+        now: seconds since the beginning, in virtual time.
+        num_epochs: how many have ended.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.now = 0.0
+        self.num_epochs = 0
+        self._slots = slots
+        self._events: list[tuple[float, int, Work]] = []
+        self._order = itertools.count()
+
+    @abstractmethod
+    def next_work(self) -> Work | None:
+        """For a free slot; None while there is none."""
+
+    @abstractmethod
+    def advance(self, work: Work) -> bool:
+        """The epoch has ended; whether the work keeps its slot."""
+
+    def seconds(self, work: Work, *, begins: bool) -> float:
+        """What the next epoch takes, and the start where the work has just been given a slot."""
+        return 1.0
+
+    @property
+    def running(self) -> list[Work]:
+        """In the order in which their epochs end."""
+        return [work for *_, work in sorted(self._events, key=lambda event: event[:2])]
+
+    def run(
+        self,
+        budget_epochs: float = math.inf,
+        *,
+        until: float = math.inf,
+        on_epoch: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Until so many epochs have ended in all, the clock stands at `until`, or nothing is left to do."""
+        while self.num_epochs < budget_epochs:
+            while len(self._events) < self._slots and self.begin():
+                pass
+            if not self._events or self._events[0][0] >= until:
+                return
+            self.now, _, work = heapq.heappop(self._events)
+            self.num_epochs += 1
+            if self.advance(work):
+                self._expect(work, begins=False)
+            on_epoch()
+
+    def begin(self) -> bool:
+        """Begins the next work, if there is any, whether a slot is free or not."""
+        work = self.next_work()
+        if work is not None:
+            self._expect(work, begins=True)
+        return work is not None
+
+    def _expect(self, work: Work, *, begins: bool) -> None:
+        due = self.now + float(self.seconds(work, begins=begins))
+        heapq.heappush(self._events, (due, next(self._order), work))
 
 
 @dataclass(slots=True, eq=False)
@@ -27,10 +94,11 @@ class SimulatedTrial:
 
     @property
     def name(self) -> str:
-        return f"{self.number:05d}"
+        """In the form of a search's names, in the order of their numbers."""
+        return f"{self.number:05d}-{self.number:08x}"
 
 
-class SimulatedSearch:
+class SimulatedSearch(SimulatedSlots[SimulatedTrial]):
     """Plays a policy.
 
     Args:
@@ -47,57 +115,43 @@ class SimulatedSearch:
         value: Callable[[SimulatedTrial], float],
         seconds: Callable[[SimulatedTrial, bool], float],
     ) -> None:
+        super().__init__(slots)
         self.policy = policy
         self.trials: list[SimulatedTrial] = []
-        self.num_epochs = 0
-        self.now = 0.0
-        self._slots, self._max_epochs = slots, max_epochs
+        self._max_epochs = max_epochs
         self._value, self._seconds = value, seconds
-        self._events: list[tuple[float, int, SimulatedTrial]] = []
-        self._order = itertools.count()
-
-    def run(self, budget_epochs: float = math.inf, *, on_epoch: Callable[[], None] = lambda: None) -> None:
-        """Until the budget is spent or nothing is left to do."""
-        while self.num_epochs < budget_epochs:
-            self._fill()
-            if not self._events:
-                return
-            self.now, _, trial = heapq.heappop(self._events)
-            self.num_epochs += 1
-            trial.epoch += 1
-            if self._goes_on(trial):
-                self._expect(trial, begins=False)
-            on_epoch()
 
     def trial(self, name: str) -> SimulatedTrial:
-        return self.trials[int(name)]
+        return self.trials[int(name.partition("-")[0])]
 
-    def _fill(self) -> None:
-        while len(self._events) < self._slots and (trial := self._next_trial()) is not None:
-            trial.legs += 1
-            self._expect(trial, begins=True)
-
-    def _next_trial(self) -> SimulatedTrial | None:
+    def next_work(self) -> SimulatedTrial | None:
         action = self.policy.action()
         if isinstance(action, Start):
-            self.trials.append(SimulatedTrial(len(self.trials), action.candidate))
-            self.policy.start(self.trials[-1].name, action.candidate)
-            return self.trials[-1]
-        if isinstance(action, Promote):
+            trial = SimulatedTrial(len(self.trials), action.candidate)
+            self.trials.append(trial)
+            self.policy.start(trial.name, action.candidate)
+        elif isinstance(action, Promote):
+            trial = self.trial(action.trial)
             self.policy.promote(action)
-            return self.trial(action.trial)
-        return None
+        else:
+            return None
+        trial.legs += 1
+        return trial
 
-    def _goes_on(self, trial: SimulatedTrial) -> bool:
-        value = float(self._value(trial))
+    def advance(self, work: SimulatedTrial) -> bool:
+        work.epoch += 1
+        value = float(self._value(work))
         if not math.isfinite(value):
-            self.policy.end(trial.name, Outcome.DIVERGED)
+            self.policy.end(work.name, Outcome.DIVERGED)
             return False
+        return self.take(work, value)
+
+    def take(self, trial: SimulatedTrial, value: float) -> bool:
+        """Tells the policy a result; whether the trial goes on at once."""
         step = take_result(self.policy, trial.name, epoch=trial.epoch, value=value, max_epochs=self._max_epochs)
         if step.outcome is not None:
             self.policy.end(trial.name, step.outcome)
         return step.goes_on
 
-    def _expect(self, trial: SimulatedTrial, *, begins: bool) -> None:
-        due = self.now + float(self._seconds(trial, begins))
-        heapq.heappush(self._events, (due, next(self._order), trial))
+    def seconds(self, work: SimulatedTrial, *, begins: bool) -> float:
+        return self._seconds(work, begins)

@@ -2,14 +2,16 @@
 
 import math
 import random
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tuner.policy.actions import HalvingConfig, NoWork, Policy, Start, Step, take_result
+from tuner.policy.actions import HalvingConfig, NoWork, Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.policy.tpe import TpeSampler
 
@@ -124,7 +126,7 @@ def retold(calls: Iterable[tuple], policy: Policy, *, source: SpaceSource = SOUR
     return policy
 
 
-class Player:
+class Player(SimulatedSearch):
     """Plays a search in an order that is drawn, and with all that can happen to a trial.
 
     Args:
@@ -132,64 +134,38 @@ class Player:
     """
 
     def __init__(self, policy: Policy, *, seed: int = 0, mishaps: float = 0.3, value=quality) -> None:
-        self.noted = Noted(policy)
-        self.params: dict[str, dict] = {}
-        self.epochs: dict[str, int] = {}
-        self.running: list[str] = []
-        self._draw, self._mishaps, self._value = random.Random(seed), mishaps, value
+        self._draw, self._mishaps = random.Random(seed), mishaps
+        super().__init__(
+            Noted(policy),
+            slots=sys.maxsize,
+            max_epochs=MAX_EPOCHS,
+            value=lambda trial: value(trial.candidate.params, trial.epoch),
+            seconds=lambda trial, begins: self._draw.random(),
+        )
 
-    def play(self, steps: int = 10_000) -> "Player":
-        """So many epochs, or until nothing is left to do."""
-        for _ in range(steps):
-            self._fill()
-            if not self.running:
-                return self
-            self._advance(self._draw.choice(self.running))
+    @property
+    def noted(self) -> Noted:
+        return self.policy
+
+    def play(self, epochs: float = math.inf) -> "Player":
+        """So many, or until nothing is left to do."""
+        self.run(self.num_epochs + epochs)
         return self
 
-    def _fill(self) -> None:
-        while not isinstance(action := self.noted.action(), NoWork):
-            if isinstance(action, Start):
-                trial = f"{len(self.params):03d}-{len(self.params):08x}"
-                self.noted.start(trial, action.candidate)
-                self.params[trial], self.epochs[trial] = action.candidate.params, 0
-            else:
-                trial = action.trial
-                assert trial in self.noted.paused
-                self.noted.promote(action)
-            self.running.append(trial)
-        assert (action is NoWork.FINISHED) == (not self.running)
+    def next_work(self) -> SimulatedTrial | None:
+        trial = super().next_work()
+        assert trial or (self.policy.action() is NoWork.FINISHED) == (not self.running)
+        return trial
 
-    def _advance(self, trial: str) -> None:
-        self.epochs[trial] += 1
-        epoch = self.epochs[trial]
-        value = self._value(self.params[trial], epoch)
-        if not math.isfinite(value):
-            self._end(trial, Outcome.DIVERGED)
-        elif self._draw.random() < self._mishaps:
-            self._mishap(trial, epoch, value)
-        else:
-            self._take(take_result(self.noted, trial, epoch=epoch, value=value, max_epochs=MAX_EPOCHS), trial)
-
-    def _take(self, step: Step, trial: str) -> None:
-        if step.outcome is not None:
-            self._end(trial, step.outcome)
-        elif not step.goes_on:
-            self.running.remove(trial)
-
-    def _mishap(self, trial: str, epoch: int, value: float) -> None:
+    def take(self, trial: SimulatedTrial, value: float) -> bool:
+        if self._draw.random() >= self._mishaps:
+            return super().take(trial, value)
         outcome = self._draw.choice([*Outcome, "lost", "lost"])
-        if outcome == "lost":
-            # Its checkpoint is damaged: it begins anew.
-            self.epochs[trial] = 0
-        elif outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED):
-            self.noted.record(trial, epoch=epoch, value=value)
-            self._end(trial, outcome)
-        elif outcome in (Outcome.OUT_OF_MEMORY, Outcome.FAILED):
-            self._end(trial, outcome)
-        else:
-            self.epochs[trial] -= 1
-
-    def _end(self, trial: str, outcome: Outcome) -> None:
-        self.noted.end(trial, outcome)
-        self.running.remove(trial)
+        if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED):
+            self.policy.record(trial.name, epoch=trial.epoch, value=value)
+        if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED, Outcome.OUT_OF_MEMORY, Outcome.FAILED):
+            self.policy.end(trial.name, outcome)
+            return False
+        # Its checkpoint is damaged, and it begins anew; or the epoch is trained once more.
+        trial.epoch = 0 if outcome == "lost" else trial.epoch - 1
+        return True

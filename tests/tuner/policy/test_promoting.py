@@ -30,6 +30,8 @@ CONFIG = HalvingConfig(
     rung_epochs=RUNGS, max_epochs=LONGEST, reduction_factor=3, mode="max", slots=1, seed=0, num_trials=12
 )
 
+DEFAULT_TRIAL = "00000-00000000"
+
 
 def make(asked=space, *, first=(), **changed):
     return PromotingPolicy(SpaceSource(asked), replace(CONFIG, **changed), first=first)
@@ -61,6 +63,7 @@ def played(policy, *, slots=1, value=quality, bad=lambda params: False):
         policy=policy,
         trials=search.trials,
         params=[trial.candidate.params for trial in search.trials],
+        params_of={trial.name: trial.candidate.params for trial in search.trials},
         epochs={trial.name: trial.epoch for trial in search.trials},
         calls=search.policy.calls,
     )
@@ -114,7 +117,7 @@ def test_predictions_lead_towards_the_best_configuration():
     search = played(make(num_trials=40))
     late = search.params[25:]
     assert sum(params["kind"] == "b" and abs(params["x"] - 0.7) < 0.2 for params in late) >= 8
-    assert quality(search.params[int(search.policy.best_predicted())], LONGEST) > 0.99 * 1.1 * (1 - 0.5**9)
+    assert quality(search.params_of[search.policy.best_predicted()], LONGEST) > 0.99 * 1.1 * (1 - 0.5**9)
 
 
 def test_what_the_first_rung_cannot_tell_is_not_explored_for_ever():
@@ -139,7 +142,7 @@ def test_a_space_that_is_exhausted_ends_the_search_without_a_duplicate():
     values = {"heads": 0.5, "tails": 0.6}
     search = played(make(coin, num_trials=8), value=lambda params, epoch: values[params["side"]])
     assert sorted(params["side"] for params in search.params) == ["heads", "tails"]
-    assert search.params[int(search.policy.best_predicted())] == {"side": "tails"}
+    assert search.params_of[search.policy.best_predicted()] == {"side": "tails"}
 
 
 @pytest.mark.parametrize("longest", [1, 4])
@@ -160,7 +163,7 @@ def test_the_default_is_trained_to_its_full_length_however_poor(seed, slots):
     poor = SOURCE.of({"x": 0.0, "kind": "a"})
     search = played(make(first=[poor], seed=seed, slots=slots), slots=slots)
     assert search.params[0] == poor.params
-    assert search.epochs["00000"] == search.epochs[search.policy.best_predicted()] == LONGEST
+    assert search.epochs[DEFAULT_TRIAL] == search.epochs[search.policy.best_predicted()] == LONGEST
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -171,12 +174,12 @@ def test_no_slot_rests_while_the_default_has_epochs_to_go(seed):
 
     def value(params, epoch):
         running = policy.promotions.running
-        assert len(running) == 3 or "00000" in running or default_epochs[-1] == LONGEST
+        assert len(running) == 3 or DEFAULT_TRIAL in running or default_epochs[-1] == LONGEST
         default_epochs.extend([epoch] if params["x"] == 0.0 else [])
         return quality(params, epoch)
 
     search = played(policy, slots=3, value=value)
-    assert search.epochs["00000"] == search.epochs[policy.best_predicted()] == LONGEST
+    assert search.epochs[DEFAULT_TRIAL] == search.epochs[policy.best_predicted()] == LONGEST
 
 
 def test_a_promotion_follows_a_pause_at_the_same_rung_and_says_what_was_predicted():

@@ -154,7 +154,7 @@ def test_the_records_tell_it_all(kind):
     noted = Noted(make(kind, slots=3))
     add_past(noted)
     player = Player(noted.policy, seed=1)
-    player.noted = noted
+    player.policy = noted
     player.play(60)
     lines = [json.dumps(asdict(event)).encode() for call in noted.calls for event in events_of(call)]
     policy = make(kind, slots=3)

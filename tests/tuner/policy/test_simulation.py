@@ -10,6 +10,8 @@ from tuner.policy.decision import PAUSE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.policy.simulation import SimulatedSearch
 
+FIRST, SECOND, THIRD = "00000-00000000", "00001-00000001", "00002-00000002"
+
 
 def decision(action, epoch):
     return Decision(epoch=epoch, rung=1, value=0.0, cutoff=None, rank=1, of=1, action=action)
@@ -59,36 +61,43 @@ def test_results_arrive_in_the_order_of_their_times():
     search = search_of(script, slots=2, seconds=lambda trial, begins: 1.0 + trial.number)
     search.run()
     epochs = [(trial, epoch) for trial, epoch, value in (h for h in script.heard if h[-1] == 0.5)]
-    assert epochs == [("00000", 1), ("00001", 1), ("00000", 2), ("00000", 3), ("00001", 2), ("00001", 3)]
+    assert epochs == [
+        (FIRST, 1),
+        (SECOND, 1),
+        (FIRST, 2),
+        (FIRST, 3),
+        (SECOND, 2),
+        (SECOND, 3),
+    ]
     assert (search.now, search.num_epochs) == (6.0, 6)
 
 
 def test_trials_end_at_their_full_length_at_a_rung_or_when_they_diverge():
-    script = Script(3, stop={"00001": 2})
+    script = Script(3, stop={SECOND: 2})
     search_of(script, value=lambda trial: math.nan if (trial.number, trial.epoch) == (2, 2) else 0.5).run()
     assert [heard[1:] for heard in script.heard if heard[0] == "end"] == [
-        ("00000", Outcome.COMPLETED),
-        ("00001", Outcome.STOPPED_AT_RUNG),
-        ("00002", Outcome.DIVERGED),
+        (FIRST, Outcome.COMPLETED),
+        (SECOND, Outcome.STOPPED_AT_RUNG),
+        (THIRD, Outcome.DIVERGED),
     ]
-    assert ("00002", 2, pytest.approx(math.nan, nan_ok=True)) not in script.heard
+    assert (THIRD, 2, pytest.approx(math.nan, nan_ok=True)) not in script.heard
 
 
 def test_a_free_slot_takes_a_waiting_trial_and_its_start_takes_time_again():
-    script = Script(2, pause={"00000": 1})
+    script = Script(2, pause={FIRST: 1})
     search = search_of(script, seconds=lambda trial, begins: 1.0 + 10.0 * begins)
     search.run()
     assert [trial.legs for trial in search.trials] == [2, 1]
     assert search.now == 6 * 1.0 + 3 * 10.0
     assert [heard for heard in script.heard if heard[0] in ("start", "promote")] == [
-        ("start", "00000"),
-        ("start", "00001"),
-        ("promote", "00000"),
+        ("start", FIRST),
+        ("start", SECOND),
+        ("promote", FIRST),
     ]
 
 
 def test_a_trial_that_would_be_promoted_next_keeps_its_slot():
-    script = Script(1, pause={"00000": 1})
+    script = Script(1, pause={FIRST: 1})
     search = search_of(script, seconds=lambda trial, begins: 1.0 + 10.0 * begins)
     search.run()
     assert (search.trials[0].legs, search.now) == (1, 13.0)
@@ -101,4 +110,4 @@ def test_it_stops_when_the_budget_is_spent_and_goes_on_from_there():
     assert (search.num_epochs, search.trials[0].epoch, asked) == (2, 2, [1, 2])
     search.run()
     assert search.num_epochs == 6
-    assert search.trial("00001") is search.trials[1]
+    assert search.trial(SECOND) is search.trials[1]

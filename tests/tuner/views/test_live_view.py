@@ -43,7 +43,7 @@ def said(synthetic, *, until=float("inf")):
     stream = io.StringIO()
     view = make_view(stream, synthetic.recorder.record, results=RESULTS, dashboard=DASHBOARD)
     view.start()
-    synthetic.run(until=until, on_event=view.update)
+    synthetic.run(until=until, on_epoch=lambda: view.update(synthetic.recorder.record))
     view.stop()
     return stream.getvalue()
 
@@ -107,7 +107,7 @@ def test_the_last_picture_stays_and_no_longer_offers_to_stop(synthetic_search, t
     view = make_view(terminal, synthetic.recorder.record, results=RESULTS)
     assert isinstance(view, LiveView)
     view.start()
-    synthetic.run(on_event=view.update)
+    synthetic.run(on_epoch=lambda: view.update(synthetic.recorder.record))
     view.message("[saved] 1 trial")
     view.stop()
     last = terminal.getvalue().rpartition("searching")[2]
@@ -131,7 +131,7 @@ def test_no_color_is_respected(synthetic_search, terminal, monkeypatch):
     def colours():
         synthetic = synthetic_search(name=str(len(terminal.getvalue())))
         view = make_view(terminal, synthetic.recorder.record, results=RESULTS)
-        synthetic.run(until=100, on_event=view.update)
+        synthetic.run(until=100, on_epoch=lambda: view.update(synthetic.recorder.record))
         begin = len(terminal.getvalue())
         view.start()
         view.stop()
@@ -218,7 +218,8 @@ def test_a_reader_that_has_gone_away_does_not_end_the_search(synthetic_search):
             raise BrokenPipeError
 
     synthetic = synthetic_search(num_trials=2)
-    synthetic.run(on_event=make_view(ClosedPipe(), synthetic.recorder.record, results=RESULTS).update)
+    view = make_view(ClosedPipe(), synthetic.recorder.record, results=RESULTS)
+    synthetic.run(on_epoch=lambda: view.update(synthetic.recorder.record))
     assert len(synthetic.recorder.record.trials) == 2
 
 
