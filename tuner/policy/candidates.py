@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces.stub_trials import Choices, FloatRange, IntRange, Question, StubTrial
+from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial
 
 NUM_RANDOM, NUM_NEAR = 200, 100
 """How many configurations are drawn for one decision: anywhere, and near good ones."""
@@ -124,8 +124,12 @@ class _RandomAnswers:
     def __call__(self, name: str, question: Question) -> Any:
         if isinstance(question, Choices):
             return self._choice(name, question)
-        ends = _drawn_ends(question)
-        return question.nearest(_at(self._drawn_place(name, *ends, question.log), *ends, question.log))
+        low, high, step, log = question
+        if isinstance(question, IntRange):
+            # Half a step beyond each end: the ends are as likely as the rest.
+            low, high = low - 0.5 * step, high + 0.49 * step
+        value = _at(self._drawn_place(name, low, high, log), low, high, log)
+        return value if step is None and low <= value <= high else question.nearest(value)
 
     def _choice(self, name: str, question: Choices) -> Any:
         return self._generator.choice(question.values)
@@ -179,16 +183,11 @@ class _GivenAnswers:
 def _place(question: Question, answer: Any) -> tuple[float, ...]:
     """The coordinates of an answer: one of a number, one for each alternative of a choice."""
     if isinstance(question, Choices):
-        index = question.values.index(answer)
-        return tuple(_CHOICE_SCALE * (index == other) for other in range(len(question.values)))
-    return (_fraction(answer, question.low, question.high, question.log),)
-
-
-def _drawn_ends(question: FloatRange | IntRange) -> tuple[float, float]:
-    """Of whole numbers half a step beyond each end: the ends are as likely as the rest."""
-    if isinstance(question, FloatRange):
-        return question.low, question.high
-    return question.low - 0.5 * question.step, question.high + 0.49 * question.step
+        places = [0.0] * len(question.values)
+        places[question.values.index(answer)] = _CHOICE_SCALE
+        return tuple(places)
+    low, high, _, log = question
+    return (_fraction(answer, low, high, log),)
 
 
 def _fraction(value: float, low: float, high: float, log: bool) -> float:
