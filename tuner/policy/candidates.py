@@ -127,7 +127,7 @@ class _RandomAnswers:
         low, high, step, log = question
         if isinstance(question, IntRange):
             # Half a step beyond each end: the ends are as likely as the rest.
-            low, high = low - 0.5 * step, high + 0.49 * step
+            low, high = low - 0.5 * question.step, high + 0.49 * question.step
         value = _at(self._drawn_place(name, low, high, log), low, high, log)
         return value if step is None and low <= value <= high else question.nearest(value)
 
