@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, get_args, get_type_hints
 
 from trainable.fields import built, changed, unknown_name
+from trainable.techniques.best_epoch import BestEpochConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
 from trainable.techniques.optim.averaging import AveragingConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
@@ -69,6 +70,8 @@ class TrialConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     averaging: AveragingConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
+    best_epoch: BestEpochConfig | None = field(default_factory=BestEpochConfig)
+    """The weights of the best epoch are handed over; None: those of the last."""
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "accumulation_steps"):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainable.build_trainer import build_trainer
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
 from trainable.exported_config import ExportedConfig, read_exported_config
 from trainable.models.output import ModelOutput, as_model_output
@@ -25,7 +26,6 @@ from trainable.reporting.output_folder import read_curve
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.random_streams import seed_everything
-from trainable.training_run import build_trainer
 
 SMALLEST_NETWORK = 100_000
 VANISHING_NORM, EXPLODING_NORM = 1e-6, 100.0

@@ -38,7 +38,7 @@ def typed(value: object, hint: object, name: str) -> object:
 
 
 def built(kind: type, data: object, where: str) -> Any:
-    """The dataclass `kind` from a mapping that holds each of its fields; one whose default is None may be missing.
+    """The dataclass `kind` from a mapping that holds each of its fields; one that may be None may be missing.
 
     None is off, which is what a file says that was written before the field existed.
 
@@ -52,11 +52,13 @@ def built(kind: type, data: object, where: str) -> Any:
     for name in data:
         if name not in names:
             raise ValueError(unknown_name(f"field of {where}", name, names))
-    missing = sorted(field.name for field in fields if field.name not in data and field.default is not None)
+    hints = get_type_hints(kind)
+    absent = [name for name in names if name not in data]
+    missing = sorted(name for name in absent if type(None) not in get_args(hints[name]))
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; it is written whole, with every field.")
-    hints = get_type_hints(kind)
-    return kind(**{name: typed(value, hints[name], name) for name, value in data.items()})
+    values = {**dict.fromkeys(absent), **data}
+    return kind(**{name: typed(value, hints[name], name) for name, value in values.items()})
 
 
 def changed(kind: type, current: Any, values: Mapping[str, object]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig, from_params, section_names
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import (
@@ -22,7 +23,6 @@ from trainable.techniques.memory import (
     shortages_named,
 )
 from trainable.techniques.optim.gradient_update import updates_of
-from trainable.training_run import build_trainer
 
 EVALUATION_BATCHES = 2
 STEADY_SECONDS, MOST_REPEATS = 2.0, 30

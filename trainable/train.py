@@ -21,8 +21,17 @@ from trainable.config import flat_params
 from trainable.config_options import add_config_options, params_of, with_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.preset import read_training_config
-from trainable.reporting.epoch_text import changes_line, ending_line, epoch_line
-from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS, check_output, cut_curve
+from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
+from trainable.reporting.output_folder import (
+    CHECKPOINT,
+    CONFIG,
+    CURVE,
+    METRICS,
+    WEIGHTS,
+    check_output,
+    cut_curve,
+    keep_checkpoints,
+)
 from trainable.reporting.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.reporting.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
 from trainable.run_setup import chosen_device, open_run, started_from
@@ -43,7 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger().setLevel(logging.ERROR)
     try:
         updates = None if options.profile is None else parse_updates(options.profile)
-        extras = {"num_fresh": options.fresh_test, "profile": updates, "track": options.track}
+        extras = {
+            "num_fresh": options.fresh_test,
+            "save_every_epochs": options.save_every_epochs,
+            "profile": updates,
+            "track": options.track,
+        }
         train(_planned(options), output, resume=options.resume, device=options.device, **extras)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
@@ -69,13 +83,14 @@ def train(
     resume: bool = False,
     device: str = "auto",
     num_fresh: int | None = None,
+    save_every_epochs: int | None = None,
     profile: range | None = None,
     track: Sequence[str] = (),
 ) -> dict[str, float]:
     """Trains to the planned budget and returns the metrics on the test split.
 
-    `num_fresh` newly generated samples are judged too; the optimizer updates of `profile` are traced. Of the processes
-    that torchrun started each computes its part, and the first writes.
+    `num_fresh` newly generated samples are judged too; each `save_every_epochs`-th checkpoint is kept; the optimizer
+    updates of `profile` are traced. Of the processes that torchrun started each computes its part; the first writes.
 
     Raises:
         ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off,
@@ -83,6 +98,8 @@ def train(
         DivergedError: the training diverged.
         MemoryShortage: the smallest micro-batch does not fit, or any on one of several processes.
     """
+    if save_every_epochs is not None and save_every_epochs < 1:
+        raise ValueError(f"--save-every-epochs is {save_every_epochs}; it must be 1 or more.")
     check_output(output, resume=resume)
     check_trackers(track)
     torch.set_num_threads(exported.num_threads)
@@ -94,18 +111,18 @@ def train(
         writes = ranks is None or ranks.is_first
         if writes:
             _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
-            _train_on_record(run, output, profile=profile, track=track)
+            _train_on_record(run, output, save_every_epochs=save_every_epochs, profile=profile, track=track)
         else:
             # Saving is a sum over ranks too, of which this one writes nothing.
             run_epochs(run, on_epoch=lambda result: run.save(output / CHECKPOINT))
         judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
     if writes:
         torch.save(run.weights(), output / WEIGHTS)
-        (output / METRICS).write_text(json.dumps(judged, indent=2) + "\n")
+        ended = {"epoch": run.handed_over_epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
+        (output / METRICS).write_text(json.dumps(judged | ended, indent=2) + "\n")
     for name, values in judged.items():
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
-    assert run.ending is not None, "run_epochs trains to the end"
-    logger.info("%s", ending_line(run.ending, epoch=run.epoch))
+    logger.info("%s", why_ended(run))
     return judged["test"]
 
 
@@ -130,7 +147,9 @@ def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
     write_exported_config(output / CONFIG, exported)
 
 
-def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, track: Sequence[str]) -> None:
+def _train_on_record(
+    run: TrainingRun, output: Path, *, save_every_epochs: int | None, profile: range | None, track: Sequence[str]
+) -> None:
     output.mkdir(parents=True, exist_ok=True)
     cut_curve(output / CURVE, run.epoch)
     precision = run.trainer.precision
@@ -139,16 +158,19 @@ def _train_on_record(run: TrainingRun, output: Path, *, profile: range | None, t
     params = flat_params(run.config)
     tracked = TrackedRun(folder=output, name=output.name, experiment=run.config.workload, params=params)
     with opened_trackers(track, tracked) as told, profiled(run.trainer.optimizer, profile, output):
-        run_epochs(run, on_epoch=lambda result: _record(run, result, output, told))
+        run_epochs(run, on_epoch=lambda result: _record(run, result, output, told, save_every_epochs))
 
 
-def _record(run: TrainingRun, result: EpochResult, output: Path, trackers: Sequence[Tracker]) -> None:
+def _record(
+    run: TrainingRun, result: EpochResult, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
+) -> None:
     """Puts an epoch on disk: the curve's line first, then the checkpoint that a resumed run starts from."""
     with (output / CURVE).open("a") as curve:
         curve.write(json.dumps(asdict(result)) + "\n")
     for tracker in trackers:
         tracker.log(result.epoch, result.metrics)
     run.save(output / CHECKPOINT)
+    keep_checkpoints(output, run.epoch, is_best=run.handed_over_epoch == run.epoch, every_epochs=save_every_epochs)
     line = epoch_line(result, objective=run.task.objective, max_epochs=run.config.max_epochs)
     logger.info("%s", line)
 
@@ -197,6 +219,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="DIR", help="where results go (default: beside the export)")
     parser.add_argument("--experiment-name", metavar="NAME", help="name of that folder and of the run in trackers")
     parser.add_argument("--data", metavar="DIR", help="other data than the file's")
+    parser.add_argument(
+        "--save-every-epochs",
+        type=int,
+        metavar="N",
+        help="keep every Nth checkpoint in checkpoints/, beside that of the best epoch (default: none)",
+    )
     parser.add_argument(
         "--fresh-test", type=int, metavar="N", help="judge N newly generated samples too (embedded data alone)"
     )

@@ -73,6 +73,7 @@ class Trainer:
         self.ranks = ranks
         self.gradient_step = GradientStep(optimizer)
         self.current_epoch = self.global_step = 0
+        self._is_carrying = False
 
     @property
     def precision_effective(self) -> str:
@@ -123,6 +124,21 @@ class Trainer:
         batches, judge = map(self._to_device, loader), supervision or self.supervision
         with self._evaluating(averaged=averaged):
             return evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks)
+
+    @contextmanager
+    def carrying(self, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
+        """Evaluations inside use these weights in place of the present ones; None changes nothing."""
+        if weights is None:
+            yield
+            return
+        own = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(weights)
+        self._is_carrying = True
+        try:
+            yield
+        finally:
+            self._is_carrying = False
+            self.model.load_state_dict(own)
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """A copy of the weights that validation uses: the averaged ones when averaging is on."""
@@ -250,8 +266,8 @@ class Trainer:
     def _evaluating(self, *, averaged: bool = True) -> Iterator[None]:
         """Every module gets its own mode back: a frozen one may evaluate while the others train."""
         modes = [(module, module.training) for module in self.model.modules()]
-        average = self.techniques.averaging
-        with average.applied() if averaged and average is not None else nullcontext():
+        average = None if self._is_carrying or not averaged else self.techniques.averaging
+        with nullcontext() if average is None else average.applied():
             self.model.eval()
             try:
                 yield

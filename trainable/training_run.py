@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from trainable.build_trainer import build_trainer, monitor_of
 from trainable.config import TrialConfig
 from trainable.tasks.registry import get_task
-from trainable.tasks.task import Task
 from trainable.techniques.checkpoint import progress_of, restore_progress
-from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.memory import (
     FittingBatches,
     MemoryShortage,
@@ -30,13 +28,9 @@ from trainable.techniques.memory import (
     size_of,
     unpacked,
 )
-from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
-from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
-from trainable.techniques.optim.precision import resolve_precision
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.random_streams import seed_everything
-from trainable.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +81,7 @@ class TrainingRun:
         self.device = torch.device(device)
         self.task = get_task(config.workload)
         self.epoch = 0
+        self.monitor = monitor_of(self.task, config)
         self._splits = splits
         self._fitting = FittingBatches() if fitting is None else fitting
         seed_everything(config.seed)
@@ -130,11 +125,16 @@ class TrainingRun:
         metrics = self._epoch_that_fits()
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
-        objective = metrics[self.task.objective]
-        self.trainer.scheduler.observe(objective)
-        if self.trainer.techniques.early_stopping is not None:
-            self.trainer.techniques.early_stopping.observe(objective)
+        self._observe(metrics[self.monitor.name])
         return self._result(metrics, began)
+
+    def _observe(self, monitored: float) -> None:
+        self.trainer.scheduler.observe(monitored)
+        stopping, best = self.trainer.techniques.early_stopping, self.trainer.techniques.best_epoch
+        if stopping is not None:
+            stopping.observe(monitored)
+        if best is not None:
+            best.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
 
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
@@ -142,13 +142,25 @@ class TrainingRun:
         return self._result(self._validated(), began)
 
     def test(self, data: Any = None) -> dict[str, float]:
-        """Metrics on the test split, which no search ever opens, or on `data` in its place; without a prefix."""
+        """Metrics of the handed-over weights, without a prefix.
+
+        On the test split, which no search ever opens, or on `data` in its place.
+        """
         splits = self._splits if data is None else replace(self._splits, test=data)
-        return self.task.test(self.trainer, self.config, splits, self.device)
+        best = self.trainer.techniques.best_epoch
+        with self.trainer.carrying(None if best is None or not best.weights else best.weights):
+            return self.task.test(self.trainer, self.config, splits, self.device)
+
+    @property
+    def handed_over_epoch(self) -> int:
+        """The epoch whose weights are tested and handed over."""
+        best = self.trainer.techniques.best_epoch
+        return self.epoch if best is None else best.epoch
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The weights that were evaluated: the averaged ones where averaging is on."""
-        return self.trainer.evaluated_weights()
+        """The weights that are handed over: of the best epoch where it is kept, averaged where averaging is on."""
+        best = self.trainer.techniques.best_epoch
+        return self.trainer.evaluated_weights() if best is None or not best.weights else dict(best.weights)
 
     def save(self, path: Path) -> None:
         """Writes the state after the last completed epoch."""
@@ -234,60 +246,6 @@ def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> lis
         results.append(run.run_epoch())
         on_epoch(results[-1])
     return results
-
-
-def build_trainer(
-    task: Task[Any],
-    config: TrialConfig,
-    *,
-    updates_per_epoch: int,
-    device: torch.device | str,
-    algorithm: Algorithm | None = None,
-    ranks: Ranks | None = None,
-) -> Trainer:
-    """The one place where a configuration becomes a trainer with every technique that it switches on.
-
-    The optimizer's algorithm is the configuration's own unless given.
-    """
-    device = torch.device(device)
-    model, supervision = _built_model(task, config).to(device), task.build_supervision(config).to(device)
-    if ranks is not None:
-        ranks.prepare(model, supervision, seed=config.seed)
-    optimizer = build_optimizer(model, config.optimizer, supervision, algorithm=algorithm)
-    averaging, stopping = config.averaging, config.early_stopping
-    techniques = replace(
-        task.build_techniques(config, model, optimizer),
-        max_grad_norm=config.max_grad_norm,
-        averaging=None if averaging is None else WeightAverage(model, decay=averaging.decay(updates_per_epoch)),
-        early_stopping=None if stopping is None else EarlyStopping(stopping, task.mode),
-    )
-    max_lr, total_epochs = config.optimizer.max_lr, config.max_epochs
-    return Trainer(
-        model,
-        optimizer,
-        supervision,
-        device,
-        scheduler=config.schedule.build(optimizer, total_epochs=total_epochs, max_lr=max_lr, mode=task.mode),
-        precision=resolve_precision(config.precision, device),
-        techniques=techniques,
-        ranks=ranks,
-    )
-
-
-def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
-    """The task's network, compiled or saving activations where the configuration says so."""
-    model = task.build_model(config)
-    if config.gradient_checkpointing:
-        enable: Callable[[], None] | None = getattr(model, "enable_gradient_checkpointing", None)
-        if enable is None:
-            raise ValueError(
-                f"gradient_checkpointing is on, but the network of {config.workload} has none; turn it off."
-            )
-        enable()
-    if config.compile_backend is not None:
-        # In place, so that the names of the weights stay what they are.
-        model.compile(backend=config.compile_backend)
-    return model
 
 
 def _flat_training(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -18,12 +18,13 @@ from trainable.config import TrialConfig, from_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.run_setup import open_run
 from trainable.tasks.registry import read_config
-from trainable.techniques.checkpoint import evaluated_weights, read_checkpoint
+from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
 from trainable.training_run import run_epochs
 from tuner.confirm.comparison import choose
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
+from tuner.results.progress import handed_over_result
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
 NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
@@ -73,7 +74,7 @@ def export(folder: Path) -> Path:
     weights = trained_weights(folder, winner)
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, winner, folder))
     torch.save(weights, folder / NEW / WEIGHTS)
-    (folder / NEW / METRICS).write_text(json.dumps(_metrics(winner), indent=2) + "\n")
+    (folder / NEW / METRICS).write_text(json.dumps(_metrics(record, winner), indent=2) + "\n")
     _swap(folder)
     return folder / FOLDER
 
@@ -101,7 +102,7 @@ def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
 
 
 def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]:
-    """The weights of a trial's last checkpoint as they were judged.
+    """The weights of a trial's last checkpoint that are handed over: of its best epoch, unless it kept none.
 
     Raises:
         ValueError: the checkpoint is gone.
@@ -114,7 +115,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
             f"Trial {trial.name} has no checkpoint of {last} in {place}: restore it from a copy, or train its "
             "configuration again."
         )
-    return evaluated_weights(read_checkpoint(path)["trainer"])
+    return weights_to_hand_over(read_checkpoint(path)["trainer"])
 
 
 def verify(folder: Path) -> Verification:
@@ -160,10 +161,17 @@ def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
     return record.winner if choice is None else choice.trial
 
 
-def _metrics(winner: TrialRecord) -> dict[str, object]:
-    """What was measured of its weights."""
-    last = winner.last_result
-    return {"trial": winner.name, "epoch": last.epoch, "objective": last.objective, "metrics": last.metrics}
+def _metrics(record: SearchRecord, winner: TrialRecord) -> dict[str, object]:
+    """What was measured of its weights, and how its training ended."""
+    result = handed_over_result(record, winner)
+    return {
+        "trial": winner.name,
+        "epoch": result.epoch,
+        "objective": result.objective,
+        "metrics": result.metrics,
+        "last_epoch": winner.last_result.epoch,
+        "ended": winner.sentence,
+    }
 
 
 def _swap(folder: Path) -> None:

@@ -58,6 +58,8 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         ValueError: the folder holds no search, or a damaged one.
     """
     search = read_search(folder)
+    choice = choose(folder, search)
+    exported = search.winner if choice is None else choice.trial
     output = folder if output is None else output
     confirmations = read_confirmations(folder, search)
     output.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,8 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         results_table(search).to_csv(partial, index=False)
     pictures = save_pictures(search, output / FIGURES)
     sections = [
-        report_text.say_result(search, confirmations, choose(folder, search)),
+        report_text.say_result(search, confirmations, choice),
+        "" if exported is None else progress.handed_over_sentence(search, exported),
         report_text.say_what_was_searched(search),
         report_text.say_winner(search),
         report_text.say_confirmations(search, confirmations),

@@ -1,5 +1,6 @@
 """One search from start to finish: Ray, trials, confirmation, report, the exported winner."""
 
+import json
 import logging
 import sys
 from contextlib import ExitStack, closing, suppress
@@ -16,7 +17,7 @@ from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
 from tuner.confirm.training import confirm, log_training
 from tuner.confirm.wanted import is_confirmed
-from tuner.export import CONFIG, export
+from tuner.export import CONFIG, METRICS, export
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
@@ -71,10 +72,15 @@ def _why_none(search: SearchRecord) -> str:
 
 def _handed_over(folder: Path) -> list[str]:
     try:
-        config = export(folder) / CONFIG
+        best = export(folder)
     except ValueError as error:
         return [f"Winner      not exported: {error}"]
-    return [f"Winner      {config}", f"Train it    python -m trainable.train --config {formatting.argument(config)}"]
+    config, metrics = best / CONFIG, json.loads((best / METRICS).read_text())
+    return [
+        f"Winner      {config}",
+        f"Weights     epoch {metrics['epoch']} of {metrics['last_epoch']}",
+        f"Train it    python -m trainable.train --config {formatting.argument(config)}",
+    ]
 
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from search_spaces.stub_trials import ends_or_inside
+from trainable.build_trainer import build_trainer
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task, read_config
-from trainable.training_run import build_trainer
 
 NUM_SAMPLES = 50
 SITUATIONS = {

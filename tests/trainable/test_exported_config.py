@@ -58,7 +58,7 @@ def test_a_missing_file_and_one_that_is_no_json_are_sentences(tmp_path):
     with pytest.raises(ValueError, match=r"text.json is not JSON"):
         read_exported_config(tmp_path / "text.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(ValueError, match=r"list.json holds a list; it must be a JSON object"):
+    with pytest.raises(ValueError, match=r"list.json holds a list; it must hold names and values"):
         read_exported_config(tmp_path / "list.json")
 
 

@@ -34,11 +34,11 @@ def test_a_rate_in_any_notation_of_floats_is_a_number(text):
 @dataclass(frozen=True, kw_only=True)
 class Technique:
     strength: float
-    limit: float | None = None
+    limit: float | None = 5.0
 
 
 def test_a_file_from_before_a_field_existed_reads_as_if_it_were_off():
-    assert built(Technique, {"strength": 1}, "the technique") == Technique(strength=1.0)
+    assert built(Technique, {"strength": 1}, "the technique") == Technique(strength=1.0, limit=None)
 
 
 def test_a_field_that_has_a_value_of_its_own_must_be_written():

@@ -10,7 +10,6 @@ from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.exported_config import read_exported_config
 from trainable.preset import main, preset_config
 from trainable.tasks.leaf import LeafTask
-from trainable.tasks.registry import TASKS, get_task
 from trainable.train import main as train_main
 
 
@@ -52,15 +51,6 @@ def test_presets_are_joined_the_later_on_top_of_the_earlier():
     assert (config.model.num_experts, config.load_balance.alpha_cv) == (8, 0.02)
     # 0.03 of all assignments, where the fair share of an expert is 1/8.
     assert config.collapse.collapse_threshold == pytest.approx(0.24)
-
-
-@pytest.mark.parametrize("workload", TASKS)
-def test_every_preset_fits_its_workload(workload):
-    task = get_task(workload)
-    for preset in task.presets.values():
-        for source in (None, "folder"):
-            config = preset.over(task.default_config(source), has_folder=source is not None)
-            assert config.workload == workload
 
 
 def test_a_preset_takes_parameters_of_its_own(tmp_path):

@@ -16,6 +16,7 @@ from trainable.data.generated.camouflage_scenes import SceneConfig
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
+from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
 from trainable.train import main
 from trainable.train import train as train_run
 from trainable.trainer import Trainer
@@ -136,6 +137,19 @@ def test_a_folder_that_holds_another_configuration_is_left_alone(config_file, tr
     assert config_file.read_text() == before
 
 
+def test_the_best_epoch_and_every_second_checkpoint_are_kept(train, tmp_path):
+    """The highest loss is that of the first epoch, so that one is the best of this monitor."""
+    monitor = ["--set", "monitor=val/loss", "--set", "monitor_mode=max"]
+    assert train("out", "--save-every-epochs", "2", *monitor) == 0
+    kept = {path.name: read_checkpoint(path)["epoch"] for path in (tmp_path / "out" / "checkpoints").iterdir()}
+    assert kept == {"best.pt": 1, "epoch_002.pt": 2}
+    judged = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (judged["epoch"], judged["last_epoch"]) == (1, 3)
+    best = read_checkpoint(tmp_path / "out" / "checkpoints" / "best.pt")
+    written = torch.load(tmp_path / "out" / "weights.pt", weights_only=True)
+    assert all(torch.equal(written[name], value) for name, value in weights_to_hand_over(best["trainer"]).items())
+
+
 def test_a_name_is_the_folder_of_the_results(config_file, tmp_path):
     options = ["--output", str(tmp_path / "runs"), "--experiment-name", "first", "--device", "cpu", "--epochs", "1"]
     assert main(["--config", str(config_file), *options]) == 0
@@ -150,9 +164,11 @@ def test_each_epoch_is_a_line_in_the_documented_form_and_the_last_line_says_why_
     form = r"Epoch 1/3: Train Loss: \d+\.\d{4}, Val Loss: \d+\.\d{4}, val/s_measure: 0\.\d{4}, lr .* left"
     assert re.fullmatch(form, epochs[0])
     assert len(epochs) == 2
-    assert re.fullmatch(
-        r"Ended after epoch 2: no improvement over 0\.\d{4} of epoch 1 in 1 epochs \(early stopping\)\.", lines[-1]
+    ended = (
+        r"Ended after epoch 2: no improvement over val/s_measure 0\.\d{4} of epoch 1 in 1 epochs \(early stopping\); "
+        r"the weights are those of epoch \d, the best by val/s_measure \(0\.\d{4}\)\."
     )
+    assert re.fullmatch(ended, lines[-1])
 
 
 def test_a_configuration_may_be_short_and_in_yaml(tmp_path, curve):

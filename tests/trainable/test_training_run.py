@@ -322,3 +322,35 @@ def test_two_half_batches_accumulated_are_the_whole_batch(begin):
         assert epoch["train/loss"] == pytest.approx(other["train/loss"], rel=1e-3)
     four = curve(begin(PLAIN | {"batch_size": 4}))
     assert abs(four[0][0]["train/loss"] - whole[0][0]["train/loss"]) > 1e-2
+
+
+@pytest.mark.parametrize("averaging", [False, True])
+def test_the_weights_of_the_best_epoch_are_tested_and_handed_over(begin, averaging):
+    """The highest loss is that of the first epoch, so that one is the best of this monitor."""
+    monitor = {"monitor": "val/loss", "monitor_mode": "max", "averaging": averaging}
+    whole, first = begin(PLAIN | monitor), begin(PLAIN | monitor)
+    losses = [metrics["val/loss"] for metrics in curve(whole)[0]]
+    first.run_epoch()
+    assert losses[0] == max(losses)
+    assert whole.handed_over_epoch == 1
+    assert whole.test() == first.test()
+    assert all(torch.equal(whole.weights()[name], value) for name, value in first.weights().items())
+
+
+def test_without_a_best_epoch_the_last_weights_are_handed_over(begin):
+    run = begin(PLAIN | {"best_epoch": False})
+    curve(run)
+    assert run.handed_over_epoch == run.epoch
+    assert all(torch.equal(run.weights()[name], value) for name, value in run.trainer.model.state_dict().items())
+
+
+def test_keeping_the_best_epoch_leaves_the_curve_as_it_is(begin):
+    assert same_to_the_bit(curve(begin(EVERYTHING)), curve(begin(EVERYTHING | {"best_epoch": False})))
+
+
+def test_early_stopping_looks_at_the_monitored_metric(begin):
+    """The loss falls in every epoch, so that its maximum stands from the first on."""
+    stopping = {"early_stopping": True, "patience_epochs": 1, "monitor": "val/loss", "monitor_mode": "max"}
+    run = begin(PLAIN | stopping)
+    assert len(curve(run)[0]) == 2
+    assert run.ending.numbers["best_epoch"] == 1

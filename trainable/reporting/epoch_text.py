@@ -3,7 +3,7 @@
 import time
 
 from trainable.config import TrialConfig, flat_params
-from trainable.training_run import Ending, EpochResult
+from trainable.training_run import EpochResult, TrainingRun
 
 
 def epoch_line(result: EpochResult, *, objective: str, max_epochs: int) -> str:
@@ -22,18 +22,24 @@ def epoch_line(result: EpochResult, *, objective: str, max_epochs: int) -> str:
     return f"Epoch {result.epoch}/{max_epochs}: {', '.join(parts)}, about {clock} left"
 
 
-def ending_line(ending: Ending, *, epoch: int) -> str:
-    """Why the training ended, with the numbers behind it."""
+def why_ended(run: TrainingRun) -> str:
+    """Why a training that is over has ended, with the numbers behind it, and which epoch is handed over."""
+    ending = run.ending
+    assert ending is not None, "the training is over"
     numbers = ending.numbers
+    reason = f"{ending.outcome.replace('_', ' ')} ({', '.join(f'{name} {value}' for name, value in numbers.items())})"
     if ending.outcome == "completed":
-        return f"Ended after epoch {epoch}: all planned epochs are trained."
+        reason = "all planned epochs are trained"
     if ending.outcome == "plateaued":
-        return (
-            f"Ended after epoch {epoch}: no improvement over {numbers['best']:.4f} of epoch {numbers['best_epoch']} in "
-            f"{numbers['patience_epochs']} epochs (early stopping)."
+        reason = (
+            f"no improvement over {run.monitor.name} {numbers['best']:.4f} of epoch {numbers['best_epoch']} in "
+            f"{numbers['patience_epochs']} epochs (early stopping)"
         )
-    shown = ", ".join(f"{name} {value}" for name, value in numbers.items())
-    return f"Ended after epoch {epoch}: {ending.outcome.replace('_', ' ')} ({shown})."
+    best = run.trainer.techniques.best_epoch
+    weights = "the weights are its own"
+    if best is not None:
+        weights = f"the weights are those of epoch {best.epoch}, the best by {run.monitor.name} ({best.value:.4f})"
+    return f"Ended after epoch {run.epoch}: {reason}; {weights}."
 
 
 def changes_line(before: TrialConfig, after: TrialConfig) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,18 @@ def cut_curve(curve: Path, num_epochs: int) -> None:
     """An epoch whose checkpoint was never written is trained again, and must not stand in the curve twice."""
     if curve.exists():
         curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:num_epochs]))
+
+
+def keep_checkpoints(output: Path, epoch: int, *, is_best: bool, every_epochs: int | None) -> None:
+    """Copies the checkpoint of this epoch to checkpoints/, as best.pt and as epoch_NNN.pt for every Nth."""
+    folder = output / "checkpoints"
+    names = ["best.pt"] * is_best
+    if every_epochs is not None and epoch % every_epochs == 0:
+        names.append(f"epoch_{epoch:03d}.pt")
+    for name in names:
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(output / CHECKPOINT, folder / f".{name}")
+        (folder / f".{name}").replace(folder / name)
 
 
 def read_curve(curve: Path) -> list[dict[str, Any]]:

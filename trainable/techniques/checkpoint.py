@@ -179,14 +179,20 @@ def restore_progress(trainer: Resumable, state: dict) -> None:
     restore_random_state(state["random"], trainer.device)
 
 
-def evaluated_weights(state: dict) -> dict[str, Tensor]:
-    """The weights of such a state that validation used: the averaged ones where averaging was on."""
-    return state["parts"]["averaging"]["average"] if "averaging" in state["parts"] else state["model"]
+def weights_to_hand_over(state: dict) -> dict[str, Tensor]:
+    """The weights of such a state that are tested and exported: those of the best epoch where it was kept.
+
+    Otherwise those of the last validation: the averaged ones where averaging was on.
+    """
+    parts = state["parts"]
+    if "best_epoch" in parts:
+        return parts["best_epoch"]["weights"]
+    return parts["averaging"]["average"] if "averaging" in parts else state["model"]
 
 
 def _own_of_rank(progress: dict[str, Any]) -> dict[str, object]:
     """What is not the same on every rank: random generators, and what a technique counted of its own samples."""
-    parts = {name: part for name, part in progress["parts"].items() if name != "averaging"}
+    parts = {name: part for name, part in progress["parts"].items() if name not in ("averaging", "best_epoch")}
     return {"random": progress["random"], "parts": parts}
 
 

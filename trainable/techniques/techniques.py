@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation
+from trainable.techniques.best_epoch import BestEpoch
 from trainable.techniques.contrastive_term import ContrastiveTerm
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.experts.collapse_response import CollapseResponse
@@ -42,6 +43,7 @@ class Techniques:
     averaging: WeightAverage | None = None
     """Of the model's weights where it is trained: made once the model is on its device."""
     early_stopping: EarlyStopping | None = None
+    best_epoch: BestEpoch | None = None
 
     def __post_init__(self) -> None:
         acting = self.collapse_response is not None or self.lasting_collapse is not None

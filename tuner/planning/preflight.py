@@ -7,13 +7,13 @@ import torch
 
 from search_spaces.pinning import REHEARSALS
 from search_spaces.stub_trials import ends_or_inside
+from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig, flat_params, section_names
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task, read_config
 from trainable.techniques.optim.optimizer import WithoutAlgorithm
-from trainable.training_run import build_trainer
 from tuner import formatting
 from tuner.planning.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search

@@ -5,14 +5,16 @@ Pure functions of a `SearchRecord`, for the terminal and the report alike.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from trainable.techniques.best_epoch import BestEpochConfig, resolve_monitor
 from tuner.policy.decision import PAUSE, PROMOTE
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
+from tuner.records.events import EpochDone
 
 PRIOR_TRIALS = 2
 """How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
@@ -209,3 +211,32 @@ def _epochs_after(continues: Sequence[float]) -> list[float]:
     for rate in reversed(continues[1:]):
         after.append(1.0 + rate * after[-1])
     return after[::-1]
+
+
+def handed_over_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:
+    """The epoch whose weights are handed over: the best by the monitored metric, or the last where none is kept.
+
+    Raises:
+        LookupError: the trial has no result.
+    """
+    settings = search.settings
+    section: Mapping[str, Any] | None = settings.base_config.get("best_epoch")
+    if not trial.params.get("best_epoch", section is not None):
+        return trial.last_result
+    fields = {name: trial.params.get(name, (section or {}).get(name)) for name in ("monitor", "monitor_mode")}
+    monitor = resolve_monitor(BestEpochConfig(**fields), objective=settings.objective, mode=settings.mode)
+    sign = 1.0 if monitor.mode == "max" else -1.0
+
+    def rank(result: EpochDone) -> float:
+        value = result.metrics.get(monitor.name)
+        return -math.inf if value is None else sign * value
+
+    return max((trial.results[epoch] for epoch in sorted(trial.results)), key=rank, default=trial.last_result)
+
+
+def handed_over_sentence(search: SearchRecord, trial: TrialRecord) -> str:
+    """Which epoch the exported weights are of."""
+    result, last = handed_over_result(search, trial), trial.last_result
+    return (
+        f"The exported weights of trial {trial.name} are those of epoch {result.epoch}; it ended at epoch {last.epoch}."
+    )

@@ -8,10 +8,11 @@ import torch
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
 from search_spaces.stub_trials import given_or_middle
+from trainable.build_trainer import build_trainer
 from trainable.config import from_params
 from trainable.data.generated.fundus_images import FundusConfig
 from trainable.tasks.registry import get_task
-from trainable.training_run import TrainingRun, build_trainer
+from trainable.training_run import TrainingRun
 
 TASK = get_task("retina")
 FEW = FundusConfig(image_size_px=48, num_train=32, num_validation=24, num_test=20)

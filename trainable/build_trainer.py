@@ -1,0 +1,78 @@
+"""From a configuration to a trainer: the one place where its network, optimizer, schedule and techniques are made."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainable.config import TrialConfig
+from trainable.tasks.task import Task
+from trainable.techniques.best_epoch import BestEpoch, Monitor, resolve_monitor
+from trainable.techniques.early_stopping import EarlyStopping
+from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
+from trainable.techniques.optim.precision import resolve_precision
+from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.trainer import Trainer
+
+
+def build_trainer(
+    task: Task[Any],
+    config: TrialConfig,
+    *,
+    updates_per_epoch: int,
+    device: torch.device | str,
+    algorithm: Algorithm | None = None,
+    ranks: Ranks | None = None,
+) -> Trainer:
+    """The one place where a configuration becomes a trainer with every technique that it switches on.
+
+    The optimizer's algorithm is the configuration's own unless given.
+    """
+    device = torch.device(device)
+    model, supervision = _built_model(task, config).to(device), task.build_supervision(config).to(device)
+    if ranks is not None:
+        ranks.prepare(model, supervision, seed=config.seed)
+    optimizer = build_optimizer(model, config.optimizer, supervision, algorithm=algorithm)
+    averaging, stopping, mode = config.averaging, config.early_stopping, monitor_of(task, config).mode
+    techniques = replace(
+        task.build_techniques(config, model, optimizer),
+        max_grad_norm=config.max_grad_norm,
+        averaging=None if averaging is None else WeightAverage(model, decay=averaging.decay(updates_per_epoch)),
+        early_stopping=None if stopping is None else EarlyStopping(stopping, mode),
+        best_epoch=None if config.best_epoch is None else BestEpoch(mode),
+    )
+    max_lr, total_epochs = config.optimizer.max_lr, config.max_epochs
+    return Trainer(
+        model,
+        optimizer,
+        supervision,
+        device,
+        scheduler=config.schedule.build(optimizer, total_epochs=total_epochs, max_lr=max_lr, mode=mode),
+        precision=resolve_precision(config.precision, device),
+        techniques=techniques,
+        ranks=ranks,
+    )
+
+
+def monitor_of(task: Task[Any], config: TrialConfig) -> Monitor:
+    """The metric that decides about the best epoch, early stopping and a plateau."""
+    return resolve_monitor(config.best_epoch, objective=task.objective, mode=task.mode, metric_names=task.metric_names)
+
+
+def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
+    """The task's network, compiled or saving activations where the configuration says so."""
+    model = task.build_model(config)
+    if config.gradient_checkpointing:
+        enable: Callable[[], None] | None = getattr(model, "enable_gradient_checkpointing", None)
+        if enable is None:
+            raise ValueError(
+                f"gradient_checkpointing is on, but the network of {config.workload} has none; turn it off."
+            )
+        enable()
+    if config.compile_backend is not None:
+        # In place, so that the names of the weights stay what they are.
+        model.compile(backend=config.compile_backend)
+    return model

@@ -1,0 +1,90 @@
+"""The best epoch: the weights of the epoch with the best validation are kept and handed over.
+
+What: after each validation the monitored metric is compared with the best so far; on an improvement the evaluated
+weights are copied to the CPU. Ties go to the earlier epoch. A search still compares trials at the same epoch; this
+decides only which weights are tested and exported.
+Source: the model selection of Prechelt, Early Stopping - But When?, 1998, https://doi.org/10.1007/3-540-49430-8_3.
+Cost: one copy of the weights at each improvement, kept in memory and in the checkpoint. Off: `best_epoch=None`, the
+weights of the last epoch are handed over.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainable.fields import unknown_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LOWER_IS_BETTER = ("loss", "mae", "ece", "nll", "error", "distance", "num_empty_masks")
+"""How the names of metrics end that measure what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestEpochConfig:
+    """Which metric decides."""
+
+    monitor: str | None = None
+    """A metric of the validation, such as val/accuracy or val/loss; None is the workload's objective."""
+    monitor_mode: Literal["max", "min"] | None = None
+    """Which end of it is better; None knows it for every metric of the built-in workloads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """The metric that early stopping, a plateau's schedule and the best epoch look at."""
+
+    name: str
+    mode: str
+    """max or min."""
+
+
+def resolve_monitor(
+    config: BestEpochConfig | None, *, objective: str, mode: str, metric_names: Collection[str] | None = None
+) -> Monitor:
+    """The monitored metric of a workload; its name is checked where `metric_names` are given.
+
+    Raises:
+        ValueError: `monitor` is no metric of the workload; the nearest is named.
+    """
+    name = objective if config is None or config.monitor is None else config.monitor
+    known = {*(metric_names or [name]), "val/loss"}
+    if name not in known:
+        raise ValueError(unknown_name("metric to monitor", name, known))
+    if config is not None and config.monitor_mode is not None:
+        return Monitor(name=name, mode=config.monitor_mode)
+    if name == objective:
+        return Monitor(name=name, mode=mode)
+    return Monitor(name=name, mode="min" if name.endswith(_LOWER_IS_BETTER) else "max")
+
+
+class BestEpoch:
+    """Keeps the weights of the best epoch so far; `mode` is "max" or "min"."""
+
+    def __init__(self, mode: str) -> None:
+        self._sign = 1.0 if mode == "max" else -1.0
+        self.epoch = 0
+        """The best epoch, 1 is the first; 0 before any."""
+        self._best = -math.inf
+        self.weights: dict[str, Tensor] = {}
+        """On the CPU."""
+
+    @property
+    def value(self) -> float:
+        """The monitored metric of that epoch."""
+        return self._sign * self._best
+
+    def observe(self, value: float, *, epoch: int, weights: "Callable[[], dict[str, Tensor]]") -> None:
+        """Takes the finite metric of an epoch; `weights` is called for an improvement only."""
+        assert math.isfinite(value), value
+        if self._sign * value > self._best:
+            self._best, self.epoch, self.weights = self._sign * value, epoch, weights()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._best, self.epoch = state["best"], state["epoch"]
+        self.weights = {name: value.cpu() for name, value in state["weights"].items()}
