@@ -38,7 +38,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Runs the command and returns its exit status."""
     options = _parser().parse_args(arguments)
     if any(os.environ.get(name) != value for name, value in AS_IN_A_SEARCH.items()):
         # Libraries read these when a process begins.

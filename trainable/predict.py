@@ -35,7 +35,7 @@ logger = logging.getLogger("trainable.predict")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 1 when a picture could not be read, 2 when what was asked can't be done."""
+    """Runs the command; returns its exit status: 0 done, 1 an image could not be read, 2 user error."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:

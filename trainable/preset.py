@@ -28,7 +28,7 @@ logger = logging.getLogger("trainable.preset")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command and returns its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:

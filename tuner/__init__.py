@@ -1,3 +1,3 @@
-"""Which configurations to try, and what came of it. The commands lie here, thin: search, export, ensemble, explain,
-report, page, and confirm as a room. May import trainable and search_spaces; ray in tuner.ray alone.
+"""Chooses configurations, runs them and reports the results. The commands are here: search, export, ensemble, explain,
+report, page, and confirm as a room. May import trainable and search_spaces; ray only in tuner.ray.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a hidden file beside `path` to write, which takes its place when the context ends without an error."""
+    """Yields a hidden file beside `path` to write; it replaces `path` when the context ends without an error."""
     partial = path.with_name(f".{path.name}")
     try:
         yield partial

@@ -1,7 +1,7 @@
-"""Room on the disk: which checkpoints of a search are kept, and when it has to pause.
+"""Disk space: which checkpoints a search keeps, and when it must stop.
 
-Kept are those of trials that may still go on and of those that may be exported: the best, and with a confirmation
-all that it compares. Of the ended others the worst go first.
+It keeps the checkpoints of trials that may continue or may be exported: the best, and with a confirmation all that it
+compares. Those of other ended trials are removed when space runs out, the worst first.
 """
 
 import math
@@ -17,12 +17,12 @@ from tuner.records.checkpoints import remove, trial_folder
 from tuner.results import progress
 
 RESERVE = 3
-"""Free room for so many of the largest checkpoint is needed to go on: two trials may write at once, and the records."""
+"""The disk must have room for this many of the largest checkpoint: two trials may write at once, and the records."""
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as `20G`; raises ValueError when it is none."""
+    """Bytes of a size such as `20G`; raises ValueError when it is malformed."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])B?", text.strip().upper())
     if match is None or not float(match[1]):
         raise ValueError(f"--disk-budget is {text!r}; give a number above 0 with K, M, G or T, such as 20G.")
@@ -30,12 +30,12 @@ def parse_size(text: str) -> int:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files in a folder take together; nothing where there is no folder, or where one is removed meanwhile."""
+    """Total size of the files in a folder; 0 without a folder. A file that is removed meanwhile counts as 0."""
     return sum(_file_bytes(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
 class CheckpointBudget:
-    """The checkpoints of one search in its folder, and what they may take together."""
+    """Keeps the checkpoints of one search within its disk budget."""
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:
         self._folder, self._search = folder, search
@@ -44,11 +44,11 @@ class CheckpointBudget:
         self._sizes: dict[str, int] = {}
         self._total = self._largest = 0
         for trial in search.trials:
-            self.put(trial)
+            self.update(trial)
 
-    def put(self, trial: TrialRecord) -> None:
-        """Weighs the trial's checkpoint, which took the place of the one before, and makes room if it must."""
-        self._weigh(trial)
+    def update(self, trial: TrialRecord) -> None:
+        """Measures the trial's latest checkpoint; over budget, removes those of ended trials."""
+        self._measure(trial)
         if self.is_over_budget:
             self._trim()
 
@@ -58,11 +58,11 @@ class CheckpointBudget:
 
     @property
     def needed(self) -> set[str]:
-        """Trials whose checkpoints stay even when they have ended."""
+        """Trials whose checkpoints are kept after they end."""
         return {trial.name for trial in _needed(self._search)}
 
     def shortage(self) -> str | None:
-        """Why the search can't go on, in a sentence; None while there is room."""
+        """Why the search can't continue, as a sentence; None while there is room."""
         if self.is_over_budget:
             return (
                 f"The checkpoints of the best and the unfinished trials take {_in_words(self._total)}, more than "
@@ -70,8 +70,8 @@ class CheckpointBudget:
             )
         free = shutil.disk_usage(self._folder).free
         if free < RESERVE * self._largest:
-            place, largest = formatting.path(self._folder), _in_words(self._largest)
-            return f"The disk of {place} has {_in_words(free)} left, and a checkpoint takes {largest}."
+            folder, largest = formatting.path(self._folder), _in_words(self._largest)
+            return f"The disk of {folder} has {_in_words(free)} left, and a checkpoint takes {largest}."
         return None
 
     def _trim(self) -> None:
@@ -80,9 +80,9 @@ class CheckpointBudget:
                 return
             if self._sizes.get(trial.name):
                 remove(self._folder, trial.name)
-                self._weigh(trial)
+                self._measure(trial)
 
-    def _weigh(self, trial: TrialRecord) -> None:
+    def _measure(self, trial: TrialRecord) -> None:
         size = folder_bytes(trial_folder(self._folder, trial.name))
         self._total += size - self._sizes.get(trial.name, 0)
         self._sizes[trial.name] = size
@@ -90,7 +90,7 @@ class CheckpointBudget:
 
 
 def _file_bytes(file: Path) -> int:
-    """A search that goes on takes the place of one checkpoint with the next while others look."""
+    """0 for a file that a running search has just replaced."""
     try:
         return file.stat().st_size
     except FileNotFoundError:
@@ -98,28 +98,24 @@ def _file_bytes(file: Path) -> int:
 
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that have ended and won't be exported, the worst first; one that was never measured is the worst."""
+    """Ended trials that won't be exported, the worst first; an unmeasured one is the worst."""
     needed = {trial.name for trial in _needed(search)}
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in needed]
-    sign = search.settings.sign
-    return sorted(ended, key=lambda trial: (_length(trial), sign * (_last(trial) or 0.0)))
+
+    def goodness(trial: TrialRecord) -> tuple[float, float]:
+        # A plateaued trial is compared with full trainings.
+        length = math.inf if trial.outcome is Outcome.PLATEAUED else progress.last_epoch(trial)
+        return length, search.settings.sign * trial.last.objective if trial.last else 0.0
+
+    return sorted(ended, key=goodness)
 
 
 def _needed(search: SearchRecord) -> list[TrialRecord]:
-    """Of which one is exported: with a confirmation all that it compares, else the winner."""
+    """Trials that may be exported: with a confirmation all that it compares, else the winner."""
     num_confirmed = search.settings.confirm
     if num_confirmed:
         return progress.best_beside_default(search, num_confirmed)
     return [] if search.winner is None else [search.winner]
-
-
-def _length(trial: TrialRecord) -> float:
-    """What plateaued stands beside full trainings."""
-    return math.inf if trial.outcome is Outcome.PLATEAUED else progress.last_epoch(trial)
-
-
-def _last(trial: TrialRecord) -> float | None:
-    return trial.last.objective if trial.last else None
 
 
 def _in_words(num_bytes: float) -> str:

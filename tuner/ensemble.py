@@ -1,13 +1,13 @@
-"""The best trials of a search together: their predictions averaged, judged on the test split.
+"""Averages the predictions of a search's best trials, and scores them on the test split.
 
     python -m tuner.ensemble results/dishes/<run> --top 5
 
-What: every member sees each test image, in several looks where its test-time augmentation is on, and the mean of their
-probabilities is judged as one model's would be. Nothing is trained: the weights are those that the search kept. Writes
+What: every member predicts each test image, with its test-time augmentation if that is on; the mean of their
+probabilities is scored like one model's. Nothing is trained: the weights are the search's checkpoints. Writes
 `ensemble.json` into the results folder.
 Source: Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles, 2017,
 https://arxiv.org/abs/1612.01474.
-Cost: one final test for each member. Off: don't run it; the winner alone is what is exported.
+Cost: one pass over the test split per member. Off: don't run it; `tuner.export` exports one trial.
 """
 
 import argparse
@@ -38,22 +38,24 @@ DEFAULT_TOP = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsembleResult:
-    """An ensemble and each of its members on the test split."""
+    """Test metrics of an ensemble and of each of its members."""
 
     objective: str
-    """The metric that the search compared, without its prefix."""
+    """The search's objective, without its prefix."""
     members: dict[str, dict[str, float]]
-    """Test metrics of each member alone, by the name of its trial, the best of the search first."""
+    """Test metrics of each member alone, by trial name, the search's best first."""
     ensemble: dict[str, float]
-    """Test metrics of all of them together."""
+    """Test metrics of the averaged predictions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.ensemble", description="Average the best trials' answers.")
+    """Runs the command and returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.ensemble", description="Average the best trials' predictions."
+    )
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument(
-        "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"how many of the best (default: {DEFAULT_TOP})"
+        "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"number of best trials (default: {DEFAULT_TOP})"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     options = parser.parse_args(arguments)
@@ -69,15 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     for name, metrics in result.members.items():
         sys.stdout.write(f"trial {name}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
-    sys.stdout.write(f"all {len(result.members)} together: {result.ensemble[result.objective]:.4f}\n")
+    sys.stdout.write(f"ensemble of {len(result.members)}: {result.ensemble[result.objective]:.4f}\n")
     return 0
 
 
 def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleResult:
-    """Judges the `top` best trials of those compared at the same epoch.
+    """Scores the `top` best of the trials that reached the comparison epoch.
 
     Raises:
-        ValueError: there are not so many, their weights are gone, or the data is no longer the same.
+        ValueError: there are fewer, their weights are gone, or the data has changed.
     """
     if top < 1:
         raise ValueError(f"--top is {top}; it must be 1 or more.")
@@ -88,17 +90,17 @@ def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleR
         raise ValueError(f"{folder} has {len(trials)} trials that were trained to the end; give --top {len(trials)}.")
     first = exported_config_of(record, trials[0], folder)
     splits = open_data(first.config, first.data_fingerprint)
-    answers = {trial.name: _answer(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
+    members = {trial.name: _member(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
     objective = formatting.metric(record.settings.objective)
-    return _judged(objective, answers, first.config, splits.test, device)
+    return _evaluate(objective, members, first.config, splits.test, device)
 
 
-Answer = Callable[[Any, Any], Any]
-"""From the images and targets of a batch to its scores."""
+Member = Callable[[Any, Any], Any]
+"""Maps the images and targets of a batch to scores."""
 
 
-def _answer(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch.device) -> Answer:
-    """A trained member."""
+def _member(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch.device) -> Member:
+    """The trained model of a trial."""
     task = get_task(config.workload)
     model = task.build_model(config).to(device).eval()
     judge = task.final_judge(task.build_supervision(config).to(device), config)
@@ -107,15 +109,15 @@ def _answer(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch
 
 
 @torch.no_grad()
-def _judged(
-    objective: str, answers: dict[str, Answer], config: TrialConfig, data: Any, device: torch.device
+def _evaluate(
+    objective: str, members: dict[str, Member], config: TrialConfig, data: Any, device: torch.device
 ) -> EnsembleResult:
     task = get_task(config.workload)
-    alone = {name: task.build_metrics(config, final=True) for name in answers}
+    alone = {name: task.build_metrics(config, final=True) for name in members}
     together = task.build_metrics(config, final=True)
     for batch in task.evaluation_batches(config, data, device):
         images, targets = map_tensors(lambda part: part.to(device), batch)
-        scores = {name: answer(images, targets) for name, answer in answers.items()}
+        scores = {name: member(images, targets) for name, member in members.items()}
         for name, own in scores.items():
             alone[name].update(own, targets)
         together.update(map_tensors(_mean, *scores.values()), targets)
@@ -129,7 +131,7 @@ def _judged(
 def _mean(*scores: object) -> Tensor:
     tensors = [score for score in scores if isinstance(score, Tensor)]
     if len(tensors) < len(scores) or any(tensor.shape != tensors[0].shape for tensor in tensors):
-        raise ValueError("The members' answers are no probabilities of one shape, of which a mean could be taken.")
+        raise ValueError("The members' predictions can't be averaged: they are not tensors of one shape.")
     return torch.stack(tensors).mean(dim=0)
 
 

@@ -1,4 +1,4 @@
-"""Why a trial ended as it did, and why the winner won, in sentences, from the records alone.
+"""Explains why a trial ended and why the winner won, from the records alone.
 
 python -m tuner.explain results/moe/<run>        # the search and its winner
 python -m tuner.explain results/moe/<run> 17     # one trial, by its number or its name
@@ -21,7 +21,7 @@ MOST_PARAMETERS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command and returns its exit status."""
     options = _parser().parse_args(arguments)
     try:
         search = read_search(options.folder)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explain_search(search: SearchRecord, folder: Path) -> list[str]:
-    """How the trials ended, why the winner won, and whether it can be told from the default on new data."""
+    """How the trials ended, why the winner won, and whether it beats the default on new data."""
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has begun"
     lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
@@ -52,11 +52,12 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
-    """Its ending with the numbers, what happened at each rung, how it stood, and in what it is not the default."""
+    """How it ended, the decision at each rung, its gain over the default, and how its parameters differ."""
     name = f"Trial {trial.name}" + (" (the default)" if trial is search.default_trial else "")
     lines = [f"{name} {_ending(trial)}."]
     lines += [_rung(search, trial, decision) for decision in search.decisions_of(trial.name)]
-    lines += [line for line in (_against_default(search, trial), _what_it_meant(trial)) if line]
+    meaning = "" if trial.outcome is None else _MEANINGS.get(trial.outcome, "")
+    lines += [line for line in (_against_default(search, trial), meaning) if line]
     return lines + list(_differences(search, trial))
 
 
@@ -74,17 +75,17 @@ def find_trial(search: SearchRecord, called: str) -> TrialRecord:
 
 
 def _ending(trial: TrialRecord) -> str:
-    """The records of a search that was killed end in the middle, as those of one that is running."""
+    """Records alone can't tell a killed search from a running one."""
     if trial.outcome is not None:
         return trial.sentence
-    return f"is {trial.sentence}: it trains, waits at a rung, or was cut off"
+    return f"is {trial.sentence}: it is training, waiting at a rung, or was interrupted"
 
 
 def _why_it_won(search: SearchRecord, winner: TrialRecord, epoch: int) -> list[str]:
     rivals, result = search.ranked(epoch), winner.measured(epoch)
     objective = formatting.metric(search.settings.objective)
     value = formatting.number(result.objective)
-    where = "the highest that was reached" if result.epoch == epoch else "where it plateaued"
+    where = "the highest epoch reached" if result.epoch == epoch else "where it plateaued"
     line = f"Trial {winner.name} won: its {objective} of {value} at epoch {result.epoch}, {where},"
     if len(rivals) == 1:
         return [f"{line} has no rival: no other trial reached that epoch."]
@@ -94,7 +95,7 @@ def _why_it_won(search: SearchRecord, winner: TrialRecord, epoch: int) -> list[s
 
 
 def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
-    """What was compared with what, and what became of those above it."""
+    """The numbers of a decision at a rung, and the trial's final rank there."""
     place = f"Epoch {decision.epoch}" if decision.rung is None else f"Rung {decision.rung} (epoch {decision.epoch})"
     rank = "" if decision.rank is None else f", rank {decision.rank} of {decision.of} so far"
     cutoff = "" if decision.cutoff is None else f", cutoff {formatting.number(decision.cutoff)}"
@@ -104,7 +105,7 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
 
 
 def _final_rank(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
-    """Whether the decision would be the same among all that came to the rung in the end."""
+    """The rank among all trials that reached the rung; empty where it is the same."""
     there = search.ranked(decision.epoch)
     is_news = trial in there and decision.rank is not None and len(there) > decision.of
     return f"; final rank {there.index(trial) + 1} of {len(there)}" if is_news else ""
@@ -118,12 +119,8 @@ def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
     return f"At epoch {comparison.epoch}: {values}; {formatting.gain(comparison.gain)}."
 
 
-def _what_it_meant(trial: TrialRecord) -> str:
-    return "" if trial.outcome is None else _MEANINGS.get(trial.outcome, "")
-
-
 def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
-    """Parameters that are not the default's; where it is known, what mattered most in this search first."""
+    """Parameters that differ from the default's, the most important first where importance is known."""
     default = search.default_trial
     if default is None or trial is default:
         return
@@ -150,8 +147,8 @@ _ACTIONS = {
     PROMOTE: "promoted",
 }
 _MEANINGS = {
-    Outcome.STOPPED_AT_RUNG: "Its value is real, but of an early epoch: slow starters can be stopped too soon.",
-    Outcome.DIVERGED: "The sampler counts the configuration as bad and avoids its neighbourhood.",
+    Outcome.STOPPED_AT_RUNG: "Its value is from an early epoch: slow starters can be stopped too soon.",
+    Outcome.DIVERGED: "The sampler counts the configuration as bad and avoids similar ones.",
     Outcome.OUT_OF_MEMORY: "A micro-batch of one image did not fit; the sampler counts the configuration as bad.",
     Outcome.EXPERTS_COLLAPSED: "Nearly all tokens went to the same experts, and the response did not help; the "
     "sampler counts the configuration as bad.",
@@ -161,7 +158,9 @@ _MEANINGS = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tuner.explain", description="Why trials ended, and who won.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.explain", description="Explain why trials ended and why the winner won."
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a search, results/<space>/<run>")
     parser.add_argument("trial", nargs="?", metavar="TRIAL", help="a trial's number or name (default: the winner)")
     return parser

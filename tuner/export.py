@@ -1,7 +1,7 @@
-"""Hands the winner over: one configuration file, its weights and its metrics.
+"""Exports the winner: its configuration file, weights and metrics.
 
 python -m tuner.export results/moe/<run>            writes best/config.json, best/weights.pt, best/metrics.json
-python -m tuner.export results/moe/<run> --verify   trains it again, without Ray, and compares the curve
+python -m tuner.export results/moe/<run> --verify   retrains it without Ray and compares the curves
 """
 
 import argparse
@@ -28,9 +28,9 @@ from tuner.results.progress import handed_over_result
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
 NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
-"""What is being exported, and what it replaces: both are gone when an export has ended."""
+"""The new export and the one it replaces; both exist only while an export runs."""
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
-"""Largest difference of the objective that counts as the same curve; of several ranks on a CPU it is that of a GPU."""
+"""Largest difference of the objective that counts as the same curve; several ranks on a CPU use that of a GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +46,27 @@ class Verification:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 1 not verified, 2 a mistake of the user's."""
+    """Runs the command; returns its exit status: 0 done, 1 not verified, 2 user error."""
     parser = argparse.ArgumentParser(prog="python -m tuner.export", description="Export the winner of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
-    parser.add_argument("--verify", action="store_true", help="train it again and compare the curves")
+    parser.add_argument("--verify", action="store_true", help="retrain it and compare the curves")
     options = parser.parse_args(arguments)
     try:
         read_settings(options.folder)
         with locked(options.folder):
             best = export(options.folder)
         sys.stdout.write(f"{best / CONFIG}\n")
-        return _verify_and_say(options.folder) if options.verify else 0
+        return _report_verification(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
 
 
 def export(folder: Path) -> Path:
-    """Replaces the winner's files all at once, and returns their folder; the caller holds the search's folder.
+    """Replaces the exported files all at once and returns their folder; the caller holds the search's lock.
 
     Raises:
-        ValueError: no such search, no trial that may win, or its checkpoint is gone.
+        ValueError: there is no search or no winner, or the winner's checkpoint is gone.
     """
     record = read_search(folder)
     _tidy(folder)
@@ -80,7 +80,7 @@ def export(folder: Path) -> Path:
 
 
 def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> ExportedConfig:
-    """A trial's configuration as the file that standalone training reads."""
+    """A trial's configuration in the form that standalone training reads."""
     settings = record.settings
     return ExportedConfig(
         config=trial_config(record, trial),
@@ -97,7 +97,7 @@ def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -
 
 
 def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
-    """What a trial was trained with, made as the trial itself made it."""
+    """The configuration that a trial was trained with."""
     return from_params(trial.params, read_config(record.settings.base_config))
 
 
@@ -119,7 +119,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
 
 
 def verify(folder: Path) -> Verification:
-    """Trains the exported configuration again, in this process and without Ray."""
+    """Retrains the exported configuration in this process, without Ray."""
     record = read_search(folder)
     winner = _winner(record, folder)
     device = record.settings.resources.device
@@ -129,11 +129,11 @@ def verify(folder: Path) -> Verification:
     torch.set_num_threads(exported.num_threads)
     run = open_run(exported, device)
     searched = [winner.results[epoch].objective for epoch in sorted(winner.results)]
-    retrained = run_epochs(run, on_epoch=lambda result: _say_epoch(result.epoch, result.objective, searched))
+    retrained = run_epochs(run, on_epoch=lambda result: _print_epoch(result.epoch, result.objective, searched))
     return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
 
 
-def _verify_and_say(folder: Path) -> int:
+def _report_verification(folder: Path) -> int:
     verification = verify(folder)
     resources = read_settings(folder).resources
     is_exact = resources.device == "cpu" and resources.ranks_per_trial == 1
@@ -147,14 +147,14 @@ def _verify_and_say(folder: Path) -> int:
     return 0 if same else 1
 
 
-def _say_epoch(epoch: int, objective: float, searched: list[float]) -> None:
-    beside = f"{searched[epoch - 1]:.6f}" if epoch <= len(searched) else "-"
-    sys.stdout.write(f"epoch {epoch:3d}  search {beside}  again {objective:.6f}\n")
+def _print_epoch(epoch: int, objective: float, searched: list[float]) -> None:
+    before = f"{searched[epoch - 1]:.6f}" if epoch <= len(searched) else "-"
+    sys.stdout.write(f"epoch {epoch:3d}  search {before}  retrained {objective:.6f}\n")
     sys.stdout.flush()
 
 
 def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
-    """The best on several seeds where the best were trained again, else the best of the search."""
+    """The best over several seeds where the search is confirmed, else the best of the search."""
     if record.winner is None:
         raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to export.")
     choice = choose(folder, record)
@@ -183,7 +183,7 @@ def _swap(folder: Path) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Completes a swap that a kill came into, where both folders are whole; else removes what it left."""
+    """Completes a swap that was killed between its renames; otherwise removes leftovers."""
     if (folder / FORMER).exists() and not (folder / FOLDER).exists():
         whole = NEW if (folder / NEW).exists() else FORMER
         (folder / whole).rename(folder / FOLDER)

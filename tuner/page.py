@@ -1,9 +1,9 @@
-"""A page in the browser on one search, running or over: curves, trials, configurations, checkpoints, this machine.
+"""Shows one search in the browser, running or finished: curves, trials, configurations, checkpoints, this machine.
 
     python -m tuner.page results/moe/<run>
 
-It listens on this machine alone, sends no usage statistics, and reads the records only: a search neither waits for it
-nor notices it. Streamlit draws it and is an extra: pip install 'vision-tuner[page]'.
+It listens on this machine only, sends no usage statistics, and only reads the records, so it does not slow the search.
+Needs Streamlit: pip install 'vision-tuner[page]'.
 """
 
 import argparse
@@ -26,13 +26,14 @@ OPTIONS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status, or becomes the server."""
+    """Runs the command: replaces this process with the server, or returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tuner.page", description="Show a search in the browser.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     folder = parser.parse_args(arguments).folder
     try:
         read_search(folder)
-        _check_installed()
+        if find_spec("streamlit") is None:
+            raise ValueError("The page needs streamlit; install it with: pip install 'vision-tuner[page]'.")
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -40,14 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def server_command(folder: Path) -> list[str]:
-    """Starts the server; the project is found from wherever the page is asked for."""
+    """The command line of the server; it works from any working folder."""
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
     return [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options, "--", str(folder)]
-
-
-def _check_installed() -> None:
-    if find_spec("streamlit") is None:
-        raise ValueError("The page needs streamlit; install it with: pip install 'vision-tuner[page]'.")
 
 
 if __name__ == "__main__":

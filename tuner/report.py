@@ -1,7 +1,7 @@
-"""Makes the report of a search from its results folder, and reruns nothing.
+"""Writes the report of a search from its results folder, and reruns nothing.
 
 python -m tuner.report results/moe/<run>                  writes report.md, figures/*.png and results.csv into it
-python -m tuner.report results/moe/<run> --output DIR     writes them there, also while the search runs
+python -m tuner.report results/moe/<run> --output DIR     writes them to DIR; works while the search runs
 """
 
 import argparse
@@ -24,14 +24,14 @@ REPORT, FIGURES, TABLE = "report.md", "figures", "results.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 2 a mistake of the user's."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.report", description="Report what a search came to.")
+    """Runs the command; returns its exit status: 0 done, 2 user error."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.report", description="Write the report of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="write the report there, also while the search runs (default: folder)",
+        help="write the report there; works while the search runs (default: the search's folder)",
     )
     options = parser.parse_args(arguments)
     folder, output = options.folder, options.output or options.folder
@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Writes the report of a search and what belongs to it, over an earlier one; returns its path.
+    """Writes the report, its table and its figures over earlier ones; returns the path of the report.
 
-    The report comes last: an earlier one stays whole until all that the new one shows is there.
+    The report is written last: an earlier one stays intact until the new figures and table exist.
 
     Args:
-        output: where to; None is the search's own folder, which the caller holds.
+        output: folder to write to; None is the search's own, whose lock the caller holds.
 
     Raises:
         ValueError: the folder holds no search, or a damaged one.

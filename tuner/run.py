@@ -41,14 +41,14 @@ INTERRUPTED = 130
 
 
 def finish(folder: Path, search: SearchRecord) -> int:
-    """Writes what the records allow and says what to do next; returns the exit status of the search."""
-    # Its figures take as long to import as a trial takes to begin.
+    """Writes the report and the export, prints what to do next, and returns the exit status of the search."""
+    # Its figures take as long to import as a trial takes to start.
     from tuner.report import write_report
 
     report = write_report(folder)
     lines = [f"Report      {report}"]
     if search.winner is not None:
-        lines += _handed_over(folder)
+        lines += _export_lines(folder)
     else:
         lines.append(f"Winner      none: {_why_none(search)}")
     was_interrupted = not is_over(folder, search)
@@ -59,7 +59,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
 
 
 def is_over(folder: Path, search: SearchRecord) -> bool:
-    """Nothing is left to train: every trial has ended, and the best are confirmed as asked."""
+    """Whether nothing is left to train: every trial has ended, and the best are confirmed as asked."""
     top = search.settings.confirm
     return not search.is_unfinished and (top == 0 or search.winner is None or is_confirmed(folder, search, top))
 
@@ -67,10 +67,10 @@ def is_over(folder: Path, search: SearchRecord) -> bool:
 def _why_none(search: SearchRecord) -> str:
     if search.is_unfinished and not any(trial.results for trial in search.trials):
         return "interrupted before any epoch ended."
-    return "no trial gave a finite objective; the report says what ended each."
+    return "no trial has a finite objective; the report says why each ended."
 
 
-def _handed_over(folder: Path) -> list[str]:
+def _export_lines(folder: Path) -> list[str]:
     try:
         best = export(folder)
     except ValueError as error:
@@ -87,7 +87,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -> int:
-    """Searches as planned, into `settings.folder`, and finishes; returns the exit status.
+    """Runs the planned search in `settings.folder`, then writes report and export; returns the exit status.
 
     Raises:
         ValueError: the cluster cannot be reached or is too small, or the folder already holds a search.
@@ -111,10 +111,11 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
 def resume_search(
     folder: Path, *, more: int | None = None, address: str | None = None, limits: Limits, verbose: bool = False
 ) -> int:
-    """Continues a search from its records, under the limits of this session, and finishes; returns the exit status.
+    """Continues a search from its records, then writes report and export; returns the exit status.
 
     Args:
-        more: so many more trials in a search that is over.
+        more: number of additional trials, for a finished search.
+        limits: those of this session.
 
     Raises:
         ValueError: the folder holds no search or a damaged one, or the cluster is too small.
@@ -138,7 +139,7 @@ def resume_search(
 
 
 def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialResources) -> RecordedSettings:
-    """All that was asked for and all that was picked."""
+    """What the user asked for and what was chosen for them."""
     return RecordedSettings(
         format=FORMAT,
         version=code_version(),
@@ -172,24 +173,24 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
 
 
 def _search(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay) -> None:
-    """From what is on record to the end of the search, or of this session.
+    """Runs a session, and the confirmation when all trials have ended.
 
-    The way is the same for a new search, whose records are empty, and for one that continues.
+    A new search and a continued one take the same path: the records of a new one are empty.
     """
     folder, search = recorder.folder, recorder.record
     remove_leftovers(folder, search)
     search.time_budget_seconds = limits.seconds
-    # Optuna tells of each new study.
+    # Optuna logs each new study.
     with silenced(optuna.logging.get_logger("optuna").name):
         is_complete = _run_session(recorder, plan, limits, cluster)
     if is_complete and search.settings.confirm and search.winner is not None:
-        # Interrupted, it leaves the rest to a resume.
+        # After an interruption a resume trains the rest.
         with suppress(KeyboardInterrupt):
             confirm(folder, top=search.settings.confirm, on_run=log_training)
 
 
 def _report(recorder: Recorder) -> int:
-    """Writes what the records allow; returns the exit status. After Ray, which ends a process whose node is gone."""
+    """Writes report and export; returns the exit status. Runs after Ray, which exits the process of a lost node."""
     with restored_signal_handlers(), signals_as_ctrl_c():
         status = finish(recorder.folder, recorder.record)
     if status == 0:
@@ -198,7 +199,7 @@ def _report(recorder: Recorder) -> int:
 
 
 def _run_session(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay) -> bool:
-    """Trains until nothing is left or the session is stopped; whether all trials have ended."""
+    """Trains until nothing is left or the session is stopped; returns whether all trials have ended."""
     folder, search = recorder.folder, recorder.record
     session = open_session(recorder, plan.pinned, seconds=limits.seconds)
     view = ThrottledView(make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard))
@@ -221,24 +222,24 @@ def _run_session(recorder: Recorder, plan: Plan, limits: Limits, cluster: Runnin
 
 
 def _copies(recorder: Recorder, plan: Plan) -> list[Dispensable]:
-    """What is made of the search for other people's tools."""
+    """The listeners that copy the search to other tools."""
     folder, search, track = recorder.folder, recorder.record, recorder.record.settings.track
     copies = [
         Dispensable(
             f"The copy for Optuna ({STUDY})",
             lambda: StudyCopy(folder, search, plan.pinned),
-            remedy="the next --resume writes it anew",
+            remedy="the next --resume rewrites it",
         ),
         Dispensable(
             "TensorBoard",
             lambda: TensorBoards(folder, search),
-            remedy=f"delete {BOARDS}/, and the next --resume writes it anew",
+            remedy=f"delete {BOARDS}/, and the next --resume rewrites it",
         ),
     ]
     if track:
         copies.append(
             Dispensable(
-                f"Tracking by {' and '.join(track)}",
+                f"Tracking with {' and '.join(track)}",
                 lambda: TrialTrackers(track, folder, search),
                 remedy="the next --resume adds what is missing",
                 errors=tracker_errors(track),

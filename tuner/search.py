@@ -25,12 +25,12 @@ from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
 
-_CUT_OFF = "Interrupted. Finished epochs are saved; continue with --resume.\n"
-_NOT_BEGUN = "Interrupted before the search began; nothing was written.\n"
+_INTERRUPTED = "Interrupted. Finished epochs are saved; continue with --resume.\n"
+_NOT_STARTED = "Interrupted before the search started; nothing was written.\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
+    """Runs the command; returns its exit status: 0 done, 2 user error, 130 interrupted."""
     options = search_parser().parse_args(arguments)
     try:
         with restored_environment(), process.shown():
@@ -46,12 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _searched(options: argparse.Namespace, settings: SearchSettings) -> int:
-    """Runs the command; says of Ctrl-C what it left."""
+    """Runs the command; after Ctrl-C says what is saved."""
     try:
         return _run(options, settings)
     except KeyboardInterrupt:
-        is_on_record = ((options.resume or settings.folder) / SETTINGS).exists()
-        sys.stderr.write(_CUT_OFF if is_on_record else _NOT_BEGUN)
+        has_started = ((options.resume or settings.folder) / SETTINGS).exists()
+        sys.stderr.write(_INTERRUPTED if has_started else _NOT_STARTED)
         return 130
 
 
@@ -61,9 +61,9 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         _check_alone(options)
     if options.address is not None:
         use_token()
-    # The predictions' matrices are small, and two threads on them would wait for each other beside busy trials.
+    # The matrices of the predictions are small; several threads would wait for each other beside busy trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Ray, torch and the figures take seconds to import, which `--help`, `--list` and a wrong option do without.
+    # Ray, torch and the figures take seconds to import; `--help`, `--list` and wrong options don't need them.
     with collector_paused():
         from trainable.reporting.tracking import check_trackers
         from tuner import run
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         return _resume(options, settings)
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
-    plan = plan_search(settings, on_progress=_preparing)
+    plan = plan_search(settings, on_progress=_show_preparation)
     settings = limited_to_space(settings, plan)
     preflight.check_configurations(plan, settings.pinned)
     if options.dry_run:
@@ -103,19 +103,19 @@ def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
 
 
 def _settings(options: argparse.Namespace) -> SearchSettings:
-    """The options under the names of SearchSettings; those that were left out keep its defaults, or the space's."""
+    """The options as SearchSettings; those left out take its defaults, or the space's."""
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
     if options.disk_budget is not None:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
     lists = {"pinned": _with_absolute_weights(parse_assignments(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
     space = get_space(settings.space)
-    suited: dict[str, Any] = {"num_trials": space.num_trials, "confirm": space.confirm}
-    return replace(settings, **{name: value for name, value in suited.items() if name not in given})
+    defaults: dict[str, Any] = {"num_trials": space.num_trials, "confirm": space.confirm}
+    return replace(settings, **{name: value for name, value in defaults.items() if name not in given})
 
 
 def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
-    """Other processes and machines have other working folders: a file of weights is named by its whole path."""
+    """Trial processes have other working folders, so a weights file needs its absolute path."""
     weights = pinned.get("weights")
     if isinstance(weights, str) and Path(weights).is_file():
         return pinned | {"weights": str(Path(weights).absolute())}
@@ -123,7 +123,7 @@ def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
 
 
 def _check_alone(options: argparse.Namespace) -> None:
-    """A resumed search keeps its settings; an option that says otherwise would be ignored."""
+    """A resumed search keeps its settings: raises ValueError for options that would be ignored."""
     parser = search_parser()
     given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
     others = given - {"resume", "space", "num_trials", "time_budget_seconds", "disk_budget", "address", "verbose"}
@@ -133,7 +133,7 @@ def _check_alone(options: argparse.Namespace) -> None:
 
 
 def _list() -> int:
-    """Every space with its parameters and their defaults for a small set, trained from scratch."""
+    """Prints every space with its parameters and their defaults for 1000 images, trained from scratch."""
     for name, space in SPACES.items():
         situation = Situation(num_train_images=1000, pretrained=False)
         sys.stdout.write(f"{name}: {space.mode} {space.objective}, {space.max_epochs} epochs\n")
@@ -142,8 +142,8 @@ def _list() -> int:
     return 0
 
 
-def _preparing(done: int, total: int) -> None:
-    """A counter that stays in its line; piped, only its end."""
+def _show_preparation(done: int, total: int) -> None:
+    """On a terminal a counter that stays on its line; otherwise only the last count."""
     if sys.stderr.isatty() or done == total:
         start, end = ("\r", "") if sys.stderr.isatty() and done < total else ("\r" * sys.stderr.isatty(), "\n")
         sys.stderr.write(f"{start}Preparing data: {done} of {total}{end}")

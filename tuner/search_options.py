@@ -1,21 +1,21 @@
-"""What `python -m tuner.search` can be told, and what its help says of it."""
+"""The options of `python -m tuner.search` and their help texts."""
 
 import argparse
 from pathlib import Path
 
 from search_spaces.registry import SPACES
-from tuner.settings import DEFAULT_TRIALS, POLICIES
+from tuner.settings import DEFAULT_TRIALS
 
 
 def search_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tuner.search",
-        description="Find a better training configuration: Optuna's spaces, successive halving, Ray runs the trials.",
-        epilog="Without options it searches the embedded data with what suits this machine.",
+        description="Find a better training configuration with Optuna spaces, successive halving and Ray.",
+        epilog="Without options it searches the space moe on its embedded data, with all of this machine.",
     )
-    _add_search(parser.add_argument_group("what to search"))
-    _add_budget(parser.add_argument_group("how much"))
-    _add_machine(parser.add_argument_group("on what"))
+    _add_search(parser.add_argument_group("search"))
+    _add_budget(parser.add_argument_group("budget"))
+    _add_machine(parser.add_argument_group("machine"))
     _add_results(parser.add_argument_group("results"))
     return parser
 
@@ -29,12 +29,12 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         "--init",
         type=Path,
         metavar="DIR",
-        help="weights to start every training from, such as results/leaf_pretrain/<run>/best (default: the workload's)",
+        help="initial weights of every training, such as results/leaf_pretrain/<run>/best (default: the workload's)",
     )
     group.add_argument(
         "--inverted-masks",
         action=argparse.BooleanOptionalAction,
-        help="for data with masks: white is the background, or surely is the object (default: stop when it looks so)",
+        help="white in masks is the background; with --no- the object (default: the object; stop if it looks wrong)",
     )
     group.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"
@@ -42,18 +42,18 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--policy",
         metavar="NAME",
-        help=f"{', '.join(POLICIES)}: trials wait at rungs and the most promising go on; poor ones stop at a rung for "
-        "good; or random proposals at full length (default: promote)",
+        help="promote: trials pause at rungs, the most promising continue; asha: poor trials stop at rungs; random: "
+        "random configurations at full length (default: promote)",
     )
     group.add_argument(
-        "--warm-start", type=Path, metavar="DIR", help="begin with what an earlier search found, results/<space>/<run>"
+        "--warm-start", type=Path, metavar="DIR", help="start from an earlier search's results, results/<space>/<run>"
     )
     group.add_argument("--seed", type=int, metavar="N", help="seed of proposals and of every training (default: 0)")
-    group.add_argument("--list", action="store_true", help="list the search spaces and leave")
+    group.add_argument("--list", action="store_true", help="list the search spaces and exit")
 
 
 def _add_budget(group: argparse._ArgumentGroup) -> None:
-    trials_help = f"configurations to try (default: what suits the space, {DEFAULT_TRIALS} for most)"
+    trials_help = f"configurations to try (default: the space's, usually {DEFAULT_TRIALS})"
     group.add_argument("--trials", dest="num_trials", type=int, metavar="N", help=trials_help)
     group.add_argument("--max-epochs", type=int, metavar="N", help="epochs of a full training (default: the space's)")
     group.add_argument(
@@ -61,43 +61,43 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         dest="time_budget_seconds",
         type=float,
         metavar="SECONDS",
-        help="stop after so long in all, over all sessions but without the confirmation (default: none)",
+        help="total time over all sessions, without the confirmation (default: none)",
     )
     group.add_argument(
         "--disk-budget",
         metavar="SIZE",
-        help="room for checkpoints, such as 20G; those that may be handed over or go on are kept (default: none)",
+        help="limit for all checkpoints, such as 20G; the worst ended trials lose theirs first (default: none)",
     )
     group.add_argument(
-        "--dry-run", action="store_true", help="try a few steps, say what the search would take, and leave"
+        "--dry-run", action="store_true", help="time a few steps, print the expected time and memory, and exit"
     )
     group.add_argument(
         "--confirm",
         type=int,
         metavar="K",
-        help="train the best K again beside the default, 3 seeds each; 0: none (default: 3, for slow spaces fewer)",
+        help="retrain the default and the best K on 3 seeds each; 0 is off (default: 3, fewer for slow spaces)",
     )
 
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--concurrent", type=int, metavar="N", help="trials at a time (default: what fits)")
+    group.add_argument("--concurrent", type=int, metavar="N", help="trials at a time (default: as many as fit)")
     group.add_argument(
         "--cpus-per-trial",
         type=float,
         metavar="N",
-        help="CPUs, and threads, of a trial (default: 1, or the CPUs' share beside a GPU)",
+        help="CPUs and threads per trial (default: 1, or the share of the CPUs that goes with its GPU)",
     )
     group.add_argument(
         "--gpus-per-trial",
         type=float,
         metavar="N",
-        help="GPUs of a trial: 0.5 for two on one, 2 for one trained by two processes (default: 1 if any)",
+        help="GPUs per trial: 0.5 puts two trials on a GPU, 2 trains a trial with two processes (default: 1 if any)",
     )
     group.add_argument(
         "--ranks-per-trial",
         type=int,
         metavar="N",
-        help="processes that train a trial together, each on its share (default: one a GPU)",
+        help="data-parallel processes per trial (default: one per GPU)",
     )
     group.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: start Ray here)")
     group.add_argument("--verbose", action="store_true", help="show Ray's own messages too")
@@ -109,9 +109,9 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "--track",
         action="append",
         metavar="NAME",
-        help="show the curves in mlflow or wandb too, beside TensorBoard; may be repeated",
+        help="log to mlflow or wandb too, beside TensorBoard; may be repeated",
     )
-    group.add_argument("--name", metavar="NAME", help="folder of this search in it (default: date and time)")
+    group.add_argument("--name", metavar="NAME", help="name of this search's folder (default: date and time)")
     group.add_argument(
-        "--resume", type=Path, metavar="DIR", help="go on with an interrupted search, results/<space>/<run>"
+        "--resume", type=Path, metavar="DIR", help="continue an interrupted search, results/<space>/<run>"
     )

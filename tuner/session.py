@@ -1,9 +1,9 @@
-"""Runs a search: records what trials report, asks the policy, hands legs to free slots.
+"""Runs a search: records the trials' reports, asks the policy, and gives legs to free slots.
 
-A leg is a piece of a trial, from its start or a checkpoint to the next rung or the end; a trial may take several. A
-pause is a leg that ended with its checkpoint written, a promotion or a resume is a new leg from that checkpoint. So
-nothing has to be restored: a resumed search tells a new policy what is on record and hands unfinished trials their
-checkpoints. Knows neither Ray nor a process.
+A leg is a part of a trial, from its start or a checkpoint to the next rung or the end; a trial may have several. A
+pause ends a leg with its checkpoint written; a promotion or a resume starts a new leg from that checkpoint. So no
+state has to be restored: a resumed search replays its records into a new policy and restarts unfinished trials from
+their checkpoints. Independent of Ray and of processes.
 """
 
 import logging
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 2
-"""How often in a row, without an epoch in between, a trial whose process died goes on from its last checkpoint."""
+"""How often in a row, without an epoch in between, a trial whose process died restarts from its last checkpoint."""
 MAX_FAILING = 2
-"""So many trials may fail one after the other before the machine is blamed: further ones would be spent on it."""
+"""This many trials in a row may fail; when more do, the machine is at fault, and the search stops."""
 
 _AFTER_THE_LAST_RESULT = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
-"""What ends a trial in the epoch after its last result."""
+"""Outcomes of the epoch after the last result."""
 _WITH_THE_LAST_RESULT = (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
-"""What ends a trial with its last result, which then tells why."""
+"""Outcomes that come with the last result, which has their numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +45,20 @@ class Limits:
     """What ends a session before the search is done; None is no limit."""
 
     seconds: float | None = None
-    """The search may run so long in all, over its sessions."""
+    """Total run time of the search, over its sessions."""
     disk_bytes: int | None = None
-    """Its checkpoints may take so much together."""
+    """Total size of its checkpoints."""
 
 
 def open_session(recorder: Recorder, space: Callable[[Any], dict], *, seconds: float | None = None) -> "Session":
-    """The session that follows from what is on record, as the first of a search or a later one.
+    """Opens the first session of a search, or the next one, from its records.
 
     Args:
-        space: asked by a trial of Optuna's or a stand-in, with what the user fixed.
-        seconds: the search may run so long in all, over its sessions; None is no limit.
+        space: maps an Optuna trial or a stub to parameters, with the user's pins.
+        seconds: total run time of the search, over its sessions; None is no limit.
 
     Raises:
-        ValueError: the space has changed, so that a trial on record is no configuration of it.
+        ValueError: the space has changed, so that it no longer holds a recorded trial.
     """
     settings = recorder.record.settings
     policy = build_policy(settings, space)
@@ -68,11 +68,11 @@ def open_session(recorder: Recorder, space: Callable[[Any], dict], *, seconds: f
 
 
 class Session:
-    """One session of a search, from a recorder and a policy that knows what is on record.
+    """One session of a search, from its recorder and a policy that has replayed the records.
 
     Args:
-        unrecorded: what follows from the records and is not on record yet, by trial.
-        seconds: the search may run so long in all, over its sessions; None is no limit.
+        unrecorded: by trial, decisions and outcomes that follow from the records but are not recorded yet.
+        seconds: total run time of the search, over its sessions; None is no limit.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class Session:
         """Why no more legs start; None while they do."""
         self._recorder, self._policy, self._seconds = recorder, policy, seconds
         self._search = recorder.record
-        self._settle(unrecorded)
-        self._shelf = CheckpointBudget(recorder.folder, self._search)
+        self._record_missing(unrecorded)
+        self._checkpoints = CheckpointBudget(recorder.folder, self._search)
         self._due = deque(trial for trial in self._search.unfinished if trial.name not in policy.paused)
 
     def next_leg(self) -> Leg | NoWork:
-        """For a free slot."""
+        """The next leg for a free slot, or why there is none."""
         if self.stop_reason is not None:
             return NoWork.FINISHED
         if self._due:
@@ -106,12 +106,13 @@ class Session:
             self._policy.promote(action)
             return self._leg(self._search.by_name[action.trial])
         if action is NoWork.FINISHED:
-            self._end_waiting()
-            self._settle_for_less()
+            for trial in list(self._policy.paused):
+                self._stop_waiting(trial)
+            self._accept_fewer_trials()
         return action
 
     def take(self, trial: str, report: LegReport) -> bool:
-        """Puts a report on record and decides; whether the leg goes on."""
+        """Records a report and decides; returns whether the leg continues."""
         if report.disk_full is not None:
             self.stop(f"The disk is full: {report.disk_full}. Make room, and continue with --resume.")
             return False
@@ -120,7 +121,7 @@ class Session:
         return goes_on and self.stop_reason is None
 
     def fail(self, trial: str, error: str) -> None:
-        """The process of a leg died: the trial goes on from its last checkpoint, but not for ever."""
+        """A leg's process died: its trial restarts from the last checkpoint, at most MAX_FAILURES times in a row."""
         if self.stop_reason is not None:
             return
         self._recorder.leg_failed(trial, error)
@@ -136,7 +137,7 @@ class Session:
             self._end(trial, Outcome.FAILED, {"error": error})
 
     def stop(self, reason: str) -> None:
-        """No leg starts from now on. Ray stops those that run at once; the epochs they are in are lost."""
+        """Starts no more legs. Ray stops the running ones at once; their current epochs are lost."""
         if self.stop_reason is None:
             self.stop_reason = reason
             logger.info("%s", reason)
@@ -146,7 +147,7 @@ class Session:
             self.stop("The time budget is used up: continue with --resume, and give a larger --time-budget or none.")
 
     def close(self) -> None:
-        """Writes down that the session is over; trials that have not ended go on with the next one."""
+        """Records the end of the session; the next one continues unfinished trials."""
         self._recorder.close_session()
 
     def _leg(self, trial: TrialRecord) -> Leg:
@@ -161,7 +162,7 @@ class Session:
         self._policy.start(name, candidate)
         return self._search.by_name[name]
 
-    def _settle(self, unrecorded: Mapping[str, Unrecorded]) -> None:
+    def _record_missing(self, unrecorded: Mapping[str, Unrecorded]) -> None:
         """Records the decisions and outcomes that a killed session had not written."""
         for trial, one in unrecorded.items():
             if one.decision is not None and not one.is_decided:
@@ -214,7 +215,7 @@ class Session:
         return step.goes_on
 
     def _end(self, trial: str, outcome: Outcome, numbers: Numbers = MappingProxyType({})) -> None:
-        """The one way in which a trial ends: the policy is told, and the line is written."""
+        """Ends a trial in the policy and in the records."""
         self._policy.end(trial, outcome)
         last = self._search.by_name[trial].last
         epoch = 0 if last is None else last.epoch
@@ -225,7 +226,7 @@ class Session:
         self._recorder.end(trial, outcome, numbers={"epoch": epoch, **numbers}, epoch=epoch)
 
     def _numbers_of(self, decision: Decision | None) -> dict[str, float | str]:
-        """What a stop rests on; nothing where nothing was decided."""
+        """The numbers behind a decision; empty without one."""
         if decision is None:
             return {}
         names = ("epoch", "rung", "value", "cutoff", "rank", "of", "predicted")
@@ -234,36 +235,30 @@ class Session:
             numbers["one_in"] = self._search.settings.reduction_factor
         return {name: number for name, number in numbers.items() if number is not None}
 
-    def _end_waiting(self) -> None:
-        for trial in list(self._policy.paused):
-            self._stop_waiting(trial)
-
     def _stop_waiting(self, trial: str, **numbers: str) -> None:
         decision = self._policy.explain(trial, STOP)
         self._recorder.decision(trial, decision)
         self._end(trial, Outcome.STOPPED_AT_RUNG, self._numbers_of(decision) | numbers)
 
     def _make_room(self, trial: str) -> None:
-        """Ended trials that won't be handed over give up their checkpoints first, then waiting ones."""
-        self._shelf.put(self._search.by_name[trial])
-        while self._shelf.is_over_budget and (evicted := self._eviction_candidate()) is not None:
+        """Removes checkpoints of ended trials that won't be exported first, then those of waiting trials."""
+        disk, policy = self._checkpoints, self._policy
+        disk.update(self._search.by_name[trial])
+        while disk.is_over_budget and (evicted := policy.eviction_candidate(kept=disk.needed)) is not None:
             self._stop_waiting(evicted, short_of="disk")
-            self._shelf.put(self._search.by_name[evicted])
-        if shortage := self._shelf.shortage():
+            disk.update(self._search.by_name[evicted])
+        if shortage := disk.shortage():
             self.stop(f"{shortage} Make room, or give a larger --disk-budget, and continue with --resume.")
 
-    def _eviction_candidate(self) -> str | None:
-        return self._policy.eviction_candidate(kept=self._shelf.needed)
-
-    def _settle_for_less(self) -> None:
-        """A space may hold fewer configurations than were asked for: with all of them tried, the search is done."""
-        asked, begun = self._search.settings.num_trials, len(self._search.by_name)
-        if begun < asked:
-            logger.info("%d trials were asked for, but after %d nothing new is left to try.", asked, begun)
-            self._recorder.change(num_trials=begun)
+    def _accept_fewer_trials(self) -> None:
+        """The space may hold fewer configurations than trials were asked for; with all tried, the search is done."""
+        asked, started = self._search.settings.num_trials, len(self._search.by_name)
+        if started < asked:
+            logger.info("The space has no more configurations: %d of %d trials were run.", started, asked)
+            self._recorder.change(num_trials=started)
 
 
 def _own_ending(report: LegReport) -> "Ending | None":
-    """Why the trial ended itself with an epoch; None where it may go on, or has its full length."""
+    """Why the trial ended itself; None where it may continue, or is complete."""
     ending = report.ending
     return None if ending is None or Outcome(ending.outcome) is Outcome.COMPLETED else ending

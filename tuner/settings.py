@@ -1,4 +1,4 @@
-"""What a search is told: every option of the command line, typed, checked at construction."""
+"""The settings of a search: every command-line option, typed and checked at construction."""
 
 import math
 import re
@@ -15,32 +15,32 @@ POLICIES = get_args(PolicyName)
 POLICIES_WITH_RUNGS = frozenset({"asha", "promote"})
 DEFAULT_TRIALS = 30
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
-"""The options that are not called as their settings are."""
+"""Options whose names differ from their settings'."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
-"""Fields of a configuration that an option sets, whatever --set says."""
+"""Fields of a configuration that an option sets; --set can't."""
 
 
 def option_of(setting: str) -> str:
-    """What the command line calls a setting."""
+    """The command-line option of a setting."""
     return _OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """One search as its user asked for it; None leaves the choice to the machine or the space."""
+    """The user's settings of one search; None leaves the choice to the machine or the space."""
 
     space: str = "moe"
     """Name of the search space."""
     data: str | None = None
     """Folder of the workload's data; None is the embedded data."""
     init: Path | None = None
-    """Folder of an export, or file of weights, that every training starts from; None is what the workload says."""
+    """Folder of an export, or weights file, that every training starts from; None is the workload's default."""
     num_trials: int = DEFAULT_TRIALS
     max_epochs: int | None = None
     """Planned length of a full training in epochs."""
     time_budget_seconds: float | None = None
     disk_budget_bytes: int | None = None
-    """What the checkpoints of all trials may take together."""
+    """Total size of the checkpoints of all trials."""
     concurrent: int | None = None
     """Trials at a time."""
     cpus_per_trial: float | None = None
@@ -56,16 +56,16 @@ class SearchSettings:
     """Folder of this search below `storage`/`space`."""
     seed: int = 0
     policy: PolicyName = "promote"
-    """promote: trials wait at rungs, a forecast promotes and proposes; asha: Optuna's TPE proposes, poor trials stop
-    early; random: random proposals at full length."""
+    """promote: trials pause at rungs, a Gaussian process promotes and proposes; asha: Optuna's TPE proposes, poor
+    trials stop at rungs; random: random configurations at full length."""
     confirm: int = 3
-    """How many of the best are trained again beside the default, on several seeds; 0 is off."""
+    """How many of the best are retrained with the default, on several seeds; 0 is off."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard: mlflow, wandb."""
     inverted_masks: bool | None = None
-    """255 is the background; None: the object, but stop when it looks otherwise."""
+    """True: 255 is the background; None: 255 is the object, but stop if the masks look inverted."""
     warm_start: Path | None = None
-    """Folder of an earlier search of the space, with whose findings this one begins."""
+    """Folder of an earlier search of the same space to start from."""
     pinned: dict[str, object] = field(default_factory=dict)
     """Parameters that do not vary."""
 
@@ -84,11 +84,11 @@ class SearchSettings:
         _check_data(self.data, self.inverted_masks)
         _check_pinned(self.pinned)
         if self.init is not None and "weights" in self.pinned:
-            raise ValueError("--init and --set weights both say what a training starts from; give one of them.")
+            raise ValueError("--init and --set weights both set the initial weights; give one of them.")
 
     @property
     def folder(self) -> Path:
-        """Where this search's results go."""
+        """The results folder of this search."""
         return self.storage / self.space / self.name
 
 
@@ -118,8 +118,8 @@ def _check_name(name: str) -> None:
     """A name is one folder, and never the one above."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(
-            f"--name is {name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, of which neither "
-            "a dot nor a dash comes first."
+            f"--name is {name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, not starting "
+            "with a dot or a dash."
         )
 
 

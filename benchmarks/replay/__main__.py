@@ -30,7 +30,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 2 a mistake of the user's, 130 interrupted."""
+    """Runs the command; returns its exit status: 0 done, 2 user error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         suite = _suite(options)

@@ -78,7 +78,7 @@ def test_the_best_and_the_unfinished_are_never_removed_and_the_search_is_told_to
 def test_a_new_checkpoint_of_a_trial_counts_in_place_of_its_last(recorder):
     shelf = shelf_of(recorder, 6000)
     for _ in range(20):
-        shelf.put(recorder.record.by_name[NAMES[4]])
+        shelf.update(recorder.record.by_name[NAMES[4]])
     assert kept(recorder) == {0, 1, 2, 3, 4}
 
 

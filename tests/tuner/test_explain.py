@@ -76,7 +76,7 @@ def test_the_default_is_not_compared_with_itself(folder):
 def test_the_search_tells_how_trials_ended_why_the_winner_won_and_by_how_much(folder):
     told = "\n".join(explain_search(read_search(folder), folder))
     assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in told
-    won = f"Trial {NAMES[2]} won: its s_measure of 0.800 at epoch 3, the highest that was reached, is the best of 2;"
+    won = f"Trial {NAMES[2]} won: its s_measure of 0.800 at epoch 3, the highest epoch reached, is the best of 2;"
     assert won in told
     assert f"trial {NAMES[0]} is 0.100 behind." in told
     assert "At epoch 3: 0.800, default 0.700; 0.100 better." in told
@@ -113,7 +113,7 @@ def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder)
     told = "\n".join(explain_search(search, folder))
     assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 unfinished." in told
     assert f"Trial {NAMES[0]} won" in told
-    unfinished = f"Trial {NAMES[2]} is unfinished after epoch 2: it trains, waits at a rung, or was cut off."
+    unfinished = f"Trial {NAMES[2]} is unfinished after epoch 2: it is training, waiting at a rung, or was interrupted."
     assert unfinished in told_of(folder, 2)
     (folder / "trials.jsonl").write_text("")
     assert explain_search(read_search(folder), folder)[0] == "0 trials in 0:00: none has begun."

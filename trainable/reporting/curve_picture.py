@@ -34,7 +34,7 @@ def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command and returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m trainable.reporting.curve_picture", description="Draw one training."
     )

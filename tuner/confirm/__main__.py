@@ -1,8 +1,8 @@
-"""Trains the best configurations again beside the default, on several seeds, and judges them on the test split.
+"""Retrains the default and the best configurations on several seeds, and scores them on the test split.
 
     python -m tuner.confirm results/moe/<run> --seeds 3
 
-The search compared single runs on the validation split; this says whether what it found holds on data it never saw.
+The search compared single runs on the validation split; this tests whether the gain holds on data it never saw.
 """
 
 import argparse
@@ -21,23 +21,23 @@ from tuner.records import ConfirmedRun, SearchRecord, locked, read_search
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 1 a training is missing, 2 a mistake of the user's, 130 Ctrl-C."""
+    """Runs the command; returns its exit status: 0 done, 1 a training is missing, 2 user error, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m tuner.confirm", description="Score the best trials on the test split."
     )
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument(
-        "--top", type=int, default=NUM_BEST, metavar="K", help=f"how many of the best (default: {NUM_BEST})"
+        "--top", type=int, default=NUM_BEST, metavar="K", help=f"number of best trials (default: {NUM_BEST})"
     )
     parser.add_argument(
-        "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings of each (default: {NUM_SEEDS})"
+        "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings per trial (default: {NUM_SEEDS})"
     )
     options = parser.parse_args(arguments)
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
         with process.shown(), locked(options.folder), ray_running(None):
             done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=log_training)
-        return _say_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
+        return _report_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
-    """What can be checked before Ray starts.
+    """Checks what can be checked before Ray starts.
 
     Raises:
-        ValueError: nothing is asked for, or the folder holds nothing to confirm, or its data is no longer the same.
+        ValueError: an option is below 1, the folder holds nothing to confirm, or its data has changed.
     """
     for option, value in (("--top", top), ("--seeds", num_seeds)):
         if value < 1:
@@ -61,7 +61,7 @@ def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:
     open_data(exported.config, exported.data_fingerprint)
 
 
-def _say_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
+def _report_missing(record: SearchRecord, done: list[ConfirmedRun], *, top: int, num_seeds: int) -> int:
     known = identified(done)
     wanted = wanted_runs(record, top, num_seeds)
     missing = [f"trial {trial.name}, seed {seed}" for trial, seed in wanted if (trial.name, seed) not in known]

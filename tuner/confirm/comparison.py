@@ -1,9 +1,9 @@
-"""What the confirmation of a search says: is a configuration better than the default on data the search never saw?
+"""Compares the confirmed configurations with the default on data that the search never saw.
 
-What: both are trained on the same seeds and judged on the test split; the differences are taken seed by seed, and their
-mean is given with its 95 % interval. Only an interval that leaves out zero tells the two apart.
+What: both are trained on the same seeds and scored on the test split. The mean of the per-seed differences is given
+with its 95 % interval; only an interval that excludes zero tells the two apart.
 Source: Student, "The probable error of a mean", Biometrika 6, 1908, https://doi.org/10.2307/2331554: the paired t
-interval. Cost: none, it reads `confirm.jsonl`. Off: no such file, no claim.
+interval. Cost: none, it reads `confirm.jsonl`. Off: without that file nothing is claimed.
 """
 
 import math
@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """One configuration beside the default."""
+    """One configuration compared with the default."""
 
     trial: str
     """Name of its trial."""
@@ -38,14 +38,14 @@ class Confirmation:
 
     @property
     def gains(self) -> list[float]:
-        """For each seed of both, how much better than the default: negative is worse."""
+        """Gain over the default for each seed that both have; negative is worse."""
         sign = 1.0 if self.higher_is_better else -1.0
         seeds = sorted(self.values.keys() & self.default_values.keys())
         return [sign * (self.values[seed] - self.default_values[seed]) for seed in seeds]
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of the mean gain, at 95 % confidence; None for fewer than two seeds."""
+        """95 % confidence interval of the mean gain; None for fewer than two seeds."""
         gains = self.gains
         if len(gains) < 2:
             return None
@@ -59,13 +59,13 @@ class Confirmation:
 
     @property
     def sentence(self) -> str:
-        """What may be claimed, and no more."""
+        """The claim that the seeds support."""
         gains, name = self.gains, f"trial {self.trial}"
         if not gains:
             return f"On the test split, {name} and the default have no seed in common with a finite value."
         claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
         if self.interval is None:
-            return f"{claim} on one seed, which gives no confidence interval."
+            return f"{claim} on one seed, too few for a confidence interval."
         low, high = map(formatting.difference, self.interval)
         evidence = f"mean of {len(gains)} seeds, 95 % interval of the paired gain {low} to {high}"
         doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
@@ -74,22 +74,23 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What is exported: of the configurations that were trained again, the one with the best mean."""
+    """The configuration to export: of the retrained ones, the one with the best mean."""
 
     trial: TrialRecord
     mean: float
-    """On the validation split, over the seeds that all of them were trained on."""
+    """On the validation split, over the seeds that all of them share."""
     num_seeds: int
     others: dict[str, float]
-    """The means of the others, by name of trial, the default first."""
+    """Means of the others by trial name, the default first."""
     wins: dict[str, int]
-    """On how many of the seeds it is better than each of the others."""
+    """On how many seeds it beats each of the others."""
 
     @property
     def sentence(self) -> str:
         """Such as `Trial 029-7682ec2b is exported: ... mean 0.910, default 0.841; better on 3 of 3 seeds.`"""
         first, *rest = (
-            f"{_called(trial)} {formatting.number(mean)}; better on {self.wins[trial]} of {self.num_seeds} seeds"
+            f"{'default' if number_of(trial) == 0 else f'trial {trial}'} {formatting.number(mean)}; "
+            f"better on {self.wins[trial]} of {self.num_seeds} seeds"
             for trial, mean in self.others.items()
         )
         beside = ". ".join([first, *(clause.capitalize() for clause in rest)])
@@ -101,24 +102,24 @@ class Choice:
 
 
 def confirmed_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
-    """The trainings that `python -m tuner.confirm` has done.
+    """The finished trainings of the confirmation.
 
     Raises:
-        ValueError: the file is damaged, or knows a trial that the search does not.
+        ValueError: the file is damaged, or names a trial that the search does not have.
     """
     runs = read_runs(folder)
     for run in runs:
         if run.trial not in search.by_name:
             raise ValueError(
-                f"{folder / CONFIRM} knows trial {run.trial}, which {TRIALS} does not: restore both from the same copy."
+                f"{folder / CONFIRM} has trial {run.trial}, which {TRIALS} lacks: restore both from the same copy."
             )
     return runs
 
 
 def choose(folder: Path, search: SearchRecord) -> Choice | None:
-    """Chooses by several seeds: a search has one, and the best of many noisy values looks better than it is.
+    """Chooses by the mean of several seeds: a search has one seed, and the best of many noisy values looks too good.
 
-    None until two configurations were trained on two seeds in common.
+    None until two configurations share two seeds.
     """
     by_trial = _by_trial(folder, search, lambda run: math.nan if run.validation is None else run.validation)
     seeds = set.intersection(*(set(values) for values in by_trial.values())) if by_trial else set()
@@ -141,10 +142,10 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
 
 
 def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:
-    """Each configuration of a results folder that was confirmed beside the default, in the order of their numbers.
+    """The confirmed configurations of a results folder, by trial number.
 
     Raises:
-        ValueError: the file is damaged, or knows a trial that the search does not.
+        ValueError: the file is damaged, or names a trial that the search does not have.
     """
     measured = {
         trial: {seed: value for seed, value in values.items() if value is not None}
@@ -167,7 +168,3 @@ def _by_trial(
     for run in sorted(confirmed_runs(folder, search), key=lambda run: run.number):
         found.setdefault(run.trial, {})[run.seed] = value_of(run)
     return found
-
-
-def _called(trial: str) -> str:
-    return "default" if number_of(trial) == 0 else f"trial {trial}"

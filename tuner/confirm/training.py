@@ -1,4 +1,4 @@
-"""Runs the trainings of a confirmation on a running Ray, with the time that is left."""
+"""Runs the trainings of a confirmation on a running Ray, and estimates the time left."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ Training = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a confirmation stands after a training."""
+    """Progress of a confirmation after a training."""
 
     done: int
     total: int
@@ -37,7 +37,7 @@ class Progress:
 
 
 class Remaining:
-    """Seconds until the last training ends: as in the search, times how much slower the first of them were."""
+    """Estimates the seconds until the last training ends: its duration in the search, scaled by the pace so far."""
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class Remaining:
 
 
 def full_seconds(record: SearchRecord, trial: TrialRecord) -> float:
-    """What a training to the full budget took in the search; a configuration without a result takes the mean."""
+    """Seconds of a full training, from the trial's epochs in the search; without a result, from all trials' epochs."""
     seen = [trial] if trial.results else record.trials
     seconds = [result.seconds for one in seen for result in one.results.values()]
     return record.settings.max_epochs * math.fsum(seconds) / len(seconds)
 
 
 def log_training(run: ConfirmedRun, progress: Progress) -> None:
-    """One line for a finished training."""
+    """Writes one line for a finished training."""
     name = "default" if run.number == 0 else f"trial {run.trial}"
     result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
     left = f" | ~{formatting.duration(progress.seconds_left)} left" if progress.done < progress.total else ""
@@ -76,15 +76,15 @@ def log_training(run: ConfirmedRun, progress: Progress) -> None:
 def confirm(
     folder: Path, *, top: int, num_seeds: int = NUM_SEEDS, on_run: Callable[[ConfirmedRun, Progress], None]
 ) -> list[ConfirmedRun]:
-    """Runs what is missing of the confirmation on a running Ray, saving each training as it ends.
+    """Runs the missing trainings of the confirmation on a running Ray, and saves each as it ends.
 
-    A training whose process died stays missing; the others go on.
+    A training whose process died stays missing; the others continue.
 
     Args:
-        on_run: called with each finished training, and where that leaves the whole.
+        on_run: called with each finished training and the progress so far.
 
     Raises:
-        ValueError: the folder holds no finished trial to confirm, or a trial takes more than Ray has.
+        ValueError: the folder holds no finished trial to confirm, or a trial needs more than Ray has.
     """
     record = read_search(folder)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
@@ -132,7 +132,7 @@ def _exported(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path)
 def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, Mapping[str, float | None]]:
     """The objective on the validation split and the metrics on the test split.
 
-    Of a training that diverged or had too little memory the objective alone, as None.
+    After divergence or out of memory, None and the objective as None.
     """
     run = open_run(exported, device)
     try:

@@ -1,4 +1,4 @@
-"""Which trainings a confirmation consists of: the default and the best others, each on several seeds."""
+"""The trainings of a confirmation: the default and the best others, each on several seeds."""
 
 from itertools import count, islice
 from pathlib import Path
@@ -9,7 +9,7 @@ from tuner.results import progress
 
 NUM_BEST, NUM_SEEDS = 3, 3
 FIRST_SEED = 1000
-"""Seeds of the confirmation start here; the search's own is left out."""
+"""Seeds of the confirmation start here; the search's own seed is skipped."""
 
 
 def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
@@ -20,7 +20,7 @@ def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
 
 
 def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:
-    """Trials with the seeds that they are confirmed on; none where there is nothing to compare."""
+    """Trials and the seeds to train them on; empty when there is nothing to compare."""
     chosen = candidates(record, top)
     if chosen == [record.default_trial]:
         return []
@@ -29,7 +29,7 @@ def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> l
 
 
 def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
-    """All that is wanted was trained."""
+    """Whether every training of the confirmation is done."""
     wanted = {(trial.name, seed) for trial, seed in wanted_runs(record, top)}
     return wanted <= identified(confirmed_runs(folder, record))
 

@@ -46,7 +46,7 @@ def test_a_loss_against_the_default_is_said_as_plainly_as_a_gain():
 
 
 def test_one_seed_has_no_interval_and_no_common_seed_says_nothing_at_all():
-    assert confirmed([0.7], [0.8]).sentence.endswith("on one seed, which gives no confidence interval.")
+    assert confirmed([0.7], [0.8]).sentence.endswith("on one seed, too few for a confidence interval.")
     assert "no seed in common" in confirmed([], [0.8]).sentence
 
 
