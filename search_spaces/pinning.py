@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces.space import Params, Situation, Space, Trial
 from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial, ends_or_inside, given_or_middle
 
-REHEARSALS = 200
+NUM_DRAWS = 200
 """Configurations drawn to learn what a space asks for: enough for branches that one in thirty takes."""
 
 
@@ -25,7 +25,7 @@ class PinnedSpace:
         self._space = space
         self._situation = situation
         self._pins = dict(pins or {})
-        asked, returned = self._time_steps()
+        asked, returned = self._parameter_names()
         self._fixed = returned - asked
         self._check_own_values(asked)
         self._check_pins(known=asked | returned)
@@ -34,7 +34,7 @@ class PinnedSpace:
         params = self._space.suggest(_pinned_trial(trial, self._pins), self._situation)
         return params | {name: self._pins[name] for name in self._pins.keys() & params.keys() & self._fixed}
 
-    def first_points(self) -> list[Params]:
+    def points_to_evaluate(self) -> list[Params]:
         """What to try first: the defaults, then the recommended; of each only what is still asked for, none twice."""
         points = []
         for values in self._own_values():
@@ -48,11 +48,11 @@ class PinnedSpace:
         defaults = self._space.defaults(self._situation)
         return [defaults, *(defaults | values for values in self._space.recommended(self._situation))]
 
-    def _time_steps(self) -> tuple[set[str], set[str]]:
+    def _parameter_names(self) -> tuple[set[str], set[str]]:
         """All names that the space may ask for, and all that it may return, without pins."""
         asked: set[str] = set()
         returned: set[str] = set()
-        for seed in range(REHEARSALS):
+        for seed in range(NUM_DRAWS):
             trial = ends_or_inside(seed)
             returned |= self._space.suggest(trial, self._situation).keys()
             asked |= trial.asked.keys()
@@ -64,7 +64,7 @@ class PinnedSpace:
 
     def _check_pins(self, *, known: set[str]) -> None:
         in_effect = set(self._fixed)
-        for seed in range(REHEARSALS):
+        for seed in range(NUM_DRAWS):
             trial = _pinned_trial(ends_or_inside(seed), self._pins)
             self._space.suggest(trial, self._situation)
             in_effect |= trial.asked.keys()

@@ -1,4 +1,4 @@
-"""A few steps of a training, to learn what all of it will take."""
+"""Times a few steps of a training, to forecast its time and memory."""
 
 import tempfile
 import time
@@ -26,31 +26,31 @@ from trainable.techniques.optim.gradient_update import updates_of
 
 EVALUATION_BATCHES = 2
 STEADY_SECONDS, MOST_REPEATS = 2.0, 30
-"""What is short is timed again until so long has gone by, but not more often than this: a machine is seldom quiet."""
+"""Short work is timed repeatedly, for this long and at most this often, because other processes disturb it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTiming:
-    """What a training of one configuration takes on this machine."""
+    """Time and memory of one configuration on this machine."""
 
     update_seconds: float
     updates_per_epoch: int
     batch_size: int
-    """Images of a micro-batch: what was asked for, halved until it fitted, as in a search."""
+    """Images of a micro-batch: the requested number, halved until it fits, as in a search."""
     build_seconds: float
-    """Of everything that a training needs before its first epoch, but for the data."""
+    """Before the first epoch, without opening the data."""
     validation_seconds: float
-    """Of the whole validation split, from a few of its batches."""
+    """For the whole validation split, extrapolated from a few batches."""
     peak_gib: float
-    """Of the GPU's memory, or of the whole process on a CPU."""
+    """Peak memory of the GPU, or of the process on a CPU."""
     device_gib: float
-    """What the GPU, or the machine, has."""
+    """Memory of the GPU, or of the machine."""
     checkpoint_mb: float
     checkpoint_seconds: float
 
     @property
     def training_seconds(self) -> float:
-        """Of the updates of one epoch."""
+        """All updates of one epoch."""
         return self.update_seconds * self.updates_per_epoch
 
     @property
@@ -71,8 +71,8 @@ class _First:
         return islice(iter(self._batches), self._count)
 
 
-def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> StepTiming:
-    """Trains two updates or a few more and validates two batches, in a process of its own, whose peak memory counts.
+def time_steps(config: TrialConfig, splits: Any, *, device: torch.device) -> StepTiming:
+    """Trains at least two updates and validates two batches; call it in a fresh process, whose peak memory it measures.
 
     Raises:
         DivergedError: the training diverged at once.
@@ -81,7 +81,7 @@ def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> StepT
     while True:
         try:
             with shortages_named():
-                return _rehearsed(config, splits, device)
+                return _time_steps(config, splits, device)
         except MemoryShortage:
             if not can_be_halved(config.batch_size, config.min_batch_size):
                 raise
@@ -91,7 +91,7 @@ def rehearse(config: TrialConfig, splits: Any, *, device: torch.device) -> StepT
         config = replace(config, batch_size=batch_size, accumulation_steps=accumulation_steps)
 
 
-def _rehearsed(config: TrialConfig, splits: Any, device: torch.device) -> StepTiming:
+def _time_steps(config: TrialConfig, splits: Any, device: torch.device) -> StepTiming:
     task = get_task(config.workload)
     training = task.training_batches(config, splits.train, device)
     validation = task.evaluation_batches(config, splits.validation, device)
@@ -126,7 +126,7 @@ def _rehearsed(config: TrialConfig, splits: Any, device: torch.device) -> StepTi
 
 
 def _steady(device: torch.device, work: Callable[[], Any]) -> float:
-    """Mean seconds after the first time, which finds memory and kernels."""
+    """Mean seconds after a first run, which allocates memory and selects kernels."""
     work()
     seconds: list[float] = []
     while not seconds or (sum(seconds) < STEADY_SECONDS and len(seconds) < MOST_REPEATS):
@@ -135,7 +135,7 @@ def _steady(device: torch.device, work: Callable[[], Any]) -> float:
 
 
 def _timed(device: torch.device, work: Callable[[], Any]) -> tuple[Any, float]:
-    """What it gives, and the seconds until the device has done it."""
+    """The result, and the seconds until the device has finished."""
     began = time.perf_counter()
     result = work()
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How numbers, times, parameters and image counts are written for people: the same in terminal, report and figures."""
+"""Formats numbers, times, parameters and image counts for people, in the same way in terminal, report and figures."""
 
 import math
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def number(value: float | None) -> str:
-    """Three decimals where they say enough, else three significant digits; a dash for what was not measured.
+    """Three decimals from 0.01 to 100, else three significant digits; a dash for None and for what is not finite.
 
     >>> number(0.8034), number(0.00012), number(None)
     ('0.803', '0.00012', '-')
@@ -23,7 +23,7 @@ def difference(value: float) -> str:
 
 
 def gain(value: float) -> str:
-    """In words, since for a loss a better value is a lower one."""
+    """In words, because for a loss lower is better."""
     return f"{difference(abs(value))[1:]} {'better' if value > 0 else 'worse'}" if value else "no better"
 
 
@@ -39,12 +39,12 @@ def duration(seconds: float) -> str:
 
 
 def metric(name: str) -> str:
-    """Without the split it was measured on: `s_measure` for `val/s_measure`."""
+    """A metric's name without its split: `s_measure` for `val/s_measure`."""
     return name.rpartition("/")[2]
 
 
 def argument(value: Path | str) -> str:
-    """As a shell takes it in a command that a person copies.
+    """Quoted for a shell command that a person copies.
 
     >>> argument("results/moe/a run")
     "'results/moe/a run'"
@@ -52,10 +52,10 @@ def argument(value: Path | str) -> str:
     return shlex.quote(str(value))
 
 
-def path(place: Path) -> str:
-    """As one would type it from here."""
+def path(target: Path) -> str:
+    """Relative to the working folder where it lies inside it."""
     here = Path.cwd()
-    return str(place.relative_to(here) if place.is_relative_to(here) else place)
+    return str(target.relative_to(here) if target.is_relative_to(here) else target)
 
 
 def parameter(value: object) -> str:
@@ -64,7 +64,7 @@ def parameter(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks and control characters, as an error message of a library may hold them."""
+    """Without line breaks and control characters, which a library's error message may contain."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
@@ -73,7 +73,7 @@ def count(quantity: int, noun: str) -> str:
 
 
 FEW = 20
-"""Below so many, a single image moves a mean score by more than configurations usually differ."""
+"""Below this, one image changes a mean score by more than configurations usually differ."""
 
 
 def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int]) -> str:

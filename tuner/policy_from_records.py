@@ -15,10 +15,10 @@ from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, Tria
 
 
 def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Policy:
-    """A policy that knows nothing yet.
+    """A new policy without any results.
 
     Raises:
-        ValueError: the space has changed, so that what is to be tried first is no configuration of it.
+        ValueError: the space has changed, so that it no longer holds a configuration to try first.
     """
     config = HalvingConfig(
         rung_epochs=settings.rung_epochs,
@@ -44,23 +44,23 @@ def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Po
 
 
 class Unrecorded(NamedTuple):
-    """A decision or outcome that follows from a trial's last event and is not recorded yet: a kill came before."""
+    """A decision or outcome that follows from a trial's last event but was not recorded before a kill."""
 
     decision: Decision | None
     """The last one about the trial."""
     is_decided: bool
-    """Whether that is on record."""
+    """Whether the decision is recorded."""
     outcome: Outcome | None
-    """How the trial ended with it."""
+    """The trial's outcome after the decision."""
 
 
 def replay_events(
     events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int
 ) -> dict[str, Unrecorded]:
-    """Returns, by trial, what is still to be put on record.
+    """Returns, by trial, what is not recorded yet.
 
     Raises:
-        ValueError: the space has changed, so that a trial is no configuration of it.
+        ValueError: the space has changed, so that it no longer holds a recorded trial.
     """
     unrecorded: dict[str, Unrecorded] = {}
     for event in events:
@@ -70,7 +70,7 @@ def replay_events(
             case TrialStarted(trial=trial, answers=answers):
                 policy.start(trial, _candidate(source, trial, answers))
             case EpochDone(trial=trial, epoch=epoch, objective=value, outcome=outcome):
-                decision = policy.record(trial, epoch=epoch, value=value)
+                decision = policy.report(trial, epoch=epoch, value=value)
                 if outcome is None:
                     outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
                     unrecorded[trial] = Unrecorded(decision, decision is None, outcome)

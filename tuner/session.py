@@ -200,7 +200,7 @@ class Session:
         )
         remove_others(self._recorder.folder, trial, result.epoch)
         if ending is not None:
-            self._policy.record(trial, epoch=result.epoch, value=result.objective)
+            self._policy.report(trial, epoch=result.epoch, value=result.objective)
             self._end(trial, Outcome(ending.outcome))
             return False
         return self._decide(trial, result.epoch, result.objective)

@@ -34,7 +34,7 @@ class PastSearch(Problem):
         space = SpaceSource(self.space)
         self._rows = [space.of(_answers(trial.params, self._ranges)) for trial in trials]
         self._encoding = Encoding()
-        self._encoding.learn(self._rows)
+        self._encoding.extend(self._rows)
         self._points = self._encoding.encode(self._rows)
 
     @property

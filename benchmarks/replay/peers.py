@@ -63,7 +63,7 @@ class RayPolicy:
     def promote(self, promotion: Promote) -> None:
         raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
 
-    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         one, is_last = self._running[trial], epoch >= self._max_epochs
         one.last_result = {"trial_id": one.trial_id, EPOCH: epoch, OBJECTIVE: value, "done": is_last}
         if is_last:

@@ -108,9 +108,9 @@ class TimedPolicy(PromotingPolicy):
             super().promote(promotion)
         self._decided()
 
-    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         with self._timed():
-            return super().record(trial, epoch=epoch, value=value)
+            return super().report(trial, epoch=epoch, value=value)
 
     def end(self, trial: str, outcome: Outcome) -> None:
         with self._timed():

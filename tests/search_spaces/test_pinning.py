@@ -73,18 +73,18 @@ def test_a_value_that_the_space_leaves_fixed_can_be_pinned_and_so_can_one_outsid
     assert (params["batch_size"], params["num_experts"]) == (8, 16)
 
 
-def test_the_first_points_are_the_defaults_and_the_recommended_each_once():
-    assert pinned().first_points() == [DEFAULT, DEFAULT | {"max_lr": 1e-2}]
+def test_the_points_to_evaluate_are_the_defaults_and_the_recommended_each_once():
+    assert pinned().points_to_evaluate() == [DEFAULT, DEFAULT | {"max_lr": 1e-2}]
 
 
-def test_the_first_points_leave_out_what_is_no_longer_asked_and_fill_in_what_now_is():
-    points = pinned(pins={"num_experts": 1, "averaging": True}).first_points()
+def test_the_points_to_evaluate_leave_out_what_is_no_longer_asked_and_fill_in_what_now_is():
+    points = pinned(pins={"num_experts": 1, "averaging": True}).points_to_evaluate()
     assert points == [{"max_lr": lr, "half_life_epochs": pytest.approx(1.025)} for lr in (3e-3, 1e-2)]
 
 
 def test_every_first_point_is_one_that_optuna_accepts():
     space = pinned(pins={"averaging": True})
-    for point in space.first_points():
+    for point in space.points_to_evaluate():
         trial = optuna.trial.FixedTrial(point)
         space(trial)
         assert trial.params == point

@@ -104,7 +104,7 @@ def test_every_sampled_configuration_builds_what_it_switches_on(space, sampled, 
 
 def test_the_default_and_the_recommended_values_lie_inside_the_ranges_and_nothing_of_them_is_ignored(space, situation):
     pinned = PinnedSpace(space, situation)
-    for point in pinned.first_points():
+    for point in pinned.points_to_evaluate():
         trial = optuna.trial.FixedTrial(point)
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -52,9 +52,9 @@ SENTENCES = {
     "stopped_at_rung": r"^stopped at epoch 2 \(rung 1\): 0\.\d+ misses the cutoff 0\.\d+, rank 2 of 2$",
     "diverged": r"^diverged in epoch \d at step \d+: \S+ was (nan|inf)$",
     "out_of_memory": r"^out of memory in epoch 1: asked for 3\.725e\+06 GiB, [\d.]+ [GM]iB available$",
-    "experts_collapsed": r"^experts collapsed in epoch 2: layer 0 sent nearly all to the same experts for 2 epochs in "
-    r"a row, [01]\.?\d* of it to expert \d$",
-    "plateaued": r"^plateaued at epoch 2: nothing better than 0\.\d+ of epoch 1, with a patience of 1$",
+    "experts_collapsed": r"^experts collapsed in epoch 2: layer 0 sent nearly all tokens to the same experts for 2 "
+    r"epochs in a row, [01]\.?\d* of them to expert \d$",
+    "plateaued": r"^plateaued at epoch 2: no improvement on 0\.\d+ of epoch 1, patience 1$",
     "failed": r"^failed after epoch 0: ValueError: max_lr is -1\.0",
 }
 STATES = dict.fromkeys(("completed", "plateaued"), TrialState.COMPLETE)

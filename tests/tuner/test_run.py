@@ -37,7 +37,7 @@ def settings(disc_folder, tmp_path):
 
 
 def first_config(plan):
-    return plan.config_of(FixedTrial(plan.pinned.first_points()[0]))
+    return plan.config_of(FixedTrial(plan.pinned.points_to_evaluate()[0]))
 
 
 def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
@@ -72,7 +72,7 @@ def test_what_is_fixed_holds_in_every_configuration_whether_the_space_knows_it_o
     config = first_config(plan)
     assert (config.optimizer.max_lr, config.model.pyramid_channels) == (1e-3, 16)
     assert (config.precision, config.data.long_side_px) == ("fp32", 32)
-    assert not any("max_lr" in point for point in plan.pinned.first_points())
+    assert not any("max_lr" in point for point in plan.pinned.points_to_evaluate())
 
 
 def test_data_that_is_named_from_here_is_found_from_everywhere(settings, disc_folder, monkeypatch):

@@ -1,4 +1,4 @@
-"""Listeners without which a search goes on: one that fails is dropped, with a warning."""
+"""Optional listeners: one that fails is dropped with a warning, and the search continues."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 class Dispensable:
-    """A listener that costs itself, and not the search, when it can't do its work.
+    """A listener whose failure does not stop the search.
 
     Args:
-        name: what people call it.
-        remedy: how they get what it has missed.
-        errors: what counts as failing.
+        name: its name in the warning.
+        remedy: how to get what it has missed, as a clause of the warning.
+        errors: the exceptions that count as its failure.
     """
 
     def __init__(

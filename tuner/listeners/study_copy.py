@@ -1,7 +1,7 @@
 """A copy of the search as an Optuna study, for `optuna-dashboard study.journal` and `optuna.load_study`.
 
-Trial numbers are ours. What: every session writes the file anew from the records, then adds what happens. Cost: one
-short line for each event. Off: do not listen.
+Trial numbers are those of the search. Every session rewrites the file from the records, then appends each event: one
+short line. Off: do not add the listener.
 """
 
 import json
@@ -24,10 +24,10 @@ FILE = "study.journal"
 
 
 class StudyCopy:
-    """Follows a search.
+    """Copies a search, event by event.
 
     Args:
-        space: what the search's answers were asked by.
+        space: maps an Optuna trial to parameters.
     """
 
     def __init__(self, folder: Path, search: SearchRecord, space: Callable[[Any], dict]) -> None:
@@ -78,9 +78,9 @@ class StudyCopy:
 
 
 class _OneWriter(JournalFileBackend):
-    """Appends without a lock, and without waiting for the disk, which the whole search would do on a busy one.
+    """Appends without a lock and without fsync, which would block the whole search on a busy disk.
 
-    The search alone writes this file, and a kill takes nothing from it that was written.
+    Only the search writes this file, and a kill loses nothing that was written.
     """
 
     def __init__(self, path: Path) -> None:

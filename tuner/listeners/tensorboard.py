@@ -1,4 +1,4 @@
-"""TensorBoard event files, one folder a trial: its curves and, at its end, its parameters beside its objective."""
+"""TensorBoard event files, one folder per trial: its curves and, when it ends, its parameters and objective."""
 
 import shutil
 from pathlib import Path
@@ -13,28 +13,28 @@ from tuner.records.events import EpochDone, Event, TrialEnded
 FOLDER = "tensorboard"
 OBJECTIVE_TAG = "hparams/objective"
 MAX_OPEN = 64
-"""Files at a time, each with a thread of its own: a promoting search may have hundreds of trials that wait."""
+"""Files open at a time, each with its own thread: a promoting search may have hundreds of waiting trials."""
 
 
 class TensorBoards:
-    """Follows a search; what an earlier session left of trials that had not ended is written again."""
+    """Logs a search; the files of trials that had not ended in an earlier session are rewritten."""
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:
         self._folder = folder / FOLDER
         self._writers: dict[str, SummaryWriter] = {}
-        """The one that was used last comes last."""
+        """The most recently used one is last."""
         self._epochs: dict[str, int] = {}
-        """The last one written of each open trial."""
+        """The last epoch written for each open trial."""
         last_end = max((trial.end_time for trial in search.trials if trial.end_time is not None), default=None)
         for trial in search.trials:
-            # A kill may have come between the last line on record and its board.
+            # A kill may have come between the last record and its event file.
             if trial.end_time in (None, last_end) or not (self._folder / trial.name).exists():
                 self._rewrite(trial)
 
     def on_event(self, search: SearchRecord, event: Event) -> None:
         if isinstance(event, EpochDone):
-            # A trial that started over has each epoch once; and of several files in one folder, TensorBoard may read
-            # the later one first.
+            # A trial that started over must show each epoch once, and TensorBoard may read several files of a folder
+            # in any order.
             if event.trial in self._writers and event.epoch > self._epochs[event.trial]:
                 self._add(event)
             else:
@@ -78,7 +78,7 @@ class TensorBoards:
         self._epochs.pop(trial.name, None)
 
     def _writer(self, trial: str) -> SummaryWriter:
-        """The trial's own, now the one that was used last."""
+        """The trial's writer, marked as most recently used; closes the least recently used one beyond MAX_OPEN."""
         writer = self._writers.pop(trial, None) or SummaryWriter(self._folder / trial)
         self._writers[trial] = writer
         if len(self._writers) > MAX_OPEN:

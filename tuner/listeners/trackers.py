@@ -1,4 +1,4 @@
-"""MLflow and Weights & Biases in a search: a run for each trial, which a resumed search continues."""
+"""Logs a search to MLflow and Weights & Biases: one run per trial, which a resumed search continues."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 from tuner.records.lines import append_line, complete_lines
 
 ENDED = "tracked.txt"
-"""Names of the trials whose runs have ended in every tracker, one a line; the others are opened by the next session."""
+"""Names of the trials whose runs have ended in every tracker, one per line; the next session opens the others."""
 
 
 class TrialTrackers:
-    """Follows a search with the named trackers; what an earlier session left out is added first."""
+    """Logs a search to the named trackers, after adding what an earlier session left out."""
 
     def __init__(self, names: Sequence[str], folder: Path, search: SearchRecord) -> None:
         self._names, self._folder = names, folder
@@ -36,7 +36,7 @@ class TrialTrackers:
                 self._end(trial)
 
     def close(self) -> None:
-        """Runs of trials that have not ended are closed too; the next session opens them again."""
+        """Closes the runs of unfinished trials too; the next session reopens them."""
         while self._open:
             self._close(next(iter(self._open)))
 
@@ -47,7 +47,7 @@ class TrialTrackers:
             self._log(trial.results[epoch])
 
     def _log(self, result: EpochDone) -> None:
-        """What a tracker has already it is not told again: a trial that started over repeats its epochs to the bit."""
+        """Skips epochs that a tracker already has: a trial that started over repeats them to the bit."""
         metrics = {name: value for name, value in result.metrics.items() if value is not None}
         for tracker in self._open[result.trial]:
             if result.epoch > tracker.last_epoch:

@@ -1,4 +1,4 @@
-"""`--dry-run`: what a search will take, from a few steps of its default, smallest and largest configuration."""
+"""`--dry-run`: expected time and memory of a search, from a few steps of three of its configurations."""
 
 import math
 import random
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from search_spaces.pinning import REHEARSALS
+from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig, from_params
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.step_timing import StepTiming, rehearse
+from trainable.step_timing import StepTiming, time_steps
 from trainable.tasks.registry import get_task
 from tuner import formatting
 from tuner.confirm.wanted import NUM_SEEDS
-from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines, rehearsal_lines
+from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines, timing_lines
 from tuner.planning.duration import Schedule, Seconds, forecast
 from tuner.planning.plan import Plan
 from tuner.policy.candidates import SpaceSource
@@ -27,14 +27,14 @@ from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
 PROPOSALS = 200
-"""Configurations that are drawn to learn how often there is one like each of those that were measured."""
+"""Configurations drawn to estimate how often each of the timed ones is the most similar."""
 
 
 def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
-    """Rehearses on the cluster that the search would use and returns what it expects.
+    """Times a few steps on the cluster that the search would use; returns the text of the forecast.
 
     Args:
-        began: when the command did, by the monotonic clock.
+        began: start of the command, by the monotonic clock.
 
     Raises:
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
@@ -42,32 +42,32 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     planned = time.monotonic()
     with ray_running(settings.address):
         connected = time.monotonic()
-        slots = allocate_resources(settings, node_resources())
+        resources = allocate_resources(settings, node_resources())
         configs = extremes(plan)
-        rehearsals, process_seconds = _rehearsed(configs, slots)
+        timings, process_seconds = _time_configs(configs, resources)
     start_up = StartUp(command=planned - began, ray=connected - planned, process=process_seconds)
     expected = forecast(
-        schedule_of(settings, plan, slots),
-        costs=[seconds_of(rehearsals[most_like(config, configs)]) for config in proposed_configs(plan)],
-        first=[seconds_of(rehearsals[most_like(config, configs)]) for config in plan.first_configs],
+        schedule_of(settings, plan, resources),
+        costs=[seconds_of(timings[most_similar(config, configs)]) for config in proposed_configs(plan)],
+        first=[seconds_of(timings[most_similar(config, configs)]) for config in plan.first_configs],
         process_seconds=process_seconds,
     )
     trials = f"{formatting.count(settings.num_trials, 'trial')} of up to {formatting.count(plan.max_epochs, 'epoch')}"
     return "\n".join(
         [
-            f"{settings.space}: {trials}, {settings.policy}; {slots}",
+            f"{settings.space}: {trials}, {settings.policy}; {resources}",
             *image_lines(plan),
             checked_line(plan, drawn_configs(plan)),
-            *rehearsal_lines(rehearsals),
-            *expected_lines(settings, plan, slots, rehearsals, expected, start_up),
+            *timing_lines(timings),
+            *expected_lines(settings, plan, resources, timings, expected, start_up),
         ]
     )
 
 
-def schedule_of(settings: SearchSettings, plan: Plan, slots: TrialResources) -> Schedule:
+def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources) -> Schedule:
     return Schedule(
         num_trials=settings.num_trials,
-        slots=slots.concurrent,
+        slots=resources.concurrent,
         max_epochs=plan.max_epochs,
         rung_epochs=plan.rungs,
         reduction_factor=plan.space.reduction_factor,
@@ -77,30 +77,26 @@ def schedule_of(settings: SearchSettings, plan: Plan, slots: TrialResources) -> 
     )
 
 
-def seconds_of(rehearsal: StepTiming) -> Seconds:
+def seconds_of(timing: StepTiming) -> Seconds:
     return Seconds(
-        build=rehearsal.build_seconds,
-        training=rehearsal.training_seconds,
-        validation=rehearsal.validation_seconds,
-        checkpoint=rehearsal.checkpoint_seconds,
+        build=timing.build_seconds,
+        training=timing.training_seconds,
+        validation=timing.validation_seconds,
+        checkpoint=timing.checkpoint_seconds,
     )
 
 
 def extremes(plan: Plan) -> dict[str, TrialConfig]:
-    """The default configuration and, of many that the space may propose, the smallest and the largest of a batch."""
+    """The default configuration and, of many drawn ones, the smallest and largest by batch size times parameters."""
     default = plan.first_configs[0]
-    sizes = {_shape(config): config for config in drawn_configs(plan)}
+    sizes = {(config.model, config.batch_size): config for config in drawn_configs(plan)}
     ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(config))
     return {"default": default, "smallest": ordered[0], "largest": ordered[-1]}
 
 
 def drawn_configs(plan: Plan) -> list[TrialConfig]:
-    """What the space may propose, its ends as often as its inside."""
-    return [plan.config_of(ends_or_inside(seed)) for seed in range(REHEARSALS)]
-
-
-def _shape(config: TrialConfig) -> tuple[object, ...]:
-    return config.model, config.batch_size
+    """Configurations that the space may propose, with the ends of its ranges as often as the inside."""
+    return [plan.config_of(ends_or_inside(seed)) for seed in range(NUM_DRAWS)]
 
 
 def _num_parameters(config: TrialConfig) -> int:
@@ -109,13 +105,13 @@ def _num_parameters(config: TrialConfig) -> int:
 
 
 def proposed_configs(plan: Plan) -> list[TrialConfig]:
-    """What the space is likely to propose."""
+    """Random configurations of the space."""
     generator, source = random.Random(0), SpaceSource(plan.pinned)
     return [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
 
 
-def most_like(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:
-    """The measured configuration whose epochs take most nearly as long: by images an update, then by its network."""
+def most_similar(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:
+    """The measured configuration with the most similar epoch time: by images per update, then by network."""
     return min(measured, key=lambda name: (_distance(config, measured[name]), measured[name].model != config.model))
 
 
@@ -124,35 +120,35 @@ def _distance(one: TrialConfig, other: TrialConfig) -> float:
     return abs(math.log(images[0] / images[1])) + abs(math.log(one.batch_size / other.batch_size))
 
 
-def _rehearsed(configs: Mapping[str, TrialConfig], slots: TrialResources) -> tuple[dict[str, StepTiming], float]:
-    """In fresh processes, in all slots at a time as trials run: their memory and their crowding count.
+def _time_configs(configs: Mapping[str, TrialConfig], resources: TrialResources) -> tuple[dict[str, StepTiming], float]:
+    """Times each configuration in a fresh process, with all slots busy as in a search.
 
-    Where there are more slots than configurations some are rehearsed again, for company alone. Also the seconds that
-    a process takes before it trains, by the first of them, which finds a free slot.
+    With more slots than configurations, some are repeated only to keep the other slots busy. Also returns the seconds
+    that a process takes before it trains, measured on the first one, which gets a free slot.
     """
     cache_dir, began = str(default_cache_dir()), time.monotonic()
-    rounds = math.ceil(len(configs) / slots.concurrent)
-    names = list(islice(cycle(configs), rounds * slots.concurrent))
-    calls = ((place, (configs[name], cache_dir, slots.device)) for place, name in enumerate(names))
-    rehearsals: dict[str, StepTiming] = {}
+    rounds = math.ceil(len(configs) / resources.concurrent)
+    names = list(islice(cycle(configs), rounds * resources.concurrent))
+    calls = ((index, (configs[name], cache_dir, resources.device)) for index, name in enumerate(names))
+    timings: dict[str, StepTiming] = {}
     process_seconds = 0.0
-    for place, call in run_tasks(_time_steps, calls, slots, in_new_processes=True):
+    for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True):
         if (error := call.exception()) is not None:
             raise ValueError(
-                f"A rehearsal failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"
+                f"A timed training failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"
             ) from error
-        rehearsal, trained_seconds = call.result()
-        if place < len(configs):
-            rehearsals[names[place]] = rehearsal
-        if place == 0:
+        timing, trained_seconds = call.result()
+        if index < len(configs):
+            timings[names[index]] = timing
+        if index == 0:
             process_seconds = time.monotonic() - began - trained_seconds
-    return {name: rehearsals[name] for name in configs}, process_seconds
+    return {name: timings[name] for name in configs}, process_seconds
 
 
 def _time_steps(config: TrialConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
-    """With the seconds that it took once the data was open."""
+    """The timing, and the seconds that it took after opening the data."""
     torch.set_num_threads(assigned_cpus())
     splits = get_task(config.workload).open_data(config, cache_dir=Path(cache_dir))
     began = time.monotonic()
-    rehearsal = rehearse(config, splits, device=torch.device(device))
-    return rehearsal, time.monotonic() - began
+    timing = time_steps(config, splits, device=torch.device(device))
+    return timing, time.monotonic() - began

@@ -1,14 +1,14 @@
-"""How long a search will take: its schedule, played through with drawn trials on measured times.
+"""Forecasts the duration of a search by simulating it with random trials and measured times.
 
-What: slots take trials as they come free; every trial has the times of the measured configuration that is most like it,
-and each epoch a value that is a hidden quality under noise; the policy decides as in the search.
-Then the best and the default are trained again, over the same slots. Played many times, because who is stopped depends
-on who came first, and on how much better the proposals get: a trial that beats all before it is stopped nowhere.
-Cost: milliseconds a play.
+What: free slots take trials; every trial has the times of the most similar measured configuration, and each epoch's
+value is a hidden quality plus noise; the policy decides as in the search. Then the best and the default are retrained
+on the same slots. It is simulated many times, because stops depend on the order of the trials and on how much better
+the proposals get: a trial that beats all before it is never stopped.
+Cost: milliseconds per simulation.
 
-The decisions are those of the search itself: its rungs, or its promoting policy with the quota, the wait for the first
-values and the last trainings. Only the Gaussian process is left out, whose predictions say which trials go on, not how
-many: here each trial is predicted to keep its last value.
+The policy is the search's own: its rungs, or its promotion with the quota, the start-up values and the last trainings.
+Only the Gaussian process is replaced: its predictions decide which trials continue, not how many; here each trial is
+predicted to keep its last value.
 """
 
 import heapq
@@ -27,7 +27,7 @@ from tuner.policy.stopping import RandomSampler, StoppingPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What is known of a search before it begins."""
+    """What is known about a search before it starts."""
 
     num_trials: int
     slots: int
@@ -35,15 +35,15 @@ class Schedule:
     rung_epochs: tuple[int, ...]
     reduction_factor: int
     promotes: bool = False
-    """Trials wait at rungs; else they stop there, or, without rungs, never."""
+    """Trials wait at rungs; otherwise poor ones stop there."""
     confirm: int = 0
-    """How many of the best are trained again beside the default."""
+    """How many of the best are retrained with the default."""
     seeds: int = 3
     """Trainings of each."""
 
 
-def played_policy(schedule: Schedule) -> Policy:
-    """More is better; the first trial is the default."""
+def simulated_policy(schedule: Schedule) -> Policy:
+    """The search's policy on numbered configurations; higher is better, the first trial is the default."""
     config = HalvingConfig(
         rung_epochs=schedule.rung_epochs,
         max_epochs=schedule.max_epochs,
@@ -60,7 +60,7 @@ def played_policy(schedule: Schedule) -> Policy:
 
 
 class _Numbers:
-    """A source whose configurations are numbers, so large that each is new."""
+    """A source whose configurations are random numbers, so large that each is new."""
 
     def any(self, generator: random.Random) -> Candidate:
         return _numbered(generator.getrandbits(64))
@@ -74,7 +74,7 @@ def _numbered(number: int) -> Candidate:
 
 
 class _LastValues:
-    """Stands in for the Gaussian process."""
+    """Predicts that each trial keeps its last value; replaces the Gaussian process."""
 
     def __init__(self) -> None:
         self._trials: dict[frozenset, str] = {}
@@ -82,7 +82,7 @@ class _LastValues:
     def add(self, trial: str, candidate: Candidate) -> None:
         self._trials[candidate.identity] = trial
 
-    def learn(self, promotions: Promotions) -> None:
+    def fit(self, promotions: Promotions) -> None:
         """Nothing is fitted."""
 
     def predict(self, promotions: Promotions, contenders: Sequence[str]) -> "_LastPrediction":
@@ -106,25 +106,25 @@ class _LastPrediction:
 
 
 DEFAULT = 0
-"""Number of the trial that everything is compared with."""
+"""Number of the default trial."""
 
 MOST_PLAYS, LEAST_PLAYS, TRIALS_PLAYED = 50, 5, 3000
-"""The longer a search, the less it depends on chance, and the longer a play takes."""
+"""Number of simulations: a longer search depends less on chance, and takes longer to simulate."""
 MOST_LEARNED = 2.0
-"""So that the middle is 1: 28 searches of five workloads under stopping rungs took .71 to 1.30 of the epochs that 1
-gives, in the median 1.00; of what 0 gives, 1.13. Under promotion the quota says how many go on."""
+"""Gives a mean of 1: 28 searches of five workloads under stopping rungs took 0.71 to 1.30 times the epochs simulated
+with 1, median 1.00, and 1.13 times those with 0. Under promotion the quota sets how many continue."""
 _NOISE_OF_A_RUNG = 0.5
-"""Of a value at a rung against the trial's quality, whose own spread is 1: ranks change, as they do."""
+"""Standard deviation of a value around the trial's quality, whose own is 1, so that ranks change between rungs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seconds:
-    """What one configuration takes."""
+    """Seconds of one configuration."""
 
     build: float = 0.0
-    """Before the first epoch, and before the one after a pause."""
+    """Before the first epoch, and before the first one after a pause."""
     training: float
-    """An epoch's updates."""
+    """Updates of one epoch."""
     validation: float = 0.0
     """After each epoch."""
     checkpoint: float = 0.0
@@ -135,23 +135,23 @@ class Seconds:
         return self.training + self.validation + self.checkpoint
 
     def full_training(self, max_epochs: int) -> float:
-        """Without checkpoints, and with a validation more: that on the test split."""
+        """Without checkpoints, and with one more evaluation, on the test split."""
         return self.build + max_epochs * self.training + (max_epochs + 1) * self.validation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
-    """One search as it might go."""
+    """One simulated search."""
 
     search_seconds: float
     confirm_seconds: float
     busy: Seconds
-    """Sums over the slots of the search, by what they are spent on."""
+    """Sums over the slots of the search, without the confirmation."""
     busy_seconds: float
-    """Sum over the slots, confirmation included."""
+    """Sum over the slots, with the confirmation."""
     epochs: int
     trainings: int
-    """Of the confirmation."""
+    """Number of trainings of the confirmation."""
 
     @property
     def seconds(self) -> float:
@@ -160,9 +160,9 @@ class Play:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """The middle one of the plays, and the range of nine in ten."""
+    """The median simulation, and the 5 % and 95 % quantiles of the duration."""
 
-    middle: Play
+    median: Play
     shortest_seconds: float
     longest_seconds: float
 
@@ -176,32 +176,28 @@ def forecast(
     most_learned: float = MOST_LEARNED,
     seed: int = 0,
 ) -> Forecast:
-    """Plays the search through.
+    """Simulates the search many times.
 
     Args:
-        costs: of configurations that are equally likely.
-        first: of those that are tried first, the default before all.
-        process_seconds: what each slot of the confirmation begins with, a process and its data.
-        most_learned: by how many standard deviations the last proposal is better than the first at most; each play
+        costs: times of equally likely configurations.
+        first: times of the configurations that are tried first, the default first.
+        process_seconds: start of a process and its data, once per slot of the confirmation.
+        most_learned: largest improvement from the first to the last proposal, in standard deviations; each simulation
             draws its own between 0 and this.
     """
     num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // schedule.num_trials))
     generators = [random.Random(f"{seed} {play}") for play in range(num_plays)]
-    plays = [
-        _play(schedule, _drawn(schedule, costs, first, rng), process_seconds, rng, learned=rng.uniform(0, most_learned))
-        for rng in generators
-    ]
+    first, num_others = first[: schedule.num_trials], schedule.num_trials - len(first)
+    plays = []
+    for rng in generators:
+        drawn = [*first, *(rng.choice(costs) for _ in range(num_others))]
+        plays.append(_play(schedule, drawn, process_seconds, rng, learned=rng.uniform(0, most_learned)))
     plays.sort(key=lambda play: play.seconds)
     return Forecast(
-        middle=plays[len(plays) // 2],
+        median=plays[len(plays) // 2],
         shortest_seconds=plays[round(0.05 * (num_plays - 1))].seconds,
         longest_seconds=plays[round(0.95 * (num_plays - 1))].seconds,
     )
-
-
-def _drawn(schedule: Schedule, costs: Sequence[Seconds], first: Sequence[Seconds], rng: random.Random) -> list[Seconds]:
-    others = schedule.num_trials - len(first)
-    return [*first[: schedule.num_trials], *(rng.choice(costs) for _ in range(others))]
 
 
 def _play(
@@ -215,7 +211,7 @@ def _play(
         return values[trial.number]
 
     search = SimulatedSearch(
-        played_policy(schedule),
+        simulated_policy(schedule),
         slots=schedule.slots,
         max_epochs=schedule.max_epochs,
         value=value,
@@ -226,7 +222,7 @@ def _play(
     trainings = _trainings(schedule, search, drawn, values)
     return Play(
         search_seconds=search.now,
-        confirm_seconds=_over_slots(trainings, schedule.slots, process_seconds) if trainings else 0.0,
+        confirm_seconds=_makespan(trainings, schedule.slots, process_seconds) if trainings else 0.0,
         busy=busy,
         busy_seconds=busy.build + busy.epoch + math.fsum(trainings),
         epochs=search.num_epochs,
@@ -248,7 +244,7 @@ def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:
 def _trainings(
     schedule: Schedule, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float]
 ) -> list[float]:
-    """Seconds of each training of the confirmation: of the default, and the best that came to their full length."""
+    """Seconds of each training of the confirmation: the default and the best that reached full length."""
     complete = [trial.number for trial in search.trials if trial.epoch == schedule.max_epochs]
     others = sorted((trial for trial in complete if trial != DEFAULT), key=values.__getitem__, reverse=True)
     best = others[: schedule.confirm]
@@ -256,8 +252,8 @@ def _trainings(
     return [drawn[trial].full_training(schedule.max_epochs) for trial in compared] * schedule.seeds
 
 
-def _over_slots(trainings: Sequence[float], slots: int, first_seconds: float) -> float:
-    """When the last one ends, each begun in turn on the slot that is free first."""
+def _makespan(trainings: Sequence[float], slots: int, first_seconds: float) -> float:
+    """When the last training ends, each started in turn on the first free slot."""
     free = [first_seconds] * slots
     for seconds in trainings:
         heapq.heapreplace(free, free[0] + seconds)

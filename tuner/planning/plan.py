@@ -1,4 +1,4 @@
-"""What a search will do: its data, its space with what the user fixed, its rungs. Decided before Ray starts."""
+"""Plans a search before Ray starts: its data, its space with the user's pins, its rungs."""
 
 import logging
 from collections.abc import Sequence
@@ -27,26 +27,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A search that can begin."""
+    """A search that is ready to start."""
 
     space: Space
     situation: Situation
     pinned: PinnedSpace
     pins: dict[str, Any]
-    """What the user fixed of what the space asks for."""
+    """Fixed values of parameters that the space asks for."""
     base: TrialConfig
     fingerprint: dict[str, str]
     images: dict[str, int]
-    """How many each split has."""
+    """Number of images by split."""
     image_size_px: tuple[int, int]
-    """Their height and width."""
+    """Height and width."""
     rungs: tuple[int, ...]
-    first_points: tuple[dict, ...]
-    """What is tried first, in this order: the parameters that the space asks for, by name."""
+    points_to_evaluate: tuple[dict, ...]
+    """Answers to try first, in this order, by name: the default, the recommended ones, those of the warm start."""
     past_trials: tuple[PastTrial, ...] = ()
-    """Trials of another search whose values the policy knows."""
-    everything: tuple[dict, ...] | None = None
-    """All that can be tried, the first points too, of a space that holds no more than is asked for."""
+    """Trials of another search that the policy starts with."""
+    all_points: tuple[dict, ...] | None = None
+    """All answers of the space, if it holds no more configurations than trials were asked for; else None."""
 
     @property
     def max_epochs(self) -> int:
@@ -54,22 +54,22 @@ class Plan:
 
     @property
     def first_answers(self) -> tuple[dict, ...]:
-        """What is tried before anything is drawn: of a space that holds few, all of it."""
-        others = [point for point in self.everything or () if point not in self.first_points]
-        return (*self.first_points, *others)
+        """Answers to try before any are drawn: for a small space, all of them."""
+        others = [point for point in self.all_points or () if point not in self.points_to_evaluate]
+        return (*self.points_to_evaluate, *others)
 
     @property
     def first_configs(self) -> list[TrialConfig]:
-        """What is tried first, as it is trained."""
-        return [self.config_of(given_or_middle(point)) for point in self.first_points]
+        """The configurations of `points_to_evaluate`."""
+        return [self.config_of(given_or_middle(point)) for point in self.points_to_evaluate]
 
     def config_of(self, trial: Any) -> TrialConfig:
-        """What is trained where `trial`, one of Optuna's or a stand-in, answers the space."""
+        """The configuration that an Optuna trial, or a stub, draws from the space."""
         return from_params(self.pinned(trial), self.base)
 
 
 def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
-    """Opens the data and checks everything that can be wrong.
+    """Opens the data and checks settings, space and data.
 
     Raises:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
@@ -90,8 +90,8 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
-    rungs = _rungs(space) if settings.policy in POLICIES_WITH_RUNGS else ()
-    warm = _warmed(settings, space, pinned, base, splits.fingerprint)
+    has_rungs = settings.policy in POLICIES_WITH_RUNGS
+    warm = _warm_start(settings, space, pinned, base, splits.fingerprint)
     height, width = splits.train.images.shape[1:3]
     return Plan(
         space=space,
@@ -102,20 +102,24 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         fingerprint=splits.fingerprint,
         images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
         image_size_px=(int(height), int(width)),
-        rungs=rungs,
-        first_points=(*pinned.first_points(), *warm.points),
+        rungs=rung_epochs(
+            grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
+        )
+        if has_rungs
+        else (),
+        points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
-        everything=_all_configurations(
+        all_points=_all_configurations(
             pinned, [one.answers for one in warm.past_trials], num_trials=settings.num_trials
         ),
     )
 
 
 def plan_from_records(settings: RecordedSettings) -> Plan:
-    """What a search on record goes on with: nothing of it is worked out again, and the data is not opened.
+    """The plan of a recorded search, from its settings alone; the data is not opened.
 
     Raises:
-        ValueError: its space or its workload is not there any more, or has changed.
+        ValueError: its space or its workload no longer exists or has changed.
     """
     space = get_space(settings.space).with_max_epochs(settings.max_epochs)
     return Plan(
@@ -128,49 +132,47 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
         images=settings.images,
         image_size_px=settings.image_size_px,
         rungs=settings.rung_epochs,
-        first_points=settings.first_answers,
+        points_to_evaluate=settings.first_answers,
     )
 
 
 def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequence[dict]) -> RecordedSettings:
-    """The settings for so many more trials; of a space that holds few, all that was not tried is tried.
+    """The settings with `more` additional trials; a small space gets its remaining configurations.
 
     Args:
-        known: answers of the trials on record, those of past searches too.
+        known: answers of the recorded trials, past ones included.
 
     Raises:
-        ValueError: `more` is not 1 or more, or nothing new is left to try.
+        ValueError: `more` is below 1, or every configuration has been tried.
     """
     if more < 1:
         raise ValueError(f"--trials is {more}; give the number of additional trials, 1 or more.")
-    everything = _all_configurations(plan.pinned, known, num_trials=settings.num_trials + more)
-    if everything is None:
+    remaining = _all_configurations(plan.pinned, known, num_trials=settings.num_trials + more)
+    if remaining is None:
         return replace(settings, num_trials=settings.num_trials + more)
-    if not everything:
-        raise ValueError("Nothing new is left to try: every configuration of the space is on record.")
-    logger.info("There are %d configurations left to try.", len(everything))
-    num_trials = settings.num_trials + min(more, len(everything))
-    return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *everything))
+    if not remaining:
+        raise ValueError("Every configuration of the space has been tried.")
+    logger.info("There are %d configurations left to try.", len(remaining))
+    num_trials = settings.num_trials + min(more, len(remaining))
+    return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *remaining))
 
 
 def limited_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:
-    """With as many trials as the space holds, where more are asked for."""
-    if plan.everything is None or len(plan.everything) >= settings.num_trials:
+    """The settings with no more trials than the space holds configurations."""
+    if plan.all_points is None or len(plan.all_points) >= settings.num_trials:
         return settings
-    there_are = len(plan.everything)
-    logger.info(
-        "There are %d configurations to try, so that many trials begin, not %d.", there_are, settings.num_trials
-    )
-    return replace(settings, num_trials=there_are)
+    num_trials = len(plan.all_points)
+    logger.info("The space holds %d configurations: %d trials, not %d.", num_trials, num_trials, settings.num_trials)
+    return replace(settings, num_trials=num_trials)
 
 
 def _all_configurations(pinned: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
-    """A policy that draws would miss some of the last few."""
+    """All new answers of a small space, because random draws would miss some of the last; None for a larger space."""
     found = configurations(pinned, at_most=num_trials + len(known))
     return None if found is None else tuple(answers for answers in found if answers not in known)
 
 
-def _warmed(
+def _warm_start(
     settings: SearchSettings, space: Space, pinned: PinnedSpace, base: TrialConfig, fingerprint: dict[str, str]
 ) -> WarmStart:
     if settings.warm_start is None:
@@ -179,7 +181,7 @@ def _warmed(
         settings.warm_start,
         pinned,
         base=base,
-        first_points=pinned.first_points(),
+        points_to_evaluate=pinned.points_to_evaluate(),
         settings={
             "space": settings.space,
             "objective": space.objective,
@@ -190,7 +192,7 @@ def _warmed(
 
 
 def gpu_memory_gb(settings: SearchSettings) -> float | None:
-    """A trial's share of this machine's first GPU, in 10^9 bytes; None where trials run without one."""
+    """A trial's share of this machine's first GPU, in 10^9 bytes; None if trials run without a GPU."""
     share = 1.0 if settings.gpus_per_trial is None else settings.gpus_per_trial
     if not share or not torch.cuda.is_available():
         return None
@@ -198,8 +200,8 @@ def gpu_memory_gb(settings: SearchSettings) -> float | None:
 
 
 def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
-    """The workload's default with what the user fixed outside the space."""
-    # Other processes and machines have other working folders.
+    """The workload's default with the user's values outside the space."""
+    # Trial processes have other working folders.
     source = None if settings.data is None else str(Path(settings.data).absolute())
     default = get_task(space.workload).default_config(source)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
@@ -208,16 +210,10 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
 
 
 def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
-    """What the user fixed that the space does not ask for."""
+    """The user's values of parameters that the space does not ask for."""
     situation = Situation(num_train_images=1, pretrained=False)
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     fixed |= {} if settings.init is None else {"weights": initial_weights(settings.init)}
     return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
-
-
-def _rungs(space: Space) -> tuple[int, ...]:
-    return rung_epochs(
-        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
-    )

@@ -1,11 +1,11 @@
-"""What is wrong with a search that is about to begin or to go on, told before Ray starts and a trial is spent on it."""
+"""Checks a search that is about to start or to continue, before Ray starts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from search_spaces.pinning import REHEARSALS
+from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig, flat_params, section_names
@@ -20,7 +20,7 @@ from tuner.records import SETTINGS, SearchRecord, read_search
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ValueError when a new search can't have this folder."""
+    """Raises ValueError when a new search can't use this folder."""
     if (folder / SETTINGS).exists():
         raise ValueError(
             f"{folder} already holds a search; continue with --resume {formatting.argument(folder)}, or give another "
@@ -30,13 +30,13 @@ def check_folder(folder: Path) -> None:
 
 
 def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
-    """Raises ValueError when what is fixed leaves a configuration that can't be trained: its trials would all fail."""
+    """Raises ValueError when a configuration can't be trained with the pinned values."""
     task = get_task(plan.base.workload)
     try:
         first = plan.first_configs
         for config in first:
             build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
-        configs = [*map(plan.config_of, map(ends_or_inside, range(REHEARSALS))), *first]
+        configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]
     except ValueError as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
@@ -56,7 +56,7 @@ def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
 
 
 def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
-    """A trial that still warms up at the first rung would be judged by a learning rate that it never saw."""
+    """A trial that still warms up at the first rung would be compared before it has reached its learning rate."""
     fraction = config.schedule.warmup_fraction
     warmup_epochs = fraction * config.max_epochs
     if rungs and warmup_epochs > rungs[0]:
@@ -67,26 +67,26 @@ def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
 
 
 def check_resume(folder: Path, *, space: str | None = None) -> None:
-    """Raises ValueError when there is no search to go on with, it is over, or its data is no longer the same."""
+    """Raises ValueError when there is no search to continue, it is finished, or its data has changed."""
     search = read_search(folder, space=space)
-    # An extension may have been cut off before its first event.
+    # An extension may have been interrupted before its first event.
     if search.is_finished and not search.is_unfinished:
         ended, asked = len(search.trials), search.settings.num_trials
         raise ValueError(
-            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add --trials +20 for "
-            "as many more, or begin a new search under another --name."
+            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add 20 trials with "
+            "--trials +20, or start a new search under another --name."
         )
-    _check_surroundings(search)
+    _check_environment(search)
 
 
 def check_extension(folder: Path, *, space: str | None = None) -> None:
-    """Raises ValueError when the search is not over yet, or its data is no longer the same."""
+    """Raises ValueError when the search is not finished, or its data has changed."""
     search = read_search(folder, space=space)
     if search.is_unfinished:
         raise ValueError(f"{folder} is not finished; continue with --resume alone, and add --trials when it is.")
-    _check_surroundings(search)
+    _check_environment(search)
 
 
-def _check_surroundings(search: SearchRecord) -> None:
+def _check_environment(search: SearchRecord) -> None:
     check_trackers(search.settings.track)
     open_data(read_config(search.settings.base_config), search.settings.data_fingerprint)

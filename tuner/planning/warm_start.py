@@ -1,12 +1,12 @@
-"""A search that begins with what an earlier one found.
+"""Starts a search from the results of an earlier one.
 
-Where objective, budget and data are the same, the policy knows the values of its ended trials from the start. They are
-put on record as past trials: they are none of this search's, do not stand in the report, and can't win; and a resume
-continues without the earlier search's folder. Where one of the three differs its values would mislead, and only its
-best configurations are tried first, right after the default and the recommended ones.
+If objective, budget and data are the same, the policy starts with the values of the earlier search's ended trials.
+They are recorded as past trials: they do not count as this search's trials, are not in its report, and can't win; a
+resume does not need the earlier search's folder. If one of the three differs, its values would mislead: only its best
+configurations are tried, right after the default and the recommended ones.
 
-A parameter that the earlier search did not ask for gets the default's value. Then the whole configuration that comes of
-it must be the one that was trained. Trials outside the space are skipped and counted.
+A parameter that the earlier search did not ask for gets the default's value; the resulting configuration must equal the
+one that was trained. Trials outside the space are skipped and counted.
 """
 
 import logging
@@ -34,20 +34,20 @@ def check_answers(space: Callable[[Any], dict], answers: dict[str, Any]) -> None
         try:
             space(trial)
         except (UserWarning, ValueError) as error:
-            raise ValueError(f"{answers} cannot be tried first: {error}") from error
+            raise ValueError(f"{answers} is not in the space: {error}") from error
     unknown = sorted(answers.keys() - trial.params.keys())
     if unknown:
         asked = ", ".join(sorted(trial.params))
-        raise ValueError(f"{answers} cannot be tried first: the space does not ask for {unknown[0]!r}, but for {asked}")
+        raise ValueError(f"{answers} is not in the space, which does not ask for {unknown[0]!r}, but for {asked}")
 
 
 logger = logging.getLogger(__name__)
 
 NUM_BEST = 5
 _COMPARED = {"objective": "objective", "max_epochs": "budget", "data_fingerprint": "data"}
-"""Settings without which values can't stand side by side, and what a person calls them."""
+"""Settings that must agree for values to be comparable, and their names in messages."""
 _MAY_DIFFER = frozenset({"seed", "source"})
-"""Of a configuration: data is compared by its fingerprint, wherever it lies."""
+"""Fields of a configuration that may differ; data is compared by its fingerprint, not its folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ class PastTrial:
     """An ended trial of another search."""
 
     trial: str
-    """`<run>/<name>` of the search that it belongs to."""
+    """`<run>/<name>` in its own search."""
     answers: dict[str, Any]
-    """What this search's space would have asked for."""
+    """Its values for what this search's space asks for."""
     values: dict[int, float]
     """Objectives by epoch."""
     outcome: Outcome
@@ -65,10 +65,10 @@ class PastTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
-    """What is taken over."""
+    """What a search takes over from an earlier one."""
 
     points: Sequence[dict] = ()
-    """To be tried first, by the names that the space asks for."""
+    """Answers to try first, by name."""
     past_trials: Sequence[PastTrial] = ()
 
 
@@ -77,34 +77,36 @@ def warm_start(
     space: Callable[[Any], dict],
     *,
     base: TrialConfig,
-    first_points: Sequence[Mapping],
+    points_to_evaluate: Sequence[Mapping],
     settings: Mapping[str, object],
 ) -> WarmStart:
-    """What the search in `folder` gives to a new one with these `settings`; of `first_points` the default is the first.
+    """What a new search with these `settings` takes over from the search in `folder`.
 
-    `base` is what the new search's parameters are put over.
+    Args:
+        base: the configuration that the new search's parameters override.
+        points_to_evaluate: answers that the new search tries anyway, the default first.
 
     Raises:
-        ValueError: the folder holds no search of that space, or one without anything to start from.
+        ValueError: the folder holds no search of that space, or one without a measured trial.
     """
     search = read_search(folder, space=str(settings["space"]))
     epoch = search.comparison_epoch
     if epoch is None:
         raise ValueError(f"{folder} has no measured trial to start from; give another --warm-start, or none.")
     others = [word for name, word in _COMPARED.items() if getattr(search.settings, name) != settings[name]]
-    known = [] if others else _known(folder, search, space, base, first_points)
+    known = [] if others else _known(folder, search, space, base, points_to_evaluate)
     if known:
         return WarmStart(past_trials=known)
-    points = _best_points(folder, search.ranked(epoch)[:NUM_BEST], space, first_points[0])
-    why = f"{formatting.path(folder)} is of another {' and '.join(others)}: its" if others else "Its"
-    logger.info("%s best are tried first, %d of them, and its values are not used.", why, len(points))
-    return WarmStart(points=[point for point in points if point not in first_points])
+    points = _best_points(folder, search.ranked(epoch)[:NUM_BEST], space, points_to_evaluate[0])
+    why = f"{formatting.path(folder)} has another {' and '.join(others)}: its" if others else "Its"
+    logger.info("%s %d best configurations are tried first; its values are not used.", why, len(points))
+    return WarmStart(points=[point for point in points if point not in points_to_evaluate])
 
 
 def _best_points(
     folder: Path, best: Sequence[TrialRecord], space: Callable[[Any], dict], default: Mapping
 ) -> list[dict]:
-    """Their parameters as `space` would ask for them, in the same order."""
+    """Their answers in `space`, in the same order."""
     points: list[dict] = []
     for trial in best:
         try:
@@ -116,22 +118,28 @@ def _best_points(
 
 
 def _known(
-    folder: Path, search: SearchRecord, space: Callable[[Any], dict], base: TrialConfig, first_points: Sequence[Mapping]
+    folder: Path,
+    search: SearchRecord,
+    space: Callable[[Any], dict],
+    base: TrialConfig,
+    points_to_evaluate: Sequence[Mapping],
 ) -> list[PastTrial]:
-    """What is tried first in any case is measured again: all others are compared with it."""
+    """The ended trials that this space can train, except those that the new search tries anyway."""
     old_base = read_config(search.settings.base_config)
     known, num_skipped = [], 0
     for trial in search.trials:
         if trial.outcome is None or trial.outcome is Outcome.FAILED:
             continue
-        answers = _asked_as(trial, space, base, first_points[0], trained=_full(trial.params, old_base))
+        answers = _equivalent_answers(trial, space, base, points_to_evaluate[0], trained=_full(trial.params, old_base))
         if answers is None:
             num_skipped += 1
         else:
-            known.append(_past(trial, trial.outcome, answers, folder))
-    known = [one for one in known if one.answers not in first_points]
+            values = {epoch: result.objective for epoch, result in trial.results.items()}
+            name = f"{folder.name}/{trial.name}"
+            known.append(PastTrial(trial=name, answers=answers, values=values, outcome=trial.outcome))
+    known = [one for one in known if one.answers not in points_to_evaluate]
     logger.info(
-        "%d trials of %s are known from the start%s.",
+        "Starting with the values of %d trials of %s%s.",
         len(known),
         formatting.path(folder),
         f"; {num_skipped} outside this space are skipped" if num_skipped else "",
@@ -139,15 +147,10 @@ def _known(
     return known
 
 
-def _past(trial: TrialRecord, outcome: Outcome, answers: dict, folder: Path) -> PastTrial:
-    values = {epoch: result.objective for epoch, result in trial.results.items()}
-    return PastTrial(trial=f"{folder.name}/{trial.name}", answers=answers, values=values, outcome=outcome)
-
-
-def _asked_as(
+def _equivalent_answers(
     trial: TrialRecord, space: Callable[[Any], dict], base: TrialConfig, default: Mapping, *, trained: Mapping
 ) -> dict | None:
-    """The trial's parameters as this space would have asked for them; None where it would not train the same."""
+    """Answers with which this space trains the same configuration; None if there are none."""
     try:
         answers, params = _answered(space, trial.answers, default)
         return answers if _full(params, base) == trained else None
@@ -156,10 +159,10 @@ def _asked_as(
 
 
 def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) -> tuple[dict, dict]:
-    """What the space asks for when it gets these answers, and what it makes of them.
+    """The answers that the space asks for, and the parameters that it returns for them.
 
     Raises:
-        ValueError: an answer lies outside the space, or it asks for nothing of this.
+        ValueError: an answer is outside the space, or the space asks for none of them.
     """
     trial = given_or_middle({**default, **answers})
     made = space(trial)
@@ -170,6 +173,6 @@ def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) 
 
 
 def _full(params: Mapping, base: TrialConfig) -> dict:
-    """All that a training follows but where its data lies and its seed."""
+    """The whole configuration without seed and data folder."""
     whole = flat_params(from_params(params, base))
     return {name: value for name, value in whole.items() if name not in _MAY_DIFFER}

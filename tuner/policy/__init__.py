@@ -1,6 +1,5 @@
-"""Which configuration next, and which trial trains on: the decisions of a search.
+"""The decisions of a search: which configuration to try next, and which trial to continue.
 
-Knows neither Ray nor a clock nor a file: the same calls make the same decisions, so that a resumed search is the one
-that tells a new policy again what the old one was told. May import search_spaces.stub_trials, and numpy, scipy and
-optuna.
+Uses no Ray, clock or file: the same calls give the same decisions, so a resumed search replays its records into a new
+policy. May import search_spaces.stub_trials, and numpy, scipy and optuna.
 """

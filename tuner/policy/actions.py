@@ -1,4 +1,4 @@
-"""What a policy answers, and what every policy can be told."""
+"""The interface of a policy, and the actions that it returns."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from tuner.policy.outcomes import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Try this configuration."""
+    """Start a trial of this configuration."""
 
     candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Go on with this waiting trial, to the next rung or as far as said."""
+    """Continue this waiting trial, to the next rung or to `to_epoch`."""
 
     trial: str
     to_epoch: int | None = None
@@ -32,7 +32,7 @@ class NoWork(Enum):
     WAIT = "wait"
     """A running trial must report first."""
     FINISHED = "finished"
-    """No trial is left to start or promote."""
+    """No trial is left to start or to promote."""
 
 
 Action = Start | Promote | NoWork
@@ -40,55 +40,55 @@ Action = Start | Promote | NoWork
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalvingConfig:
-    """What a search keeps to, from start to end."""
+    """The fixed settings of a search."""
 
     rung_epochs: tuple[int, ...]
-    """Where trials are compared, ascending; empty: every trial trains to its full length."""
+    """Epochs at which trials are compared, ascending; empty: every trial trains to full length."""
     max_epochs: int
     """The full length of a trial."""
     reduction_factor: int
-    """One in so many goes on from a rung."""
+    """One in this many trials continues from a rung."""
     mode: str
     """`max` or `min`: which values are better."""
     slots: int
     """Trials at a time."""
     seed: int
     num_trials: int | None = None
-    """Configurations to try; None for no end."""
+    """Configurations to try; None is unlimited."""
 
     @property
     def sign(self) -> float:
-        """Turns objectives into numbers of which more is better, and back."""
+        """Multiplies objectives so that higher is better, and converts them back."""
         return sign_of(self.mode)
 
 
 class Policy(Protocol):
-    """Decides, and remembers what it was told; trials are known by their names."""
+    """Decides from what was reported to it; trials are identified by name."""
 
     @property
     def paused(self) -> Mapping[str, int]:
         """The waiting trials and the epoch at which each waits."""
 
     def action(self) -> Action:
-        """For the next free slot; unchanged until the policy is told something."""
+        """The action for the next free slot; it stays the same until another method changes the state."""
 
     def start(self, trial: str, candidate: Candidate) -> None:
         """A new trial starts."""
 
     def promote(self, promotion: Promote) -> None:
-        """A waiting trial goes on."""
+        """A waiting trial continues."""
 
-    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
-        """Takes in a finite result, a repeated one once; None where there is nothing to decide."""
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        """Adds a finite result; a repeated one counts once. Returns None when there is nothing to decide."""
 
     def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
-        """The numbers behind promoting or stopping a waiting trial; to be asked before it is told."""
+        """The numbers behind promoting or stopping a waiting trial; call it before `promote` or `end`."""
 
     def end(self, trial: str, outcome: Outcome) -> None:
-        """The trial is over."""
+        """The trial has ended."""
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
-        """A trial of another search, with its objectives by epoch: known from the start, and can't win."""
+        """Adds a trial of another search with its objectives by epoch; it can't win."""
 
     def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
         """The waiting trial to stop first when disk space runs out; those in `kept` are excluded."""
@@ -96,21 +96,21 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What follows from a result."""
+    """The consequences of a result."""
 
     decisions: tuple[Decision, ...] = ()
     outcome: Outcome | None = None
-    """How the trial ended with it; None while it may go on."""
+    """The trial's outcome; None while it may continue."""
     goes_on: bool = False
-    """Whether it trains on at once."""
+    """Whether it continues at once."""
 
 
 def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epochs: int) -> Step:
-    """Tells the policy a finite result; a trial that pauses and would be promoted next goes on at once.
+    """Reports a finite result to the policy; a trial that pauses and would be promoted next continues at once.
 
-    Where the step has an outcome, the caller ends the trial.
+    If the step has an outcome, the caller ends the trial.
     """
-    decision = policy.record(trial, epoch=epoch, value=value)
+    decision = policy.report(trial, epoch=epoch, value=value)
     decisions = () if decision is None else (decision,)
     outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
     if outcome is not None:
@@ -126,7 +126,7 @@ def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epo
 
 
 def outcome_after(decision: Decision | None, *, epoch: int, max_epochs: int) -> Outcome | None:
-    """How a trial ended with a result and what was decided about it; None when it did not."""
+    """The outcome of a trial after a result and its decision; None while it continues."""
     if epoch >= max_epochs:
         return Outcome.COMPLETED
     return Outcome.STOPPED_AT_RUNG if decision is not None and decision.action == STOP else None

@@ -1,8 +1,8 @@
-"""Configurations that could be tried next, drawn from a define-by-run space, as points for a model.
+"""Configurations that could be tried next, drawn from a define-by-run space and encoded as points for a model.
 
-What: the space is called with a trial that answers at random, or near a configuration that is known to be good, and
-notes each answer's place in its range. A number is one coordinate in [0, 1] (of its logarithm where the space says so),
-a choice is one coordinate for each alternative; what a configuration was not asked sits in the middle.
+What: the space is called with a trial that answers at random or near a good configuration. A number is encoded as one
+coordinate in [0, 1] (of its logarithm if the space says so), a choice as one coordinate per alternative; a parameter
+that a configuration does not have is in the middle.
 Cost: a few milliseconds for 300 configurations. Off: `--policy asha`.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial
 
 NUM_RANDOM, NUM_NEAR = 200, 100
-"""How many configurations are drawn for one decision: anywhere, and near good ones."""
+"""Configurations drawn for one decision: anywhere, and near good ones."""
 SPREADS = (0.03, 0.1, 0.3)
-"""Standard deviations of a coordinate near a good configuration; each configuration takes one of them."""
+"""Standard deviations of a coordinate near a good configuration; each drawn configuration uses one of them."""
 _CHOICE_SCALE = math.sqrt(0.5)
-"""Two different choices are as far apart as the ends of a range."""
+"""Puts two different choices as far apart as the ends of a range."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,25 +29,25 @@ class Candidate:
     """A configuration."""
 
     answers: dict[str, Any]
-    """What the space asked for, by name."""
+    """The values that the space asked for, by name."""
     params: dict[str, Any]
-    """What the space made of the answers: the parameters of a training."""
+    """The training parameters that the space returned for them."""
     questions: Mapping[str, Question] = field(default_factory=dict)
-    """What each answer was one of."""
+    """The range or the choices of each answer."""
 
     @property
-    def places(self) -> dict[str, tuple[float, ...]]:
-        """Where in the range of its parameter each answer lies, as coordinates for a model."""
-        return {name: _place(question, self.answers[name]) for name, question in self.questions.items()}
+    def coordinates(self) -> dict[str, tuple[float, ...]]:
+        """Each answer encoded for a model, relative to its range."""
+        return {name: _encode(question, self.answers[name]) for name, question in self.questions.items()}
 
     @property
     def identity(self) -> frozenset:
-        """The same for the same configuration."""
+        """Equal for equal configurations."""
         return frozenset(self.answers.items())
 
 
 class CandidateSource(Protocol):
-    """Where configurations come from: a space, or the rows of a table."""
+    """A source of configurations: a space, or the rows of a table."""
 
     def any(self, generator: random.Random) -> Candidate: ...
 
@@ -82,41 +82,41 @@ class SpaceSource:
 
 
 def candidate_of(space: Callable[[Any], dict], trial: StubTrial) -> Candidate:
-    """What the space makes of the trial's answers: the one evaluation of a proposal."""
+    """The configuration of a trial's answers; evaluates the space once."""
     params = space(trial)
     return Candidate(trial.asked, params, trial.questions)
 
 
 @dataclass(slots=True)
 class Encoding:
-    """Which coordinates stand for which parameter, in the order in which parameters were first met."""
+    """Maps parameters to coordinates, in the order in which they first occurred."""
 
     columns: dict[str, slice] = field(default_factory=dict)
     width: int = 0
 
-    def learn(self, candidates: Iterable[Candidate]) -> bool:
-        """Makes room for parameters that are new; True if there were any."""
+    def extend(self, candidates: Iterable[Candidate]) -> bool:
+        """Adds coordinates for new parameters; returns whether there were any."""
         before = self.width
         for candidate in candidates:
-            for name, place in candidate.places.items():
+            for name, coordinates in candidate.coordinates.items():
                 if name not in self.columns:
-                    self.columns[name] = slice(self.width, self.width + len(place))
-                    self.width += len(place)
+                    self.columns[name] = slice(self.width, self.width + len(coordinates))
+                    self.width += len(coordinates)
         return self.width > before
 
     def encode(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """Points [N, D]."""
         points = np.zeros((len(candidates), self.width))
-        places = [candidate.places for candidate in candidates]
+        coordinates = [candidate.coordinates for candidate in candidates]
         for name, columns in self.columns.items():
             width = columns.stop - columns.start
             absent = (0.5,) if width == 1 else (0.0,) * width
-            points[:, columns] = [known.get(name, absent) for known in places]
+            points[:, columns] = [known.get(name, absent) for known in coordinates]
         return points
 
 
 class _RandomAnswers:
-    """Uniform over each range, in the logarithm where the space says so."""
+    """Uniform over each range, or over its logarithm if the space says so."""
 
     def __init__(self, generator: random.Random) -> None:
         self._generator = generator
@@ -128,18 +128,18 @@ class _RandomAnswers:
         if isinstance(question, IntRange):
             # Half a step beyond each end: the ends are as likely as the rest.
             low, high = low - 0.5 * question.step, high + 0.49 * question.step
-        value = _at(self._drawn_place(name, low, high, log), low, high, log)
+        value = _from_unit(self._draw_unit(name, low, high, log), low, high, log)
         return value if step is None and low <= value <= high else question.nearest(value)
 
     def _choice(self, name: str, question: Choices) -> Any:
         return self._generator.choice(question.values)
 
-    def _drawn_place(self, name: str, low: float, high: float, log: bool) -> float:
+    def _draw_unit(self, name: str, low: float, high: float, log: bool) -> float:
         return self._generator.random()
 
 
 class _NearbyAnswers(_RandomAnswers):
-    """Like those of a centre, a little off; at random where the centre was not asked."""
+    """Close to those of a centre; random for parameters that the centre does not have."""
 
     def __init__(self, generator: random.Random, centre: Candidate) -> None:
         super().__init__(generator)
@@ -152,15 +152,15 @@ class _NearbyAnswers(_RandomAnswers):
             return super()._choice(name, question)
         return question.values[question.values.index(known[name])]
 
-    def _drawn_place(self, name: str, low: float, high: float, log: bool) -> float:
+    def _draw_unit(self, name: str, low: float, high: float, log: bool) -> float:
         if name not in self._centre.answers:
-            return super()._drawn_place(name, low, high, log)
-        place = _fraction(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
-        return min(max(place, 0.0), 1.0)
+            return super()._draw_unit(name, low, high, log)
+        fraction = _to_unit(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
+        return min(max(fraction, 0.0), 1.0)
 
 
 class _GivenAnswers:
-    """Kept to the last bit."""
+    """Given answers, unchanged to the last bit."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
@@ -180,21 +180,21 @@ class _GivenAnswers:
         return value
 
 
-def _place(question: Question, answer: Any) -> tuple[float, ...]:
-    """The coordinates of an answer: one of a number, one for each alternative of a choice."""
+def _encode(question: Question, answer: Any) -> tuple[float, ...]:
+    """The coordinates of an answer: one for a number, one per alternative for a choice."""
     if isinstance(question, Choices):
-        places = [0.0] * len(question.values)
-        places[question.values.index(answer)] = _CHOICE_SCALE
-        return tuple(places)
+        coordinates = [0.0] * len(question.values)
+        coordinates[question.values.index(answer)] = _CHOICE_SCALE
+        return tuple(coordinates)
     low, high, _, log = question
-    return (_fraction(answer, low, high, log),)
+    return (_to_unit(answer, low, high, log),)
 
 
-def _fraction(value: float, low: float, high: float, log: bool) -> float:
+def _to_unit(value: float, low: float, high: float, log: bool) -> float:
     if high <= low:
         return 0.5
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
 
-def _at(place: float, low: float, high: float, log: bool) -> float:
-    return low * (high / low) ** place if log else low + place * (high - low)
+def _from_unit(fraction: float, low: float, high: float, log: bool) -> float:
+    return low * (high / low) ** fraction if log else low + fraction * (high - low)

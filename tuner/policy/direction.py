@@ -1,6 +1,6 @@
-"""Which values of an objective are better."""
+"""The direction of an objective."""
 
 
 def sign_of(mode: str) -> float:
-    """Turns objectives into numbers of which more is better, and back; `mode` is `max` or `min`."""
+    """The factor that makes higher objectives better, and converts them back; `mode` is `max` or `min`."""
     return {"max": 1.0, "min": -1.0}[mode]

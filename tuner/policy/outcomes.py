@@ -1,7 +1,7 @@
-"""How a trial can end, and the sentence a person reads about it.
+"""How a trial can end, and the sentence that describes it.
 
-A trial ends once, with one `Outcome` and the numbers behind it. The numbers are plain data, so that they fit on one
-line of `trials.jsonl`; `describe` turns them into words and leaves out what it was not told.
+A trial ends once, with one `Outcome` and the numbers behind it. The numbers are plain data that fit on one line of
+`trials.jsonl`; `describe` turns them into a sentence and omits missing ones.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ Numbers = Mapping[str, float | str]
 
 
 class Outcome(StrEnum):
-    """What ended a trial."""
+    """Why a trial ended."""
 
     COMPLETED = "completed"
     """Trained to the planned budget."""
     STOPPED_AT_RUNG = "stopped_at_rung"
-    """Worse than the cutoff of a rung; its value is real, but measured at an early epoch."""
+    """Below the cutoff of a rung, or not promoted; its value is from an early epoch."""
     DIVERGED = "diverged"
     """A loss, a gradient or the objective was not finite."""
     OUT_OF_MEMORY = "out_of_memory"
@@ -28,31 +28,26 @@ class Outcome(StrEnum):
 
     @property
     def counts_as_bad(self) -> bool:
-        """The configuration is to blame: the proposer should avoid its neighbourhood."""
+        """Caused by the configuration: the sampler should avoid similar ones."""
         return self in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.EXPERTS_COLLAPSED)
 
     @property
     def may_win(self) -> bool:
-        """The trial's measured values stand beside those of other trials."""
+        """Whether the trial's values are compared with those of other trials."""
         return not self.counts_as_bad and self is not Outcome.FAILED
 
 
 def describe(outcome: Outcome, numbers: Numbers) -> str:
     """Such as `stopped at epoch 6 (rung 2): 0.612 misses the cutoff 0.655, rank 7 of 9`.
 
-    A clause is said when all its numbers are known; the first one needs none.
+    A clause is included when all its numbers are known; the first one needs none.
     """
-    return "".join(
-        clause.format_map(_readable(numbers)) for clause, names in _CLAUSES[outcome] if names <= set(numbers)
-    )
+    words = {name: _in_words(name, value) for name, value in numbers.items()}
+    return "".join(clause.format_map(words) for clause, names in _CLAUSES[outcome] if names <= words.keys())
 
 
 def _clauses(*texts: str) -> tuple[tuple[str, frozenset[str]], ...]:
     return tuple((text, frozenset(part.split("}")[0] for part in text.split("{")[1:])) for text in texts)
-
-
-def _readable(numbers: Numbers) -> dict[str, str]:
-    return {name: _in_words(name, value) for name, value in numbers.items()}
 
 
 def _in_words(name: str, value: float | str) -> str:
@@ -72,7 +67,7 @@ _CLAUSES = {
         ": {value} misses the cutoff {cutoff}",
         ": not promoted (the rung keeps 1 in {one_in}; predicted final {predicted})",
         ", rank {rank} of {of}",
-        "; the {short_of} had no room for its checkpoint",
+        "; no {short_of} space for its checkpoint",
     ),
     Outcome.DIVERGED: _clauses("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
     Outcome.OUT_OF_MEMORY: _clauses(
@@ -81,14 +76,14 @@ _CLAUSES = {
     Outcome.EXPERTS_COLLAPSED: _clauses(
         "experts collapsed",
         " in epoch {epoch}",
-        ": layer {layer} sent nearly all to the same experts for {lost_epochs} epochs in a row",
-        ", {usage} of it to expert {expert}",
+        ": layer {layer} sent nearly all tokens to the same experts for {lost_epochs} epochs in a row",
+        ", {usage} of them to expert {expert}",
     ),
     Outcome.PLATEAUED: _clauses(
         "plateaued",
         " at epoch {epoch}",
-        ": nothing better than {best} of epoch {best_epoch}",
-        ", with a patience of {patience_epochs}",
+        ": no improvement on {best} of epoch {best_epoch}",
+        ", patience {patience_epochs}",
     ),
     Outcome.FAILED: _clauses("failed", " after epoch {epoch}", ": {error}"),
 }

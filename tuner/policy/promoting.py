@@ -1,14 +1,14 @@
-"""What to do with a free slot: promote a waiting trial, begin a new one, or end the search.
+"""Asynchronous successive halving by promotion: a free slot promotes a waiting trial, starts a new one, or is done.
 
-What: from the top rung down, the waiting trial that may gain most at full length is promoted where the quota has room;
-else the new configuration begins of which the same is predicted. Both follow one prediction from all rungs. The first
-configurations are random. When all trials have begun and no promotion is left, the first that was asked for, the
-default with which all are compared, is trained to its full length; once nothing else runs, so is the one with the best
-prediction.
+What: from the top rung down, where the quota allows it, the waiting trial with the largest expected improvement at full
+length is promoted; otherwise the new configuration with the largest expected improvement starts. Both use one
+prediction from all rungs. The first configurations are random. When all trials have started and no promotion is left,
+the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
+best-predicted trial.
 Source: own composition of asynchronous promotion (see promotion.py) and expected improvement at the full budget (Jones,
 Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
-Cost: some 5 ms for a decision after 1000 trials; a checkpoint and a restore for a pause. Off: `--policy asha`.
+Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--policy asha`.
 """
 
 import random
@@ -24,22 +24,22 @@ from tuner.policy.prediction import NUM_GOOD, Prediction, Predictor, ProcessPred
 from tuner.policy.promotion import Promotions
 from tuner.policy.proposals import Proposals
 
-STARTUP_RECORDS = 20
-"""Values that are awaited before anything is promoted or modelled."""
+STARTUP_VALUES = 20
+"""Values needed before anything is promoted or predicted."""
 MAX_CONTENDERS = 200
-"""Trials of a rung, and of those that wait at it, for which anything is predicted: a decision is not to take longer
-after thousands of trials, and who is behind so many is not promoted."""
+"""The best trials of a rung, and the best waiting there, that get a prediction: bounds the time of a decision. Trials
+behind so many are not promoted."""
 
 _BEYOND_LAST_VALUE = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
-"""What ends a trial on its way to an epoch that has no value."""
+"""Outcomes of the epoch after the last value."""
 
 
 class PromotingPolicy:
-    """Trials wait at rungs, and the most promising go on.
+    """Trials wait at rungs, and the most promising continue.
 
     Args:
-        first: what to try before anything is drawn.
-        predictor: what predicts every trial's value at full length; a simulation has one of its own.
+        first: configurations to try before any is drawn; the first one is the default.
+        predictor: predicts every trial's value at full length; a simulation passes its own.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class PromotingPolicy:
         self._source, self._config = source, config
         self._predictor: Predictor = predictor or ProcessPredictor(config.max_epochs)
         wanted = config.num_trials
-        self._startup = STARTUP_RECORDS if wanted is None else min(STARTUP_RECORDS, wanted // 2)
+        self._startup = STARTUP_VALUES if wanted is None else min(STARTUP_VALUES, wanted // 2)
         self._proposals = Proposals(first, num_trials=wanted, seed=config.seed, draw_any=source.any)
         self._candidates: dict[str, Candidate] = {}
         self._past: set[str] = set()
@@ -81,13 +81,13 @@ class PromotingPolicy:
         self.promotions.promote(promotion.trial, to_epoch=promotion.to_epoch)
         self._changed()
 
-    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
-        """A trial that has come to its rung pauses there."""
-        is_there = self._take(trial, epoch=epoch, value=value)
-        return self.explain(trial, PAUSE) if is_there and epoch < self._config.max_epochs else None
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        """A trial that has reached its rung pauses there."""
+        has_arrived = self._add_value(trial, epoch=epoch, value=value)
+        return self.explain(trial, PAUSE) if has_arrived and epoch < self._config.max_epochs else None
 
     def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
-        """With the rank among this search's trials; a prediction costs time, and a pause does not need it."""
+        """The rank is among this search's trials; a pause skips the prediction, which takes time."""
         epoch = self.paused[trial]
         arrived = self.own_values_at(epoch)
         predicted = None if action == PAUSE else self.predicted().get(trial)
@@ -105,37 +105,37 @@ class PromotingPolicy:
 
     def end(self, trial: str, outcome: Outcome) -> None:
         if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED):
-            self.promotions.record(trial, epoch=self._config.max_epochs, value=self._last_values[trial])
+            self.promotions.report(trial, epoch=self._config.max_epochs, value=self._last_values[trial])
         if outcome.counts_as_bad:
             self.promotions.end_as_bad(trial)
         else:
             self.promotions.end(trial)
         if not outcome.may_win:
             self._contenders.discard(trial)
-        self._learn()
+        self._refit()
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         self._start(trial, candidate, is_past=True)
         for epoch, value in sorted(values.items()):
             if trial in self.paused:
                 self.promotions.promote(trial)
-            self._take(trial, epoch=epoch, value=value)
+            self._add_value(trial, epoch=epoch, value=value)
         if trial in self.paused and outcome in _BEYOND_LAST_VALUE:
             self.promotions.promote(trial)
         self.end(trial, outcome)
 
     def best_predicted(self) -> str | None:
-        """The trial with the best prediction at full length; None before anything was measured."""
+        """The trial with the best prediction at full length; None before the first value."""
         predicted = self.predicted()
         return max(predicted.keys() - self._past, key=lambda trial: (predicted[trial], trial), default=None)
 
     def own_values_at(self, epoch: int) -> dict[str, float]:
-        """By trial of this search, as the rung knows them; nothing where there is no rung."""
+        """Values of this search's trials at a rung, by trial; empty where there is no rung."""
         values = self.promotions.values_at(epoch) if epoch in self.promotions.rungs else {}
         return {trial: value for trial, value in values.items() if trial not in self._past}
 
     def eviction_candidate(self, *, kept: Collection[str] = ()) -> str | None:
-        """The default and the best-predicted trial come last."""
+        """The worst predicted; the default and the best-predicted trial are evicted last."""
         predicted, late = self.predicted(), (self._proposals.default_trial, self.best_predicted())
         waiting = [trial for trial in self.paused if trial not in kept]
         worst = min(predicted.values(), default=0.0)
@@ -144,12 +144,12 @@ class PromotingPolicy:
         )
 
     def predicted(self) -> Mapping[str, float]:
-        """At full length, more is better, by trial: of the best that have been measured and may win."""
+        """Values at full length by trial, higher is better, of the best measured trials that may win."""
         prediction = self._predict()
         return {} if prediction is None else prediction.predicted
 
     def _predict(self) -> Prediction | None:
-        """Once after each change; None before anything was measured."""
+        """Computed once after each change; None before the first value."""
         if self._prediction is None:
             leading = self.promotions.leading(MAX_CONTENDERS) & self._contenders
             measured = [trial for trial in self._candidates if trial in leading]
@@ -164,23 +164,23 @@ class PromotingPolicy:
         self._proposals.add(trial, candidate, is_past=is_past)
         self._predictor.add(trial, candidate)
         self.promotions.start(trial)
-        self._learn()
+        self._refit()
 
-    def _take(self, trial: str, *, epoch: int, value: float) -> bool:
-        """Whether the trial has come to where it pauses."""
+    def _add_value(self, trial: str, *, epoch: int, value: float) -> bool:
+        """Returns whether the trial has reached the rung where it pauses."""
         self._last_values[trial] = self._config.sign * value
-        is_there = self.promotions.record(trial, epoch=epoch, value=self._config.sign * value)
-        if is_there or epoch in self.promotions.rungs:
-            self._learn()
-        return is_there
+        has_arrived = self.promotions.report(trial, epoch=epoch, value=self._config.sign * value)
+        if has_arrived or epoch in self.promotions.rungs:
+            self._refit()
+        return has_arrived
 
     @property
     def _is_past_startup(self) -> bool:
-        return self._proposals.are_all_started or self.promotions.num_records >= self._startup
+        return self._proposals.are_all_started or self.promotions.num_values >= self._startup
 
-    def _learn(self) -> None:
+    def _refit(self) -> None:
         if self._is_past_startup:
-            self._predictor.learn(self.promotions)
+            self._predictor.fit(self.promotions)
         self._changed()
 
     def _changed(self) -> None:
@@ -194,12 +194,12 @@ class PromotingPolicy:
                 if (trial := self._most_promising(waiting)) is not None:
                     return Promote(trial)
         if not self._proposals.are_all_started:
-            return Start(self._proposals.next(self._drawn))
+            return Start(self._proposals.next(self._draw))
         return self._last_action()
 
     def _most_promising(self, waiting: Sequence[str]) -> str | None:
-        """By what it may gain rather than by its prediction: where nothing has come far, all is uncertain, and without
-        a promotion would attract new trials for ever."""
+        """By expected improvement, not by prediction: far from full length all is uncertain, and without promotions
+        that uncertainty would attract new trials for ever."""
         prediction = self._predict()
         if prediction is None:
             return None
@@ -211,19 +211,19 @@ class PromotingPolicy:
         return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], predicted[pair[0]]))[0]
 
     def _last_action(self) -> Action:
-        """The best prediction is settled when nothing runs; the default needs its full length whatever comes."""
+        """The default always needs its full length; the best prediction is final only when nothing runs."""
         is_busy, full_length = bool(self.promotions.running), self._config.max_epochs
         for trial in (None if is_busy else self.best_predicted(), self._proposals.default_trial):
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)
         return NoWork.WAIT if is_busy else NoWork.FINISHED
 
-    def _drawn(self, generator: random.Random) -> Iterable[Candidate]:
-        """The best first; none while any is as good."""
-        prediction = None if self.promotions.num_records < self._startup else self._predict()
+    def _draw(self, generator: random.Random) -> Iterable[Candidate]:
+        """Candidates, the best first; empty before there is a prediction."""
+        prediction = None if self.promotions.num_values < self._startup else self._predict()
         if prediction is None or not prediction.predicted:
             return ()
         good = [self._candidates[trial] for trial in prediction.best[:NUM_GOOD]]
         drawn = self._source.draw(generator, near=good)
         order = np.argsort(-np.asarray(prediction.improvement(drawn)), kind="stable")
-        return (drawn[place] for place in order)
+        return (drawn[index] for index in order)

@@ -1,4 +1,4 @@
-"""New configurations, each once: first those that were asked for, then what is drawn."""
+"""New configurations, each once: first the requested ones, then drawn ones."""
 
 import random
 from collections import deque
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from tuner.policy.candidates import Candidate
 
 TRIES = 20
-"""How often a sampler is asked at most for a configuration that is new."""
+"""Most draws from a sampler for one new configuration."""
 RANDOM_TRIES = 200
-"""How many random configurations are drawn before a space is taken to hold nothing new."""
+"""Random draws without a new configuration after which the space counts as exhausted."""
 
 
 class Proposals:
-    """What was begun and what is to begin.
+    """The configurations that have started, and the next one.
 
     Args:
-        first: what to try before anything is drawn; the very first is the default.
-        num_trials: configurations to try; None for no end.
+        first: configurations to try before any is drawn; the first one is the default.
+        num_trials: configurations to try; None is unlimited.
         draw_any: any configuration, drawn with a generator.
     """
 
@@ -38,17 +38,17 @@ class Proposals:
 
     @property
     def are_all_started(self) -> bool:
-        """As many as were wanted, or all that the space holds."""
+        """Whether `num_trials` configurations have started, or all that the space holds."""
         is_enough = self._num_trials is not None and self._num_started >= self._num_trials
         return is_enough or (not self._first and self._random_one() is None)
 
     @property
     def default_trial(self) -> str | None:
-        """The trial of the first configuration that was asked for; None before it began."""
+        """The trial of the default; None before it started."""
         return self._default_trial
 
     def add(self, trial: str, candidate: Candidate, *, is_past: bool = False) -> None:
-        """The trial began, in this search or in a past one."""
+        """The trial started, in this search or in a past one."""
         self._known.add(candidate.identity)
         self._random.clear()
         while self._first and not self._is_new(self._first[0]):
@@ -59,24 +59,24 @@ class Proposals:
                 self._default_trial = trial
 
     def next(self, draw: Callable[[random.Random], Iterable[Candidate]]) -> Candidate:
-        """The next to begin, while not all are.
+        """The next configuration to start.
 
         Args:
-            draw: candidates in the order of preference, drawn with the generator that belongs to this proposal; where
-                none is new, any other will do.
+            draw: candidates in order of preference, drawn with this proposal's generator; if none is new, a random
+                one is used.
 
         Raises:
-            LookupError: all are started.
+            LookupError: all have started.
         """
         if self._first:
             return self._first[0]
         found = next(filter(self._is_new, draw(self._generator())), None) or self._random_one()
         if found is None:
-            raise LookupError("the space holds nothing that is new")
+            raise LookupError("the space holds no new configuration")
         return found
 
     def _random_one(self) -> Candidate | None:
-        """A new one, drawn once for each proposal: whether there is any must not depend on when somebody asks."""
+        """A new one, drawn once per proposal, so that the result does not depend on how often it is requested."""
         if not self._random:
             generator = self._generator()
             drawn = (self._draw_any(generator) for _ in range(RANDOM_TRIES))

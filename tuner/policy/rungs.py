@@ -1,10 +1,10 @@
-"""Asynchronous successive halving, the stopping variant: which trials are worth their next epochs.
+"""Asynchronous successive halving by stopping: which trials continue at a rung.
 
-What: at fixed epochs (the rungs) a trial is compared with those that arrived there before it, and stops when it misses
-the cutoff between the better `1 / reduction_factor` of them and the rest. The first to arrive passes.
+What: at fixed epochs (the rungs) a trial is compared with those that reached the rung before it, and stops below the
+cutoff between the best `1 / reduction_factor` of them and the rest. The first one passes.
 Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar, "A System for Massively Parallel
 Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934; in the form of Ray's AsyncHyperBandScheduler.
-Cost: a search in a sorted list per rung and trial. Off: no rungs.
+Cost: one binary search per rung and trial. Off: no rungs.
 """
 
 from bisect import bisect_right, insort
@@ -15,7 +15,7 @@ from tuner.policy.direction import sign_of
 
 
 def rung_epochs(*, grace_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
-    """The epochs of the rungs, ascending. There is none at `max_epochs`, where nothing is left to save."""
+    """The epochs of the rungs, ascending, all below `max_epochs`; a stop at `max_epochs` would save nothing."""
     if not 1 <= grace_epochs <= max_epochs:
         raise ValueError(f"grace_epochs is {grace_epochs}, but must be from 1 to max_epochs ({max_epochs})")
     if reduction_factor < 2:
@@ -28,7 +28,7 @@ def rung_epochs(*, grace_epochs: int, max_epochs: int, reduction_factor: int) ->
 
 
 class Rungs:
-    """The decisions at each rung, and what arrived there as an ascending list: a search in it is all that one costs."""
+    """The decisions at each rung, and the values there as an ascending list, so that a decision is a binary search."""
 
     def __init__(self, epochs: Iterable[int], *, reduction_factor: int, mode: str) -> None:
         self._decisions: dict[int, dict[str, Decision]] = {epoch: {} for epoch in sorted(epochs)}
@@ -36,10 +36,10 @@ class Rungs:
         self._stopped_share = 1 - 1 / reduction_factor
         self._sign = sign_of(mode)
 
-    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
-        """Takes in one finite result; None where there is nothing to decide.
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        """Adds one finite result; returns None when there is nothing to decide.
 
-        A trial enters a rung only at that very epoch. One that comes again gets the decision that it got.
+        A trial enters a rung only at exactly that epoch. A repeated result gets the same decision.
         """
         if epoch not in self._decisions:
             return None

@@ -1,7 +1,7 @@
 """Simulates a search in virtual time, with known values and durations.
 
-The loop of a real search without its processes and files. Trials take the time that is said of them, so that with
-several slots results arrive in the order in which they would.
+The loop of a real search without its processes and files. Results of several slots arrive in the order that the
+durations give.
 """
 
 import heapq
@@ -84,13 +84,13 @@ class SimulatedSlots(ABC, Generic[Work]):
 
 @dataclass(slots=True, eq=False)
 class SimulatedTrial:
-    """A trial after so many epochs."""
+    """A trial and its epoch so far."""
 
     number: int
     candidate: Candidate
     epoch: int = 0
     legs: int = 0
-    """How often it was given a slot."""
+    """How often it got a slot."""
 
     @property
     def name(self) -> str:
@@ -99,11 +99,11 @@ class SimulatedTrial:
 
 
 class SimulatedSearch(SimulatedSlots[SimulatedTrial]):
-    """Plays a policy.
+    """Runs a policy.
 
     Args:
-        value: the objective of a trial after the epoch at which it stands; not finite: it diverged.
-        seconds: what the trial's next epoch takes, and the start of its leg where it has just been given a slot.
+        value: the objective of a trial at its current epoch; if not finite, the trial diverged.
+        seconds: duration of the trial's next epoch, with the start of its leg if it has just got a slot.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Poor trials stop at a rung for good; without rungs every trial trains to its full length."""
+"""The policy that stops poor trials at rungs; without rungs every trial trains to full length."""
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,23 +14,23 @@ from tuner.policy.rungs import Rungs
 
 
 class Sampler(Protocol):
-    """Draws configurations, and learns from what became of them."""
+    """Draws configurations, and learns from their results."""
 
     def any(self, generator: random.Random) -> Candidate:
-        """One at random, whatever was learned."""
+        """A random configuration, independent of the results."""
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
-        """What to try next, the best first; some may have been tried. None where any is as good."""
+        """Configurations to try next, the best first; some may have been tried. Empty without a preference."""
 
     def start(self, trial: str, candidate: Candidate) -> None: ...
 
-    def record(self, trial: str, *, epoch: int, value: float) -> None: ...
+    def report(self, trial: str, *, epoch: int, value: float) -> None: ...
 
     def end(self, trial: str, outcome: Outcome) -> None: ...
 
 
 class RandomSampler:
-    """Draws at random, and learns nothing."""
+    """Draws at random."""
 
     def __init__(self, source: CandidateSource) -> None:
         self._source = source
@@ -43,17 +43,17 @@ class RandomSampler:
 
     def start(self, trial: str, candidate: Candidate) -> None: ...
 
-    def record(self, trial: str, *, epoch: int, value: float) -> None: ...
+    def report(self, trial: str, *, epoch: int, value: float) -> None: ...
 
     def end(self, trial: str, outcome: Outcome) -> None: ...
 
 
 class StoppingPolicy:
-    """A sampler proposes, rungs stop; no trial ever waits.
+    """A sampler proposes configurations, rungs stop trials; no trial waits.
 
     Args:
-        first: what to try before anything is drawn; the very first is the default, which no rung stops, because all
-            others are compared with it.
+        first: configurations to try before any is drawn; the first one is the default, which no rung stops, because
+            all others are compared with it.
     """
 
     def __init__(self, sampler: Sampler, config: HalvingConfig, *, first: Sequence[Candidate] = ()) -> None:
@@ -81,10 +81,10 @@ class StoppingPolicy:
     def promote(self, promotion: Promote) -> None:
         raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
 
-    def record(self, trial: str, *, epoch: int, value: float) -> Decision | None:
-        self._sampler.record(trial, epoch=epoch, value=value)
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        self._sampler.report(trial, epoch=epoch, value=value)
         self._action = None
-        decision = self._rungs.record(trial, epoch=epoch, value=value)
+        decision = self._rungs.report(trial, epoch=epoch, value=value)
         is_kept = decision is not None and decision.action == STOP and trial == self._proposals.default_trial
         return replace(decision, action=KEEP) if decision is not None and is_kept else decision
 
@@ -97,11 +97,11 @@ class StoppingPolicy:
         self._action = None
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
-        """The sampler learns from it; it stands at no rung."""
+        """Only the sampler uses it; it enters no rung."""
         self._proposals.add(trial, candidate, is_past=True)
         self._sampler.start(trial, candidate)
         for epoch, value in sorted(values.items()):
-            self._sampler.record(trial, epoch=epoch, value=value)
+            self._sampler.report(trial, epoch=epoch, value=value)
         self._sampler.end(trial, outcome)
         self._action = None
 

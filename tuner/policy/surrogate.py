@@ -1,15 +1,15 @@
-"""What a configuration will be worth at full length: a small Gaussian process over configurations and epochs.
+"""Predicts a configuration's value at full length: a small Gaussian process over configurations and epochs.
 
-What: a Matern 5/2 kernel with a length scale for each coordinate (the epoch is one of them), an amplitude and a noise,
-fitted to the most probable values under log-normal priors, which keep the scales of irrelevant coordinates long and
-those of few records sane. Values far below the median tell only that they are bad: they are cut off there.
+What: a Matern 5/2 kernel with one length scale per coordinate (the epoch is one of them), an amplitude and a noise,
+fitted by maximum a posteriori under log-normal priors, which keep the scales of irrelevant coordinates long and the fit
+to few values stable. Values far below the median only say that they are bad, so they are clipped.
 Source: Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, chapter 5,
 https://gaussianprocess.org/gpml; a prior that grows with the number of coordinates: Hvarfner, Hellsten, Nardi, "Vanilla
 Bayesian Optimization Performs Great in High Dimensions", ICML 2024, https://arxiv.org/abs/2402.02229.
-Cost: a few milliseconds for 150 records, some twenty when the scales are fitted again. Off: `--policy asha`.
+Cost: a few milliseconds for 150 values, about 20 ms when the scales are refitted. Off: `--policy asha`.
 
 Own code, because Optuna's process is private and built on torch, and scikit-learn's has no priors and takes ten times
-as long; what is needed here are a hundred lines of numpy.
+as long; this needs a hundred lines of numpy.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from scipy.special import ndtr
 FIT_STEPS = 15
 JITTER = 1e-8
 _SCALE_MEAN, _SCALE_DEVIATION = -1.7, 1.0
-"""Of the natural logarithm of a length scale, in a space of one coordinate."""
+"""Of the natural logarithm of a length scale, in one dimension."""
 _AMPLITUDE_DEVIATION = 1.0
 _NOISE_MEAN, _NOISE_DEVIATION = -5.0, 1.5
-"""Of the natural logarithm of the noise variance, where the values have variance one."""
+"""Of the natural logarithm of the noise variance, for values with variance 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class GaussianProcess:
 
     @classmethod
     def conditioned(cls, points: np.ndarray, values: np.ndarray, theta: np.ndarray) -> "GaussianProcess":
-        factor = cholesky(_covariance(points, theta), lower=True, check_finite=False)
+        covariance = _kernel(points, points, theta) + (np.exp(theta[-1]) + JITTER) * np.eye(len(points))
+        factor = cholesky(covariance, lower=True, check_finite=False)
         return cls(theta, points, factor, cho_solve((factor, True), values, check_finite=False))
 
     def mean(self, points: np.ndarray) -> np.ndarray:
@@ -54,10 +55,11 @@ class GaussianProcess:
         return kernel @ self.weights, np.sqrt(self._variance(reduced))
 
     def deviation_after(self, points: np.ndarray, measured: np.ndarray) -> np.ndarray:
-        """How far the mean at each point [M, D] may be moved by a value at its fellow among `measured` [M, D] [M]."""
+        """How far [M] a value at each row of `measured` [M, D] may move the mean at that row of `points` [M, D]."""
         _, here = self._reduced(points)
         _, there = self._reduced(measured)
-        covariance = _kernel_of_pairs(points, measured, self.theta) - (here * there).sum(axis=0)
+        squared = np.square((points - measured) / np.exp(self.theta[:-2])).sum(axis=1)
+        covariance = _matern(squared, self.theta) - (here * there).sum(axis=0)
         return np.abs(covariance) / np.sqrt(self._variance(there) + np.exp(self.theta[-1]) + JITTER)
 
     def _reduced(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,13 +71,13 @@ class GaussianProcess:
 
 
 def prior_theta(num_coordinates: int) -> np.ndarray:
-    """The most probable scales, amplitude and noise before any value is known."""
+    """The mode of the prior over scales, amplitude and noise."""
     mean, _ = _prior(num_coordinates)
     return mean
 
 
 def fitted_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
-    """The most probable scales, amplitude and noise for values [N] at points [N, D], after a few steps from `start`."""
+    """Scales, amplitude and noise for values [N] at points [N, D]: a few steps of MAP estimation from `start`."""
     begin = prior_theta(points.shape[1]) if start is None else start
     bounds = [(-4.0, 8.0)] * points.shape[1] + [(-4.0, 4.0), (-12.0, 1.0)]
     found = minimize(
@@ -91,7 +93,7 @@ def fitted_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | 
 
 
 def negative_log_posterior(theta: np.ndarray, points: np.ndarray, values: np.ndarray) -> tuple[float, np.ndarray]:
-    """With its gradient; up to a constant."""
+    """The negative log posterior, up to a constant, and its gradient."""
     scaled = points / np.exp(theta[:-2])
     distance = np.sqrt(5.0 * _squared_distances(scaled, scaled))
     decay = np.exp(theta[-2] - distance)
@@ -112,16 +114,16 @@ def negative_log_posterior(theta: np.ndarray, points: np.ndarray, values: np.nda
 
 
 def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """By how much each is expected to exceed `best`, counting only what exceeds it."""
+    """Expected improvement of each [N] over `best`."""
     gain = (mean - best) / deviation
     density = np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi)
     return deviation * (gain * ndtr(gain) + density)
 
 
 def standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """With mean 0 and variance 1; what has to be added, and multiplied before, to come back.
+    """Values with mean 0 and variance 1, and the mean and standard deviation that restore them.
 
-    Higher is better, -inf is the worst. Values are cut off as far below the median as the best is above it.
+    Higher is better, -inf is the worst. Values are clipped as far below the median as the best is above it.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -140,18 +142,9 @@ def _prior(num_coordinates: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, deviation
 
 
-def _covariance(points: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    return _kernel(points, points, theta) + (np.exp(theta[-1]) + JITTER) * np.eye(len(points))
-
-
 def _kernel(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:
     scales = np.exp(theta[:-2])
     return _matern(_squared_distances(left / scales, right / scales), theta)
-
-
-def _kernel_of_pairs(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """[M] of points [M, D] with their fellows [M, D]."""
-    return _matern(np.square((left - right) / np.exp(theta[:-2])).sum(axis=1), theta)
 
 
 def _matern(squared: np.ndarray, theta: np.ndarray) -> np.ndarray:

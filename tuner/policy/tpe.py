@@ -1,15 +1,14 @@
-"""Optuna's TPE as a sampler of configurations, the same after a resume and as quick after ten thousand trials.
+"""Optuna's TPE as a sampler that proposes the same after a resume and is as fast after ten thousand trials.
 
-What: every proposal has a sampler of its own, seeded by the proposal's number, on a study of the ended trials; so it
-follows from what was told, and from nothing else. A complete trial has its full length, or had stopped improving. One
-stopped at a rung is pruned, with the values it had. One whose configuration is to blame (diverged, out of memory,
-experts collapsed) is pruned and infeasible, which TPE ranks behind all others however good its early values were. The
-rest has failed and teaches nothing.
+What: every proposal has its own sampler, seeded by the proposal's number, on a study of the ended trials, so it depends
+only on the reported results. Completed and plateaued trials are COMPLETE. Trials stopped at a rung are PRUNED, with
+their values. Trials that diverged, ran out of memory or collapsed are PRUNED and infeasible, which TPE ranks behind all
+others whatever their early values. Failed trials are ignored.
 TPE divides the ended trials into the best (a tenth, at most 25) and the rest, and its time grows with the rest: a long
-study is replaced now and then by one of its best and its latest trials.
+study is replaced from time to time by its best and latest trials.
 Source: Bergstra, Bardenet, Bengio, Kegl, "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011,
 https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization.
-Cost: 5 to 10 ms a proposal. Off: `--policy random`.
+Cost: 5 to 10 ms per proposal. Off: `--policy random`.
 """
 
 import random
@@ -30,7 +29,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
 
 NUM_BEST = 50
-"""TPE takes no more than 25 of them for the best."""
+"""TPE uses at most 25 of them as its best."""
 NUM_LATEST = 250
 NUM_BETWEEN = 100
 """Trials that end before a study is replaced."""
@@ -46,10 +45,10 @@ STATES = {
 
 
 class TpeSampler:
-    """Asks Optuna for configurations and tells it what came of them.
+    """Asks Optuna for configurations and tells it their results.
 
     Args:
-        space: asks a trial for its parameters and returns those of a training.
+        space: maps an Optuna trial to training parameters.
         mode: `max` or `min`.
     """
 
@@ -77,8 +76,8 @@ class TpeSampler:
     def start(self, trial: str, candidate: Candidate) -> None:
         self._open[trial], self._values[trial] = candidate, {}
 
-    def record(self, trial: str, *, epoch: int, value: float) -> None:
-        """An epoch that is repeated counts once, as it was the last time."""
+    def report(self, trial: str, *, epoch: int, value: float) -> None:
+        """Of a repeated epoch the last value counts."""
         self._values[trial][epoch] = value
 
     def end(self, trial: str, outcome: Outcome) -> None:
@@ -102,14 +101,14 @@ class TpeSampler:
         )
 
     def _shorten(self) -> None:
-        """A new study of the trials that matter, in the order in which they ended."""
-        order = sorted(range(len(self._ended)), key=lambda place: self._badness(self._ended[place]))
+        """A new study of the best and the latest trials, in the order in which they ended."""
+        order = sorted(range(len(self._ended)), key=lambda index: self._badness(self._ended[index]))
         kept = {*order[:NUM_BEST], *range(len(self._ended) - NUM_LATEST, len(self._ended))}
-        self._ended = [self._ended[place] for place in sorted(kept)]
+        self._ended = [self._ended[index] for index in sorted(kept)]
         self._study = self._new_study(self._ended)
 
     def _badness(self, trial: FrozenTrial) -> tuple[int, float, float]:
-        """TPE's own order: complete trials by value, pruned ones by how far they came, infeasible ones last."""
+        """TPE's own order: complete trials by value, pruned ones by their last epoch, infeasible ones last."""
         if trial.constraints:
             return 2, 0.0, 0.0
         if trial.state is TrialState.COMPLETE and trial.value is not None:
@@ -134,7 +133,7 @@ def _distribution(question: Question) -> BaseDistribution:
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Joint over each group of parameters that occur together, which is what a conditional space needs."""
+    """Multivariate over each group of parameters that occur together, which a conditional space needs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)

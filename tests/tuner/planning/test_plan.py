@@ -20,14 +20,14 @@ GRID = PinnedSpace(SPACES["dishes_grid"], Situation(num_train_images=100, pretra
 
 @pytest.mark.parametrize(("asked", "held", "planned"), [(30, 18, 18), (18, 18, 18), (10, None, 10)])
 def test_no_more_trials_are_planned_than_there_are_configurations(asked, held, planned):
-    plan = SimpleNamespace(everything=held and tuple(range(held)))
+    plan = SimpleNamespace(all_points=held and tuple(range(held)))
     assert limited_to_space(SearchSettings(num_trials=asked), plan).num_trials == planned
 
 
 def test_what_another_search_has_tried_is_not_tried_again():
-    everything = _all_configurations(GRID, [], num_trials=30)
-    known = everything[3:8]
-    assert _all_configurations(GRID, known, num_trials=13) == everything[:3] + everything[8:]
+    remaining = _all_configurations(GRID, [], num_trials=30)
+    known = remaining[3:8]
+    assert _all_configurations(GRID, known, num_trials=13) == remaining[:3] + remaining[8:]
     assert _all_configurations(GRID, known, num_trials=12) is None
 
 
@@ -64,9 +64,9 @@ def test_an_extension_asks_for_more_and_no_fewer_than_one():
 
 
 def test_an_extension_of_a_space_that_holds_few_tries_what_is_left_and_no_more():
-    everything = _all_configurations(GRID, [], num_trials=30)
-    plan, recorded = SimpleNamespace(pinned=GRID), recorded_settings(num_trials=10, first_answers=everything[:10])
-    longer = extended(recorded, plan, more=20, known=everything[:10])
-    assert (longer.num_trials, longer.first_answers) == (18, everything)
-    with pytest.raises(ValueError, match="Nothing new is left to try"):
-        extended(longer, plan, more=1, known=everything)
+    remaining = _all_configurations(GRID, [], num_trials=30)
+    plan, recorded = SimpleNamespace(pinned=GRID), recorded_settings(num_trials=10, first_answers=remaining[:10])
+    longer = extended(recorded, plan, more=20, known=remaining[:10])
+    assert (longer.num_trials, longer.first_answers) == (18, remaining)
+    with pytest.raises(ValueError, match="Every configuration of the space has been tried"):
+        extended(longer, plan, more=1, known=remaining)

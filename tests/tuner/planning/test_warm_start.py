@@ -33,7 +33,7 @@ def space_of(low, high, name="max_lr"):
 def started(folder, asking, *, first=None, base=BASE, **facts):
     first = first or [{"max_lr": 0.45}]
     base = from_params({"max_epochs": (FACTS | facts)["max_epochs"]}, base)
-    return warm_start(folder, asking, base=base, first_points=first, settings=FACTS | facts)
+    return warm_start(folder, asking, base=base, points_to_evaluate=first, settings=FACTS | facts)
 
 
 def points_of(folder, asking):
@@ -182,7 +182,7 @@ def distances(policy, known, *, num_trials=5):
         assert isinstance(action, Start)
         policy.start(f"n{number}", action.candidate)
         found.append(abs(action.candidate.params["max_lr"] - 0.52))
-        policy.record(f"n{number}", epoch=1, value=-found[-1])
+        policy.report(f"n{number}", epoch=1, value=-found[-1])
         policy.end(f"n{number}", Outcome.COMPLETED)
     return found
 
@@ -230,6 +230,6 @@ def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
         pinned(trial)
         points.append(trial.asked)
     folder = recorded(tmp_path / name / "old", pinned, points, [0.1, 0.2, 0.3, 0.4], base=base, facts=facts)
-    warm = started(folder, pinned, first=pinned.first_points(), base=base, **facts)
-    first = pinned.first_points()
+    warm = started(folder, pinned, first=pinned.points_to_evaluate(), base=base, **facts)
+    first = pinned.points_to_evaluate()
     assert [one.answers for one in warm.past_trials] == [answers for answers in points if answers not in first]

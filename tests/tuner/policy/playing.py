@@ -95,9 +95,9 @@ class Noted:
     def explain(self, trial, action, *, to_epoch=None):
         return self.policy.explain(trial, action, to_epoch=to_epoch)
 
-    def record(self, trial, *, epoch, value):
-        answer = self.policy.record(trial, epoch=epoch, value=value)
-        return self._note("record", trial, epoch, value, answer=answer)
+    def report(self, trial, *, epoch, value):
+        answer = self.policy.report(trial, epoch=epoch, value=value)
+        return self._note("report", trial, epoch, value, answer=answer)
 
     def end(self, trial, outcome):
         self._note("end", trial, outcome)
@@ -117,8 +117,8 @@ def retold(calls: Iterable[tuple], policy: Policy, *, source: SpaceSource = SOUR
     for name, *given, _ in calls:
         if name == "start":
             policy.start(given[0], source.of(given[1]))
-        elif name == "record":
-            policy.record(given[0], epoch=given[1], value=given[2])
+        elif name == "report":
+            policy.report(given[0], epoch=given[1], value=given[2])
         elif name == "add_past_trial":
             policy.add_past_trial(given[0], source.of(given[1]), *given[2:])
         else:
@@ -162,7 +162,7 @@ class Player(SimulatedSearch):
             return super().take(trial, value)
         outcome = self._draw.choice([*Outcome, "lost", "lost"])
         if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED):
-            self.policy.record(trial.name, epoch=trial.epoch, value=value)
+            self.policy.report(trial.name, epoch=trial.epoch, value=value)
         if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED, Outcome.OUT_OF_MEMORY, Outcome.FAILED):
             self.policy.end(trial.name, outcome)
             return False

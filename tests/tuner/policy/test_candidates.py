@@ -29,10 +29,10 @@ def space(trial):
 SOURCE = SpaceSource(space)
 
 
-def test_places_worked_by_hand():
+def test_coordinates_worked_by_hand():
     one = SOURCE.of({"rate": 1e-3, "share": 0.2, "layers": 4, "kind": "mixed", "experts": 8})
     half = math.sqrt(0.5)
-    assert one.places == {
+    assert one.coordinates == {
         "rate": (pytest.approx(1 / 3),),
         "share": (pytest.approx(0.4),),
         "layers": (1.0,),
@@ -45,7 +45,7 @@ def test_different_choices_are_as_far_apart_as_the_ends_of_a_range_and_what_is_n
     common = {"rate": 1e-3, "share": 0.2, "layers": 4}
     pair = [SOURCE.of(common | {"kind": "plain"}), SOURCE.of(common | {"kind": "mixed", "experts": 8})]
     encoding = Encoding()
-    assert encoding.learn(reversed(pair))
+    assert encoding.extend(reversed(pair))
     plain, mixed = encoding.encode(pair)
     assert np.linalg.norm(plain - mixed) == pytest.approx(1.0)
 
@@ -53,10 +53,10 @@ def test_different_choices_are_as_far_apart_as_the_ends_of_a_range_and_what_is_n
 def test_a_parameter_that_is_met_later_gets_its_column_then():
     encoding = Encoding()
     plain = SOURCE.of({"rate": 1e-3, "share": 0.2, "layers": 4, "kind": "plain"})
-    assert encoding.learn([plain])
-    assert not encoding.learn([plain])
+    assert encoding.extend([plain])
+    assert not encoding.extend([plain])
     width = encoding.width
-    assert encoding.learn([SOURCE.of({"rate": 1e-3, "share": 0.2, "layers": 4, "kind": "mixed", "experts": 2})])
+    assert encoding.extend([SOURCE.of({"rate": 1e-3, "share": 0.2, "layers": 4, "kind": "mixed", "experts": 2})])
     assert encoding.width == width + 1
 
 
@@ -66,7 +66,7 @@ def test_what_is_drawn_is_what_optuna_would_accept(name):
     situation = Situation(num_train_images=100, pretrained=False)
     pinned = PinnedSpace(SPACES[name], situation)
     source, generator = SpaceSource(pinned), random.Random(0)
-    centre = source.of(pinned.first_points()[0])
+    centre = source.of(pinned.points_to_evaluate()[0])
     for one in source.draw(generator, near=[centre])[::10]:
         trial = optuna.trial.FixedTrial(one.answers)
         pinned(trial)
@@ -79,7 +79,7 @@ def test_candidates_near_a_good_one_are_nearer_than_random_ones():
     drawn = SOURCE.draw(generator, near=[centre])
     assert len(drawn) == NUM_RANDOM + NUM_NEAR
     encoding = Encoding()
-    encoding.learn(drawn)
+    encoding.extend(drawn)
     distances = np.linalg.norm(encoding.encode(drawn) - encoding.encode([centre]), axis=1)
     assert np.median(distances[NUM_RANDOM:]) < 0.5 * np.median(distances[:NUM_RANDOM])
 
@@ -99,10 +99,10 @@ def test_what_is_given_is_kept_to_the_last_bit():
 
 
 def test_a_configuration_is_the_same_when_it_comes_back_from_its_answers():
-    """To the last bit, and through JSON: a resumed search predicts from these places."""
+    """To the last bit, and through JSON: a resumed search predicts from these coordinates."""
     for one in SOURCE.draw(random.Random(1), near=[SOURCE.any(random.Random(2))]):
         again = SOURCE.of(json.loads(json.dumps(one.answers)))
-        assert (again.answers, again.params, again.places) == (one.answers, one.params, one.places)
+        assert (again.answers, again.params, again.coordinates) == (one.answers, one.params, one.coordinates)
         assert again.identity == one.identity
 
 

@@ -25,10 +25,10 @@ def taught(num_trials, *, full=2):
         predictor.add(f"t{number}", candidate)
         promotions.start(f"t{number}")
         for epoch in (1, 3, 9) if number % full == 0 else (1,):
-            promotions.record(f"t{number}", epoch=epoch, value=level(candidate.answers) * (1 - 0.6**epoch))
+            promotions.report(f"t{number}", epoch=epoch, value=level(candidate.answers) * (1 - 0.6**epoch))
             if epoch < (9 if number % full == 0 else 1):
                 promotions.promote(f"t{number}")
-        predictor.learn(promotions)
+        predictor.fit(promotions)
     return predictor, promotions
 
 
@@ -55,7 +55,7 @@ def test_predictions_can_be_asked_for_before_anything_was_fitted():
     for trial, rate, value in (("a", 1e-2, 0.8), ("b", 1e-4, 0.2)):
         predictor.add(trial, SOURCE.of(DEFAULT | {"rate": rate}))
         promotions.start(trial)
-        promotions.record(trial, epoch=1, value=value)
+        promotions.report(trial, epoch=1, value=value)
     predicted = predictor.predict(promotions, ["a", "b"]).predicted
     assert 0.8 >= predicted["a"] > predicted["b"] >= 0.2
 
@@ -68,8 +68,8 @@ def test_predicting_changes_nothing():
         for number in range(8, 16):
             predictor.add(f"t{number}", SOURCE.of(DEFAULT | {"rate": 1e-3 * number}))
             promotions.start(f"t{number}")
-            promotions.record(f"t{number}", epoch=1, value=0.1 * number)
-            predictor.learn(promotions)
+            promotions.report(f"t{number}", epoch=1, value=0.1 * number)
+            predictor.fit(promotions)
     names = [f"t{number}" for number in range(16)]
     assert asked[0].predict(asked[1], names).predicted == never[0].predict(never[1], names).predicted
 
@@ -84,10 +84,10 @@ def test_scales_are_fitted_again_when_the_values_have_grown_enough_or_a_paramete
     monkeypatch.setattr("tuner.policy.prediction.fitted_theta", fit)
     predictor, promotions = taught(60, full=100)
     assert all(later >= REFIT_GROWTH * earlier for earlier, later in pairwise(fitted))
-    assert fitted[-1] * REFIT_GROWTH > promotions.num_records
+    assert fitted[-1] * REFIT_GROWTH > promotions.num_values
     predictor.add("new", SOURCE.of(DEFAULT | {"kind": "mixed", "experts": 8, "top_k": 1}))
-    predictor.learn(promotions)
-    assert fitted[-1] == promotions.num_records
+    predictor.fit(promotions)
+    assert fitted[-1] == promotions.num_values
 
 
 def test_a_running_trial_counts_as_if_it_had_its_prediction():
@@ -99,9 +99,9 @@ def test_a_running_trial_counts_as_if_it_had_its_prediction():
         if is_running:
             predictor.add("running", near)
             promotions.start("running")
-            promotions.record("running", epoch=1, value=0.35)
+            promotions.report("running", epoch=1, value=0.35)
             promotions.promote("running", to_epoch=LONGEST)
-            predictor.learn(promotions)
+            predictor.fit(promotions)
         names = [f"t{number}" for number in range(20)]
         gains.append(predictor.predict(promotions, names).improvement([near])[0])
     assert gains[1] < 0.5 * gains[0]
@@ -113,8 +113,8 @@ def test_values_that_cannot_be_told_apart_predict_something_finite(value):
     for trial, rate in (("a", 1e-2), ("b", 1e-3)):
         predictor.add(trial, SOURCE.of(DEFAULT | {"rate": rate}))
         promotions.start(trial)
-        promotions.record(trial, epoch=1, value=value)
-        predictor.learn(promotions)
+        promotions.report(trial, epoch=1, value=value)
+        predictor.fit(promotions)
     prediction = predictor.predict(promotions, ["a", "b"])
     assert all(map(math.isfinite, prediction.predicted.values()))
     assert np.isfinite(prediction.improvement([SOURCE.of(DEFAULT)])).all()

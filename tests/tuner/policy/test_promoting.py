@@ -45,7 +45,7 @@ def begun(policy, *trials, kind="a"):
     """Trials at these places with these values at the first rung, by name."""
     for trial, x, value in trials:
         policy.start(trial, SOURCE.of({"x": x, "kind": kind}))
-        policy.record(trial, epoch=1, value=value)
+        policy.report(trial, epoch=1, value=value)
     return policy
 
 
@@ -80,7 +80,7 @@ def test_nothing_is_promoted_until_enough_is_known():
         action = policy.action()
         assert isinstance(action, Start)
         policy.start(f"t{number}", action.candidate)
-        policy.record(f"t{number}", epoch=1, value=float(number))
+        policy.report(f"t{number}", epoch=1, value=float(number))
     assert isinstance(policy.action(), Promote)
 
 
@@ -151,7 +151,7 @@ def test_without_rungs_every_trial_trains_to_its_full_length(longest):
     for number in range(30):
         action = policy.action()
         policy.start(f"t{number}", action.candidate)
-        assert policy.record(f"t{number}", epoch=longest, value=quality(action.candidate.params, longest)) is None
+        assert policy.report(f"t{number}", epoch=longest, value=quality(action.candidate.params, longest)) is None
         policy.end(f"t{number}", Outcome.COMPLETED)
     assert policy.action() is NoWork.FINISHED
     assert policy.best_predicted() is not None
@@ -202,7 +202,7 @@ def test_a_promotion_follows_a_pause_at_the_same_rung_and_says_what_was_predicte
 def test_a_decision_says_rank_and_value_in_the_words_of_the_objective():
     policy = begun(make(num_trials=4, mode="min"), ("a", 0.1, 0.8), ("b", 0.9, 0.2))
     policy.start("c", SOURCE.of({"x": 0.5, "kind": "a"}))
-    decision = policy.record("c", epoch=1, value=0.5)
+    decision = policy.report("c", epoch=1, value=0.5)
     assert (decision.value, decision.rank, decision.of, decision.action) == (0.5, 2, 3, PAUSE)
     stopped = policy.explain("a", STOP)
     assert (stopped.value, stopped.rank, stopped.of, stopped.action) == (0.8, 3, 3, STOP)
@@ -213,7 +213,7 @@ def test_ranks_are_those_among_the_trials_of_this_search():
     policy = make()
     policy.add_past_trial("past/0", SOURCE.of({"x": 0.6, "kind": "b"}), {1: 0.9}, Outcome.STOPPED_AT_RUNG)
     policy.start("own", SOURCE.of({"x": 0.5, "kind": "a"}))
-    decision = policy.record("own", epoch=1, value=0.5)
+    decision = policy.report("own", epoch=1, value=0.5)
     assert len(policy.promotions.values_at(1)) == 2
     assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
     assert policy.best_predicted() == "own"
@@ -252,7 +252,7 @@ def test_what_is_learned_of_a_past_trial_is_what_was_seen_of_it_live(outcome, va
     live = begun(make(), *others)
     live.start("a", candidate)
     for epoch, value in enumerate(values, start=1):
-        live.record("a", epoch=epoch, value=value)
+        live.report("a", epoch=epoch, value=value)
         if "a" in live.paused and not (ends_with_last and epoch == len(values)):
             live.promote(Promote("a"))
     live.end("a", outcome)
@@ -260,7 +260,7 @@ def test_what_is_learned_of_a_past_trial_is_what_was_seen_of_it_live(outcome, va
     past.add_past_trial("a", candidate, dict(enumerate(values, start=1)), outcome)
     for epoch in live.promotions.rungs:
         assert past.promotions.values_at(epoch) == live.promotions.values_at(epoch)
-    assert past.promotions.num_records == live.promotions.num_records > 9
+    assert past.promotions.num_values == live.promotions.num_values > 9
     assert past.predicted() == live.predicted()
     assert past.paused == live.paused
 

@@ -23,9 +23,9 @@ NUM_CONFIGURATIONS = {"dishes_grid": 6}
 def searched(request):
     """The whole search, with the first parameter of the defaults pinned; each configuration has a value of its own."""
     space, situation = SPACES[request.param], Situation(num_train_images=100, pretrained=False)
-    name, value = next(iter(PinnedSpace(space, situation).first_points()[0].items()))
+    name, value = next(iter(PinnedSpace(space, situation).points_to_evaluate()[0].items()))
     pinned = PinnedSpace(space, situation, pins={name: value})
-    first = pinned.first_points()
+    first = pinned.points_to_evaluate()
     source = SpaceSource(pinned)
     options = {"mode": "max", "slots": 2, "seed": 0, "num_trials": NUM_TRIALS}
     config = HalvingConfig(rung_epochs=(1, 2), max_epochs=LONGEST, reduction_factor=2, **options)

@@ -14,14 +14,14 @@ def promotions(factor=3):
 
 def arrive(rungs, trial, value, epoch=1):
     rungs.start(trial)
-    assert rungs.record(trial, epoch=epoch, value=value)
+    assert rungs.report(trial, epoch=epoch, value=value)
 
 
 def test_a_trial_waits_at_a_rung_and_not_before():
     rungs = Promotions([2], max_epochs=4, reduction_factor=2)
     rungs.start("a")
-    assert not rungs.record("a", epoch=1, value=0.5)
-    assert rungs.record("a", epoch=2, value=0.6)
+    assert not rungs.report("a", epoch=1, value=0.5)
+    assert rungs.report("a", epoch=2, value=0.6)
     assert (dict(rungs.running), dict(rungs.paused)) == ({}, {"a": 2})
     assert rungs.values_at(2) == {"a": 0.6}
 
@@ -29,7 +29,7 @@ def test_a_trial_waits_at_a_rung_and_not_before():
 def test_a_trial_that_comes_back_behind_its_rung_waits_there_with_what_it_has():
     rungs = promotions()
     rungs.start("a")
-    assert rungs.record("a", epoch=2, value=0.6)
+    assert rungs.report("a", epoch=2, value=0.6)
     assert (rungs.paused, rungs.values_at(1)) == ({"a": 1}, {"a": 0.6})
 
 
@@ -53,7 +53,7 @@ def test_higher_rungs_come_first_and_those_left_behind_stay_eligible():
         arrive(rungs, f"t{number}", float(number))
     for trial in ("t6", "t7", "t8"):
         rungs.promote(trial)
-        rungs.record(trial, epoch=3, value=5.0)
+        rungs.report(trial, epoch=3, value=5.0)
     assert list(rungs.promotable()) == [["t6", "t7", "t8"]]
     rungs.promote("t7")
     assert list(rungs.promotable()) == []
@@ -92,7 +92,7 @@ def test_an_epoch_that_is_repeated_after_a_restore_changes_nothing():
     rungs = promotions()
     arrive(rungs, "a", 0.5)
     rungs.promote("a")
-    assert not rungs.record("a", epoch=1, value=0.4)
+    assert not rungs.report("a", epoch=1, value=0.4)
     assert rungs.values_at(1) == {"a": 0.5}
     assert rungs.running == {"a": 3}
 
@@ -101,8 +101,8 @@ def test_the_last_promotion_goes_all_the_way():
     rungs = promotions()
     arrive(rungs, "a", 0.5)
     rungs.promote("a", to_epoch=9)
-    assert not rungs.record("a", epoch=3, value=0.6)
-    assert rungs.record("a", epoch=9, value=0.7)
+    assert not rungs.report("a", epoch=3, value=0.6)
+    assert rungs.report("a", epoch=9, value=0.7)
     assert [dict(rungs.values_at(epoch)) for epoch in rungs.rungs] == [{"a": 0.5}, {"a": 0.6}, {"a": 0.7}]
 
 
@@ -117,7 +117,7 @@ def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
             rungs.start(f"t{number}")
         elif choice < 0.8:
             trial = draw.choice(running)
-            rungs.record(trial, epoch=rungs.running[trial], value=draw.random())
+            rungs.report(trial, epoch=rungs.running[trial], value=draw.random())
         elif choice < 0.85:
             ended.add(trial := draw.choice(running))
             rungs.end_as_bad(trial)
@@ -141,7 +141,7 @@ def test_leading_are_the_best_that_came_no_further_and_the_best_that_wait():
     rungs.end("c")
     for trial in ("a", "f"):
         rungs.promote(trial)
-        assert rungs.record(trial, epoch=3, value=0.1)
+        assert rungs.report(trial, epoch=3, value=0.1)
     # At epoch 1 stand b, c, d and e, of which d and e wait; at epoch 3 a and f.
     assert rungs.leading(1) == {"b", "d", "a"}
     assert rungs.leading(2) == {"b", "c", "d", "e", "a", "f"}

@@ -97,7 +97,7 @@ def begun_by(kind, source_space, **changed):
         trial = str(len(begun))
         begun.append(tuple(action.candidate.params.values()))
         policy.start(trial, action.candidate)
-        policy.record(trial, epoch=1, value=random.Random(trial).random())
+        policy.report(trial, epoch=1, value=random.Random(trial).random())
         policy.end(trial, Outcome.COMPLETED)
     assert action is NoWork.FINISHED
     return begun

@@ -175,7 +175,7 @@ def events_of(call):
     match name:
         case "start":
             yield TrialStarted(trial=given[0], params={}, answers=given[1], time=0.0)
-        case "record":
+        case "report":
             trial, epoch, value = given
             yield EpochDone(trial=trial, epoch=epoch, objective=value, metrics={}, seconds=1.0, time=0.0)
             if answer is not None:

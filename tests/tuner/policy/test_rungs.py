@@ -42,7 +42,7 @@ def test_impossible_rungs_are_refused(grace, longest, factor, sentence):
 def test_a_decision_worked_by_hand():
     rungs = Rungs([3], reduction_factor=3, mode="max")
     arrivals = [("a", 0.5), ("b", 0.4), ("c", 0.7), ("d", 0.45)]
-    decisions = [rungs.record(trial, epoch=3, value=value) for trial, value in arrivals]
+    decisions = [rungs.report(trial, epoch=3, value=value) for trial, value in arrivals]
     assert [d.action for d in decisions] == [CONTINUE, STOP, CONTINUE, STOP]
     assert [d.cutoff for d in decisions] == [
         None,
@@ -82,7 +82,7 @@ def test_decisions_are_those_of_ray(mode, factor, seed):
         if epoch == longest:
             del running[trial]
             continue
-        decision = ours.record(trial, epoch=epoch, value=value)
+        decision = ours.report(trial, epoch=epoch, value=value)
         assert (decision.action if decision else CONTINUE) == expected.lower()
         if expected == "STOP":
             del running[trial]
@@ -91,21 +91,21 @@ def test_decisions_are_those_of_ray(mode, factor, seed):
 
 def test_without_rungs_there_is_nothing_to_decide():
     rungs = Rungs([], reduction_factor=2, mode="max")
-    assert all(rungs.record("a", epoch=epoch, value=-float(epoch)) is None for epoch in range(1, 20))
+    assert all(rungs.report("a", epoch=epoch, value=-float(epoch)) is None for epoch in range(1, 20))
 
 
 def test_a_trial_restored_late_does_not_fill_lower_rungs():
     rungs = Rungs([1, 3, 9], reduction_factor=3, mode="max")
     for epoch in (4, 5, 9):
-        rungs.record("restored", epoch=epoch, value=0.9)
-    assert rungs.record("new", epoch=1, value=0.1).of == 1
-    assert rungs.record("new", epoch=3, value=0.1).of == 1
-    assert rungs.record("new", epoch=9, value=0.1).of == 2
+        rungs.report("restored", epoch=epoch, value=0.9)
+    assert rungs.report("new", epoch=1, value=0.1).of == 1
+    assert rungs.report("new", epoch=3, value=0.1).of == 1
+    assert rungs.report("new", epoch=9, value=0.1).of == 2
 
 
 def test_a_trial_that_repeats_a_rung_gets_the_decision_that_it_got():
     rungs = Rungs([3], reduction_factor=2, mode="max")
     values = {"a": 0.5, "b": 0.4, "c": 0.9}
-    first = {trial: rungs.record(trial, epoch=3, value=value) for trial, value in values.items()}
-    again = {trial: rungs.record(trial, epoch=3, value=value) for trial, value in values.items()}
+    first = {trial: rungs.report(trial, epoch=3, value=value) for trial, value in values.items()}
+    again = {trial: rungs.report(trial, epoch=3, value=value) for trial, value in values.items()}
     assert again == first

@@ -40,7 +40,7 @@ class Script:
     def explain(self, trial, action, *, to_epoch=None):
         return decision(action, 0)
 
-    def record(self, trial, *, epoch, value):
+    def report(self, trial, *, epoch, value):
         self.heard.append((trial, epoch, value))
         if self.pause.get(trial) == epoch:
             self.waiting.append(trial)

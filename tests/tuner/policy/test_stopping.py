@@ -40,7 +40,7 @@ def test_a_trial_that_comes_to_its_rung_again_gets_the_decision_that_it_got():
     policy = make("random", reduction_factor=2, slots=5)
     results_at_first_rung(policy, {"a": 0.5, "default": 0.1})
     for trial, action in (("a", CONTINUE), ("default", KEEP)):
-        assert policy.record(trial, epoch=1, value=0.0).action == action
+        assert policy.report(trial, epoch=1, value=0.0).action == action
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,13 +76,13 @@ def test_past_trials_stand_at_no_rung_and_take_no_slot(kind):
     policy.add_past_trial("past/0", configuration(1e-3), {1: 0.9, 2: 0.9}, Outcome.STOPPED_AT_RUNG)
     assert policy.action().candidate.answers == DEFAULT
     policy.start("a", configuration(2e-3))
-    assert policy.record("a", epoch=1, value=0.1).of == 1
+    assert policy.report("a", epoch=1, value=0.1).of == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_trial_waits_and_none_can_make_room(kind):
     policy = make(kind)
     policy.start("a", SOURCE.of(DEFAULT))
-    policy.record("a", epoch=1, value=0.5)
+    policy.report("a", epoch=1, value=0.5)
     assert policy.paused == {}
     assert policy.eviction_candidate(kept=()) is None

@@ -30,7 +30,7 @@ def square(trial):
 def told(sampler, trial, values, outcome, *, candidate=None):
     sampler.start(trial, candidate or SpaceSource(line).of({"x": 0.5}))
     for epoch, value in enumerate(values, start=1):
-        sampler.record(trial, epoch=epoch, value=value)
+        sampler.report(trial, epoch=epoch, value=value)
     sampler.end(trial, outcome)
 
 
@@ -71,7 +71,7 @@ def test_a_failure_without_blame_and_a_running_trial_teach_nothing():
     sampler = TpeSampler(line, mode="max")
     told(sampler, "a", [0.9], Outcome.FAILED)
     sampler.start("b", SpaceSource(line).of({"x": 0.1}))
-    sampler.record("b", epoch=1, value=0.9)
+    sampler.report("b", epoch=1, value=0.9)
     assert seen_by_optuna(sampler) == []
 
 
@@ -79,7 +79,7 @@ def test_an_epoch_that_was_trained_again_counts_once_as_the_last_time():
     sampler = TpeSampler(line, mode="max")
     sampler.start("a", SpaceSource(line).of({"x": 0.5}))
     for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.15), (2, 0.25), (3, 0.3)):
-        sampler.record("a", epoch=epoch, value=value)
+        sampler.report("a", epoch=epoch, value=value)
     sampler.end("a", Outcome.COMPLETED)
     assert seen_by_optuna(sampler)[0].intermediate_values == {1: 0.15, 2: 0.25, 3: 0.3}
 
@@ -109,7 +109,7 @@ def best_found(kind, *, seed, mode="min"):
         trial, params = str(len(found)), action.candidate.params
         found.append((params["x"] - 1) ** 2 + (params["y"] + 2) ** 2)
         policy.start(trial, action.candidate)
-        policy.record(trial, epoch=1, value=sign * found[-1])
+        policy.report(trial, epoch=1, value=sign * found[-1])
         policy.end(trial, Outcome.COMPLETED)
     assert len(found) == 50
     return min(found)
