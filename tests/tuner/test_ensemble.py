@@ -91,7 +91,7 @@ def test_the_command_says_each_member_and_all_together_and_keeps_the_numbers(fol
     assert main([str(folder), "--top", "2", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     kept = json.loads((folder / "ensemble.json").read_text())
-    assert f"all 2 together: {kept['ensemble']['s_measure']:.4f}" in said
+    assert f"ensemble of 2: {kept['ensemble']['s_measure']:.4f}" in said
     default = read_search(folder).default_trial.name
     assert f"trial {default}: s_measure {kept['members'][default]['s_measure']:.4f}" in said
 

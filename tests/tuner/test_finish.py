@@ -77,7 +77,7 @@ def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(e
     failed = {"outcome": "failed", "numbers": {"error": "x"}}
     rewrite(folder, [e | failed if e["event"] == "end" else e for e in events(folder) if e["event"] != "result"])
     assert finish(folder, read_search(folder)) == 0
-    assert "Winner      none: no trial gave a finite objective" in capsys.readouterr().out
+    assert "Winner      none: no trial has a finite objective" in capsys.readouterr().out
     assert not (folder / "best").exists()
 
 

@@ -1,7 +1,7 @@
-"""A session as Ray Tune sees it: each of Ray's trials is one leg.
+"""Adapts a session to Ray Tune: each of Ray's trials is one leg.
 
-The searcher hands out legs, the scheduler takes what they report, the stopper ends the run. None of them keeps
-anything: Ray's own state is scratch, and what it saves of these objects is empty.
+The searcher returns legs, the scheduler handles their reports, the stopper ends the run. They are stateless: Ray's own
+state is scratch, and what it saves of these objects is empty.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Otherwise = TypeVar("Otherwise")
 
 
 class FirstError:
-    """Keeps the first error of the session for after Ray's end; Ray would wrap it in one of its own."""
+    """Keeps the session's first error, to raise it when Ray has ended; Ray would wrap it in its own."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -34,7 +34,7 @@ class FirstError:
             return work()
         except Exception as error:  # noqa: BLE001 - it is raised again when Ray has ended
             self.error = self.error or error
-            self.session.stop("The search stops at an error.")
+            self.session.stop("The search stops because of an error.")
             return otherwise
 
 
@@ -46,7 +46,7 @@ class _NotSaved:
 
 
 class LegSearcher(_NotSaved, Searcher):
-    """Hands out legs."""
+    """Returns the session's next legs."""
 
     def __init__(self, guard: FirstError) -> None:
         super().__init__()
@@ -59,25 +59,25 @@ class LegSearcher(_NotSaved, Searcher):
         return {LEG: leg} if isinstance(leg, Leg) else None
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """The session knows from the scheduler."""
+        """The scheduler has reported it to the session."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is restored."""
 
     def restore(self, checkpoint_path: str) -> None:
-        raise AssertionError("a search goes on from its records")
+        raise AssertionError("a search continues from its records")
 
 
 class LegScheduler(_NotSaved, FIFOScheduler):
-    """Ends legs at rungs and at the end of their trials."""
+    """Ends legs at rungs and when their trials end."""
 
     def __init__(self, guard: FirstError) -> None:
         super().__init__()
         self._guard = guard
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """None: Ray starts what is new by itself. A leg whose process is starting would otherwise get the next process
-        that becomes free, and its own would be ended: where legs are short the other slots would stay empty."""
+        """None: Ray starts new legs by itself. Otherwise a leg whose process is starting would take the next free
+        process, and its own would be killed: with short legs the other slots would stay empty."""
         return None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
@@ -92,10 +92,10 @@ class LegScheduler(_NotSaved, FIFOScheduler):
 
 
 class SessionStopper(_NotSaved, Stopper):
-    """Ends the run when the session has a reason, or can go no further.
+    """Ends the run when the session has a reason to stop or Ray has died.
 
     Args:
-        is_node_lost: whether Ray is gone from this machine.
+        is_node_lost: whether Ray has died on this machine.
     """
 
     def __init__(self, guard: FirstError, *, is_node_lost: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Ray: started quietly on this machine or joined, and what a trial gets of it."""
+"""Starts Ray on this machine or joins a cluster, and allocates resources to trials."""
 
 import logging
 import os
@@ -20,47 +20,47 @@ from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
 
 ENVIRONMENT = {
-    # Trial processes inherit these: glibc keeps the memory of a step for the next one, a quarter of the time on a CPU.
+    # Inherited by trial processes: glibc keeps a step's memory for the next one, which saves 25 % of the time on a CPU.
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    # What Tune itself gives to trial processes.
+    # Set by Tune for trial processes.
     "PL_DISABLE_FORK": "1",
-    # Ray reads these when it is imported or when a search begins; a user's own value is kept.
+    # Ray reads these on import or when a search starts; a user's own values are kept.
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Ray's own state is scratch: it saves it once, at the end.
+    # Ray's own state is scratch: save it once, at the end.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    # Ctrl-C and SIGTERM leave the search at once: everything is on record.
+    # Ctrl-C and SIGTERM end the search at once: everything is recorded.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # All slots start at once. The policy counts them; of a searcher of one's own Ray starts one after the other.
+    # Start all slots at once, because the policy counts them; for a custom searcher Ray would start one at a time.
     "TUNE_MAX_PENDING_TRIALS_PG": "10000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
 }
 SET_BY_A_SEARCH = frozenset({*ENVIRONMENT, *QUIET, "OPENBLAS_NUM_THREADS", "PYTHONBREAKPOINT", "CRC32C_SW_MODE"})
-"""By itself, by its trackers, by Ray and by what Ray imports; and all that begin with RAY_."""
+"""Variables set by a search, its trackers, Ray and Ray's imports; so is every variable that begins with RAY_."""
 LOGGERS = ("ray", "ray.tune", "ray.train")
-"""Silent unless asked for; Ray's errors are still raised."""
+"""Loggers that are silent without --verbose; Ray's errors are still raised."""
 CONNECT_SECONDS = 10.0
 NODE_CHECK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningRay:
-    """A cluster that is up."""
+    """A running cluster."""
 
     dashboard: str
-    """Address of its dashboard; empty where it has none."""
+    """Address of its dashboard; empty if it has none."""
     scratch: Path
-    """Folder of this machine for what Ray writes and nobody reads."""
+    """Folder on this machine for Ray's own files."""
 
 
 def use_token() -> None:
-    """Shows the cluster's token, where there is one; call it before Ray is imported, which looks only then."""
+    """Enables token authentication if there is a token; call it before importing Ray, which reads it only then."""
     named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
     if named or _token_file().is_file():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -68,26 +68,23 @@ def use_token() -> None:
 
 @contextmanager
 def restored_environment() -> Iterator[None]:
-    """The variables that a search and Ray set are afterwards what they were; all others are left alone, since a
-    notebook may set some while a search runs in a thread of it."""
+    """Restores the variables that a search and Ray set on exit. All others are left alone, because a notebook may set
+    some while a search runs in one of its threads."""
     former = dict(os.environ)
     try:
         yield
     finally:
-        for name in filter(_is_set_by_a_search, former.keys() | os.environ.keys()):
-            if name in former:
-                os.environ[name] = former[name]
-            else:
-                os.environ.pop(name, None)
-
-
-def _is_set_by_a_search(name: str) -> bool:
-    return name.startswith("RAY_") or name in SET_BY_A_SEARCH
+        for name in former.keys() | os.environ.keys():
+            if name.startswith("RAY_") or name in SET_BY_A_SEARCH:
+                if name in former:
+                    os.environ[name] = former[name]
+                else:
+                    os.environ.pop(name, None)
 
 
 @contextmanager
 def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[RunningRay]:
-    """Ray inside this context. Leaves nothing behind: no file, no environment variable, no signal handler.
+    """Runs Ray inside this context. Leaves no file, environment variable or signal handler behind.
 
     Raises:
         ValueError: no cluster answers at `address`.
@@ -103,8 +100,10 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
         options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
-                context = _begun(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
-                _protect_token()
+                context = _init_ray(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
+                # Ray writes its cluster's password readable for every user of the machine.
+                if _token_file().is_file():
+                    _token_file().chmod(0o600)
                 with signals_as_ctrl_c(), nullcontext() if address else inherited_environment():
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune")
@@ -115,7 +114,7 @@ def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[Runni
 
 
 class LocalNode:
-    """Ray's process on this machine, without which a search can start nothing and would wait for ever."""
+    """Ray's process on this machine; if it dies, a search can't start anything and would wait for ever."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         import ray
@@ -124,7 +123,7 @@ class LocalNode:
         self._clock, self._looked = clock, clock()
 
     def is_lost(self) -> bool:
-        """Whether Ray has given it up; asked often, it looks every NODE_CHECK_SECONDS."""
+        """Whether Ray has lost this node; checks at most every NODE_CHECK_SECONDS."""
         if self._clock() - self._looked < NODE_CHECK_SECONDS:
             return False
         import ray
@@ -134,17 +133,17 @@ class LocalNode:
 
 
 def node_resources() -> list[Mapping[str, float]]:
-    """What each machine of the running cluster has."""
+    """Resources of each machine of the running cluster."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, float]]) -> TrialResources:
-    """What suits the machines: a GPU for each process of a trial where there are any, else a CPU.
+    """Resources per trial, by default one GPU per process if there are any, else one CPU.
 
     Raises:
-        ValueError: more was asked for than there is, which Ray would wait for without end.
+        ValueError: more was asked for than the cluster has, which Ray would wait for without end.
     """
     cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
     gpu = settings.gpus_per_trial
@@ -165,7 +164,7 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
 
 
 def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> None:
-    """Raises ValueError when a trial takes more than any machine has, which Ray would wait for without end."""
+    """Raises ValueError when a trial needs more than any machine has, which Ray would wait for without end."""
     asked = {"cpus_per_trial": ("CPU", cpus_per_trial), "gpus_per_trial": ("GPU", gpus_per_trial)}
     for setting, (resource, wanted) in asked.items():
         there = max((node.get(resource, 0.0) for node in nodes), default=0.0)
@@ -176,26 +175,26 @@ def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Map
             )
     if not any(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes):
         raise ValueError(
-            f"A trial takes {cpus_per_trial:g} CPUs and {gpus_per_trial:g} GPUs, which no single machine of the "
-            "cluster has; give smaller --cpus-per-trial or --gpus-per-trial."
+            f"A trial needs {cpus_per_trial:g} CPUs and {gpus_per_trial:g} GPUs, but no single machine of the cluster "
+            "has both; give smaller --cpus-per-trial or --gpus-per-trial."
         )
 
 
 def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:
-    """The share of CPUs that goes with a trial's GPU on the machine that has the fewest for it."""
+    """CPUs per trial that go with its GPUs, on the machine with the fewest CPUs per GPU."""
     shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU", 0.0) >= max(gpu, 1e-9)]
     return max(1.0, min(shares)) if gpu and shares else 1.0
 
 
 def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
-    """Trials at a time on one machine. A share lies on one GPU: 0.4 fits twice into each, not five times into two."""
+    """Trials at a time on one machine. A share must fit on one GPU: 0.4 fits twice on each, not five times on two."""
     by_cpu = int(node.get("CPU", 0.0) // cpu)
     gpus = node.get("GPU", 0.0)
     by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
     return min(by_cpu, by_gpu)
 
 
-def _begun(**options) -> Any:
+def _init_ray(**options) -> Any:
     import ray
 
     try:
@@ -205,7 +204,7 @@ def _begun(**options) -> Any:
 
 
 def _check_address(address: str) -> None:
-    """Ray itself would wait for minutes where nothing listens."""
+    """Fails fast: Ray itself would wait for minutes if nothing listens."""
     if address in ("auto", "local"):
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -215,12 +214,6 @@ def _check_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ValueError(f"Nothing answers at {address} ({error}); start Ray there, or leave --address out.") from error
-
-
-def _protect_token() -> None:
-    """Ray writes its cluster's password readable for everybody on the machine."""
-    if _token_file().is_file():
-        _token_file().chmod(0o600)
 
 
 def _token_file() -> Path:

@@ -1,7 +1,7 @@
-"""Every private part of Ray that is touched, with the reason; tests/tuner/ray/test_compat.py holds what they rely on.
+"""Every use of Ray's private parts, with its reason; tests/tuner/ray/test_compat.py tests what they rely on.
 
-Each stands for something that Ray's public interface does not offer yet. When a new Ray breaks one, its test says so;
-what is lost without it is said here, so that it can be dropped.
+Each replaces something that Ray's public interface does not offer. When a new Ray breaks one, its test fails; its
+docstring says what is lost without it, so that it can be dropped.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def inherited_environment() -> Iterator[None]:
-    """Trial processes get no environment variables of their own from Tune; they inherit the same ones anyway.
+    """Stops Tune from setting environment variables per trial process; they inherit the same ones anyway.
 
-    Why: with variables of its own a trial does not fit any of the processes that Ray has started ahead, and its first
-    epoch begins one to two seconds later. Public request, closed without an answer: a trainable's own runtime
-    environment, https://github.com/ray-project/ray/issues/47215.
+    Why: a trial with its own variables can't use the processes that Ray has prestarted, and its first epoch starts one
+    to two seconds later. Public request, closed without an answer: a runtime environment per trainable,
+    https://github.com/ray-project/ray/issues/47215.
     """
     from ray.tune.execution import class_cache
 

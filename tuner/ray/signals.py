@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP while a search runs: one way out, and the handlers as they were afterwards."""
+"""Ctrl-C, SIGTERM and SIGHUP all interrupt a search; the former handlers are restored afterwards."""
 
 import signal
 import threading
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-"""Those whose handlers Ray or a search replaces."""
+"""Signals whose handlers Ray or a search replaces."""
 
 
 @contextmanager
 def restored_signal_handlers() -> Iterator[None]:
-    """Signal handlers are afterwards what they were; enter this before Ray starts. In a thread it does nothing."""
+    """Restores the signal handlers on exit; enter it before Ray starts. Outside the main thread it does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -25,7 +25,7 @@ def restored_signal_handlers() -> Iterator[None]:
 
 @contextmanager
 def signals_ignored() -> Iterator[None]:
-    """For the second or two of cleaning up, which a second Ctrl-C would leave half done."""
+    """Ignores signals during the second or two of clean-up, which a second Ctrl-C would interrupt."""
     with restored_signal_handlers():
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -35,8 +35,8 @@ def signals_ignored() -> Iterator[None]:
 
 @contextmanager
 def signals_as_ctrl_c() -> Iterator[None]:
-    """A cluster's SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does, unless they are ignored, as
-    under nohup. Enter this after Ray's start, which has handlers of its own."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt like Ctrl-C, unless they are ignored, as under nohup. Enter it after
+    Ray has started and installed its own handlers."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:

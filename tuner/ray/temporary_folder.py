@@ -1,4 +1,4 @@
-"""The temporary folder of a local Ray, and those that killed searches left behind."""
+"""The temporary folder of a local Ray, and the removal of folders that killed searches left behind."""
 
 import contextlib
 import os
@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 MAX_PARENT_CHARACTERS = 24
-"""Ray's sockets lie up to 77 characters below the temporary folder, and their paths may have 107 in all."""
+"""Ray's socket paths add up to 77 characters, and may have at most 107."""
 OWNER = "search-process"
-"""File in such a folder: where its process ids count, and the id of the search that made it."""
+"""File in such a folder: the process namespace and the process id of the search that created it."""
 
 
 def temporary_ray_folder() -> Path:
-    """Creates a folder that names this process; folders of killed searches are removed first."""
+    """Creates a folder marked with this process; removes folders of killed searches first."""
     is_long = len(tempfile.gettempdir()) > MAX_PARENT_CHARACTERS and Path("/tmp").is_dir()
     parent = Path("/tmp" if is_long else tempfile.gettempdir())
     remove_abandoned(parent)
@@ -24,9 +24,9 @@ def temporary_ray_folder() -> Path:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Removes folders that a search of this user on this machine made whose process is gone, and no others."""
+    """Removes only folders that a search of this user on this machine created and whose process is gone."""
     for mark in parent.glob(f"ray-*/{OWNER}"):
-        # Another search may be removing it just now, and a folder of another user is not for us to read.
+        # Another search may be removing it just now, and folders of other users can't be read.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             if _is_abandoned(mark):
                 shutil.rmtree(mark.parent, ignore_errors=True)
@@ -39,6 +39,6 @@ def _is_abandoned(mark: Path) -> bool:
 
 
 def _process_space() -> str:
-    """Containers may share a temporary folder and not their process ids; without /proc nothing is ever removed."""
+    """Containers may share a temporary folder but not process ids; without /proc nothing is removed."""
     namespace = Path("/proc/self/ns/pid")
     return f"{platform.node()} {namespace.readlink()}" if namespace.exists() else f"process {os.getpid()} alone"

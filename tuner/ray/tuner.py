@@ -1,4 +1,4 @@
-"""Runs the legs of a session on a cluster that is up."""
+"""Runs the legs of a session on a running cluster."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tuner.records import RecordedSettings
 from tuner.session import Session
 
 ENDLESS = -1
-"""Ray's word for as many trials as are proposed."""
+"""Ray's value for as many trials as the searcher suggests."""
 
 
 def run_legs(
@@ -27,15 +27,15 @@ def run_legs(
     scratch: Path,
     on_step: Callable[[], None],
 ) -> None:
-    """Until nothing is left to do or the session has a reason to stop.
+    """Runs until nothing is left to do or the session has a reason to stop.
 
     Args:
-        cache_dir: of decoded images, on each machine.
-        scratch: folder for what Ray writes.
+        cache_dir: folder of decoded images, on each machine.
+        scratch: folder for Ray's own files.
         on_step: called many times a second.
 
     Raises:
-        Exception: whatever the session raised, such as OSError where the records could not be written.
+        Exception: the session's first error, such as OSError if the records can't be written.
     """
     guard = FirstError(session)
     tune.Tuner(
@@ -63,7 +63,7 @@ def run_legs(
 
 
 def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -> type[LegTrainable]:
-    """The trial's class under a name that people find on the dashboard, with what every trial shares."""
+    """A subclass with the values that all trials share, under a name that people recognise on the dashboard."""
     resources = settings.resources
     shared = {
         "base": base,
@@ -79,6 +79,6 @@ def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -
 
 
 def _leg_name(trial: RayTrial) -> str:
-    """Folders of legs must differ: a trial may take several."""
+    """A unique folder name: a trial may have several legs."""
     leg = trial.config[LEG]
     return f"{leg.trial}{os.extsep}{trial.trial_id}" if leg.from_epoch else leg.trial

@@ -1,9 +1,9 @@
-"""What is on disk of a search: the only truth about it.
+"""The files of a search: the single source of truth.
 
-A results folder holds `settings.json`, `trials.jsonl` (one line an event), `confirm.jsonl` and the checkpoints; a
-resume, an extension, a report and an export read nothing else. Everything is typed when it is read, and what does not
-fit is a sentence with file and line. Everything in memory is made from the events that are on disk, so the two cannot
-differ. May import search_spaces.space, trainable.leg, tuner.atomic_file and tuner.policy; neither torch nor ray.
+A results folder holds `settings.json`, `trials.jsonl` (one event per line), `confirm.jsonl` and the checkpoints; a
+resume, an extension, a report and an export read nothing else. Everything is validated on reading, and an error names
+the file and line. The state in memory is built from the events on disk, so the two can't differ. May import
+search_spaces.space, trainable.leg, tuner.atomic_file and tuner.policy; neither torch nor ray.
 """
 
 from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs

@@ -1,6 +1,6 @@
-"""Where the checkpoints of a search lie: `checkpoints/<trial>/epoch_0003.pt`, the last of each trial.
+"""Paths of a search's checkpoints: `checkpoints/<trial>/epoch_0003.pt`, the last of each trial.
 
-Their places follow from trial and epoch, so that no record can point out of the folder.
+A path is built from trial and epoch, so no record can point out of the folder.
 """
 
 import shutil
@@ -15,7 +15,7 @@ def trial_folder(folder: Path, trial: str) -> Path:
 
 
 def last_checkpoint(folder: Path, trial: TrialRecord) -> Path | None:
-    """That of the trial's last epoch on record; None where there is none, or it is gone."""
+    """The checkpoint of the trial's last recorded epoch; None if there is none or it is gone."""
     if trial.last is None:
         return None
     path = trial_folder(folder, trial.name) / checkpoint_name(trial.last.epoch)
@@ -23,12 +23,12 @@ def last_checkpoint(folder: Path, trial: TrialRecord) -> Path | None:
 
 
 def remove_others(folder: Path, trial: str, epoch: int) -> None:
-    """Of the trial's checkpoints, half-written ones included, only that of this epoch stays; none of epoch 0.
+    """Removes all the trial's checkpoints, partial ones too, except that of this epoch; with epoch 0, all of them.
 
-    Follows no link.
+    Follows no links.
     """
-    place = trial_folder(folder, trial)
-    for path in () if place.is_symlink() else place.glob("*epoch_*.pt*"):
+    checkpoints = trial_folder(folder, trial)
+    for path in () if checkpoints.is_symlink() else checkpoints.glob("*epoch_*.pt*"):
         if path.name != checkpoint_name(epoch):
             path.unlink(missing_ok=True)
 
@@ -38,10 +38,10 @@ def remove(folder: Path, trial: str) -> None:
 
 
 def remove_leftovers(folder: Path, search: SearchRecord) -> None:
-    """What a kill left: half-written files, and epochs that are not on record."""
+    """Removes what a kill left: partial files, and checkpoints of epochs that are not recorded."""
     if not (folder / CHECKPOINTS).is_dir():
         return
-    for place in (folder / CHECKPOINTS).iterdir():
-        trial = search.by_name.get(place.name)
-        if trial is not None and place.is_dir():
+    for path in (folder / CHECKPOINTS).iterdir():
+        trial = search.by_name.get(path.name)
+        if trial is not None and path.is_dir():
             remove_others(folder, trial.name, trial.last.epoch if trial.last else 0)

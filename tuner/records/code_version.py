@@ -1,4 +1,4 @@
-"""Which code writes: its version, and the git commit where it runs from a checkout."""
+"""Version of the running code, and its git commit if it runs from a checkout."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ def code_version() -> str:
 
 @cache
 def code_commit() -> str | None:
-    """The commit, with `-dirty` where files have changed since; None without git, or where this is no checkout."""
+    """The commit, with `-dirty` if files have changed; None without git or outside a checkout."""
     if shutil.which("git") is None or _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
     return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*")

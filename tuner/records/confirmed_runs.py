@@ -1,4 +1,4 @@
-"""`confirm.jsonl`: the trainings of the confirmation, one line each."""
+"""`confirm.jsonl`: the trainings of the confirmation, one per line."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,14 +21,14 @@ class ConfirmedRun:
     __pydantic_config__ = STRICT
 
     trial: Annotated[str, Field(pattern=f"^{PATTERN}$")]
-    """Whose configuration this is."""
+    """The trial whose configuration was trained."""
     seed: int
     objective: float | None
     """The search's objective, on the test split; None when the training diverged or ran out of memory."""
     test: dict[str, float | None]
     """Every metric on the test split."""
     validation: float | None = None
-    """The objective on the validation split at the end; what may choose, as the test split may not."""
+    """The final objective on the validation split; the choice of what to export uses it, never the test split."""
 
     @property
     def number(self) -> int:
@@ -36,14 +36,13 @@ class ConfirmedRun:
 
 
 def append_run(folder: Path, run: ConfirmedRun) -> None:
-    """Puts a training on record; a line that a kill tore is cut off first."""
+    """Records a training, after removing an incomplete last line."""
     append_line(folder / CONFIRM, json.dumps(asdict(run), allow_nan=False))
 
 
 def read_runs(folder: Path) -> list[ConfirmedRun]:
-    """The trainings on record; raises ValueError with file and line when one is damaged."""
-    path = folder / CONFIRM
+    """The recorded trainings; raises ValueError with file and line when one is damaged."""
     return [
-        parsed(line, ConfirmedRun, f"{place} is damaged, restore the file from a copy")
-        for place, line in complete_lines(path)
+        parsed(line, ConfirmedRun, f"{location} is damaged, restore the file from a copy")
+        for location, line in complete_lines(folder / CONFIRM)
     ]

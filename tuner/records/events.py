@@ -1,6 +1,6 @@
-"""The lines of `trials.jsonl`: one event each, in the order in which they happened.
+"""The lines of `trials.jsonl`: one event each, in order of time.
 
-`time` is in seconds since the search began, counting only the time in which it ran.
+`time` is in seconds since the search started, without the time between sessions.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ TRIALS = "trials.jsonl"
 TrialName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 Epoch = Annotated[int, Field(ge=0)]
 MAX_OBJECTIVE = 3.4e38
-"""As far as float32 goes; what is farther has diverged."""
+"""Limit of float32; a larger objective counts as diverged."""
 Objective = Annotated[float, Field(ge=-MAX_OBJECTIVE, le=MAX_OBJECTIVE)]
 Numbers = dict[str, int | float | str]
 
@@ -31,7 +31,7 @@ class SessionStarted:
     event: Literal["session"] = "session"
     version: str
     commit: str | None
-    """Git commit of the code; None where it was installed without its repository."""
+    """Git commit of the code; None outside a checkout."""
     host: str
     process: int
     time: float
@@ -39,15 +39,15 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastTrialKnown:
-    """A trial of an earlier search, with which this one began; it is none of this one's trials."""
+    """A trial of an earlier search that this one started with; it does not count as a trial of this one."""
 
     __pydantic_config__ = STRICT
 
     event: Literal["past_trial"] = "past_trial"
     trial: Annotated[str, Field(pattern=f"^.+/{PATTERN}$")]
-    """`<run>/<name>` of the earlier search."""
+    """`<run>/<name>` in the earlier search."""
     answers: Answers
-    """What the space asked for, by name."""
+    """The values that the space asked for, by name."""
     values: dict[Annotated[int, Field(ge=1)], Objective]
     """Objectives by epoch."""
     outcome: Outcome
@@ -61,15 +61,15 @@ class TrialStarted:
     event: Literal["start"] = "start"
     trial: TrialName
     params: dict[str, Plain]
-    """The parameters of its training, as the space returned them."""
+    """The training parameters that the space returned."""
     answers: Answers
-    """What the space asked for, by name."""
+    """The values that the space asked for, by name."""
     time: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
-    """One epoch of one trial; its checkpoint was on disk before this line."""
+    """One epoch of one trial; written after its checkpoint."""
 
     __pydantic_config__ = STRICT
 
@@ -81,19 +81,19 @@ class EpochDone:
     """None for a number that was not finite."""
     seconds: float
     process: str | None = None
-    """Host and process id of who trained it."""
+    """Host and process id of the training process."""
     precision: str | None = None
-    """The number format in effect: fp32, fp16 or bf16, whatever was asked for."""
+    """The number format in effect: fp32, fp16 or bf16."""
     outcome: Outcome | None = None
-    """What ended the trial with this epoch, where it ended itself: plateaued or experts collapsed."""
+    """The outcome, if the trial ended itself with this epoch: plateaued or experts collapsed."""
     numbers: Numbers = field(default_factory=dict)
-    """What that rests on."""
+    """The numbers behind that outcome."""
     time: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """Why a trial went on, waited or stopped at a rung."""
+    """Why a trial continued, waited or stopped at a rung."""
 
     __pydantic_config__ = STRICT
 
@@ -105,7 +105,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegFailed:
-    """The process of a trial died; the trial goes on from its last checkpoint."""
+    """The process of a trial died; the trial restarts from its last checkpoint."""
 
     __pydantic_config__ = STRICT
 
@@ -124,13 +124,13 @@ class TrialEnded:
     outcome: Outcome
     epoch: Epoch
     numbers: Numbers = field(default_factory=dict)
-    """What the outcome rests on."""
+    """The numbers behind the outcome."""
     time: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
-    """The process left the search in good order; until now it has run."""
+    """The session ended regularly."""
 
     __pydantic_config__ = STRICT
 
@@ -140,7 +140,7 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Every trial has ended and is confirmed; report and export are written as far as they can be."""
+    """Every trial has ended, the best are confirmed, and report and export are written."""
 
     __pydantic_config__ = STRICT
 
@@ -162,6 +162,6 @@ Event = (
 _LINE = Annotated[Event, Field(discriminator="event")]
 
 
-def read_event(line: bytes, place: str) -> Event:
-    """One line as an event; raises ValueError with its place when it is none."""
-    return parsed(line, _LINE, place)
+def read_event(line: bytes, location: str) -> Event:
+    """Parses one line; raises ValueError with its location when it is not an event."""
+    return parsed(line, _LINE, location)

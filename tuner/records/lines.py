@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def complete_lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each with its place, such as `results/.../trials.jsonl, line 7`; none where there is no file."""
+    """Yields each line with its location, such as `results/.../trials.jsonl, line 7`; nothing without a file."""
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     for number, line in enumerate(lines, start=1):
         yield f"{path}, line {number}", line
@@ -20,6 +20,6 @@ def append_line(path: Path, line: str) -> None:
 
 
 def cut_torn_line(path: Path) -> None:
-    """In place: rewriting would leave the file empty for a moment."""
+    """Truncates in place: rewriting would leave the file empty for a moment."""
     if path.exists():
         os.truncate(path, path.read_bytes().rfind(b"\n") + 1)

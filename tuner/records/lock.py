@@ -1,7 +1,7 @@
-"""One process at a time writes into a results folder; reading needs no lock.
+"""Lets one process at a time write to a results folder; reading needs no lock.
 
-The lock is the kernel's on an open file: it ends with its owner however that ends, and on a network file system it
-holds for other machines too. What the file says is for people.
+The kernel locks an open file: the lock ends with its owner, also when that is killed, and on a network file system it
+holds across machines. The content of the file is only for people.
 """
 
 import errno
@@ -25,11 +25,11 @@ _WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the folder, which must exist, inside this context.
+    """Locks the folder, which must exist, inside this context.
 
     Raises:
-        ValueError: another process holds it, which the message names with its host and its command; or something in it
-            is a link to elsewhere, through which a search would write there.
+        ValueError: another process holds the lock (the message names it, its host and its command), or the folder
+            holds a link that leads out of it.
     """
     _check_links(folder)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
@@ -46,7 +46,9 @@ def _check_links(folder: Path) -> None:
     for place, folders, files in os.walk(folder):
         for path in (Path(place, name) for name in (*folders, *files)):
             if path.is_symlink() and not path.resolve().is_relative_to(whole):
-                raise ValueError(f"{path} is a link to elsewhere; a search writes only into its own folder: remove it.")
+                raise ValueError(
+                    f"{path} is a link that leads out of {folder}, where a search must not write; remove it."
+                )
 
 
 def _take(file: TextIO, folder: Path) -> None:
@@ -63,12 +65,12 @@ def _take(file: TextIO, folder: Path) -> None:
 
 
 def _check_unlockable(file: TextIO, folder: Path) -> None:
-    """A file system without locks: the owner's word must do, which a killed owner leaves behind."""
+    """Without locks in the file system, the owner in the file counts, also one left by a killed process."""
     owner = _owner(file)
     if owner != _NOBODY:
         raise ValueError(
-            f"{folder} says that it is in use by {owner}, and its file system has no locks to tell whether that is "
-            f"so; if it has ended, delete {folder / LOCK}."
+            f"{folder} is marked as in use by {owner}, and its file system has no locks to check that; if that "
+            f"process has ended, delete {folder / LOCK}."
         )
     logger.warning("The file system of %s has no locks: do not run a second process on it.", folder)
 
@@ -86,17 +88,14 @@ def _owner(file: TextIO) -> str:
 
 
 def _write_owner(file: TextIO) -> None:
+    # Code from standard input or -c has no file name.
+    program = Path(sys.argv[0]).name if sys.argv[0] not in ("", "-c") else "python"
     owner = {
         "process": os.getpid(),
         "host": platform.node(),
         "since": datetime.now().isoformat(sep=" ", timespec="seconds"),
-        "command": " ".join([_command(sys.argv[0]), *sys.argv[1:]]),
+        "command": " ".join([program, *sys.argv[1:]]),
     }
     file.truncate(0)
     file.write(json.dumps(owner))
     file.flush()
-
-
-def _command(first: str) -> str:
-    """Python's own word for code that was typed in, or given with -c, says nothing."""
-    return Path(first).name if first not in ("", "-c") else "python"

@@ -1,4 +1,4 @@
-"""Writes the records of a search: each event is one complete line, on disk before the next thing happens."""
+"""Writes the records of a search: each event is one complete line, written before the search continues."""
 
 import json
 import math
@@ -35,10 +35,10 @@ from tuner.records.typed_json import finite_or_none
 
 
 class Listener(Protocol):
-    """Makes something of the events of a search for other people's tools: a copy, never read by us."""
+    """Copies the events of a search to another tool; the copy is never read back."""
 
     def on_event(self, search: SearchRecord, event: Event) -> None:
-        """The event has been applied to `search` and is on disk."""
+        """Called after the event has been written and applied to `search`."""
 
     def close(self) -> None: ...
 
@@ -60,7 +60,7 @@ class PastTrial(Protocol):
 
 
 class Recorder:
-    """Appends to the files of one search and keeps `record` in step with them."""
+    """Appends to the files of one search and keeps `record` consistent with them."""
 
     def __init__(self, folder: Path, record: SearchRecord, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.record = folder, record
@@ -78,17 +78,16 @@ class Recorder:
         past_trials: Iterable[PastTrial] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """Begins a search, from what is known of earlier ones.
+        """Starts a search, with the past trials of an earlier one.
 
-        The settings are written last: without them a folder holds no search, and a kill leaves all of it or none.
+        The settings are written last: without them a folder holds no search, so a kill leaves a whole search or none.
         """
         if (folder / SETTINGS).exists():
-            raise ValueError(f"{folder} already holds a search: resume it, or give the new one another name")
+            raise ValueError(f"{folder} already holds a search: resume it, or give another name")
         folder.mkdir(parents=True, exist_ok=True)
         if any(b'"event": "start"' in line for _, line in complete_lines(folder / TRIALS)):
             raise ValueError(
-                f"{folder / TRIALS} holds trials, but {SETTINGS} is gone: restore it from a copy, or give the new "
-                "search another name"
+                f"{folder / TRIALS} holds trials, but {SETTINGS} is gone: restore it from a copy, or give another name"
             )
         (folder / TRIALS).unlink(missing_ok=True)
         recorder = cls(folder, SearchRecord(settings), clock=clock)
@@ -99,14 +98,14 @@ class Recorder:
 
     @classmethod
     def resume(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> Self:
-        """Goes on with a search; a half-written last line is cut off."""
+        """Continues a search, after removing an incomplete last line."""
         record = read_search(folder)
         cut_torn_line(folder / TRIALS)
         return cls(folder, record, clock=clock)
 
     @property
     def elapsed(self) -> float:
-        """Seconds the search has run until now, over all its sessions."""
+        """Run time of the search in seconds, over all its sessions."""
         return self._clock() - self._began
 
     def open_session(self) -> None:
@@ -139,7 +138,7 @@ class Recorder:
         outcome: Outcome | None = None,
         numbers: Numbers = MappingProxyType({}),
     ) -> None:
-        """`objective` is finite."""
+        """Records one epoch; `objective` must be finite."""
         self._write(
             EpochDone,
             trial=trial,
@@ -169,12 +168,12 @@ class Recorder:
         self._write(Finished)
 
     def change(self, **settings: Any) -> None:
-        """From now on the search has these settings."""
+        """Changes settings of the search."""
         self.record.settings = replace(self.record.settings, **settings)
         write_settings(self.folder, self.record.settings)
 
     def listen(self, listeners: Sequence[Listener]) -> None:
-        """From now on they hear of every event."""
+        """Adds listeners for all further events."""
         self._listeners += listeners
 
     def stop_listening(self) -> None:
@@ -187,7 +186,7 @@ class Recorder:
         self._file.close()
 
     def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
-        """The event as it is read from its line, so that what is in memory is what is on disk."""
+        """Applies the event as parsed from its own line, so that memory and disk can't differ."""
         line = json.dumps(asdict(kind(**fields, time=round(self.elapsed, 3))), allow_nan=False)
         event = read_event(line.encode(), "this event can't be recorded")
         self.record.check(event)
@@ -199,14 +198,11 @@ class Recorder:
 
 
 def _readable(numbers: Numbers) -> dict[str, int | float | str]:
-    """Numbers that JSON can hold; those that are not finite by their names."""
-    return {name: _text(value) if isinstance(value, str) else _finite_or_name(value) for name, value in numbers.items()}
+    """Values that JSON can hold: a number that is not finite becomes its name."""
+    words = {name: str(value) for name, value in numbers.items() if isinstance(value, str) or not math.isfinite(value)}
+    return {name: _text(words[name]) if name in words else value for name, value in numbers.items()}
 
 
 def _text(text: str) -> str:
-    """Text that UTF-8 can hold: an error may quote a path that is not."""
+    """Text that UTF-8 can hold: an error may quote a path that is not valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _finite_or_name(value: float | str) -> float | str:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""A search in memory, made from the events on disk."""
+"""A search in memory, built from the events on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from tuner.records.settings import RecordedSettings, read_settings
 from tuner.records.trial_name import number_of
 
 CHECKPOINTS = "checkpoints"
-"""Folder of the checkpoints, a folder for each trial."""
+"""Folder of the checkpoints, with one folder per trial."""
 ENDINGS_WITH_A_RESULT = (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
 ACTIONS = {"promote": (PAUSE, PROMOTE, STOP), "asha": (CONTINUE, STOP, KEEP), "random": ()}
 """What each policy can decide at a rung."""
@@ -38,19 +38,19 @@ class TrialRecord:
     name: str
     """Such as 029-7682ec2b."""
     number: int
-    """0 is the default configuration, what everything is compared with."""
+    """0 is the default configuration, which all trials are compared with."""
     params: dict
     answers: dict
-    """What the space asked for, by name."""
+    """The values that the space asked for, by name."""
     time: float
     results: dict[int, EpochDone] = field(default_factory=dict)
-    """By epoch, up to where the trial is."""
+    """By epoch."""
     outcome: Outcome | None = None
     numbers: Mapping[str, float | str] = field(default_factory=dict)
-    """What the outcome rests on."""
+    """The numbers behind the outcome."""
     end_time: float | None = None
     num_failures: int = 0
-    """How many legs have died since the last result."""
+    """Number of legs that died since the last result."""
 
     @property
     def last(self) -> EpochDone | None:
@@ -58,7 +58,7 @@ class TrialRecord:
 
     @property
     def last_result(self) -> EpochDone:
-        """The same of a trial that has one, as one that completed; raises LookupError for another."""
+        """`last`, for a trial that must have one; raises LookupError otherwise."""
         if self.last is None:
             raise LookupError(f"trial {self.name} has no result")
         return self.last
@@ -69,13 +69,13 @@ class TrialRecord:
 
     @property
     def sentence(self) -> str:
-        """How it ended, or how far it came."""
+        """How it ended, or its last epoch."""
         if self.outcome is not None:
             return describe(self.outcome, self.numbers)
         return f"unfinished after epoch {max(self.results, default=0)}"
 
     def result_at(self, epoch: int) -> EpochDone | None:
-        """What stands for the trial at this epoch: of one that plateaued, the last result from then on."""
+        """The result to compare at this epoch; a plateaued trial keeps its last result for later epochs."""
         if self.outcome is Outcome.PLATEAUED and self.results:
             epoch = min(epoch, max(self.results))
         return self.results.get(epoch)
@@ -85,10 +85,10 @@ class TrialRecord:
         return None if result is None else result.objective
 
     def measured(self, epoch: int) -> EpochDone:
-        """What stands for a trial that is compared at this epoch; raises LookupError for one that has nothing there."""
+        """`result_at`, for a trial that must have one; raises LookupError otherwise."""
         result = self.result_at(epoch)
         if result is None:
-            raise LookupError(f"trial {self.name} has no result that stands for epoch {epoch}")
+            raise LookupError(f"trial {self.name} has no result for epoch {epoch}")
         return result
 
 
@@ -98,18 +98,18 @@ class SearchRecord:
 
     settings: RecordedSettings
     time_budget_seconds: float | None = None
-    """Of the session that runs it; None for none, and for a search that is only read."""
+    """Time budget of the running session; None without one, and for a search that is only read."""
     events: list[Event] = field(default_factory=list)
-    """All that is on record, in its order."""
+    """All recorded events, in order."""
     sessions: list[SessionStarted] = field(default_factory=list)
     past_trials: list[PastTrialKnown] = field(default_factory=list)
     decisions: list[Decided] = field(default_factory=list)
     elapsed: float = 0.0
-    """Seconds the search had run, over all its sessions, when the last line was written."""
+    """Run time in seconds, over all sessions, when the last line was written."""
     is_finished: bool = False
-    """Nothing is left to do, the report included."""
+    """Nothing is left to do; the report is written."""
     failing: set[str] = field(default_factory=set)
-    """Trials whose legs have died since any trial had a result."""
+    """Trials whose legs have died since the last result of any trial."""
     _trials: dict[str, TrialRecord] = field(default_factory=dict)
 
     @property
@@ -118,27 +118,27 @@ class SearchRecord:
 
     @property
     def trials(self) -> list[TrialRecord]:
-        """By number, as they began."""
+        """All trials, by number."""
         return list(self._trials.values())
 
     @property
     def default_trial(self) -> TrialRecord | None:
-        """What everything is compared with."""
+        """Trial 0, which all trials are compared with."""
         return next(iter(self._trials.values()), None)
 
     @property
     def unfinished(self) -> list[TrialRecord]:
-        """The trials that have not ended: they run, wait at a rung, or go on with a resume."""
+        """The trials that have not ended: running, waiting at a rung, or interrupted."""
         return [trial for trial in self._trials.values() if trial.outcome is None]
 
     @property
     def is_unfinished(self) -> bool:
-        """Trials are missing or have not ended: a resume would go on with it."""
+        """Whether trials are missing or have not ended."""
         return len(self._trials) < self.settings.num_trials or bool(self.unfinished)
 
     @property
     def comparison_epoch(self) -> int | None:
-        """The highest epoch at which a trial that may win was measured."""
+        """The highest epoch that any trial that may win has reached."""
         return max((max(t.results) for t in self._trials.values() if t.may_win and t.results), default=None)
 
     @property
@@ -183,11 +183,11 @@ class SearchRecord:
         if number_of(trial) != len(self._trials):
             raise ValueError(f"trial {trial} starts, but the next number is {len(self._trials)}")
         if len(self._trials) == self.settings.num_trials:
-            raise ValueError(f"trial {trial} is one more than num_trials, {self.settings.num_trials}")
+            raise ValueError(f"trial {trial} exceeds num_trials, {self.settings.num_trials}")
 
     def _check_past(self, past: PastTrialKnown) -> None:
         if self._trials:
-            raise ValueError(f"{past.trial} is of an earlier search, but comes after a trial of this one")
+            raise ValueError(f"past trial {past.trial} comes after a trial of this search")
         if max(past.values, default=0) > self.settings.max_epochs:
             raise ValueError(f"epoch {max(past.values)} is past the full length of {self.settings.max_epochs}")
         if past.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and not past.values:
@@ -198,30 +198,30 @@ class SearchRecord:
         if decision.action not in ACTIONS[settings.policy]:
             raise ValueError(f"the policy {settings.policy} does not decide to {decision.action}")
         if decision.epoch not in self._trials[trial].results:
-            raise ValueError(f"a decision at epoch {decision.epoch}, of which trial {trial} has no result")
+            raise ValueError(f"trial {trial} has a decision, but no result, at epoch {decision.epoch}")
         if decision.rung is not None and settings.rung_epochs[decision.rung - 1 : decision.rung] != (decision.epoch,):
             raise ValueError(f"epoch {decision.epoch} is not rung {decision.rung}")
         if decision.to_epoch is not None and not decision.epoch < decision.to_epoch <= settings.max_epochs:
-            raise ValueError(f"from epoch {decision.epoch} no trial goes on to epoch {decision.to_epoch}")
+            raise ValueError(f"a trial at epoch {decision.epoch} can't be promoted to epoch {decision.to_epoch}")
         if decision.action == PROMOTE and self._last_action(trial) != PAUSE:
-            raise ValueError(f"trial {trial} is promoted, but does not wait")
+            raise ValueError(f"trial {trial} is promoted, but is not waiting")
 
     def _check_measured(self, end: TrialEnded) -> None:
         if end.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and not self._trials[end.trial].results:
             raise ValueError(f"trial {end.trial} is {end.outcome}, but has no result")
 
     def _last_action(self, trial: str) -> str | None:
-        """Of the last decision about the trial; None where a result came after it."""
+        """The action of the trial's last decision; None if a result came after it."""
         last = next((one.decision for one in reversed(self.decisions) if one.trial == trial), None)
         if last is None or last.epoch != max(self._trials[trial].results):
             return None
         return last.action
 
     def apply(self, event: Event) -> None:
-        """Takes in one line.
+        """Applies one event.
 
         Raises:
-            ValueError: it does not follow from the lines before it.
+            ValueError: it does not follow from the events before it.
         """
         self.check(event)
         self.elapsed = max(self.elapsed, event.time)
@@ -243,7 +243,7 @@ class SearchRecord:
                 self._trials[name] = trial
             case EpochDone():
                 trial = self._trials[event.trial]
-                # A trial whose checkpoint was lost starts over: what came after this epoch is no longer there.
+                # A trial whose checkpoint was lost starts over: results after this epoch are no longer valid.
                 trial.results = {epoch: one for epoch, one in trial.results.items() if epoch < event.epoch}
                 trial.results[event.epoch] = event
                 trial.num_failures = 0
@@ -274,20 +274,20 @@ def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:
     if space is not None and settings.space != space:
         raise ValueError(f"{folder} is a search of the space {settings.space!r}, not of {space!r}")
     search = SearchRecord(settings)
-    for place, line in complete_lines(folder / TRIALS):
-        event = read_event(line, f"{place} is damaged, restore the file from a copy")
+    for location, line in complete_lines(folder / TRIALS):
+        event = read_event(line, f"{location} is damaged, restore the file from a copy")
         try:
             search.apply(event)
         except ValueError as error:
             raise ValueError(
-                f"{place} does not follow from the lines before it, restore the file from a copy: {error}"
+                f"{location} does not follow from the lines before it, restore the file from a copy: {error}"
             ) from error
     _check_complete(folder, search)
     return search
 
 
 def _check_complete(folder: Path, search: SearchRecord) -> None:
-    """An emptied file would pass for a search that had not begun."""
+    """An emptied file would look like a search without trials."""
     checkpoints = folder / CHECKPOINTS
     if not search.by_name and checkpoints.is_dir() and any(checkpoints.iterdir()):
-        raise ValueError(f"{folder / TRIALS} knows no trial, but {checkpoints} holds some: restore it from a copy")
+        raise ValueError(f"{folder / TRIALS} has no trials, but {checkpoints} is not empty: restore it from a copy")

@@ -1,4 +1,4 @@
-"""`settings.json`: what a search was asked for and what was picked, all that a resume needs beside the events."""
+"""`settings.json`: the user's settings and the choices made for them; all that a resume needs beside the events."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,9 +15,9 @@ from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 SETTINGS = "settings.json"
 FORMAT = 2
 READERS = {1: "version 0.1"}
-"""Who reads the formats that this version no longer does."""
+"""Versions that read older formats."""
 NAME_PATTERN = r"\w[\w.-]{0,99}"
-"""A search's name is one folder's, and never the one above."""
+"""A search's name is a single folder name, never `..`."""
 PolicyName = Literal["promote", "asha", "random"]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -33,7 +33,7 @@ class TrialResources:
     cpus_per_trial: Positive
     gpus_per_trial: NotNegative
     ranks_per_trial: AtLeastOne = 1
-    """Processes that train one trial together."""
+    """Data-parallel processes per trial."""
 
     @property
     def cpus_per_rank(self) -> float:
@@ -55,17 +55,17 @@ class TrialResources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSettings:
-    """One search as it was begun; `num_trials` grows when it is extended."""
+    """The settings with which a search started; `num_trials` grows with each extension."""
 
     __pydantic_config__ = STRICT
 
     format: int
     version: str
-    """Of the code that began it."""
+    """Version of the code that started it."""
     commit: str | None
     """Git commit of that code."""
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-    """Of its folder when it began."""
+    """Name of its folder when it started."""
     space: str
     objective: str
     mode: Mode
@@ -76,33 +76,33 @@ class RecordedSettings:
     reduction_factor: Annotated[int, Field(ge=2)]
     seed: int
     confirm: Annotated[int, Field(ge=0)]
-    """How many of the best are trained again beside the default; 0 is off."""
+    """How many of the best are retrained with the default; 0 is off."""
     resources: TrialResources
     disk_budget_bytes: AtLeastOne | None = None
-    """What the checkpoints of all trials may take together."""
+    """Total size of the checkpoints of all trials."""
     data: str | None
-    """Folder of the data as it was given; None is the embedded data."""
+    """Folder of the data as given; None is the embedded data."""
     data_fingerprint: dict[str, str]
     images: dict[str, AtLeastOne]
-    """How many each split has."""
+    """Number of images by split."""
     image_size_px: tuple[AtLeastOne, AtLeastOne]
-    """Their height and width."""
+    """Height and width."""
     pinned: dict[str, Plain]
     """Parameters that the user fixed."""
     pins: dict[str, Plain]
-    """Those of them that the space would ask for."""
+    """Those of them that the space asks for."""
     situation: Situation
     """What the ranges of the space depend on."""
     first_answers: tuple[Answers, ...]
-    """What is tried first, in this order, the default before all."""
+    """Answers to try first, in this order, the default first."""
     warm_start: str | None
-    """Folder of the search that this one began with."""
+    """Folder of the earlier search that this one started from."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard."""
     base_config: dict[str, Plain]
-    """The configuration that the parameters of a trial are put over."""
+    """The configuration that a trial's parameters override."""
     versions: dict[str, str]
-    """Of what a curve depends on."""
+    """Versions of the packages that a curve depends on."""
 
     def __post_init__(self) -> None:
         rungs = self.rung_epochs
@@ -117,12 +117,12 @@ class RecordedSettings:
 
     @property
     def sign(self) -> float:
-        """Turns objectives into numbers of which more is better, and back."""
+        """Multiplies objectives so that higher is better, and converts them back."""
         return sign_of(self.mode)
 
 
 def write_settings(folder: Path, settings: RecordedSettings) -> None:
-    """Replaces the file whole, so that a kill leaves the former one."""
+    """Replaces the file atomically."""
     with replacing(folder / SETTINGS) as partial:
         partial.write_text(json.dumps(asdict(settings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 

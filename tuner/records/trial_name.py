@@ -1,7 +1,7 @@
-"""The one name of a trial, such as 029-7682ec2b: its number and a short id of its configuration.
+"""The name of a trial, such as 029-7682ec2b: its number and a hash of its configuration.
 
-Everywhere: terminal, report, TensorBoard, Optuna's study, trackers, checkpoint folders, and Ray's dashboard and logs
-as far as reused processes allow. The same number and parameters give the same name.
+It is the same everywhere: terminal, report, TensorBoard, Optuna's study, trackers, checkpoint folders, and Ray's
+dashboard and logs as far as reused processes allow.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 PATTERN = r"[0-9]{3,9}-[0-9a-f]{8}"
-"""A name is a folder's name too: it can't leave the folder that it is put in."""
+"""A name is also a folder name, so it must not contain a path."""
 
 
 def trial_name(number: int, params: Mapping[str, object]) -> str:

@@ -1,6 +1,6 @@
-"""JSON that people and other versions may have touched, into dataclasses; each error a sentence with its place.
+"""Parses JSON that people and other versions may have edited into dataclasses; each error names its location.
 
-By pydantic, strictly: a number is no text, a name that is not known is refused, and so are NaN and deep nesting.
+Uses pydantic in strict mode: no conversion between types; unknown names, NaN and deep nesting are errors.
 """
 
 import math
@@ -11,26 +11,26 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""Of every dataclass that is read: `__pydantic_config__ = STRICT`."""
+"""For every dataclass that is parsed: `__pydantic_config__ = STRICT`."""
 
 Kind = TypeVar("Kind")
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number that JSON has")
+        raise ValueError(f"{value} is not a JSON number")
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _finite(part)
     return value
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """As it is written: None for a number that JSON does not have."""
+    """None for a number that JSON can't hold."""
     return value if value is not None and math.isfinite(value) else None
 
 
 Plain = Annotated[Any, AfterValidator(_finite)]
-"""Whatever JSON can say; Python's reader takes NaN for JSON."""
+"""Any JSON value; Python's reader would also accept NaN."""
 
 
 def _with_tuples(answers: dict[str, Any]) -> dict[str, Any]:
@@ -38,20 +38,20 @@ def _with_tuples(answers: dict[str, Any]) -> dict[str, Any]:
 
 
 Answers = Annotated[dict[str, Plain], AfterValidator(_with_tuples)]
-"""What a space asked for, by name. Lists are the tuples that they were before JSON: a choice is hashable."""
+"""The values that a space asked for, by name. JSON lists become tuples again, because choices must be hashable."""
 
 
-def parsed(text: bytes, kind: type[Kind] | Any, place: str) -> Kind:
-    """The value of type `kind` that the text holds.
+def parsed(text: bytes, kind: type[Kind] | Any, location: str) -> Kind:
+    """The value of type `kind` in the text.
 
     Raises:
-        ValueError: it is not JSON, or a field is missing, unknown or of another type; `place` says where it stands.
+        ValueError: it is not JSON, or a field is missing, unknown or of another type; begins with `location`.
     """
     try:
         # Every class is hashable, which mypy does not see of a type variable.
         return _adapter(cast(Hashable, kind)).validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"{place}: {_sentence(error)}") from error
+        raise ValueError(f"{location}: {_sentence(error)}") from error
 
 
 @cache
@@ -60,7 +60,7 @@ def _adapter(kind: Any) -> TypeAdapter:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first of what is wrong: where, what it must be, what was found there."""
+    """The first error: where, what is allowed, what was found."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     match first["type"]:

@@ -87,7 +87,7 @@ def test_a_line_that_a_kill_tore_is_no_training(tmp_path):
 @pytest.mark.parametrize("read", [choose, read_confirmations])
 def test_a_training_of_a_trial_that_the_search_does_not_know_is_named(tmp_path, read):
     append_run(tmp_path, ConfirmedRun(trial=NAMES[7], seed=1, objective=0.5, test={}))
-    with pytest.raises(ValueError, match=rf"confirm\.jsonl knows trial {NAMES[7]}, which trials\.jsonl does not: "):
+    with pytest.raises(ValueError, match=rf"confirm\.jsonl has trial {NAMES[7]}, which trials\.jsonl lacks: "):
         read(tmp_path, search_of())
 
 

@@ -86,7 +86,7 @@ def test_nothing_is_proposed_when_the_space_holds_nothing_new():
     for number in range(3):
         asked.add(f"t{number}", asked.next(nothing))
     assert asked.are_all_started
-    with pytest.raises(LookupError, match="nothing that is new"):
+    with pytest.raises(LookupError, match="no new configuration"):
         asked.next(nothing)
 
 

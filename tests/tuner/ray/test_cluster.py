@@ -80,7 +80,7 @@ def test_what_lies_on_several_machines_is_divided_machine_by_machine():
     )
     with pytest.raises(ValueError, match="--cpus-per-trial is 9, but Ray has 8 CPUs"):
         allocate_resources(SearchSettings(cpus_per_trial=9), nodes)
-    with pytest.raises(ValueError, match="which no single machine of the cluster has"):
+    with pytest.raises(ValueError, match="no single machine of the cluster has both"):
         allocate_resources(SearchSettings(cpus_per_trial=4, gpus_per_trial=1), [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}])
 
 

@@ -67,7 +67,7 @@ def test_a_result_that_is_not_there_is_no_result(recorder):
     assert short.last_result.epoch == 1
     with pytest.raises(LookupError, match=f"{untrained.name} has no result"):
         untrained.last_result  # noqa: B018 - a property that raises
-    with pytest.raises(LookupError, match=f"{short.name} has no result that stands for epoch 2"):
+    with pytest.raises(LookupError, match=f"{short.name} has no result for epoch 2"):
         short.measured(2)
 
 
@@ -133,7 +133,7 @@ DAMAGED = {
     "infinite": (line(**GOOD, time=float("inf")), "result.time: input should be a finite number, not inf"),
     "NaN in a parameter": (
         line(event="start", trial="001-0123abcd", params={"a": [float("nan")]}, answers={}, epoch=None),
-        "start.params.a: nan is no number that JSON has",
+        "start.params.a: nan is not a JSON number",
     ),
     "an unknown field": (line(**GOOD, colour="red"), "result.colour is not known"),
     "epoch 0": (line(**GOOD, epoch=0), "result.epoch: input should be greater than or equal to 1, not 0"),
@@ -174,16 +174,19 @@ FOLLOWS = {
     "a decision at another rung": (decided(rung=2), "epoch 1 is not rung 2"),
     "a decision at a rung that is not there": (decided(rung=9), "epoch 1 is not rung 9"),
     "a decision at no rung": (decided(rung=0), "epoch 1 is not rung 0"),
-    "a promotion to where the trial is": (decided(to_epoch=1), "from epoch 1 no trial goes on to epoch 1"),
-    "a promotion past the full length": (decided(to_epoch=7), "from epoch 1 no trial goes on to epoch 7"),
+    "a promotion to where the trial is": (decided(to_epoch=1), "a trial at epoch 1 can't be promoted to epoch 1"),
+    "a promotion past the full length": (decided(to_epoch=7), "a trial at epoch 1 can't be promoted to epoch 7"),
     "a result that stopped at a rung": (
         line(**GOOD, outcome="stopped_at_rung"),
         "trial TRIAL is stopped_at_rung with a result",
     ),
-    "an earlier search after this one began": (past(), "spring/000-0123abcd is of an earlier search, but comes after"),
+    "an earlier search after this one began": (
+        past(),
+        "past trial spring/000-0123abcd comes after a trial of this search",
+    ),
     "a decision without its result": (
         line(event="decision", decision=DECISION | {"epoch": 3}, epoch=None),
-        "a decision at epoch 3, of which trial TRIAL has no result",
+        "trial TRIAL has a decision, but no result, at epoch 3",
     ),
 }
 
@@ -263,7 +266,7 @@ def test_emptied_records_beside_checkpoints_are_a_sentence(recorder, folder, emp
     trial = record_curve(recorder, 0.1)
     (folder / "checkpoints" / trial).mkdir(parents=True)
     empty(folder / "trials.jsonl")
-    with pytest.raises(ValueError, match=r"trials\.jsonl knows no trial, but .*checkpoints holds some: restore it"):
+    with pytest.raises(ValueError, match=r"trials\.jsonl has no trials, but .*checkpoints is not empty: restore it"):
         read_search(folder)
 
 

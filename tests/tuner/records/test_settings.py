@@ -87,7 +87,7 @@ DAMAGED = {
         written(resources={"concurrent": 1, "cpus_per_trial": float("nan"), "gpus_per_trial": 0.0}),
         "resources.cpus_per_trial: input should be a finite number, not nan",
     ),
-    "an infinite fixed value": (written(pinned={"max_lr": float("inf")}), "pinned.max_lr: inf is no number that JSON"),
+    "an infinite fixed value": (written(pinned={"max_lr": float("inf")}), "pinned.max_lr: inf is not a JSON number"),
     "no CPUs": (
         written(resources={"concurrent": 1, "cpus_per_trial": 0.0, "gpus_per_trial": 0.0}),
         "resources.cpus_per_trial: input should be greater than 0, not 0.0",
