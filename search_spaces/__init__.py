@@ -1,1 +1,1 @@
-"""What may vary: one file a workload. Knows the questions of an Optuna trial; neither torch nor ray."""
+"""The search spaces, one file per workload. They use an Optuna trial's `suggest_` methods; neither torch nor ray."""

@@ -1,6 +1,6 @@
-"""All configurations of a space that holds few: it is asked again and again, the last answer that can be another first.
+"""Enumerates the configurations of a small space: calls it repeatedly, and advances the last answer that can change.
 
-Cost: one call of the space for each configuration, and no more of them than are asked for.
+Cost: one call of the space per configuration, at most one more than `at_most`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from search_spaces.stub_trials import Question, StubTrial
 
 
 def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Params] | None:
-    """What the space may ask for, by name; None where there is more than that."""
+    """All configurations, as values by name; None if there are more than `at_most`."""
     found: list[Params] = []
     turns: list[int] | None = []
     while turns is not None and len(found) <= at_most:
@@ -24,22 +24,22 @@ def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Para
 
 
 class _AnswersByTurn:
-    """Answers each question with the alternative whose turn it is, the first one where no turn is given."""
+    """Answers with the alternatives of the given turns, and with the first one beyond them."""
 
     def __init__(self, turns: list[int]) -> None:
         self._turns = list(turns)
         self._counts: list[float] = []
 
     def __call__(self, name: str, question: Question) -> Any:
-        place = len(self._counts)
-        self._turns += [0] * (place == len(self._turns))
+        index = len(self._counts)
+        self._turns += [0] * (index == len(self._turns))
         self._counts.append(question.num_values)
-        return question.nth(self._turns[place])
+        return question.nth(self._turns[index])
 
     @property
     def following(self) -> list[int] | None:
         """The turns of the next configuration; None after the last one."""
-        for place in reversed(range(len(self._counts))):
-            if self._turns[place] + 1 < self._counts[place]:
-                return [*self._turns[:place], self._turns[place] + 1]
+        for index in reversed(range(len(self._counts))):
+            if self._turns[index] + 1 < self._counts[index]:
+                return [*self._turns[:index], self._turns[index] + 1]
         return None

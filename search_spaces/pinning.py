@@ -1,7 +1,7 @@
 """A space in one situation, with some parameters fixed by the user (`--set name=value`).
 
-A pinned parameter is not asked of Optuna at all, so that nothing is learned about a choice that was not made;
-parameters that depend on it are asked, or not, as they would be had it been drawn.
+A pinned parameter is not suggested by Optuna, so that the sampler learns nothing from a fixed value; parameters that
+depend on it are suggested, or not, as if it had been drawn.
 """
 
 import difflib
@@ -12,13 +12,17 @@ from search_spaces.space import Params, Situation, Space, Trial
 from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial, ends_or_inside, given_or_middle
 
 NUM_DRAWS = 200
-"""Configurations drawn to learn what a space asks for: enough for branches that one in thirty takes."""
+"""Configurations drawn to find a space's parameters: enough for branches that 1 in 30 takes."""
 
 
 class PinnedSpace:
-    """Callable on a trial: returns the parameters of one configuration. Picklable.
+    """Maps a trial to the parameters of one configuration. Picklable.
 
-    `pins` are fixed values by name, of parameters that the space asks for or that it leaves fixed for all.
+    Args:
+        pins: fixed values by name, of parameters that the space asks for or returns as constants.
+
+    Raises:
+        ValueError: a pin is unknown or has no effect.
     """
 
     def __init__(self, space: Space, situation: Situation, *, pins: Mapping[str, Any] | None = None) -> None:
@@ -35,7 +39,7 @@ class PinnedSpace:
         return params | {name: self._pins[name] for name in self._pins.keys() & params.keys() & self._fixed}
 
     def points_to_evaluate(self) -> list[Params]:
-        """What to try first: the defaults, then the recommended; of each only what is still asked for, none twice."""
+        """Answers to try first: the defaults, then the recommended; without pinned parameters and duplicates."""
         points = []
         for values in self._own_values():
             trial = given_or_middle(values)
@@ -49,7 +53,7 @@ class PinnedSpace:
         return [defaults, *(defaults | values for values in self._space.recommended(self._situation))]
 
     def _parameter_names(self) -> tuple[set[str], set[str]]:
-        """All names that the space may ask for, and all that it may return, without pins."""
+        """All names that the space may ask for, and all that it may return, before pinning."""
         asked: set[str] = set()
         returned: set[str] = set()
         for seed in range(NUM_DRAWS):
@@ -76,7 +80,7 @@ class PinnedSpace:
 
 
 def _pinned_trial(trial: Trial, pins: Mapping[str, Any]) -> StubTrial:
-    """Answers for the pinned parameters and passes on the other questions."""
+    """Returns pinned values, and passes other calls to the trial."""
     return StubTrial(
         lambda name, question: _checked(name, pins[name], question) if name in pins else question.passed_on(trial, name)
     )
@@ -91,7 +95,7 @@ def _checked(name: str, value: Any, question: Question) -> Any:
     is_whole = isinstance(question, IntRange)
     if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
         kind = "a whole number" if is_whole else "a number"
-        raise ValueError(_wrong_type(name, value, f"{kind}, as from {question.low:g} to {question.high:g}"))
+        raise ValueError(_wrong_type(name, value, f"{kind}, such as from {question.low:g} to {question.high:g}"))
     return value if is_whole else float(value)
 
 
@@ -106,4 +110,4 @@ def _without_effect(name: str, pins: Mapping[str, Any]) -> str:
 
 
 def _wrong_type(name: str, value: Any, allowed: str) -> str:
-    return f"--set {name} was given {value!r}, but must be {allowed}"
+    return f"--set {name} is {value!r}; it must be {allowed}"

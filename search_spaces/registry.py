@@ -19,7 +19,7 @@ SPACES: dict[str, Space] = {space.name: space for space in _SPACES}
 
 
 def get_space(name: str) -> Space:
-    """The space of that name; raises ValueError with the nearest and all known names when there is none."""
+    """The space of that name; raises ValueError with all known names and the nearest one when there is none."""
     if name not in SPACES:
         nearest = difflib.get_close_matches(name, SPACES, n=1)
         hint = f"; did you mean {nearest[0]}?" if nearest else "."

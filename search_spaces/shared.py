@@ -1,17 +1,17 @@
-"""Groups of parameters that several spaces share. Names are those of the training configuration."""
+"""Groups of parameters that several spaces share, under the names of the training configuration."""
 
 import math
 
 from search_spaces.space import Params, Situation, Trial
 
 MAX_WARMUP_FRACTION = 0.2
-"""Largest warm-up of the budget; it has to end before the first rung."""
+"""Longest warm-up as a share of the budget; it must end before the first rung."""
 
 EFFECTIVE_BATCHES = (4, 8, 16, 32)
 
 
 def max_lr_range(situation: Situation) -> tuple[float, float]:
-    """Trained weights bear a thirtieth of what a network from scratch needs."""
+    """Pre-trained weights need about 1/30 of the rate of a network from scratch."""
     return (1e-5, 1e-3) if situation.pretrained else (3e-4, 3e-2)
 
 
@@ -23,7 +23,7 @@ def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> Params:
 
 
 def suggest_batch(trial: Trial, *, max_batch_size: int, choices: tuple[int, ...] = EFFECTIVE_BATCHES) -> Params:
-    """The images of one update; what does not fit into memory at once is accumulated."""
+    """The images per update; what does not fit in memory at once is accumulated."""
     effective_batch = trial.suggest_categorical("effective_batch", choices)
     batch_size = math.gcd(effective_batch, max_batch_size)
     return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
@@ -37,7 +37,7 @@ def suggest_schedule(trial: Trial) -> Params:
 
 
 def recommended_schedule(num_train_images: int) -> Params:
-    """The documents' row for a set of this size, for a pre-trained backbone: warm-ups of 3, 5 and 10 in 100 epochs."""
+    """The documents' values for a set of this size and a pre-trained backbone: warm-ups of 3, 5 and 10 % of epochs."""
     if num_train_images < 1_000:
         max_lr, warmup_fraction = 5e-5, 0.03
     elif num_train_images <= 10_000:
@@ -48,7 +48,7 @@ def recommended_schedule(num_train_images: int) -> Params:
 
 
 def recommended_batch_size(gpu_memory_gb: float) -> int:
-    """The documents' row for a GPU of this size; one that is sold as 16 GB may report a tenth less."""
+    """The documents' value for a GPU of this size; one sold as 16 GB may report 10 % less."""
     fitting = [batch_size for size_gb, batch_size in _BATCH_SIZES.items() if gpu_memory_gb >= 0.9 * size_gb]
     return max(fitting, default=1)
 
@@ -57,7 +57,7 @@ _BATCH_SIZES = {8: 2, 16: 4, 24: 8, 40: 16}
 
 
 def suggest_augmentation(trial: Trial) -> Params:
-    """The ramp as fractions of the budget; the rise is asked for, so that the end is never below the start."""
+    """The ramp as fractions of the budget; suggests the rise, so that the end is never below the start."""
     if not trial.suggest_categorical("augmentation", [True, False]):
         return {"augmentation": False}
     initial = trial.suggest_float("initial_strength", 0.0, 0.4)
@@ -71,7 +71,7 @@ def suggest_augmentation(trial: Trial) -> Params:
 
 
 def suggest_mixing(trial: Trial, *, search_cutmix: bool) -> Params:
-    """How often and how strongly images and their labels are mixed; a CutMix not searched keeps its own alpha."""
+    """How often and how strongly images and labels are mixed; without `search_cutmix` CutMix has its default alpha."""
     if not trial.suggest_categorical("mixing", [False, True]):
         return {"mixing": False}
     cutmix = {"cutmix_alpha": trial.suggest_float("cutmix_alpha", 0.1, 1.0)} if search_cutmix else {}

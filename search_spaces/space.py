@@ -1,6 +1,6 @@
-"""What a search space is: the parameters that may vary, and the budget that a trial is given.
+"""The definition of a search space: the parameters that may vary, and the budget of a trial.
 
-A space knows an Optuna trial, of which it needs the three questions of `Trial`, and nothing else.
+A space only needs the three methods of `Trial`, which an Optuna trial has.
 """
 
 import math
@@ -12,11 +12,11 @@ Mode = Literal["max", "min"]
 MODES = get_args(Mode)
 
 Params = dict[str, Any]
-"""One configuration, or a part of one: values by the names of the training configuration."""
+"""One configuration or a part of it: values by the names of the training configuration."""
 
 
 class Trial(Protocol):
-    """What a space asks of an `optuna.Trial`."""
+    """The methods of an `optuna.Trial` that a space uses."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -34,11 +34,11 @@ class Situation:
     num_train_images: int
     """Images in the training split."""
     pretrained: bool
-    """The backbone comes with trained weights; they bear a much lower learning rate than training from scratch."""
+    """The backbone has trained weights; it needs a much lower learning rate than training from scratch."""
     max_batch_size: int = 8
-    """Images of a micro-batch that the memory holds; larger batches are accumulated."""
+    """Images of a micro-batch that fit in memory; larger batches are accumulated."""
     gpu_memory_gb: float | None = None
-    """What a trial has of its GPU, in 10^9 bytes; None is a CPU, or a user who fixed the micro-batch."""
+    """A trial's share of its GPU, in 10^9 bytes; None on a CPU, or when the user fixed the micro-batch."""
 
     def __post_init__(self) -> None:
         for name in ("num_train_images", "max_batch_size"):
@@ -53,29 +53,29 @@ class Space:
     """One search space. Its functions live at the top of a module, so that they can be pickled."""
 
     name: str
-    """What `--space` calls it."""
+    """Its name for `--space`."""
     workload: str
     """The task that trains its configurations."""
     objective: str
     """The metric that is compared, such as `val/s_measure`."""
     mode: Mode = "max"
-    """`max` or `min`: which end of the objective is better."""
+    """`max` or `min`: whether a higher or a lower objective is better."""
     suggest: Callable[[Trial, Situation], Params]
     """Asks the trial and returns all parameters of one configuration, fixed ones included."""
     defaults: Callable[[Situation], Params]
     """A fair configuration to beat, by the names that `suggest` asks for."""
     recommended: Callable[[Situation], list[Params]]
-    """What is worth trying right after the defaults; a value that is left out is the default's."""
+    """Configurations to try right after the defaults; omitted values are the default's."""
     max_epochs: int = 12
-    """Full length of a trial, unless the user says otherwise."""
+    """Default length of a full training."""
     grace_epochs: int = 3
     """Epochs that every trial gets: the first rung."""
     reduction_factor: int = 2
-    """One in so many trials is kept at each rung; the rungs are this factor apart."""
+    """One in this many trials continues from each rung; the rungs are this factor apart."""
     num_trials: int = 30
-    """Configurations that a search tries, unless the user says otherwise."""
+    """Default number of configurations."""
     confirm: int = 3
-    """How many of the best are trained again beside the default on several seeds, unless the user says otherwise."""
+    """Default number of best trials to retrain with the default on several seeds."""
     max_warmup_fraction: float = 0.0
     """The longest warm-up that `suggest` may draw, as a share of `max_epochs`."""
 
@@ -94,14 +94,14 @@ class Space:
         self._check_warmup()
 
     def with_max_epochs(self, max_epochs: int) -> Self:
-        """The same space with another budget; the first rung keeps its share of it."""
+        """The same space with another budget; the first rung stays at the same share of it."""
         if max_epochs < 1:
             raise ValueError(f"max_epochs is {max_epochs}, but must be at least 1")
         grace_epochs = math.ceil(self.grace_epochs * max_epochs / self.max_epochs)
         return replace(self, max_epochs=max_epochs, grace_epochs=grace_epochs)
 
     def _check_warmup(self) -> None:
-        """A rung during the warm-up would compare trials that never saw their own learning rate."""
+        """A rung during the warm-up would compare trials before they reach their learning rate."""
         longest = self.max_warmup_fraction * self.max_epochs
         if longest >= self.grace_epochs:
             raise ValueError(

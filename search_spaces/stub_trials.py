@@ -1,6 +1,6 @@
-"""A trial that answers a space without Optuna: to learn what it asks for, to pin, to enumerate, to draw candidates.
+"""A trial that answers a space without Optuna: to find its parameters, to pin, to enumerate, to draw candidates.
 
-There is one such trial. What differs is who answers: a function of a parameter's name and the question about it.
+Its answers come from a function of a parameter's name and the question about it.
 """
 
 import math
@@ -26,13 +26,13 @@ class FloatRange(NamedTuple):
 
     @property
     def num_values(self) -> float:
-        """How many values there are; infinite without a step."""
+        """Number of values; infinite without a step."""
         if self.step is None:
             return 1 if self.low == self.high else math.inf
         return round((self.high - self.low) / self.step) + 1
 
-    def nth(self, place: int) -> float:
-        return self.low if self.step is None else self.low + self.step * place
+    def nth(self, index: int) -> float:
+        return self.low if self.step is None else self.low + self.step * index
 
     def ends_or_inside(self, generator: random.Random) -> float:
         return generator.choice((self.low, self.high, self.nearest(generator.uniform(self.low, self.high))))
@@ -63,8 +63,8 @@ class IntRange(NamedTuple):
     def num_values(self) -> float:
         return (self.high - self.low) // self.step + 1
 
-    def nth(self, place: int) -> int:
-        return self.low + self.step * place
+    def nth(self, index: int) -> int:
+        return self.low + self.step * index
 
     def ends_or_inside(self, generator: random.Random) -> int:
         return generator.choice((self.low, self.high))
@@ -90,8 +90,8 @@ class Choices(NamedTuple):
     def num_values(self) -> float:
         return len(self.values)
 
-    def nth(self, place: int) -> Any:
-        return self.values[place]
+    def nth(self, index: int) -> Any:
+        return self.values[index]
 
     def ends_or_inside(self, generator: random.Random) -> Any:
         return generator.choice(self.values)
@@ -104,7 +104,7 @@ Question = FloatRange | IntRange | Choices
 
 
 class StubTrial:
-    """Gets each answer once, and remembers what it was asked.
+    """Asks for each answer once, and keeps answers and questions by name.
 
     Args:
         answer: of a parameter's name and the question; what it returns is not checked here.
@@ -133,7 +133,7 @@ class StubTrial:
 
 
 def given_or_middle(given: Mapping[str, Any]) -> StubTrial:
-    """Answers with what is given, else with the middle of the range or the first choice."""
+    """Answers with the given values, else with the middle of the range or the first choice."""
     return StubTrial(lambda name, question: given.get(name, question.middle))
 
 

@@ -76,7 +76,7 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """`["max_lr=3e-4", "averaging=true"]` as names and values: JSON or Python's constants, else text.
+    """Parses `["max_lr=3e-4", "averaging=true"]`: values are JSON or Python constants, else text.
 
     Raises:
         ValueError: a name or a value is missing, or a name is given twice.
@@ -85,7 +85,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"--set was given {text!r}, but takes name=value, such as --set max_lr=3e-4")
+            raise ValueError(f"--set is {text!r}; give name=value, such as --set max_lr=3e-4")
         if name in params:
             raise ValueError(f"--set {name} was given twice: leave one of them out")
         params[name] = parse_value(value)

@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     """How the trials ended, why the winner won, and whether it beats the default on new data."""
     endings = progress.count_endings(search.trials)
-    counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has begun"
+    counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has started"
     lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
     winner, epoch = search.winner, search.comparison_epoch
     if winner is None or epoch is None:
-        return [*lines, "None gave a value that could be compared, so there is no winner."]
+        return [*lines, "No trial has a value to compare, so there is no winner."]
     lines += [*_why_it_won(search, winner, epoch), *explain_trial(search, winner)[1:]]
     lines += [confirmation.sentence for confirmation in read_confirmations(folder, search)]
     choice = choose(folder, search)

@@ -104,10 +104,10 @@ def test_it_can_be_pickled():
             "the space toy has no parameter 'max_l'; the nearest is 'max_lr', all: averaging, batch_size",
         ),
         ({"top_k": 2, "num_experts": 1}, "--set top_k=2 has no effect together with --set num_experts=1"),
-        ({"max_lr": "fast"}, "--set max_lr was given 'fast', but must be a number"),
-        ({"max_lr": True}, "--set max_lr was given True, but must be a number"),
-        ({"top_k": 1.5}, "--set top_k was given 1.5, but must be a whole number"),
-        ({"averaging": "yes"}, "--set averaging was given 'yes', but must be like one of False, True"),
+        ({"max_lr": "fast"}, "--set max_lr is 'fast'; it must be a number"),
+        ({"max_lr": True}, "--set max_lr is True; it must be a number"),
+        ({"top_k": 1.5}, "--set top_k is 1.5; it must be a whole number"),
+        ({"averaging": "yes"}, "--set averaging is 'yes'; it must be like one of False, True"),
     ],
 )
 def test_a_wrong_pin_is_refused_before_the_search(pins, sentence):

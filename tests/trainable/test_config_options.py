@@ -65,7 +65,7 @@ def test_shares_of_the_budget_and_of_the_rate_can_be_given_as_absolute_values(co
         (("--set", "scene.num_train=1"), "scene is no part with fields of its own; did you mean scenes"),
         (("--set", "scenes.num_trains=1"), "num_trains is no field of scenes; did you mean num_train"),
         (("--set", "warmup_epochs=500"), "warmup_fraction is .*; it must lie between 0 and 0.5"),
-        (("--set", "max_lr"), "takes name=value"),
+        (("--set", "max_lr"), "give name=value"),
     ],
 )
 def test_what_cannot_be_set_is_a_sentence(config, arguments, sentence):

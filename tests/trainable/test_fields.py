@@ -22,7 +22,7 @@ def test_assignments_are_read_as_json_or_as_text():
 
 @pytest.mark.parametrize("text", ["max_lr", "=1", "max_lr="])
 def test_an_assignment_without_a_name_or_a_value_is_a_sentence(text):
-    with pytest.raises(ValueError, match="takes name=value, such as --set max_lr=3e-4"):
+    with pytest.raises(ValueError, match="give name=value, such as --set max_lr=3e-4"):
         parse_assignments([text])
 
 

@@ -77,7 +77,7 @@ def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     for (trial, seed), value in values.items():
         append_run(copied, ConfirmedRun(trial=trial, seed=seed, objective=value, test={"s_measure": value}))
     text = write_report(copied).read_text()
-    assert "## On the test split" in text
+    assert "## Test split" in text
     assert "| mean ± standard deviation | 0.725 ± 0.035 | 0.770 ± 0.042 |" in text
     assert "cannot be told from chance" in text
     assert "python -m tuner.confirm" not in text
@@ -119,14 +119,14 @@ def test_a_search_in_which_all_diverged_says_so(synthetic_search):
     synthetic.sample = lambda number: sample(number) | {"max_lr": 1.0}
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert "**No trial gave a value that could be compared; " in text
+    assert "**No trial has a value to compare; " in text
     assert text.count("diverged in epoch 2 at step 31: loss was nan") == 5
     assert "python -m tuner.export" not in text
 
 
 def test_a_search_without_a_single_trial_has_a_report(synthetic_search):
     text = report_of(synthetic_search().recorder)
-    assert "No trial had begun." in text
+    assert "No trial has started." in text
     assert "**No trial gave a value" in text
 
 
@@ -144,7 +144,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     [
         (
             Outcome.STOPPED_AT_RUNG,
-            "at epoch 4 on the validation split; at epoch 3, where the default ended, it was 0.600, default 0.700",
+            "at epoch 4 on the validation split; at epoch 3, where the default ended, it had 0.600, default 0.700",
         ),
         (Outcome.PLATEAUED, "0.200 better than the default configuration: `s_measure` 0.900 at epoch 4 on the"),
     ],
@@ -167,7 +167,7 @@ def test_metrics_that_were_not_finite_do_not_break_the_report(synthetic_search):
     metrics = synthetic._metrics
     synthetic._metrics = lambda params, epoch, value: dict.fromkeys(metrics(params, epoch, value), math.nan)
     synthetic.run()
-    assert "## Every trial" in report_of(synthetic.recorder)
+    assert "## Trials" in report_of(synthetic.recorder)
 
 
 def test_an_error_text_with_line_breaks_and_bars_does_not_break_the_table():
@@ -234,7 +234,7 @@ def test_the_precision_in_effect_and_the_time_between_trials_are_in_the_report(s
         recorder.result(trial, epoch=1, **facts)
     text = report_of(recorder)
     assert "| precision in effect | bf16 |" in text
-    assert "| next trial after | median 0.00 s, at most 0.00 s, in 1 change |" in text
+    assert "| idle between trials | median 0.00 s, at most 0.00 s, in 1 change |" in text
 
 
 def test_how_many_images_of_what_size_were_searched_on_and_that_few_are_too_few(synthetic_search):

@@ -1,6 +1,6 @@
-"""How the pictures of a report look, and what a picture is.
+"""The style of a report's figures.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; what matters is labelled in place.
+The colours of Okabe and Ito, which suit every kind of colour vision; important curves are labelled in place.
 """
 
 import math
@@ -34,12 +34,12 @@ STYLE: dict[RcKeyType, Any] = {
 }
 LABEL_POINTS = 9.5
 LINE_POINTS = 1.45 * LABEL_POINTS
-"""From one line of labels to the next."""
+"""Distance between two lines of labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture and what it shows; without a figure, the caption says why there is none."""
+    """A figure with its title and caption; without a figure, the caption says why there is none."""
 
     title: str
     caption: str
@@ -48,7 +48,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """Words beside the right edge, at the height of what they name."""
+    """Text beside the right edge, at the height of its curve."""
 
     y: float
     text: str
@@ -63,12 +63,12 @@ def figure_of(axes: Axes) -> Figure:
     """The figure that `new_axes` made; matplotlib allows for axes that were removed from theirs."""
     figure = axes.get_figure(root=True)
     if figure is None:
-        raise ValueError("the axes stand in no figure")
+        raise ValueError("the axes belong to no figure")
     return figure
 
 
 def label_right(axes: Axes, labels: Sequence[Label]) -> None:
-    """Writes the labels beside the right edge, moved apart where they would cover each other."""
+    """Writes the labels beside the right edge, moved apart where they would overlap."""
     bottom, top = axes.get_ylim()
     points = 72 * figure_of(axes).get_size_inches()[1]
     height = -math.inf

@@ -1,4 +1,4 @@
-"""The pictures of a report, drawn from the records alone: each is a function of a `SearchRecord`."""
+"""The figures of a report; each is a function of a `SearchRecord`."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -35,11 +35,11 @@ from tuner.results.parameter_figures import draw_importance, draw_parameters
 
 ENDING_COLOURS = {Outcome.COMPLETED: BLUE, Outcome.STOPPED_AT_RUNG: SKY, None: GREY}
 NAMES = ("learning_curves", "best_so_far", "importance", "parameters", "expert_usage", "endings")
-NOTHING_MEASURED = "No trial gave a value that could be compared with another's."
+NOTHING_MEASURED = "No trial has a value to compare."
 
 
 def save_pictures(search: SearchRecord, folder: Path) -> list[tuple[Picture, Path | None]]:
-    """Draws all of them into `folder`; the path is None where there was nothing to draw."""
+    """Saves all figures in `folder`; the path is None where there is nothing to draw."""
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         return [(picture, _save(picture, folder / f"{name}.png")) for name, picture in _draw_all(search)]
@@ -57,7 +57,7 @@ def _draw_all(search: SearchRecord) -> Iterator[tuple[str, Picture]]:
 
 
 def remove_other_pictures(folder: Path, pictures: Iterable[tuple[Picture, Path | None]]) -> None:
-    """Those of an earlier report that this one does not show."""
+    """Removes figures of an earlier report that this one does not show."""
     for path in {folder / f"{name}.png" for name in NAMES} - {path for _, path in pictures}:
         path.unlink(missing_ok=True)
 
@@ -86,8 +86,8 @@ def draw_learning_curves(search: SearchRecord) -> Picture:
         "the default, which won" if search.winner is search.default_trial else "the default. Orange: the winner"
     )
     caption = (
-        f"The objective of every trial, on the validation split. Black: {highlights}. Blue: trained to the end. A grey "
-        "dot: stopped at a rung. A cross: ended by an error or by its own configuration."
+        f"The objective of every trial on the validation split. Black: {highlights}. Blue: completed. Grey dot: "
+        "stopped at a rung. Cross: failed, diverged, out of memory or collapsed."
     )
     return Picture(title=title, caption=caption, figure=figure_of(axes))
 
@@ -114,7 +114,7 @@ def _highlight(axes: Axes, trial: TrialRecord, name: str, colour: str) -> Label:
 
 
 def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[str, TrialRecord, str]]:
-    """The default and the winner, if they were measured (at that epoch); once, if they are the same."""
+    """The default and the winner, if they have a value (at that epoch); once if they are the same trial."""
     default, winner = search.default_trial, search.winner
     named = []
     if default is not None and (default.objective_at(epoch) is not None if epoch else bool(default.results)):
@@ -125,7 +125,7 @@ def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[
 
 
 def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
-    """Their labels stand above the picture, each on a line of its own."""
+    """Draws each rung, with its label on its own line above the axes."""
     rungs = search.settings.rung_epochs
     for number, epoch in enumerate(rungs, start=1):
         here = [one for one in search.decisions if one.decision.epoch == epoch and one.decision.rung is not None]
@@ -146,14 +146,14 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     divisor, unit = _time_unit(search.elapsed)
     times = [result.time / divisor for result in measured]
     values = [result.objective for result in measured]
-    best = _running_best(values, search.settings.mode)
+    best = list(accumulate(values, {"max": max, "min": min}[search.settings.mode]))
     axes = new_axes(height=3.8)
     axes.step([*times, search.elapsed / divisor], [*best, best[-1]], color=RED, where="post", linewidth=2.4)
     axes.plot(times, values, "o", color=SKY, markeredgecolor="white", markersize=7, clip_on=False)
-    axes.set(xlabel=f"{unit} since the search began", ylabel=f"{_objective(search)} at epoch {epoch}", xlim=(0, None))
+    axes.set(xlabel=f"{unit} since the search started", ylabel=f"{_objective(search)} at epoch {epoch}", xlim=(0, None))
     label_right(axes, [_level(axes, search, *named, epoch) for named in _named_trials(search, epoch)])
     caption = (
-        f"A dot is a trial that reached epoch {epoch}, or plateaued before; trials are compared at that epoch only."
+        f"Each dot is a trial that reached epoch {epoch} or plateaued before; trials are compared only at that epoch."
     )
     return Picture(title=title, caption=caption, figure=figure_of(axes))
 
@@ -163,10 +163,6 @@ def _level(axes: Axes, search: SearchRecord, name: str, trial: TrialRecord, colo
     if trial is search.default_trial:
         axes.axhline(value, color=BLACK, linewidth=1.2, linestyle=(0, (5, 3)))
     return Label(y=value, text=f"{name}  {formatting.number(value)}", colour=colour)
-
-
-def _running_best(values: list[float], mode: str) -> list[float]:
-    return list(accumulate(values, {"max": max, "min": min}[mode]))
 
 
 def _time_unit(seconds: float) -> tuple[float, str]:
@@ -180,24 +176,24 @@ def draw_expert_usage(search: SearchRecord) -> Picture:
     winner = search.winner
     usage = {} if winner is None else _usage_by_epoch(winner)
     if winner is None or len(usage) < 2:
-        caption = "The best trial has no record of its experts over at least two epochs."
+        caption = "The best trial has recorded its expert usage in fewer than two epochs."
         return Picture(title=title, caption=caption)
     epochs, shares = list(usage), list(zip(*usage.values(), strict=True))
     colours = [SERIES[expert % len(SERIES)] for expert in range(len(shares))]
     axes = new_axes(height=3.8)
     axes.stackplot(epochs, shares, colors=colours, edgecolor="white", linewidth=0.8, alpha=0.85)
-    axes.set(xlabel="epoch", ylabel="share of the assignments")
+    axes.set(xlabel="epoch", ylabel="share of assignments")
     axes.set(xlim=(epochs[0], epochs[-1]), ylim=(0, max(map(sum, usage.values()))))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     label_right(axes, _usage_labels(usage[epochs[-1]]))
-    even = f"Even would be {1 / len(shares):.0%} each."
-    caption = f"Trial {winner.name}: the share of the assignments that each expert got. {even}"
+    balanced = f"Balanced: {1 / len(shares):.0%} each."
+    caption = f"Trial {winner.name}: share of the token assignments per expert. {balanced}"
     return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 
 def _usage_by_epoch(trial: TrialRecord) -> dict[int, list[float]]:
-    """For each epoch in which all was recorded, the shares in the order of the experts."""
+    """Shares by expert, for each epoch that recorded all of them."""
     usage = {}
     for epoch, result in sorted(trial.results.items()):
         found = {
@@ -221,10 +217,10 @@ def _usage_labels(shares: list[float]) -> list[Label]:
 
 
 def draw_endings(search: SearchRecord) -> Picture:
-    title = "What every trial ended by"
+    title = "How the trials ended"
     counts = progress.count_endings(search.trials)
     if not counts:
-        return Picture(title=title, caption="No trial has begun.")
+        return Picture(title=title, caption="No trial has started.")
     colours = {progress.ending_of(trial): ENDING_COLOURS.get(trial.outcome, RED) for trial in search.trials}
     axes = new_axes(height=0.9 + 0.38 * len(counts))
     names = list(counts)[::-1]
@@ -236,7 +232,7 @@ def draw_endings(search: SearchRecord) -> Picture:
     epochs = progress.epochs_done(search)
     budget = search.settings.max_epochs * len(search.trials)
     trials = formatting.count(len(search.trials), "trial")
-    caption = f"{trials} trained {epochs} epochs in all; without early stopping it would be {budget}."
+    caption = f"{trials} trained {epochs} epochs in total; without early stopping it would be {budget}."
     return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 

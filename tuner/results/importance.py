@@ -1,11 +1,11 @@
-"""Which parameters decided between good and poor trials, and how much of that chance alone would show.
+"""Which parameters separate good from poor trials, compared with chance.
 
-What: the share of each parameter in telling the best quarter of the trials from all of them, measured at the first
-rung, which trials reach before any is chosen. A trial that its configuration ended (diverged, out of memory) counts as
-the worst. Chance: the same shares after shuffling the values among the trials, over and over.
+What: each parameter's share in separating the best quarter of the trials from all of them, measured at the first rung,
+before any trial is stopped. A trial that diverged, ran out of memory or collapsed counts as the worst. Chance: the same
+shares after repeatedly shuffling the values among the trials.
 Source: Watanabe, Bansal, Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary Subspaces",
 IJCAI 2023, https://arxiv.org/abs/2304.10255, as Optuna implements it, conditional parameters included.
-Cost: about 10 ms for each shuffle of 40 trials.
+Cost: about 10 ms per shuffle of 40 trials.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ from tuner.records import SearchRecord, TrialRecord
 
 BEST_SHARE = 0.25
 MIN_TRIALS = 20
-"""Five in the best quarter; with fewer the shares are mostly chance."""
+"""Puts five in the best quarter; with fewer, the shares are mostly chance."""
 SHUFFLES = 60
 LOG_RATIO = 10
-"""Values that span less than this are read on a linear scale in any case."""
+"""Values that span a smaller ratio are always on a linear scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,11 @@ class Importance:
 
     shares: dict[str, float]
     chance: dict[str, float]
-    """What shuffled values exceed once in twenty times, on the same scale."""
+    """The 95 % quantile of the shares of shuffled values, on the same scale."""
     epoch: int
     num_trials: int
     num_ended_before: int
-    """How many of them were ended by their own configuration and count as the worst."""
+    """Number of trials that diverged, ran out of memory or collapsed, and count as the worst."""
 
     @property
     def beyond_chance(self) -> list[str]:
@@ -47,7 +47,7 @@ class Importance:
 
 
 def measure_importance(search: SearchRecord) -> Importance | None:
-    """None where there are too few trials, or where no parameter varied."""
+    """None if there are too few trials or no parameter varied."""
     epoch = first_common_epoch(search)
     measured = search.measured_at(epoch)
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.outcome.counts_as_bad]
@@ -66,13 +66,13 @@ def measure_importance(search: SearchRecord) -> Importance | None:
 
 
 def first_common_epoch(search: SearchRecord) -> int:
-    """The first rung, where early stopping has not yet chosen; the first decision's epoch is it."""
+    """The first rung, before any trial is stopped: the epoch of the earliest decision."""
     rungs = [decided.decision.epoch for decided in search.decisions if decided.decision.rung is not None]
     return min(rungs, default=search.comparison_epoch or 1)
 
 
 def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
-    """The ranges that were tried, by parameter; one that never varied is left out."""
+    """The tried ranges by parameter, without parameters that never varied."""
     tried: dict[str, list] = {}
     for trial in trials:
         for name, value in trial.params.items():
@@ -81,12 +81,12 @@ def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistributio
 
 
 def _plain(value: Any) -> Any:
-    """Optuna sorts trials by their choices, which a list, such as the weights of two losses, does not allow."""
+    """Optuna sorts trials by their choices, so a list, such as the weights of two losses, becomes text."""
     return str(value) if isinstance(value, list) else value
 
 
 def is_logarithmic(values: Sequence[float]) -> bool:
-    """Whether numbers are to be read by their order of magnitude: half of them crowd into the lowest quarter."""
+    """Whether numbers suit a logarithmic scale: half of them are in the lowest quarter of their range."""
     low, high = min(values), max(values)
     return low > 0 and high / low > LOG_RATIO and (float(np.median(values)) - low) / (high - low) < 0.25
 
@@ -100,7 +100,7 @@ def _distribution(values: list) -> BaseDistribution:
 
 
 def _goodness(search: SearchRecord, measured: list[TrialRecord], ended: list[TrialRecord], epoch: int) -> np.ndarray:
-    """Higher is better; those that ended before are all below the worst that was measured."""
+    """Higher is better; trials that ended before rank below the worst measured one."""
     values = search.settings.sign * np.array([trial.objective_at(epoch) for trial in measured])
     return np.concatenate([values, np.full(len(ended), values.min() - 1.0)])
 
@@ -129,7 +129,7 @@ def _raw_importance(
 
 @contextlib.contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Optuna says that a study was made, that `normalize` is new and that few trials have a conditional parameter."""
+    """Silences Optuna's messages about new studies, the experimental `normalize` and rare conditional parameters."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():

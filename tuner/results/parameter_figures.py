@@ -1,4 +1,4 @@
-"""The pictures of a report that tell which parameters mattered, and where their good values lie."""
+"""The figures of a report on parameters: their importance, and the values of the most important ones."""
 
 import math
 from typing import Any
@@ -23,7 +23,7 @@ def draw_importance(search: SearchRecord, importance: Importance | None) -> Pict
         return Picture(title=title, caption=_too_few(search))
     names = list(importance.shares)[:MAX_BARS][::-1]
     shares = [importance.shares[name] for name in names]
-    # Few trials can make chance exceed every bar many times over; such a mark stands at the edge.
+    # With few trials chance can exceed every bar many times; such a mark is drawn at the edge.
     limit = 1.5 * max(shares)
     chance = [min(importance.chance[name], limit) for name in names]
     axes = new_axes(height=1.1 + 0.34 * len(names))
@@ -40,28 +40,30 @@ def draw_importance(search: SearchRecord, importance: Importance | None) -> Pict
 def _importance_caption(importance: Importance) -> str:
     ended = importance.num_ended_before
     worst = (
-        f", the {formatting.count(ended, 'trial')} ended by their configuration counted as the worst" if ended else ""
+        f"; {formatting.count(ended, 'trial')} that diverged, ran out of memory or collapsed counted as worst"
+        if ended
+        else ""
     )
     beyond = ", ".join(f"`{name}`" for name in importance.beyond_chance) or "none"
     return (
-        f"PED-ANOVA: what tells the best {BEST_SHARE:.0%} of {importance.num_trials} trials from all of them, by their "
-        f"values at epoch {importance.epoch}, before any was stopped at a rung{worst}. The black marks are what chance "
-        f"exceeds once in twenty times; beyond it: {beyond}."
+        f"PED-ANOVA: what separates the best {BEST_SHARE:.0%} of {importance.num_trials} trials from all of them, at "
+        f"epoch {importance.epoch}, before any was stopped at a rung{worst}. Black marks: 95 % quantile of chance; "
+        f"above it: {beyond}."
     )
 
 
 def _too_few(search: SearchRecord) -> str:
     num_measured = len(search.measured_at(first_common_epoch(search)))
     return (
-        f"Left out: to tell importance from chance takes {MIN_TRIALS} trials that were measured at the first rung, "
-        f"with parameters that vary; this search has {num_measured}."
+        f"Left out: needs {MIN_TRIALS} trials with different parameters at the first rung; this search has "
+        f"{num_measured}."
     )
 
 
 def draw_parameters(search: SearchRecord, importance: Importance | None) -> Picture:
     title = "The two most important parameters"
     if importance is None:
-        return Picture(title=title, caption="Left out, as the importance of the parameters is.")
+        return Picture(title=title, caption="Left out, because the importance is unknown.")
     names = list(importance.shares)[:NUM_SLICES]
     figure = Figure(figsize=(8.0, 3.9))
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
@@ -69,8 +71,8 @@ def draw_parameters(search: SearchRecord, importance: Importance | None) -> Pict
         _draw_slice(axes, search, name, importance.epoch)
     panels[0].set_ylabel(f"{formatting.metric(search.settings.objective)} at epoch {importance.epoch}")
     caption = (
-        f"Every trial that has the parameter, by its value at epoch {importance.epoch}. Blue: trained to the end. "
-        "A cross at the edge: ended by its configuration."
+        f"Value at epoch {importance.epoch} of every trial with the parameter. Blue: completed. Cross at the edge: "
+        "diverged, out of memory or collapsed."
     )
     return Picture(title=title, caption=caption, figure=figure)
 

@@ -1,6 +1,6 @@
-"""Where a search stands: the epochs it has used and will still use, the best trial beside the default, the endings.
+"""Progress of a search: epochs used and expected, the best trial compared with the default, the endings.
 
-Pure functions of a `SearchRecord`, for the terminal and the report alike.
+Pure functions of a `SearchRecord`, for the terminal and the report.
 """
 
 import math
@@ -17,7 +17,7 @@ from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone
 
 PRIOR_TRIALS = 2
-"""How many trials the expected stop rate of a rung counts for, beside those that were seen there."""
+"""Weight of a rung's planned stop rate, in trials, beside the observed ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Comparison:
     default: TrialRecord
     epoch: int
     gain: float
-    """How much better the winner is, in the direction of the objective: negative is worse."""
+    """Gain of the winner over the default, in the direction of the objective; negative is worse."""
 
     @property
     def winner_value(self) -> float:
@@ -40,10 +40,10 @@ class Comparison:
 
 
 def compare_best_so_far(search: SearchRecord) -> Comparison | None:
-    """The best trial beside the default; None where the default was not measured.
+    """The best trial compared with the default; None if the default has no value.
 
-    While the default configuration still trains, the best is that of its last epoch: others may be further, and a trial
-    is not the best for being the only one there.
+    While the default is unfinished, trials are compared at its last epoch: the only trial that got further is not the
+    best for that reason.
     """
     default = search.default_trial
     if default is None or default.outcome is not None:
@@ -53,7 +53,7 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
 
 
 def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
-    """At the highest epoch at which both have a value; None when there is none."""
+    """Compares both at the highest epoch at which they have a value; None if there is none."""
     default = search.default_trial
     if trial is None or default is None:
         return None
@@ -65,14 +65,14 @@ def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Com
 
 
 def best_beside_default(search: SearchRecord, top: int) -> list[TrialRecord]:
-    """The default first, then the best others of those compared at the same epoch; none while nothing is measured."""
+    """The default, then the best others at the comparison epoch; empty before the first value."""
     epoch, default = search.comparison_epoch, search.default_trial
     best = [] if epoch is None else [trial for trial in search.ranked(epoch) if trial is not default][:top]
     return best if default is None or epoch is None else [default, *best]
 
 
 def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> float | None:
-    """How much better than the default configuration at the same epoch; None where one of them was not measured."""
+    """Gain over the default at the same epoch; None if one of them has no value."""
     default = search.default_trial
     value, beside = trial.objective_at(epoch), None if default is None else default.objective_at(epoch)
     return None if value is None or beside is None else search.settings.sign * (value - beside)
@@ -85,19 +85,19 @@ def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
 
 
 def waiting(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that wait at a rung, to be promoted or not."""
+    """The trials that wait at a rung."""
     last = {decided.trial: decided.decision.action for decided in search.decisions}
     return [trial for trial in search.unfinished if last.get(trial.name) == PAUSE]
 
 
 def running(search: SearchRecord) -> list[TrialRecord]:
-    """The trials that train now, or go on first with a resume."""
+    """The trials that are training, or that a resume continues first."""
     waits = {trial.name for trial in waiting(search)}
     return [trial for trial in search.unfinished if trial.name not in waits]
 
 
 def ending_of(trial: TrialRecord) -> str:
-    """A few words that trials of the same ending share, such as `stopped at rung 1 (epoch 3)`."""
+    """How the trial ended, without its numbers, such as `stopped at rung 1 (epoch 3)`."""
     if trial.outcome is None:
         return "unfinished"
     if trial.outcome is not Outcome.STOPPED_AT_RUNG:
@@ -107,7 +107,7 @@ def ending_of(trial: TrialRecord) -> str:
 
 
 def count_endings(trials: Iterable[TrialRecord]) -> dict[str, int]:
-    """How many ended how: completed ones first, then those stopped from the last rung to the first, unfinished last."""
+    """Trials by ending: completed first, then stopped ones from the last rung to the first, unfinished last."""
     order = [*Outcome, None]
     ordered = sorted(trials, key=lambda trial: (order.index(trial.outcome), -last_epoch(trial)))
     return dict(Counter(map(ending_of, ordered)))
@@ -122,14 +122,14 @@ def epochs_done(search: SearchRecord) -> int:
 
 
 def expected_epochs_left(search: SearchRecord) -> float:
-    """Epochs that the trials now running and those still to come will train, given how many were stopped so far."""
+    """Expected remaining epochs of unfinished and future trials, given how many were stopped so far."""
     return sum(_expected_by_trial(search))
 
 
 def expected_seconds_left(search: SearchRecord) -> float | None:
-    """From the measured seconds per epoch; None before the first epoch ended.
+    """From the measured seconds per epoch; None before the first epoch has ended.
 
-    The lanes share the work, but the longest trial is trained in one of them, and a time budget ends it all.
+    The slots share the work, but no less than the longest trial remains, and no more than the time budget.
     """
     settings = search.settings
     seconds = [result.seconds for trial in search.trials for result in trial.results.values()]
@@ -143,14 +143,14 @@ def expected_seconds_left(search: SearchRecord) -> float | None:
 
 
 def precisions(search: SearchRecord) -> set[str]:
-    """The number formats that trials were trained in, whatever was asked for."""
+    """The number formats that trials were trained in."""
     return {r.precision for trial in search.trials for r in trial.results.values() if r.precision is not None}
 
 
 def idle_gaps(search: SearchRecord) -> list[float]:
-    """Seconds from a trial's last result to the first step of the next trial, for each change within one process.
+    """Seconds from a trial's last result to the first step of the next trial in the same process, for each change.
 
-    Where the next one was promoted later than that, they count from then: until then there was nothing to do.
+    If the next one was promoted later, they count from its promotion: before that there was nothing to do.
     """
     promoted = {(d.trial, d.decision.epoch): d.time for d in search.decisions if d.decision.action == PROMOTE}
     lanes: dict[str, list[_Step]] = {}
@@ -169,7 +169,7 @@ def idle_gaps(search: SearchRecord) -> list[float]:
 
 
 class _Step(NamedTuple):
-    """One epoch of a trial, in seconds since the search began; `due` is when it was asked for, where that is known."""
+    """One epoch of a trial, in seconds since the search started; `due` is when it was promoted, else -inf."""
 
     end: float
     begin: float
@@ -178,7 +178,7 @@ class _Step(NamedTuple):
 
 
 def _expected_by_trial(search: SearchRecord) -> list[float]:
-    """For each unfinished trial and each still to come."""
+    """Expected remaining epochs of each unfinished and each future trial."""
     continues = _continue_rates(search)
     after = _epochs_after(continues)
     to_come = max(0, search.settings.num_trials - len(search.trials))
@@ -186,10 +186,10 @@ def _expected_by_trial(search: SearchRecord) -> list[float]:
 
 
 def _continue_rates(search: SearchRecord) -> list[float]:
-    """For each epoch from 0 to the one before the last: the share of the trials that got there and went on.
+    """For each epoch but the last, from 0: the share of the trials that reached it and continued.
 
-    The Kaplan-Meier estimate, smoothed by `PRIOR_TRIALS` trials that behave as the scheduler plans: one in
-    `reduction_factor` passes a rung, all pass in between.
+    The Kaplan-Meier estimate, smoothed by `PRIOR_TRIALS` trials that behave as planned: one in `reduction_factor`
+    passes a rung, all pass in between.
     """
     settings = search.settings
     planned = dict.fromkeys(settings.rung_epochs, 1 / settings.reduction_factor)
@@ -206,7 +206,7 @@ def _continue_rates(search: SearchRecord) -> list[float]:
 
 
 def _epochs_after(continues: Sequence[float]) -> list[float]:
-    """Expected epochs still to train for a trial that goes on from each epoch; 0 at the last one."""
+    """Expected remaining epochs of a trial that continues from each epoch; 0 at the last one."""
     after = [0.0, 1.0]
     for rate in reversed(continues[1:]):
         after.append(1.0 + rate * after[-1])

@@ -1,4 +1,4 @@
-"""The sections of a report, in Markdown: each is a function of the records."""
+"""The sections of a report, in Markdown; each is a function of the records."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,11 @@ from tuner.results import progress
 from tuner.results.figure_style import Picture
 
 LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation")
-"""Settings that are too long for a table, or for machines."""
+"""Settings that are too long for a table, or only for machines."""
 
 
 def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choice: Choice | None) -> str:
-    """The title, the one thing to know, and what it rests on: several seeds where there are, before one."""
+    """The title, the main result and its evidence; the confirmation on several seeds comes before the search's one."""
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
     claims = _claims_of(confirmations, choice)
@@ -30,7 +30,7 @@ def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choi
 
 
 def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> list[str]:
-    """Of what is exported; where nothing or the default is, of all that were compared with it."""
+    """The claim on the exported trial; if that is the default or there is none, the claims on all confirmed trials."""
     own = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
     return [one.sentence for one in own or confirmations]
 
@@ -38,17 +38,17 @@ def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> 
 def _headline(search: SearchRecord) -> str:
     winner, epoch = search.winner, search.comparison_epoch
     if winner is None or epoch is None:
-        return "No trial gave a value that could be compared; the table below says how each of them ended."
+        return "No trial has a value to compare; the table below says how each ended."
     comparison, result = progress.compare_with_default(search, winner), winner.measured(epoch)
     value = formatting.number(result.objective)
     best = f"{_objective(search)} {value} at epoch {result.epoch} on the validation split"
     if comparison is None:
         return f"Trial {winner.name} is the best, with {best}; the default configuration was not measured."
     if comparison.winner is comparison.default:
-        return f"The default configuration is the best that was found, with {best}."
+        return f"The default configuration is the best, with {best}."
     if comparison.epoch < epoch:
         there = f"{formatting.number(comparison.winner_value)}, default {formatting.number(comparison.default_value)}"
-        early = f"at epoch {comparison.epoch}, where the default ended, it was {there}"
+        early = f"at epoch {comparison.epoch}, where the default ended, it had {there}"
         return f"Trial {winner.name} is the best, with {best}; {early}."
     gain, default = formatting.gain(comparison.gain), formatting.number(comparison.default_value)
     return f"Trial {winner.name} is {gain} than the default configuration: {best}, default {default}."
@@ -63,15 +63,15 @@ def say_what_was_searched(search: SearchRecord) -> str:
         "images": counts_in_words(settings.images, settings.image_size_px),
         "ran for": formatting.duration(search.elapsed),
         "precision in effect": sorted(progress.precisions(search)),
-        "next trial after": _handover_words(search),
+        "idle between trials": _idle_words(search),
     }
     rows = [
         (name.replace("_", " "), _setting(value)) for name, value in shown.items() if value not in (None, {}, [], ())
     ]
-    return "## What was searched\n\n" + table(("setting", "value"), rows) + "\n\nAll of it is in `settings.json`."
+    return "## Settings\n\n" + table(("setting", "value"), rows) + "\n\nAll settings are in `settings.json`."
 
 
-def _handover_words(search: SearchRecord) -> str | None:
+def _idle_words(search: SearchRecord) -> str | None:
     gaps = progress.idle_gaps(search)
     if not gaps:
         return None
@@ -96,8 +96,8 @@ def say_winner(search: SearchRecord) -> str:
     rivals = formatting.count(len(search.measured_at(epoch)), "trial")
     how = (
         f"Trial {winner.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
-        "epoch that any reached; a trial that plateaued before counts with its last value. It is the best of several "
-        "on the validation split, so on new data it is likely to be slightly worse."
+        "epoch reached; a trial that plateaued before counts with its last value. Because it was chosen on the "
+        "validation split, it is likely to be slightly worse on new data."
     )
     differences = "" if default is None else _parameters(winner, default)
     return "\n\n".join(part for part in ("## The winner", how, differences) if part)
@@ -120,10 +120,10 @@ def _parameter(trial: TrialRecord, name: str) -> str:
 
 
 def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
-    """Each confirmed configuration beside the default, seed by seed."""
+    """Each confirmed configuration compared with the default, by seed."""
     if not confirmations:
         return ""
-    parts = ["## On the test split", f"{_objective(search)} after full training, on data that the search never saw."]
+    parts = ["## Test split", f"{_objective(search)} after full training, on data that the search never saw."]
     for confirmation in confirmations:
         parts += [_seeds(confirmation), confirmation.sentence]
     return "\n\n".join(parts)
@@ -144,8 +144,8 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 
 
 def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
-    """Paths are those from the report to the pictures."""
-    parts = ["## Pictures"]
+    """Paths are relative to the report."""
+    parts = ["## Figures"]
     for picture, path in pictures:
         parts.append(f"### {picture.title}")
         parts += [] if path is None else [f"![{picture.title}]({path.as_posix()})"]
@@ -155,11 +155,11 @@ def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
 
 def say_trials(search: SearchRecord) -> str:
     rows = [_trial_row(search, trial) for trial in search.trials]
-    header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ended by")
+    header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ending")
     if not rows:
-        return "## Every trial\n\nNo trial had begun."
+        return "## Trials\n\nNo trial has started."
     counts = ", ".join(f"{quantity} {ending}" for ending, quantity in progress.count_endings(search.trials).items())
-    return f"## Every trial\n\n{counts}. Their parameters are in `results.csv`.\n\n{table(header, rows)}"
+    return f"## Trials\n\n{counts}. Their parameters are in `results.csv`.\n\n{table(header, rows)}"
 
 
 def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
@@ -180,21 +180,21 @@ def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> 
     if search.winner is None:
         return ""
     steps = [
-        ("Write the winner as one file, with its weights", f"python -m tuner.export {place}"),
-        ("Train it again without Ray, and compare the curves", f"python -m tuner.export {place} --verify"),
-        ("Train it, to any length", f"python -m trainable.train --config {place}/best/config.json"),
-        ("See every metric of every trial", f"tensorboard --logdir {place}/tensorboard"),
+        ("Export the winner's configuration and weights", f"python -m tuner.export {place}"),
+        ("Retrain it without Ray and compare the curves", f"python -m tuner.export {place} --verify"),
+        ("Train it for any number of epochs", f"python -m trainable.train --config {place}/best/config.json"),
+        ("Show every metric of every trial", f"tensorboard --logdir {place}/tensorboard"),
     ]
     if not is_confirmed:
-        steps.insert(0, ("Judge it on the test split, on three seeds", f"python -m tuner.confirm {place}"))
+        steps.insert(0, ("Score it on the test split with three seeds", f"python -m tuner.confirm {place}"))
     if search.is_unfinished:
         steps.insert(0, ("Continue the search", f"python -m tuner.search --resume {place}"))
     lines = [f"# {words}\n{command}" for words, command in steps]
-    return "## What next\n\n```\n" + "\n".join(lines) + "\n```"
+    return "## Next steps\n\n```\n" + "\n".join(lines) + "\n```"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; no cell breaks it."""
+    """A Markdown table; line breaks and bars in cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 

@@ -1,7 +1,7 @@
-"""What a person sees while a search runs: one picture that stays in place, or plain lines where it cannot be drawn.
+"""The view of a running search on a terminal: a table that stays in place, or plain lines where that is not possible.
 
-It shows a `SearchRecord` and knows nothing of Ray. `update` is called after each event and takes what it needs; a
-thread draws that twice a second, so that the clock goes on in long epochs and the search never waits for the terminal.
+It shows a `SearchRecord` and is independent of Ray. `update` is called after each event and copies what it needs; a
+thread redraws twice a second, so the clock runs during long epochs and the search never waits for the terminal.
 """
 
 import time
@@ -23,18 +23,18 @@ from tuner.views.plain_view import PlainView, ended_words, heading
 DRAWINGS_PER_SECOND = 2
 SPARKLINE_WIDTH = 12
 PARAMETERS_WIDTH = 100
-"""Terminals at least this wide have room for the parameters of the running trials."""
+"""Terminals at least this wide also show the parameters of running trials."""
 ROWS_BESIDE_RUNNING = 24
 BAR_WIDTH = 60
-HINT = "Ctrl-C stops and saves, --resume goes on"
+HINT = "Ctrl-C stops and saves; --resume continues"
 
 
 Block = list[tuple[str, RenderableType]]
-"""Lines that belong together: what each is about, and what it says."""
+"""Lines that belong together: a label and a content each."""
 
 
 class View(Protocol):
-    """What a search tells whoever watches it."""
+    """Shows a running search."""
 
     def start(self) -> None: ...
 
@@ -46,7 +46,7 @@ class View(Protocol):
 
 
 def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard: str | None = None) -> View:
-    """The live picture where it can be drawn. Colours go where the NO_COLOR variable is set."""
+    """The live view on a capable terminal, else plain lines. NO_COLOR switches colours off."""
     console = Console(file=stream, highlight=False)
     can_draw = console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only
     if can_draw:
@@ -55,7 +55,7 @@ def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard:
 
 
 class LiveView:
-    """One picture that stays in place; the last one remains on the screen."""
+    """A table that stays in place; the last state remains on the screen."""
 
     def __init__(
         self,
@@ -114,16 +114,14 @@ class LiveView:
 
 
 def sparkline(values: Sequence[float | None], *, low: float, high: float, width: int = SPARKLINE_WIDTH) -> str:
-    """A small picture of a curve, one letter per value or, of a longer one, of every n-th up to the last."""
-    step = -(-len(values) // width) or 1
-    shown = values[::-1][::step][::-1]
-    return "".join(" " if value is None else _block(value, low, high) for value in shown)
-
-
-def _block(value: float, low: float, high: float) -> str:
+    """A curve as text, one character per value; of a longer curve every n-th value up to the last."""
     blocks = "▁▂▃▄▅▆▇█"
-    share = (value - low) / (high - low) if high > low else 1.0
-    return blocks[round(min(max(share, 0.0), 1.0) * (len(blocks) - 1))]
+    step = -(-len(values) // width) or 1
+    text = ""
+    for value in values[::-1][::step][::-1]:
+        share = 1.0 if value is None or high <= low else min(max((value - low) / (high - low), 0.0), 1.0)
+        text += " " if value is None else blocks[round(share * (len(blocks) - 1))]
+    return text
 
 
 def _best(search: SearchRecord) -> Block:
@@ -168,7 +166,7 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
 
 
 def _span(search: SearchRecord) -> tuple[float, float]:
-    """The lowest and the highest value of the objective, so that all sparklines share one scale."""
+    """The lowest and highest objective; all sparklines share this scale."""
     measured = [result.objective for trial in search.trials for result in trial.results.values()]
     return min(measured, default=0.0), max(measured, default=1.0)
 

@@ -1,4 +1,4 @@
-"""What the page of a search shows, as tables of its records and of this machine; knows nothing of the page."""
+"""The data of a search's page: tables of its records and of this machine; independent of Streamlit."""
 
 import shutil
 import subprocess
@@ -16,19 +16,19 @@ from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.events import EpochDone
 
 NOT_USED = "not used"
-"""What belongs to a technique that is off."""
+"""Value of a field whose technique is off."""
 _GPU_COLUMNS = {"name": "GPU", "utilization.gpu": "busy %", "memory.used": "used MiB", "memory.total": "of MiB"}
 
 
 def metric_names(search: SearchRecord) -> list[str]:
-    """All metrics that were measured, the objective first."""
+    """All measured metrics, the objective first."""
     results = [result for trial in search.trials for result in trial.results.values()]
     objective = search.settings.objective
     return [objective, *sorted({name for result in results for name in result.metrics} - {objective})]
 
 
 def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
-    """A metric by epoch, a column for each trial that has it."""
+    """A metric by epoch, with one column per trial that has it."""
     found = {
         trial.name: {epoch: _metrics(search, result).get(metric) for epoch, result in trial.results.items()}
         for trial in search.trials
@@ -37,14 +37,14 @@ def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
 
 
 def last_metrics(search: SearchRecord) -> pd.DataFrame:
-    """All metrics of each trial's last epoch, a row for each trial, the winner's first."""
+    """All metrics of each trial's last epoch, one row per trial, the winner first."""
     ordered = sorted(search.trials, key=lambda trial: trial is not search.winner)
     rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in ordered if trial.last}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
 
 
 def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:
-    """Every value of a trial's configuration beside the default trial's."""
+    """A trial's whole configuration, compared with the default trial's."""
     own, default = (_flat(trial_config(search, one)) for one in (trial, search.default_trial or trial))
     rows = [(name, str(own.get(name, NOT_USED)), str(default.get(name, NOT_USED))) for name in own | default]
     table = pd.DataFrame(rows, columns=["parameter", "value", "default"]).set_index("parameter")
@@ -52,7 +52,7 @@ def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:
 
 
 def checkpoints(search: SearchRecord, folder: Path) -> pd.DataFrame:
-    """The checkpoints that are on disk, a row for each trial that has one."""
+    """The checkpoints on disk, one row per trial that has one."""
     found = [(trial, last_checkpoint(folder, trial)) for trial in search.trials]
     rows = [
         (trial.name, trial.last.epoch, folder_bytes(trial_folder(folder, trial.name)) / 1e6, formatting.path(path))
@@ -63,7 +63,7 @@ def checkpoints(search: SearchRecord, folder: Path) -> pd.DataFrame:
 
 
 def machine() -> dict[str, str]:
-    """How busy this machine is."""
+    """Load of this machine."""
     memory = psutil.virtual_memory()
     return {
         "CPUs busy": f"{psutil.cpu_percent():.0f} % of {psutil.cpu_count()}",
@@ -72,7 +72,7 @@ def machine() -> dict[str, str]:
 
 
 def gpus() -> pd.DataFrame:
-    """A row for each GPU of this machine, as its driver tells; asking torch would take memory of each."""
+    """One row per GPU of this machine, from its driver; torch would allocate memory on each."""
     if shutil.which("nvidia-smi") is None:
         return gpu_table("")
     command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader,nounits"]
@@ -80,7 +80,7 @@ def gpus() -> pd.DataFrame:
 
 
 def gpu_table(answer: str) -> pd.DataFrame:
-    """The driver's answer, a line for each GPU."""
+    """Parses the driver's output, one line per GPU."""
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
     return pd.DataFrame([row for row in rows if len(row) == len(_GPU_COLUMNS)], columns=list(_GPU_COLUMNS.values()))
 

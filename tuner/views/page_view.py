@@ -1,4 +1,4 @@
-"""The page itself, drawn anew every few seconds while the search runs; Streamlit runs this file for `tuner.page`."""
+"""The page itself, redrawn every few seconds while the search runs; Streamlit runs this file for `tuner.page`."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def show(folder: Path) -> None:
 
 def _draw(folder: Path) -> None:
     search = read_search(folder)
-    _say_where_it_stands(search, folder)
+    _show_progress(search, folder)
     curves, trials, configuration, checkpoints, machine = st.tabs(
         ["Curves", "Trials", "Configuration", "Checkpoints", "Machine"]
     )
@@ -41,7 +41,7 @@ def _draw(folder: Path) -> None:
         _show_machine()
 
 
-def _say_where_it_stands(search: SearchRecord, folder: Path) -> None:
+def _show_progress(search: SearchRecord, folder: Path) -> None:
     st.header(heading(search, results=folder, dashboard=None)["searching"])
     left = progress.expected_seconds_left(search) if search.is_unfinished else None
     clock = formatting.duration(search.elapsed) + ("" if left is None else f", about {formatting.duration(left)} left")
@@ -57,7 +57,7 @@ def _show_configuration(search: SearchRecord) -> None:
     try:
         table = page_data.configuration(search, trial)
     except ValueError as error:
-        st.error(f"This version reads no such configuration: {error}")
+        st.error(f"This version can't read the configuration: {error}")
         return
     only = st.toggle("only what differs from the default", value=bool(table["differs"].any()))
     st.dataframe(table[table["differs"]] if only else table)

@@ -1,4 +1,4 @@
-"""What a search says into a file or a pipe: a line for each trial that ends and one every minute."""
+"""The view of a search in a file or a pipe: a line for each trial that ends, and one every minute."""
 
 import contextlib
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from tuner.records import SearchRecord
 from tuner.results import progress
 
 PROGRESS_SECONDS = 60
-"""A line is written at least this often, by the clock of the search, while results arrive."""
+"""A line is written at least this often while results arrive."""
 
 
 class PlainView:
-    """Each line stands alone, so that `grep` and `tail -f` read it."""
+    """Each line is complete in itself, for `grep` and `tail -f`."""
 
     def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
         self._heading = heading(search, results=results, dashboard=dashboard)
@@ -37,7 +37,7 @@ class PlainView:
             self._say(search, news)
 
     def message(self, text: str) -> None:
-        """A reader that has gone away, as `head` does, does not end the search."""
+        """A closed pipe, as after `head`, does not end the search."""
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(formatting.one_line(text) + "\n")
             self._stream.flush()
@@ -46,17 +46,17 @@ class PlainView:
         """Every line has been written."""
 
     def _say(self, search: SearchRecord, news: Sequence[str]) -> None:
-        """Where the search stands takes a look through all trials, and is the same for all news of one update."""
+        """Computes the progress once per update, because it looks through all trials."""
         self._spoke = search.elapsed
         left = progress.expected_seconds_left(search)
         clock = formatting.duration(search.elapsed) + ("" if left is None else f" | ~{formatting.duration(left)} left")
-        standing_now = f"{best_words(search)}; {ended_words(search)} ended"
+        status = f"{best_words(search)}; {ended_words(search)} ended"
         for words in news:
-            self.message(f"[{clock}] {words}; {standing_now}")
+            self.message(f"[{clock}] {words}; {status}")
 
 
 def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:
-    """What is searched, how long, and where to look; the live picture begins with it too."""
+    """What is searched, its budget, and where to look; the live view begins with it too."""
     settings = search.settings
     trials, lanes = formatting.count(settings.num_trials, "trial"), settings.resources.concurrent
     rows = {
@@ -93,5 +93,5 @@ def _running_words(search: SearchRecord) -> str:
 
 
 def _ended(search: SearchRecord) -> dict[str, str]:
-    """How each trial ended that has, by its name."""
+    """The sentences of ended trials, by name."""
     return {trial.name: trial.sentence for trial in search.trials if trial.outcome is not None}
