@@ -1,4 +1,4 @@
-"""How one configuration is trained. The documented public names, loaded on first use so that importing this is free."""
+"""Trains one configuration. The documented public names are loaded on first use, so that importing this is cheap."""
 
 import importlib
 

@@ -1,7 +1,7 @@
-"""One training configuration, typed and frozen, and the one door through which a dict of parameters becomes it.
+"""One training configuration, typed and frozen, and the only conversion from a dict of parameters.
 
-A configuration is composed of its owners' configurations, one section each; a technique that is off is None. The
-names inside the sections are unique, so that a search space can speak of `max_lr` without saying where it lives.
+A configuration has one section per technique or part; a technique that is off is None. Names are unique across
+sections, so that a search space can set `max_lr` without naming its section.
 """
 
 from collections.abc import Mapping
@@ -33,39 +33,39 @@ _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialConfig:
-    """Everything that decides a training run, but for the machine it runs on.
+    """Everything that determines a training run except the machine.
 
-    What every workload has; a task derives its own with the sections that only it knows.
+    The sections that every workload has; a task derives its own class with more.
     """
 
     min_batch_size: ClassVar[int] = 1
-    """Images that the loss needs side by side in a micro-batch."""
+    """Fewest images per micro-batch that the loss needs."""
 
     workload: str
     """Name of the task, such as "moe"."""
     max_epochs: int
     """The planned budget in epochs: schedule, warm-up and augmentation are fractions of it."""
     data: Any
-    """What to train on; the task's own type."""
+    """The data; the task's own type."""
     model: Any
     """The network; the task's own type."""
     loss: Any
     """The criterion; the task's own type."""
     seed: int = 0
-    """Seeds the weights, the order of the data, the augmentation and the router's noise; 0 to MAX_SEED."""
+    """Seed of weights, data order, augmentation and router noise; 0 to MAX_SEED."""
     batch_size: int = 16
     """Images of a micro-batch."""
     accumulation_steps: int = 1
-    """Micro-batches of an optimizer update; the effective batch is their product."""
+    """Micro-batches per optimizer update; effective batch = batch_size * accumulation_steps."""
     precision: str = "auto"
     """auto, fp32, fp16 or bf16."""
     compile_backend: str | None = None
-    """The network is compiled before its first step: "inductor" makes it fast, "eager" shows that it can be; None: off.
+    """Backend of torch.compile: "inductor" for speed, "eager" to test that it compiles; None is off.
     """
     max_grad_norm: float | None = 1.0
-    """The gradient is clipped to this norm; None is off."""
+    """Gradients are clipped to this norm; None is off."""
     gradient_checkpointing: bool = False
-    """Keep few activations and compute the others again: about a third more time for a fraction of the memory."""
+    """Gradient checkpointing: about a third more time for a fraction of the memory."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     averaging: AveragingConfig | None = None
@@ -90,7 +90,7 @@ class TrialConfig:
 def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     """Puts flat parameters such as `{"max_lr": 3e-3, "averaging": False}` over a workload's default configuration.
 
-    A section's own name switches it: False or None is off, True is on with what `base` or its defaults say.
+    A section's own name switches it: False or None is off, True is on with the values of `base` or its defaults.
 
     Raises:
         ValueError: a name is unknown (the nearest is given), belongs to a section that is off, or a value is not of
@@ -113,7 +113,7 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
 
 
 def flat_params(config: TrialConfig) -> dict[str, object]:
-    """The configuration under the flat names of `from_params`, sections that are off left out."""
+    """The configuration under the flat names of `from_params`, without sections that are off."""
     params = {outer.name: getattr(config, outer.name) for outer in fields(config)}
     for section in _sections(config):
         inner = params.pop(section)
@@ -166,7 +166,7 @@ def _check_always_on(sections: Mapping[str, object]) -> None:
 
 def _switched(section: str, kind: type, current: object, switch: object, inner: Mapping[str, object]) -> object:
     if switch not in (True, False, None):
-        raise ValueError(f"{section} is {switch!r}; allowed: true or false, its parameters have names of their own.")
+        raise ValueError(f"{section} is {switch!r}; allowed: true or false; set its parameters by their own names.")
     if switch:
         return current if current is not None and not inner else changed(kind, current, inner)
     if inner:

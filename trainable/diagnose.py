@@ -1,9 +1,9 @@
-"""Checks a configuration before hours are spent on it, or after: data, network, one gradient, one curve.
+"""Checks a configuration before or after a long training: data, network, one gradient, one curve.
 
     python -m trainable.diagnose --config results/dishes/<run>/best/config.json
 
-One batch goes forward and back through a network of its own; nothing that trains is touched. Exit status 1 says that
-something is wrong, 0 that at most something is worth a thought. Each check is a pure function to findings.
+Runs one batch forward and backward through a new network; a running training is not affected. Exit status 1: an
+error was found; 0: at most warnings. Each check is a pure function that returns findings.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from trainable.techniques.random_streams import seed_everything
 SMALLEST_NETWORK = 100_000
 VANISHING_NORM, EXPLODING_NORM = 1e-6, 100.0
 IMBALANCE = 3.0
-"""Times that the largest class may outnumber the smallest before it is worth a remedy."""
+"""Largest acceptable ratio of the largest class to the smallest."""
 FEWEST_OF_A_CLASS = 2
 OVERFITTING_GAP = 0.15
 """Training accuracy over that of validation."""
@@ -41,7 +41,7 @@ def check_images(images: Tensor) -> list[Finding]:
     low, high = float(images.min()), float(images.max())
     shown = f"shape {tuple(images.shape)}, {images.dtype}, values {low:.3f} to {high:.3f}"
     if not images.isfinite().all() or low < 0 or high > 1:
-        return [_found("images", shown, "Images must be finite and lie in [0, 1]; the network normalises them itself.")]
+        return [_found("images", shown, "Images must be finite and in [0, 1]; the network normalises them itself.")]
     return [_found("images", shown, "OK.", Severity.NOTE)]
 
 
@@ -51,12 +51,12 @@ def check_outputs(output: ModelOutput, loss: Tensor) -> list[Finding]:
     low, high = float(predictions.min()), float(predictions.max())
     shown = f"shape {tuple(predictions.shape)}, values {low:.3f} to {high:.3f}, loss {float(loss.detach()):.4f}"
     if not (predictions.isfinite().all() and loss.isfinite()):
-        return [_found("predictions", shown, "They must be finite: look at the images, the weights and the loss.")]
+        return [_found("predictions", shown, "They must be finite: check the images, the weights and the loss.")]
     return [_found("predictions", shown, "OK.", Severity.NOTE)]
 
 
 def check_gradients(parameters: Mapping[str, nn.Parameter]) -> list[Finding]:
-    """Every trainable parameter must have a gradient, and all of them together a norm that steps can be made of."""
+    """Every trainable parameter must have a gradient, and their norm must neither vanish nor explode."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     findings = [
         _found(name, f"has no gradient, {'none at all' if parameter.grad is None else 'only zeros'}", _UNREACHED)
@@ -70,7 +70,7 @@ def check_gradients(parameters: Mapping[str, nn.Parameter]) -> list[Finding]:
     if norm > EXPLODING_NORM:
         action = "Clip it with max_grad_norm, and lower max_lr."
         return [*findings, _found("gradient", f"norm {norm:.2e}, above {EXPLODING_NORM:g}", action, Severity.WARNING)]
-    return [*findings, _found("gradient", f"norm {norm:.2e}", "As it should be; nothing to do.", Severity.NOTE)]
+    return [*findings, _found("gradient", f"norm {norm:.2e}", "OK.", Severity.NOTE)]
 
 
 def check_size(model: nn.Module) -> list[Finding]:
@@ -82,17 +82,17 @@ def check_size(model: nn.Module) -> list[Finding]:
 
 
 def check_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
-    """The distribution of labels (N,), and whether it calls for a remedy."""
+    """The class distribution of labels (N,), and whether it is too uneven."""
     counts = np.bincount(labels[labels >= 0], minlength=len(class_names))
     shown = ", ".join(f"{name} {number}" for name, number in zip(class_names, counts, strict=True))
     if counts.min() * IMBALANCE < counts.max():
         action = "Classes are uneven: set class_weights, or add images of the rare ones."
         return [_found("training split", shown, action, Severity.WARNING)]
-    return [_found("training split", shown, "Classes are even enough; nothing to do.", Severity.NOTE)]
+    return [_found("training split", shown, "Class balance is OK.", Severity.NOTE)]
 
 
 def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[str]) -> list[Finding]:
-    """How often a batch of an epoch holds too few images of a class."""
+    """How many batches of an epoch have too few images of a class."""
     counts = torch.stack([torch.bincount(labels[labels >= 0], minlength=len(class_names)) for _, labels in batches])
     poor = (counts < FEWEST_OF_A_CLASS).sum(0)
     return [
@@ -108,7 +108,7 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
 
 
 def check_curve(last: Mapping[str, float]) -> list[Finding]:
-    """Whether the last epoch of a training, its metrics by name, knows the training images too well."""
+    """Whether the last epoch of a training, given as metrics by name, overfits."""
     if not {"train/accuracy", "val/accuracy"} <= last.keys():
         return []
     gap = last["train/accuracy"] - last["val/accuracy"]
@@ -119,7 +119,7 @@ def check_curve(last: Mapping[str, float]) -> list[Finding]:
     return [_found("curve", shown, action, Severity.WARNING)]
 
 
-_UNREACHED = "It would never be trained: connect it to the loss, or freeze it."
+_UNREACHED = "It is never trained: connect it to the loss, or freeze it."
 
 
 def _found(what: str, problem: str, action: str, severity: Severity = Severity.ERROR) -> Finding:

@@ -1,4 +1,4 @@
-"""The file that hands a configuration over: complete, typed, with what is needed to get the same curve again."""
+"""The exported configuration file: complete, typed, with what is needed to reproduce the curve."""
 
 import json
 import platform
@@ -28,15 +28,15 @@ _YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedConfig:
-    """A configuration with its circumstances."""
+    """A configuration and the conditions of its training."""
 
     config: TrialConfig
     data_fingerprint: dict[str, str]
-    """sha256 of each split, so that a later run knows whether it sees the same data."""
+    """sha256 of each split, to check that a later run has the same data."""
     num_threads: int = 1
-    """Threads of the runs that were compared; sums depend on it in the last bit."""
+    """Number of CPU threads of the training; sums depend on it in the last bit."""
     found_by: dict[str, object] = field(default_factory=dict)
-    """The search, trial and objective this comes from; for people."""
+    """The search, trial and objective that it comes from; for people."""
     versions: dict[str, str] = field(default_factory=lambda: current_versions())
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class ExportedConfig:
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of what a curve depends on."""
+    """Versions of the packages that a curve depends on."""
     return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "torchvision", "numpy")}
 
 

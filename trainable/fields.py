@@ -1,4 +1,4 @@
-"""Plain data (JSON, command-line values) into the typed fields of dataclasses, strictly, each error a sentence."""
+"""Converts plain data (JSON, command-line values) strictly into typed dataclass fields; each error is a sentence."""
 
 import dataclasses
 import difflib
@@ -10,9 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def typed(value: object, hint: object, name: str) -> object:
-    """`value` as the type that the field `name` declares, where nothing is lost.
+    """Converts `value` to the declared type of the field `name`, if that is lossless.
 
-    An int becomes a float, a whole float an int, a list a tuple, a mapping the dataclass of the field.
+    An int becomes a float, a whole float an int, a list a tuple, a mapping the field's dataclass.
 
     Raises:
         ValueError: the value is of another type, or a number that is not finite.
@@ -38,7 +38,7 @@ def typed(value: object, hint: object, name: str) -> object:
 
 
 def built(kind: type, data: object, where: str) -> Any:
-    """The dataclass `kind` from a mapping that holds each of its fields; one that may be None may be missing.
+    """The dataclass `kind` from a mapping with its fields; one that may be None may be missing.
 
     None is off, which is what a file says that was written before the field existed.
 
@@ -56,7 +56,7 @@ def built(kind: type, data: object, where: str) -> Any:
     absent = [name for name in names if name not in data]
     missing = sorted(name for name in absent if type(None) not in get_args(hints[name]))
     if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}; it is written whole, with every field.")
+        raise ValueError(f"{where} lacks {', '.join(missing)}; give every field.")
     values = {**dict.fromkeys(absent), **data}
     return kind(**{name: typed(value, hints[name], name) for name, value in values.items()})
 
@@ -69,7 +69,7 @@ def changed(kind: type, current: Any, values: Mapping[str, object]) -> Any:
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[str] = ()) -> str:
-    """The sentence for a name that is not known: with the first that may be meant, the nearest one, or all."""
+    """The message for an unknown name, with a suggestion: a known alias, the nearest name, or all names."""
     known = sorted(known)
     nearest = [other for other in meant if other in known] or difflib.get_close_matches(name, known, n=1)
     return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")

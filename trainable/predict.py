@@ -1,10 +1,10 @@
-"""Says what is on pictures, with a configuration and its weights.
+"""Predicts classes or masks of images, with a configuration and its weights.
 
     python -m trainable.predict --config results/dishes/<run>/best/config.json --image plate.jpg other.jpg
     python -m trainable.predict --config results/moe/<run>/best/config.json --image photographs --output masks
 
-Workloads that give a picture one class have it said; where each picture has a mask, it is written in the picture's own
-size, 255 where the object surely is. The weights are those beside the configuration unless others are named.
+Classification workloads print the classes; segmentation workloads write a mask in the size of the image, with the
+probability of the object from 0 to 255. The default weights are those beside the configuration.
 """
 
 import argparse
@@ -60,12 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
-    """The network of a configuration with the weights of a file, ready to judge.
+    """The network of a configuration with the weights of a file, in evaluation mode.
 
     Raises:
         ValueError: the file does not hold this network's weights.
     """
-    # All weights come from the file: nothing is fetched or frozen before.
+    # All weights come from the file: nothing is downloaded or frozen first.
     scratch = replace(config.model, weights="scratch", freeze_batch_norm=False)
     model = get_task(config.workload).build_model(replace(config, model=scratch))
     try:
@@ -78,42 +78,42 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
 
 
 def _pictures(given: Sequence[Path]) -> list[Path]:
-    """The files that are named, and those in the folders that are named."""
+    """The given files, and the images in the given folders."""
     pictures: list[Path] = []
     for path in given:
         if not path.exists():
-            raise ValueError(f"{path} does not exist; name pictures, or folders of them.")
+            raise ValueError(f"{path} does not exist; give images, or folders of images.")
         inside = (
             sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS) if path.is_dir() else []
         )
         if path.is_dir() and not inside:
-            raise ValueError(f"{path} holds no picture; name a folder of {', '.join(IMAGE_ENDINGS)} files.")
+            raise ValueError(f"{path} holds no images; give a folder of {', '.join(IMAGE_ENDINGS)} files.")
         pictures += inside or [path]
     return pictures
 
 
 def _targets(predictor: Predictor, pictures: Sequence[Path], output: Path | None) -> dict[Path, Path]:
-    """Where each picture's mask goes; nowhere when it has a class."""
+    """The mask file of each image; empty for a classification workload."""
     if not isinstance(predictor, MaskPredictor):
         if output is not None:
-            raise ValueError("--output is for masks, and this workload says a class of each picture; leave it out.")
+            raise ValueError("--output is for masks, and this workload predicts classes; leave it out.")
         return {}
     sources = {(output or MASKS) / f"{path.stem}.png": path for path in reversed(pictures)}
     twice = set(pictures) - set(sources.values())
     if twice:
         first = min(twice)
         raise ValueError(
-            f"The mask of {first} would have the name of another's; judge them apart, each --output its own."
+            f"The mask of {first} has the same name as another; predict them separately, each with its own --output."
         )
     overwritten = {target.resolve() for target in sources} & {path.resolve() for path in pictures}
     if overwritten:
-        raise ValueError(f"The mask would overwrite the picture {min(overwritten)}; give another folder as --output.")
+        raise ValueError(f"The mask would overwrite the image {min(overwritten)}; give another folder as --output.")
     (output or MASKS).mkdir(parents=True, exist_ok=True)
     return {path: target for target, path in sources.items()}
 
 
 def _told(found: dict[str, float] | np.ndarray, path: Path, targets: Mapping[Path, Path]) -> str:
-    """The classes in words, or the mask, written, by its place."""
+    """The classes as text, or the path of the written mask."""
     if isinstance(found, np.ndarray):
         Image.fromarray(found).save(targets[path])
         return str(targets[path])
@@ -125,9 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Predict masks or classes.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights.pt (default: beside the configuration)")
-    parser.add_argument(
-        "--image", type=Path, required=True, nargs="+", metavar="PATH", help="pictures, or their folder"
-    )
+    parser.add_argument("--image", type=Path, required=True, nargs="+", metavar="PATH", help="images, or their folder")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for masks (default: masks)")
     return parser
 

@@ -1,4 +1,4 @@
-"""Writes a strategy of a workload as a configuration file, for training without a search.
+"""Writes a preset of a workload as a configuration file, for training without a search.
 
     python -m trainable.preset dishes balanced runs/balanced/config.json --data path/to/dishes --set dropout=0.2
     python -m trainable.train --config runs/balanced/config.json
@@ -76,7 +76,7 @@ def on_other_data(exported: ExportedConfig, source: str) -> ExportedConfig:
 def preset_config(
     workload: str, preset: str, source: str | None = None, params: Mapping[str, object] | None = None
 ) -> ExportedConfig:
-    """A preset's configuration, complete with what only the data can tell; embedded data unless `source` is given.
+    """A preset's complete configuration, adapted to the data; embedded data unless `source` is given.
 
     Args:
         preset: a name, or several joined by "+", the later ones on top.

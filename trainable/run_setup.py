@@ -1,4 +1,4 @@
-"""From a configuration to a run that can start: its device, its initial weights, its data, which must be unchanged."""
+"""Builds a run from a configuration: its device, its initial weights and its data, which must be unchanged."""
 
 import logging
 import os
@@ -20,25 +20,25 @@ from trainable.training_run import TrainingRun
 
 
 def initial_weights(given: Path) -> str:
-    """The absolute path of a weights file, for other processes have other working folders.
+    """The absolute path of a weights file, because other processes have other working folders.
 
     Args:
         given: the folder `best` of an export, or a weights file.
 
     Raises:
-        ValueError: there are no weights.
+        ValueError: there is no weights file.
     """
     path = given / WEIGHTS if given.is_dir() else given
     if not path.is_file():
         raise ValueError(
             f"--init is {given}, but {path} is not a file; give the folder of an export, such as "
-            "results/leaf_pretrain/<run>/best, or a file of weights."
+            "results/leaf_pretrain/<run>/best, or a weights file."
         )
     return str(path.absolute())
 
 
 def started_from(config: TrialConfig, given: Path) -> TrialConfig:
-    """The configuration with its network starting from these weights; that they fit is seen when it is built."""
+    """The configuration with these initial weights; whether they fit is checked when the network is built."""
     return replace(config, model=replace(config.model, weights=initial_weights(given)))
 
 
@@ -46,9 +46,9 @@ logger = logging.getLogger(__name__)
 
 
 def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:
-    """The run of a configuration before its first epoch; refuses data other than that it was found on.
+    """The run of a configuration before its first epoch; refuses data that differs from the fingerprint.
 
-    With no fingerprint the data is other data on purpose, and the configuration takes from it what only data can tell.
+    Without a fingerprint the data is new on purpose, and the configuration is adapted to it.
     """
     chosen = chosen_device(device)
     config, expected = exported.config, exported.data_fingerprint
@@ -62,14 +62,14 @@ def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
     """The data of a configuration.
 
     Raises:
-        ValueError: it can't be used, or its fingerprint is not the expected one; an empty one expects nothing.
+        ValueError: it can't be used, or its fingerprint is not the expected one; an empty one accepts any data.
     """
     splits = get_task(config.workload).open_data(config, on_progress=_preparing)
     differing = _differing(splits.fingerprint, expected)
     if differing:
         raise ValueError(
             f"The data at {config.data.source} is not what this configuration was found on "
-            f"({differing} differ); restore the data, or begin anew with --data."
+            f"({differing} differ); restore the data, or start anew with --data."
         )
     return splits
 
@@ -78,20 +78,20 @@ def open_trial_data(config: TrialConfig, expected: Mapping[str, str], *, cache_d
     """The data of a search on the machine of one of its trials.
 
     Raises:
-        ValueError: it can't be used, or it is not what the search began with.
+        ValueError: it can't be used, or it is not the data that the search started with.
     """
     splits = get_task(config.workload).open_data(config, cache_dir=cache_dir)
     differing = _differing(splits.fingerprint, expected)
     if differing:
         raise ValueError(
-            f"The data at {config.data.source} on {platform.node()} is not what the search began with ({differing} "
+            f"The data at {config.data.source} on {platform.node()} is not what the search started with ({differing} "
             "differ); give every machine the same files."
         )
     return splits
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the first GPU where there is one, and of several processes each has its own.
+    """The device of that name; "auto" is the first GPU if there is one, or each process's own GPU.
 
     Raises:
         ValueError: the device is not on this machine.
@@ -113,7 +113,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """The parts that are not as expected, which nothing is by an empty fingerprint."""
+    """The names of the splits that differ; none for an empty fingerprint."""
     return ", ".join(name for name in found if expected and expected.get(name) != found[name])
 
 

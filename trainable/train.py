@@ -3,7 +3,7 @@
     python -m trainable.train --config results/moe/<run>/best/config.json
     torchrun --nproc-per-node 2 -m trainable.train --config ...     the same training, on two devices
 
-Writes the curve, a checkpoint after every epoch, TensorBoard events, and at the end weights and test metrics.
+Writes the curve, a checkpoint after every epoch, TensorBoard events, and finally weights and test metrics.
 """
 
 import argparse
@@ -68,10 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except OSError as error:
-        logger.error("error: %s. What is in %s is whole; put that right, and add --resume.", error, output)
+        logger.error("error: %s. Finished epochs in %s are saved; fix the problem and add --resume.", error, output)
         return 2
     except KeyboardInterrupt:
-        logger.info("Interrupted. Every finished epoch is saved; the same command with --resume goes on from there.")
+        logger.info("Interrupted. Finished epochs are saved; add --resume to the same command to continue.")
         return 130
     return 0
 
@@ -89,14 +89,14 @@ def train(
 ) -> dict[str, float]:
     """Trains to the planned budget and returns the metrics on the test split.
 
-    `num_fresh` newly generated samples are judged too; each `save_every_epochs`-th checkpoint is kept; the optimizer
-    updates of `profile` are traced. Of the processes that torchrun started each computes its part; the first writes.
+    `num_fresh` newly generated samples are scored too; each `save_every_epochs`-th checkpoint is kept; the optimizer
+    updates of `profile` are traced. Under torchrun each process computes its part, and the first one writes.
 
     Raises:
         ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off,
-            fresh samples are asked for where none can be generated, or a tracker is not installed.
+            fresh samples are requested of a workload that generates none, or a tracker is not installed.
         DivergedError: the training diverged.
-        MemoryShortage: the smallest micro-batch does not fit, or any on one of several processes.
+        MemoryShortage: the smallest micro-batch does not fit, or, with several processes, the configured one.
     """
     if save_every_epochs is not None and save_every_epochs < 1:
         raise ValueError(f"--save-every-epochs is {save_every_epochs}; it must be 1 or more.")
@@ -113,7 +113,7 @@ def train(
             _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
             _train_on_record(run, output, save_every_epochs=save_every_epochs, profile=profile, track=track)
         else:
-            # Saving is a sum over ranks too, of which this one writes nothing.
+            # Saving also sums over ranks; only the first one writes.
             run_epochs(run, on_epoch=lambda result: run.save(output / CHECKPOINT))
         judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
     if writes:
@@ -164,7 +164,7 @@ def _train_on_record(
 def _record(
     run: TrainingRun, result: EpochResult, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
 ) -> None:
-    """Puts an epoch on disk: the curve's line first, then the checkpoint that a resumed run starts from."""
+    """Saves an epoch: first its line of the curve, then its checkpoint, from which a resume continues."""
     with (output / CURVE).open("a") as curve:
         curve.write(json.dumps(asdict(result)) + "\n")
     for tracker in trackers:
@@ -179,10 +179,10 @@ def _restore(run: TrainingRun, checkpoint: Path) -> None:
     try:
         run.restore(checkpoint)
     except CheckpointError as error:
-        raise ValueError(f"{error} To begin again, give another --output.") from error
+        raise ValueError(f"{error} To start over, give another --output.") from error
     except (RuntimeError, KeyError) as error:
         raise ValueError(
-            f"{checkpoint} does not fit this configuration; resume with the configuration that the run began with, or "
+            f"{checkpoint} does not fit this configuration; resume with the configuration of the run, or "
             "give another --output."
         ) from error
 
@@ -195,7 +195,7 @@ def _output_folder(options: argparse.Namespace) -> Path:
 
 
 def _planned(options: argparse.Namespace) -> ExportedConfig:
-    """The configuration file with what the command line changes."""
+    """The configuration with the changes of the command line."""
     exported = read_training_config(options.config, source=options.data)
     config = with_params(exported.config, params_of(options))
     if options.init is not None:
@@ -216,9 +216,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="config.json of an export or a preset, or a short one of your own, JSON or YAML: workload and parameters",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where results go (default: beside the export)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: beside the export)")
     parser.add_argument("--experiment-name", metavar="NAME", help="name of that folder and of the run in trackers")
-    parser.add_argument("--data", metavar="DIR", help="other data than the file's")
+    parser.add_argument("--data", metavar="DIR", help="folder of data (default: the file's)")
     parser.add_argument(
         "--save-every-epochs",
         type=int,
@@ -226,11 +226,13 @@ def _parser() -> argparse.ArgumentParser:
         help="keep every Nth checkpoint in checkpoints/, beside that of the best epoch (default: none)",
     )
     parser.add_argument(
-        "--fresh-test", type=int, metavar="N", help="judge N newly generated samples too (embedded data alone)"
+        "--fresh-test", type=int, metavar="N", help="also score N newly generated samples (embedded data only)"
     )
-    parser.add_argument("--init", type=Path, metavar="DIR", help="start from the weights of an export, its folder best")
     parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a CUDA device or the CPU)"
+        "--init", type=Path, metavar="DIR", help="initial weights: the folder best of an export, or a weights file"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a CUDA device if any)"
     )
     profile_help = f"write a trace of some optimizer updates (default: {DEFAULT_UPDATES})"
     parser.add_argument("--profile", nargs="?", const=DEFAULT_UPDATES, metavar="FIRST-LAST", help=profile_help)
@@ -239,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"show the curve in {' or '.join(TRACKERS)} too, beside TensorBoard; may be repeated",
+        help=f"also log to {' or '.join(TRACKERS)}, beside TensorBoard; may be repeated",
     )
     parser.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
     add_config_options(parser)

@@ -98,10 +98,10 @@ def test_no_mask_overwrites_a_picture_or_another_mask(segmenting, tmp_path, capl
     before = (folder / "one.png").read_bytes()
     arguments = ["--config", str(tmp_path / "config.json"), "--image", str(folder)]
     assert main([*arguments, "--output", str(folder)]) == 2
-    assert "would overwrite the picture" in caplog.text
+    assert "would overwrite the image" in caplog.text
     Image.open(folder / "one.png").save(tmp_path / "one.jpg")
     assert main([*arguments, str(tmp_path / "one.jpg"), "--output", str(tmp_path / "masks")]) == 2
-    assert f"The mask of {tmp_path / 'one.jpg'} would have the name of another's" in caplog.text
+    assert f"The mask of {tmp_path / 'one.jpg'} has the same name as another" in caplog.text
     assert (folder / "one.png").read_bytes() == before
     assert not (tmp_path / "masks").exists()
 
@@ -115,12 +115,12 @@ def test_a_place_for_masks_is_refused_where_there_are_classes(handed_over, tmp_p
 def test_a_folder_without_pictures_is_told(segmenting, tmp_path, caplog):
     (tmp_path / "empty").mkdir()
     assert main(["--config", str(tmp_path / "config.json"), "--image", str(tmp_path / "empty")]) == 2
-    assert "empty holds no picture" in caplog.text
+    assert "empty holds no images" in caplog.text
 
 
 def test_a_picture_that_is_not_there_is_told_before_any_is_judged(segmenting, tmp_path, caplog):
     assert main(["--config", str(tmp_path / "config.json"), "--image", str(tmp_path / "gone.png")]) == 2
-    assert "gone.png does not exist; name pictures, or folders of them." in caplog.text
+    assert "gone.png does not exist; give images, or folders of images." in caplog.text
 
 
 def test_a_workload_of_neither_classes_nor_masks_says_how_its_network_is_loaded():

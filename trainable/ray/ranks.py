@@ -1,8 +1,8 @@
-"""A trial of several ranks under Ray: an actor for each, inside the trial's own placement group.
+"""A trial of several ranks under Ray: one actor per rank, in the trial's placement group.
 
-The trial itself only sends them from epoch to epoch. Whatever ends one rank ends all of them, because the others would
-wait for its sums. A rank that died is then an error of the trial, which Ray restarts from its last checkpoint. When one
-runs out of memory the trial makes new ranks, which begin the epoch again in smaller micro-batches, all in the same.
+The trial itself only starts each epoch. When one rank ends, all end, because the others would wait for its sums. A
+dead rank is an error of the trial, which the search restarts from its last checkpoint. When a rank runs out of memory,
+the trial starts new ranks, which repeat the epoch with the same smaller micro-batches.
 """
 
 import os
@@ -43,17 +43,17 @@ LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """How far a run is; ranks report it with each answer."""
+    """The progress of a run; ranks report it with each result."""
 
     epoch: int
     ending: Ending | None
 
 
 class RankActors:
-    """The processes of one trial after the other; made anew after one of them failed."""
+    """The processes that train one trial after the other; recreated after one of them failed."""
 
     def __init__(self, bundles: list[dict[str, float]], **shared: Any) -> None:
-        """`bundles` are the resources of each rank, in the order of the placement group; `shared` is for every one."""
+        """`bundles` are the resources of each rank, in placement-group order; `shared` is passed to every rank."""
         group = get_current_placement_group()
         assert group is not None, "a trial of several ranks has one"
         self._actors: list[Any] = [
@@ -71,7 +71,7 @@ class RankActors:
         self.call("join", port)
 
     def call(self, method: str, *arguments: object) -> Any:
-        """What the first rank returns, once all have; the first error of any ends all ranks."""
+        """The result of the first rank, once all have returned; the first error ends all ranks."""
         return self._answer(self._actors, method, *arguments)
 
     def _answer(self, actors: list[Any], method: str, *arguments: object) -> Any:
@@ -98,12 +98,12 @@ class RankActors:
 class RankedRun:
     """A TrainingRun of several ranks.
 
-    After each epoch it is saved beside the trial: what a checkpoint is copied from, and what the ranks fall back on.
+    Saves its state after each epoch beside the trial: the source of checkpoints, and the state to restore ranks from.
 
     Args:
         config: the complete configuration.
-        living_ranks: gives the ranks, new ones after their end.
-        fitting: micro-batches that are known to fit from earlier runs.
+        living_ranks: returns the ranks, or new ones after they have ended.
+        fitting: micro-batches known to fit from earlier runs.
     """
 
     def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches) -> None:
@@ -126,18 +126,18 @@ class RankedRun:
         return self._status.ending
 
     def run_epoch(self) -> EpochResult:
-        """As that of a TrainingRun, in all ranks."""
+        """Like `TrainingRun`'s, on all ranks."""
         result = self._epoch_that_fits()
         self._actors.call("save", self._saved)
         return result
 
     def save(self, path: Path) -> None:
-        """The last whole epoch, whatever became of the ranks since; nothing before the first."""
+        """Saves the last complete epoch, also when the ranks have ended since; nothing before the first."""
         if self._saved.exists():
             shutil.copyfile(self._saved, path)
 
     def restore(self, path: Path) -> None:
-        """As that of a TrainingRun; after an error the ranks have ended."""
+        """Like `TrainingRun`'s; after an error the ranks have ended."""
         try:
             shutil.copyfile(path, self._saved)
         except FileNotFoundError as error:
@@ -145,7 +145,7 @@ class RankedRun:
         self._status = self._actors.call("restore", self._saved)
 
     def _begin(self, batch_size: int, accumulation_steps: int) -> None:
-        """On living ranks, all in the same micro-batches, where the last whole epoch ended."""
+        """Restores ranks to the end of the last complete epoch, all with the same micro-batches."""
         self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
         self._actors = self._living_ranks()
         config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
@@ -188,7 +188,7 @@ class _Rank:
         self._splits = open_trial_data(base, fingerprint, cache_dir=Path(cache_dir))
 
     def open_port(self) -> int:
-        """The port where the ranks meet, chosen by the system; the first rank's part."""
+        """A free port for the process group, from the first rank."""
         self._store = TCPStore(HOST, 0, self._size, is_master=True, wait_for_workers=False)
         return self._store.port
 

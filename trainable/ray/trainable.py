@@ -1,4 +1,4 @@
-"""The trainable that Ray runs: a thin class around a TrainingRun. Beside ray_ranks.py the only file with ray in it."""
+"""The trainable that Ray runs: a thin class around a TrainingRun."""
 
 import errno
 import logging
@@ -28,18 +28,18 @@ with collector_paused():
 logger = logging.getLogger(__name__)
 
 LEG, REPORT = "leg", "report"
-"""What a trial's `config` and its results hold."""
+"""Keys of a trial's `config` and results."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class LegTrainable(tune.Trainable):
-    """Trains one leg of a trial, an epoch a step; the process is reused for the next leg of any trial.
+    """Trains one leg of a trial, one epoch per step; the process is reused for the next leg of any trial.
 
-    A search derives a class of its own, which says what its trials share.
+    A search derives its own class with the values that its trials share.
     """
 
     base: TrialConfig
-    """What the parameters of every leg are put over."""
+    """The configuration that the parameters of every leg override."""
     fingerprint: dict[str, str]
     cache_dir: str
     device: str
@@ -51,7 +51,7 @@ class LegTrainable(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Of several processes each has its bundle, and the trial that sends them takes nothing."""
+        """With several processes each has its own bundle, and the trial itself needs no resources."""
         one = {"CPU": cls.cpus_per_rank, "GPU": cls.gpus_per_rank}
         if cls.ranks == 1:
             return tune.PlacementGroupFactory([one])
@@ -59,14 +59,14 @@ class LegTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         with collector_paused():
-            # The first optimizer of a process brings in torch's compiler, more modules than torch itself.
+            # The first optimizer of a process imports torch's compiler, which has more modules than torch itself.
             torch.optim.SGD([torch.zeros(1)])
         freeze_imports()
         self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()
         self._data: dict[str, Any] = {"base": self.base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
-        # Each rank opens its own; the maps are shared.
+        # Each rank opens its own data; the memory maps are shared.
         is_alone = self.ranks == 1
         self._splits = (
             open_trial_data(self.base, self.fingerprint, cache_dir=Path(self.cache_dir)) if is_alone else None
@@ -76,7 +76,7 @@ class LegTrainable(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Forgets the last leg; the next is built with its first step, where running out of memory has a name."""
+        """Drops the last leg; the next one is built in its first step, which reports running out of memory."""
         self._leg: Leg = new_config[LEG]
         self._run: TrainingRun | RankedRun | None = None
         return True
@@ -106,7 +106,7 @@ class LegTrainable(tune.Trainable):
         return f"{type(self).__name__}({self.search})"
 
     def _report(self) -> LegReport:
-        """The next epoch, its checkpoint on disk; none where the trial was over before this leg."""
+        """Trains the next epoch and writes its checkpoint; no epoch if the trial had ended before this leg."""
         run = self._run_or_begin()
         if run.ending is not None:
             return LegReport(ending=run.ending, process=self._process)
@@ -123,7 +123,7 @@ class LegTrainable(tune.Trainable):
         return self._run
 
     def _restore(self, run: TrainingRun | RankedRun) -> None:
-        """A checkpoint that is lost or damaged costs its epochs, not the trial."""
+        """A trial with a lost or damaged checkpoint starts over."""
         try:
             run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
         except DamagedCheckpointError as error:
@@ -135,7 +135,7 @@ class LegTrainable(tune.Trainable):
         if self.ranks > 1:
             return RankedRun(config, self._living_ranks, fitting=self._fitting)
         torch.cuda.empty_cache()
-        # Trials side by side must not crowd each other out.
+        # Concurrent trials must not compete for threads.
         torch.set_num_threads(max(1, int(self.cpus_per_rank)))
         return TrainingRun(config, self._splits, device=self._torch_device, fitting=self._fitting)
 
@@ -150,7 +150,7 @@ class LegTrainable(tune.Trainable):
         return LegReport(ending=Ending(outcome=outcome, numbers=numbers), process=self._process)
 
     def _publish(self, result: EpochResult) -> None:
-        """Shows the trial's state on Ray's metrics port; the labels move on with the trial."""
+        """Publishes the trial's state on Ray's metrics port; the labels follow the trial."""
         usage = [value for name, value in result.metrics.items() if name.startswith("moe/usage_")]
         values = {"objective": result.objective, "epoch": float(result.epoch)}
         values |= {"lowest_expert_usage": min(usage)} if usage else {}
@@ -161,7 +161,7 @@ class LegTrainable(tune.Trainable):
 _GAUGES = {
     "objective": "Validation objective of the last epoch",
     "epoch": "Epochs completed",
-    "lowest_expert_usage": "Share of assignments of the least used expert",
+    "lowest_expert_usage": "Share of token assignments of the least used expert",
 }
 
 

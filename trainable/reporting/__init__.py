@@ -1,1 +1,1 @@
-"""What a standalone training writes and shows: its folder, its trackers, a picture, a profile of its time."""
+"""The outputs of a standalone training: its folder, its trackers, a picture, a profile of its time."""

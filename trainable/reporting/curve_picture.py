@@ -1,4 +1,4 @@
-"""A picture of one training: losses, accuracy, learning rate, and its best epoch in words.
+"""Plots one training: losses, accuracy, learning rate, and its best epoch as text.
 
 python -m trainable.reporting.curve_picture results/dishes/<run>/train/curve.jsonl training.png
 """
@@ -21,7 +21,7 @@ Epoch = Mapping[str, Any]
 
 
 def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Writes the picture of the epochs of a `curve.jsonl`, one or more."""
+    """Plots one or more epochs of a `curve.jsonl`."""
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     (loss, accuracy), (rate, summary) = figure.subplots(2, 2)
     _draw(loss, epochs, "loss")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _draw(axes: Axes, epochs: Sequence[Epoch], metric: str, *, title: str | None = None) -> None:
-    """One line for each part that has this metric; a workload without it gets an empty panel that says so."""
+    """Plots one line per split that has this metric; without any, an empty panel says so."""
     for part, colour in _COLOURS.items():
         points = [(e["epoch"], e["metrics"][f"{part}/{metric}"]) for e in epochs if f"{part}/{metric}" in e["metrics"]]
         if points:
@@ -64,7 +64,7 @@ def _draw(axes: Axes, epochs: Sequence[Epoch], metric: str, *, title: str | None
 
 
 def _in_words(epochs: Sequence[Epoch]) -> str:
-    """The last epoch beside the extremes; whether high is good, the picture does not know."""
+    """The last epoch and both extremes, because the plot does not know which is better."""
     highest = max(epochs, key=lambda epoch: epoch["objective"])
     lowest = min(epochs, key=lambda epoch: epoch["objective"])
     last = epochs[-1]

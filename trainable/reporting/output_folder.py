@@ -1,4 +1,4 @@
-"""The folder that a standalone training writes: what is in it, and whether a run may begin or go on there."""
+"""The output folder of a standalone training: its content, and whether a run may start or continue there."""
 
 import json
 import os
@@ -16,7 +16,7 @@ CONFIG, CHECKPOINT, CURVE, METRICS, WEIGHTS = (
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Raises ValueError when the folder that `option` names could not be made or written to."""
+    """Raises ValueError when the folder given as `option` can't be created or written to."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ValueError(f"{existing} is a file; give a folder as {option}.")
@@ -25,14 +25,14 @@ def check_writable(folder: Path, option: str) -> None:
 
 
 def check_output(output: Path, *, resume: bool) -> None:
-    """Raises ValueError when a run can't begin in this folder, or, with `resume`, can't go on there."""
+    """Raises ValueError when a run can't start in this folder or, with `resume`, can't continue there."""
     check_writable(output, "--output")
     if not (output / CURVE).exists():
         return
     if not resume:
         raise ValueError(f"{output} already holds a run; give another --output, or --resume to continue it.")
     num_epochs = len((output / CURVE).read_text().splitlines())
-    # The first epoch may have been cut off between its line and its checkpoint.
+    # The first epoch may have been interrupted between its line and its checkpoint.
     if num_epochs > 1 and not (output / CHECKPOINT).exists():
         raise ValueError(
             f"{output} holds {num_epochs} epochs, but {CHECKPOINT} is gone; restore it, or give another --output."
@@ -40,7 +40,7 @@ def check_output(output: Path, *, resume: bool) -> None:
 
 
 def cut_curve(curve: Path, num_epochs: int) -> None:
-    """An epoch whose checkpoint was never written is trained again, and must not stand in the curve twice."""
+    """Removes epochs without a checkpoint, which are retrained and must not be in the curve twice."""
     if curve.exists():
         curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:num_epochs]))
 

@@ -1,4 +1,4 @@
-"""Where the time of a few optimizer updates goes, as a trace for a browser (chrome://tracing, ui.perfetto.dev)."""
+"""Profiles a few optimizer updates, as a trace for a browser (chrome://tracing, ui.perfetto.dev)."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ def parse_updates(text: str) -> range:
     """ "10-20" as the updates 10 to 20, the first of the run being 1.
 
     Raises:
-        ValueError: it is no such range, or begins before the second update, which the profiler needs to warm up.
+        ValueError: it is no such range, or starts at the first update, which the profiler needs to warm up.
     """
     match = re.fullmatch(r"(\d+)-(\d+)", text)
     updates = range(int(match[1]), int(match[2]) + 1) if match else range(0)
@@ -31,7 +31,7 @@ def parse_updates(text: str) -> range:
 
 @contextmanager
 def profiled(optimizer: torch.optim.Optimizer, updates: range | None, folder: Path) -> Iterator[None]:
-    """Writes the trace of these updates of the work inside into the folder; None profiles nothing."""
+    """Traces these updates of the work inside, into the folder; None is off."""
     if updates is None:
         yield
         return

@@ -1,7 +1,7 @@
-"""Trackers: where the curve of a run is shown beside its own files; TensorBoard always, the others on request.
+"""Trackers that log a run beside its own files: TensorBoard always, the others on request.
 
-Nothing leaves the machine unless the environment says so (MLFLOW_TRACKING_URI, WANDB_MODE), and what is kept of a run
-are its parameters and metrics: no environment, no repository, no code.
+Nothing leaves the machine unless the environment says so (MLFLOW_TRACKING_URI, WANDB_MODE). Only parameters and
+metrics are logged: no environment, no repository, no code.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Protocol
 from trainable.process import silenced
 
 TRACKERS = ("mlflow", "wandb")
-"""Each is the name of a package and of the extra that installs it."""
+"""Names of packages, and of the extras that install them."""
 PROJECT = "vision-tuner"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -34,10 +34,10 @@ class Tracker(Protocol):
     """Shows one run."""
 
     last_epoch: int
-    """Last epoch that it has of the run already; 0 for none."""
+    """Last epoch of the run that it already has; 0 for none."""
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """The metrics of an epoch, 1 after the first."""
+        """Logs the metrics of an epoch; the first is 1."""
 
     def end(self) -> None: ...
 
@@ -56,10 +56,10 @@ def check_trackers(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedRun:
-    """What a tracker is told of a run before its first epoch."""
+    """The data of a run that a tracker needs before its first epoch."""
 
     folder: Path
-    """Where the results are, and the trackers' own files unless the environment says otherwise."""
+    """Results folder, also for the trackers' own files unless the environment says otherwise."""
     name: str
     experiment: str
     """Runs of one experiment are shown together."""
@@ -67,23 +67,23 @@ class TrackedRun:
 
     @property
     def identity(self) -> str:
-        """Among all runs of a server: a run is continued where its results lie, and a copy of them is another run."""
+        """Identifies the run on a server by its results folder, so that a copy of the folder is another run."""
         return sha256(f"{self.folder.absolute()}/{self.name}".encode()).hexdigest()[:16]
 
 
 def plain_params(params: Mapping[str, object]) -> dict[str, bool | int | float | str]:
-    """Values that every tracker can show: numbers as they are, all else as text."""
+    """Values that every tracker accepts: numbers unchanged, all else as text."""
     return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in params.items()}
 
 
 def open_tracker(name: str, run: TrackedRun) -> Tracker:
-    """The named tracker, of TRACKERS, for a run that begins or goes on."""
+    """Opens the named tracker of TRACKERS, for a new or a continued run."""
     kinds: dict[str, Callable[[TrackedRun], Tracker]] = {"mlflow": _MlflowRun, "wandb": _WandbRun}
     return kinds[name](run)
 
 
 def tracker_errors(names: Sequence[str]) -> tuple[type[Exception], ...]:
-    """What the named trackers raise when they can't be reached or refuse something."""
+    """The exceptions that the named trackers raise when they can't be reached or refuse data."""
     errors: list[type[Exception]] = [OSError]
     if "mlflow" in names:
         from mlflow.exceptions import MlflowException
@@ -98,7 +98,7 @@ def tracker_errors(names: Sequence[str]) -> tuple[type[Exception], ...]:
 
 @contextmanager
 def opened_trackers(names: Sequence[str], run: TrackedRun) -> Iterator[list[Tracker]]:
-    """TensorBoard and the named ones; ended with this context."""
+    """TensorBoard and the named trackers; they end with this context."""
     check_trackers(names)
     opened: list[Tracker] = [_Board(run.folder), *(open_tracker(name, run) for name in names)]
     try:
@@ -115,7 +115,7 @@ def mlflow_store(folder: Path) -> str:
 
 class _Board:
     def __init__(self, folder: Path) -> None:
-        # It brings in torch, which a command that only names the trackers does without.
+        # Imports torch, which a command that only checks tracker names does not need.
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(folder)
@@ -131,7 +131,7 @@ class _Board:
 
 
 class _MlflowRun:
-    """A run of an experiment; one that is continued is found by its identity, in a store of its own by its name."""
+    """A run of an experiment; a continued one is found by its identity, or by name in the results' own store."""
 
     def __init__(self, run: TrackedRun) -> None:
         from mlflow.tracking import MlflowClient
@@ -139,7 +139,7 @@ class _MlflowRun:
         is_shared = bool(os.environ.get("MLFLOW_TRACKING_URI"))
         identity = run.identity if is_shared else run.name
         with silenced("alembic"):
-            # It tells of each table of a new store.
+            # It logs each table of a new store.
             self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))
             known = self._client.get_experiment_by_name(run.experiment)
         experiment = known.experiment_id if known else self._client.create_experiment(run.experiment)
@@ -184,7 +184,7 @@ class _WandbRun:
             config=plain_params(run.params),
             settings=WANDB_SETTINGS,
         )
-        # Offline nothing is known of earlier files, so that each holds the whole curve.
+        # Offline it can't read earlier files, so each file holds the whole curve.
         self.last_epoch = max(0, self._run.starting_step - 1)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -1,7 +1,7 @@
-"""How a batch becomes a loss, and an evaluation batch a judged prediction: what a workload gives the trainer.
+"""Turns a batch into a loss and an evaluation batch into scores: the interface between a workload and the trainer.
 
-A person who brings a criterion gets `DeepSupervision` around it; a workload whose loss is no function of one tensor
-and its mask (two tasks, two views, a detector) writes a `Supervision` of its own.
+A plain criterion is wrapped in `DeepSupervision`; a workload whose loss is not a function of one tensor and its mask
+(two tasks, two views, a detector) writes its own `Supervision`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,33 +14,33 @@ from trainable.losses.segmentation import Criterion, deep_supervision
 from trainable.models.output import ModelOutput
 
 Forward = Callable[..., ModelOutput]
-"""The model in the precision of the training; takes what the model takes."""
+"""The model in the precision of the training, with the same arguments."""
 
 
 class Losses(NamedTuple):
     """The loss of a micro-batch as means over its samples."""
 
     total: Tensor
-    """What is lowered; a scalar with its gradient."""
+    """The loss to minimise: a scalar with a gradient."""
     output: ModelOutput
-    """Of the same forward pass, for techniques that add terms: routing, embeddings."""
+    """Other outputs of the forward pass, for techniques that add terms: routing, embeddings."""
     parts: Mapping[str, Tensor] = {}
-    """Scalars that are part of the total, or worth watching beside it, by the names they have in the results."""
+    """Scalars that are part of the total or logged beside it, by their names in the results."""
 
 
 class Judged(NamedTuple):
-    """An evaluation batch after the model saw it."""
+    """The outputs of an evaluation batch."""
 
     predictions: Any
-    """Raw, as a metrics function of the user's gets them."""
+    """Raw predictions, as passed to the user's metrics function."""
     scores: Any
-    """As the workload's metrics accumulate them, such as probabilities."""
+    """The input of the workload's metrics, such as probabilities."""
     losses: Mapping[str, Tensor]
     """`loss` and other means over the samples of the batch."""
 
 
 class Supervision(nn.Module, ABC):
-    """Trains and judges one batch. Its parameters, if it has any, are trained and saved with the model's."""
+    """Computes losses and scores of a batch. Its parameters, if any, are trained and saved with the model's."""
 
     @abstractmethod
     def losses(self, forward: Forward, images: Any, targets: Any) -> Losses:
@@ -60,7 +60,7 @@ class DeepSupervision(Supervision):
     Args:
         criterion: `(logits, masks) -> mean loss` over the samples of a batch.
         aux_weight: weight of the mean auxiliary loss, 0 is off.
-        fixed_loss: a second criterion, reported as `nll`, that stays what it is when the first one is searched.
+        fixed_loss: a second criterion, reported as `nll`, that stays fixed when the first one is searched.
     """
 
     def __init__(self, criterion: Criterion, *, aux_weight: float = 0.4, fixed_loss: Criterion | None = None) -> None:
@@ -75,7 +75,7 @@ class DeepSupervision(Supervision):
         return Losses(heads.total, output, {"aux_loss": heads.aux})
 
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
-        """The prediction is brought to the masks' own resolution, where metrics are defined."""
+        """Resizes the prediction to the masks' resolution, where metrics are defined."""
         logits = resized(forward(images).predictions.float(), targets.shape[-2:])
         losses = {"loss": self.criterion(logits, targets)}
         if self.fixed_loss is not None:
@@ -84,7 +84,7 @@ class DeepSupervision(Supervision):
 
 
 def resized(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Logits [B, 1, H, W] at another height and width, where they are judged."""
+    """Logits [B, 1, H, W] resized to the height and width of evaluation."""
     if logits.shape[-2:] == size:
         return logits
     return nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)

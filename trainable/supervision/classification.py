@@ -1,4 +1,4 @@
-"""How a classifier learns from a batch and is judged on one."""
+"""Losses and scores of a classifier."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ class ClassificationSupervision(Supervision):
         self.criterion = criterion
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
-        """Beside the loss the accuracy on what was trained on: of a mixed image, the share of the called class."""
+        """Returns the loss and the training accuracy; for a mixed image, the share of the predicted class."""
         output = forward(images)
         logits = output.predictions.float()
         soft = soft_targets(targets, logits.shape[-1])
@@ -28,6 +28,6 @@ class ClassificationSupervision(Supervision):
         return Losses(self.criterion(logits, targets), output, {"accuracy": soft.gather(1, called).mean()})
 
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
-        """Scores are probabilities. The likelihood that no searched loss can change is among the metrics, as nll."""
+        """Scores are probabilities; the metric nll does not depend on the searched loss."""
         logits = forward(images).predictions.float()
         return Judged(logits, logits.softmax(dim=1), {"loss": self.criterion(logits, targets)})

@@ -1,4 +1,4 @@
-"""How an encoder learns from two looks at each image, and is judged by its features."""
+"""Losses and scores of an encoder that learns from two views of each image."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from trainable.supervision.base import Forward, Judged, Losses, Supervision
 
 
 class ContrastiveSupervision(Supervision):
-    """NT-Xent on pairs of looks (B, 2, 3, H, W), all of them in one forward pass; labels are not looked at."""
+    """NT-Xent on pairs of views (B, 2, 3, H, W), in one forward pass; labels are ignored."""
 
     def __init__(self, *, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
 
     def losses(self, forward: Forward, images: Tensor, targets: Any) -> Losses:
-        """Beside the loss the mean cosine of partners; near 1 from the start, the encoder sees no difference."""
+        """Returns the loss and the mean cosine of partners; near 1 from the start, the views are indistinguishable."""
         output = forward(images.flatten(0, 1))
         first, second = output.predictions.unflatten(0, (-1, 2)).unbind(dim=1)
         likeness = F.cosine_similarity(first.detach().float(), second.detach().float()).mean()
@@ -31,7 +31,7 @@ class ContrastiveSupervision(Supervision):
         output = forward(images)
         losses: dict[str, Tensor] = {}
         if output.embeddings is None:
-            raise ValueError("An encoder is judged by its embeddings (B, D); the model's output has none.")
+            raise ValueError("The model's output has no embeddings (B, D), which an encoder is evaluated by.")
         if targets["is_query"].all():
             mirrored = forward(images.flip(-1))
             losses["loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)

@@ -1,4 +1,4 @@
-"""Trains and judges crown mapping: detections and three maps from one network."""
+"""Losses and scores of crown mapping: detections and three maps from one network."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class CrownScores(NamedTuple):
 
 
 class CrownSupervision(Supervision):
-    """The weighted sum of the four terms; the judgement does not depend on the weights."""
+    """The weighted sum of the four terms; the scores do not depend on the weights."""
 
     def __init__(self, config: CrownLossConfig) -> None:
         super().__init__()
@@ -61,5 +61,5 @@ class CrownSupervision(Supervision):
 
 def _crowns(output: ModelOutput) -> CrownOutput:
     if not isinstance(output, CrownOutput):
-        raise TypeError(f"The model returned {type(output).__name__}; crowns are learned from a CrownOutput.")
+        raise TypeError(f"The model returned {type(output).__name__}; crown mapping needs a CrownOutput.")
     return output

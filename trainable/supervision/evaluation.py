@@ -43,9 +43,9 @@ def evaluate(
     metrics: Metrics | None = None,
     ranks: Ranks | None = None,
 ) -> Evaluation:
-    """The supervision's losses, the sample means of what `metrics_fn` gives, and what `metrics` accumulates.
+    """The supervision's losses, the sample means of `metrics_fn`, and the results of `metrics`.
 
-    Several ranks share the batches out, and each returns the values of all; `metrics` are then Mergeable.
+    Several ranks divide the batches, and each returns the values of all; `metrics` must then be Mergeable.
 
     Raises:
         ValueError: there is no batch.

@@ -1,4 +1,4 @@
-"""How several classifications of one image are learned together and judged side by side."""
+"""Losses and scores of several classifications of one image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from trainable.techniques.loss_weighting import LossWeighting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiTaskLossConfig(ClassificationLossConfig):
-    """One criterion for all tasks; `class_counts` holds their classes one task after the other."""
+    """One criterion for all tasks; `class_counts` lists the classes of one task after the other."""
 
     labelled_shares: tuple[float, ...] = ()
     """Share of the training images that have a label, of each task, in (0, 1]; set from the opened data, none is 1."""
@@ -43,7 +43,7 @@ class MultiTaskSupervision(Supervision):
 
     Args:
         num_classes: of each task, by its name.
-        weighting: makes one total of the tasks' losses; what it learns and remembers is saved with the training.
+        weighting: combines the tasks' losses; its parameters and state are saved with the training.
     """
 
     def __init__(self, num_classes: Mapping[str, int], loss: MultiTaskLossConfig, weighting: LossWeighting) -> None:
@@ -54,7 +54,7 @@ class MultiTaskSupervision(Supervision):
         self.weighting = weighting
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
-        """Beside the total each task's loss, and the weight that it has in the total at present."""
+        """Returns the total, each task's loss and its current weight."""
         output = forward(images)
         means = self._means(output.predictions, targets)
         losses = torch.stack([mean / share for mean, share in zip(means, self.labelled_shares, strict=True)])
@@ -64,7 +64,7 @@ class MultiTaskSupervision(Supervision):
         return Losses(self.weighting(losses), output, parts)
 
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
-        """Scores are the tasks' probabilities; the loss is that of the labels which an image has, equally weighed."""
+        """Scores are the tasks' probabilities; the loss weighs an image's labels equally."""
         logits = forward(images).predictions.float()
         scores = tuple(one.softmax(dim=1) for one in self._split(logits))
         return Judged(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})

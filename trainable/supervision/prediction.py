@@ -1,4 +1,4 @@
-"""What a trained network says of one picture, prepared as the pictures of its evaluation were."""
+"""Predictions of a trained network for one image, prepared like its evaluation images."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from trainable.supervision.base import resized
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassPredictor:
-    """The probability of each class, the likeliest first."""
+    """The probability of each class, the most likely first."""
 
     class_names: tuple[str, ...]
     image_size_px: int
@@ -30,7 +30,7 @@ class ClassPredictor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskPredictor:
-    """The probability that a pixel is of the object, from 0 to 255: uint8 in the picture's own height and width."""
+    """Probability of the object per pixel, 0 to 255: uint8 in the image's own height and width."""
 
     trained_size_px: tuple[int, int]
     """(height, width) of the images in training."""

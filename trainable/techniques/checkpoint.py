@@ -1,8 +1,8 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file without pickled code.
+"""Checkpoints: everything that a run needs to continue exactly, in one file without pickled code.
 
-What: a trainer's progress, the state of every random generator included, never its configuration; tensors and plain
-values only, so that `torch.load(weights_only=True)` reads it; written beside its place and renamed, so that a crash
-leaves the former file whole.
+What: a trainer's progress and the state of every random generator, not its configuration; only tensors and plain
+values, for `torch.load(weights_only=True)`. Written to a temporary file and renamed, so that a crash leaves the former
+file intact.
 Cost: one write of the state. Off: do not call it.
 """
 
@@ -24,24 +24,24 @@ FORMAT = 1
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint of this project, or of another format."""
+    """A file is not a checkpoint of this project, or has another format."""
 
 
 class DamagedCheckpointError(CheckpointError):
-    """The checkpoint is lost, or no whole file: what it held can't be had back."""
+    """The checkpoint is missing or damaged, and can't be recovered."""
 
 
 def write_checkpoint(path: str | Path, state: dict) -> None:
-    """Writes `state` (tensors, numbers, strings, lists, dicts) so that `path` is always a whole file.
+    """Writes `state` (tensors, numbers, strings, lists, dicts) so that `path` is always a complete file.
 
     Raises:
-        OSError: the disk is full, or can't be written to; a former file at `path` is as it was.
+        OSError: the disk is full, or can't be written to; a former file at `path` is unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # Through a file of Python's, whose error says that the disk is full; torch's own says only that it failed.
+        # Through a Python file, whose error says that the disk is full; torch's own only says that writing failed.
         with partial.open("wb") as file:
             torch.save({"format": FORMAT, **state}, file)
         partial.replace(path)
@@ -54,8 +54,8 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
 
     Raises:
         DamagedCheckpointError: the file is missing or damaged.
-        CheckpointError: it holds pickled code, or is of another format.
-        OSError: it can't be read now, by a fault of the disk or the network.
+        CheckpointError: it holds pickled code or has another format.
+        OSError: it can't be read because of a disk or network error.
     """
     path = Path(path)
     if not path.is_file():
@@ -80,7 +80,7 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
 
 
 def as_plain(values: Mapping[str, object]) -> dict[str, object]:
-    """Numbers of NumPy and torch as those of Python, which a file without pickled code can hold."""
+    """Converts NumPy and torch numbers to Python's, which a file without pickled code can hold."""
     return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
@@ -101,7 +101,7 @@ def random_state(device: torch.device = CPU) -> dict[str, object]:
 
 
 def restore_random_state(state: dict, device: torch.device = CPU) -> None:
-    """Puts the generators back to a state of `random_state`; another kind of device keeps its own."""
+    """Restores the generators to a state of `random_state`; on another kind of device, that generator is left alone."""
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
     name, numpy_keys, position, has_gauss, cached = state["numpy"]

@@ -1,14 +1,14 @@
 """Out of memory: the same update from smaller micro-batches.
 
-What: half the micro-batch and twice the accumulation give the same effective batch, the same number of updates and, up
-to rounding and what a batch enters otherwise than as a mean, the same training. What once fitted is remembered in the
-process for later trainings of the same network on the same images.
+What: half the micro-batch with twice the accumulation gives the same effective batch, the same number of updates and,
+up to rounding and terms that are not means over the batch, the same training. The process remembers a micro-batch that
+fits for later trainings of the same network on the same images.
 Source: own; the arithmetic is that of gradient accumulation.
-Cost: a copy of the training's progress in memory at the beginning of each epoch, to fall back on. Off: a micro-batch of
-1, or of the least that a configuration allows, can't get smaller, and running out of memory then ends the training.
+Cost: a copy of the training state in memory at the start of each epoch, to restore. Off: with a micro-batch of 1, or
+of the smallest that the configuration allows, running out of memory ends the training.
 
-torch reports a shortage in several ways: the CUDA allocator by an error of its own, CUDA's libraries and the CPU's
-allocator by a plain RuntimeError. `shortages_named` turns all of them into `MemoryShortage`, with its numbers.
+torch reports a shortage in several ways: the CUDA allocator by its own error, CUDA's libraries and the CPU allocator
+by a plain RuntimeError. `shortages_named` converts them all to `MemoryShortage`, with its numbers.
 Memory in use is that of the GPU, or of the whole process on a CPU.
 """
 
@@ -29,7 +29,7 @@ from trainable.config import TrialConfig
 
 
 def forget_peak(device: torch.device) -> None:
-    """Measures anew from here; the peak of a process cannot be taken back."""
+    """Resets the peak of a GPU; the peak of a process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
@@ -49,26 +49,26 @@ def device_gib(device: torch.device) -> float:
 
 
 _SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What a plain RuntimeError says when it is about memory."""
+"""Messages of a plain RuntimeError that is about memory."""
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = rf"(\d+(?:\.\d+)?) ({'|'.join(_UNITS)})"
 
 
 class MemoryShortage(torch.OutOfMemoryError):
-    """An allocation failed; the numbers are in bytes, None where nobody says."""
+    """An allocation failed; the numbers are in bytes, None if unknown."""
 
     def __init__(self, message: str, *, asked_bytes: int | None, available_bytes: int | None) -> None:
         super().__init__(message)
         self.message, self.asked_bytes, self.available_bytes = message, asked_bytes, available_bytes
 
     def __reduce__(self) -> tuple:
-        """Another process may be told."""
+        """Picklable, to be raised in another process."""
         numbers = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
         return partial(type(self), self.message, **numbers), ()
 
     @property
     def numbers(self) -> dict[str, int]:
-        """Those that are known."""
+        """The known ones."""
         known = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
         return {name: value for name, value in known.items() if value is not None}
 
@@ -89,7 +89,7 @@ def as_shortage(error: RuntimeError) -> MemoryShortage | None:
 
 @contextmanager
 def shortages_named() -> Iterator[None]:
-    """What runs out of memory inside this context raises MemoryShortage."""
+    """Converts out-of-memory errors inside this context to MemoryShortage."""
     try:
         yield
     except RuntimeError as error:
@@ -124,18 +124,18 @@ def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
 
 
 def can_be_halved(batch_size: int, least: int) -> bool:
-    """Whether half the micro-batch still has the images that a loss needs side by side."""
+    """Whether half the micro-batch still has the images that the loss needs."""
     return batch_size > 1 and halved(batch_size, 1)[0] >= least
 
 
 def size_of(config: TrialConfig) -> tuple[object, ...]:
-    """What decides how much memory an image takes, on one kind of device."""
+    """The settings that determine the memory per image, on one kind of device."""
     return config.workload, config.model, config.data, config.precision
 
 
 def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
     logger.warning(
-        "out of memory with micro-batches of %d: epoch %d begins again with %d, %d of them an update",
+        "out of memory with micro-batches of %d: restarting epoch %d with %d, accumulating %d per update",
         former,
         epoch,
         batch_size,
@@ -144,7 +144,7 @@ def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int
 
 
 class FittingBatches:
-    """The largest micro-batch known to fit, by network and images; one for the process."""
+    """The largest micro-batch known to fit, by network and images; one instance per process."""
 
     def __init__(self) -> None:
         self._limits: dict[Hashable, int] = {}
@@ -153,14 +153,14 @@ class FittingBatches:
         self._limits[key] = batch_size
 
     def fitted(self, key: Hashable, batch_size: int, accumulation_steps: int) -> tuple[int, int]:
-        """What is asked for, halved until it is not above what fits."""
+        """The configured micro-batch, halved until it fits."""
         while batch_size > self._limits.get(key, batch_size):
             batch_size, accumulation_steps = halved(batch_size, accumulation_steps)
         return batch_size, accumulation_steps
 
 
 def packed(progress: dict[str, object]) -> bytes:
-    """A copy off the device."""
+    """A copy on the CPU."""
     buffer = io.BytesIO()
     torch.save(progress, buffer)
     return buffer.getvalue()

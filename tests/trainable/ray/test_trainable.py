@@ -229,7 +229,7 @@ def test_a_reused_process_forgets_the_leg_before_to_the_bit(begin, next_leg):
 def test_a_machine_with_other_data_than_the_search_began_with_is_named_and_trains_nothing(begin, disc_config):
     known = get_task("moe").open_data(disc_config).fingerprint
     assert next_report(begin(QUIET, fingerprint=known)).result.epoch == 1
-    sentence = rf"on {platform.node()} is not what the search began with \(train, all differ\); give every machine"
+    sentence = rf"on {platform.node()} is not what the search started with \(train, all differ\); give every machine"
     with pytest.raises(ValueError, match=sentence):
         begin(QUIET, fingerprint=known | {"train": "00" * 32, "all": "11" * 32})
 

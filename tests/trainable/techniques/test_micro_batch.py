@@ -74,7 +74,7 @@ def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_sma
     run = small_memory(open_run(), limit=2, calls=1)
     assert run.run_epoch().metrics == expected
     assert (run.batch_size, run.accumulation_steps, run.config.batch_size) == (2, 4, 8)
-    assert "out of memory with micro-batches of 8: epoch 1 begins again with 4, 2 of them an update" in caplog.text
+    assert "out of memory with micro-batches of 8: restarting epoch 1 with 4, accumulating 2 per update" in caplog.text
 
 
 def test_later_trainings_of_the_size_in_the_same_process_begin_with_what_fitted(open_run, small_memory):

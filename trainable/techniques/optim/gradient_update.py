@@ -48,7 +48,7 @@ class DivergedError(ArithmeticError):
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
 
     def __reduce__(self) -> tuple:
-        """Another process may be told."""
+        """Picklable, to be raised in another process."""
         return partial(type(self), term=self.term, value=self.value, epoch=self.epoch, step=self.step), ()
 
 

@@ -252,7 +252,7 @@ def test_resumed_from_the_first_ranks_checkpoint_every_rank_goes_on_to_the_bit(b
 def test_another_number_of_ranks_cannot_go_on_with_a_checkpoint(both, folder):
     config = read_exported_config(folder / "noisy.json").config
     run = TrainingRun(config, get_task("moe").open_data(config))
-    with pytest.raises(ValueError, match="of 2 ranks, and 1 would go on; resume with as many"):
+    with pytest.raises(ValueError, match="saved by 2 ranks, but this run has 1; resume with 2"):
         run.restore(folder / "checkpoint0.pt")
 
 
