@@ -1,1 +1,1 @@
-"""Ours beside its peers on the same work: `python -m benchmarks`. May import everything; nothing imports it."""
+"""Compares this project with its peers: `python -m benchmarks`. May import everything; nothing imports it."""

@@ -1,12 +1,12 @@
-"""Measures ours beside its peers on the same work.
+"""Compares this project with its peers on the same work.
 
-    python -m benchmarks                    everything
-    python -m benchmarks experts metrics    the named ones alone
-    python -m benchmarks --resume           those that have not been measured at this commit
+    python -m benchmarks                    all benchmarks
+    python -m benchmarks experts metrics    only these
+    python -m benchmarks --resume           those not yet measured at this commit
 
-Each benchmark shows its table when it is done and takes its place in results/benchmarks.json, so that Ctrl-C loses only
-the one that is running. At the end the pictures and the table in results/README.md are made from that file. One thread,
-and memory kept between steps as in a trial of a search.
+Each benchmark prints its table and updates results/benchmarks.json when it is done, so Ctrl-C loses only the running
+one. At the end the figures and the table in results/README.md are made from that file. Runs on one thread and keeps
+memory between steps, like a trial of a search.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit status."""
     options = _parser().parse_args(arguments)
     if any(os.environ.get(name) != value for name, value in AS_IN_A_SEARCH.items()):
-        # Libraries read these when a process begins.
+        # Libraries read these when a process starts.
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *arguments], os.environ | AS_IN_A_SEARCH)
     torch.set_num_threads(1)
     names = [name for name in options.names or BENCHMARKS if not (options.resume and _is_measured(name))]
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _measure(names, Size(rounds=options.rounds))
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; what was measured is kept. Go on with: python -m benchmarks --resume\n")
+        sys.stderr.write("Interrupted. Finished benchmarks are saved; continue with: python -m benchmarks --resume\n")
         status = INTERRUPTED
     for written in show(RESULTS):
         sys.stdout.write(f"{written}\n")
@@ -65,13 +65,10 @@ def _measure(names: Sequence[str], size: Size) -> None:
         progress.begin(name)
         began = time.perf_counter()
         claims = BENCHMARKS[name](size)
-        _keep(name, record.measured_now(claims, seconds=time.perf_counter() - began))
+        row = record.measured_now(claims, seconds=time.perf_counter() - began)
+        rows = record.read(RESULTS / record.FILE) | {name: row}
+        record.write(RESULTS / record.FILE, {known: rows[known] for known in BENCHMARKS if known in rows})
         Console(width=TABLE_CHARACTERS).print(table(claims))
-
-
-def _keep(name: str, row: record.Row) -> None:
-    rows = record.read(RESULTS / record.FILE) | {name: row}
-    record.write(RESULTS / record.FILE, {known: rows[known] for known in BENCHMARKS if known in rows})
 
 
 def _is_measured(name: str) -> bool:
@@ -81,17 +78,17 @@ def _is_measured(name: str) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Ours beside its peers, on the same work."
+        prog="python -m benchmarks", description="Compare this project with its peers on the same work."
     )
     parser.add_argument("names", nargs="*", type=_known, metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each side (default: 5)")
-    parser.add_argument("--resume", action="store_true", help="leave out what has been measured at this commit")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds per side (default: 5)")
+    parser.add_argument("--resume", action="store_true", help="skip benchmarks already measured at this commit")
     return parser
 
 
 def _known(name: str) -> str:
     if name not in BENCHMARKS:
-        raise argparse.ArgumentTypeError(f"{name} is no benchmark; known: {', '.join(BENCHMARKS)}")
+        raise argparse.ArgumentTypeError(f"{name} is not a benchmark; known: {', '.join(BENCHMARKS)}")
     return name
 
 

@@ -1,4 +1,4 @@
-"""A claim with what was measured for it, ours and the peers in the same unit."""
+"""A claim and its measurements, this project's and the peers' in the same unit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ OURS = "ours"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One way to do the work."""
+    """One implementation of the work."""
 
     name: str
     values: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""Side by side in one run: every side has its turn in every round, so that a slow minute of the machine hits all."""
+"""Measures all sides in one run: each has its turn in every round, so a slow minute of the machine affects all."""
 
 import logging
 import statistics
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Measure = Callable[[], float]
-"""One turn of one side: does the work and returns its number, such as the seconds that it took."""
+"""One turn of one side: does the work and returns its number, such as its seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

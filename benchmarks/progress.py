@@ -1,4 +1,4 @@
-"""What is said while the benchmarks run: which one, which turn, and how long they will still take."""
+"""Progress messages of the benchmarks: which one, which round, and the time left."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress(logging.Handler):
-    """Puts the clock before each message of the benchmarks; those within one of them come only now and then.
+    """Prefixes each message with the time; messages within a benchmark are rate-limited.
 
     Args:
         expected: seconds that each benchmark takes, in order.
@@ -25,7 +25,7 @@ class Progress(logging.Handler):
         self._name, self._total = "", len(expected)
 
     def begin(self, name: str) -> None:
-        """The one before it has ended."""
+        """Starts a benchmark and ends the one before it."""
         self._left.pop(self._name, None)
         self._name, self._row_began = name, self._clock()
         self._say(f"{name}, {self._total - len(self._left) + 1} of {self._total}")

@@ -1,7 +1,6 @@
-"""results/benchmarks.json: each benchmark with the machine, date and commit at which it was measured last.
+"""results/benchmarks.json: each benchmark with machine, date and commit of its last measurement.
 
-A benchmark that is measured takes its own place in the file and leaves the others alone, so that an interrupted run
-keeps what it had and a single one can be repeated.
+A benchmark updates only its own entry, so that an interrupted run keeps its results and a single one can be repeated.
 """
 
 import json
@@ -41,7 +40,7 @@ def measured_now(claims: list[Claim], *, seconds: float) -> Row:
 
 
 def read(path: Path) -> dict[str, Row]:
-    """By name; nothing where there is no such file."""
+    """The entries by name; empty without the file."""
     content = json.loads(path.read_text()) if path.exists() else {}
     return {name: _row(fields) for name, fields in content.items()}
 
@@ -61,7 +60,7 @@ def commit() -> str:
 
 
 def machine() -> dict[str, object]:
-    """What the numbers depend on."""
+    """The machine and software that the numbers depend on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
@@ -75,7 +74,7 @@ def machine() -> dict[str, object]:
 
 
 def _as_data(row: Row) -> dict[str, Any]:
-    """With the median, the quartiles and the ratio beside each side's values, for who reads the file."""
+    """Adds the median, quartiles and ratio of each side, for people who read the file."""
     data = asdict(row)
     for claim, fields in zip(row.claims, data["claims"], strict=True):
         ratios = claim.side_ratios
@@ -87,11 +86,8 @@ def _as_data(row: Row) -> dict[str, Any]:
 
 
 def _row(fields: dict[str, Any]) -> Row:
-    return Row(**fields | {"claims": tuple(_claim(one) for one in fields["claims"])})
-
-
-def _claim(fields: dict[str, Any]) -> Claim:
-    return Claim(**fields | {"sides": tuple(_side(one) for one in fields["sides"])})
+    claims = (Claim(**claim | {"sides": tuple(map(_side, claim["sides"]))}) for claim in fields["claims"])
+    return Row(**fields | {"claims": tuple(claims)})
 
 
 def _side(fields: dict[str, Any]) -> Side:

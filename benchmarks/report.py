@@ -1,4 +1,4 @@
-"""What was measured, as a table for the terminal, one for results/README.md, and pictures."""
+"""Tables of the measurements for the terminal and results/README.md, and figures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -47,7 +47,8 @@ def picture(claims: Sequence[Claim]) -> Figure:
     measured = [claim for claim in claims if any(side.values for side in claim.sides)]
     num_rows = -(-len(measured) // COLUMNS)
     heights = [
-        max(_height(claim) for claim in measured[row * COLUMNS : (row + 1) * COLUMNS]) for row in range(num_rows)
+        max(1.1 + 0.34 * len(claim.sides) for claim in measured[row * COLUMNS : (row + 1) * COLUMNS])
+        for row in range(num_rows)
     ]
     with rc_context(STYLE):
         figure = Figure(figsize=(6.2 * COLUMNS, sum(heights)))
@@ -74,10 +75,6 @@ def _rows(claim: Claim) -> list[tuple[str, ...]]:
     return rows
 
 
-def _height(claim: Claim) -> float:
-    return 1.1 + 0.34 * len(claim.sides)
-
-
 def _panel(axes: Axes, claim: Claim) -> None:
     sides = [side for side in claim.sides if side.values]
     spreads = [Spread.of(side.values) for side in sides]
@@ -102,5 +99,5 @@ def _panel(axes: Axes, claim: Claim) -> None:
 
 
 def _text(value: float) -> str:
-    """Three digits that count, without an exponent."""
+    """Three significant digits, without an exponent."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Makes the pictures and the table of results/README.md from results/benchmarks.json."""
+"""Makes the figures and the table of results/README.md from results/benchmarks.json."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ def show(results: Path) -> Iterator[Path]:
 
 
 def put_between(path: Path, text: str) -> None:
-    """Replaces what stands between the two marks of the file; without them it is left alone."""
+    """Replaces the text between the two marks of the file; a file without them is left alone."""
     content = path.read_text()
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)

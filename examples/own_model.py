@@ -1,9 +1,9 @@
-"""Trains a model and data of your own with the optimized loop, without a search and without Ray.
+"""Trains your own model and data with the optimized loop, without a search and without Ray.
 
     python examples/own_model.py --epochs 12
 
-Two experts segment bright discs on noise. Replace `TwoExperts` and `discs` by what you have: the trainer asks of a
-model that it returns logits, or a dict with `predictions` and, for experts, `routing_info`.
+Two experts segment bright discs on noise. Replace `TwoExperts` and `discs` with your own: the model must return logits,
+or a dict with `predictions` and, for experts, `routing_info`.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def discs(count: int, *, seed: int, side_px: int = 32) -> TensorDataset:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line for each epoch; returns 0."""
-    parser = argparse.ArgumentParser(description="Train a model of your own with the optimized loop.")
+    parser = argparse.ArgumentParser(description="Train your own model with the optimized loop.")
     parser.add_argument("--epochs", type=int, default=12)
     epochs = parser.parse_args(arguments).epochs
     torch.manual_seed(0)

@@ -31,7 +31,8 @@ class PinnedSpace:
         self._pins = dict(pins or {})
         asked, returned = self._parameter_names()
         self._fixed = returned - asked
-        self._check_own_values(asked)
+        for values in self._own_values():
+            assert values.keys() <= asked, f"{space.name} never asks for {values.keys() - asked}"
         self._check_pins(known=asked | returned)
 
     def __call__(self, trial: Trial) -> Params:
@@ -62,10 +63,6 @@ class PinnedSpace:
             asked |= trial.asked.keys()
         return asked, returned
 
-    def _check_own_values(self, asked: set[str]) -> None:
-        for values in self._own_values():
-            assert values.keys() <= asked, f"{self._space.name} never asks for {values.keys() - asked}"
-
     def _check_pins(self, *, known: set[str]) -> None:
         in_effect = set(self._fixed)
         for seed in range(NUM_DRAWS):
@@ -76,7 +73,10 @@ class PinnedSpace:
             if name not in known:
                 raise ValueError(_unknown(name, known=known, space=self._space.name))
             if name not in in_effect:
-                raise ValueError(_without_effect(name, self._pins))
+                others = " ".join(f"--set {other}={value}" for other, value in self._pins.items() if other != name)
+                raise ValueError(
+                    f"--set {name}={self._pins[name]} has no effect together with {others}: leave one of them out"
+                )
 
 
 def _pinned_trial(trial: Trial, pins: Mapping[str, Any]) -> StubTrial:
@@ -102,11 +102,6 @@ def _checked(name: str, value: Any, question: Question) -> Any:
 def _unknown(name: str, *, known: Iterable[str], space: str) -> str:
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     return f"the space {space} has no parameter {name!r}; the nearest is {nearest!r}, all: {', '.join(sorted(known))}"
-
-
-def _without_effect(name: str, pins: Mapping[str, Any]) -> str:
-    others = " ".join(f"--set {other}={value}" for other, value in pins.items() if other != name)
-    return f"--set {name}={pins[name]} has no effect together with {others}: leave one of them out"
 
 
 def _wrong_type(name: str, value: Any, allowed: str) -> str:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +81,9 @@ class SearchSettings:
             raise ValueError(f"--policy is {self.policy!r}; allowed: {', '.join(POLICIES)}.")
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)
-        _check_pinned(self.pinned)
+        for name, value in self.pinned.items():
+            if name in _OWN_OPTION:
+                raise ValueError(f"--set {name}={value} would be overruled; give it as {_OWN_OPTION[name]}.")
         if self.init is not None and "weights" in self.pinned:
             raise ValueError("--init and --set weights both set the initial weights; give one of them.")
 
@@ -138,9 +139,3 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _check_pinned(pinned: Mapping[str, object]) -> None:
-    for name, value in pinned.items():
-        if name in _OWN_OPTION:
-            raise ValueError(f"--set {name}={value} would be overruled; give it as {_OWN_OPTION[name]}.")

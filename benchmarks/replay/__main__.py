@@ -25,7 +25,7 @@ from benchmarks.replay.run import Job, problems_of, run_job
 
 RUNS = "runs.jsonl"
 POOR_FIRST_RUNG = 1
-"""Ray's default. Policies of Ray are tried with it too, and shown with the better one."""
+"""Ray's default. Policies of Ray are also tried with it, and shown with the better one."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -42,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. The same command goes on where it stood.\n")
+        sys.stderr.write("Interrupted. Run the same command to continue.\n")
         return 130
     return 0
 
 
 def run_jobs(jobs: Sequence[Job], path: Path, *, processes: int = 1) -> None:
-    """Runs those that are not in the file yet, and appends each as soon as it is done."""
+    """Runs the jobs that are not in the file yet, and appends each when it is done."""
     done = {_job_of(run) for run in _read(path)}
     missing = [job for job in jobs if job not in done]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _name_of(suite: str) -> str:
 
 
 def _read(path: Path) -> list[dict]:
-    """The complete lines; one that was being written when the command was killed is cut off."""
+    """The complete lines; removes an incomplete one that a kill left."""
     if not path.exists():
         return []
     *complete, torn = path.read_text().split("\n")
@@ -147,13 +147,11 @@ def _parser() -> argparse.ArgumentParser:
     curves.add_argument("--search", type=Path, metavar="DIR", help="a past search, results/<space>/<run>")
     parser.add_argument("--policies", nargs="+", metavar="NAME", choices=POLICIES, default=list(POLICIES))
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="only these (default: all)")
-    parser.add_argument(
-        "--seeds", type=int, metavar="N", default=5, help="searches of each policy and task (default: 5)"
-    )
+    parser.add_argument("--seeds", type=int, metavar="N", default=5, help="searches per policy and task (default: 5)")
     parser.add_argument("--first-seed", type=int, metavar="N", default=0)
     parser.add_argument("--workers", type=int, metavar="N", default=4, help="trials at a time (default: 4)")
     parser.add_argument("--jobs", type=int, metavar="N", default=1, help="processes (default: 1)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/replay/<curves>)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: results/replay/<curves>)")
     return parser
 
 

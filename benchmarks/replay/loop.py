@@ -10,7 +10,7 @@ from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
 
 class ReplayedSearch(SimulatedSearch):
-    """Plays a policy on a problem."""
+    """Runs a policy on a problem."""
 
     def __init__(self, problem: Problem, policy: Policy, *, slots: int) -> None:
         super().__init__(
@@ -20,11 +20,11 @@ class ReplayedSearch(SimulatedSearch):
         self._curves: dict[int, Curve] = {}
 
     def best_value(self) -> SimulatedTrial | None:
-        """Of all values that were seen, at whatever epoch."""
+        """The trial with the best value at any epoch."""
         return max(self._measured(), key=lambda trial: self._goodness(trial).max(), default=None)
 
     def best_at_top(self) -> SimulatedTrial | None:
-        """Of the trials that came as far as any."""
+        """The best of the trials that reached the highest epoch."""
         measured = self._measured()
         top = max((trial.epoch for trial in measured), default=0)
         furthest = (trial for trial in measured if trial.epoch == top)

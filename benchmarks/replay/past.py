@@ -1,4 +1,4 @@
-"""A past search of the user's own, to be replayed: which policy would have found its good trials sooner?"""
+"""Replays a search of the user: which policy would have found its good trials sooner?"""
 
 import math
 from pathlib import Path
@@ -32,7 +32,12 @@ class PastSearch(Problem):
             raise ValueError(f"{self.name} has {len(self.reference())} trials with results; a replay needs two or more")
         self._ranges = distributions_of(trials)
         space = SpaceSource(self.space)
-        self._rows = [space.of(_answers(trial.params, self._ranges)) for trial in trials]
+        # A parameter that a trial does not have counts as the first choice or the lowest value.
+        lowest = {
+            name: spread.choices[0] if hasattr(spread, "choices") else spread.low
+            for name, spread in self._ranges.items()
+        }
+        self._rows = [space.of({name: trial.params.get(name, lowest[name]) for name in lowest}) for trial in trials]
         self._encoding = Encoding()
         self._encoding.extend(self._rows)
         self._points = self._encoding.encode(self._rows)
@@ -64,18 +69,12 @@ def _ask(trial: Any, name: str, spread: BaseDistribution) -> Any:
     return ask(name, spread.low, spread.high, log=spread.log)
 
 
-def _answers(params: dict, ranges: dict[str, BaseDistribution]) -> dict:
-    """What a trial was not asked is taken to be the first choice, or the lowest value."""
-    lowest = {name: spread.choices[0] if hasattr(spread, "choices") else spread.low for name, spread in ranges.items()}
-    return {name: params.get(name, lowest[name]) for name in ranges}
-
-
 def _ended_badly(trial: TrialRecord) -> bool:
     return trial.outcome is not None and trial.outcome.counts_as_bad
 
 
 def _padded(trial: TrialRecord, max_epochs: int, mean_seconds: float) -> Curve:
-    """The last epoch again and again; after a bad ending, and at the full length at the latest, without a value."""
+    """Repeats the last epoch up to full length; a trial that ended as bad has no value from then on."""
     results = [trial.results[epoch] for epoch in sorted(trial.results)]
     values = [result.objective for result in results]
     if _ended_badly(trial):

@@ -1,4 +1,4 @@
-"""The peers of a replay: searchers and schedulers of Ray, in the form of our policies, so that one loop plays both.
+"""The peers of a replay: Ray's searchers and schedulers as policies, so that one loop runs both.
 
 What is called, and in which order, is what Ray's controller calls: a result goes to the scheduler first, and to the
 searcher unless the trial stops; the last result of a trial goes to both with its end. A trial that diverged has failed.

@@ -1,10 +1,10 @@
-"""One replayed search, and the regret of what it would have handed over at each point of its budget."""
+"""One replayed search, and the regret of its winner at each point of its budget."""
 
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import optuna
@@ -70,11 +70,8 @@ def problems_of(suite: str) -> dict[str, Problem]:
 
 
 def _picks(search: ReplayedSearch) -> dict[str, Callable[[], SimulatedTrial | None]]:
-    if isinstance(search.policy, PromotingPolicy):
-        return {"best predicted": partial(_best_predicted, search)}
+    """The ways to pick the winner, by name."""
+    policy = search.policy
+    if isinstance(policy, PromotingPolicy):
+        return {"best predicted": lambda: None if (best := policy.best_predicted()) is None else search.trial(best)}
     return {"best value": search.best_value, "best at the highest epoch": search.best_at_top}
-
-
-def _best_predicted(search: ReplayedSearch) -> SimulatedTrial | None:
-    best = search.policy.best_predicted()
-    return None if best is None else search.trial(best)

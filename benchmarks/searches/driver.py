@@ -52,13 +52,13 @@ class Growth:
 
 def measure(size: Size) -> list[Claim]:
     counts = size.pick(tuple(range(1_000, 10_001, 1_000)), (10, 20))
-    run = size.pick(_in_a_process_of_its_own, _growth)
+    run = size.pick(_growth_in_fresh_process, _growth)
     growths = {name: run(name, counts, size.rounds) for name in DRIVERS}
     return [_results(growths), _proposals(growths), _memory(growths)]
 
 
-def _in_a_process_of_its_own(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
-    """So that the memory of one driver is not taken from what the other gave back."""
+def _growth_in_fresh_process(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
+    """So that one driver does not reuse memory that the other has freed."""
     logger.info("%s, %d trials", name, counts[-1])
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_growth, (name, counts, rounds))
@@ -89,15 +89,12 @@ def _costs_at(count: int, simulation: Simulation, rounds: int) -> Costs:
     results = _microseconds(simulation.timed_results(BLOCK) for _ in range(rounds))
     proposals = tuple(1e3 * simulation.timed_proposal() for _ in range(rounds))
     gc.collect()
-    return Costs(count=count, result_us=results, proposal_ms=proposals, resident_kb=_resident_kb())
+    resident_kb = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1024
+    return Costs(count=count, result_us=results, proposal_ms=proposals, resident_kb=resident_kb)
 
 
 def _microseconds(seconds: Iterable[float]) -> tuple[float, ...]:
     return tuple(1e6 * one for one in seconds)
-
-
-def _resident_kb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1024
 
 
 def _results(growths: Mapping[str, Growth]) -> Claim:

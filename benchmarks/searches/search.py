@@ -116,7 +116,7 @@ def _starts(size: Size) -> Claim:
 
 
 def _spans_of_a_search(side: str, num_epochs: int) -> list[Span]:
-    """As soon as the last epoch has ended; the report and Ray's end are none of it."""
+    """Returns when the last epoch has ended, without the report and Ray's shutdown."""
     with _temporary_folder() as folder, _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
         return spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))
 
@@ -139,10 +139,11 @@ def _seconds_to_our_first_epoch() -> float:
 
 
 def _awaited(process: subprocess.Popen, path: Path, *, count: int = 1, **fields: str) -> list[dict]:
-    """The lines of the file that have these fields, as soon as there are so many."""
+    """Waits until the file has `count` lines with these fields, and returns them."""
     while True:
         has_ended = process.poll() is not None
-        found = [line for line in _lines(path) if fields.items() <= line.items()]
+        complete = path.read_text().split("\n")[:-1] if path.exists() else []
+        found = [line for line in map(json.loads, complete) if fields.items() <= line.items()]
         if len(found) >= count:
             return found
         if has_ended:
@@ -153,11 +154,6 @@ def _awaited(process: subprocess.Popen, path: Path, *, count: int = 1, **fields:
 def _temporary_folder() -> tempfile.TemporaryDirectory:
     """Processes that are being ended may still write into it."""
     return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-
-
-def _lines(path: Path) -> list[dict]:
-    """The complete ones."""
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
 def _sleeping(side: str, folder: str, num_trials: int, num_epochs: int) -> list[str]:

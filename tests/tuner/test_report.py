@@ -109,7 +109,7 @@ def test_a_search_of_one_trial_says_that_the_default_is_the_best(synthetic_searc
     synthetic = synthetic_search(num_trials=1)
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert "**The default configuration is the best that was found, " in text
+    assert "**The default configuration is the best, " in text
     assert "this search has 1." in text
 
 
@@ -127,7 +127,7 @@ def test_a_search_in_which_all_diverged_says_so(synthetic_search):
 def test_a_search_without_a_single_trial_has_a_report(synthetic_search):
     text = report_of(synthetic_search().recorder)
     assert "No trial has started." in text
-    assert "**No trial gave a value" in text
+    assert "**No trial has a value" in text
 
 
 def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_search):

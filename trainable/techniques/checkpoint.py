@@ -199,7 +199,7 @@ def _own_of_rank(progress: dict[str, Any]) -> dict[str, object]:
 def _of_this_rank(state: dict, ranks: Ranks | None) -> dict[str, object]:
     saved, now = len(state.get("ranks", [None])), 1 if ranks is None else ranks.size
     if saved != now:
-        raise ValueError(f"The checkpoint is of {saved} ranks, and {now} would go on; resume with as many as saved it.")
+        raise ValueError(f"The checkpoint was saved by {saved} ranks, but this run has {now}; resume with {saved}.")
     if ranks is None:
         return {}
     own = state["ranks"][ranks.rank]

@@ -55,6 +55,7 @@ class Confirmation:
 
     @property
     def is_distinguishable(self) -> bool:
+        """Whether the interval excludes zero."""
         return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
 
     @property

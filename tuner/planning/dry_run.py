@@ -112,12 +112,14 @@ def proposed_configs(plan: Plan) -> list[TrialConfig]:
 
 def most_similar(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:
     """The measured configuration with the most similar epoch time: by images per update, then by network."""
-    return min(measured, key=lambda name: (_distance(config, measured[name]), measured[name].model != config.model))
 
+    def distance(name: str) -> tuple[float, bool]:
+        other = measured[name]
+        micro_batches = config.batch_size / other.batch_size
+        updates = micro_batches * config.accumulation_steps / other.accumulation_steps
+        return abs(math.log(updates)) + abs(math.log(micro_batches)), other.model != config.model
 
-def _distance(one: TrialConfig, other: TrialConfig) -> float:
-    images = [config.batch_size * config.accumulation_steps for config in (one, other)]
-    return abs(math.log(images[0] / images[1])) + abs(math.log(one.batch_size / other.batch_size))
+    return min(measured, key=distance)
 
 
 def _time_configs(configs: Mapping[str, TrialConfig], resources: TrialResources) -> tuple[dict[str, StepTiming], float]:

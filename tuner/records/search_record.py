@@ -170,7 +170,9 @@ class SearchRecord:
                 if epoch > self.settings.max_epochs:
                     raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
                 if isinstance(event, TrialEnded):
-                    self._check_measured(event)
+                    needs_result = event.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED)
+                    if needs_result and not self._trials[trial].results:
+                        raise ValueError(f"trial {trial} is {event.outcome}, but has no result")
                 elif event.outcome not in (None, *ENDINGS_WITH_A_RESULT):
                     raise ValueError(f"trial {trial} is {event.outcome} with a result")
             case LegFailed(trial=trial):
@@ -205,10 +207,6 @@ class SearchRecord:
             raise ValueError(f"a trial at epoch {decision.epoch} can't be promoted to epoch {decision.to_epoch}")
         if decision.action == PROMOTE and self._last_action(trial) != PAUSE:
             raise ValueError(f"trial {trial} is promoted, but is not waiting")
-
-    def _check_measured(self, end: TrialEnded) -> None:
-        if end.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and not self._trials[end.trial].results:
-            raise ValueError(f"trial {end.trial} is {end.outcome}, but has no result")
 
     def _last_action(self, trial: str) -> str | None:
         """The action of the trial's last decision; None if a result came after it."""

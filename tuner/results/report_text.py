@@ -196,11 +196,8 @@ def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; line breaks and bars in cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return formatting.one_line(text).replace("|", "\\|")
+    escaped = ([formatting.one_line(cell).replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
 
 def _objective(search: SearchRecord) -> str:

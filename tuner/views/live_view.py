@@ -152,7 +152,9 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
         return []
     width, height = size
     room = max(1, height - ROWS_BESIDE_RUNNING)
-    lowest, highest = _span(search)
+    # All sparklines share one scale.
+    measured = [result.objective for trial in search.trials for result in trial.results.values()]
+    lowest, highest = min(measured, default=0.0), max(measured, default=1.0)
     names = ("", "epoch", "", formatting.metric(search.settings.objective), "vs default")
     rows = Table.grid(padding=(0, 2))
     rows.add_row(*(Text(name, style="dim") for name in names))
@@ -163,12 +165,6 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
     if waiting:
         rows.add_row(Text(f"{len(waiting)} waiting", style="dim"))
     return [("running", rows)]
-
-
-def _span(search: SearchRecord) -> tuple[float, float]:
-    """The lowest and highest objective; all sparklines share this scale."""
-    measured = [result.objective for trial in search.trials for result in trial.results.values()]
-    return min(measured, default=0.0), max(measured, default=1.0)
 
 
 def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: float, wide: bool) -> list[Text]:
