@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
+from trainable.models.initial_weights import load_fitting_parts
 from trainable.tasks.task import Task
 from trainable.techniques.best_epoch import BestEpoch, Monitor, resolve_monitor
 from trainable.techniques.early_stopping import EarlyStopping
@@ -65,6 +66,8 @@ def monitor_of(task: Task[Any], config: TrialConfig) -> Monitor:
 def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
     """The task's network, compiled or saving activations where the configuration says so."""
     model = task.build_model(config)
+    if config.init_weights is not None:
+        load_fitting_parts(model, config.init_weights)
     if config.gradient_checkpointing:
         enable: Callable[[], None] | None = getattr(model, "enable_gradient_checkpointing", None)
         if enable is None:

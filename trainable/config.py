@@ -66,6 +66,8 @@ class TrialConfig:
     """Gradients are clipped to this norm; None is off."""
     gradient_checkpointing: bool = False
     """Gradient checkpointing: about a third more time for a fraction of the memory."""
+    init_weights: str | None = None
+    """Path of a network's weights: each part of the network that the file holds whole starts from it; None: none."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     averaging: AveragingConfig | None = None

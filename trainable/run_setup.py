@@ -39,7 +39,8 @@ def initial_weights(given: Path) -> str:
 
 def started_from(config: TrialConfig, given: Path) -> TrialConfig:
     """The configuration with these initial weights; whether they fit is checked when the network is built."""
-    return replace(config, model=replace(config.model, weights=initial_weights(given)))
+    path = initial_weights(given)
+    return replace(config, model=replace(config.model, weights=path), init_weights=path)
 
 
 logger = logging.getLogger(__name__)

@@ -79,7 +79,7 @@ def test_two_stages_train_from_the_weights_of_the_first(tmp_path):
     begin = ["--init", str(first), "--output", str(second / "train"), "--device", "cpu"]
     assert train_main(["--config", str(second / "config.json"), *begin]) == 0
     trained = read_exported_config(second / "train" / "config.json").config
-    assert trained.model.weights == str(first / "weights.pt")
+    assert trained.init_weights == str(first / "weights.pt")
     assert read_exported_config(first / "config.json").config.augmentation is None
     assert trained.augmentation is not None
 

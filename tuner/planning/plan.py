@@ -215,5 +215,5 @@ def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
-    fixed |= {} if settings.init is None else {"weights": initial_weights(settings.init)}
+    fixed |= {} if settings.init is None else dict.fromkeys(("weights", "init_weights"), initial_weights(settings.init))
     return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})

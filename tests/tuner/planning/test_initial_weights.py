@@ -27,7 +27,7 @@ def best(tmp_path, monkeypatch):
 def test_every_trial_of_the_search_starts_from_the_export_whatever_the_working_folder_is(best, monkeypatch):
     monkeypatch.chdir(best.parent)
     plan = plan_search(SearchSettings(space="leaf", init=best.relative_to(best.parent)))
-    assert plan.base.model.weights == str(best / "weights.pt")
+    assert plan.base.model.weights == plan.base.init_weights == str(best / "weights.pt")
     check_configurations(plan, {})
 
 
