@@ -1,73 +1,110 @@
-"""Predicts classes or masks of images, with a configuration and its weights.
+"""Says what is on pictures, with a configuration and its weights.
 
     python -m trainable.predict --config results/dishes/<run>/best/config.json --image plate.jpg other.jpg
-    python -m trainable.predict --config results/moe/<run>/best/config.json --image photographs --output masks
+    python -m trainable.predict --config results/moe/<run>/best/config.json --image photographs --overlay
 
-Classification workloads print the classes; segmentation workloads write a mask in the size of the image, with the
-probability of the object from 0 to 255. The default weights are those beside the configuration.
+Every workload has its answer: a class or grades with probabilities, a mask, crowns as COCO JSON, features. It is judged
+as the final test judges an image. `predictions.csv` has a row for each picture; the same command after an interruption
+goes on with the pictures that have none. The weights are those beside the configuration unless others are named.
 """
 
 import argparse
 import logging
 import pickle
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from trainable.config import TrialConfig
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import IMAGE_ENDINGS
 from trainable.exported_config import read_exported_config
-from trainable.supervision.prediction import MaskPredictor, Predictor
+from trainable.models.output import ModelOutput, as_model_output
+from trainable.prediction.base import Predictor
+from trainable.prediction.folder import TABLE, PredictionFolder
+from trainable.reporting.output_folder import WEIGHTS
+from trainable.run_setup import chosen_device
+from trainable.supervision.base import Forward
 from trainable.tasks.registry import get_task
+from trainable.techniques.memory import MemoryShortage, shortages_named
 
-WEIGHTS = "weights.pt"
-MASKS = Path("masks")
+OUTPUT = Path("predictions")
+_PART_SECONDS = 10.0
+"""How often a picture that takes longer tells how far it is."""
 
 logger = logging.getLogger("trainable.predict")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 done, 1 an image could not be read, 2 user error."""
+    """The command; returns its exit status: 1 when a picture could not be read, 2 when what was asked can't be done."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        config = read_exported_config(options.config).config
-        predictor = get_task(config.workload).predictor(config)
-        pictures = _pictures(options.image)
-        model = trained_model(config, options.weights or options.config.with_name(WEIGHTS))
-        targets = _targets(predictor, pictures, options.output)
+        with shortages_named():
+            return predict(
+                options.config,
+                pictures_in(options.image),
+                weights=options.weights or options.config.with_name(WEIGHTS),
+                output=options.output,
+                overlay=options.overlay,
+                device=chosen_device(options.device),
+            )
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
-    status = 0
-    for path in pictures:
-        try:
-            found = predictor(model, read_upright(path))
-        except BadFileError as error:
-            logger.error("%s: %s. %s", path, error.problem, error.action)
-            status = 1
-        else:
-            logger.info("%s: %s", path, _told(found, path, targets))
-    return status
+    except MemoryShortage as error:
+        logger.error("error: %s. Give a smaller batch_size in the configuration, or --device cpu.", error.message)
+        return 2
+    except KeyboardInterrupt:
+        logger.info("Interrupted. Every finished picture is saved; the same command goes on with the others.")
+        return 130
+
+
+def predict(
+    config_file: Path, pictures: Sequence[Path], *, weights: Path, output: Path, overlay: bool, device: torch.device
+) -> int:
+    """Predicts the pictures that have no row in `output` yet; returns 1 when one of them could not be read, else 0.
+
+    Raises:
+        ValueError: the configuration, the weights or the folder can't be used; nothing was written then.
+        MemoryShortage: a picture does not fit.
+    """
+    config = read_exported_config(config_file).config
+    predictor = get_task(config.workload).predictor(config)
+    if overlay and not predictor.kind.drawable:
+        raise ValueError(f"--overlay draws predictions, and {config.workload} has nothing to draw; leave it out.")
+    model = trained_model(config, weights).to(device)
+    files = {"config": config_file, "weights": weights}
+    folder = PredictionFolder.read(output, predictor.kind, files=files, overlay=overlay)
+    missing = folder.begin(pictures)
+    if len(missing) < len(pictures):
+        logger.info("%d of %d pictures are in %s already", len(pictures) - len(missing), len(pictures), output / TABLE)
+    try:
+        num_unreadable = _predict_each(predictor, partial(_forward, model, device), missing, folder)
+    finally:
+        folder.gather(predictor)
+    unreadable = f"; {num_unreadable} of {len(missing)} could not be read" if num_unreadable else ""
+    logger.info("%d pictures in %s%s", len(folder.rows), output / TABLE, unreadable)
+    return 1 if num_unreadable else 0
 
 
 def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
-    """The network of a configuration with the weights of a file, in evaluation mode.
+    """The network of a configuration with the weights of a file, ready to judge.
 
     Raises:
         ValueError: the file does not hold this network's weights.
     """
-    # All weights come from the file: nothing is downloaded or frozen first.
-    scratch = replace(config.model, weights="scratch", freeze_batch_norm=False)
-    model = get_task(config.workload).build_model(replace(config, model=scratch))
+    # All weights come from the file: nothing is fetched or frozen before.
+    scratch = {"weights": "scratch", "freeze_batch_norm": False}
+    own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
+    model = get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))
     try:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
@@ -77,56 +114,80 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     return model.eval()
 
 
-def _pictures(given: Sequence[Path]) -> list[Path]:
-    """The given files, and the images in the given folders."""
+def pictures_in(given: Sequence[Path]) -> list[Path]:
+    """The files that are named, and those in the folders that are named, each once.
+
+    Raises:
+        ValueError: something does not exist, or a folder has no picture.
+    """
     pictures: list[Path] = []
     for path in given:
         if not path.exists():
-            raise ValueError(f"{path} does not exist; give images, or folders of images.")
+            raise ValueError(f"{path} does not exist; name pictures, or folders of them.")
         inside = (
             sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS) if path.is_dir() else []
         )
         if path.is_dir() and not inside:
-            raise ValueError(f"{path} holds no images; give a folder of {', '.join(IMAGE_ENDINGS)} files.")
+            raise ValueError(f"{path} holds no picture; name a folder of {', '.join(IMAGE_ENDINGS)} files.")
         pictures += inside or [path]
-    return pictures
+    return list(dict.fromkeys(pictures))
 
 
-def _targets(predictor: Predictor, pictures: Sequence[Path], output: Path | None) -> dict[Path, Path]:
-    """The mask file of each image; empty for a classification workload."""
-    if not isinstance(predictor, MaskPredictor):
-        if output is not None:
-            raise ValueError("--output is for masks, and this workload predicts classes; leave it out.")
-        return {}
-    sources = {(output or MASKS) / f"{path.stem}.png": path for path in reversed(pictures)}
-    twice = set(pictures) - set(sources.values())
-    if twice:
-        first = min(twice)
-        raise ValueError(
-            f"The mask of {first} has the same name as another; predict them separately, each with its own --output."
-        )
-    overwritten = {target.resolve() for target in sources} & {path.resolve() for path in pictures}
-    if overwritten:
-        raise ValueError(f"The mask would overwrite the image {min(overwritten)}; give another folder as --output.")
-    (output or MASKS).mkdir(parents=True, exist_ok=True)
-    return {path: target for target, path in sources.items()}
+@dataclass(slots=True)
+class _Progress:
+    """Tells of each picture, and how long the others will take."""
+
+    total: int
+    started: float
+    done: int = 0
+    told: float = 0.0
+
+    def picture(self, path: Path, message: str) -> None:
+        self.done += 1
+        self.told = time.monotonic()
+        left = round((self.told - self.started) / self.done * (self.total - self.done))
+        logger.info("[%d/%d | ~%d:%02d left] %s: %s", self.done, self.total, left // 60, left % 60, path, message)
+
+    def part(self, path: Path, done: int, total: int) -> None:
+        if done < total and time.monotonic() - max(self.started, self.told) > _PART_SECONDS:
+            self.told = time.monotonic()
+            logger.info("%s: tile %d of %d", path, done, total)
 
 
-def _told(found: dict[str, float] | np.ndarray, path: Path, targets: Mapping[Path, Path]) -> str:
-    """The classes as text, or the path of the written mask."""
-    if isinstance(found, np.ndarray):
-        Image.fromarray(found).save(targets[path])
-        return str(targets[path])
-    (first, share), *others = found.items()
-    return f"{first} {share:.3f} ({', '.join(f'{name} {other:.3f}' for name, other in others)})"
+def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Path], folder: PredictionFolder) -> int:
+    """Returns how many could not be read."""
+    num_unreadable, progress = 0, _Progress(len(pictures), started=time.monotonic())
+    for path in pictures:
+        try:
+            picture = read_upright(path)
+            prediction = predictor(forward, picture, partial(progress.part, path))
+        except BadFileError as error:
+            num_unreadable += 1
+            progress.picture(path, f"{error.problem}. {error.action}")
+        else:
+            folder.add(path, picture, prediction)
+            progress.picture(path, prediction.in_words())
+    return num_unreadable
+
+
+def _forward(model: nn.Module, device: torch.device, images: Tensor) -> ModelOutput:
+    return as_model_output(model(images.to(device)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Predict masks or classes.")
+    parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Say what is on pictures.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights.pt (default: beside the configuration)")
-    parser.add_argument("--image", type=Path, required=True, nargs="+", metavar="PATH", help="images, or their folder")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for masks (default: masks)")
+    parser.add_argument(
+        "--image", type=Path, required=True, nargs="+", metavar="PATH", help="pictures, or their folder"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="DIR", help=f"where predictions go (default: {OUTPUT})"
+    )
+    parser.add_argument("--overlay", action="store_true", help="draw each prediction on its picture too")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a CUDA device or the CPU)"
+    )
     return parser
 
 

@@ -1,5 +1,10 @@
-"""A picture on disk is judged exactly as the same pixels in a batch are."""
+"""A picture on disk is judged exactly as the same pixels are in the final test, for every workload."""
 
+import csv
+import json
+import os
+import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,123 +12,233 @@ import pytest
 import torch
 from PIL import Image
 
+from trainable.config import from_params
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import read_upright
 from trainable.exported_config import ExportedConfig, write_exported_config
-from trainable.models.classifier import Classifier
 from trainable.predict import main, trained_model
 from trainable.tasks.registry import get_task
 
+CPU = torch.device("cpu")
 
-@pytest.fixture
-def handed_over(tmp_path):
-    """A configuration of dishes and the weights of a network that was never trained."""
-    config = get_task("dishes").default_config()
+
+def export(folder, workload, **params):
+    """A configuration and the weights of a network that was never trained."""
+    task = get_task(workload)
+    config = from_params(params, task.default_config())
+    if workload == "moe":
+        config = replace(config, trained_size_px=(48, 64))
     torch.manual_seed(0)
-    torch.save(Classifier(config.model).state_dict(), tmp_path / "weights.pt")
-    write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "plate.png")
-    return config, pixels
-
-
-def test_probabilities_are_those_of_the_network_on_the_same_pixels(handed_over, tmp_path):
-    config, pixels = handed_over
-    model = trained_model(config, tmp_path / "weights.pt")
-    shares = get_task("dishes").predictor(config)(model, read_upright(tmp_path / "plate.png"))
-    with torch.no_grad():
-        logits = model(torch.tensor(pixels).permute(2, 0, 1)[None] / 255).predictions[0]
-    assert list(shares) == [config.model.class_names[place] for place in logits.argsort(descending=True)]
-    assert [shares[name] for name in config.model.class_names] == pytest.approx(logits.softmax(0).tolist(), abs=1e-6)
-
-
-def test_the_command_judges_what_it_can_read_and_names_the_rest(handed_over, tmp_path, caplog):
-    caplog.set_level("INFO", "trainable")
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    arguments = ["--config", str(tmp_path / "config.json"), "--image"]
-    assert main([*arguments, str(tmp_path / "plate.png")]) == 0
-    assert main([*arguments, str(tmp_path / "broken.jpg"), str(tmp_path / "plate.png")]) == 1
-    assert "broken.jpg: is not an image in a known format" in caplog.text
-    assert caplog.text.count("plate.png: ") == 2
-
-
-def test_weights_of_another_network_are_refused(handed_over, tmp_path, caplog):
-    torch.save({"head.weight": torch.zeros(2, 48)}, tmp_path / "other.pt")
-    arguments = ["--config", str(tmp_path / "config.json"), "--weights", str(tmp_path / "other.pt")]
-    assert main([*arguments, "--image", str(tmp_path / "plate.png")]) == 2
-    assert "does not hold the weights of this configuration" in caplog.text
-
-
-@pytest.fixture
-def segmenting(tmp_path):
-    """A configuration of moe, the weights of a network that was never trained, and two photographs in a folder."""
-    config = replace(get_task("moe").default_config(), trained_size_px=(48, 64))
-    torch.manual_seed(0)
-    torch.save(get_task("moe").build_model(config).state_dict(), tmp_path / "weights.pt")
-    write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
-    (tmp_path / "photographs").mkdir()
-    generator = np.random.default_rng(0)
-    for name, size in {"one.png": (48, 64), "two.png": (90, 50)}.items():
-        pixels = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "photographs" / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(task.build_model(config).state_dict(), folder / "weights.pt")
+    write_exported_config(folder / "config.json", ExportedConfig(config=config, data_fingerprint={}))
     return config
 
 
-def test_a_mask_is_what_the_evaluation_judges_of_the_picture_and_has_its_size(segmenting, tmp_path, caplog):
-    caplog.set_level("INFO", "trainable")
-    folder, output = tmp_path / "photographs", tmp_path / "new" / "masks"
-    assert main(["--config", str(tmp_path / "config.json"), "--image", str(folder), "--output", str(output)]) == 0
-    assert f"{folder / 'one.png'}: {output / 'one.png'}" in caplog.text
-    masks = {name: np.asarray(Image.open(output / f"{name}.png")) for name in ("one", "two")}
+def save_picture(path, size, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def run(folder, *arguments, images="pictures"):
+    given = ["--config", str(folder / "config.json"), "--image", str(folder / images), "--device", "cpu"]
+    return main([*given, "--output", str(folder / "out"), *arguments])
+
+
+def rows(folder):
+    with (folder / "out" / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@torch.no_grad()
+def final_scores(config, folder, pixels, target):
+    """What the metrics of the final test get for an image."""
+    task = get_task(config.workload)
+    model = trained_model(config, folder / "weights.pt")
+    images = torch.tensor(pixels).permute(2, 0, 1)[None] / 255
+    return task.final_judge(task.build_supervision(config), config).judged(model, images, target).scores
+
+
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize(("workload", "side_px"), [("dishes", 64), ("leaf", 48)])
+def test_class_probabilities_are_those_of_the_final_test(tmp_path, workload, side_px, looks):
+    config = export(tmp_path, workload, test_time_augmentation=looks)
+    pixels = save_picture(tmp_path / "pictures" / "one.png", (side_px, side_px))
+    assert run(tmp_path) == 0
+    (row,) = rows(tmp_path)
+    expected = dict(
+        zip(
+            config.model.class_names, final_scores(config, tmp_path, pixels, torch.tensor([0]))[0].tolist(), strict=True
+        )
+    )
+    assert {name: float(row[f"probability_{name}"]) for name in expected} == pytest.approx(expected, abs=2e-6)
+    assert row["class"] == max(expected, key=expected.get)
+    assert float(row["probability"]) == pytest.approx(max(expected.values()), abs=2e-6)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_grades_are_those_of_the_final_test_for_each_task(tmp_path, looks):
+    config = export(tmp_path, "retina", test_time_augmentation=looks)
+    pixels = save_picture(tmp_path / "pictures" / "one.png", (64, 64))
+    assert run(tmp_path) == 0
+    (row,) = rows(tmp_path)
+    scores = final_scores(config, tmp_path, pixels, torch.zeros(1, 2, dtype=torch.int64))
+    grades = {
+        "retinopathy": ("none", "mild", "moderate", "severe", "proliferative"),
+        "edema": ("none", "away", "central"),
+    }
+    for (task, names), own in zip(grades.items(), scores, strict=True):
+        found = [float(row[f"{task}_probability_{name}"]) for name in names]
+        assert found == pytest.approx(own[0].tolist(), abs=2e-6)
+        assert row[task] == names[int(own[0].argmax())]
+
+
+def test_photographs_are_cropped_to_the_retina_where_those_of_training_were(tmp_path):
+    config = export(tmp_path, "retina")
+    folder = replace(config, data=replace(config.data, source="photographs", image_size_px=64))
+    model = trained_model(config, tmp_path / "weights.pt")
+    photograph = np.zeros((100, 180, 3), np.uint8)
+    rows, columns = np.mgrid[:100, :180]
+    disc = (rows - 50) ** 2 + (columns - 80) ** 2 < 40**2
+    photograph[disc] = np.random.default_rng(0).integers(90, 200, (int(disc.sum()), 3))
+    moved = np.roll(photograph, 30, axis=1)
+    predict = get_task("retina").predictor(folder)
+    here, there = (predict(model, Image.fromarray(one)).row() for one in (photograph, moved))
+    assert here == there
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_mask_is_that_of_the_final_test_and_has_the_size_of_its_picture(tmp_path, looks):
+    config = export(tmp_path, "moe", test_time_augmentation=looks)
+    save_picture(tmp_path / "pictures" / "one.png", (48, 64))
+    save_picture(tmp_path / "pictures" / "two.png", (90, 50))
+    assert run(tmp_path) == 0
+    masks = {name: np.asarray(Image.open(tmp_path / "out" / "masks" / f"{name}.png")) for name in ("one", "two")}
     assert {name: (mask.dtype, mask.shape) for name, mask in masks.items()} == {
         "one": (np.uint8, (48, 64)),
         "two": (np.uint8, (90, 50)),
     }
-    np.testing.assert_allclose(masks["one"], 255 * evaluated(segmenting, folder / "one.png", tmp_path), atol=0.51)
+    expected = evaluated(config, tmp_path / "pictures" / "one.png", tmp_path)
+    np.testing.assert_allclose(masks["one"], 255 * expected, atol=0.51)
     assert masks["one"].std() > 1
+    assert float(rows(tmp_path)[0]["object_share"]) == pytest.approx((expected >= 0.5).mean(), abs=1e-6)
 
 
+@torch.no_grad()
 def evaluated(config, path, folder) -> np.ndarray:
-    """The probabilities that a search's validation gets for a picture of the size that was trained on."""
+    """The probabilities that a final test gets for a picture of the size that was trained on."""
     pixels = np.asarray(Image.open(path))[None]
     data = ImageMaskSet.of_arrays(pixels, np.zeros(pixels.shape[:3], np.uint8), ["one"])
     task, model = get_task("moe"), trained_model(config, folder / "weights.pt")
-    (batch,) = task.evaluation_batches(config, data, torch.device("cpu"))
-    with torch.no_grad():
-        return task.build_supervision(config).judged(model, *batch).scores[0, 0].numpy()
+    (batch,) = task.evaluation_batches(config, data, CPU)
+    return task.final_judge(task.build_supervision(config), config).judged(model, *batch).scores[0, 0].numpy()
 
 
-def test_no_mask_overwrites_a_picture_or_another_mask(segmenting, tmp_path, caplog):
-    folder = tmp_path / "photographs"
-    before = (folder / "one.png").read_bytes()
-    arguments = ["--config", str(tmp_path / "config.json"), "--image", str(folder)]
-    assert main([*arguments, "--output", str(folder)]) == 2
-    assert "would overwrite the image" in caplog.text
-    Image.open(folder / "one.png").save(tmp_path / "one.jpg")
-    assert main([*arguments, str(tmp_path / "one.jpg"), "--output", str(tmp_path / "masks")]) == 2
-    assert f"The mask of {tmp_path / 'one.jpg'} has the same name as another" in caplog.text
-    assert (folder / "one.png").read_bytes() == before
-    assert not (tmp_path / "masks").exists()
+def test_features_are_those_that_the_probes_get(tmp_path):
+    config = export(tmp_path, "leaf_pretrain")
+    pixels = save_picture(tmp_path / "pictures" / "one.png", (48, 48))
+    assert run(tmp_path) == 0
+    features = np.load(tmp_path / "out" / "embeddings" / "one.npy")
+    expected = final_scores(config, tmp_path, pixels, {"is_query": torch.tensor([False])})
+    np.testing.assert_allclose(features, expected[0].numpy(), atol=1e-6)
 
 
-def test_a_place_for_masks_is_refused_where_there_are_classes(handed_over, tmp_path, caplog):
-    arguments = ["--config", str(tmp_path / "config.json"), "--image", str(tmp_path / "plate.png")]
-    assert main([*arguments, "--output", str(tmp_path / "masks")]) == 2
-    assert "--output is for masks" in caplog.text
+def test_crowns_of_all_pictures_are_one_file_of_coco_results_beside_its_images(tmp_path, caplog):
+    caplog.set_level("INFO", "trainable")
+    config = export(tmp_path, "agroforestry")
+    save_picture(tmp_path / "pictures" / "one.png", (64, 64))
+    save_picture(tmp_path / "pictures" / "wide.png", (64, 100))
+    assert run(tmp_path, "--overlay") == 0
+    results = json.loads((tmp_path / "out" / "crowns.json").read_text())
+    images = json.loads((tmp_path / "out" / "crowns_images.json").read_text())
+    assert [(image["file_name"], image["width"]) for image in images["images"]] == [
+        (str(tmp_path / "pictures" / "one.png"), 64),
+        (str(tmp_path / "pictures" / "wide.png"), 100),
+    ]
+    assert [category["name"] for category in images["categories"]] == list(config.kinds)
+    assert {result["image_id"] for result in results} == {1, 2}
+    own = json.loads((tmp_path / "out" / "crowns" / "wide.json").read_text())
+    assert [result for result in results if result["image_id"] == 2] == [{"image_id": 2, **one} for one in own]
+    assert all(read_upright(tmp_path / "out" / row["overlay"]).width >= 768 for row in rows(tmp_path))
+    assert "[2/2 | ~0:00 left]" in caplog.text
 
 
-def test_a_folder_without_pictures_is_told(segmenting, tmp_path, caplog):
+def test_the_command_judges_what_it_can_read_and_counts_the_rest(tmp_path, caplog):
+    caplog.set_level("INFO", "trainable")
+    export(tmp_path, "dishes")
+    save_picture(tmp_path / "pictures" / "plate.png", (64, 64))
+    (tmp_path / "pictures" / "broken.jpg").write_bytes(b"no picture")
+    assert run(tmp_path) == 1
+    assert "broken.jpg: is not an image in a known format" in caplog.text
+    assert "1 pictures in " in caplog.text
+    assert "1 of 2 could not be read" in caplog.text
+    save_picture(tmp_path / "pictures" / "broken.jpg", (64, 64))
+    assert run(tmp_path) == 0
+    assert "1 of 2 pictures are in" in caplog.text
+    assert [row["picture"].rsplit("/")[-1] for row in rows(tmp_path)] == ["plate.png", "broken.jpg"]
+
+
+# An interrupted reader leaves its file to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tmp_path, caplog):
+    caplog.set_level("INFO", "trainable")
+    export(tmp_path, "agroforestry")
+    save_picture(tmp_path / "pictures" / "a.png", (64, 64))
+    endless = tmp_path / "pictures" / "b.png"
+    os.mkfifo(endless)
+
+    def interrupt_its_reader():
+        with endless.open("wb"):
+            os.kill(os.getpid(), signal.SIGINT)
+            ended.wait()
+
+    ended = threading.Event()
+    thread = threading.Thread(target=interrupt_its_reader)
+    thread.start()
+    assert run(tmp_path) == 130
+    ended.set()
+    thread.join()
+    assert "the same command goes on" in caplog.text
+    interrupted = json.loads((tmp_path / "out" / "crowns.json").read_text())
+    endless.unlink()
+    save_picture(endless, (64, 64), seed=1)
+    assert run(tmp_path) == 0
+    whole = json.loads((tmp_path / "out" / "crowns.json").read_text())
+    assert whole[: len(interrupted)] == interrupted
+    assert len(whole) > len(interrupted) > 0
+
+
+def test_weights_of_another_network_are_refused(tmp_path, caplog):
+    export(tmp_path, "dishes")
+    save_picture(tmp_path / "pictures" / "plate.png", (64, 64))
+    torch.save({"head.weight": torch.zeros(2, 48)}, tmp_path / "other.pt")
+    assert run(tmp_path, "--weights", str(tmp_path / "other.pt")) == 2
+    assert "does not hold the weights of this configuration" in caplog.text
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("workload", "images", "arguments", "sentence"),
+    [
+        ("dishes", "empty", [], "empty holds no picture"),
+        ("dishes", "gone.png", [], "gone.png does not exist; name pictures, or folders of them."),
+        ("leaf_pretrain", "pictures", ["--overlay"], "leaf_pretrain has nothing to draw; leave it out."),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is_written(
+    tmp_path, caplog, workload, images, arguments, sentence
+):
+    export(tmp_path, workload)
+    save_picture(tmp_path / "pictures" / "plate.png", (64, 64))
     (tmp_path / "empty").mkdir()
-    assert main(["--config", str(tmp_path / "config.json"), "--image", str(tmp_path / "empty")]) == 2
-    assert "empty holds no images" in caplog.text
+    assert run(tmp_path, *arguments, images=images) == 2
+    assert sentence in caplog.text
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_is_not_there_is_told_before_any_is_judged(segmenting, tmp_path, caplog):
-    assert main(["--config", str(tmp_path / "config.json"), "--image", str(tmp_path / "gone.png")]) == 2
-    assert "gone.png does not exist; give images, or folders of images." in caplog.text
-
-
-def test_a_workload_of_neither_classes_nor_masks_says_how_its_network_is_loaded():
-    task = get_task("retina")
-    with pytest.raises(ValueError, match=r'get_task\("retina"\).build_model'):
-        task.predictor(task.default_config())
+def test_every_workload_has_a_predictor():
+    for workload in ("agroforestry", "dishes", "leaf", "leaf_pretrain", "retina"):
+        task = get_task(workload)
+        assert task.predictor(task.default_config())

@@ -34,7 +34,7 @@ class CrownSupervision(Supervision):
         order = sorted(range(len(targets)), key=lambda row: not targets[row]["has_instances"])
         images, targets = images[order], [targets[row] for row in order]
         annotated = [target for target in targets if target["has_instances"]]
-        output = _crowns(forward(images, annotated))
+        output = as_crown_output(forward(images, annotated))
         share = len(annotated) / len(targets)
         terms = {
             "instance": images.new_zeros(()) + share * sum(output.instance_losses.values()),
@@ -44,22 +44,27 @@ class CrownSupervision(Supervision):
         return Losses(total, output, {f"{name}_loss": term for name, term in terms.items()})
 
     def judged(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> Judged:
-        output = _crowns(forward(images))
+        output = as_crown_output(forward(images))
         terms = map_losses(output, targets)
-        scores = CrownScores(
-            detections=output.detections,
-            semantic=output.predictions.argmax(dim=1),
-            crown=output.crown_logits > 0,
-            num_trees=output.density.sum(dim=(1, 2)) * (CELL_PX**2 / TREES_PER),
-        )
         losses = {
             "loss": sum(terms.values(), start=images.new_zeros(())),
             **{f"{name}_loss": term for name, term in terms.items()},
         }
-        return Judged(output.predictions, scores, losses)
+        return Judged(output.predictions, crown_scores(output), losses)
 
 
-def _crowns(output: ModelOutput) -> CrownOutput:
+def crown_scores(output: CrownOutput) -> CrownScores:
+    """What is called of each image: the likeliest class, a crown from even odds on."""
+    return CrownScores(
+        detections=output.detections,
+        semantic=output.predictions.argmax(dim=1),
+        crown=output.crown_logits > 0,
+        num_trees=output.density.sum(dim=(1, 2)) * (CELL_PX**2 / TREES_PER),
+    )
+
+
+def as_crown_output(output: ModelOutput) -> CrownOutput:
+    """Raises TypeError where the network is not one of crowns."""
     if not isinstance(output, CrownOutput):
         raise TypeError(f"The model returned {type(output).__name__}; crown mapping needs a CrownOutput.")
     return output

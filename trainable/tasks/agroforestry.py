@@ -11,13 +11,14 @@ from trainable.config import TrialConfig
 from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches
 from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
-from trainable.data.generated.crown_scenes import CrownSceneConfig, crown_scene_splits
+from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.findings import format_table
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.crowns import CrownLossConfig
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
+from trainable.prediction.crowns import CrownsPredictor
 from trainable.supervision.crowns import CrownSupervision
 from trainable.tasks.agroforestry_presets import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -60,6 +61,11 @@ class AgroforestryData:
             )
 
     @property
+    def side_px(self) -> int:
+        """Of the tiles that are trained on."""
+        return self.generator.tile_px if self.source == EMBEDDED else self.tile_px
+
+    @property
     def folder_options(self) -> CrownFolderOptions:
         return CrownFolderOptions(**{option.name: getattr(self, option.name) for option in _FOLDER_OPTIONS})
 
@@ -69,6 +75,8 @@ class AgroforestryConfig(TrialConfig):
     """A training of the crown network."""
 
     progressive_resolution: ProgressiveResolutionConfig | None = None
+    kinds: tuple[str, ...] = ()
+    """Names of the crowns' labels 1, 2, ...; set from the opened data, for pictures that are judged later."""
     channels_last: bool = False
     """Keeps weights and maps with their channels side by side, which tensor cores and CPUs' convolutions prefer."""
 
@@ -90,6 +98,7 @@ class AgroforestryTask(Task[AgroforestryConfig]):
             batch_size=8,
             data=AgroforestryData(source=source or EMBEDDED),
             model=CrownNetConfig(),
+            kinds=KIND_NAMES,
             loss=CrownLossConfig(),
         )
 
@@ -106,12 +115,12 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         return folder.splits
 
     def adapt_to_data(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
-        """As many classes as the data has."""
+        """As many classes as the data has, and the names of the kinds of crowns."""
         data = splits.train
         classes = {"num_instance_classes": len(data.kinds)}
         if data.semantic_classes:
             classes["num_semantic_classes"] = len(data.semantic_classes)
-        return replace(config, model=replace(config.model, **classes))
+        return replace(config, model=replace(config.model, **classes), kinds=data.kinds)
 
     def build_model(self, config: AgroforestryConfig) -> nn.Module:
         order = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -119,6 +128,15 @@ class AgroforestryTask(Task[AgroforestryConfig]):
 
     def build_supervision(self, config: AgroforestryConfig) -> CrownSupervision:
         return CrownSupervision(config.loss)
+
+    def predictor(self, config: AgroforestryConfig) -> CrownsPredictor:
+        unnamed = range(len(config.kinds) + 1, config.model.num_instance_classes + 1)
+        return CrownsPredictor(
+            kinds=(*config.kinds, *(f"kind {label}" for label in unnamed)),
+            tile_px=config.data.side_px,
+            overlap_px=config.data.overlap_px * config.data.side_px // config.data.tile_px,
+            batch_size=config.batch_size,
+        )
 
     def build_metrics(self, config: AgroforestryConfig, *, final: bool) -> CrownMetrics:
         return CrownMetrics(num_kinds=config.model.num_instance_classes, num_classes=config.model.num_semantic_classes)

@@ -1,6 +1,7 @@
 """What workloads share that tell classes of single images apart; each adds its data and its network."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -8,19 +9,19 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
+from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.image_mask.image_mask_set import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
-from trainable.supervision.base import Supervision
+from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
-from trainable.supervision.prediction import ClassPredictor
 from trainable.tasks.task import Task
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation, Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import AveragedLooks, AveragedLooksConfig
+from trainable.techniques.test_time_augmentation import AveragedLooksConfig, Averaging, single_look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class ClassificationConfig(TrialConfig):
     augmentation: ImageAugmentationConfig | None = None
     mixing: MixingConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
-    """Averages several looks at each image of the final test; the validation of an epoch never does."""
+    """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
 
 
 Config = TypeVar("Config", bound=ClassificationConfig)
@@ -76,15 +77,15 @@ class ClassificationTask(Task[Config]):
         check_classes(config, data)
         return LabelledEvaluationBatches(data, batch_size=config.batch_size, device=device)
 
-    def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
-        """Several looks at an image averaged, where test-time augmentation is on."""
-        looks = config.test_time_augmentation
-        return supervision if looks is None else AveragedLooks(supervision, looks)
+    def averaging(self, config: Config) -> Averaging:
+        return single_look if config.test_time_augmentation is None else config.test_time_augmentation.averaged
 
     def predictor(self, config: Config) -> ClassPredictor:
         data = config.data
         return ClassPredictor(
-            class_names=config.model.class_names, image_size_px=data.image_size_px, resize=data.resize
+            class_names=config.model.class_names,
+            prepare=partial(RESIZES[data.resize], size=(data.side_px, data.side_px)),
+            averaged=self.averaging(config),
         )
 
 

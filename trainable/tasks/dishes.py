@@ -57,6 +57,11 @@ class DishesData:
             )
 
     @property
+    def side_px(self) -> int:
+        """Of the square images that are trained on."""
+        return self.plates.plate_size_px if self.source == EMBEDDED else self.image_size_px
+
+    @property
     def options(self) -> ClassFolderOptions:
         return ClassFolderOptions(
             image_size_px=self.image_size_px,

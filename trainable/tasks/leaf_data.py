@@ -48,6 +48,11 @@ class LeafData:
         if self.labels_per_class is not None and self.labels_per_class < 1:
             raise ValueError(f"labels_per_class is {self.labels_per_class}; it must be 1 or more, or none for all.")
 
+    @property
+    def side_px(self) -> int:
+        """Of the square images that are trained on."""
+        return self.leaves.picture_px if self.source == EMBEDDED else self.image_size_px
+
 
 def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | None) -> Splits:
     """The splits with all images of the training part, labelled or not."""

@@ -4,6 +4,7 @@ Labels are used by the probes alone, and of the training split alone.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledTrainingBatches
+from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.classes.probe_set import ProbeBatches, ProbeSet
 from trainable.data.generated.leaf_pictures import CONDITIONS
@@ -19,6 +21,7 @@ from trainable.data.image_mask.image_mask_set import Splits
 from trainable.losses.contrastive import NtXentConfig
 from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
 from trainable.models.leaf_nets import Projector, ProjectorConfig
+from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import ContrastiveSupervision
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.leaf_presets import PRETRAIN_PRESETS
@@ -98,6 +101,10 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
     ) -> Techniques:
         generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
         return Techniques(augmentation=TwoViews(config.views, generator=generator))
+
+    def predictor(self, config: LeafPretrainConfig) -> EmbeddingPredictor:
+        data = config.data
+        return EmbeddingPredictor(prepare=partial(RESIZES[data.resize], size=(data.side_px, data.side_px)))
 
     def build_metrics(self, config: LeafPretrainConfig, *, final: bool) -> ProbeMetrics:
         return ProbeMetrics(num_classes=config.num_classes)

@@ -21,8 +21,8 @@ from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
+from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
-from trainable.supervision.prediction import MaskPredictor
 from trainable.tasks.moe_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
@@ -33,6 +33,7 @@ from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
+from trainable.techniques.test_time_augmentation import AveragedMasksConfig, Averaging, single_look
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ class MoeConfig(TrialConfig):
     """How patient and how strong `collapse_response` is."""
     augmentation: AugmentationConfig | None = None
     contrastive: ContrastiveConfig | None = None
+    test_time_augmentation: AveragedMasksConfig | None = None
+    """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
     trained_size_px: tuple[int, int] | None = None
     """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
 
@@ -169,10 +172,13 @@ class MoeTask(Task[MoeConfig]):
             return techniques
         return _with_watched_experts(techniques, config, model, optimizer)
 
+    def averaging(self, config: MoeConfig) -> Averaging:
+        return single_look if config.test_time_augmentation is None else config.test_time_augmentation.averaged
+
     def predictor(self, config: MoeConfig) -> MaskPredictor:
         if config.trained_size_px is None:
             raise ValueError("trained_size_px is null; give the config.json that a search or a training wrote.")
-        return MaskPredictor(trained_size_px=config.trained_size_px)
+        return MaskPredictor(trained_size_px=config.trained_size_px, averaged=self.averaging(config))
 
     def build_metrics(self, config: MoeConfig, *, final: bool) -> CamouflageMetrics:
         return CamouflageMetrics(weighted_f=final)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,14 +11,18 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
 from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.fundus.crop import cropped_to_retina
 from trainable.data.fundus.folder import open_fundus_folder
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions
 from trainable.data.generated.fundus_images import FundusConfig, fundus_splits, grade_counts
+from trainable.data.io.decoding import shrink_image
 from trainable.data.io.findings import format_table
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
+from trainable.prediction.base import Prepare
+from trainable.prediction.classes import GradesPredictor
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.tasks.retina_presets import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -26,6 +31,7 @@ from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingCon
 from trainable.techniques.optim.unfreezing import GradualUnfreezing, UnfreezingConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
+from trainable.techniques.test_time_augmentation import AveragedLooksConfig, Averaging, single_look
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +64,11 @@ class FundusData:
                 "photographs are drawn, not divided; give --data with them."
             )
 
+    @property
+    def side_px(self) -> int:
+        """Of the square images that are trained on."""
+        return self.fundus.image_size_px if self.source == EMBEDDED else self.image_size_px
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetinaConfig(TrialConfig):
@@ -66,6 +77,8 @@ class RetinaConfig(TrialConfig):
     loss_weighting: LossWeightingConfig = field(default_factory=LossWeightingConfig)
     unfreezing: UnfreezingConfig | None = None
     augmentation: ImageAugmentationConfig | None = None
+    test_time_augmentation: AveragedLooksConfig | None = None
+    """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
 
 
 class RetinaTask(Task[RetinaConfig]):
@@ -125,6 +138,20 @@ class RetinaTask(Task[RetinaConfig]):
             backbone, milestones = model.get_submodule("backbone"), config.unfreezing.milestones
             unfreezing = GradualUnfreezing(backbone, milestones, total_epochs=config.max_epochs)
         return Techniques(augmentation=augmentation, unfreezing=unfreezing)
+
+    def averaging(self, config: RetinaConfig) -> Averaging:
+        if config.test_time_augmentation is None:
+            return single_look
+        return partial(config.test_time_augmentation.averaged, num_classes=[len(names) for names in CLASS_NAMES])
+
+    def predictor(self, config: RetinaConfig) -> GradesPredictor:
+        """Photographs are cropped as those of a folder are; embedded ones fill their pictures already."""
+        side_px = config.data.side_px
+        if config.data.source == EMBEDDED:
+            prepare: Prepare = partial(shrink_image, size=(side_px, side_px))
+        else:
+            prepare = partial(cropped_to_retina, size_px=side_px)
+        return GradesPredictor(class_names=CLASSES, prepare=prepare, averaged=self.averaging(config))
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(CLASSES)

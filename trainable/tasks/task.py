@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig, from_params
+from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
-from trainable.supervision.prediction import Predictor
 from trainable.techniques.techniques import Techniques
+from trainable.techniques.test_time_augmentation import AveragedLooks, Averaging, single_look
 from trainable.trainer import Trainer
 
 Progress = Callable[[int, int], None]
@@ -120,18 +121,22 @@ class Task(ABC, Generic[Config]):
         return trainer.evaluate(batches, metrics=metrics, supervision=judge).flat
 
     def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
-        """What judges a sample of a final test; a task overrides this where that is more than one look at it."""
-        return supervision
+        """What judges a sample of a final test: its looks averaged, where there are several."""
+        return AveragedLooks(supervision, self.averaging(config))
+
+    def averaging(self, config: Config) -> Averaging:
+        """How a final test and a prediction look at an image; a task overrides this where that may be several times."""
+        return single_look
 
     def predictor(self, config: Config) -> Predictor:
         """What judges a single picture with a trained network.
 
         Raises:
-            ValueError: this workload's networks say neither one class nor one mask of a picture.
+            ValueError: the workload defines none, or the configuration lacks what only opened data can tell.
         """
         raise ValueError(
-            f"{self.name} gives a picture neither one class nor one mask, which is all that predict says; load its "
-            f'network in Python: get_task("{self.name}").build_model(config), then load_state_dict of weights.pt.'
+            f"{self.name} defines no predictor; write the method `predictor` of its task, or load its network in "
+            f'Python: get_task("{self.name}").build_model(config), then load_state_dict of weights.pt.'
         )
 
     def fresh_test_set(self, config: Config, count: int) -> Any:

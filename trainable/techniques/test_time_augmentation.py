@@ -1,16 +1,18 @@
-"""Test-time augmentation: a classifier's probabilities, averaged over mirrored and cropped looks at an image.
+"""Test-time augmentation: probabilities averaged over several looks at an image, of its class or of each pixel.
 
-What: probabilities are averaged, not logits, and come back as their logarithms, so that a softmax gives them again and
-a cross-entropy of them is that of the average. Meant for a final test: a search's rungs compare single looks, which
-cost a fraction.
+What: probabilities are averaged, not logits, and come back as logits of the average, so that a softmax or sigmoid gives
+them again and a cross-entropy of them is that of the average. Classes: mirrored looks and crops at the corners. Masks:
+mirrored and resized looks, each turned back before it is averaged. Meant for a final test and for predictions: a
+search's rungs compare single looks, which cost a fraction.
 Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012,
 https://doi.org/10.1145/3065386 (ten looks, averaged); Shanmugam et al., "Better Aggregation in Test-Time Augmentation",
-ICCV 2021, https://arxiv.org/abs/2011.11156.
+ICCV 2021, https://arxiv.org/abs/2011.11156; Chen et al., "Rethinking Atrous Convolution for Semantic Image
+Segmentation", 2017, https://arxiv.org/abs/1706.05587 (masks over scales and mirrored).
 Cost: one forward pass for each look. Off: `test_time_augmentation=None`.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,14 +21,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.models.output import ModelOutput
-from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.supervision.base import Forward, Judged, Losses, Supervision, resized
 
+Averaging = Callable[[Forward], Forward]
+"""Makes of a network one that averages its looks."""
 _CORNERS = (("top", "left"), ("top", "right"), ("bottom", "left"), ("bottom", "right"))
+_SCALES = (0.25, 4.0)
+
+
+def single_look(forward: Forward) -> Forward:
+    """The network as it is."""
+    return forward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragedLooksConfig:
-    """Which looks are averaged."""
+    """Which looks are averaged to classify an image."""
 
     tta_flips: bool = True
     """Every look is taken mirrored too."""
@@ -38,6 +48,50 @@ class AveragedLooksConfig:
             raise ValueError(f"tta_crop_share is {self.tta_crop_share}; it must lie in [0.5, 1), or be None for none.")
         if not self.tta_flips and self.tta_crop_share is None:
             raise ValueError("tta_flips and tta_crop_share are both off; set test_time_augmentation=None instead.")
+
+    def averaged(self, forward: Forward, *, num_classes: Sequence[int] | None = None) -> Forward:
+        """Logits are log-probabilities; `num_classes` are those of several tasks side by side, each averaged alone."""
+
+        def average(images: Tensor) -> ModelOutput:
+            first, *others = (forward(look) for look in looks(images, self))
+            logits = [first.predictions, *(output.predictions for output in others)]
+            parts = zip(*(one.split(list(num_classes or one.shape[1:]), dim=1) for one in logits), strict=True)
+            return replace(first, predictions=torch.cat([log_mean_probabilities(own) for own in parts], dim=1))
+
+        return average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AveragedMasksConfig:
+    """Which looks are averaged to segment an image."""
+
+    tta_flips: bool = True
+    """Every look is taken mirrored too, and its mask mirrored back."""
+    tta_scales: tuple[float, ...] = (1.0,)
+    """Sizes of the looks relative to the image's, each from 0.25 to 4; (0.75, 1.0, 1.25) with flips is usual."""
+
+    def __post_init__(self) -> None:
+        low, high = _SCALES
+        if not self.tta_scales or not all(low <= scale <= high for scale in self.tta_scales):
+            raise ValueError(f"tta_scales is {self.tta_scales}; give one or more numbers from {low:g} to {high:g}.")
+        if not self.tta_flips and self.tta_scales == (1.0,):
+            raise ValueError("tta_flips is off and tta_scales (1.0,); set test_time_augmentation=None instead.")
+
+    def averaged(self, forward: Forward) -> Forward:
+        """Logits [B, 1, H, W] of the mean probability of each pixel; all else is that of the first look."""
+
+        def average(images: Tensor) -> ModelOutput:
+            size, outputs, logits = images.shape[-2:], [], []
+            for scale in self.tta_scales:
+                scaled = _scaled(images, scale)
+                outputs.append(forward(scaled))
+                logits.append(resized(outputs[-1].predictions.float(), size))
+                if self.tta_flips:
+                    mirrored = forward(scaled.flip(-1)).predictions.float()
+                    logits.append(resized(mirrored.flip(-1), size))
+            return replace(outputs[0], predictions=logits_of_mean(logits))
+
+        return average
 
 
 def looks(images: Tensor, config: AveragedLooksConfig) -> Iterator[Tensor]:
@@ -54,24 +108,32 @@ def log_mean_probabilities(logits: Sequence[Tensor]) -> Tensor:
     return torch.stack([one.float().log_softmax(dim=1) for one in logits]).logsumexp(dim=0) - math.log(len(logits))
 
 
-class AveragedLooks(Supervision):
-    """Judges a classifier by the average of several looks; does not train."""
+def logits_of_mean(logits: Sequence[Tensor]) -> Tensor:
+    """The logit of the mean of the sigmoids of several logits of one shape; exact also where a sigmoid rounds to 1."""
+    stacked = torch.stack(list(logits))
+    return F.logsigmoid(stacked).logsumexp(dim=0) - F.logsigmoid(-stacked).logsumexp(dim=0)
 
-    def __init__(self, supervision: Supervision, config: AveragedLooksConfig) -> None:
+
+class AveragedLooks(Supervision):
+    """Judges a network by the average of several looks; does not train."""
+
+    def __init__(self, supervision: Supervision, averaged: Averaging) -> None:
         super().__init__()
         self.supervision = supervision
-        self.config = config
+        self.averaged = averaged
 
     def losses(self, forward: Forward, images: Any, targets: Any) -> Losses:
         return self.supervision.losses(forward, images, targets)
 
     def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
-        return self.supervision.judged(lambda whole: self._averaged(forward, whole), images, targets)
+        return self.supervision.judged(self.averaged(forward), images, targets)
 
-    def _averaged(self, forward: Forward, images: Tensor) -> ModelOutput:
-        first, *others = (forward(look) for look in looks(images, self.config))
-        logits = [first.predictions, *(output.predictions for output in others)]
-        return replace(first, predictions=log_mean_probabilities(logits))
+
+def _scaled(images: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return images
+    height, width = (round(scale * side) for side in images.shape[-2:])
+    return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _corner(images: Tensor, share: float, corner: tuple[str, str]) -> Tensor:

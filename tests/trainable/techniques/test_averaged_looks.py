@@ -7,6 +7,7 @@ from trainable.supervision.base import Judged, Losses, Supervision
 from trainable.techniques.test_time_augmentation import (
     AveragedLooks,
     AveragedLooksConfig,
+    AveragedMasksConfig,
     log_mean_probabilities,
     looks,
 )
@@ -48,7 +49,7 @@ def test_probabilities_are_averaged_and_not_logits():
 def test_the_averaged_loss_is_that_of_the_averaged_probabilities():
     model, images, label = LeftLightMeansFirst(), half_light(), torch.tensor([0])
     single = CrossEntropy().judged(model, images, label)
-    averaged = AveragedLooks(CrossEntropy(), FLIPS_ALONE).judged(model, images, label)
+    averaged = AveragedLooks(CrossEntropy(), FLIPS_ALONE.averaged).judged(model, images, label)
     assert single.scores[0, 0] > 0.99
     torch.testing.assert_close(averaged.scores, torch.tensor([[0.5, 0.5]]))
     assert averaged.losses["loss"].item() == pytest.approx(0.6931, abs=1e-3)
@@ -56,7 +57,7 @@ def test_the_averaged_loss_is_that_of_the_averaged_probabilities():
 
 def test_training_sees_each_image_once():
     images, label = half_light(), torch.tensor([0])
-    supervised = AveragedLooks(CrossEntropy(), FLIPS_ALONE).losses(LeftLightMeansFirst(), images, label)
+    supervised = AveragedLooks(CrossEntropy(), FLIPS_ALONE.averaged).losses(LeftLightMeansFirst(), images, label)
     assert supervised.total.item() < 0.01
 
 
@@ -80,3 +81,75 @@ def test_looks_are_the_image_its_crops_and_their_mirror_images(config, count):
 def test_a_wrong_setting_is_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         AveragedLooksConfig(**changes)
+
+
+def test_each_of_several_tasks_is_averaged_by_itself():
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(3 * 64, 5, generator=torch.Generator().manual_seed(1))
+
+    def forward(images):
+        return ModelOutput(predictions=images.flatten(1) @ weight)
+
+    averaged = FLIPS_ALONE.averaged(forward, num_classes=[2, 3])(images).predictions
+    for task in (slice(0, 2), slice(2, 5)):
+        both = [forward(look).predictions[:, task].softmax(1) for look in (images, images.flip(-1))]
+        torch.testing.assert_close(averaged[:, task].softmax(1), torch.stack(both).mean(0))
+
+
+class BrightOnTheLeft(nn.Module):
+    """Mask logits that depend on the place too, so that a mirrored look differs."""
+
+    def forward(self, images):
+        slope = torch.linspace(2, -2, images.shape[-1])
+        return ModelOutput(predictions=5 * images.mean(1, keepdim=True) - 2 + slope)
+
+
+def test_masks_are_mirrored_back_before_their_probabilities_are_averaged():
+    images = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    net = BrightOnTheLeft()
+    by_hand = (net(images).predictions.sigmoid() + net(images.flip(-1)).predictions.flip(-1).sigmoid()) / 2
+    averaged = AveragedMasksConfig().averaged(net)(images).predictions.sigmoid()
+    torch.testing.assert_close(averaged, by_hand)
+    assert not torch.allclose(averaged, net(images).predictions.sigmoid(), atol=0.1)
+
+
+def test_masks_of_other_scales_are_brought_to_the_size_of_the_image():
+    images = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    looked_at = []
+
+    def forward(images):
+        looked_at.append(tuple(images.shape[-2:]))
+        return BrightOnTheLeft()(images)
+
+    averaged = AveragedMasksConfig(tta_flips=False, tta_scales=(0.5, 1.0, 1.5)).averaged(forward)(images).predictions
+    small, same, large = (
+        nn.functional.interpolate(images, scale_factor=scale, mode="bilinear", antialias=True)
+        for scale in (0.5, 1.0, 1.5)
+    )
+    resized = [
+        nn.functional.interpolate(BrightOnTheLeft()(one).predictions, size=(16, 24), mode="bilinear")
+        for one in (small, same, large)
+    ]
+    torch.testing.assert_close(averaged.sigmoid(), torch.stack(resized).sigmoid().mean(0))
+    assert looked_at == [(8, 12), (16, 24), (24, 36)]
+
+
+def test_a_pixel_that_every_look_is_sure_of_has_a_finite_logit():
+    def sure(images):
+        return ModelOutput(predictions=torch.full((1, 1, 4, 4), 200.0))
+
+    logits = AveragedMasksConfig().averaged(sure)(torch.zeros(1, 3, 4, 4)).predictions
+    torch.testing.assert_close(logits, torch.full((1, 1, 4, 4), 200.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tta_scales": ()}, "give one or more numbers from 0.25 to 4"),
+        ({"tta_scales": (0.1, 1.0)}, "give one or more numbers from 0.25 to 4"),
+        ({"tta_flips": False}, "set test_time_augmentation=None instead"),
+    ],
+)
+def test_a_wrong_setting_of_mask_looks_is_a_sentence(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        AveragedMasksConfig(**changes)

@@ -18,6 +18,12 @@ def tile_starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
     return [*range(0, last, tile_px - overlap_px), last]
 
 
+def tile_corners(size: tuple[int, ...], tile_px: int, overlap_px: int) -> list[tuple[int, int]]:
+    """Top and left of every tile of a picture of this height and width, row by row."""
+    tops, lefts = (tile_starts(length_px, tile_px, overlap_px) for length_px in size)
+    return [(top, left) for top in tops for left in lefts]
+
+
 def tiles_of(
     name: str,
     image: np.ndarray,
@@ -34,16 +40,15 @@ def tiles_of(
         label_of: the number of a shape's kind, from 1.
     """
     crowns = None if shapes is None else [rasterised(shape, label_of(shape), image.shape[:2]) for shape in shapes]
-    for top in tile_starts(image.shape[0], tile_px, overlap_px):
-        for left in tile_starts(image.shape[1], tile_px, overlap_px):
-            window = (slice(top, top + tile_px), slice(left, left + tile_px))
-            seen = None if crowns is None else [_seen(crown, left, top, tile_px) for crown in crowns if crown]
-            yield Tile(
-                name=f"{name}_{top:05d}_{left:05d}",
-                image=_filled(image[window], tile_px, 0),
-                crowns=None if seen is None else tuple(crown for crown in seen if crown is not None),
-                semantic=None if semantic is None else _filled(semantic[window], tile_px, VOID),
-            )
+    for top, left in tile_corners(image.shape[:2], tile_px, overlap_px):
+        window = (slice(top, top + tile_px), slice(left, left + tile_px))
+        seen = None if crowns is None else [_seen(crown, left, top, tile_px) for crown in crowns if crown]
+        yield Tile(
+            name=f"{name}_{top:05d}_{left:05d}",
+            image=filled(image[window], tile_px, 0),
+            crowns=None if seen is None else tuple(crown for crown in seen if crown is not None),
+            semantic=None if semantic is None else filled(semantic[window], tile_px, VOID),
+        )
 
 
 def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
@@ -73,7 +78,8 @@ def _seen(crown: Crown, left: int, top: int, tile_px: int) -> Crown | None:
     return Crown(label=crown.label, box=(first_x - left, first_y - top, end_x - left, end_y - top), mask=mask)
 
 
-def _filled(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:
+def filled(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:
+    """A tile of what a picture shows of it, the rest `value`."""
     whole = np.full((tile_px, tile_px, *part.shape[2:]), value, np.uint8)
     whole[: part.shape[0], : part.shape[1]] = part
     return whole

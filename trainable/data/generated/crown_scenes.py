@@ -48,6 +48,7 @@ _KINDS = (
     _Kind("shade tree", (0.12, 0.19), (0.26, 0.42, 0.20), 7.0, 0.10, 0),
     _Kind("palm", (0.09, 0.13), (0.30, 0.44, 0.20), 10.0, 0.05, 7),
 )
+KIND_NAMES = tuple(kind.name for kind in _KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,8 @@ def crown_scene_splits(
                 on_progress(next(drawn), total)
 
     def build(folder: Path) -> None:
-        kinds = [kind.name for kind in _KINDS]
         write_tiles(
-            folder, {split: tiles(split) for split in SPLIT_NAMES}, kinds=kinds, semantic_classes=SEMANTIC_CLASSES
+            folder, {split: tiles(split) for split in SPLIT_NAMES}, kinds=KIND_NAMES, semantic_classes=SEMANTIC_CLASSES
         )
 
     return open_tiles(cached(_cache_key(config), cache_dir, build, needed_bytes=5 * total * config.tile_px**2))

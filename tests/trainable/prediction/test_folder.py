@@ -1,0 +1,105 @@
+"""What has a row is whole; a later call goes on from there, whatever cut off the one before."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.prediction.folder import PredictionFolder
+from trainable.prediction.mask import MaskPrediction
+
+PICTURE = Image.fromarray(np.full((20, 30, 3), 100, np.uint8))
+MASK = MaskPrediction(np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30))
+
+
+@pytest.fixture
+def opened(tmp_path):
+    files = {name: tmp_path / name for name in ("config", "weights")}
+    for name, file in files.items():
+        file.write_text(name)
+
+    def read(*, overlay=False):
+        return PredictionFolder.read(tmp_path / "out", MaskPrediction, files=files, overlay=overlay)
+
+    return read
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return [tmp_path / f"{name}.png" for name in "abc"]
+
+
+def rows(folder):
+    with (folder.path / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predict(folder, pictures):
+    for picture in folder.begin(pictures):
+        folder.add(picture, PICTURE, MASK)
+
+
+def test_a_row_names_the_files_of_its_picture_and_they_hold_it(opened, pictures):
+    folder = opened(overlay=True)
+    predict(folder, pictures[:1])
+    (row,) = rows(folder)
+    assert row == {
+        "picture": str(pictures[0]),
+        "file": "masks/a.png",
+        "overlay": "overlays/a.png",
+        "height_px": "20",
+        "width_px": "30",
+        "object_share": "0.5",
+    }
+    levels = np.asarray(Image.open(folder.path / row["file"]))
+    np.testing.assert_allclose(levels, 255 * MASK.probabilities, atol=0.51)
+    drawn = np.asarray(Image.open(folder.path / row["overlay"]))
+    assert drawn.shape[1] % 30 == 0
+    assert (drawn[: len(drawn) // 2] == 100).all()
+    assert (drawn[-1] != 100).any()
+
+
+def test_a_later_call_goes_on_with_the_pictures_that_have_no_row(opened, pictures):
+    predict(opened(), pictures[:2])
+    first = opened()
+    before = (first.path / "predictions.csv").read_text()
+    assert first.begin(pictures) == pictures[2:]
+    predict(opened(), pictures)
+    after = (first.path / "predictions.csv").read_text()
+    assert after.startswith(before)
+    assert len(rows(first)) == 3
+
+
+def test_a_row_that_was_cut_off_and_one_whose_file_is_gone_are_predicted_again(opened, pictures):
+    predict(opened(), pictures)
+    table = opened().path / "predictions.csv"
+    table.write_text(table.read_text()[:-4])
+    (table.parent / "masks" / "a.png").unlink()
+    folder = opened()
+    assert folder.begin(pictures) == [pictures[0], pictures[2]]
+    assert [row["picture"] for row in rows(folder)] == [str(pictures[1])]
+    predict(opened(), pictures)
+    assert {row["picture"] for row in rows(opened())} == {str(picture) for picture in pictures}
+
+
+def test_a_folder_of_other_weights_is_refused_and_stays_as_it_is(opened, pictures, tmp_path):
+    predict(opened(), pictures[:1])
+    before = (tmp_path / "out" / "predictions.csv").read_bytes()
+    with pytest.raises(ValueError, match="another --overlay; give another --output"):
+        opened(overlay=True)
+    (tmp_path / "weights").write_text("others")
+    with pytest.raises(ValueError, match="other weights"):
+        opened()
+    assert (tmp_path / "out" / "predictions.csv").read_bytes() == before
+
+
+def test_no_file_overwrites_a_picture_or_that_of_another_picture(opened, pictures, tmp_path):
+    with pytest.raises(ValueError, match=r"masks.a\.png of .*a\.jpg would overwrite that of .*a\.png"):
+        opened().begin([pictures[0], tmp_path / "a.jpg"])
+    with pytest.raises(ValueError, match="would overwrite the picture"):
+        opened().begin([tmp_path / "out" / "masks" / "a.png"])
+    assert not (tmp_path / "out").exists()
+    predict(opened(), pictures[:1])
+    with pytest.raises(ValueError, match="would overwrite that of"):
+        opened().begin([tmp_path / "elsewhere" / "a.png"])

@@ -1,0 +1,101 @@
+"""Crowns found on tiles that reach into each other, as crowns of the whole picture, each once.
+
+What: two finds of different tiles are one crown where the tiles agree on what both of them see: within the window that
+the tiles share, the two masks have an intersection over union of at least SAME_CROWN_IOU, which is the network's own
+threshold for duplicates on one tile. So a crown that a tile's edge cuts meets its other half, however large it is, and
+a small crown below a large one stays. What belongs together is joined: the masks united, kind and score of the surest.
+Source: own; the idea of merging instead of suppressing is that of SAHI, Akyon et al., 2022,
+https://arxiv.org/abs/2202.06934.
+Cost: about n * n comparisons of boxes for n finds, and one of masks for each pair that overlaps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SAME_CROWN_IOU = 0.5
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels of the picture, the last two beyond it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundCrown:
+    """One crown on a picture."""
+
+    label: int
+    """Kind, from 1."""
+    score: float
+    """How sure the network is, 0 to 1."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom as the network found them; around all of them where several were joined."""
+    extent: Box
+    """Around the mask."""
+    mask: np.ndarray
+    """bool, in the frame of the extent."""
+
+    def within(self, window: Box) -> np.ndarray:
+        """The mask in the frame of a window, bool."""
+        left, top, right, bottom = intersection(self.extent, window)
+        part = np.zeros((window[3] - window[1], window[2] - window[0]), bool)
+        if right > left and bottom > top:
+            part[top - window[1] : bottom - window[1], left - window[0] : right - window[0]] = self.mask[
+                top - self.extent[1] : bottom - self.extent[1], left - self.extent[0] : right - self.extent[0]
+            ]
+        return part
+
+
+def merged_crowns(found: Sequence[tuple[Box, FoundCrown]]) -> list[FoundCrown]:
+    """The crowns of a picture, the surest first, from finds with the window of the tile that each was found on."""
+    found = sorted(found, key=lambda find: -find[1].score)
+    extents = np.array([crown.extent for _, crown in found]).reshape(-1, 4)
+    free = np.ones(len(found), bool)
+    merged = []
+    for place in range(len(found)):
+        if free[place]:
+            free[place] = False
+            members = [place]
+            # The list grows: a crown over three tiles is held together by the one in the middle.
+            for member in members:
+                near = np.flatnonzero(free & _overlaps(extents, extents[member]))
+                same = [other for other in near.tolist() if _is_same_crown(found[member], found[other])]
+                free[same] = False
+                members += same
+            merged.append(_joined([found[member][1] for member in members]))
+    return merged
+
+
+def intersection(one: Box, other: Box) -> Box:
+    """Of two boxes; one without an area where they do not meet."""
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+
+
+def _overlaps(extents: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """Which of the boxes (n, 4) meet this one."""
+    return (np.maximum(extents[:, :2], extent[:2]) < np.minimum(extents[:, 2:], extent[2:])).all(axis=1)
+
+
+def _is_same_crown(one: tuple[Box, FoundCrown], other: tuple[Box, FoundCrown]) -> bool:
+    (window, crown), (other_window, other_crown) = one, other
+    shared = intersection(intersection(window, other_window), _around([crown.extent, other_crown.extent]))
+    if window == other_window or shared[2] <= shared[0] or shared[3] <= shared[1]:
+        return False
+    part, other_part = crown.within(shared), other_crown.within(shared)
+    return bool((part & other_part).sum() >= SAME_CROWN_IOU * (part | other_part).sum() > 0)
+
+
+def _joined(crowns: Sequence[FoundCrown]) -> FoundCrown:
+    """One crown of those that are the same, the surest first."""
+    first = crowns[0]
+    if len(crowns) == 1:
+        return first
+    extent = _around([crown.extent for crown in crowns])
+    mask = np.logical_or.reduce([crown.within(extent) for crown in crowns])
+    box = _around([crown.box for crown in crowns])
+    return FoundCrown(label=first.label, score=first.score, box=box, extent=extent, mask=mask)
+
+
+def _around(boxes: Sequence[tuple]) -> tuple:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)

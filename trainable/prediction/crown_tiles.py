@@ -1,0 +1,102 @@
+"""An aerial picture seen tile by tile, cut as the training folder was."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from torch import Tensor
+
+from trainable.data.crowns.batches import boxes_around
+from trainable.data.crowns.tiling import filled, tile_corners, tile_starts
+from trainable.losses.crowns import CELL_PX, TREES_PER
+from trainable.prediction.base import Progress, network_output
+from trainable.prediction.crown_merging import Box, FoundCrown
+from trainable.supervision.base import Forward
+from trainable.supervision.crowns import as_crown_output, crown_scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileCut:
+    """How a picture is cut."""
+
+    size: tuple[int, int]
+    """Height and width of the picture."""
+    tile_px: int
+    overlap_px: int
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """Top and left of each tile."""
+        return tile_corners(self.size, self.tile_px, self.overlap_px)
+
+    @property
+    def owned(self) -> list[tuple[slice, slice]]:
+        """Rows and columns of each tile, in its own frame, that no other is counted for: up to the middle of overlaps.
+
+        Together they are the picture, each pixel once.
+        """
+        rows, columns = (_owned_spans(length_px, self.tile_px, self.overlap_px) for length_px in self.size)
+        return [(row, column) for row in rows for column in columns]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedTile:
+    """What the network says of one tile, in the frame of the picture."""
+
+    window: Box
+    crowns: list[FoundCrown]
+    num_trees: float
+    """By the density map, on the part that the tile owns."""
+    num_canopy_px: int
+    """On the part that the tile owns."""
+
+
+def judged_tiles(
+    forward: Forward, pixels: np.ndarray, cut: TileCut, *, batch_size: int, on_progress: Progress | None = None
+) -> Iterator[JudgedTile]:
+    """Every tile of a picture (H, W, 3); what a tile lacks of the picture is black, as in training."""
+    side, corners, owned = cut.tile_px, cut.corners, cut.owned
+    for start in range(0, len(corners), batch_size):
+        some = slice(start, start + batch_size)
+        tiles = [filled(pixels[top : top + side, left : left + side], side, 0) for top, left in corners[some]]
+        output = as_crown_output(network_output(forward, np.stack(tiles)))
+        canopy = crown_scores(output).crown.cpu()
+        trees = output.density.cpu().repeat_interleave(CELL_PX, 1).repeat_interleave(CELL_PX, 2) / TREES_PER
+        for row, ((top, left), own) in enumerate(zip(corners[some], owned[some], strict=True)):
+            yield JudgedTile(
+                window=(left, top, left + side, top + side),
+                crowns=_crowns_on(output.detections[row], left, top, cut.size),
+                num_trees=float(trees[row][own].sum()),
+                num_canopy_px=int(canopy[row][own].sum()),
+            )
+        if on_progress is not None:
+            on_progress(start + len(tiles), len(corners))
+
+
+def _owned_spans(length_px: int, tile_px: int, overlap_px: int) -> list[slice]:
+    starts = tile_starts(length_px, tile_px, overlap_px)
+    middles = [(before + tile_px + after) // 2 for before, after in pairwise(starts)]
+    edges = [0, *middles, length_px]
+    return [slice(edges[n] - start, edges[n + 1] - start) for n, start in enumerate(starts)]
+
+
+def _crowns_on(found: Mapping[str, Tensor], left: int, top: int, size: tuple[int, int]) -> list[FoundCrown]:
+    """Finds of a tile at (left, top), without those that have no pixel on the picture."""
+    masks = found["masks"][:, : size[0] - top, : size[1] - left].bool().cpu()
+    extents = boxes_around(masks).long().tolist() if len(masks) else []
+    shift = found["boxes"].new_tensor([left, top, left, top]).cpu()
+    boxes = (found["boxes"].cpu().double() + shift).tolist()
+    return [
+        FoundCrown(
+            label=int(label),
+            score=float(score),
+            box=tuple(box),
+            extent=(first_x + left, first_y + top, end_x + left, end_y + top),
+            mask=mask[first_y:end_y, first_x:end_x].numpy(),
+        )
+        for mask, (first_x, first_y, end_x, end_y), box, label, score in zip(
+            masks, extents, boxes, found["labels"].tolist(), found["scores"].tolist(), strict=True
+        )
+        if mask.any()
+    ]

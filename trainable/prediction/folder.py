@@ -1,0 +1,127 @@
+"""The folder that predictions are written to: a row for each picture in predictions.csv, and the files it names.
+
+A picture's row is written after its file and overlay, so that what has a row is whole; a later call goes on from there.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from PIL import Image
+
+from trainable.prediction.base import Prediction, Predictor, Row
+from trainable.prediction.coco import write_json
+from trainable.prediction.drawing import canvas
+from trainable.reporting.output_folder import check_writable
+
+TABLE, MADE_WITH, OVERLAYS = "predictions.csv", "predicted_with.json", "overlays"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionFolder:
+    """The pictures of one network and what it says of them."""
+
+    path: Path
+    kind: type[Prediction]
+    overlay: bool
+    """Each prediction is drawn on its picture too."""
+    rows: list[Row]
+    """Of the table, in its order."""
+
+    made_with: str
+    """By which a folder of other predictions is known."""
+
+    @classmethod
+    def read(cls, path: Path, kind: type[Prediction], *, files: Mapping[str, Path], overlay: bool) -> Self:
+        """What an earlier call left there; writes nothing.
+
+        Args:
+            files: the configuration and the weights.
+
+        Raises:
+            ValueError: the folder can't be written to, or holds other predictions.
+        """
+        check_writable(path, "--output")
+        digests = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+        made_with = json.dumps(digests | {"overlay": overlay})
+        folder = cls(path=path, kind=kind, overlay=overlay, made_with=made_with, rows=[])
+        if (path / TABLE).exists():
+            if not (path / MADE_WITH).exists() or (path / MADE_WITH).read_text(encoding="utf-8") != made_with:
+                raise ValueError(
+                    f"{path} holds predictions with another configuration, other weights or another --overlay; give "
+                    "another --output."
+                )
+            folder.rows.extend(folder._whole_rows())
+        return folder
+
+    def begin(self, pictures: Sequence[Path]) -> list[Path]:
+        """Makes the folder and returns the pictures that have no row yet.
+
+        Raises:
+            ValueError: a file of a picture would have the place of another picture's, or overwrite a picture.
+        """
+        done = {str(row["picture"]) for row in self.rows}
+        missing = [picture for picture in pictures if str(picture) not in done]
+        self._check_places([*map(Path, done), *missing])
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / MADE_WITH).write_text(self.made_with, encoding="utf-8")
+        self._write(self.rows, "w")
+        return missing
+
+    def files_of(self, picture: str | Path) -> dict[str, Path]:
+        """What is written of a picture, by its column of the table."""
+        files = {}
+        if self.kind.folder is not None:
+            files["file"] = self.path / self.kind.folder / f"{Path(picture).stem}{self.kind.ending}"
+        if self.overlay:
+            files["overlay"] = self.path / OVERLAYS / f"{Path(picture).stem}.png"
+        return files
+
+    def add(self, picture: Path, pixels: Image.Image, prediction: Prediction) -> None:
+        """Writes the files of a picture, then its row."""
+        files = self.files_of(picture)
+        for file in files.values():
+            file.parent.mkdir(exist_ok=True)
+        if "file" in files:
+            prediction.write(files["file"])
+        if "overlay" in files:
+            drawn = prediction.draw(canvas(pixels))
+            Image.fromarray(drawn.permute(1, 2, 0).numpy()).save(files["overlay"])
+        places = {column: file.relative_to(self.path).as_posix() for column, file in files.items()}
+        self.rows.append({"picture": str(picture), **places, **prediction.row()})
+        self._write(self.rows[-1:], "a")
+
+    def gather(self, predictor: Predictor) -> None:
+        """Writes the files that hold all pictures together."""
+        files = [self.files_of(str(row["picture"])) for row in self.rows]
+        for name, content in predictor.gathered(self.rows, [own["file"] for own in files if "file" in own]).items():
+            write_json(self.path / name, content)
+
+    def _check_places(self, pictures: Sequence[Path]) -> None:
+        taken = {picture.resolve(): f"the picture {picture}" for picture in pictures}
+        for picture in pictures:
+            for file in self.files_of(picture).values():
+                if file.resolve() in taken:
+                    raise ValueError(
+                        f"{file} of {picture} would overwrite {taken[file.resolve()]}; give another --output."
+                    )
+                taken[file.resolve()] = f"that of {picture}"
+
+    def _whole_rows(self) -> list[Row]:
+        """Without a row that was cut off while it was written, and without those whose files are gone."""
+        content = (self.path / TABLE).read_text(encoding="utf-8")
+        whole = content[: content.rfind("\n") + 1]
+        rows = csv.DictReader(whole.splitlines(keepends=True))
+        return [row for row in rows if all(file.exists() for file in self.files_of(row["picture"]).values())]
+
+    def _write(self, rows: Sequence[Row], mode: str) -> None:
+        with (self.path / TABLE).open(mode, encoding="utf-8", newline="") as file:
+            if rows:
+                writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
+                if file.tell() == 0:
+                    writer.writeheader()
+                writer.writerows(rows)

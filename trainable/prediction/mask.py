@@ -1,0 +1,64 @@
+"""The mask of the object on a picture, as the probability of each pixel."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from trainable.data.io.decoding import shrink_image
+from trainable.prediction.base import Prediction, Predictor, Progress, network_output
+from trainable.prediction.drawing import draw_masks, enlarged_masks
+from trainable.supervision.base import Forward, resized
+from trainable.techniques.test_time_augmentation import Averaging, single_look
+
+THRESHOLD = 0.5
+"""Pixels from this probability on are drawn, and counted as the object's."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPrediction(Prediction):
+    """Float (H, W) in the picture's own height and width: how likely a pixel is of the object, 0 to 1."""
+
+    folder: ClassVar = "masks"
+    ending: ClassVar = ".png"
+
+    probabilities: np.ndarray
+
+    @property
+    def object_share(self) -> float:
+        return float((self.probabilities >= THRESHOLD).mean())
+
+    def in_words(self) -> str:
+        return f"object on {100 * self.object_share:.1f} % of the picture"
+
+    def row(self) -> dict[str, str | int | float]:
+        height, width = self.probabilities.shape
+        return {"height_px": height, "width_px": width, "object_share": round(self.object_share, 6)}
+
+    def write(self, path: Path) -> None:
+        """Grey levels: 255 where the object surely is, 0 where it surely is not."""
+        Image.fromarray((self.probabilities * 255).round().astype(np.uint8)).save(path)
+
+    def draw(self, picture: Tensor) -> Tensor:
+        mask = torch.from_numpy(self.probabilities >= THRESHOLD)[None]
+        return draw_masks(picture, enlarged_masks(mask, picture), [0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskPredictor(Predictor):
+    """Of networks with one logit a pixel."""
+
+    kind: ClassVar = MaskPrediction
+
+    trained_size_px: tuple[int, int]
+    """(height, width) of the images in training."""
+    averaged: Averaging = single_look
+
+    def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> MaskPrediction:
+        output = network_output(self.averaged(forward), shrink_image(picture, self.trained_size_px))
+        logits = resized(output.predictions.float(), picture.size[::-1])
+        return MaskPrediction(logits[0, 0].sigmoid().cpu().numpy())
