@@ -204,7 +204,8 @@ def write_data(root: Path) -> None:
 def small_export() -> ExportedConfig:
     task = get_task("moe")
     config = from_params({"max_epochs": 2, "batch_size": 4, "augmentation": False}, task.default_config("data"))
-    return ExportedConfig(config=config, data_fingerprint=task.open_data(config).fingerprint)
+    splits = task.open_data(config)
+    return ExportedConfig(config=task.adapt_to_data(config, splits), data_fingerprint=splits.fingerprint)
 
 
 def write_configurations(exported: ExportedConfig) -> None:
@@ -233,6 +234,7 @@ CHANGES = {
     "typed": ("config.batch_size", "many"),
     "infinite": ("config.batch_size", float("inf")),
     "range": ("config.model.top_k", 5),
+    "sizeless": ("config.trained_size_px", None),
     "null": ("config.data", None),
     "threads": ("num_threads", 0),
     "workload": ("config.workload", "meo"),

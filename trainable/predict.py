@@ -99,8 +99,12 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     """The network of a configuration with the weights of a file, ready to judge.
 
     Raises:
-        ValueError: the file does not hold this network's weights.
+        ValueError: there is no such file, or it does not hold this network's weights.
     """
+    if not weights.is_file():
+        raise ValueError(
+            f"{weights} is not a file; give the weights.pt that was written with the configuration as --weights."
+        )
     # All weights come from the file: nothing is fetched or frozen before.
     scratch = {"weights": "scratch", "freeze_batch_norm": False}
     own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}

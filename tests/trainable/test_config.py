@@ -28,7 +28,8 @@ def test_no_parameters_leave_the_default():
 
 
 def test_no_two_sections_share_the_name_of_a_field():
-    everything_on = from_params({"averaging": True, "contrastive": True, "crop": True, "early_stopping": True}, BASE)
+    off = ("averaging", "contrastive", "crop", "early_stopping", "test_time_augmentation")
+    everything_on = from_params(dict.fromkeys(off, True), BASE)
     names = [name for name, value in to_dict(everything_on).items() if not isinstance(value, dict)]
     for section in to_dict(everything_on).values():
         names += list(section) if isinstance(section, dict) else []
