@@ -122,6 +122,12 @@ def write_tiles(
     (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
+def count_tiles(folder: Path) -> list[int]:
+    """Tiles of each split that `write_tiles` wrote."""
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    return [len(names) for names in index["names"].values()]
+
+
 def open_tiles(folder: Path) -> Splits:
     """Maps what `write_tiles` wrote."""
     index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))

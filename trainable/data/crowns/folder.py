@@ -1,6 +1,6 @@
 """A folder of aerial images with mixed annotations, checked, split by image, cut into tiles and cached.
 
-Crowns come from files of any of the forms of `crown_annotations`; semantic classes from label images of the same name
+Crowns come from files of any of the forms in formats/; semantic classes from label images of the same name
 in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks is not trained on it.
 """
 
@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
+from trainable.data.crowns.crown_counts import (
+    ONE_KIND,
+    DroppedCrowns,
+    check_edges,
+    describe_crowns,
+    named_crowns,
+)
+from trainable.data.crowns.crown_set import VOID, Tile, count_tiles, open_tiles, write_tiles
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
@@ -23,7 +30,6 @@ from trainable.data.io.findings import BadFileError, DataError, Finding, errors_
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.splits import check_division, group_ids, stratified_group_split
 
-ONE_KIND = "crown"
 _BYTES_PER_PIXEL = 8
 """Image and classes, with what the overlap adds."""
 
@@ -98,22 +104,27 @@ def _build(
     folder: Path,
 ) -> None:
     parts = _divided(sources, options, digests)
-    kinds, classes = _kinds(sources, options), _semantic_classes(sources, options)
-    findings, tick = list(sources.findings), Ticker(len(sources.images), on_progress)
+    images, findings = named_crowns(sources.images, one_kind=options.one_kind)
+    kinds, classes = _kinds(images, options), _semantic_classes(sources, options)
+    findings = [*sources.findings, *findings, *describe_crowns(images), *check_edges(images)]
+    tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
 
     def tiles(part: str) -> Iterator[Tile]:
-        for image, own in zip(sources.images, parts, strict=True):
+        for image, own in zip(images, parts, strict=True):
             if own == part:
                 tick()
                 try:
-                    yield from filter(_teaches, _cut(sources.root, image, options, kinds))
+                    yield from filter(_teaches, _cut(sources.root, image, options, kinds, dropped))
                 except BadFileError as error:
                     findings.append(error.finding(image.file.as_posix()))
 
     write_tiles(folder, {part: tiles(part) for part in SPLIT_NAMES}, kinds=kinds, semantic_classes=classes)
-    write_findings(folder, findings)
+    findings += dropped.findings(images)
     if errors_among(findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
+    if not any(count_tiles(folder)):
+        raise DataError(dropped.nothing_left(sources.root, images), findings)
+    write_findings(folder, findings)
 
 
 def _divided(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> list[str]:
@@ -128,8 +139,8 @@ def _divided(sources: CrownSources, options: CrownFolderOptions, digests: Mappin
         raise DataError(f"{sources.root}: {error}", sources.findings) from error
 
 
-def _kinds(sources: CrownSources, options: CrownFolderOptions) -> tuple[str, ...]:
-    found = {shape.label for image in sources.images for shape in image.shapes or ()}
+def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[str, ...]:
+    found = {shape.label for image in images for shape in image.shapes or ()}
     return (ONE_KIND,) if options.one_kind or not found else tuple(sorted(found))
 
 
@@ -151,7 +162,9 @@ def _semantic_classes(sources: CrownSources, options: CrownFolderOptions) -> tup
     return tuple(f"class {number}" for number in range(1 + max(numbers - {VOID}, default=-1)))
 
 
-def _cut(root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str]) -> Iterator[Tile]:
+def _cut(
+    root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str], dropped: DroppedCrowns
+) -> Iterator[Tile]:
     upright = read_upright(root / image.file)
     pixels = shrink_image(upright, image.size)
     semantic = None if image.label_image is None else _semantic(root / image.label_image, options.void_label)
@@ -168,6 +181,7 @@ def _cut(root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequ
         label_of=lambda shape: 1 if options.one_kind else kinds.index(shape.label) + 1,
         tile_px=options.tile_px,
         overlap_px=options.overlap_px,
+        on_drop=partial(dropped.add, image),
     )
 
 

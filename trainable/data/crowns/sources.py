@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, Annotations, CrownShape, read_annotations
-from trainable.data.io.decoding import read_header
+from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
+from trainable.data.crowns.formats.yolo import LABEL_ENDING
+from trainable.data.crowns.gathering import gather
+from trainable.data.crowns.matching import PictureNames
+from trainable.data.crowns.shapes import CrownShape
+from trainable.data.crowns.stated_sizes import check_stated_sizes
+from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
-_BOX_ONLY = "Only boxes are annotated: the whole box is taken as the mask of its crown."
-_SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used."
+_BOX_ONLY = "The whole box is taken as the mask of its crown."
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +24,15 @@ class CrownImage:
     """One image with what is known of it."""
 
     name: str
-    """File name without ending."""
+    """File name without ending; with its folders where another image has the same."""
     file: Path
     """Below the root."""
     size: tuple[int, int]
     """Height and width in pixels."""
     shapes: tuple[CrownShape, ...] | None
     """None: crowns are not annotated."""
+    annotated_in: str | None
+    """The file that the crowns are from, or all files of its kind where each image has one."""
     label_image: Path | None
 
     @property
@@ -54,91 +61,95 @@ def find_sources(root: Path) -> CrownSources:
     """Matches images, annotations and label images by name.
 
     Raises:
-        DataError: no image has an annotation, or two images have one name.
+        DataError: no image has an annotation.
     """
     require_folder(root, "images with annotations")
     paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file() and path.name[0] != "."]
     pictures = [path for path in paths if path.suffix.lower() in IMAGE_ENDINGS]
-    label_images = {path.stem: path for path in pictures if _is_label_folder(path.parent)}
     images = [path for path in pictures if not _is_label_folder(path.parent)]
-    _check_names(root, images)
-    annotation_files = [path for path in paths if path.suffix.lower() in ANNOTATION_ENDINGS]
-    chosen, findings = _chosen_annotations(root, annotation_files)
-    found = []
+    names = PictureNames(images)
+    headers, findings = _headers(root, images)
+    gathered = gather(root, paths, names, headers)
+    chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
+    label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
+    findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)
+    found = [
+        CrownImage(
+            name=names.unique_name(file),
+            file=file,
+            size=headers[file].size,
+            shapes=chosen[file].shapes if file in chosen else None,
+            annotated_in=chosen[file].where if file in chosen else None,
+            label_image=label_images.get(file),
+        )
+        for file in headers
+        if file in chosen or file in label_images
+    ]
+    if not found:
+        raise DataError(_nothing_found(root), [*findings, *gathered.other_files()])
+    findings += gathered.other_files() + _described(found, headers)
+    texts = [path for path in paths if path.suffix.lower() in (*ANNOTATION_ENDINGS, LABEL_ENDING, ".yaml", ".yml")]
+    return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
+
+
+def _headers(root: Path, images: Sequence[Path]) -> tuple[dict[Path, Header], list[Finding]]:
+    headers, findings = {}, []
     for file in images:
         try:
-            size = read_header(root / file).size
+            headers[file] = read_header(root / file)
         except BadFileError as error:
             findings.append(error.finding(file.as_posix()))
-            continue
-        shapes, label_image = chosen.pop(file.stem, None), label_images.get(file.stem)
-        if shapes is None and label_image is None:
-            findings.append(_note(file, "has no annotation", "Left out."))
-        else:
-            kept = None if shapes is None else tuple(shapes)
-            found.append(CrownImage(name=file.stem, file=file, size=size, shapes=kept, label_image=label_image))
-        if shapes and not any(shape.polygons for shape in shapes):
-            findings.append(_note(file, f"has {len(shapes)} boxes and no outline", _BOX_ONLY))
-    findings += [_missing(name) for name in chosen]
-    if not found:
-        raise DataError(
-            f"{root} has no image with crowns or semantic classes: put COCO json, Pascal VOC xml or csv files beside "
-            f"the images, or label images of the same names in a folder {SEMANTIC_FOLDER}.",
-            findings,
-        )
-    return CrownSources(
-        root=root, images=tuple(found), files=tuple(pictures + annotation_files), findings=tuple(findings)
-    )
-
-
-def _chosen_annotations(root: Path, files: Sequence[Path]) -> tuple[Annotations, list[Finding]]:
-    """For each image the shapes of the file that says most of it; what cannot be read is a warning."""
-    candidates: dict[str, list[tuple[Path, list[CrownShape]]]] = {}
-    findings = []
-    for file in files:
-        try:
-            annotated = read_annotations(root / file)
-        except BadFileError as error:
-            findings.append(
-                Finding(file=file.as_posix(), problem=error.problem, action=error.action, severity=Severity.WARNING)
-            )
-            continue
-        for image, shapes in annotated.items():
-            candidates.setdefault(image, []).append((file, shapes))
-    chosen = {}
-    for image, options in candidates.items():
-        best, chosen[image] = max(options, key=lambda one: (_num_outlined(one[1]), len(one[1]), one[0].as_posix()))
-        if len(options) > 1:
-            others = ", ".join(file.name for file, _ in options if file != best)
-            findings.append(_note(Path(image), f"{best.name} is used, {others} not", _SEVERAL))
-    return chosen, findings
-
-
-def _num_outlined(shapes: Sequence[CrownShape]) -> int:
-    return sum(bool(shape.polygons) for shape in shapes)
+    return headers, findings
 
 
 def _is_label_folder(folder: Path) -> bool:
     return folder.name.lower() == SEMANTIC_FOLDER or folder.name.lower().endswith(SEMANTIC_ENDING)
 
 
-def _check_names(root: Path, images: Sequence[Path]) -> None:
-    names = [path.stem for path in images]
-    twice = [path for path in images if names.count(path.stem) > 1]
-    if twice:
-        action = "Give each image a name of its own: annotations are matched by it."
-        raise DataError(
-            f"{root} holds several images of one name.",
-            [Finding(file=path.as_posix(), problem="is not the only one of its name", action=action) for path in twice],
-        )
+def _label_images(files: Sequence[Path], names: PictureNames) -> tuple[dict[Path, Path], list[Finding]]:
+    """By picture; a label image without its picture is told."""
+    found: dict[Path, Path] = {}
+    absent = []
+    for file in files:
+        own = names.find(file.name, file)
+        if len(own) == 1:
+            found.setdefault(own[0], file)
+        else:
+            absent.append(file)
+    if not absent:
+        return found, []
+    problem = f"{len(absent)} of {len(files)} label images have no picture of their name: {_first(absent)}"
+    action = "They are not used; put their pictures there to train on them."
+    return found, [Finding(file="label images", problem=problem, action=action, severity=Severity.WARNING)]
 
 
-def _missing(image: str) -> Finding:
-    action = "Put the image there, or leave it: its crowns are not used."
-    return Finding(
-        file=image, problem="is annotated, but no such image is here", action=action, severity=Severity.WARNING
+def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
+    """Pictures without annotation, and those of which only boxes are known, each counted."""
+    annotated = {image.file for image in found}
+    bare = [file for file in headers if file not in annotated]
+    boxes = [image for image in found if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
+    findings = []
+    if bare:
+        problem = f"{len(bare)} of {len(headers)} pictures have no annotation: {_first(bare)}"
+        findings.append(_note("pictures", problem, "They are left out."))
+    if boxes:
+        num_boxes = sum(len(image.shapes or ()) for image in boxes)
+        problem = f"{len(boxes)} of {len(found)} pictures have boxes and no outline ({num_boxes} boxes)"
+        findings.append(_note("boxes", problem, _BOX_ONLY))
+    return findings
+
+
+def _nothing_found(root: Path) -> str:
+    return (
+        f"{root} has no image with crowns or semantic classes: put COCO, LabelMe or VIA json, Pascal VOC xml, YOLO txt "
+        f"or csv files beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
     )
 
 
-def _note(file: Path, problem: str, action: str) -> Finding:
-    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
+def _first(files: Sequence[Path]) -> str:
+    shown = ", ".join(file.as_posix() for file in files[:_MAX_NAMED])
+    return shown + (f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else "")
+
+
+def _note(file: str, problem: str, action: str) -> Finding:
+    return Finding(file=file, problem=problem, action=action, severity=Severity.NOTE)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trainable.data.crowns.annotations import CrownShape
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
+from trainable.data.crowns.shapes import CrownShape
 
 MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3
 """A crown that a tile's edge leaves less of than this belongs to the neighbouring tile alone."""
@@ -33,22 +33,29 @@ def tiles_of(
     label_of: Callable[[CrownShape], int],
     tile_px: int,
     overlap_px: int,
+    on_drop: Callable[[CrownShape, str], None] = lambda shape, reason: None,
 ) -> Iterator[Tile]:
     """Every tile of a picture (H, W, 3); what a tile lacks of the picture is black and VOID.
 
     Args:
         label_of: the number of a shape's kind, from 1.
+        on_drop: is told, after the last tile, of each shape that is on no tile, and why.
     """
     crowns = None if shapes is None else [rasterised(shape, label_of(shape), image.shape[:2]) for shape in shapes]
+    shown: set[int] = set()
     for top, left in tile_corners(image.shape[:2], tile_px, overlap_px):
         window = (slice(top, top + tile_px), slice(left, left + tile_px))
-        seen = None if crowns is None else [_seen(crown, left, top, tile_px) for crown in crowns if crown]
+        seen = {i: own for i, crown in enumerate(crowns or ()) if (own := _seen(crown, left, top, tile_px))}
+        shown.update(seen)
         yield Tile(
             name=f"{name}_{top:05d}_{left:05d}",
             image=filled(image[window], tile_px, 0),
-            crowns=None if seen is None else tuple(crown for crown in seen if crown is not None),
+            crowns=None if crowns is None else tuple(seen.values()),
             semantic=None if semantic is None else filled(semantic[window], tile_px, VOID),
         )
+    for index, (shape, crown) in enumerate(zip(shapes or (), crowns or (), strict=True)):
+        if index not in shown:
+            on_drop(shape, _why_not_shown(crown, tile_px))
 
 
 def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
@@ -58,6 +65,9 @@ def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | 
     right, bottom = min(width, int(np.ceil(shape.box[2]))), min(height, int(np.ceil(shape.box[3])))
     if right <= left or bottom <= top:
         return None
+    if shape.run_length is not None:
+        mask = shape.run_length.decoded()[top:bottom, left:right].copy()
+        return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
     canvas = Image.new("1", (right - left, bottom - top), 0 if shape.polygons else 1)
     for polygon in shape.polygons:
         # Coordinates name corners of pixels here, and their centres there.
@@ -66,8 +76,19 @@ def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | 
     return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
 
 
-def _seen(crown: Crown, left: int, top: int, tile_px: int) -> Crown | None:
+def _why_not_shown(crown: Crown | None, tile_px: int) -> str:
+    """In the plural, as for all crowns of the reason."""
+    if crown is None:
+        return "lie outside of their picture"
+    if crown.mask.sum() < MIN_SEEN_PX:
+        return f"are smaller than {MIN_SEEN_PX} px"
+    return f"are too large: no tile of {tile_px} px shows {MIN_SEEN_SHARE:.0%} of them"
+
+
+def _seen(crown: Crown | None, left: int, top: int, tile_px: int) -> Crown | None:
     """What a tile at (left, top) shows of a crown, in the tile's own frame."""
+    if crown is None:
+        return None
     first_x, first_y = max(crown.box[0], left), max(crown.box[1], top)
     end_x, end_y = min(crown.box[2], left + tile_px), min(crown.box[3], top + tile_px)
     if end_x <= first_x or end_y <= first_y:

@@ -25,6 +25,8 @@ class Header:
     size: tuple[int, int]
     """(height, width) in pixels after the EXIF turn."""
     has_alpha: bool
+    is_turned: bool = False
+    """EXIF turns it by a quarter: the file itself holds it with width and height swapped."""
 
 
 def read_header(path: Path) -> Header:
@@ -32,7 +34,7 @@ def read_header(path: Path) -> Header:
         with Image.open(path) as image:
             turned = image.getexif().get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
             size = image.size if turned else image.size[::-1]
-            return Header(size=size, has_alpha=image.has_transparency_data)
+            return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned)
     except _DECODER_ERRORS as error:
         raise _bad_file(path, error) from error
 

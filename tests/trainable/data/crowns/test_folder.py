@@ -71,9 +71,9 @@ def test_one_kind_forgets_the_labels(root, opened):
 
 
 def test_boxes_without_outlines_are_said_to_be_taken_as_masks(root, opened):
-    notes = [finding for finding in opened(root).findings if "the whole box is taken" in finding.action]
-    assert len(notes) == 6
-    assert {note.severity for note in notes} == {Severity.NOTE}
+    (note,) = [finding for finding in opened(root).findings if "The whole box is taken" in finding.action]
+    assert note.problem == "6 of 6 pictures have boxes and no outline (6 boxes)"
+    assert note.severity == Severity.NOTE
 
 
 def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_said(root, opened):
@@ -81,7 +81,8 @@ def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_said(root, 
     coco = {"images": [{"id": 1, "file_name": "plot1_a.png"}], "categories": [{"id": 1, "name": "palm"}]}
     (root / "coco.json").write_text(json.dumps(coco | {"annotations": [outline]}))
     folder = opened(root)
-    assert any(finding.problem == "coco.json is used, boxes.csv not" for finding in folder.findings)
+    said = "coco.json is used, boxes.csv not, for 1 picture: plot1_a.png"
+    assert any(finding.problem == said for finding in folder.findings)
     parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
     masks = {name: part.crowns_of(row)[0].mask for part in parts for row, name in enumerate(part.names)}
     assert not masks["plot1_a_00000_00000"].all()
@@ -91,8 +92,8 @@ def test_images_without_annotation_and_annotations_without_image_are_told_and_le
     write_image(root, "bare")
     write_boxes(root, "more.csv", [("gone", (1, 1, 9, 9), "palm")])
     by_file = {finding.file: finding.problem for finding in opened(root).findings}
-    assert by_file["bare.png"] == "has no annotation"
-    assert by_file["gone"] == "is annotated, but no such image is here"
+    assert by_file["pictures"] == "1 of 7 pictures have no annotation: bare.png"
+    assert by_file["more.csv"] == "annotates 1 picture without a file here: gone.tif"
 
 
 def test_label_images_give_classes_beside_crowns_and_void_is_void(root, opened):
@@ -144,10 +145,23 @@ def test_a_label_image_of_another_size_names_its_image(root, opened):
         opened(root)
 
 
-def test_two_images_of_one_name_are_refused(root, opened):
-    write_image(root / "more", "plot1_a", seed=1)
-    with pytest.raises(DataError, match="several images of one name"):
+def test_two_images_that_an_annotation_may_mean_are_refused_by_their_names(root, opened):
+    for folder in ("a", "b"):
+        write_image(root / folder, "plot9", seed=ord(folder))
+    write_boxes(root, "more.csv", [("plot9", (4, 6, 24, 26), "palm")])
+    with pytest.raises(DataError, match=r"more.csv  annotates plot9.tif, which may be a/plot9.png or b/plot9.png"):
         opened(root)
+
+
+def test_two_images_of_one_name_are_told_apart_by_the_folders_that_are_written(root, opened):
+    for folder in ("a", "b"):
+        write_image(root / folder, "plot9", seed=ord(folder))
+    write_boxes(root, "more.csv", [("a/plot9", (4, 6, 24, 26), "palm"), ("D:\\\\b\\plot9", (4, 6, 44, 26), "palm")])
+    splits = opened(root).splits
+    parts = (splits.train, splits.validation, splits.test)
+    boxes = {name: part.crowns_of(row)[0].box for part in parts for row, name in enumerate(part.names)}
+    assert boxes["a/plot9_00000_00000"] == (4, 6, 24, 26)
+    assert boxes["b/plot9_00000_00000"] == (4, 6, 44, 26)
 
 
 @pytest.mark.skipif(not (DATA / "deepforest").is_dir(), reason="the real tree crowns are not on this machine")

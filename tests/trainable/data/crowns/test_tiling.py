@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from trainable.data.crowns.annotations import CrownShape
 from trainable.data.crowns.crown_set import VOID
+from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.tiling import rasterised, tile_starts, tiles_of
 
 

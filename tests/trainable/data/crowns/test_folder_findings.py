@@ -1,0 +1,211 @@
+"""What is said of a folder whose annotations are not all sound: no crown is lost or moved without a word."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.io.findings import DataError, Severity, errors_among
+
+OUTLINE = [[10, 12, 50, 12, 50, 42, 10, 42]]
+
+
+def write_pictures(root, number=6, size=(64, 96), **options):
+    root.mkdir(parents=True, exist_ok=True)
+    for index in range(number):
+        pixels = np.random.default_rng(index).integers(0, 255, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"plot{index}.png", **options)
+
+
+def coco(number=6, **crown):
+    sizes = {"width": 96, "height": 64}
+    images = [{"id": index, "file_name": f"plot{index}.png", **sizes} for index in range(number)]
+    sound = {"category_id": 1, "segmentation": OUTLINE} | crown
+    return {
+        "images": images,
+        "categories": [{"id": 1, "name": "palm"}],
+        "annotations": [{"id": index, "image_id": index, **sound} for index in range(number)],
+    }
+
+
+def write_voc(root, name, *, label="palm", filename=None, size=""):
+    box = "<bndbox><xmin>10</xmin><ymin>12</ymin><xmax>50</xmax><ymax>42</ymax></bndbox>"
+    crown = f"<object><name>{label}</name>{box}</object>"
+    head = f"<filename>{filename or f'{name}.png'}</filename>{size}"
+    (root / f"{name}.xml").write_text(f"<annotation>{head}{crown}</annotation>")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Six pictures of 96x64."""
+    write_pictures(tmp_path / "plots")
+    return tmp_path / "plots"
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def open_folder(root, content=None, **options):
+        if content is not None:
+            (root / "crowns.json").write_text(json.dumps(content))
+        options = CrownFolderOptions(**{"tile_px": 64, "overlap_px": 32} | options)
+        return open_crown_folder(root, options, cache_dir=tmp_path / "cache")
+
+    return open_folder
+
+
+def said(folder):
+    return {finding.file: finding.problem for finding in folder.findings}
+
+
+def test_one_bad_crown_is_told_with_file_picture_number_and_reason_and_the_others_train(root, opened):
+    content = coco()
+    content["annotations"][3] |= {"segmentation": None, "bbox": [5, 5, 0, 9]}
+    folder = opened(root, content)
+    (warning,) = [finding for finding in folder.findings if finding.severity is Severity.WARNING]
+    assert warning.file == "crowns.json"
+    assert warning.problem == "1 of 6 crowns have a box without area: plot3.png crown 3 (from (5, 5) to (5, 14))"
+    splits = folder.splits
+    assert splits.train.num_crowns + splits.validation.num_crowns + splits.test.num_crowns == 5 * 2
+
+
+def test_a_file_that_cannot_be_read_stops_the_search_beside_others_that_can(root, opened):
+    (root / "more.json").write_text("{")
+    with pytest.raises(DataError, match=r"more.json  cannot be read as annotations: it is no JSON"):
+        opened(root, coco())
+
+
+@pytest.mark.parametrize("stated", [(192, 128), (96, 66), (64, 96)])
+def test_a_stated_size_that_moves_the_crowns_is_an_error_with_both_sizes(root, opened, stated):
+    content = coco(segmentation=[[10, 12, 95, 12, 95, 42, 10, 42]])
+    if stated == (64, 96):
+        content = coco(segmentation=[[10, 12, 50, 12, 50, 90, 10, 90]])
+    for image in content["images"]:
+        image["width"], image["height"] = stated
+    with pytest.raises(DataError) as error:
+        opened(root, content)
+    sizes = f"6 pictures are stated with another size: plot0.png is 96x64, stated {stated[0]}x{stated[1]}"
+    assert sizes in str(error.value)
+
+
+def test_swapped_sides_alone_are_a_warning(root, opened):
+    content = coco()
+    content["images"][0] |= {"width": 64, "height": 96}
+    folder = opened(root, content)
+    assert not errors_among(folder.findings)
+    assert "1 picture is stated with another size: plot0.png is 96x64, stated 64x96" in said(folder)["crowns.json"]
+
+
+def test_the_size_before_an_exif_turn_is_an_error_since_two_readings_fit(tmp_path, opened):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write_pictures(tmp_path / "turned", size=(96, 64), exif=exif)
+    content = coco()
+    assert not errors_among(opened(tmp_path / "turned", content).findings)
+    for image in content["images"]:
+        image["width"], image["height"] = 64, 96
+    with pytest.raises(DataError, match="Two readings fit"):
+        opened(tmp_path / "turned", content)
+
+
+def test_the_size_that_an_xml_states_is_checked_too(root, opened):
+    for index in range(6):
+        size = "<size><width>480</width><height>320</height></size>" if index == 2 else ""
+        write_voc(root, f"plot{index}", size=size)
+    with pytest.raises(DataError, match=r"plot2\.png is 96x64, stated 480x320"):
+        opened(root)
+
+
+@pytest.mark.parametrize(
+    ("crown", "sentence"),
+    [
+        ({"segmentation": None, "bbox": [0.1, 0.2, 0.4, 0.3]}, "They look like fractions of the sides: give pixels."),
+        ({"segmentation": None, "bbox": [500000, 4000000, 20, 30]}, r"is 96x64 pixels\."),
+        ({"segmentation": None, "bbox": [5, 5, 3, 3]}, "are smaller than 16 px"),
+        ({"iscrowd": 1}, "No crown is annotated on any of the 6 pictures"),
+    ],
+)
+def test_where_no_crown_is_left_an_example_stands_beside_the_size_of_its_picture(root, opened, crown, sentence):
+    with pytest.raises(DataError, match=sentence):
+        opened(root, coco(**crown))
+
+
+def test_crowns_that_no_tile_shows_are_counted_by_reason(root, opened):
+    content = coco()
+    content["annotations"] += [
+        {"id": 10, "image_id": 0, "category_id": 1, "bbox": [2000, 5, 30, 30]},
+        {"id": 11, "image_id": 1, "category_id": 1, "bbox": [5, 5, 3, 3]},
+        {"id": 12, "image_id": 2, "category_id": 1, "bbox": [0, 0, 96, 64]},
+    ]
+    problems = [finding.problem for finding in opened(root, content, tile_px=32, overlap_px=0).findings]
+    assert any("1 of 9 crowns lie outside of their picture: plot0.png crown 10" in problem for problem in problems)
+    assert any("1 of 9 crowns are smaller than 16 px: plot1.png crown 11" in problem for problem in problems)
+    assert any("1 of 9 crowns are too large: no tile of 32 px" in problem for problem in problems)
+
+
+def test_crowns_that_reach_beyond_their_picture_are_counted(root, opened):
+    folder = opened(root, coco(segmentation=None, bbox=[50, 12, 80, 30]))
+    assert "6 of 6 crowns reach beyond their picture: plot0.png crown 0" in said(folder)["crowns.json"]
+
+
+def test_an_unnamed_crown_among_named_ones_is_told_and_left_out_unless_all_are_of_one_kind(root, opened):
+    for index in range(6):
+        write_voc(root, f"plot{index}", label="" if index == 3 else "palm")
+    folder = opened(root)
+    assert said(folder)["*.xml"].startswith("1 of 6 crowns have no name: plot3.png object 1")
+    assert folder.splits.train.kinds == ("palm",)
+    whole = opened(root, one_kind=True).splits
+    assert whole.train.num_crowns + whole.validation.num_crowns + whole.test.num_crowns == 12
+
+
+def test_crowns_of_which_none_has_a_name_are_of_one_kind(root, opened):
+    for index in range(6):
+        write_voc(root, f"plot{index}", label="")
+    assert opened(root).splits.train.kinds == ("crown",)
+
+
+def test_an_xml_that_names_a_picture_which_is_not_here_is_read_for_that_of_its_own_name(root, opened):
+    for index in range(6):
+        write_voc(root, f"plot{index}", filename=f"IMG_{index}.jpg")
+    problem = said(opened(root))["annotations"]
+    assert problem == "6 files name a picture that is not here: plot0.xml, plot1.xml, plot2.xml and 3 more"
+
+
+def test_an_xml_that_names_another_picture_than_the_one_beside_it_is_an_error(root, opened):
+    for index in range(6):
+        write_voc(root, f"plot{index}", filename="plot0.png" if index == 1 else None)
+    with pytest.raises(DataError, match=r"plot1.xml  names plot0.png, but has the name of plot1.png; both are here"):
+        opened(root)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images\\plot{}.png", "https://host/a/plot{}.png?width=3", "../plot{}.tif", "PLOT{}.PNG", "plot{}"],
+)
+def test_a_picture_is_found_by_what_other_programs_call_it(root, opened, name):
+    content = coco()
+    for index, image in enumerate(content["images"]):
+        image["file_name"] = name.format(index)
+    assert said(opened(root, content))["crowns"] == "6 on 6 pictures: 6 palm"
+
+
+def test_yolo_labels_in_a_parallel_folder_are_read_by_the_names_of_their_classes(tmp_path, opened):
+    for part in ("train", "val", "test"):
+        write_pictures(tmp_path / "yolo/images" / part, number=3)
+        (tmp_path / "yolo/labels" / part).mkdir(parents=True)
+        for index in range(3):
+            (tmp_path / f"yolo/labels/{part}/plot{index}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    for number, path in enumerate(sorted((tmp_path / "yolo/images").rglob("*.png"))):
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(path)
+    (tmp_path / "yolo/data.yaml").write_text("names: [cacao, palm]\n")
+    (tmp_path / "yolo/README.txt").write_text("about")
+    folder = opened(tmp_path / "yolo")
+    assert said(folder)["crowns"] == "9 on 9 pictures: 9 palm"
+    assert folder.splits.train.crowns_of(0)[0].box == (24, 16, 64, 48)
+
+
+def test_run_length_masks_come_back_as_pixels(root, opened):
+    content = coco(segmentation={"size": [64, 96], "counts": [64 * 10 + 12, 30, 64 * 86 - 42]})
+    crown = opened(root, content, tile_px=96).splits.train.crowns_of(0)[0]
+    assert (crown.box, crown.mask.shape) == ((10, 12, 11, 42), (30, 1))

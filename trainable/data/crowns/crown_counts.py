@@ -1,0 +1,108 @@
+"""How many crowns a folder has of which kind, and how many of them no tile shows: nothing is dropped without a word."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trainable.data.crowns.reading import Problem, findings_of
+from trainable.data.crowns.shapes import UNNAMED, CrownShape
+from trainable.data.crowns.sources import CrownImage
+from trainable.data.io.findings import Finding, Severity
+
+ONE_KIND = "crown"
+_DROPPED = "No tile shows these crowns; they are left out."
+_UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
+_CUT = "These crowns are cut at the edge; check that their numbers mean what the form says."
+_SLACK_PX = 1
+_MAX_KINDS = 12
+
+
+def named_crowns(images: Sequence[CrownImage], *, one_kind: bool) -> tuple[Sequence[CrownImage], list[Finding]]:
+    """The images without those crowns that have no name while others have; where none has, all are of one kind."""
+    labels = {shape.label for image in images for shape in image.shapes or ()}
+    if UNNAMED not in labels or one_kind:
+        return images, []
+    if labels == {UNNAMED}:
+        as_one_kind = [[replace(shape, label=ONE_KIND) for shape in image.shapes or ()] for image in images]
+        return [_with_shapes(image, own) for image, own in zip(images, as_one_kind, strict=True)], []
+    problems = [
+        (image, shape, "have no name") for image in images for shape in image.shapes or () if shape.label == UNNAMED
+    ]
+    kept = [_with_shapes(image, [one for one in image.shapes or () if one.label != UNNAMED]) for image in images]
+    return kept, _counted(problems, images, _UNNAMED)
+
+
+def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
+    """Crowns by kind and pictures, as a note."""
+    kinds = Counter(shape.label or ONE_KIND for image in images for shape in image.shapes or ())
+    if not kinds:
+        return []
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_MAX_KINDS))
+    more = f" and {len(kinds) - _MAX_KINDS} more kinds" if len(kinds) > _MAX_KINDS else ""
+    annotated = sum(image.shapes is not None for image in images)
+    problem = f"{kinds.total()} on {annotated} pictures: {listed}{more}"
+    return [Finding(file="crowns", problem=problem, action="What was found.", severity=Severity.NOTE)]
+
+
+def check_edges(images: Sequence[CrownImage]) -> list[Finding]:
+    """A warning for crowns that reach beyond their picture; those wholly outside are counted when they are cut."""
+    beyond = [
+        (image, shape, "reach beyond their picture")
+        for image in images
+        for shape in image.shapes or ()
+        if _reaches_beyond(shape, image.size)
+    ]
+    return _counted(beyond, images, _CUT)
+
+
+class DroppedCrowns:
+    """The crowns that no tile shows, as they are found."""
+
+    def __init__(self) -> None:
+        self._dropped: list[tuple[CrownImage, CrownShape, str]] = []
+
+    def add(self, image: CrownImage, shape: CrownShape, reason: str) -> None:
+        self._dropped.append((image, shape, reason))
+
+    def findings(self, images: Sequence[CrownImage]) -> list[Finding]:
+        return _counted(self._dropped, images, _DROPPED)
+
+    def nothing_left(self, root: Path, images: Sequence[CrownImage]) -> str:
+        """Why there is no tile, with an example of a coordinate beside the size of its picture."""
+        if not self._dropped:
+            return f"No crown is annotated on any of the {len(images)} pictures of {root} that have an annotation."
+        image, shape, _ = self._dropped[0]
+        left, top, right, bottom = shape.box
+        hint = " They look like fractions of the sides: give pixels." if max(map(abs, shape.box)) <= 1 else ""
+        return (
+            f"No crown lies on any picture of {root}: {shape.place} of {image.annotated_in} reaches from "
+            f"({left:g}, {top:g}) to ({right:g}, {bottom:g}), and {image.file.as_posix()} is "
+            f"{image.size[1]}x{image.size[0]} pixels.{hint}"
+        )
+
+
+def _with_shapes(image: CrownImage, shapes: Sequence[CrownShape]) -> CrownImage:
+    return image if image.shapes is None else replace(image, shapes=tuple(shapes))
+
+
+def _reaches_beyond(shape: CrownShape, size: tuple[int, int]) -> bool:
+    left, top, right, bottom = shape.box
+    height, width = size
+    is_outside = left >= width or top >= height or right <= 0 or bottom <= 0
+    return not is_outside and (min(left, top) < -_SLACK_PX or right > width + _SLACK_PX or bottom > height + _SLACK_PX)
+
+
+def _counted(
+    crowns: Sequence[tuple[CrownImage, CrownShape, str]], images: Sequence[CrownImage], action: str
+) -> list[Finding]:
+    """One warning for each file and reason, with the crowns of the file beside."""
+    totals = Counter({image.annotated_in: 0 for image in images})
+    for image in images:
+        totals[image.annotated_in] += len(image.shapes or ())
+    problems: dict[str, list[Problem]] = {}
+    for image, shape, reason in crowns:
+        box = "({:g}, {:g}) to ({:g}, {:g})".format(*shape.box)
+        problem = Problem(picture=image.file.name, place=shape.place, reason=reason, detail=box, action=action)
+        problems.setdefault(image.annotated_in or "", []).append(problem)
+    return [finding for where, own in problems.items() for finding in findings_of(where, own, totals[where])]

@@ -1,0 +1,75 @@
+"""LabelMe json: one picture a file, its shapes as points."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from trainable.data.crowns.reading import AnnotatedPicture, AnnotationFile
+from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined, stated_size
+
+_NUM_RIM_POINTS = 32
+
+
+def is_labelme(content: Mapping[str, Any]) -> bool:
+    return isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def read_labelme(content: Mapping[str, Any], own_name: str) -> AnnotationFile:
+    """Shapes of one label and one group_id are parts of one crown.
+
+    Args:
+        own_name: of the file, which stands for the picture's where that is empty.
+    """
+    found = AnnotationFile()
+    name = str(content.get("imagePath") or own_name)
+    picture = found.picture(name, stated_size(content.get("imageHeight"), content.get("imageWidth")))
+    for index, entry in enumerate(content["shapes"], start=1):
+        place = f"shape {index}"
+        found.add(name, place, partial(_shape, entry, place))
+    entries = enumerate(content["shapes"], start=1)
+    _join_groups(picture, {f"shape {i}": entry.get("group_id") for i, entry in entries if isinstance(entry, dict)})
+    found.drop_repeated()
+    return found
+
+
+def circle(centre: tuple[float, float], across: float, down: float, *, turn: float = 0.0) -> list[tuple[float, float]]:
+    """Points on the rim of an ellipse of these two radii, turned by radians."""
+    rim = []
+    for step in range(_NUM_RIM_POINTS):
+        angle = 2 * math.pi * step / _NUM_RIM_POINTS
+        x, y = across * math.cos(angle), down * math.sin(angle)
+        rim.append(
+            (centre[0] + x * math.cos(turn) - y * math.sin(turn), centre[1] + x * math.sin(turn) + y * math.cos(turn))
+        )
+    return rim
+
+
+def _shape(entry: object, place: str) -> CrownShape:
+    if not isinstance(entry, dict) or not isinstance(entry.get("points"), list):
+        raise CrownError("have no points", repr(entry)[:40])
+    label, points, kind = label_text(entry.get("label")), entry["points"], entry.get("shape_type") or "polygon"
+    if not all(isinstance(point, list) and len(point) == 2 for point in points):
+        raise CrownError("have a point that is not two numbers", repr(points)[:40])
+    if kind == "polygon":
+        return outlined(label, [points], box=None, place=place)
+    if kind == "rectangle" and len(points) in (2, 4):
+        across, down = zip(*((number(x), number(y)) for x, y in points), strict=True)
+        return boxed(label, (min(across), min(down), max(across), max(down)), place=place)
+    if kind == "circle" and len(points) == 2:
+        (x, y), rim = ([number(side) for side in point] for point in points)
+        radius = math.hypot(rim[0] - x, rim[1] - y)
+        return outlined(label, [circle((x, y), radius, radius)], box=None, place=place)
+    raise CrownError("are neither outline nor box", f"shape_type {kind!r} of {len(points)} points")
+
+
+def _join_groups(picture: AnnotatedPicture, groups: Mapping[str, object]) -> None:
+    """Several outlines of one crown, as where a branch hides its middle."""
+    joined: dict[tuple[str, str], CrownShape] = {}
+    for shape in picture.shapes:
+        group = groups.get(shape.place)
+        key = (shape.label, f"group {group}" if group is not None and shape.polygons else shape.place)
+        first = joined.get(key)
+        parts = [*first.polygons, *shape.polygons] if first else shape.polygons
+        joined[key] = outlined(shape.label, parts, box=None, place=first.place) if first else shape
+    picture.shapes = list(joined.values())

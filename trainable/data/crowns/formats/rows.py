@@ -1,0 +1,174 @@
+"""Crowns as rows of a table: corners of boxes, outlines as well-known text, or both."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from trainable.data.crowns.formats.via import VIA_COLUMN, read_via_rows
+from trainable.data.crowns.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.shapes import (
+    UNNAMED,
+    CrownError,
+    CrownShape,
+    boxed,
+    label_text,
+    number,
+    outlined,
+    stated_size,
+)
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.folder_layout import IMAGE_ENDINGS
+from trainable.data.io.table import Row, Table, columns_named, read_table
+
+_PICTURE = re.compile(r"^(image|img|file)( ?(path|name|file))?$|^image id$|^path$")
+_LABEL = re.compile(r"^(label|class|class name|category|category name|species|kind)$")
+_GEOMETRY = re.compile(r"^(geometry|wkt)$")
+_CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x min", "y min", "x max", "y max"),
+    ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)
+_OUTER_RING = re.compile(r"\(\(([^()]+)\)")
+_NEEDED = "To be read as annotations, a csv needs image_path and either geometry or xmin, ymin, xmax, ymax."
+
+
+def read_rows(path: Path) -> AnnotationFile:
+    """One crown a row; a row without a place says that its picture has no crown.
+
+    Raises:
+        OtherFileError: it has not the columns of annotations.
+        BadFileError: it is no table, or two columns could be the picture or the label.
+    """
+    table = read_table(path)
+    if VIA_COLUMN in table.header:
+        return read_via_rows(table)
+    if _has_no_header(table):
+        return _read(table.rows, found=AnnotationFile(notes=[_noted(table, "no header")]), columns=_AS_RETINANET)
+    columns = _columns(table)
+    found = AnnotationFile(notes=[] if table.form == "UTF-8, separated by commas" else [_noted(table, "a header")])
+    for row in table.uneven:
+        found.num_crowns += 1
+        detail = f"{len(row.cells)} of {len(table.header)}"
+        found.leave_out("?", f"row {row.number}", "have not one cell for each column", detail)
+    return _read(table.body, found=found, columns=columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Where the parts of an annotation stand in a row."""
+
+    picture: int
+    label: int | None
+    geometry: int | None
+    corners: tuple[int, int, int, int] | None
+    """Left, top, right and bottom."""
+    size: tuple[int, int] | None = None
+    """Height and width of the picture."""
+
+
+_AS_RETINANET = _Columns(picture=0, label=5, geometry=None, corners=(1, 2, 3, 4))
+
+
+def _noted(table: Table, header: str) -> str:
+    return f"is read with {header}, {table.form}"
+
+
+def _has_no_header(table: Table) -> bool:
+    """Rows of picture, left, top, right, bottom, label, as for RetinaNet."""
+    cells = table.header
+    return len(cells) == 6 and cells[0].lower().endswith(IMAGE_ENDINGS) and all(map(_is_empty_or_number, cells[1:5]))
+
+
+def _is_empty_or_number(cell: str) -> bool:
+    try:
+        return cell == "" or number(cell) is not None
+    except CrownError:
+        return False
+
+
+def _columns(table: Table) -> _Columns:
+    picture = _only(table, _PICTURE, "the picture")
+    geometry = _only(table, _GEOMETRY, "the outline")
+    corners = next(filter(None, (_corners(table, names) for names in _CORNERS)), None)
+    if picture is None or (geometry is None and corners is None):
+        raise OtherFileError(f"has the columns {', '.join(sorted(table.header)) or 'none'}. {_NEEDED}")
+    height, width = (columns_named(table.header, re.compile(f"^{side}$")) for side in ("height", "width"))
+    return _Columns(
+        picture=picture,
+        label=_only(table, _LABEL, "the label"),
+        geometry=geometry,
+        corners=corners,
+        size=(height[0], width[0]) if corners and height and width else None,
+    )
+
+
+def _only(table: Table, pattern: re.Pattern[str], meaning: str) -> int | None:
+    found = columns_named(table.header, pattern)
+    if len(found) > 1:
+        names = ", ".join(table.header[index] for index in found)
+        action = "Keep one of them, or give the others names that say what they are."
+        raise BadFileError(f"has {len(found)} columns that could be {meaning}: {names}", action)
+    return found[0] if found else None
+
+
+def _corners(table: Table, names: Sequence[str]) -> tuple[int, int, int, int] | None:
+    places = [columns_named(table.header, re.compile(f"^{name}$")) for name in names]
+    if not all(places):
+        return None
+    left, top, right, bottom = (found[0] for found in places)
+    return left, top, right, bottom
+
+
+def _read(rows: Sequence[Row], *, found: AnnotationFile, columns: _Columns) -> AnnotationFile:
+    for row in rows:
+        name = row.cells[columns.picture]
+        if not name:
+            found.num_crowns += 1
+            found.leave_out("?", f"row {row.number}", "name no picture", "the cell is empty")
+            continue
+        size = None if columns.size is None else stated_size(*(row.cells[column] for column in columns.size))
+        found.picture(name, size)
+        read = _reader(row, columns)
+        if read is not None:
+            found.add(name, f"row {row.number}", read)
+    found.drop_repeated()
+    return found
+
+
+def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
+    """None for the row of a picture without crowns: no place, or a box of zeros."""
+    label = UNNAMED if columns.label is None else label_text(row.cells[columns.label])
+    geometry = "" if columns.geometry is None else row.cells[columns.geometry]
+    sides = [row.cells[column] for column in columns.corners or ()]
+    box = sides if any(_says_something(side) for side in sides) else None
+    place = f"row {row.number}"
+    if geometry and geometry.lower() != "nan":
+        return partial(_from_text, label, geometry, box, place)
+    return None if box is None else partial(boxed, label, box, place=place)
+
+
+def _says_something(side: str) -> bool:
+    return side.lower() not in ("", "nan", "0", "0.0")
+
+
+def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: str) -> CrownShape:
+    outlines = _OUTER_RING.findall(re.sub(r"\s*([()])\s*", r"\1", geometry))
+    if not outlines and box is None:
+        raise CrownError("have a geometry that is no POLYGON or MULTIPOLYGON", repr(geometry[:40]))
+    shape = outlined(label, [_points(outline) for outline in outlines], box=box, place=place)
+    return boxed(label, shape.box, place=place) if _is_rectangle(shape) else shape
+
+
+def _points(outline: str) -> list[Sequence[str]]:
+    """x and y of each point; heights are left."""
+    return [point.split()[:2] for point in outline.split(",")]
+
+
+def _is_rectangle(shape: CrownShape) -> bool:
+    """A box that was written as a polygon says no more than the box."""
+    left, top, right, bottom = shape.box
+    corners = {(left, top), (right, top), (right, bottom), (left, bottom)}
+    return len(shape.polygons) == 1 and set(shape.polygons[0]) == corners

@@ -1,0 +1,105 @@
+"""VGG Image Annotator: its projects, its json exports of either version, and its csv export."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from trainable.data.crowns.formats.labelme import circle
+from trainable.data.crowns.reading import AnnotationFile
+from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.table import Table
+
+VIA_COLUMN = "region_shape_attributes"
+_METADATA = "_via_img_metadata"
+
+
+def is_via(content: Mapping[str, Any]) -> bool:
+    entries = content.get(_METADATA, content)
+    return isinstance(entries, dict) and any(
+        isinstance(entry, dict) and {"filename", "regions"} <= entry.keys() for entry in entries.values()
+    )
+
+
+def read_via(content: Mapping[str, Any]) -> AnnotationFile:
+    """One picture an entry, its regions as a list (version 2) or by number (version 1).
+
+    Raises:
+        BadFileError: two attributes of its regions could be the label.
+    """
+    found = AnnotationFile()
+    entries = [entry for entry in content.get(_METADATA, content).values() if isinstance(entry, dict)]
+    regions = {str(entry.get("filename")): _listed(entry.get("regions")) for entry in entries}
+    attribute = _label_attribute([region for own in regions.values() for region in own])
+    for name, own in regions.items():
+        found.picture(name)
+        for index, region in enumerate(own, start=1):
+            place = f"region {index}"
+            found.add(name, place, partial(_shape, region, attribute, place))
+    found.drop_repeated()
+    return found
+
+
+def read_via_rows(table: Table) -> AnnotationFile:
+    """The csv export: a region a row, its attributes as json."""
+    columns = {name: index for index, name in enumerate(table.header)}
+    regions = []
+    for row in table.body:
+        try:
+            place, attributes = (
+                json.loads(row.cells[columns[name]] or "{}") for name in (VIA_COLUMN, "region_attributes")
+            )
+        except (KeyError, json.JSONDecodeError) as error:
+            problem = f"row {row.number} is no region of VGG Image Annotator ({type(error).__name__}: {error})"
+            raise BadFileError(problem, "Export it again, or remove the file.") from error
+        regions.append((row, {"shape_attributes": place, "region_attributes": attributes}))
+    attribute = _label_attribute([region for _, region in regions])
+    found = AnnotationFile()
+    for row, region in regions:
+        name, place = row.cells[columns["filename"]], f"row {row.number}"
+        found.picture(name)
+        if region["shape_attributes"]:
+            found.add(name, place, partial(_shape, region, attribute, place))
+    found.drop_repeated()
+    return found
+
+
+def _listed(regions: object) -> list[Mapping[str, Any]]:
+    entries = regions.values() if isinstance(regions, dict) else regions if isinstance(regions, list) else ()
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _label_attribute(regions: list[Mapping[str, Any]]) -> str | None:
+    names = sorted({name for region in regions for name in region.get("region_attributes") or {}})
+    if len(names) > 1:
+        problem = f"has {len(names)} attributes of regions that could be the label: {', '.join(names)}"
+        raise BadFileError(problem, "Keep the one that is the label, and remove the others.")
+    return names[0] if names else None
+
+
+def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> CrownShape:
+    label = _label((region.get("region_attributes") or {}).get(attribute))
+    at = region.get("shape_attributes") or {}
+    kind = at.get("name")
+    if kind in ("polygon", "polyline"):
+        across, down = at.get("all_points_x") or [], at.get("all_points_y") or []
+        if len(across) != len(down):
+            raise CrownError("have unequal numbers of x and y", f"{len(across)} and {len(down)}")
+        return outlined(label, [list(zip(across, down, strict=True))], box=None, place=place)
+    if kind == "rect":
+        left, top, width, height = (number(at.get(name)) for name in ("x", "y", "width", "height"))
+        return boxed(label, (left, top, left + width, top + height), place=place)
+    if kind in ("circle", "ellipse"):
+        x, y = number(at.get("cx")), number(at.get("cy"))
+        radii = ("r", "r") if kind == "circle" else ("rx", "ry")
+        rim = circle((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
+        return outlined(label, [rim], box=None, place=place)
+    raise CrownError("are neither outline nor box", f"shape {kind!r}")
+
+
+def _label(value: object) -> str:
+    """A text, or the choices that are ticked."""
+    if isinstance(value, dict):
+        return label_text(" ".join(sorted(str(name) for name, ticked in value.items() if ticked)))
+    return label_text(value)

@@ -1,0 +1,100 @@
+"""YOLO txt: one file a picture, a crown a line, in fractions of the picture's sides."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainable.data.crowns.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.io.findings import BadFileError
+
+LABEL_ENDING = ".txt"
+_YAML_ENDINGS = (".yaml", ".yml")
+_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
+_SLACK = 0.01
+"""Rounding may leave a crown this share of the side beyond the picture."""
+
+Names = dict[int, str]
+
+
+def read_yolo(path: Path, *, size: tuple[int, int], names: Names) -> AnnotationFile:
+    """Lines of `class x y width height` (centre and sides of a box) or `class x1 y1 x2 y2 x3 y3 ...` (an outline).
+
+    Args:
+        size: height and width of the picture in pixels.
+        names: of the classes; empty where no file says them.
+
+    Raises:
+        OtherFileError: no line begins with two numbers.
+    """
+    lines = path.read_text(encoding="utf-8", errors="replace").lstrip("\ufeff").splitlines()
+    rows = [(index, line.split()) for index, line in enumerate(lines, start=1) if line.strip()]
+    if rows and not any(len(row) > 1 and _are_numbers(row[:2]) for _, row in rows):
+        raise OtherFileError("has no line of numbers as in YOLO's labels")
+    found = AnnotationFile()
+    found.picture(path.stem)
+    for index, row in rows:
+        place = f"line {index}"
+        found.add(path.stem, place, partial(_shape, row, size, names, place))
+    found.drop_repeated()
+    return found
+
+
+def class_names(root: Path, files: Sequence[Path]) -> Names:
+    """Names of the classes as data.yaml, classes.txt or obj.names below the folder list them; empty where none does.
+
+    Raises:
+        BadFileError: two files list other names, or one is damaged.
+    """
+    found = {file: names for file in files if (names := _listed(root / file))}
+    lists = {tuple(sorted(names.items())) for names in found.values()}
+    if len(lists) > 1:
+        problem = f"and {len(found) - 1} more list different names of classes: {', '.join(map(str, found))}"
+        raise BadFileError(problem, "Keep the one that belongs to the labels.")
+    return dict(*lists) if lists else {}
+
+
+def _listed(path: Path) -> Names:
+    if path.name.lower() in _LISTS:
+        return dict(enumerate(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line))
+    if path.suffix.lower() not in _YAML_ENDINGS:
+        return {}
+    try:
+        names = _section(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadFileError(f"is no YAML ({type(error).__name__})", "Put it right, or remove it.") from error
+    numbered = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
+    return {int(number): str(name) for number, name in numbered if str(number).isdigit()}
+
+
+def _section(content: Any) -> Any:
+    return content.get("names") if isinstance(content, dict) else None
+
+
+def _are_numbers(texts: Sequence[str]) -> bool:
+    try:
+        return [number(text) for text in texts] != []
+    except CrownError:
+        return False
+
+
+def _shape(row: Sequence[str], size: tuple[int, int], names: Names, place: str) -> CrownShape:
+    kind, *sides = (number(text) for text in row)
+    if kind != int(kind) or kind < 0 or (names and int(kind) not in names):
+        listed = f"the names go from {min(names)} to {max(names)}" if names else "classes are whole numbers"
+        raise CrownError("are of a class that has no name", f"class {kind:g}, {listed}")
+    if any(not -_SLACK <= side <= 1 + _SLACK for side in sides):
+        beyond = max(sides, key=abs)
+        raise CrownError("are not in fractions of their picture", f"{beyond:g} is not from 0 to 1")
+    label, (height, width) = label_text(names.get(int(kind), f"class {kind:g}")), size
+    if len(sides) == 4:
+        x, y, across, down = sides
+        box = (x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height
+        return boxed(label, box, place=place)
+    if len(sides) < 6 or len(sides) % 2:
+        raise CrownError("are neither box nor outline", f"{len(sides)} numbers after the class; a box has 4")
+    points = [(x * width, y * height) for x, y in zip(sides[::2], sides[1::2], strict=True)]
+    return outlined(label, [points], box=None, place=place)

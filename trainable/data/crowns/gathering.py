@@ -1,0 +1,221 @@
+"""All annotation files of a folder, matched with its pictures; for each picture the file that says most of it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotations
+from trainable.data.crowns.formats.yolo import LABEL_ENDING, class_names, read_yolo
+from trainable.data.crowns.matching import PictureNames, picture_key
+from trainable.data.crowns.reading import AnnotationFile, OtherFileError, Problem, findings_of
+from trainable.data.crowns.shapes import CrownShape
+from trainable.data.io.decoding import Header
+from trainable.data.io.findings import BadFileError, Finding, Severity
+from trainable.data.io.table import SPREADSHEET_ENDINGS
+
+_SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used."
+_OTHER_FILE = "Not used: it is no annotation of crowns."
+_MAX_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What one file says of one picture."""
+
+    file: Path
+    """Below the root."""
+    where: str
+    """What stands for the file in findings: itself, or all files of its kind where each picture has one."""
+    shapes: tuple[CrownShape, ...]
+    stated_size: tuple[int, int] | None
+    """Height and width that the file states."""
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        return sum(shape.is_outlined for shape in self.shapes), len(self.shapes), self.file.as_posix()
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathered:
+    """Filled file by file; files are below the root."""
+
+    candidates: dict[Path, list[Candidate]] = field(default_factory=dict)
+    """By picture."""
+    problems: dict[str, list[Problem]] = field(default_factory=dict)
+    """By file, or by kind and folder where each picture has a file of its own."""
+    num_crowns: Counter[str] = field(default_factory=Counter)
+    absent: dict[str, list[str]] = field(default_factory=dict)
+    """Pictures that are annotated, but not here."""
+    renamed: list[Path] = field(default_factory=list)
+    """Files that name another picture than the one of their own name, which alone is here."""
+    others: dict[str, list[Path]] = field(default_factory=dict)
+    """Files that annotate nothing, by what they are."""
+    findings: list[Finding] = field(default_factory=list)
+
+    def chosen(self) -> dict[Path, Candidate]:
+        """For each picture the file with the most outlines, then crowns."""
+        return {picture: max(own, key=lambda one: one.rank) for picture, own in self.candidates.items()}
+
+    def other_files(self) -> list[Finding]:
+        """Those that annotate nothing, as they may be meant to."""
+        return [
+            Finding(
+                file=files[0].as_posix() if len(files) == 1 else _kind(files[0]),
+                problem=problem
+                if len(files) == 1
+                else f"{_several(files, 'file')}, such as {files[0].name}: {problem}",
+                action=_OTHER_FILE,
+                severity=Severity.WARNING,
+            )
+            for problem, files in self.others.items()
+        ]
+
+    def all_findings(self) -> list[Finding]:
+        """Everything but the files that annotate nothing."""
+        found = [*self.findings]
+        for where, problems in self.problems.items():
+            found += findings_of(where, problems, self.num_crowns[where])
+        found += [_absent(where, names) for where, names in self.absent.items()]
+        if self.renamed:
+            problem = f"{_several(self.renamed, 'file')} name a picture that is not here: {_first(self.renamed)}"
+            found.append(_note(problem, "Each is read for the picture of its own name."))
+        return found + self._choices()
+
+    def _choices(self) -> list[Finding]:
+        chosen = self.chosen()
+        pictures: dict[str, list[Path]] = {}
+        for picture, own in self.candidates.items():
+            best = chosen[picture]
+            others = ", ".join(sorted({one.file.name for one in own if one is not best}))
+            if others:
+                pictures.setdefault(f"{best.file.name} is used, {others} not", []).append(picture)
+        return [
+            _note(f"{choice}, for {_several(own, 'picture')}: {_first(own)}", _SEVERAL)
+            for choice, own in pictures.items()
+        ]
+
+
+def gather(root: Path, paths: Sequence[Path], names: PictureNames, headers: Mapping[Path, Header]) -> Gathered:
+    """Reads every annotation file of the folder; what cannot be read is an error among the findings."""
+    found = Gathered()
+    for file in paths:
+        if file.suffix.lower() in ANNOTATION_ENDINGS:
+            _gather_file(found, root, file, names)
+        elif file.suffix.lower() in SPREADSHEET_ENDINGS:
+            found.others.setdefault("is a spreadsheet; save it as csv to have it read", []).append(file)
+    labels = [file for file in paths if file.suffix.lower() == LABEL_ENDING]
+    if labels:
+        _gather_yolo(found, root, paths, labels, names, headers)
+    return found
+
+
+def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -> None:
+    try:
+        annotated = read_annotations(root / file)
+    except OtherFileError as error:
+        found.others.setdefault(str(error), []).append(file)
+        return
+    except BadFileError as error:
+        found.findings.append(error.finding(file.as_posix()))
+        return
+    found.findings += [_note(note, "Check that it is so.", file) for note in annotated.notes]
+    where = _keep_problems(found, file, annotated)
+    for picture in annotated.pictures.values():
+        own = names.find(picture.name, file)
+        if len(annotated.pictures) == 1:
+            own = _own_picture(found, file, picture.name, own, names)
+        if len(own) > 1:
+            found.findings.append(_ambiguous(file, picture.name, own))
+        elif own:
+            one = Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=picture.size)
+            found.candidates.setdefault(own[0], []).append(one)
+        else:
+            found.absent.setdefault(where, []).append(picture.name)
+
+
+def _gather_yolo(
+    found: Gathered,
+    root: Path,
+    paths: Sequence[Path],
+    labels: Sequence[Path],
+    names: PictureNames,
+    headers: Mapping[Path, Header],
+) -> None:
+    """The txt files that have the name of a picture, whose sides turn fractions into pixels."""
+    matched = {file: own for file in labels if (own := names.find(file.stem, file))}
+    try:
+        classes = class_names(root, paths) if matched else {}
+    except BadFileError as error:
+        found.findings.append(error.finding("names of classes"))
+        return
+    for file, own in matched.items():
+        if len(own) > 1:
+            found.findings.append(_ambiguous(file, file.stem, own))
+        elif own[0] in headers:
+            try:
+                annotated = read_yolo(root / file, size=headers[own[0]].size, names=classes)
+            except OtherFileError as error:
+                found.others.setdefault(str(error), []).append(file)
+                continue
+            where = _keep_problems(found, file, annotated)
+            (picture,) = annotated.pictures.values()
+            one = Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=None)
+            found.candidates.setdefault(own[0], []).append(one)
+
+
+def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> str:
+    """Under the file, or, where each picture has one, under all such files of its folder."""
+    alone = len(annotated.pictures) == 1 and file.suffix.lower() in (".xml", ".json", LABEL_ENDING)
+    where = _kind(file) if alone else file.as_posix()
+    found.num_crowns[where] += annotated.num_crowns
+    if annotated.problems:
+        own = [replace(problem, picture=file.name) for problem in annotated.problems] if alone else annotated.problems
+        found.problems.setdefault(where, []).extend(own)
+    return where
+
+
+def _kind(file: Path) -> str:
+    """What stands for all files of its kind in its folder."""
+    return (file.parent / f"*{file.suffix}").as_posix()
+
+
+def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path]:
+    """The file's own name counts where the picture that it names is not here; where both are, neither is taken."""
+    beside = names.find(file.stem, file)
+    if not own and len(beside) == 1:
+        found.renamed.append(file)
+        return beside
+    if own and beside and not set(own) & set(beside) and picture_key(named) != file.stem:
+        action = "Put the name in the file right, or give the file the name of its picture."
+        problem = f"names {named}, but has the name of {beside[0].name}; both are here"
+        found.findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
+        return []
+    return own
+
+
+def _ambiguous(file: Path, name: str, own: Sequence[Path]) -> Finding:
+    return Finding(
+        file=file.as_posix(),
+        problem=f"annotates {name}, which may be {' or '.join(map(str, own[:_MAX_NAMED]))}",
+        action="Give each picture a name of its own, or write its folder into the annotation.",
+    )
+
+
+def _absent(where: str, names: Sequence[str]) -> Finding:
+    action = "Put these pictures there, or leave it: their crowns are not used."
+    problem = f"annotates {_several(names, 'picture')} without a file here: {_first(names)}"
+    return Finding(file=where, problem=problem, action=action, severity=Severity.WARNING)
+
+
+def _note(problem: str, action: str, file: Path = Path("annotations")) -> Finding:
+    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
+
+
+def _several(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"
+
+
+def _first(items: Sequence[object]) -> str:
+    shown = ", ".join(str(item) for item in items[:_MAX_NAMED])
+    return shown + (f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else "")

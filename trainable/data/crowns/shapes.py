@@ -1,0 +1,177 @@
+"""One crown as a file annotates it: checked as it is made, so that a bad one costs itself and says why."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+Points = tuple[tuple[float, float], ...]
+Sides = tuple[float, float, float, float]
+UNNAMED = ""
+"""Label of a crown that its file gives none."""
+_NO_NAMES = {"", "nan", "none", "null", "n/a", "na", "<na>"}
+_BOX_TAKEN = "have no outline that can be used; their box is the mask"
+
+
+class CrownError(ValueError):
+    """Why one crown cannot be used; the first argument is the same for all crowns of this kind, in the plural."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLengthMask:
+    """A mask in COCO's compressed form."""
+
+    size: tuple[int, int]
+    """Height and width of its picture in pixels."""
+    counts: bytes
+
+    def decoded(self) -> np.ndarray:
+        """bool, shape `size`."""
+        with warnings.catch_warnings():
+            # pycocotools 2.0.11 hands numpy its pixels the way that numpy 2 warns of.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return coco_mask.decode({"size": list(self.size), "counts": self.counts}).astype(bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrownShape:
+    """One crown; x to the right and y down, in pixels."""
+
+    label: str
+    """In small letters; UNNAMED where there is none."""
+    box: Sides
+    """Left, top, right and bottom."""
+    polygons: tuple[Points, ...] = ()
+    """Outlines of its parts; empty when there is no outline."""
+    run_length: RunLengthMask | None = None
+    place: str = field(default="", compare=False)
+    """Where it stands in its file, such as `row 7`."""
+    remark: tuple[str, str] | None = field(default=None, compare=False)
+    """What of its annotation was not used, in the plural, and the detail."""
+
+    @property
+    def is_outlined(self) -> bool:
+        return bool(self.polygons) or self.run_length is not None
+
+
+def label_text(value: object) -> str:
+    """A label in small letters; UNNAMED for what stands for none, such as an empty cell or `nan`."""
+    text = "" if value is None else str(value).strip().lower()
+    return UNNAMED if text in _NO_NAMES else text
+
+
+def number(value: object) -> float:
+    """A finite number, from text too.
+
+    Raises:
+        CrownError: it is none.
+    """
+    try:
+        found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
+        raise CrownError("have a coordinate that is no number", repr(value)[:40])
+    if not math.isfinite(found):
+        raise CrownError("have a coordinate that is not finite", repr(value)[:40])
+    return found
+
+
+def stated_size(height: object, width: object) -> tuple[int, int] | None:
+    """Height and width in pixels; None where a file states none, or 0 as some programs do."""
+    try:
+        size = int(number(height)), int(number(width))
+    except CrownError:
+        return None
+    return size if min(size) > 0 else None
+
+
+def boxed(label: str, sides: Sequence[object], *, place: str = "", remark: tuple[str, str] | None = None) -> CrownShape:
+    """A crown of which left, top, right and bottom are known.
+
+    Raises:
+        CrownError: a side is no number, or the box has no area.
+    """
+    if len(sides) != 4:
+        raise CrownError("have a box that is not four numbers", repr(list(sides)))
+    left, top, right, bottom = map(number, sides)
+    if not (left < right and top < bottom):
+        raise CrownError("have a box without area", f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g})")
+    return CrownShape(label=label, box=(left, top, right, bottom), place=place, remark=remark)
+
+
+def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | None, place: str) -> CrownShape:
+    """A crown with the outlines of its parts, each a sequence of (x, y).
+
+    Parts of fewer than three points or without area are left out, with a remark. Where none is left the crown is
+    its box, if there is one.
+
+    Raises:
+        CrownError: neither outline nor box can be used.
+    """
+    parts, reasons = [], []
+    for outline in outlines:
+        try:
+            parts.append(_checked_part(outline))
+        except CrownError as error:
+            reasons.append(error)
+    if parts:
+        across, down = zip(*(point for part in parts for point in part), strict=True)
+        sides = (min(across), min(down), max(across), max(down))
+        remark = ("have a part that is no outline; it is left out", reasons[0].detail) if reasons else None
+        return CrownShape(label=label, box=sides, polygons=tuple(parts), place=place, remark=remark)
+    if box is None:
+        raise reasons[0] if reasons else CrownError("have an empty outline", "no point")
+    return boxed(label, box, place=place, remark=(_BOX_TAKEN, reasons[0].detail) if reasons else None)
+
+
+def run_length(label: str, mask: Mapping[str, Any], *, place: str) -> CrownShape:
+    """A crown given as COCO's run-length mask, compressed or not.
+
+    Raises:
+        CrownError: it is damaged or empty.
+    """
+    try:
+        height, width = (int(number(side)) for side in mask["size"])
+        found = RunLengthMask(size=(height, width), counts=_compressed(mask["counts"], height, width))
+        pixels = found.decoded()
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        detail = error.detail if isinstance(error, CrownError) else str(error) or type(error).__name__
+        raise CrownError("have a damaged run-length mask", detail) from error
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if not len(rows):
+        raise CrownError("have a run-length mask of no pixel", f"{width}x{height}")
+    box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    return CrownShape(label=label, box=box, run_length=found, place=place)
+
+
+def _compressed(counts: object, height: int, width: int) -> bytes:
+    if isinstance(counts, str):
+        return counts.encode()
+    if not isinstance(counts, Sequence):
+        raise CrownError("", f"its counts are {type(counts).__name__}")
+    runs = [int(number(run)) for run in counts]
+    if min(runs, default=-1) < 0 or sum(runs) != height * width:
+        raise CrownError("", f"runs of {sum(runs)} pixels for a picture of {width}x{height}")
+    return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+
+
+def _checked_part(outline: Any) -> Points:
+    points = tuple((number(x), number(y)) for x, y in outline)
+    num_points = len(set(points))
+    if num_points < 3:
+        raise CrownError("have fewer than three points", f"{num_points} point{'s' * (num_points != 1)}")
+    offsets = np.array(points) - points[0]
+    farthest = offsets[np.abs(offsets).sum(axis=1).argmax()]
+    across = offsets[:, 0] * farthest[1] - offsets[:, 1] * farthest[0]
+    if np.abs(across).max() <= 1e-9 * float(farthest @ farthest):
+        raise CrownError("have an outline without area", f"{num_points} points on one line")
+    return points

@@ -1,0 +1,69 @@
+"""Is a picture of the size that its annotations state? Crowns of another size would be cut at the wrong places."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from trainable.data.crowns.gathering import Candidate
+from trainable.data.io.decoding import Header
+from trainable.data.io.findings import Finding, Severity
+
+_OTHER = "Export the annotations at the size of these pictures, or put the pictures of that size back."
+_TURNED = "Two readings fit: save these pictures without EXIF turn, then state that size and annotate what you see."
+_SWAPPED = "Width and height are swapped there; the crowns lie on the pictures and are read as they are."
+_ROUNDED = "So small a difference moves no crown by more than a pixel; nothing to do."
+_MAX_NAMED = 3
+
+
+def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]) -> list[Finding]:
+    """An error for pictures whose crowns would lie elsewhere, a warning where a slip moves none of them.
+
+    One for each annotation file and reason, with its count and the first pictures with both sizes.
+    """
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for picture, candidate in chosen.items():
+        size = headers[picture].size
+        stated = _stated_size(candidate, size)
+        if candidate.shapes and stated is not None and stated != size:
+            action = _action(candidate, stated, headers[picture])
+            sizes = f"{picture.as_posix()} is {_wide_by_high(size)}, stated {_wide_by_high(stated)}"
+            kinds.setdefault((candidate.where, action), []).append(sizes)
+    return [_finding(where, action, pictures) for (where, action), pictures in kinds.items()]
+
+
+def _stated_size(candidate: Candidate, size: tuple[int, int]) -> tuple[int, int] | None:
+    """That of a run-length mask counts most: it is nothing but pixels."""
+    masks = {shape.run_length.size for shape in candidate.shapes if shape.run_length}
+    return min(masks - {size}, default=candidate.stated_size)
+
+
+def _action(candidate: Candidate, stated: tuple[int, int], header: Header) -> str:
+    if stated == header.size[::-1] and header.is_turned:
+        return _TURNED
+    if any(shape.run_length for shape in candidate.shapes) or not _lies_within(candidate, header.size):
+        return _OTHER
+    if stated == header.size[::-1]:
+        return _SWAPPED
+    differences = [abs(one - other) for one, other in zip(stated, header.size, strict=True)]
+    return _ROUNDED if max(differences) <= 1 else _OTHER
+
+
+def _lies_within(candidate: Candidate, size: tuple[int, int]) -> bool:
+    """Annotated by hand, a crown may pass the edge by a pixel."""
+    height, width = size
+    return all(
+        min(shape.box[0], shape.box[1]) >= -1 and shape.box[2] <= width + 1 and shape.box[3] <= height + 1
+        for shape in candidate.shapes
+    )
+
+
+def _finding(where: str, action: str, pictures: list[str]) -> Finding:
+    more = f" and {len(pictures) - _MAX_NAMED} more" if len(pictures) > _MAX_NAMED else ""
+    what = "1 picture is" if len(pictures) == 1 else f"{len(pictures)} pictures are"
+    before = "the size before their EXIF turn" if action == _TURNED else "another size"
+    problem = f"{what} stated with {before}: {'; '.join(pictures[:_MAX_NAMED])}{more}"
+    severity = Severity.WARNING if action in (_SWAPPED, _ROUNDED) else Severity.ERROR
+    return Finding(file=where, problem=problem, action=action, severity=severity)
+
+
+def _wide_by_high(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

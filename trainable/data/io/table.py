@@ -1,0 +1,171 @@
+"""Tables as people save them: comma, semicolon, tab or spaces; UTF-8, UTF-16 or Latin-1; with rows that are too short.
+
+How a table was read is kept beside it, to be told: a guess of the encoding or the separator is never silent.
+"""
+
+import codecs
+import csv
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainable.data.io.findings import BadFileError
+
+TABLE_ENDINGS = (".csv", ".tsv")
+SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SPACES = "spaces"
+_SAMPLE_ROWS = 200
+_EVEN_SHARE = 0.8
+_ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: ("utf-8-sig", "UTF-8"),
+    codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
+    codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
+}
+_SAVE_AGAIN = "Save it again as csv: UTF-8, one row a line, separated by commas."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table."""
+
+    number: int
+    """Its first line in the file, from 1."""
+    cells: tuple[str, ...]
+    """Without spaces around them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """All rows that hold something, the header among them."""
+
+    rows: tuple[Row, ...]
+    encoding: str
+    separator: str
+    """As a word, such as commas."""
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return self.rows[0].cells if self.rows else ()
+
+    @property
+    def body(self) -> list[Row]:
+        """The rows below the header that have a cell for each named column and none beyond."""
+        return [row for row in self.rows[1:] if self._fits(row)]
+
+    @property
+    def uneven(self) -> list[Row]:
+        """The rows below the header that are too short or too long: their cells may belong to other columns."""
+        return [row for row in self.rows[1:] if not self._fits(row)]
+
+    @property
+    def form(self) -> str:
+        return f"{self.encoding}, separated by {self.separator}"
+
+    def _fits(self, row: Row) -> bool:
+        named = len(_without_empty_end(self.header))
+        return named <= len(row.cells) and len(_without_empty_end(row.cells)) <= len(self.header)
+
+
+def read_table(path: Path) -> Table:
+    """Decodes and separates a table.
+
+    Raises:
+        BadFileError: it is no text, or its quotes do not close.
+    """
+    text, encoding = _decoded(path.read_bytes())
+    separator = _separator(text)
+    try:
+        rows = [Row(number, cells) for number, cells in _split(text, separator) if any(cells)]
+    except csv.Error as error:
+        raise BadFileError(f"cannot be read as a table ({error})", _SAVE_AGAIN) from error
+    return Table(rows=tuple(rows), encoding=encoding, separator=_SEPARATORS.get(separator, _SPACES))
+
+
+def normalised(name: str) -> str:
+    """A column's name without case, underscores, dashes and outer spaces."""
+    return " ".join(re.sub(r"[_\-]", " ", name.lower()).split())
+
+
+def columns_named(header: Sequence[str], pattern: re.Pattern[str]) -> list[int]:
+    """Where the columns stand whose normalised name holds the pattern."""
+    return [index for index, name in enumerate(header) if pattern.search(normalised(name))]
+
+
+def _decoded(content: bytes) -> tuple[str, str]:
+    if content.startswith(_ARCHIVES):
+        raise BadFileError("is a spreadsheet or an archive, whatever its ending says", _SAVE_AGAIN)
+    for mark, (codec, name) in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return _strictly(content, codec, name), name
+    if b"\0" in content[:4096]:
+        codec = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+        return _strictly(content, codec, "UTF-16"), "UTF-16"
+    try:
+        return content.decode("utf-8"), "UTF-8"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "Latin-1, as it is no UTF-8"
+
+
+def _strictly(content: bytes, codec: str, name: str) -> str:
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError as error:
+        raise BadFileError(f"is no text in {name} ({error.reason} at byte {error.start})", _SAVE_AGAIN) from error
+    if "\0" in text:
+        raise BadFileError("is no text: it holds zero bytes", _SAVE_AGAIN)
+    return text
+
+
+def _separator(text: str) -> str:
+    """What divides the first rows into the same number of cells, at least two; a comma where nothing does."""
+    best, best_score = ",", (0.0, 1)
+    for separator in (*_SEPARATORS, _SPACES):
+        try:
+            rows = [cells for _, cells in _split(text, separator, _SAMPLE_ROWS) if any(cells)]
+        except csv.Error:
+            continue
+        num_cells = len(rows[0]) if rows else 0
+        even_share = sum(len(cells) == num_cells for cells in rows) / max(1, len(rows))
+        # Spaces stand in names and texts too: they divide only what nothing else does.
+        if num_cells > 1 and (separator != _SPACES or (best_score[0] == 0 and even_share >= _EVEN_SHARE)):
+            best, best_score = max((best, best_score), (separator, (even_share, num_cells)), key=lambda one: one[1])
+    return best
+
+
+def _split(text: str, separator: str, max_rows: int = sys.maxsize) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line number and stripped cells of each row."""
+    if separator == _SPACES:
+        for number, line in enumerate(text.splitlines()[:max_rows], start=1):
+            yield number, tuple(line.split())
+        return
+    with _cells_of_any_length():
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+        first_line = 1
+        for count, cells in enumerate(reader):
+            if count >= max_rows:
+                return
+            yield first_line, tuple(cell.strip() for cell in cells)
+            first_line = reader.line_num + 1
+
+
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    """Python's own limit of 131072 characters is less than the outline of a large crown takes."""
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _without_empty_end(cells: Sequence[str]) -> Sequence[str]:
+    end = len(cells)
+    while end and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
