@@ -2,7 +2,8 @@
 
 With pre-trained weights trial 0 is the document's: heads at 1e-4 and backbone at 1e-5, batches of 16, a plain cosine,
 learned uncertainty weights, heads alone for 6 of 50 epochs and the whole backbone from epoch 16. A small network from
-scratch has nothing to unfreeze and one rate for all of it, some thirty times higher.
+scratch has nothing to unfreeze and one rate for all of it, some thirty times higher. Where the photographs have one of
+the two grades, there is nothing to weigh.
 """
 
 from search_spaces.shared import (
@@ -22,7 +23,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         suggest_optimizer(trial, max_lr=max_lr_range(situation))
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
-        | suggest_weighting(trial)
+        | (suggest_weighting(trial) if situation.num_tasks > 1 else {"weighting": "equal"})
         | suggest_loss(trial)
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_recipe(trial)
@@ -82,15 +83,14 @@ def defaults(situation: Situation) -> Params:
         "heads_alone_fraction": 0.12,
         "thawing_fraction": 0.2,
     }
+    weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0}
     return {
         "max_lr": 1e-4 if pretrained else 3e-3,
         "weight_decay": 1e-2,
         "effective_batch": 16,
         "warmup_fraction": 0.0 if pretrained else 0.1,
         "min_lr_ratio": 0.01,
-        "weighting": "uncertainty",
-        "edema_share": 0.5,
-        "weighting_temperature": 2.0,
+        **(weighting if situation.num_tasks > 1 else {}),
         "class_weights": "none",
         "effective_beta": 0.99,
         "focal": False,
@@ -111,6 +111,8 @@ def defaults(situation: Situation) -> Params:
 
 def recommended(situation: Situation) -> list[Params]:
     """The other ways to balance two tasks, and what the imbalance of the grades asks for."""
+    if situation.num_tasks == 1:
+        return [{"class_weights": "sqrt_inverse"}, {"averaging": True}]
     return [
         {"weighting": "dynamic", "class_weights": "sqrt_inverse"},
         {"weighting": "equal", "averaging": True},

@@ -39,9 +39,11 @@ class Situation:
     """Images of a micro-batch that fit in memory; larger batches are accumulated."""
     gpu_memory_gb: float | None = None
     """A trial's share of its GPU, in 10^9 bytes; None on a CPU, or when the user fixed the micro-batch."""
+    num_tasks: int = 2
+    """Tasks that the network of a workload of several learns, 1 where the data has labels of one alone."""
 
     def __post_init__(self) -> None:
-        for name in ("num_train_images", "max_batch_size"):
+        for name in ("num_train_images", "max_batch_size", "num_tasks"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
         if self.gpu_memory_gb is not None and not self.gpu_memory_gb > 0:

@@ -75,6 +75,11 @@ class TrialConfig:
     best_epoch: BestEpochConfig | None = field(default_factory=BestEpochConfig)
     """The weights of the best epoch are handed over; None: those of the last."""
 
+    @property
+    def num_tasks(self) -> int:
+        """Tasks that one network learns side by side, each with a loss of its own to be weighed."""
+        return 1
+
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "accumulation_steps"):
             if getattr(self, name) < 1:

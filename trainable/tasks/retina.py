@@ -1,6 +1,7 @@
-"""Two grades of one fundus photograph: diabetic retinopathy and the risk of a macular edema."""
+"""Two grades of one fundus photograph: diabetic retinopathy and the risk of a macular edema; or one of them alone."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -38,8 +39,6 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "fundus"
 CLASSES = dict(zip(TASK_NAMES, CLASS_NAMES, strict=True))
 """Names of the classes of each task."""
-ROWS_OF_THE_HEAD = tuple(f"{task}_{name}" for task, names in CLASSES.items() for name in names)
-"""The two heads are one linear layer: the rows of the first task, then those of the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,8 @@ class FundusData:
     image_size_px: int = 512
     """Side that photographs of a folder are cropped and resized to, from 32."""
     group_pattern: str | None = None
-    """Regular expression that finds the patient in a file's name; None: the name without `_left`, `_OD` and such."""
+    """Regular expression that finds the patient in a file's name; None: the table's column of patients, else the name
+    without `_left`, `_OD` and such."""
     split_seed: int = 0
     """Which of the possible divisions of a folder into training and validation, and test where it names none."""
     fundus: FundusConfig = field(default_factory=FundusConfig)
@@ -72,17 +72,33 @@ class FundusData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetinaConfig(TrialConfig):
-    """A training of the two graders on one backbone."""
+    """A training of the graders on one backbone."""
 
+    tasks: tuple[str, ...] = TASK_NAMES
+    """The grades that are learned, of TASK_NAMES; set from the opened data."""
     loss_weighting: LossWeightingConfig = field(default_factory=LossWeightingConfig)
     unfreezing: UnfreezingConfig | None = None
     augmentation: ImageAugmentationConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
     """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
 
+    def __post_init__(self) -> None:
+        TrialConfig.__post_init__(self)
+        if self.tasks != tuple(task for task in TASK_NAMES if task in self.tasks) or not self.tasks:
+            raise ValueError(f"tasks is {self.tasks}; give one or more of {', '.join(TASK_NAMES)}, in this order.")
+
+    @property
+    def num_tasks(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Names of the classes of each task that is learned."""
+        return {task: CLASSES[task] for task in self.tasks}
+
 
 class RetinaTask(Task[RetinaConfig]):
-    """The fundus workload; the mean of the two tasks' quadratic-weighted kappa is its objective."""
+    """The fundus workload; the mean of the tasks' quadratic-weighted kappa is its objective."""
 
     name = "retina"
     presets = PRESETS
@@ -97,7 +113,7 @@ class RetinaTask(Task[RetinaConfig]):
             max_epochs=12,
             batch_size=16,
             data=FundusData(source=source or EMBEDDED),
-            model=ClassifierConfig(class_names=ROWS_OF_THE_HEAD),
+            model=ClassifierConfig(class_names=rows_of_the_head(CLASSES)),
             loss=MultiTaskLossConfig(class_counts=_counts_as_drawn()),
             augmentation=ImageAugmentationConfig(severity="light", initial_strength=0.4, ramp_fraction=0.1),
         )
@@ -117,16 +133,22 @@ class RetinaTask(Task[RetinaConfig]):
         return folder.splits
 
     def adapt_to_data(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
-        """How often each grade occurs and how many labels are missing."""
-        shares = tuple(sum(splits.train.class_counts(task)) / len(splits.train) for task in range(len(TASK_NAMES)))
+        """Which grades there are, how often each occurs and how many labels are missing."""
+        shares = tuple(sum(splits.train.class_counts(task)) / len(splits.train) for task in range(len(splits.tasks)))
         counts = tuple(count for own in splits.class_counts for count in own)
-        return replace(config, loss=replace(config.loss, class_counts=counts, labelled_shares=shares))
+        rows = rows_of_the_head({task: CLASSES[task] for task in splits.tasks})
+        return replace(
+            config,
+            tasks=splits.tasks,
+            model=replace(config.model, class_names=rows),
+            loss=replace(config.loss, class_counts=counts, labelled_shares=shares),
+        )
 
     def build_model(self, config: RetinaConfig) -> nn.Module:
         return Classifier(config.model).to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: RetinaConfig) -> MultiTaskSupervision:
-        num_classes = {task: len(names) for task, names in CLASSES.items()}
+        num_classes = {task: len(names) for task, names in config.classes.items()}
         weighting = config.loss_weighting.build([CLASSIFICATION] * len(num_classes))
         return MultiTaskSupervision(num_classes, config.loss, weighting)
 
@@ -154,7 +176,7 @@ class RetinaTask(Task[RetinaConfig]):
         return GradesPredictor(class_names=CLASSES, prepare=prepare, averaged=self.averaging(config))
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
-        return GradingMetrics(CLASSES)
+        return GradingMetrics(config.classes)
 
     def training_batches(
         self, config: RetinaConfig, data: LabelledImages, device: torch.device
@@ -165,6 +187,11 @@ class RetinaTask(Task[RetinaConfig]):
         self, config: RetinaConfig, data: LabelledImages, device: torch.device
     ) -> LabelledEvaluationBatches:
         return LabelledEvaluationBatches(data, batch_size=max(config.batch_size, 32), device=device)
+
+
+def rows_of_the_head(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The heads are one linear layer: the rows of the first task, then those of the second."""
+    return tuple(f"{task}_{name}" for task, names in classes.items() for name in names)
 
 
 def _counts_as_drawn() -> tuple[int, ...]:

@@ -86,6 +86,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         pretrained=base.model.weights != "scratch",
         max_batch_size=base.batch_size,
         gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
+        num_tasks=base.num_tasks,
     )
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}

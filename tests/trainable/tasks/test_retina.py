@@ -5,13 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
 from search_spaces.space import Situation
 from search_spaces.stub_trials import given_or_middle
 from trainable.build_trainer import build_trainer
 from trainable.config import from_params
 from trainable.data.generated.fundus_images import FundusConfig
+from trainable.metrics.grading import metric_names
 from trainable.tasks.registry import get_task
+from trainable.tasks.retina import CLASSES
 from trainable.training_run import TrainingRun
 
 TASK = get_task("retina")
@@ -148,3 +151,30 @@ def test_a_pre_trained_backbone_begins_as_the_document_says(opened):
         shares.append(trainer.techniques.unfreezing.current_share)
         assert all(p.requires_grad for p in backbone) == (shares[-1] == 1)
     assert shares == [0, 0, 0.25, 0.5, 1, 1]
+
+
+def test_data_of_one_grade_trains_that_task_alone(opened):
+    config, splits = opened
+    parts = {
+        part: replace(own, labels=own.labels[:, 1:], class_names=own.class_names[1:])
+        for part in ("train", "validation", "test")
+        for own in [getattr(splits, part)]
+    }
+    alone = replace(splits, **parts, class_counts=splits.class_counts[1:], tasks=("edema",))
+    config = TASK.adapt_to_data(config, alone)
+    run = TrainingRun(from_params({"weighting": "equal"}, config), alone)
+    metrics = run.run_epoch().metrics
+    assert run.trainer.model.head.out_features == len(CLASSES["edema"])
+    names = {f"val/{name}" for name in metric_names({"edema": CLASSES["edema"]})}
+    assert {name for name in metrics if name.startswith("val/")} - {"val/loss"} == names
+    assert metrics["val/mean_kappa"] == metrics["val/edema_quadratic_weighted_kappa"]
+    assert "train/retinopathy_loss" not in metrics
+
+
+def test_a_search_on_one_grade_has_no_losses_to_weigh():
+    space = get_space("retina")
+    situation = Situation(num_train_images=413, pretrained=False, num_tasks=1)
+    points = PinnedSpace(space, situation).first_points()
+    assert len(points) == 3
+    assert space.suggest(given_or_middle(points[0]), situation)["weighting"] == "equal"
+    assert not {"weighting", "edema_share"} & space.defaults(situation).keys()

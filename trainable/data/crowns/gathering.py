@@ -7,11 +7,11 @@ from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotations
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, class_names, read_yolo
-from trainable.data.crowns.matching import PictureNames, picture_key
 from trainable.data.crowns.reading import AnnotationFile, OtherFileError, Problem, findings_of
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity
+from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS
 
 _SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used."

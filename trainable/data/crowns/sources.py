@@ -7,12 +7,12 @@ from pathlib import Path
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
 from trainable.data.crowns.formats.yolo import LABEL_ENDING
 from trainable.data.crowns.gathering import gather
-from trainable.data.crowns.matching import PictureNames
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.stated_sizes import check_stated_sizes
 from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
+from trainable.data.io.picture_names import PictureNames
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."

@@ -31,6 +31,7 @@ from trainable.data.io.findings import (
 )
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.leakage import check_copies
+from trainable.data.io.picture_names import picture_key
 from trainable.data.io.splits import stratified_class_split
 
 _COUNTS_FILE = "table_counts.json"
@@ -64,7 +65,8 @@ def open_fundus_folder(
     build = partial(_build, source, on_progress)
     folder = cached(source.key(), cache_dir, build, needed_bytes=4 * len(source.files) * options.image_size_px**2)
     counts = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
-    splits = GradedSplits.of(open_labelled(folder), tuple(map(tuple, counts)))
+    tasks = tuple(TASK_NAMES[task] for task in source.tasks)
+    splits = GradedSplits.of(open_labelled(folder), tuple(map(tuple, counts)), tasks)
     return FundusFolder(splits=splits, findings=read_findings(folder))
 
 
@@ -83,7 +85,8 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
             else:
                 yield result
 
-    write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, (size_px, size_px), CLASS_NAMES)
+    class_names = tuple(CLASS_NAMES[task] for task in source.tasks)
+    write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, (size_px, size_px), class_names)
     if errors := errors_among(findings):
         what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
         raise DataError(f"{source.root} cannot be used: {what} in {len(source.files)} photographs.", findings)
@@ -92,7 +95,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
 
 
 def _divided(source: FundusSource) -> list[str]:
-    """The part of each photograph: what its path says, else by patient and grade of retinopathy."""
+    """The part of each photograph: what its path says, else by patient and grade of the first task."""
     parts = [part_in(file) or "train" for file in source.files]
     shares = {
         part: share
@@ -100,7 +103,8 @@ def _divided(source: FundusSource) -> list[str]:
         if part == "train" or part not in parts
     }
     rows = [row for row, part in enumerate(parts) if part == "train"]
-    groups, grades = [source.groups[row] for row in rows], [source.labels[row][0] for row in rows]
+    first = source.tasks[0] if source.tasks else 0
+    groups, grades = [source.groups[row] for row in rows], [source.labels[row][first] for row in rows]
     dealt = stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
     for row, part in zip(rows, dealt, strict=True):
         parts[row] = part
@@ -112,24 +116,28 @@ def _unlabelled_parts(source: FundusSource, parts: Sequence[str]) -> list[Findin
     labelled = {
         (part, task)
         for part, labels in zip(parts, source.labels, strict=True)
-        for task, label in zip(TASK_NAMES, labels, strict=True)
-        if label != MISSING
+        for task in source.tasks
+        if labels[task] != MISSING
     }
     return [
         Finding(
             file=part,
-            problem=f"has no photograph with a grade of {task}",
-            action="Add photographs with both grades, of several patients for each part.",
+            problem=f"has no photograph with a grade of {TASK_NAMES[task]}",
+            action="Add photographs with such a grade, of several patients for each part.",
         )
         for part in SPLIT_NAMES
-        for task in TASK_NAMES
+        for task in source.tasks
         if (part, task) not in labelled
     ]
 
 
 def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]:
     """Rows of each grade that training may know of."""
-    held_out = {(file.stem, part_in(file)) for file, part in zip(source.files, parts, strict=True) if part != "train"}
+    held_out = {
+        (picture_key(file.name), part_in(file))
+        for file, part in zip(source.files, parts, strict=True)
+        if part != "train"
+    }
     known = [
         labels
         for table in source.tables
@@ -139,8 +147,9 @@ def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]
     ]
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [
-        np.bincount(own[own != MISSING], minlength=len(names)).tolist()
-        for own, names in zip(grades.T, CLASS_NAMES, strict=True)
+        np.bincount(own[own != MISSING], minlength=len(CLASS_NAMES[task])).tolist()
+        for task in source.tasks
+        for own in [grades[:, task]]
     ]
 
 
@@ -155,6 +164,5 @@ def _read(source: FundusSource, row: int) -> LabelledSample | Finding:
         image = cropped_to_retina(read_upright(source.root / file), source.options.image_size_px)
     except BadFileError as error:
         return error.finding(file.as_posix())
-    return LabelledSample(
-        name=file.with_suffix("").as_posix(), image=image, label=source.labels[row], digest=source.digests[file]
-    )
+    label = tuple(source.labels[row][task] for task in source.tasks)
+    return LabelledSample(name=file.with_suffix("").as_posix(), image=image, label=label, digest=source.digests[file])

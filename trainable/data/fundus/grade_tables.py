@@ -1,34 +1,34 @@
-"""Grades from csv tables, as hospitals and challenges publish them.
+"""Grades from tables, as hospitals and challenges publish them.
 
-A table has one row an image and a column for each grade, whatever their exact names: the IDRiD tables call one
-`Risk of macular edema `, with a space at its end, and have nine columns without a name. A table whose name or folder
-says train, val or test speaks of the images of such a folder alone, for their names may be the same in both.
+A table has one row an image and a column for each grade, whatever their exact names (grade_columns.py). A table whose
+name or folder says train, val or test speaks of the images of such a folder alone, for their names may be the same in
+both.
 """
 
-import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainable.data.classes.labelled_images import MISSING
+from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
-from trainable.data.io.findings import DataError, Finding, Severity
-from trainable.data.io.folder_layout import IMAGE_ENDINGS
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
+from trainable.data.io.picture_names import PictureKeys, picture_key
+from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, read_table
 
 Grades = tuple[int, ...]
 """One label for each task, -1 where there is none."""
-_IMAGE_COLUMN = re.compile(r"\bimage\b|^id\b|^name$")
-_GRADE_COLUMNS = dict(
-    zip(TASK_NAMES, (re.compile(r"retinopathy|\bdr\b|^diagnosis$"), re.compile(r"edema|oedema|\bdme\b")), strict=True)
-)
+_LIST_ENDING = ".txt"
 _PART_IN_NAME = re.compile(r"(?<![a-z])(train|val|test)(?:ing|idation)?(?![a-z])", re.IGNORECASE)
 _PARTS = {"train": "train", "val": "validation", "test": "test"}
+_MISSING_CELLS = ("", "nan", "na", "n/a", "none", "null")
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradeTable:
-    """One csv file."""
+    """One table."""
 
     file: Path
     """Below the data folder."""
@@ -36,6 +36,8 @@ class GradeTable:
     """The part that its path names: train, validation, test; None when none does."""
     grades: dict[str, Grades]
     """By the image's name without folder and ending."""
+    patients: dict[str, str] = field(default_factory=dict)
+    """By the same name, where the table says it."""
 
 
 def part_in(path: Path) -> str | None:
@@ -44,81 +46,110 @@ def part_in(path: Path) -> str | None:
     return next((_PARTS[match[1].lower()] for match in matches if match), None)
 
 
-def read_grade_tables(root: Path) -> tuple[list[GradeTable], list[Finding]]:
-    """Every table of grades in a folder, and what is wrong in them.
+def read_grade_tables(
+    root: Path, files: Sequence[Path], photographs: PictureKeys
+) -> tuple[list[GradeTable], list[Finding]]:
+    """Every table of grades among the files below the root, and what is wrong in them.
 
     Raises:
         DataError: there is none.
     """
-    tables, findings, others = [], [], []
-    for path in sorted(root.rglob("*.csv")):
-        rows = _rows(path)
-        columns = _columns(rows[0]) if rows else {}
-        if "image" in columns and len(columns) > 1:
-            table, problems = _table(path.relative_to(root), rows, columns)
-            tables.append(table)
-            findings += problems
-        else:
-            others.append(path.relative_to(root).as_posix())
+    tables: list[GradeTable] = []
+    findings: list[Finding] = []
+    others: list[str] = []
+    for file in files:
+        ending = file.suffix.lower()
+        if ending in SPREADSHEET_ENDINGS:
+            others.append(f"{file.as_posix()} (a spreadsheet: save it as csv)")
+        elif ending in (*TABLE_ENDINGS, _LIST_ENDING):
+            try:
+                table = read_table(root / file)
+                columns = grade_columns(table, photographs)
+            except BadFileError as error:
+                if ending != _LIST_ENDING:
+                    findings.append(error.finding(file.as_posix()))
+                continue
+            if columns is not None:
+                read, problems = _graded(file, table, columns, photographs)
+                tables.append(read)
+                findings += problems
+            elif ending != _LIST_ENDING:
+                others.append(f"{file.as_posix()} ({', '.join(filter(None, table.header[:_MAX_NAMED])) or 'empty'})")
     if not tables:
         raise DataError(
             f"No table of grades in {root}: expected a csv file with a column of image names and one of retinopathy or "
-            f"edema grades; csv files there: {', '.join(others) or 'none'}."
+            f"edema grades; tables there: {', '.join(others) or 'none'}.",
+            findings,
         )
     return tables, findings
 
 
-def _rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+def _graded(
+    file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys
+) -> tuple[GradeTable, list[Finding]]:
+    found = GradeTable(file=file, part=part_in(file), grades={})
+    findings = [_note(file, columns.described(table), "Read so; nothing to do.")]
+    otherwise = []
+    for row in columns.rows(table):
+        written = picture_key(row.cells[columns.image])
+        image = photographs.find(written) or written
+        if image != written:
+            otherwise.append(f"{written} as {image}")
+        findings += _add(found, row, image, columns)
+    if otherwise:
+        problem = f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {_first(otherwise)}"
+        findings.append(_note(file, problem, "Read as the photographs that are here; nothing to do."))
+    return found, findings + _uneven(file, table) + _ungraded(file, found.grades)
 
 
-def _columns(header: Sequence[str]) -> dict[str, int]:
-    """Where each known column stands; names are compared without case, underscores and outer spaces."""
-    names = [" ".join(name.lower().replace("_", " ").split()) for name in header]
-    patterns = {"image": _IMAGE_COLUMN, **_GRADE_COLUMNS}
-    found = {
-        column: [i for i, name in enumerate(names) if pattern.search(name)] for column, pattern in patterns.items()
-    }
-    return {column: places[0] for column, places in found.items() if places}
+def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list[Finding]:
+    """What is wrong with the row; it is left out then."""
+    file = found.file.as_posix()
+    if not image:
+        problem, action = f"row {row.number} names no image", "It is left out; name its image."
+        return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
+    try:
+        labels = tuple(_label(row, at, task) for task, at in enumerate(columns.grades))
+    except ValueError as error:
+        action = "Put the grade right, or leave the cell empty."
+        return [Finding(file=file, problem=f"row {row.number} ({image}): {error}", action=action)]
+    patient = "" if columns.patient is None else row.cells[columns.patient]
+    if patient and found.patients.setdefault(image, patient) != patient:
+        problem = f"row {row.number}: {image} is of patient {patient} here, of {found.patients[image]} in a row above"
+        return [Finding(file=file, problem=problem, action="Remove the wrong one of the rows.")]
+    if found.grades.setdefault(image, labels) != labels:
+        problem = f"row {row.number}: {image} has other grades in a row above"
+        return [Finding(file=file, problem=problem, action="Remove the wrong one of the rows.")]
+    return []
 
 
-def _table(file: Path, rows: list[list[str]], columns: dict[str, int]) -> tuple[GradeTable, list[Finding]]:
-    grades: dict[str, Grades] = {}
-    findings = []
-    for number, row in enumerate(rows[1:], start=2):
-        image = _stem(row[columns["image"]])
-        try:
-            labels = tuple(_label(row, columns, task) for task in range(len(TASK_NAMES)))
-        except ValueError as error:
-            action = "Put the grade right, or leave the cell empty."
-            findings.append(Finding(file=file.as_posix(), problem=f"row {number} ({image}): {error}", action=action))
-            continue
-        if grades.setdefault(image, labels) != labels:
-            problem = f"row {number}: {image} has other grades in a row above"
-            findings.append(Finding(file=file.as_posix(), problem=problem, action="Remove the wrong one of the rows."))
-    return GradeTable(file=file, part=part_in(file), grades=grades), findings + _ungraded(file, grades)
+def _uneven(file: Path, table: Table) -> list[Finding]:
+    rows = [f"row {row.number} ({', '.join(row.cells)[:30]})" for row in table.uneven]
+    if not rows:
+        return []
+    problem = f"{len(rows)} of {len(table.rows) - 1} rows have not one cell for each of the columns: {_first(rows)}"
+    action = "They are left out; give them as many cells as the header has."
+    return [Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)]
 
 
 def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
-    """Rows and columns without grades are legal, and worth knowing."""
+    """Rows without one of the grades are legal, and worth knowing; a grade that no row has is told elsewhere."""
     return [
-        Finding(
-            file=file.as_posix(),
-            problem=f"{missing} of {len(grades)} images have no grade of {task}",
-            action="They are learned from for the other grade alone; nothing to do.",
-            severity=Severity.NOTE,
+        _note(
+            file,
+            f"{missing} of {len(grades)} images have no grade of {task}",
+            "They are learned from for the other grade alone; nothing to do.",
         )
         for index, task in enumerate(TASK_NAMES)
-        if (missing := sum(labels[index] == MISSING for labels in grades.values()))
+        if 0 < (missing := sum(labels[index] == MISSING for labels in grades.values())) < len(grades)
     ]
 
 
-def _label(row: Sequence[str], columns: dict[str, int], task: int) -> int:
+def _label(row: Row, column: int | None, task: int) -> int:
     """Raises ValueError for what is no grade of the task."""
     name, last = TASK_NAMES[task], len(CLASS_NAMES[task]) - 1
-    cell = row[columns[name]].strip() if name in columns and columns[name] < len(row) else ""
-    if not cell:
+    cell = "" if column is None else row.cells[column]
+    if cell.lower() in _MISSING_CELLS:
         return MISSING
     try:
         value = float(cell)
@@ -129,6 +160,10 @@ def _label(row: Sequence[str], columns: dict[str, int], task: int) -> int:
     return int(value)
 
 
-def _stem(cell: str) -> str:
-    name = cell.strip()
-    return Path(name).stem if name.lower().endswith(IMAGE_ENDINGS) else name
+def _note(file: Path, problem: str, action: str) -> Finding:
+    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
+
+
+def _first(items: Sequence[str]) -> str:
+    more = len(items) - _MAX_NAMED
+    return ", ".join(items[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -13,17 +13,20 @@ CLASS_NAMES = (("none", "mild", "moderate", "severe", "proliferative"), ("none",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradedSplits(Splits):
-    """Three sets of photographs with both grades, and how often each grade is to be expected."""
+    """Three sets of photographs with their grades, and how often each grade is to be expected."""
 
     class_counts: tuple[tuple[int, ...], ...]
     """Of each task, by grade; nothing of validation and test is in it."""
+    tasks: tuple[str, ...] = TASK_NAMES
+    """Those of TASK_NAMES that are graded, in the order of the label columns."""
 
     @classmethod
-    def of(cls, splits: Splits, class_counts: tuple[tuple[int, ...], ...]) -> Self:
+    def of(cls, splits: Splits, class_counts: tuple[tuple[int, ...], ...], tasks: tuple[str, ...] = TASK_NAMES) -> Self:
         return cls(
             train=splits.train,
             validation=splits.validation,
             test=splits.test,
             fingerprint=splits.fingerprint,
             class_counts=class_counts,
+            tasks=tasks,
         )

@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_tables import Grades, GradeTable, part_in, read_grade_tables
+from trainable.data.fundus.grades import TASK_NAMES
 from trainable.data.io.files import content_digests
-from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
 from trainable.data.io.folder_source import MIN_SIDE_PX
+from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.splits import check_division, group_ids
 
 _CROP_VERSION = 1
@@ -26,7 +29,8 @@ class FundusFolderOptions:
     image_size_px: int
     """Side of the square images in the cache, from 16."""
     group_pattern: str | None = None
-    """Regular expression that finds the patient in a file's name; None: the name without `_left`, `_OD` and such."""
+    """Regular expression that finds the patient in a file's name; None: the table's column of patients, else the name
+    without `_left`, `_OD` and such."""
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
     split_seed: int = 0
@@ -54,26 +58,32 @@ class FundusSource:
     @classmethod
     def find(cls, root: Path, options: FundusFolderOptions, cache_dir: Path) -> Self:
         require_folder(root, "fundus photographs and a csv table of their grades")
-        tables, findings = read_grade_tables(root)
-        photographs = [path.relative_to(root) for path in sorted(root.rglob("*")) if _is_photograph(path)]
+        paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if _is_visible(path)]
+        photographs = [path for path in paths if path.suffix.lower() in IMAGE_ENDINGS]
+        keys = PictureKeys(picture_key(file.name) for file in photographs)
+        tables, findings = read_grade_tables(root, paths, keys)
         found = [(file, _rows_of(file, tables)) for file in photographs]
+        _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
         files = [file for file, rows in found if len(rows) == 1]
         digests = content_digests(root, files, cache_dir)
-        # The same name in two folders is not the same patient.
-        names = [
-            file.stem if options.group_pattern else (file.parent / patient_of(file.stem)).as_posix() for file in files
-        ]
+        names = [file.stem if options.group_pattern else _patient(file, tables) for file in files]
+        labels = [rows[0] for _, rows in found if len(rows) == 1]
         return cls(
             root=root,
             files=files,
-            labels=[rows[0] for _, rows in found if len(rows) == 1],
+            labels=labels,
             groups=group_ids(names, [digests[file] for file in files], options.group_pattern),
             tables=tables,
-            findings=findings,
+            findings=findings + _untrained_tasks(labels),
             digests=digests,
             options=options,
         )
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """Indices of the tasks that some photograph has a grade of."""
+        return _graded_tasks(self.labels)
 
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
@@ -91,15 +101,64 @@ def patient_of(name: str) -> str:
     return _EYE.sub("", name)
 
 
-def _is_photograph(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+def _is_visible(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:
+    """The tables that may speak of a photograph, and name it."""
+    part, key = part_in(file), picture_key(file.name)
+    return [table for table in tables if key in table.grades and (part is None or table.part in (None, part))]
 
 
 def _rows_of(file: Path, tables: Sequence[GradeTable]) -> list[Grades]:
-    """The photograph's grades in every table that may speak of it."""
-    part = part_in(file)
-    speaking = [table for table in tables if part is None or table.part in (None, part)]
-    return list(dict.fromkeys(table.grades[file.stem] for table in speaking if file.stem in table.grades))
+    """The photograph's grades, each once."""
+    return list(dict.fromkeys(table.grades[picture_key(file.name)] for table in _speaking(file, tables)))
+
+
+def _patient(file: Path, tables: Sequence[GradeTable]) -> str:
+    """As the table says, else by the name; the same name in two folders is not the same patient."""
+    key = picture_key(file.name)
+    said = [table.patients[key] for table in _speaking(file, tables) if key in table.patients]
+    return f"patient {said[0]}" if said else (file.parent / patient_of(file.stem)).as_posix()
+
+
+def _graded_tasks(labels: Sequence[Grades]) -> tuple[int, ...]:
+    return tuple(task for task in range(len(TASK_NAMES)) if any(own[task] != MISSING for own in labels))
+
+
+def _untrained_tasks(labels: Sequence[Grades]) -> list[Finding]:
+    """A set with one of the grades is a set for one task."""
+    graded = " and ".join(TASK_NAMES[task] for task in _graded_tasks(labels))
+    return [
+        Finding(
+            file="grades",
+            problem=f"no photograph has a grade of {name}",
+            action=f"Only {graded} is trained and measured." if graded else "Add photographs that have grades.",
+            severity=Severity.WARNING if graded else Severity.ERROR,
+        )
+        for task, name in enumerate(TASK_NAMES)
+        if task not in _graded_tasks(labels)
+    ]
+
+
+def _require_match(
+    root: Path, found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[GradeTable], findings: Sequence[Finding]
+) -> None:
+    """Raises DataError, in one sentence, where no photograph has a row."""
+    if any(rows for _, rows in found):
+        return
+    if not found:
+        raise DataError(f"No photograph is in {root}, only tables: {tables[0].file.as_posix()}.", findings)
+    table = tables[0]
+    example = next(iter(table.grades), None)
+    names = "names no image" if example is None else f"names {example!r}"
+    raise DataError(
+        f"Not one of {len(found)} photographs in {root} has a row in a table of its part: "
+        f"{table.file.as_posix()} {names}, a photograph is {found[0][0].as_posix()}. "
+        "Names are compared without folder, ending, case and leading zeros.",
+        findings,
+    )
 
 
 def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[GradeTable]) -> list[Finding]:
@@ -115,7 +174,11 @@ def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[Grad
         if len(rows) != 1
     ]
     for table in tables:
-        here = {file.stem for file, _ in found if None in (table.part, part_in(file)) or part_in(file) == table.part}
+        here = {
+            picture_key(file.name)
+            for file, _ in found
+            if None in (table.part, part_in(file)) or part_in(file) == table.part
+        }
         missing = len(table.grades.keys() - here)
         if missing:
             problem = f"{missing} of {len(table.grades)} rows have no photograph here"

@@ -201,9 +201,19 @@ def test_a_folder_without_a_table_says_what_it_should_hold(root):
     assert TESTING_TABLE in message
 
 
-def test_a_table_of_one_grade_alone_is_refused_part_by_part(root):
+def test_a_set_of_one_grade_is_read_for_that_task_alone_and_says_so(root):
     for table in (TRAINING_TABLE, TESTING_TABLE):
         write_table(root / table, [(f"IDRiD_{index:03d}", index % 3) for index in range(12)], ["image", "diagnosis"])
+    folder = opened(root)
+    assert folder.splits.tasks == ("retinopathy",)
+    assert folder.splits.test.labels.tolist() == [[0], [1], [2]]
+    assert [len(counts) for counts in folder.splits.class_counts] == [5]
+    said = {finding.problem: finding.action for finding in folder.findings}
+    assert said["no photograph has a grade of edema"] == "Only retinopathy is trained and measured."
+
+
+def test_a_grade_that_a_part_lacks_is_an_error(root):
+    write_table(root / TESTING_TABLE, [(f"IDRiD_{index:03d}", index) for index in range(3)], ["image", "diagnosis"])
     assert "has no photograph with a grade of edema" in refused(root)
 
 
@@ -225,3 +235,31 @@ def test_the_published_tables_are_read_whole(tmp_path):
     assert (np.array(folder.splits.class_counts[0]) + validation[0]).tolist() == [134, 20, 136, 74, 49]
     assert [len(part) for part in (folder.splits.train, folder.splits.validation, folder.splits.test)] == [8, 2, 10]
     assert any(finding.problem == "403 of 413 rows have no photograph here" for finding in folder.findings)
+
+
+def test_a_patient_of_the_table_goes_to_one_part(tmp_path):
+    rows = [(f"photograph{index:02d}", f"p{index // 2}", index // 2 % 2, 0) for index in range(30)]
+    for index, (name, *_) in enumerate(rows):
+        write_photograph(tmp_path / "eyes" / f"{name}.png", index)
+    write_table(tmp_path / "eyes" / "grades.csv", rows, ["image", "patient", "dr", "dme"])
+    splits = opened(tmp_path / "eyes").splits
+    patients = {name: patient for name, patient, *_ in rows}
+    parts = [{patients[name] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
+    assert all(parts)
+    assert sum(map(len, parts)) == 15
+
+
+def test_where_no_photograph_has_a_row_one_sentence_shows_a_name_of_each(tmp_path):
+    for index in range(3):
+        write_photograph(tmp_path / "eyes" / f"eye{index}.png", index)
+    write_table(tmp_path / "eyes" / "grades.csv", [("patient 1", 1, 1)])
+    message = refused(tmp_path / "eyes")
+    assert "Not one of 3 photographs" in message
+    assert "grades.csv names 'patient 1', a photograph is eye0.png." in message
+    assert "has no row in a table" not in message
+
+
+def test_hidden_files_of_other_systems_are_passed_over(root):
+    (root / TABLES / "._a. Training Labels.csv").write_bytes(b"\x00\x05\x16\x07")
+    (root / TRAINING / "._IDRiD_001.png").write_bytes(b"\x00\x05\x16\x07")
+    assert len(opened(root).splits.test) == 3

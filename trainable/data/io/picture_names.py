@@ -1,8 +1,8 @@
-"""Which picture an annotation speaks of: names with folders of another machine, other endings, web addresses."""
+"""Which picture a cell or an annotation speaks of: folders of another machine, other endings, web addresses."""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,28 @@ def picture_key(name: str) -> str:
     path = PurePosixPath(last)
     stem = path.stem if path.suffix.lower() in IMAGE_ENDINGS else last
     return unicodedata.normalize("NFC", stem)
+
+
+class PictureKeys:
+    """The keys of the pictures at hand, found by what a table calls them: in any case, without leading zeros."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = set(keys)
+        self._by_form: dict[str, set[str]] = {}
+        for key in self._keys:
+            for form in (key.casefold(), _without_zeros(key)):
+                self._by_form.setdefault(form, set()).add(key)
+
+    def find(self, name: str) -> str | None:
+        """The one key that the name means; None when there is none, or several but for case and zeros."""
+        key = picture_key(name)
+        if key in self._keys:
+            return key
+        for form in (key.casefold(), _without_zeros(key), _without_zeros(key.removesuffix(".0"))):
+            found = self._by_form.get(form, set())
+            if found:
+                return next(iter(found)) if len(found) == 1 else None
+        return None
 
 
 class PictureNames:
@@ -51,6 +73,11 @@ class PictureNames:
 def _without_address(name: str) -> str:
     """A web address without its query and percent signs; other names as they are."""
     return unquote(urlsplit(name).path) if re.match(r"[a-z]+://", name, re.IGNORECASE) else name
+
+
+def _without_zeros(key: str) -> str:
+    """`IDRiD_007` and `idrid_7` are one."""
+    return re.sub(r"0*(\d+)", r"\1", key.casefold())
 
 
 def _nearness(picture: Path, name: str, annotated_in: Path) -> tuple[int, int]:

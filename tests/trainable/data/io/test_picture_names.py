@@ -1,0 +1,44 @@
+"""A picture is found by what other programs and tables call it, and never by a name that may mean two."""
+
+from pathlib import Path
+
+import pytest
+
+from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
+
+NAMES = PictureNames([Path("train/plot.1.jpg"), Path("val/plot.1.jpg"), Path("train/eye_007.png")])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plot.1.png", "C:\\data\\plot.1.tif", "https://host/a/plot.1.jpg?width=3", "./plot.1", " plot.1.JPG "],
+)
+def test_folders_endings_and_addresses_are_no_part_of_a_name(name):
+    assert picture_key(name) == "plot.1"
+
+
+def test_pictures_of_one_name_are_told_apart_by_written_folders_then_by_those_of_the_annotation():
+    assert NAMES.find("val/plot.1.jpg", Path("all.json")) == [Path("val/plot.1.jpg")]
+    assert NAMES.find("plot.1.jpg", Path("labels/val/plot.1.txt")) == [Path("val/plot.1.jpg")]
+    assert len(NAMES.find("plot.1.jpg", Path("all.json"))) == 2
+    assert [NAMES.unique_name(Path(name)) for name in ("val/plot.1.jpg", "train/eye_007.png")] == [
+        "val/plot.1",
+        "eye_007",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("IDRiD_007.jpg", "IDRiD_007"),
+        ("idrid_7", "IDRiD_007"),
+        ("0012", "12"),
+        ("12.0", "12"),
+        ("x_1", "x_1"),
+        ("x_01", None),
+        ("x_2", None),
+        ("caf\u00e9.png", "caf\u00e9"),
+    ],
+)
+def test_a_table_may_leave_out_zeros_and_change_the_case_where_one_picture_fits(name, key):
+    assert PictureKeys([picture_key(one) for one in ("IDRiD_007", "12", "x_1", "X_1", "cafe\u0301")]).find(name) == key

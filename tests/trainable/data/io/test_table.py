@@ -1,0 +1,54 @@
+"""Tables as people save them give the same rows, and what is none says why."""
+
+import pytest
+
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.table import read_table
+
+ROWS = [("image", "level"), ("é_1", "2"), ("b 2", "0")]
+
+
+def written(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_separators_encodings_and_line_ends_do_not_matter(tmp_path, encoding, separator, ending):
+    text = ending.join(separator.join(row) for row in ROWS)
+    table = read_table(written(tmp_path / "a.csv", text, encoding))
+    assert [row.cells for row in table.rows] == ROWS
+
+
+def test_runs_of_spaces_divide_what_nothing_else_does(tmp_path):
+    table = read_table(written(tmp_path / "a.csv", "images/a.png  1.0   mono\nimages/b.png  0.0   poly\n"))
+    assert [row.cells for row in table.rows] == [("images/a.png", "1.0", "mono"), ("images/b.png", "0.0", "poly")]
+    assert table.form == "UTF-8, separated by spaces"
+
+
+def test_a_separator_inside_quotes_or_numbers_divides_nothing(tmp_path):
+    table = read_table(written(tmp_path / "a.csv", 'image;note;value\na;"x, y; z";1,5\nb;"p, q";2,5\n'))
+    assert [row.cells for row in table.body] == [("a", "x, y; z", "1,5"), ("b", "p, q", "2,5")]
+
+
+def test_rows_that_are_too_short_or_too_long_are_told_by_their_line(tmp_path):
+    table = read_table(written(tmp_path / "a.csv", "image,level,,\na,1,,\n\nb,2\ntotal\nc,1,,,7\n"))
+    assert [row.number for row in table.body] == [2, 4]
+    assert [row.number for row in table.uneven] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'image,level\n"a,1\nb,2\n', "cannot be read as a table"),
+        (b"PK\x03\x04 sheet", "is a spreadsheet or an archive"),
+        (b"\xff\xfea\x00b", "is no text in UTF-16"),
+        (b"a\x00b\x00\x00\x00", "is no text: it holds zero bytes"),
+    ],
+)
+def test_what_is_no_table_says_why(tmp_path, content, sentence):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(BadFileError, match=sentence):
+        read_table(tmp_path / "a.csv")

@@ -1,0 +1,111 @@
+"""Which column of a table is the photograph, which a grade, which the patient: by their names, and never in doubt.
+
+Names are compared without case, underscores and outer spaces: the IDRiD tables call one `Risk of macular edema `,
+EyePACS writes `image,level`, APTOS `id_code,diagnosis`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.picture_names import PictureKeys
+from trainable.data.io.table import Row, Table, columns_named
+
+_IMAGE = re.compile(r"\bimage\b|^img( id| name| path)?$|^id\b|^name$|^file ?(name|path)?$|^path$|^photo(graph)?$")
+_EDEMA = re.compile(r"edema|oedema|\bdme\b")
+_RETINOPATHY = re.compile(r"retinopathy|\bdr\b|^diagnosis$|^level$|^grade$")
+_PATIENT = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|name|code))?$|^pid$")
+_GRADE = re.compile(r"[0-4](\.0)?")
+_ONE_OF_THEM = "Remove the others from the table, or give them names that say what they are."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradeColumns:
+    """Where each known column stands, from 0."""
+
+    image: int
+    grades: tuple[int | None, ...]
+    """Of each task; None where the table has none."""
+    patient: int | None = None
+    has_header: bool = True
+
+    def described(self, table: Table) -> str:
+        """What was read as what, for the user."""
+        meanings = {
+            "photograph": self.image,
+            **dict(zip(TASK_NAMES, self.grades, strict=True)),
+            "patient": self.patient,
+        }
+        name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
+        read = ", ".join(f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None)
+        header = "" if self.has_header else "no header, "
+        return f"{len(self.rows(table))} rows: {read} ({header}{table.form})"
+
+    def rows(self, table: Table) -> Sequence[Row]:
+        return table.body if self.has_header else table.rows
+
+
+def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None:
+    """The columns of a table of grades; None when it is none.
+
+    Raises:
+        BadFileError: two columns could be the photograph, a grade or the patient, or the header is missing.
+    """
+    if not table.rows:
+        return None
+    images = columns_named(table.header, _IMAGE)
+    edema = columns_named(table.header, _EDEMA)
+    retinopathy = [at for at in columns_named(table.header, _RETINOPATHY) if at not in edema]
+    if not images or not (edema or retinopathy):
+        return _without_header(table, photographs)
+    grades = tuple(
+        _only(table, found, f"the grade of {task}")
+        for task, found in zip(TASK_NAMES, (retinopathy, edema), strict=True)
+    )
+    patient = _only(table, columns_named(table.header, _PATIENT), "the patient")
+    others = [at for at in images if at not in (*grades, patient)]
+    return GradeColumns(image=_image(table, others, photographs), grades=grades, patient=patient)
+
+
+def _only(table: Table, found: Sequence[int], meaning: str) -> int | None:
+    if len(found) > 1:
+        names = ", ".join(repr(table.header[at]) for at in found)
+        raise BadFileError(f"has {len(found)} columns that could be {meaning}: {names}", _ONE_OF_THEM)
+    return found[0] if found else None
+
+
+def _image(table: Table, found: Sequence[int], photographs: PictureKeys) -> int:
+    """Of several columns the one that names photographs which are here; of several such, any if they mean the same."""
+    named = {at: [photographs.find(row.cells[at]) for row in table.body] for at in found}
+    fitting = {at: keys for at, keys in named.items() if any(keys)}
+    if len(fitting) < 2:
+        return next(iter(fitting), found[0])
+    best = max(fitting, key=lambda at: sum(key is not None for key in fitting[at]))
+    for keys in fitting.values():
+        if any(one and other and one != other for one, other in zip(keys, fitting[best], strict=True)):
+            _only(table, list(fitting), "the photograph")
+    return best
+
+
+def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:
+    """Photograph and grade alone, where the grade can only be that of retinopathy."""
+    named = [at for at, cell in enumerate(table.header) if cell and photographs.find(cell)]
+    if not named:
+        return None
+    others = [at for at in range(len(table.header)) if at not in named]
+    if len(named) == 1 and len(others) == 1 and all(len(row.cells) == len(table.header) for row in table.rows):
+        grades = {row.cells[others[0]] for row in table.rows}
+        is_graded = all(_GRADE.fullmatch(grade) for grade in grades if grade)
+        if is_graded and max(map(float, filter(None, grades)), default=0) >= len(
+            CLASS_NAMES[TASK_NAMES.index("edema")]
+        ):
+            columns: list[int | None] = [None] * len(TASK_NAMES)
+            columns[TASK_NAMES.index("retinopathy")] = others[0]
+            return GradeColumns(image=named[0], grades=tuple(columns), has_header=False)
+    first = " ".join(table.header)[:60]
+    raise BadFileError(
+        f"has no header: its first row is {first!r}",
+        "Put a line above it that names the columns, such as image,retinopathy.",
+    )
