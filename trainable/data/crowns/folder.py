@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from trainable.data.crowns.crown_counts import (
     ONE_KIND,
     DroppedCrowns,
@@ -21,6 +19,7 @@ from trainable.data.crowns.crown_counts import (
     named_crowns,
 )
 from trainable.data.crowns.crown_set import VOID, Tile, count_tiles, open_tiles, write_tiles
+from trainable.data.crowns.label_images import read_label_image, semantic_classes
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
@@ -105,8 +104,10 @@ def _build(
 ) -> None:
     parts = _divided(sources, options, digests)
     images, findings = named_crowns(sources.images, one_kind=options.one_kind)
-    kinds, classes = _kinds(images, options), _semantic_classes(sources, options)
-    findings = [*sources.findings, *findings, *describe_crowns(images), *check_edges(images)]
+    kinds = _kinds(images, options)
+    label_images = [image.label_image for image in images if image.label_image is not None]
+    classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
+    findings = [*sources.findings, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
     tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
 
     def tiles(part: str) -> Iterator[Tile]:
@@ -144,30 +145,12 @@ def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[s
     return (ONE_KIND,) if options.one_kind or not found else tuple(sorted(found))
 
 
-def _semantic_classes(sources: CrownSources, options: CrownFolderOptions) -> tuple[str, ...]:
-    """Label images hold numbers; their names are not known.
-
-    Raises:
-        DataError: a label image is none, or damaged.
-    """
-    numbers: set[int] = set()
-    bad = []
-    for file in (image.label_image for image in sources.images if image.label_image is not None):
-        try:
-            numbers.update(np.unique(_semantic(sources.root / file, options.void_label)).tolist())
-        except BadFileError as error:
-            bad.append(error.finding(file.as_posix()))
-    if bad:
-        raise DataError(f"{sources.root} cannot be used.", bad)
-    return tuple(f"class {number}" for number in range(1 + max(numbers - {VOID}, default=-1)))
-
-
 def _cut(
     root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str], dropped: DroppedCrowns
 ) -> Iterator[Tile]:
     upright = read_upright(root / image.file)
     pixels = shrink_image(upright, image.size)
-    semantic = None if image.label_image is None else _semantic(root / image.label_image, options.void_label)
+    semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)
     if semantic is not None and semantic.shape != image.size:
         raise BadFileError(
             f"is {image.size[1]}x{image.size[0]}, its label image {semantic.shape[1]}x{semantic.shape[0]}",
@@ -183,13 +166,6 @@ def _cut(
         overlap_px=options.overlap_px,
         on_drop=partial(dropped.add, image),
     )
-
-
-def _semantic(path: Path, void_label: int) -> np.ndarray:
-    labels = np.array(read_upright(path))
-    if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise BadFileError("is no label image: it has colours or more than 8 bits", "Save one grey level a class.")
-    return np.where(labels == void_label, VOID, labels).astype(np.uint8)
 
 
 def _teaches(tile: Tile) -> bool:

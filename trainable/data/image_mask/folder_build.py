@@ -16,6 +16,7 @@ from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.image_mask.mask_check import (
     MaskFacts,
     binarise,
+    check_conventions,
     check_image,
     check_polarity,
     check_size,
@@ -44,7 +45,8 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     inspections = list(in_parallel(partial(_inspect, source), source.pairs, tick))
     findings = source.findings + [finding for inspection in inspections for finding in inspection.findings]
     facts = [inspection.facts for inspection in inspections if inspection.facts]
-    findings += check_polarity(facts, source.options.inverted_masks) + describe_foreground(facts)
+    findings += check_conventions(facts) + check_polarity(facts, source.options.inverted_masks)
+    findings += describe_foreground(facts)
     parts, division_findings = _divide(source, inspections) if source.pairs else ([], [])
     findings += division_findings
     sizes = [inspection.header.size for inspection in inspections if inspection.header]
@@ -103,7 +105,8 @@ def _inspect(source: FolderSource, pair: Pair) -> _Inspection:
     try:
         upright = read_upright(source.root / pair.mask)
         mask, warnings = binarise(upright, mask_file, inverted=bool(source.options.inverted_masks))
-        packed, facts = _PackedMask.of(mask), facts_of(mask, mask_file)
+        brightest = int(np.asarray(upright.convert("L")).max())
+        packed, facts = _PackedMask.of(mask), facts_of(mask, mask_file, brightest=brightest)
         findings += warnings
     except BadFileError as error:
         findings.append(error.finding(mask_file))

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from trainable.data.image_mask.mask_values import class_levels, value_counts
 from trainable.data.io.decoding import Header, has_transparency, is_deep
 from trainable.data.io.findings import BadFileError, Finding, Severity
 
 BINARISE_ABOVE = 127
 _ALL = "all masks"
 _AS_BINARY = "Save masks as 8-bit grey images of 0 (background) and 255 (object)."
+_TWO_CLASSES = "Save masks of two classes: 0 (background) and 255 (object), void as one of them."
 _COLOUR_SPREAD = 64
 _COLOUR_FRACTION = 0.001
 _SOFT_FRACTION = 0.02
@@ -32,6 +34,8 @@ class MaskFacts:
     """Fraction of the pixels."""
     border_foreground: float
     """Fraction of the outermost ring of pixels."""
+    brightest: int = 255
+    """The brightest value of the file: 1 where it holds 0 and 1, 0 where it is black."""
 
 
 def binarise(image: Image.Image, file: str, *, inverted: bool = False) -> tuple[np.ndarray, list[Finding]]:
@@ -42,19 +46,20 @@ def binarise(image: Image.Image, file: str, *, inverted: bool = False) -> tuple[
     """
     if is_deep(image) or has_transparency(image):
         kind = "transparency" if has_transparency(image) else "more than 8 bits per pixel"
-        raise BadFileError(f"is a mask with {kind} (mode {image.mode})", _AS_BINARY)
+        raise BadFileError(f"is a mask with {kind} (mode {image.mode}): {value_counts(image)}", _AS_BINARY)
     findings = _check_colours(image, file)
     grey = np.asarray(image.convert("L"))
     counts = np.bincount(grey.ravel(), minlength=256)
-    findings += _check_levels(counts, file, is_jpeg=image.format == "JPEG")
+    findings += _check_levels(grey, counts, file, is_jpeg=image.format == "JPEG")
     threshold = 0 if _is_zero_one(counts) else BINARISE_ABOVE
     mask = (grey > threshold) ^ inverted
     return mask.astype(np.uint8), findings
 
 
-def facts_of(mask: np.ndarray, file: str) -> MaskFacts:
+def facts_of(mask: np.ndarray, file: str, *, brightest: int = 255) -> MaskFacts:
     ring = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
-    return MaskFacts(file=file, foreground=float(mask.mean()), border_foreground=float(ring.mean()))
+    foreground, border = float(mask.mean()), float(ring.mean())
+    return MaskFacts(file=file, foreground=foreground, border_foreground=border, brightest=brightest)
 
 
 def check_image(header: Header, file: str) -> list[Finding]:
@@ -76,6 +81,16 @@ def check_size(image_size: tuple[int, int], mask_size: tuple[int, int], file: st
             action="Make mask and image the same size (masks by nearest neighbour), or remove the pair.",
         )
     ]
+
+
+def check_conventions(facts: Sequence[MaskFacts]) -> list[Finding]:
+    """An error where some masks hold 0 and 1 and others 255: it may be their object, or the void of the former."""
+    ones = [fact.file for fact in facts if fact.brightest == 1]
+    others = [fact.file for fact in facts if fact.brightest > 1]
+    if not ones or not others:
+        return []
+    problem = f"{len(ones)} hold 0 and 1 ({ones[0]}), {len(others)} hold up to 255 ({others[0]}), which may be void"
+    return [Finding(file=_ALL, problem=problem, action="Save all masks alike, as 0 (background) and 255 (object).")]
 
 
 def check_polarity(facts: Sequence[MaskFacts], inverted_masks: bool | None) -> list[Finding]:
@@ -136,8 +151,8 @@ def _check_colours(image: Image.Image, file: str) -> list[Finding]:
         return []
     channels = np.asarray(image.convert("RGB"))
     spread = channels.max(axis=2).astype(np.int16) - channels.min(axis=2)
-    if (spread > _COLOUR_SPREAD).mean() > _COLOUR_FRACTION:
-        raise BadFileError("is a mask in colours, as of several classes", _AS_BINARY)
+    if (spread > _COLOUR_SPREAD).mean() > (_COLOUR_FRACTION if image.format == "JPEG" else 0):
+        raise BadFileError(f"is a mask in colours, as of several classes: {value_counts(image)}", _AS_BINARY)
     if image.mode == "P":
         return []
     action = "Its channels agree and are read as grey levels; nothing to do."
@@ -145,7 +160,7 @@ def _check_colours(image: Image.Image, file: str) -> list[Finding]:
     return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
 
 
-def _check_levels(counts: np.ndarray, file: str, *, is_jpeg: bool) -> list[Finding]:
+def _check_levels(grey: np.ndarray, counts: np.ndarray, file: str, *, is_jpeg: bool) -> list[Finding]:
     """counts: pixels at each of the 256 levels."""
     levels = np.flatnonzero(counts)
     brightest = int(levels[-1])
@@ -155,9 +170,13 @@ def _check_levels(counts: np.ndarray, file: str, *, is_jpeg: bool) -> list[Findi
         return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
     is_compressed_black = is_jpeg and brightest < _COMPRESSED_BLACK
     if 0 < brightest <= BINARISE_ABOVE and not is_compressed_black:
-        raise BadFileError(f"its brightest value is {brightest} of 255, so that nothing would be object", _AS_BINARY)
+        values = value_counts(Image.fromarray(grey))
+        problem = f"its brightest value is {brightest} of 255, so that nothing would be object: {values}"
+        raise BadFileError(problem, _AS_BINARY)
     if len(levels) <= 2:
         return []
+    if class_levels(grey, is_jpeg=is_jpeg):
+        raise BadFileError(f"holds more than two classes, or void: {value_counts(Image.fromarray(grey))}", _TWO_CLASSES)
     soft = counts[64:192].sum() / counts.sum()
     problem = f"has {len(levels)} grey levels, {soft:.1%} of its pixels between 64 and 191"
     action = f"Binarised above {BINARISE_ABOVE}; so few in-between pixels are compression or smoothed edges."
