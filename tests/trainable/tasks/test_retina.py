@@ -174,7 +174,7 @@ def test_data_of_one_grade_trains_that_task_alone(opened):
 def test_a_search_on_one_grade_has_no_losses_to_weigh():
     space = get_space("retina")
     situation = Situation(num_train_images=413, pretrained=False, num_tasks=1)
-    points = PinnedSpace(space, situation).first_points()
+    points = PinnedSpace(space, situation).points_to_evaluate()
     assert len(points) == 3
     assert space.suggest(given_or_middle(points[0]), situation)["weighting"] == "equal"
     assert not {"weighting", "edema_share"} & space.defaults(situation).keys()

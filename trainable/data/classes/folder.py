@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
+from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
@@ -26,6 +27,7 @@ from trainable.data.io.findings import (
     read_findings,
     write_findings,
 )
+from trainable.data.io.folder_layout import require_folder
 from trainable.data.io.folder_source import MIN_SIDE_PX
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.leakage import check_copies, source_names
@@ -100,10 +102,13 @@ class _Source:
 
     @classmethod
     def find(cls, root: Path, options: ClassFolderOptions, cache_dir: Path) -> Self:
-        images, findings = find_class_images(root)
+        require_folder(root, "a folder of images for each class, or images and a table of their classes")
+        images, findings = find_tabled_images(root) or find_class_images(root)
         digests = content_digests(root, [image.file for image in images], cache_dir)
         files = [image.file for image in images]
         names = source_names(files) if options.group_pattern is None else [file.stem for file in files]
+        if options.group_pattern is None:
+            names = [f"group {image.group}" if image.group else name for image, name in zip(images, names, strict=True)]
         groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
         return cls(root=root, images=images, findings=findings, digests=digests, groups=groups, options=options)
 

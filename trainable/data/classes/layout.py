@@ -24,6 +24,8 @@ class ClassImage:
     class_name: str
     split: str | None
     """The part that a folder names: train, validation, test; None when none does."""
+    group: str | None = None
+    """Whom or what it is of, where a table says so; images of one group are all in one part."""
 
 
 def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:

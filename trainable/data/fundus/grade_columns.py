@@ -12,13 +12,11 @@ from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
 from trainable.data.io.table import Row, Table, columns_named
+from trainable.data.io.table_columns import IMAGE_COLUMN, PATIENT_COLUMN, image_column, only_column
 
-_IMAGE = re.compile(r"\bimage\b|^img( id| name| path)?$|^id\b|^name$|^file ?(name|path)?$|^path$|^photo(graph)?$")
 _EDEMA = re.compile(r"edema|oedema|\bdme\b")
 _RETINOPATHY = re.compile(r"retinopathy|\bdr\b|^diagnosis$|^level$|^grade$")
-_PATIENT = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|name|code))?$|^pid$")
 _GRADE = re.compile(r"[0-4](\.0)?")
-_ONE_OF_THEM = "Remove the others from the table, or give them names that say what they are."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,38 +53,18 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
     """
     if not table.rows:
         return None
-    images = columns_named(table.header, _IMAGE)
+    images = columns_named(table.header, IMAGE_COLUMN)
     edema = columns_named(table.header, _EDEMA)
     retinopathy = [at for at in columns_named(table.header, _RETINOPATHY) if at not in edema]
     if not images or not (edema or retinopathy):
         return _without_header(table, photographs)
     grades = tuple(
-        _only(table, found, f"the grade of {task}")
+        only_column(table, found, f"the grade of {task}")
         for task, found in zip(TASK_NAMES, (retinopathy, edema), strict=True)
     )
-    patient = _only(table, columns_named(table.header, _PATIENT), "the patient")
+    patient = only_column(table, columns_named(table.header, PATIENT_COLUMN), "the patient")
     others = [at for at in images if at not in (*grades, patient)]
-    return GradeColumns(image=_image(table, others, photographs), grades=grades, patient=patient)
-
-
-def _only(table: Table, found: Sequence[int], meaning: str) -> int | None:
-    if len(found) > 1:
-        names = ", ".join(repr(table.header[at]) for at in found)
-        raise BadFileError(f"has {len(found)} columns that could be {meaning}: {names}", _ONE_OF_THEM)
-    return found[0] if found else None
-
-
-def _image(table: Table, found: Sequence[int], photographs: PictureKeys) -> int:
-    """Of several columns the one that names photographs which are here; of several such, any if they mean the same."""
-    named = {at: [photographs.find(row.cells[at]) for row in table.body] for at in found}
-    fitting = {at: keys for at, keys in named.items() if any(keys)}
-    if len(fitting) < 2:
-        return next(iter(fitting), found[0])
-    best = max(fitting, key=lambda at: sum(key is not None for key in fitting[at]))
-    for keys in fitting.values():
-        if any(one and other and one != other for one, other in zip(keys, fitting[best], strict=True)):
-            _only(table, list(fitting), "the photograph")
-    return best
+    return GradeColumns(image=image_column(table, others, photographs), grades=grades, patient=patient)
 
 
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:

@@ -113,7 +113,7 @@ def test_of_two_columns_of_images_the_one_that_names_the_photographs_is_read(rea
 
 
 def test_two_columns_that_name_different_photographs_are_an_error(read):
-    with pytest.raises(DataError, match="could be the photograph: 'left image', 'right image'"):
+    with pytest.raises(DataError, match="could be the picture: 'left image', 'right image'"):
         read("left image,right image,dr\neye_000,eye_001,1\n")
 
 

@@ -1,0 +1,121 @@
+"""Classes from a table beside a flat folder: what is read as what, what is left out, and what stops."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
+from trainable.data.classes.label_table import find_tabled_images
+from trainable.data.io.findings import DataError, Severity
+
+NAMES = [f"leaf_{number:03d}" for number in range(12)]
+LABELS = ["rust", "healthy", "miner"] * 4
+
+
+def write_images(root, names=NAMES, folder="images", ending=".png"):
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        pixels = np.random.default_rng([*f"{folder}{name}".encode()]).integers(0, 255, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / folder / f"{name}{ending}")
+
+
+def write_table(root, header, *columns, file="labels.csv"):
+    rows = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    (root / file).write_text("\n".join([*([header] if header else []), *rows]) + "\n")
+
+
+def classes_of(root):
+    images, _ = find_tabled_images(root)
+    return {image.file.stem: image.class_name for image in images}
+
+
+def said(root):
+    return {finding.problem: finding.severity for finding in find_tabled_images(root)[1]}
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_images(tmp_path / "leaves")
+    return tmp_path / "leaves"
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("id_code,diagnosis", NAMES),
+        ("image,level", [f"{name}.jpeg" for name in NAMES]),
+        ("filename,species", [f"C:\\images\\{name}.png" for name in NAMES]),
+        ("id,whatever", [name.replace("leaf_0", "LEAF_") for name in NAMES]),
+        ("", NAMES),
+    ],
+)
+def test_a_column_of_labels_gives_the_classes(root, header, names):
+    write_table(root, header, names, LABELS)
+    assert classes_of(root) == dict(zip(NAMES, LABELS, strict=True))
+
+
+def test_a_column_of_0_and_1_for_each_class_gives_the_classes(root):
+    flags = [[float(label == kind) for label in LABELS] for kind in ("rust", "healthy", "miner")]
+    write_table(root, "image,rust,healthy,miner", NAMES, *flags)
+    assert classes_of(root) == dict(zip(NAMES, LABELS, strict=True))
+    assert "12 rows: image from 'image', class from 3 columns of 0 and 1 (UTF-8, separated by commas)" in said(root)
+
+
+def test_rows_and_images_that_are_left_out_are_counted_by_reason(root):
+    write_table(root, "image,label", [*NAMES[:10], "gone", NAMES[10]], [*LABELS[:10], "rust", ""])
+    problems = said(root)
+    assert problems["1 of 12 name an image that is not here: gone"] is Severity.WARNING
+    assert problems["1 of 12 have no class, or several: row 13"] is Severity.WARNING
+    assert problems["2 of 12 have no class in a table: images/leaf_010.png, images/leaf_011.png"] is Severity.WARNING
+    assert problems["healthy 3, miner 3, rust 4"] is Severity.NOTE
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "sentence"),
+    [
+        ("image,label,class", (LABELS, LABELS), "2 columns that could be the class: 'label', 'class'"),
+        ("image,colour,shape", (LABELS, LABELS), "says the class in none of its columns for sure: 'colour', 'shape'"),
+        ("", (LABELS, LABELS), "has no header: its first row is 'leaf_000 rust rust'"),
+        ("image,label", (range(12),), "12 different values on 12 images are no classes: 0, 1, 2"),
+    ],
+)
+def test_a_column_in_doubt_is_an_error_that_names_it(root, header, columns, sentence):
+    write_table(root, header, NAMES, *columns)
+    with pytest.raises(DataError) as error:
+        find_tabled_images(root)
+    assert sentence in str(error.value)
+
+
+def test_an_image_of_two_classes_is_an_error(root):
+    write_table(root, "image,label", [*NAMES, NAMES[0]], [*LABELS, "miner"])
+    with pytest.raises(DataError, match=r"row 14: leaf_000.png is miner here, rust above"):
+        find_tabled_images(root)
+
+
+def test_a_column_of_lesions_groups_and_a_column_of_parts_is_kept(root, tmp_path):
+    parts = ["train"] * 8 + ["val", "val", "test", "test"]
+    write_table(root, "image,lesion_id,split,dx", NAMES, [f"l{number // 2}" for number in range(12)], parts, LABELS)
+    options = ClassFolderOptions(image_size_px=16)
+    splits = open_class_folder(root, options, cache_dir=tmp_path / "cache").splits
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [8, 2, 2]
+    assert splits.test.names == ("images/leaf_010.png", "images/leaf_011.png")
+    assert {image.group for image in find_tabled_images(root)[0]} == {f"l{number}" for number in range(6)}
+
+
+def test_images_of_one_name_in_two_parts_take_their_part_s_table(tmp_path):
+    for part in ("train", "test"):
+        write_images(tmp_path / "set", NAMES[:4], folder=part)
+    write_table(tmp_path / "set", "image,label", NAMES[:4], ["a", "b", "a", "b"], file="train.csv")
+    write_table(tmp_path / "set", "image,label", NAMES[:4], ["b", "a", "b", "a"], file="test.csv")
+    images, _ = find_tabled_images(tmp_path / "set")
+    labels = {image.file.as_posix(): image.class_name for image in images}
+    assert (labels["train/leaf_000.png"], labels["test/leaf_000.png"]) == ("a", "b")
+
+
+def test_class_folders_are_not_overruled_by_a_table_and_a_table_of_other_names_is_none(root):
+    write_table(root, "image,label", ["x", "y"], ["a", "b"])
+    assert find_tabled_images(root) is None
+    for kind in ("healthy", "rust"):
+        write_images(root, [f"{kind}_1"], folder=kind)
+    write_table(root, "image,label", NAMES, LABELS)
+    assert find_tabled_images(root) is None

@@ -1,0 +1,106 @@
+"""Which column of a table is the image, which its class, its group or its part: by their names, and never in doubt."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.picture_names import PictureKeys
+from trainable.data.io.table import Row, Table, columns_named
+from trainable.data.io.table_columns import IMAGE_COLUMN, PATIENT_COLUMN, image_column, only_column
+
+_LABEL = re.compile(
+    r"^(label|labels|class|class name|class label|category|target|diagnosis|dx|level|grade|species|disease|variety)$"
+)
+_GROUPS = (PATIENT_COLUMN, re.compile(r"^(lesion|plant|tile|tree|object|sequence|video)( (id|no|nr|number|name))?$"))
+_SPLIT = re.compile(r"^(split|set|subset|part|partition)$")
+CALL_IT_LABEL = "Call the column of the class label."
+_NO_LABEL = ("", "nan", "na", "n/a", "none", "null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelColumns:
+    """Where each known column stands, from 0."""
+
+    image: int
+    label: int | None
+    """None where each class has a column."""
+    one_hot: Mapping[int, str]
+    """Class by column."""
+    group: int | None
+    split: int | None
+    has_header: bool = True
+
+    def rows(self, table: Table) -> Sequence[Row]:
+        return table.body if self.has_header else table.rows
+
+    def described(self, table: Table) -> str:
+        """What was read as what, for the user."""
+        name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
+        meanings = {"image": self.image, "class": self.label, "group": self.group, "part": self.split}
+        read = [f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None]
+        if self.one_hot:
+            read.insert(1, f"class from {len(self.one_hot)} columns of 0 and 1")
+        header = "" if self.has_header else "no header, "
+        return f"{len(self.rows(table))} rows: {', '.join(read)} ({header}{table.form})"
+
+    def labels(self, table: Table) -> Iterator[str]:
+        """Of each row; empty where there is none, or several."""
+        for row in self.rows(table):
+            if self.label is not None:
+                label = row.cells[self.label]
+                yield "" if label.lower() in _NO_LABEL else label
+            else:
+                ticked = [name for at, name in self.one_hot.items() if float(row.cells[at]) == 1]
+                yield ticked[0] if len(ticked) == 1 else ""
+
+
+def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
+    """None for a table that names none of the images, or nothing of them.
+
+    Raises:
+        BadFileError: a column is in doubt.
+    """
+    if not table.rows:
+        return None
+    if any(keys.find(cell) for cell in table.header if cell):
+        return _without_header(table, keys)
+    every = range(len(table.header))
+    naming = [at for at in every if any(keys.find(row.cells[at]) for row in table.body)]
+    images = [at for at in columns_named(table.header, IMAGE_COLUMN) if at in naming] or naming
+    if not images:
+        return None
+    groups = next((found for pattern in _GROUPS if (found := columns_named(table.header, pattern))), [])
+    group = only_column(table, groups, "the group")
+    split = only_column(table, columns_named(table.header, _SPLIT), "the part")
+    image = image_column(table, images, keys)
+    labels = [at for at in columns_named(table.header, _LABEL) if at not in (image, group, split)]
+    label = only_column(table, labels, "the class")
+    if label is not None:
+        return LabelColumns(image=image, label=label, one_hot={}, group=group, split=split)
+    others = [at for at in every if at not in (image, group, split) and at not in images and table.header[at]]
+    if not others:
+        return None
+    one_hot = {at: table.header[at] for at in others if _is_flag(table, at)}
+    if len(others) == 1:
+        return LabelColumns(image=image, label=others[0], one_hot={}, group=group, split=split)
+    if len(one_hot) == len(others):
+        return LabelColumns(image=image, label=None, one_hot=one_hot, group=group, split=split)
+    names = ", ".join(repr(table.header[at]) for at in others)
+    raise BadFileError(
+        f"says the class in none of its columns for sure: {names}", "Call the column of the class label."
+    )
+
+
+def _is_flag(table: Table, column: int) -> bool:
+    return all(row.cells[column] in ("0", "1", "0.0", "1.0") for row in table.body)
+
+
+def _without_header(table: Table, keys: PictureKeys) -> LabelColumns:
+    """Image and class alone, in either order."""
+    images = [at for at, cell in enumerate(table.header) if cell and keys.find(cell)]
+    if len(table.header) == 2 and len(images) == 1 and all(len(row.cells) == 2 for row in table.rows):
+        return LabelColumns(image=images[0], label=1 - images[0], one_hot={}, group=None, split=None, has_header=False)
+    first = " ".join(table.header)[:60]
+    action = "Put a line above it that names the columns, such as image,label."
+    raise BadFileError(f"has no header: its first row is {first!r}", action)

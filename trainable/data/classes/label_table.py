@@ -1,0 +1,125 @@
+"""Classes from a table beside a flat folder of images, as APTOS, EyePACS, ISIC and HAM10000 have them.
+
+One row an image, with its label in one column, or a column of 0 and 1 for each class. A column of patients, lesions or
+plants groups, a column `split` names parts.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, label_columns
+from trainable.data.classes.layout import ClassImage
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
+from trainable.data.io.folder_layout import IMAGE_ENDINGS, split_of
+from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
+from trainable.data.io.table import TABLE_ENDINGS, Row, Table, read_table
+
+_HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
+_MAX_NAMED = 3
+_MAX_CLASS_SHARE = 0.5
+"""A column with more different values than this share of its rows holds no classes."""
+
+
+def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | None:
+    """The images that tables label, and what was left out; None where folders say the classes, or no table does.
+
+    Raises:
+        DataError: a column is in doubt, or an image has two classes.
+    """
+    paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file() and path.name[0] != "."]
+    pictures = [path for path in paths if path.suffix.lower() in IMAGE_ENDINGS]
+    tables = [path for path in paths if path.suffix.lower() in TABLE_ENDINGS]
+    if not tables or not pictures or len(_class_folders(pictures)) > 1:
+        return None
+    names = PictureNames(pictures)
+    keys = PictureKeys(picture_key(picture.name) for picture in pictures)
+    found: dict[Path, ClassImage] = {}
+    findings: list[Finding] = []
+    for file in tables:
+        try:
+            table = read_table(root / file)
+            columns = label_columns(table, keys)
+        except BadFileError as error:
+            findings.append(error.finding(file.as_posix()))
+            continue
+        if columns is not None:
+            findings += _add(found, file, table, columns, names, keys)
+    findings += _check_classes(Counter(image.class_name for image in found.values()))
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise DataError(f"{root} cannot be used.", findings)
+    if not found:
+        return None
+    bare = [picture.as_posix() for picture in pictures if picture not in found]
+    if bare:
+        findings.append(_counted("images", bare, len(pictures), "have no class in a table", "They are left out."))
+    return [found[picture] for picture in sorted(found, key=Path.as_posix)], findings
+
+
+def _class_folders(pictures: Sequence[Path]) -> set[Path]:
+    """Folders of images whose name says neither a part nor that they hold images."""
+    return {
+        picture.parent
+        for picture in pictures
+        if any(not split_of(Path(name)) and not _HOLDS_IMAGES.search(name) for name in picture.parent.parts)
+    }
+
+
+def _add(
+    found: dict[Path, ClassImage],
+    file: Path,
+    table: Table,
+    columns: LabelColumns,
+    names: PictureNames,
+    keys: PictureKeys,
+) -> list[Finding]:
+    """Adds the images of one table, and says what was read and what left out."""
+    rows = columns.rows(table)
+    findings = [_note(file, columns.described(table), "Read so; nothing to do.")]
+    left_out: dict[str, list[str]] = {}
+    for row in table.uneven if columns.has_header else ():
+        left_out.setdefault("have not one cell for each column", []).append(f"row {row.number}")
+    for row, label in zip(rows, columns.labels(table), strict=True):
+        key = keys.find(row.cells[columns.image])
+        pictures = names.find(key, file) if key else []
+        pictures = [one for one in pictures if split_of(one.parent) == split_of(Path(file.stem))] or pictures
+        if len(pictures) != 1:
+            reason = "name several images" if pictures else "name an image that is not here"
+            left_out.setdefault(reason, []).append(row.cells[columns.image])
+        elif not label:
+            left_out.setdefault("have no class, or several", []).append(f"row {row.number}")
+        else:
+            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns))
+            if first.class_name != label:
+                problem = f"row {row.number}: {pictures[0].name} is {label} here, {first.class_name} above"
+                action = "Remove the wrong one of the rows."
+                findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
+    findings += [_counted(file.as_posix(), own, len(rows), why, "They are left out.") for why, own in left_out.items()]
+    return findings
+
+
+def _image(picture: Path, row: Row, label: str, columns: LabelColumns) -> ClassImage:
+    group = "" if columns.group is None else row.cells[columns.group]
+    part = None if columns.split is None else split_of(Path(row.cells[columns.split]))
+    return ClassImage(file=picture, class_name=label, split=part or split_of(picture.parent), group=group or None)
+
+
+def _check_classes(classes: Counter[str]) -> list[Finding]:
+    """How many images each class has; numbers that hardly repeat are no classes."""
+    if len(classes) <= max(2, _MAX_CLASS_SHARE * classes.total()):
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(classes.items()))
+        return [_note(Path("classes"), listed, "What was found.")] if classes else []
+    some = ", ".join(list(classes)[:_MAX_NAMED])
+    problem = f"{len(classes)} different values on {classes.total()} images are no classes: {some}"
+    return [Finding(file="classes", problem=problem, action=CALL_IT_LABEL)]
+
+
+def _counted(file: str, items: Sequence[str], total: int, what: str, action: str) -> Finding:
+    more = f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
+    problem = f"{len(items)} of {total} {what}: {', '.join(items[:_MAX_NAMED])}{more}"
+    return Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)
+
+
+def _note(file: Path, problem: str, action: str) -> Finding:
+    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
