@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from trainable.config import TrialConfig
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
-from trainable.data.io.folder_layout import IMAGE_ENDINGS
+from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
 from trainable.exported_config import read_exported_config
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.prediction.base import Predictor
@@ -127,12 +127,10 @@ def pictures_in(given: Sequence[Path]) -> list[Path]:
     pictures: list[Path] = []
     for path in given:
         if not path.exists():
-            raise ValueError(f"{path} does not exist; name pictures, or folders of them.")
-        inside = (
-            sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS) if path.is_dir() else []
-        )
+            raise ValueError(f"{path} does not exist; give images, or folders of images.")
+        inside = sorted(filter(_is_shown, path.iterdir())) if path.is_dir() else []
         if path.is_dir() and not inside:
-            raise ValueError(f"{path} holds no picture; name a folder of {', '.join(IMAGE_ENDINGS)} files.")
+            raise ValueError(f"{path} holds no images; give a folder of {COMMON_ENDINGS} files.")
         pictures += inside or [path]
     return list(dict.fromkeys(pictures))
 
@@ -156,6 +154,10 @@ class _Progress:
         if done < total and time.monotonic() - max(self.started, self.told) > _PART_SECONDS:
             self.told = time.monotonic()
             logger.info("%s: tile %d of %d", path, done, total)
+
+
+def _is_shown(file: Path) -> bool:
+    return is_image(file) and not is_hidden(file.name)
 
 
 def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Path], folder: PredictionFolder) -> int:

@@ -222,8 +222,8 @@ def test_weights_of_another_network_are_refused(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("workload", "images", "arguments", "sentence"),
     [
-        ("dishes", "empty", [], "empty holds no picture"),
-        ("dishes", "gone.png", [], "gone.png does not exist; name pictures, or folders of them."),
+        ("dishes", "empty", [], "empty holds no images"),
+        ("dishes", "gone.png", [], "gone.png does not exist; give images, or folders of images."),
         ("leaf_pretrain", "pictures", ["--overlay"], "leaf_pretrain has nothing to draw; leave it out."),
     ],
 )

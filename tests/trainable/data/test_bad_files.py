@@ -78,10 +78,10 @@ def two_mask_folders(root):
     shutil.copytree(root / "GT", root / "Mask")
 
 
-@case("error: Put images there, with the endings .jpg, .jpeg, .png, .bmp, .tif, .tiff, .webp.\n  Imgs  holds no image")
+@case("error: Put images there, with the endings .jpg, .png, .tif, .webp, .bmp or .gif.\n  Imgs  holds no image")
 def no_images(root):
     for path in (root / "Imgs").iterdir():
-        path.rename(path.with_suffix(".gif"))
+        path.rename(path.with_suffix(".heic"))
 
 
 @case(

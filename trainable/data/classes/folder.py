@@ -31,6 +31,7 @@ from trainable.data.io.folder_layout import require_folder
 from trainable.data.io.folder_source import MIN_SIDE_PX
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.leakage import check_copies, source_names
+from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import check_division, group_ids, stratified_class_split
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
@@ -148,18 +149,12 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
 
 def _divided(source: _Source) -> tuple[list[str], list[Finding]]:
     """The part of each image: what its folder says, else by the split; a part with its own folder takes no others."""
-    parts = [image.split or "train" for image in source.images]
-    shares = {
-        part: share
-        for part, share in zip(SPLIT_NAMES, source.options.fractions, strict=True)
-        if part == "train" or part not in parts
-    }
-    rows = [row for row, part in enumerate(parts) if part == "train"]
-    groups, labels = [source.groups[row] for row in rows], [source.images[row].class_name for row in rows]
-    for row, part in zip(
-        rows, stratified_class_split(groups, labels, shares, seed=source.options.split_seed), strict=True
-    ):
-        parts[row] = part
+
+    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
+        groups, labels = [source.groups[row] for row in rows], [source.images[row].class_name for row in rows]
+        return stratified_class_split(groups, labels, shares, seed=source.options.split_seed)
+
+    parts = keep_named_parts([image.split for image in source.images], source.options.fractions, deal)
     return parts, _thin_parts(source, parts)
 
 

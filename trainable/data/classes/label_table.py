@@ -12,7 +12,8 @@ from pathlib import Path
 from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, label_columns
 from trainable.data.classes.layout import ClassImage
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
-from trainable.data.io.folder_layout import IMAGE_ENDINGS, split_of
+from trainable.data.io.folder_layout import files_below, is_image
+from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
 from trainable.data.io.table import TABLE_ENDINGS, Row, Table, read_table
 
@@ -28,8 +29,8 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     Raises:
         DataError: a column is in doubt, or an image has two classes.
     """
-    paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file() and path.name[0] != "."]
-    pictures = [path for path in paths if path.suffix.lower() in IMAGE_ENDINGS]
+    paths = files_below(root)
+    pictures = [path for path in paths if is_image(path)]
     tables = [path for path in paths if path.suffix.lower() in TABLE_ENDINGS]
     if not tables or not pictures or len(_class_folders(pictures)) > 1:
         return None

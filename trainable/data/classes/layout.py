@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainable.data.io.findings import DataError, Finding, Severity
-from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder, split_of
+from trainable.data.io.folder_layout import (
+    COMMON_ENDINGS,
+    IMAGE_ENDINGS,
+    files_below,
+    is_image,
+    require_folder,
+    subfolders,
+)
+from trainable.data.io.parts import split_of
 
 _EXPECTED = "a folder of images for each class"
 
@@ -46,27 +54,21 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
 
 
 def _class_folders(root: Path) -> Iterator[tuple[Path, str | None]]:
-    parts = [folder for folder in _subfolders(root) if split_of(Path(folder.name))]
+    parts = [folder for folder in subfolders(root) if split_of(Path(folder.name))]
     if not parts:
-        yield from ((folder, None) for folder in _subfolders(root))
+        yield from ((folder, None) for folder in subfolders(root))
     for part in parts:
-        yield from ((folder, split_of(Path(part.name))) for folder in _subfolders(part))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+        yield from ((folder, split_of(Path(part.name))) for folder in subfolders(part))
 
 
 def _images_in(root: Path, folder: Path, split: str | None) -> tuple[list[ClassImage], list[Finding]]:
     images, findings = [], []
     strays: Counter[str] = Counter()
-    for path in sorted(folder.rglob("*")):
-        file = path.relative_to(root)
-        if path.is_dir() or path.name.startswith("."):
-            continue
-        if path.suffix.lower() not in IMAGE_ENDINGS:
+    for path in files_below(folder):
+        file = folder.relative_to(root) / path
+        if not is_image(path):
             strays[path.suffix.lower() or "without an ending"] += 1
-        elif path.is_file():
+        elif (root / file).is_file():
             images.append(ClassImage(file=file, class_name=folder.name, split=split))
         else:
             problem = "is a link to a file that is not there"
@@ -75,7 +77,7 @@ def _images_in(root: Path, folder: Path, split: str | None) -> tuple[list[ClassI
     if strays:
         findings.append(_strays(where, strays))
     if not images:
-        action = f"Put images there, with the endings {', '.join(IMAGE_ENDINGS)}, or remove the folder."
+        action = f"Put images there, with the endings {COMMON_ENDINGS}, or remove the folder."
         findings.append(Finding(file=where, problem="holds no image", action=action))
     return images, findings
 
@@ -93,7 +95,7 @@ def _strays(where: str, strays: Counter) -> Finding:
 def _outside_of_classes(root: Path) -> list[Finding]:
     """Images beside the class folders, and class folders beside those of parts."""
     outside = [path for path in sorted(root.iterdir()) if path.suffix.lower() in IMAGE_ENDINGS]
-    folders = _subfolders(root)
+    folders = subfolders(root)
     if any(split_of(Path(folder.name)) for folder in folders):
         outside += [folder for folder in folders if not split_of(Path(folder.name))]
     return [

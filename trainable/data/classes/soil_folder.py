@@ -18,7 +18,7 @@ from PIL import Image
 from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
 from trainable.data.io.decoding import read_upright
-from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
+from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, require_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +43,9 @@ def soil_folder(clean: Path, out: Path, config: DirtyVariantsConfig) -> Counter[
         ValueError: the folder holds no picture, or one that cannot be read.
     """
     require_folder(clean, "clean pictures")
-    files = [file for file in sorted(clean.iterdir()) if file.suffix.lower() in IMAGE_ENDINGS]
+    files = [file for file in sorted(clean.iterdir()) if is_image(file) and not is_hidden(file.name)]
     if not files:
-        raise ValueError(f"{clean} holds no picture; give a folder with {', '.join(IMAGE_ENDINGS)} in it.")
+        raise ValueError(f"{clean} holds no picture; give a folder with {COMMON_ENDINGS} in it.")
     out.mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
     for file in files:

@@ -27,6 +27,7 @@ from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
 from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.parts import keep_named_parts, split_of
 from trainable.data.io.splits import check_division, group_ids, stratified_group_split
 
 _BYTES_PER_PIXEL = 8
@@ -129,13 +130,16 @@ def _build(
 
 
 def _divided(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> list[str]:
-    """The part of each image; all tiles of an image, and all images of a group, are in one."""
+    """The part of each image, by its folder or dealt; all tiles of an image, and all images of a group, are in one."""
     contents = [digests[image.file] for image in sources.images]
     groups = group_ids([image.name for image in sources.images], contents, options.group_pattern)
-    shares = dict(zip(SPLIT_NAMES, options.fractions, strict=True))
-    crown_shares = [image.crown_share for image in sources.images]
+
+    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
+        crown_shares = [sources.images[row].crown_share for row in rows]
+        return stratified_group_split([groups[row] for row in rows], crown_shares, shares, seed=options.split_seed)
+
     try:
-        return stratified_group_split(groups, crown_shares, shares, seed=options.split_seed)
+        return keep_named_parts([split_of(image.file.parent) for image in sources.images], options.fractions, deal)
     except ValueError as error:
         raise DataError(f"{sources.root}: {error}", sources.findings) from error
 

@@ -11,7 +11,7 @@ from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.stated_sizes import check_stated_sizes
 from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
-from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
+from trainable.data.io.folder_layout import files_below, is_image, require_folder
 from trainable.data.io.picture_names import PictureNames
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
@@ -64,8 +64,8 @@ def find_sources(root: Path) -> CrownSources:
         DataError: no image has an annotation.
     """
     require_folder(root, "images with annotations")
-    paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file() and path.name[0] != "."]
-    pictures = [path for path in paths if path.suffix.lower() in IMAGE_ENDINGS]
+    paths = files_below(root)
+    pictures = [path for path in paths if is_image(path)]
     images = [path for path in pictures if not _is_label_folder(path.parent)]
     names = PictureNames(images)
     headers, findings = _headers(root, images)

@@ -6,7 +6,7 @@ validation by patient, a testing folder stays untouched. Most rows of a table ma
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from trainable.data.io.findings import (
 )
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.leakage import check_copies
+from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.picture_names import picture_key
 from trainable.data.io.splits import stratified_class_split
 
@@ -96,19 +97,13 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
 
 def _divided(source: FundusSource) -> list[str]:
     """The part of each photograph: what its path says, else by patient and grade of the first task."""
-    parts = [part_in(file) or "train" for file in source.files]
-    shares = {
-        part: share
-        for part, share in zip(SPLIT_NAMES, source.options.fractions, strict=True)
-        if part == "train" or part not in parts
-    }
-    rows = [row for row, part in enumerate(parts) if part == "train"]
     first = source.tasks[0] if source.tasks else 0
-    groups, grades = [source.groups[row] for row in rows], [source.labels[row][first] for row in rows]
-    dealt = stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
-    for row, part in zip(rows, dealt, strict=True):
-        parts[row] = part
-    return parts
+
+    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
+        groups, grades = [source.groups[row] for row in rows], [source.labels[row][first] for row in rows]
+        return stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
+
+    return keep_named_parts([part_in(file) for file in source.files], source.options.fractions, deal)
 
 
 def _unlabelled_parts(source: FundusSource, parts: Sequence[str]) -> list[Finding]:

@@ -5,7 +5,6 @@ name or folder says train, val or test speaks of the images of such a folder alo
 both.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,13 @@ from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
+from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, read_table
 
 Grades = tuple[int, ...]
 """One label for each task, -1 where there is none."""
 _LIST_ENDING = ".txt"
-_PART_IN_NAME = re.compile(r"(?<![a-z])(train|val|test)(?:ing|idation)?(?![a-z])", re.IGNORECASE)
-_PARTS = {"train": "train", "val": "validation", "test": "test"}
 _MISSING_CELLS = ("", "nan", "na", "n/a", "none", "null")
 _MAX_NAMED = 5
 
@@ -41,9 +39,8 @@ class GradeTable:
 
 
 def part_in(path: Path) -> str | None:
-    """The part that a path below the data folder speaks of, at the start of any word in it."""
-    matches = (_PART_IN_NAME.search(name) for name in path.parts)
-    return next((_PARTS[match[1].lower()] for match in matches if match), None)
+    """The part that a path below the data folder speaks of, by a folder or by the file's name."""
+    return split_of(path.with_suffix(""))
 
 
 def read_grade_tables(

@@ -13,7 +13,7 @@ from trainable.data.fundus.grade_tables import Grades, GradeTable, part_in, read
 from trainable.data.fundus.grades import TASK_NAMES
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity
-from trainable.data.io.folder_layout import IMAGE_ENDINGS, require_folder
+from trainable.data.io.folder_layout import files_below, is_image, require_folder
 from trainable.data.io.folder_source import MIN_SIDE_PX
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.splits import check_division, group_ids
@@ -58,8 +58,8 @@ class FundusSource:
     @classmethod
     def find(cls, root: Path, options: FundusFolderOptions, cache_dir: Path) -> Self:
         require_folder(root, "fundus photographs and a csv table of their grades")
-        paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if _is_visible(path)]
-        photographs = [path for path in paths if path.suffix.lower() in IMAGE_ENDINGS]
+        paths = files_below(root)
+        photographs = [path for path in paths if is_image(path)]
         keys = PictureKeys(picture_key(file.name) for file in photographs)
         tables, findings = read_grade_tables(root, paths, keys)
         found = [(file, _rows_of(file, tables)) for file in photographs]
@@ -99,10 +99,6 @@ class FundusSource:
 def patient_of(name: str) -> str:
     """A photograph's name without the mark of its eye, if it has one."""
     return _EYE.sub("", name)
-
-
-def _is_visible(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".")
 
 
 def _speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:

@@ -4,7 +4,7 @@ Each file is decoded once: the masks first, for the division goes by what they s
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,14 @@ from trainable.data.image_mask.mask_check import (
     describe_foreground,
     facts_of,
 )
+from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
-from trainable.data.io.folder_layout import Pair
 from trainable.data.io.folder_source import FolderSource
 from trainable.data.io.image_cache import Sample, require_space, write_splits
 from trainable.data.io.leakage import check_leakage
+from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import stratified_group_split
 
 _BYTES_PER_PIXEL = 4
@@ -118,24 +119,20 @@ def _inspect(source: FolderSource, pair: Pair) -> _Inspection:
 def _divide(source: FolderSource, inspections: Sequence[_Inspection]) -> tuple[list[str], list[Finding]]:
     """The part of each pair: what its folder says, else by the split; a part with its own folder takes no others."""
     findings = check_leakage(source.pairs, source.groups, source.digests)
-    parts = [pair.split or "train" for pair in source.pairs]
-    shares = {
-        part: share
-        for part, share in zip(SPLIT_NAMES, source.options.fractions, strict=True)
-        if part == "train" or part not in parts
-    }
-    rows = [row for row, part in enumerate(parts) if part == "train"]
-    facts = [inspections[row].facts for row in rows]
-    foregrounds = [fact.foreground if fact else 0.0 for fact in facts]
-    try:
+    named = [pair.split for pair in source.pairs]
+
+    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
+        facts = [inspections[row].facts for row in rows]
+        foregrounds = [fact.foreground if fact else 0.0 for fact in facts]
         groups = [source.groups[row] for row in rows]
-        divided = stratified_group_split(groups, foregrounds, shares, seed=source.options.split_seed)
+        return stratified_group_split(groups, foregrounds, shares, seed=source.options.split_seed)
+
+    try:
+        return keep_named_parts(named, source.options.fractions, deal), findings
     except ValueError as error:
         action = "Add images, or give the folder above a train and a test folder."
-        return parts, [*findings, Finding(file="all images", problem=str(error), action=action)]
-    for row, part in zip(rows, divided, strict=True):
-        parts[row] = part
-    return parts, findings
+        failed = Finding(file="all images", problem=str(error), action=action)
+        return [part or "train" for part in named], [*findings, failed]
 
 
 def _decode(

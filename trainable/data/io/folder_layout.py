@@ -1,72 +1,57 @@
-"""Which image belongs to which mask, in the folder layouts that camouflage sets come in.
+"""What lies in a folder of data: the files below it, without those that a system keeps there, and links followed."""
 
-A pair of folders is an image folder (`Imgs`, `Image`, `Images`, `Img`) beside a mask folder (`GT`, `GT_Object`,
-`Mask`, `Masks`), at most four levels below the given one: `Imgs + GT`, `TrainDataset/Imgs + GT`,
-`TestDataset/CAMO/Imgs + GT`, `Train/Image + GT_Object`, `Train/COD10K-TR/Image + Mask`. A level whose name begins
-with train, val or test says which part its images are. Files are matched by name without ending, never by order.
-"""
-
-import re
-from bisect import bisect_left
+import os
+import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from trainable.data.io.findings import DataError, Finding
+from trainable.data.io.findings import DataError
 
-IMAGE_FOLDERS = ("imgs", "image", "images", "img")
-MASK_FOLDERS = ("gt", "gt_object", "mask", "masks")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-
-_MAX_DEPTH = 4
-_PART = re.compile(r"(train|val|test)(ing|idation)?[-_ ]?(data)?(set)?([-_ ].*)?", re.IGNORECASE)
-_SPLIT_OF_PART = {"train": "train", "val": "validation", "test": "test"}
-_EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One image and its mask."""
-
-    name: str
-    """Path below the data folder, without the image folder's own name and the ending."""
-    image: Path
-    """Below the data folder."""
-    mask: Path
-    """Below the data folder."""
-    split: str | None
-    """The part that the folder's name says: train, validation, test; None when it says nothing."""
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".pgm", ".pbm", ".jp2", ".avif"),
+)
+COMMON_ENDINGS = ".jpg, .png, .tif, .webp, .bmp or .gif"
+"""Those that a sentence names."""
+UNREAD_PICTURE_ENDINGS = (
+    *(".heic", ".heif", ".dcm", ".dng", ".nef", ".cr2", ".arw", ".raw", ".exr", ".svg", ".psd"),
+    *(".npy", ".npz", ".mat", ".nii", ".pdf"),
+)
+"""Pictures to whoever put them there, but not to the decoder."""
+_SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"}
 
 
-def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
-    """All pairs below the folder in order of name, and what does not match.
+def files_below(root: Path) -> list[Path]:
+    """Every file below a folder, as a path below it, in order of name; hidden and system ones are passed over.
+
+    Links to folders are entered, unless to a folder that they lie in. A link to nothing counts as a file.
 
     Raises:
-        DataError: there is no folder, or no pair of folders in it.
+        DataError: a folder cannot be opened.
     """
-    require_folder(root, _EXPECTED)
-    pairs: list[Pair] = []
-    findings: list[Finding] = []
-    for folder in _folders_below(root):
-        children = {child.name.lower(): child for child in _subfolders(folder)}
-        images = [children[name] for name in IMAGE_FOLDERS if name in children]
-        masks = [child for name, child in children.items() if name.removesuffix("_inverted") in MASK_FOLDERS]
-        if images and len(images) == len(masks) == 1:
-            matched, unmatched = _match(root, images[0], masks[0])
-            pairs += matched
-            findings += unmatched
-        elif images:
-            findings.append(_unpaired(root, folder, images, masks))
-    if not pairs and not findings:
-        raise DataError(_nothing_found(root))
-    return sorted(pairs, key=lambda pair: pair.name), findings
+    return sorted(_files_in(root, Path(), (root.stat(),)))
 
 
-def split_of(place: Path) -> str | None:
-    """The part that a folder on this path names: train, validation or test; None when none does."""
-    matches = (_PART.fullmatch(part) for part in place.parts)
-    return next((_SPLIT_OF_PART[match.group(1).lower()] for match in matches if match), None)
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, in order of name, without hidden and system ones."""
+    return sorted(child for child in folder.iterdir() if not is_hidden(child.name) and child.is_dir())
+
+
+def is_hidden(name: str) -> bool:
+    """Whether an operating system or a tool put it there: `.ipynb_checkpoints`, `._a.jpg`, `__MACOSX`, `@eaDir`."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def is_image(path: Path) -> bool:
+    """Whether its name ends as that of a picture that can be read."""
+    return path.suffix.lower() in IMAGE_ENDINGS
+
+
+def plain_name(path: Path | str) -> str:
+    r"""As it is written everywhere: accents composed (NFC) as on most systems, bytes that are no UTF-8 as `\xe9`."""
+    text = path.as_posix() if isinstance(path, Path) else path
+    return unicodedata.normalize("NFC", os.fsencode(text).decode("utf-8", "backslashreplace"))
 
 
 def require_folder(root: Path, holding: str) -> None:
@@ -75,122 +60,21 @@ def require_folder(root: Path, holding: str) -> None:
         return
     if root.exists():
         raise DataError(f"{root} is a file, but --data takes a folder: the one that holds {holding}.")
-    siblings = [child.name for child in _subfolders(root.parent)] if root.parent.is_dir() else []
+    siblings = [child.name for child in subfolders(root.parent)] if root.parent.is_dir() else []
     near = get_close_matches(root.name, siblings, n=1)
     hint = f" Did you mean {root.parent / near[0]}?" if near else ""
     raise DataError(f"The data folder {root} does not exist.{hint}")
 
 
-def _folders_below(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The depth limit ends circles of links as well as walks through a whole disk."""
-    yield folder
-    if depth < _MAX_DEPTH:
-        for child in _subfolders(folder):
-            if child.name.lower() not in IMAGE_FOLDERS + MASK_FOLDERS:
-                yield from _folders_below(child, depth + 1)
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _match(root: Path, images: Path, masks: Path) -> tuple[list[Pair], list[Finding]]:
-    image_of, findings = _files_by_stem(root, images)
-    mask_of, mask_findings = _files_by_stem(root, masks)
-    findings += mask_findings
-    if not image_of:
-        return [], [*findings, _no_image(root, images, masks)]
-    place = images.parent.relative_to(root)
-    both = image_of.keys() & mask_of.keys()
-    pairs = [
-        Pair(name=(place / stem).as_posix(), image=image_of[stem], mask=mask_of[stem], split=split_of(place))
-        for stem in sorted(both)
-    ]
-    stems = sorted(mask_of)
-    findings += [_missing_mask(image_of[stem], masks.name, stems) for stem in sorted(image_of.keys() - both)]
-    findings += [_missing_image(mask_of[stem], images.name) for stem in sorted(mask_of.keys() - both)]
-    return pairs, findings
-
-
-def _files_by_stem(root: Path, folder: Path) -> tuple[dict[str, Path], list[Finding]]:
-    """Hidden files and other endings (Thumbs.db, notes, XML) are not ours."""
-    found: dict[str, Path] = {}
-    findings: list[Finding] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_ENDINGS:
-            continue
-        file = path.relative_to(root)
-        if not path.is_file():
-            problem = "is a link to a file that is not there" if path.is_symlink() else "is not a file"
-            findings.append(Finding(file=file.as_posix(), problem=problem, action="Restore the file, or remove it."))
-        elif path.stem in found:
-            problem = f"has the same name as {found[path.stem].name}"
-            findings.append(Finding(file=file.as_posix(), problem=problem, action="Keep one of the two."))
-        else:
-            found[path.stem] = file
-    return found, findings
-
-
-def _no_image(root: Path, images: Path, masks: Path) -> Finding:
-    deeper = [child.name for child in _subfolders(images) if _files_by_stem(root, child)[0]]
-    if deeper:
-        part = deeper[0]
-        problem = f"holds no image itself: they are one folder deeper, in {', '.join(deeper)}"
-        action = f"Turn the folders round: {part}/{images.name} beside {part}/{masks.name}, and so for each part."
-    else:
-        problem, action = "holds no image", f"Put images there, with the endings {', '.join(IMAGE_ENDINGS)}."
-    return Finding(file=_below(root, images), problem=problem, action=action)
-
-
-def _missing_mask(image: Path, mask_folder: str, mask_stems: list[str]) -> Finding:
-    stem = image.stem
-    place = bisect_left(mask_stems, stem)
-    near = mask_stems[place] if place < len(mask_stems) and mask_stems[place].startswith(stem) else None
-    hint = f"; there is {near}, but names must be equal" if near else ""
-    return Finding(
-        file=image.as_posix(),
-        problem=f"has no mask: {mask_folder} holds no {stem}{hint}",
-        action="Add the mask under the image's name, or remove the image.",
-    )
-
-
-def _missing_image(mask: Path, image_folder: str) -> Finding:
-    return Finding(
-        file=mask.as_posix(),
-        problem=f"has no image: {image_folder} holds no {mask.stem}",
-        action="Add the image, or remove the mask.",
-    )
-
-
-def _unpaired(root: Path, folder: Path, images: list[Path], masks: list[Path]) -> Finding:
-    if len(images) > 1 or len(masks) > 1:
-        names = ", ".join(child.name for child in (images if len(images) > 1 else masks))
-        what = "image" if len(images) > 1 else "mask"
-        return Finding(
-            file=_below(root, folder),
-            problem=f"holds more than one {what} folder: {names}",
-            action=f"Keep one {what} folder there.",
-        )
-    num_images = sum(path.suffix.lower() in IMAGE_ENDINGS for path in images[0].iterdir())
-    others = [child.name for child in _subfolders(folder) if child != images[0]]
-    beside = f"only {', '.join(others)}" if others else "nothing"
-    return Finding(
-        file=_below(root, images[0]),
-        problem=f"{num_images} images without masks: beside this folder lies {beside}",
-        action="Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name.",
-    )
-
-
-def _nothing_found(root: Path) -> str:
-    if root.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS:
-        return f"{root} is itself an image or mask folder; give the folder above it: {root.absolute().parent}."
-    names = [child.name for child in sorted(root.iterdir())][:5]
-    holds = ", ".join(names) or "nothing"
-    return (
-        f"No images with masks were found in {root}: expected {_EXPECTED}, at most {_MAX_DEPTH} levels down; "
-        f"it holds {holds}."
-    )
-
-
-def _below(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _files_in(root: Path, place: Path, entered: tuple[os.stat_result, ...]) -> Iterator[Path]:
+    """Of the folder `place` below the root; `entered` holds it and the folders above it."""
+    try:
+        with os.scandir(root / place) as listed:
+            entries = [entry for entry in listed if not is_hidden(entry.name)]
+    except OSError as error:
+        raise DataError(f"The folder {root / place} cannot be opened: {error.strerror}.") from error
+    for entry in entries:
+        if not entry.is_dir():
+            yield place / entry.name
+        elif not any(os.path.samestat(above, here := Path(entry).stat()) for above in entered):
+            yield from _files_in(root, place / entry.name, (*entered, here))

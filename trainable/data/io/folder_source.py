@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from trainable.data.image_mask.pairs import Pair, find_pairs
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
-from trainable.data.io.folder_layout import Pair, find_pairs
 from trainable.data.io.leakage import without_known_leaks
 from trainable.data.io.splits import check_division, group_ids
 

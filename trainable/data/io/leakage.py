@@ -9,8 +9,8 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
+from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.findings import Finding, Severity
-from trainable.data.io.folder_layout import Pair
 
 COPY_MARKS = "rotated|rot(?=[0-9])|flipped|mirrored|augmented|copy"
 """Words that make a copy of what they stand beside."""

@@ -1,109 +1,84 @@
-"""Every layout that camouflage sets come in, matched by name and dealt to the part that its folder names."""
+"""The files below a folder: links followed, circles ended, what a system keeps there passed over, names made plain."""
 
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from trainable.data.io.folder_layout import find_pairs
-from trainable.data.io.leakage import LEAKED_STEMS, without_known_leaks
+from trainable.data.io.findings import DataError
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, subfolders
 
 
-def touch(root: Path, *files: str) -> None:
+def touch(root, *files):
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).touch()
 
 
-@pytest.mark.parametrize("images", ["Imgs", "Image", "Images", "images", "IMGS"])
-@pytest.mark.parametrize("masks", ["GT", "Mask", "Masks", "GT_Object", "mask", "GT_inverted"])
-def test_all_folder_names_in_any_case(tmp_path, images, masks):
-    touch(tmp_path, f"{images}/a.jpg", f"{masks}/a.png")
-    (pair,), findings = find_pairs(tmp_path)
-    assert findings == []
-    assert (pair.name, pair.split) == ("a", None)
-    assert (pair.image, pair.mask) == (Path(images, "a.jpg"), Path(masks, "a.png"))
+def names(root):
+    return [file.as_posix() for file in files_below(root)]
+
+
+def test_files_stand_in_order_of_name_at_any_depth(tmp_path):
+    touch(tmp_path, "b.png", "a/z.png", "a/b/c.txt", "A.png")
+    assert names(tmp_path) == ["A.png", "a/b/c.txt", "a/z.png", "b.png"]
 
 
 @pytest.mark.parametrize(
-    ("place", "split"),
-    [
-        ("TrainDataset", "train"),
-        ("TestDataset/CAMO", "test"),
-        ("COD10K-v3/Train", "train"),
-        ("COD10K-v3/Test", "test"),
-        ("Train/COD10K-TR", "train"),
-        ("TestDataset_per_sq/clip_3", "test"),
-        ("ValDataset", "validation"),
-        ("validation", "validation"),
-        ("training_set", "train"),
-        ("testing-2", "test"),
-        ("trains_and_boats", None),
-        ("valley", None),
-    ],
+    "folder", [".ipynb_checkpoints", ".Trash-1000", "@eaDir", "__MACOSX", "$RECYCLE.BIN", ".git", "#recycle"]
 )
-def test_a_folder_above_says_the_part(tmp_path, place, split):
-    touch(tmp_path, f"{place}/Image/a.jpg", f"{place}/GT_Object/a.png")
-    (pair,), _ = find_pairs(tmp_path)
-    assert (pair.name, pair.split) == (f"{place}/a", split)
+@pytest.mark.parametrize("place", ["", "cats/", "train/cats/"])
+def test_hidden_and_system_folders_are_never_entered(tmp_path, folder, place):
+    touch(tmp_path, f"{place}{folder}/a.png", f"{place}b.png", f"{place}._b.png")
+    assert names(tmp_path) == [f"{place}b.png"]
+    assert folder not in [child.name for child in subfolders(tmp_path / place)]
 
 
-def test_the_published_folders_of_cod10k(tmp_path):
-    for part in ("Train", "Test"):
-        touch(tmp_path, *(f"{part}/{folder}/x.png" for folder in ("Image", "GT_Object", "GT_Instance", "GT_Edge")))
-    pairs, findings = find_pairs(tmp_path)
-    assert findings == []
-    assert [(pair.name, pair.split, pair.mask.parent.name) for pair in pairs] == [
-        ("Test/x", "test", "GT_Object"),
-        ("Train/x", "train", "GT_Object"),
-    ]
+def test_a_link_to_a_folder_is_entered_and_a_link_to_nothing_is_a_file(tmp_path):
+    touch(tmp_path / "store", "deep/a.png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "store")
+    (tmp_path / "data" / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert names(tmp_path / "data") == ["gone.png", "images/deep/a.png"]
 
 
-def test_several_test_sets_side_by_side(tmp_path):
-    touch(tmp_path, "TrainDataset/Imgs/a.jpg", "TrainDataset/GT/a.png")
-    for name in ("CAMO", "CHAMELEON", "NC4K"):
-        touch(
-            tmp_path, f"TestDataset/{name}/Imgs/a.jpg", f"TestDataset/{name}/GT/a.png", f"TestDataset/{name}/Edge/a.png"
-        )
-    pairs, _ = find_pairs(tmp_path)
-    assert [pair.split for pair in pairs] == ["test", "test", "test", "train"]
-    assert len({pair.name for pair in pairs}) == 4
+def test_circles_of_links_end_and_two_links_to_one_folder_are_both_entered(tmp_path):
+    touch(tmp_path, "one/a.png", "two/b.png")
+    (tmp_path / "one" / "up").symlink_to(tmp_path)
+    (tmp_path / "one" / "self").symlink_to(tmp_path / "one")
+    (tmp_path / "three").symlink_to(tmp_path / "two")
+    assert names(tmp_path) == ["one/a.png", "three/b.png", "two/b.png"]
 
 
-@pytest.mark.parametrize("ending", ["jpg", "JPG", "jpeg", "png", "bmp", "tif", "TIFF", "webp"])
-def test_endings_in_any_case_match_by_stem(tmp_path, ending):
-    touch(tmp_path, f"Imgs/a.b.{ending}", "GT/a.b.PNG")
-    (pair,), findings = find_pairs(tmp_path)
-    assert (pair.name, findings) == ("a.b", [])
+def test_two_folders_that_link_to_each_other_end(tmp_path):
+    touch(tmp_path, "one/a.png", "two/b.png")
+    (tmp_path / "one" / "other").symlink_to(tmp_path / "two")
+    (tmp_path / "two" / "other").symlink_to(tmp_path / "one")
+    assert names(tmp_path) == ["one/a.png", "one/other/b.png", "two/b.png", "two/other/a.png"]
 
 
-def test_files_of_others_are_left_alone(tmp_path):
-    touch(tmp_path, "Imgs/a.jpg", "GT/a.png", "Imgs/Thumbs.db", "Imgs/._a.jpg", "GT/.DS_Store", "Imgs/a.xml")
-    pairs, findings = find_pairs(tmp_path)
-    assert (len(pairs), findings) == (1, [])
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    touch(tmp_path, "locked/a.png")
+    scan = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"locked cannot be opened: Permission denied"):
+        files_below(tmp_path)
 
 
-def test_parts_inside_the_image_folder_are_told_with_how_they_should_lie(tmp_path):
-    touch(tmp_path, "images/train/a.jpg", "images/val/b.jpg", "masks/train/a.png", "masks/val/b.png")
-    pairs, (finding,) = find_pairs(tmp_path)
-    assert (pairs, finding.file) == ([], "images")
-    assert finding.problem == "holds no image itself: they are one folder deeper, in train, val"
-    assert finding.action == "Turn the folders round: train/images beside train/masks, and so for each part."
+@pytest.mark.parametrize("ending", [".jpg", ".JPG", ".jfif", ".jpe", ".png", ".gif", ".TIFF", ".webp", ".ppm", ".bmp"])
+def test_common_endings_are_pictures_in_any_case(ending):
+    assert is_image(Path(f"a{ending}"))
+    assert not is_image(Path(f"a{ending}.txt"))
 
 
-def test_a_circle_of_links_ends(tmp_path):
-    touch(tmp_path, "set/Imgs/a.jpg", "set/GT/a.png")
-    (tmp_path / "set" / "again").symlink_to(tmp_path)
-    pairs, _ = find_pairs(tmp_path)
-    assert "set/a" in [pair.name for pair in pairs]
-
-
-def test_the_two_leaked_images_are_left_out_of_training_only_where_they_are_in_both_parts(tmp_path):
-    for stem in (*LEAKED_STEMS, "other"):
-        touch(tmp_path, f"Train/Image/{stem}.jpg", f"Train/GT_Object/{stem}.png")
-    pairs, _ = find_pairs(tmp_path)
-    assert without_known_leaks(pairs) == (pairs, [])
-    for stem in LEAKED_STEMS:
-        touch(tmp_path, f"Test/Image/{stem}.jpg", f"Test/GT_Object/{stem}.png")
-    kept, warnings = without_known_leaks(find_pairs(tmp_path)[0])
-    assert [pair.name for pair in kept] == [*(f"Test/{stem}" for stem in LEAKED_STEMS), "Train/other"]
-    assert [warning.file for warning in warnings] == [f"Train/Image/{stem}.jpg" for stem in LEAKED_STEMS]
+def test_a_name_is_plain_whatever_wrote_it():
+    assert plain_name(Path("été/a #1.png")) == "été/a #1.png"
+    assert plain_name(unicodedata.normalize("NFD", "café.png")) == unicodedata.normalize("NFC", "café.png")
+    assert plain_name(Path(os.fsdecode(b"caf\xe9.png"))) == r"caf\xe9.png"

@@ -1,0 +1,60 @@
+"""Which part a folder's name says, and who is dealt to the parts that no folder names."""
+
+from pathlib import Path
+
+import pytest
+
+from trainable.data.io.parts import keep_named_parts, split_of
+
+
+@pytest.mark.parametrize(
+    ("place", "part"),
+    [
+        ("train", "train"),
+        ("TRAIN", "train"),
+        ("Training_data", "train"),
+        ("trainval", "train"),
+        ("train2017", "train"),
+        ("DUTS-TR", "train"),
+        ("imagesTr", "train"),
+        ("trainannot", "train"),
+        ("a. Training Set", "train"),
+        ("ISIC2018_Task1-2_Training_Input", "train"),
+        ("valid", "validation"),
+        ("val", "validation"),
+        ("dev", "validation"),
+        ("eval", "validation"),
+        ("validation", "validation"),
+        ("valid_images", "validation"),
+        ("ISIC2018_Task1_Validation_GroundTruth", "validation"),
+        ("test", "test"),
+        ("Test Set", "test"),
+        ("DUTS-TE", "test"),
+        ("masks_test", "test"),
+        ("TestDataset/CAMO", "test"),
+        ("1. Original Images/b. Testing Set", "test"),
+        ("COD10K-v3", None),
+        ("valley", None),
+        ("trains_and_boats", None),
+        ("device", None),
+        ("JPEGImages", None),
+        ("", None),
+    ],
+)
+def test_the_first_or_last_word_of_a_folder_says_the_part(place, part):
+    assert split_of(Path(place)) == part
+
+
+def deal_in_turn(rows, shares):
+    return [list(shares)[row % len(shares)] for row in rows]
+
+
+def test_what_is_named_stays_and_a_part_with_its_own_folder_takes_no_others():
+    named = ["train", "train", "test", "train", "validation", None]
+    assert keep_named_parts(named, (0.6, 0.2, 0.2), deal_in_turn)[2:5] == ["test", "train", "validation"]
+    named = ["train", "train", "test", "test"]
+    assert keep_named_parts(named, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test", "test"]
+
+
+def test_without_a_name_every_part_takes_its_share():
+    assert keep_named_parts([None] * 3, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test"]
