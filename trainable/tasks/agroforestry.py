@@ -13,7 +13,7 @@ from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
-from trainable.data.io.findings import format_table
+from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.crowns import CrownLossConfig
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
@@ -110,7 +110,7 @@ class AgroforestryTask(Task[AgroforestryConfig]):
             return crown_scene_splits(data.generator, cache_dir, on_progress)
         folder = open_crown_folder(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
         if folder.findings:
-            logger.info("%s", format_table(folder.findings))
+            logger.info("%s", format_summary(folder.findings))
         _check_measurable(data.source, folder.splits)
         return folder.splits
 

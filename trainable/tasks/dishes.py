@@ -14,9 +14,9 @@ from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
 from trainable.data.image_mask.image_mask_set import Splits
-from trainable.data.io.findings import Finding, format_table
+from trainable.data.io.copy_names import COPY_MARKS
+from trainable.data.io.findings import Finding, format_summary
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.data.io.leakage import COPY_MARKS
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes
@@ -28,7 +28,7 @@ from trainable.techniques.optim.optimizer import OptimizerConfig
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "plates"
-SOURCE_OF_A_FILE = rf"(?i)(.+?)(_(dirty|{COPY_MARKS}).*)?$"
+SOURCE_OF_A_FILE = rf"(?i)(.+?)((_(dirty|{COPY_MARKS})|(_(jpe?g|png))?\.rf\.).*)?$"
 """A variant's name goes on after its clean parent's: plate_01_dirty_medium_02 and plate_01_rotated come from plate_01.
 """
 
@@ -134,4 +134,4 @@ class DishesTask(ClassificationTask[DishesConfig]):
 
 def _tell(findings: list[Finding]) -> None:
     if findings:
-        logger.info("%s", format_table(findings))
+        logger.info("%s", format_summary(findings))

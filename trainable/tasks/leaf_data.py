@@ -11,7 +11,7 @@ from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
 from trainable.data.generated.leaf_pictures import LeafPictureConfig, leaf_splits
 from trainable.data.image_mask.image_mask_set import Splits
-from trainable.data.io.findings import format_table
+from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.tasks.task import Progress
 
@@ -67,7 +67,7 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
     )
     folder = open_class_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
     if folder.findings:
-        logger.info("%s", format_table(folder.findings))
+        logger.info("%s", format_summary(folder.findings))
     return folder.splits
 
 

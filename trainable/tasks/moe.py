@@ -14,7 +14,7 @@ from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes
 from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
-from trainable.data.io.findings import format_table
+from trainable.data.io.findings import format_summary
 from trainable.data.io.folder_source import FolderOptions
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
@@ -135,7 +135,7 @@ class MoeTask(Task[MoeConfig]):
             return scene_splits(data.scenes, cache_dir, on_progress)
         folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
         if folder.findings:
-            logger.info("%s", format_table(folder.findings))
+            logger.info("%s", format_summary(folder.findings))
         return folder.splits
 
     def fresh_test_set(self, config: MoeConfig, count: int) -> ImageMaskSet:

@@ -18,7 +18,7 @@ from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions
 from trainable.data.generated.fundus_images import FundusConfig, fundus_splits, grade_counts
 from trainable.data.io.decoding import shrink_image
-from trainable.data.io.findings import format_table
+from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
@@ -129,7 +129,7 @@ class RetinaTask(Task[RetinaConfig]):
         )
         folder = open_fundus_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
         if folder.findings:
-            logger.info("%s", format_table(folder.findings))
+            logger.info("%s", format_summary(folder.findings))
         return folder.splits
 
     def adapt_to_data(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:

@@ -68,9 +68,9 @@ def the_image_folder_itself(root):
     return root
 
 
-@case("  Imgs  10 images without masks: beside this folder lies only labels")
+@case("  Imgs  10 images without masks: beside this folder lies only outlines")
 def no_mask_folder(root):
-    (root / "GT").rename(root / "labels")
+    (root / "GT").rename(root / "outlines")
 
 
 @case("  .  holds more than one mask folder: GT, Mask")
@@ -86,10 +86,10 @@ def no_images(root):
 
 @case(
     "error: Add the mask under the image's name, or remove the image.\n"
-    "  Imgs/img_003.png  has no mask: GT holds no img_003; there is img_003_mask, but names must be equal"
+    "  Imgs/img_003.png  has no mask: GT holds no img_003; there is img_003_final, but names must be equal"
 )
 def a_mask_of_another_name(root):
-    (root / "GT" / "img_003.png").rename(root / "GT" / "img_003_mask.png")
+    (root / "GT" / "img_003.png").rename(root / "GT" / "img_003_final.png")
 
 
 @case("error: Add the image, or remove the mask.\n  GT/img_003.png  has no image: Imgs holds no img_003")

@@ -6,6 +6,7 @@ images of one source together, then decoded and resized once. Every bad file is 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.io.copy_names import check_copies_across_parts, source_files
 from trainable.data.io.decoding import crop_image, read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import (
@@ -27,15 +29,17 @@ from trainable.data.io.findings import (
     read_findings,
     write_findings,
 )
-from trainable.data.io.folder_layout import require_folder
+from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.folder_source import MIN_SIDE_PX
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.leakage import check_copies, source_names
+from trainable.data.io.leakage import check_copies
+from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import check_division, group_ids, stratified_class_split
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 4
+_MOST_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ class _Source:
     findings: list[Finding]
     digests: Mapping[Path, str]
     groups: list[str]
+    class_names: tuple[str, ...]
     options: ClassFolderOptions
 
     @classmethod
@@ -107,15 +112,21 @@ class _Source:
         images, findings = find_tabled_images(root) or find_class_images(root)
         digests = content_digests(root, [image.file for image in images], cache_dir)
         files = [image.file for image in images]
-        names = source_names(files) if options.group_pattern is None else [file.stem for file in files]
         if options.group_pattern is None:
-            names = [f"group {image.group}" if image.group else name for image, name in zip(images, names, strict=True)]
+            sources = zip(images, source_files(files), strict=True)
+            names = [f"group {image.group}" if image.group else plain_name(source) for image, source in sources]
+        else:
+            names = [plain_name(file.stem) for file in files]
         groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
-        return cls(root=root, images=images, findings=findings, digests=digests, groups=groups, options=options)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return tuple(sorted({image.class_name for image in self.images}))
+        return cls(
+            root=root,
+            images=images,
+            findings=findings,
+            digests=digests,
+            groups=groups,
+            class_names=tuple(sorted({image.class_name for image in images})),
+            options=options,
+        )
 
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
@@ -128,7 +139,7 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
     parts, findings = _divided(source)
     files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
     copies = check_copies(files, labels, source.groups, source.digests, parts)
-    findings = [*source.findings, *copies, *findings]
+    findings = [*source.findings, *copies, *check_copies_across_parts(files, parts), *findings]
     tick = Ticker(len(source.images), on_progress)
 
     def samples(part: str) -> Iterator[LabelledSample]:
@@ -137,10 +148,13 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
             if isinstance(result, Finding):
                 findings.append(result)
             else:
+                looks.append((result.name, part, signature(result.image)))
                 yield result
 
+    looks: list[Look] = []
     size = (source.options.image_size_px, source.options.image_size_px)
     write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, source.class_names)
+    findings += check_lookalikes(looks)
     if errors := errors_among(findings):
         what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
         raise DataError(f"{source.root} cannot be used: {what} in {len(source.images)} images.", findings)
@@ -155,7 +169,19 @@ def _divided(source: _Source) -> tuple[list[str], list[Finding]]:
         return stratified_class_split(groups, labels, shares, seed=source.options.split_seed)
 
     parts = keep_named_parts([image.split for image in source.images], source.options.fractions, deal)
-    return parts, _thin_parts(source, parts)
+    return parts, _classes_read(source, parts) + _thin_parts(source, parts)
+
+
+def _classes_read(source: _Source, parts: Sequence[str]) -> list[Finding]:
+    """The classes of each part with their numbers of images."""
+    counts = Counter(zip(parts, (image.class_name for image in source.images), strict=True))
+    findings = []
+    for part in filter(parts.__contains__, SPLIT_NAMES):
+        listed = [f"{name} {counts[part, name]}" for name in source.class_names if counts[part, name]]
+        more = f" and {len(listed) - _MOST_LISTED} more classes" if len(listed) > _MOST_LISTED else ""
+        problem = ", ".join(listed[:_MOST_LISTED]) + more
+        findings.append(Finding(file=part, problem=problem, action="Read as classes.", severity=Severity.NOTE))
+    return findings
 
 
 def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
@@ -190,9 +216,9 @@ def _read(source: _Source, image: ClassImage) -> LabelledSample | Finding:
         upright = read_upright(source.root / image.file)
         pixels = RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
     except BadFileError as error:
-        return error.finding(image.file.as_posix())
+        return error.finding(plain_name(image.file))
     return LabelledSample(
-        name=image.file.as_posix(),
+        name=plain_name(image.file),
         image=pixels,
         label=source.class_names.index(image.class_name),
         digest=source.digests[image.file],

@@ -91,7 +91,7 @@ def _add(
         elif not label:
             left_out.setdefault("have no class, or several", []).append(f"row {row.number}")
         else:
-            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns))
+            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, file))
             if first.class_name != label:
                 problem = f"row {row.number}: {pictures[0].name} is {label} here, {first.class_name} above"
                 action = "Remove the wrong one of the rows."
@@ -100,10 +100,16 @@ def _add(
     return findings
 
 
-def _image(picture: Path, row: Row, label: str, columns: LabelColumns) -> ClassImage:
+def _image(picture: Path, row: Row, label: str, columns: LabelColumns, table: Path) -> ClassImage:
+    """Its part is that of its row, else of its folder, else of the table's name, such as `valid.csv`."""
     group = "" if columns.group is None else row.cells[columns.group]
     part = None if columns.split is None else split_of(Path(row.cells[columns.split]))
-    return ClassImage(file=picture, class_name=label, split=part or split_of(picture.parent), group=group or None)
+    return ClassImage(
+        file=picture,
+        class_name=label,
+        split=part or split_of(picture.parent) or split_of(Path(table.stem)),
+        group=group or None,
+    )
 
 
 def _check_classes(classes: Counter[str]) -> list[Finding]:

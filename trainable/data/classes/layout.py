@@ -1,23 +1,24 @@
 """Which image has which label in a folder of class folders.
 
-`<root>/<class>/*.jpg` is divided by us; `<root>/train|val|test/<class>/*.jpg` keeps the parts that its folders name.
-Classes are numbered in the order of their names. Images may lie deeper; what is no image beside them is left alone.
+`<root>/<class>/*.jpg` is divided by us; `<root>/train|valid|test/<class>/*.jpg` keeps the parts that its folders name,
+and lists (`train.txt`) keep theirs. Classes are numbered in the order of their names. Images may lie deeper; what is no
+image beside them is left alone. Where no folders hold classes, `label_table.py` reads a table.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainable.data.io.findings import DataError, Finding, Severity
-from trainable.data.io.folder_layout import (
-    COMMON_ENDINGS,
-    IMAGE_ENDINGS,
-    files_below,
-    is_image,
-    require_folder,
-    subfolders,
+from trainable.data.classes.class_folders import (
+    check_class_folders,
+    class_folder_findings,
+    class_of,
+    outside_of_classes,
+    part_folders,
 )
+from trainable.data.io.findings import DataError, Finding
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
+from trainable.data.io.part_lists import LEFT_OUT, listed_parts
 from trainable.data.io.parts import split_of
 
 _EXPECTED = "a folder of images for each class"
@@ -31,7 +32,7 @@ class ClassImage:
     """Below the data folder."""
     class_name: str
     split: str | None
-    """The part that a folder names: train, validation, test; None when none does."""
+    """The part that a folder, a table or a list names: train, validation, test; None when none does."""
     group: str | None = None
     """Whom or what it is of, where a table says so; images of one group are all in one part."""
 
@@ -43,73 +44,40 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
         DataError: there is no folder, no image in a class folder, or one class alone.
     """
     require_folder(root, _EXPECTED)
-    images: list[ClassImage] = []
-    findings = _outside_of_classes(root)
-    for folder, split in _class_folders(root):
-        found, others = _images_in(root, folder, split)
-        images += found
-        findings += others
+    files = files_below(root)
+    pictures = [file for file in files if is_image(file)]
+    check_class_folders(root, pictures)
+    images, findings = _in_folders(root, files, pictures)
     _require_classes(root, {image.class_name for image in images})
-    return sorted(images, key=lambda image: image.file.as_posix()), findings
+    return _in_parts(root, images, findings)
 
 
-def _class_folders(root: Path) -> Iterator[tuple[Path, str | None]]:
-    parts = [folder for folder in subfolders(root) if split_of(Path(folder.name))]
-    if not parts:
-        yield from ((folder, None) for folder in subfolders(root))
-    for part in parts:
-        yield from ((folder, split_of(Path(part.name))) for folder in subfolders(part))
-
-
-def _images_in(root: Path, folder: Path, split: str | None) -> tuple[list[ClassImage], list[Finding]]:
-    images, findings = [], []
-    strays: Counter[str] = Counter()
-    for path in files_below(folder):
-        file = folder.relative_to(root) / path
-        if not is_image(path):
-            strays[path.suffix.lower() or "without an ending"] += 1
-        elif (root / file).is_file():
-            images.append(ClassImage(file=file, class_name=folder.name, split=split))
-        else:
-            problem = "is a link to a file that is not there"
-            findings.append(Finding(file=file.as_posix(), problem=problem, action="Restore the file, or remove it."))
-    where = folder.relative_to(root).as_posix()
-    if strays:
-        findings.append(_strays(where, strays))
-    if not images:
-        action = f"Put images there, with the endings {COMMON_ENDINGS}, or remove the folder."
-        findings.append(Finding(file=where, problem="holds no image", action=action))
+def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> tuple[list[ClassImage], list[Finding]]:
+    parts = part_folders(pictures)
+    findings = outside_of_classes(pictures) + list(class_folder_findings(root, files, pictures))
+    images = []
+    for file in pictures:
+        name = class_of(file, parts)
+        if name is not None and (root / file).is_file():
+            part = split_of(Path(file.parts[0])) if parts else None
+            images.append(ClassImage(file=file, class_name=name, split=part))
+        elif name is not None:
+            problem, action = "is a link to a file that is not there", "Restore the file, or remove it."
+            findings.append(Finding(file=plain_name(file), problem=problem, action=action))
     return images, findings
 
 
-def _strays(where: str, strays: Counter) -> Finding:
-    listed = ", ".join(f"{number} {ending}" for ending, number in sorted(strays.items()))
-    return Finding(
-        file=where,
-        problem=f"also holds files that are no images: {listed}",
-        action="They were left alone; nothing to do.",
-        severity=Severity.NOTE,
-    )
+def _in_parts(root: Path, images: list[ClassImage], findings: list[Finding]) -> tuple[list[ClassImage], list[Finding]]:
+    """Lists of parts count where nothing else names one."""
+    images = sorted(images, key=lambda image: image.file.as_posix())
+    if any(image.split for image in images):
+        return images, findings
+    parts, listed = listed_parts(root, [image.file for image in images])
+    kept = [replace(image, split=part) for image, part in zip(images, parts, strict=True) if part != LEFT_OUT]
+    return kept, findings + listed
 
 
-def _outside_of_classes(root: Path) -> list[Finding]:
-    """Images beside the class folders, and class folders beside those of parts."""
-    outside = [path for path in sorted(root.iterdir()) if path.suffix.lower() in IMAGE_ENDINGS]
-    folders = subfolders(root)
-    if any(split_of(Path(folder.name)) for folder in folders):
-        outside += [folder for folder in folders if not split_of(Path(folder.name))]
-    return [
-        Finding(
-            file=path.name,
-            problem="lies in no class folder" if path.is_file() else "lies beside the folders of the parts",
-            action="It was left out; move it into its class folder to train on it.",
-            severity=Severity.WARNING,
-        )
-        for path in outside
-    ]
-
-
-def _require_classes(root: Path, classes: Sequence[str] | set[str]) -> None:
+def _require_classes(root: Path, classes: set[str]) -> None:
     if len(classes) >= 2:
         return
     if not classes:

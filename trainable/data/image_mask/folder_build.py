@@ -24,12 +24,14 @@ from trainable.data.image_mask.mask_check import (
     facts_of,
 )
 from trainable.data.image_mask.pairs import Pair
+from trainable.data.io.copy_names import check_copies_across_parts
 from trainable.data.io.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
 from trainable.data.io.folder_source import FolderSource
 from trainable.data.io.image_cache import Sample, require_space, write_splits
 from trainable.data.io.leakage import check_leakage
+from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import stratified_group_split
 
@@ -49,9 +51,10 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     findings += check_conventions(facts) + check_polarity(facts, source.options.inverted_masks)
     findings += describe_foreground(facts)
     parts, division_findings = _divide(source, inspections) if source.pairs else ([], [])
-    findings += division_findings
+    findings += division_findings + check_copies_across_parts([pair.image for pair in source.pairs], parts)
     sizes = [inspection.header.size for inspection in inspections if inspection.header]
     size = source.options.image_size or fitting_size(sizes, source.options.long_side_px)
+    looks: list[Look] = []
     require_space(folder, len(source.pairs) * size[0] * size[1] * _BYTES_PER_PIXEL)
 
     def samples(part: str) -> Iterator[Sample]:
@@ -61,9 +64,11 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
             if isinstance(result, Finding):
                 findings.append(result)
             elif result is not None:
+                looks.append((result.name, part, signature(result.image)))
                 yield result
 
     write_splits(folder, {part: samples(part) for part in SPLIT_NAMES}, size)
+    findings += check_lookalikes(looks)
     findings = list(dict.fromkeys(findings))
     _raise_errors(source, findings)
     write_findings(folder, findings)

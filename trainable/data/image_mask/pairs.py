@@ -1,25 +1,25 @@
-"""Which image belongs to which mask, in the folder layouts that camouflage sets come in.
+"""Which image belongs to which mask, in the folder layouts that sets of images and masks come in.
 
-A pair of folders is an image folder (`Imgs`, `Image`, `Images`, `Img`) beside a mask folder (`GT`, `GT_Object`,
-`Mask`, `Masks`), at most four levels below the given one: `Imgs + GT`, `TrainDataset/Imgs + GT`,
-`TestDataset/CAMO/Imgs + GT`, `Train/Image + GT_Object`, `Train/COD10K-TR/Image + Mask`. A level whose name begins
-with train, val or test says which part its images are. Files are matched by name without ending, never by order.
+A pair of folders lies side by side, at most four levels below the given one: `Imgs` and `GT`, `images` and `labels`,
+`DUTS-TR-Image` and `DUTS-TR-Mask`, `train` and `train_masks`, `JPEGImages` and `SegmentationClass`; parts may lie below
+them (`images/train`, `masks/train`) or below the images alone. Or image and mask lie in one folder: `a.jpg` and
+`a_mask.png`, `a.jpg` and `a.png`. docs/data.md draws them. Files are matched by name, never by order.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainable.data.io.findings import DataError, Finding
-from trainable.data.io.folder_layout import COMMON_ENDINGS, IMAGE_ENDINGS, require_folder, subfolders
+from trainable.data.image_mask import pair_findings
+from trainable.data.image_mask.matching import match_by_name, unmatched, without_twins
+from trainable.data.image_mask.roles import Role, images_and_masks, role_of
+from trainable.data.io.findings import Finding, errors_among
+from trainable.data.io.folder_layout import files_below, is_hidden, is_image, plain_name, require_folder, subfolders
+from trainable.data.io.part_lists import LEFT_OUT, listed_parts
 from trainable.data.io.parts import split_of
 
-IMAGE_FOLDERS = ("imgs", "image", "images", "img")
-MASK_FOLDERS = ("gt", "gt_object", "mask", "masks")
-
 _MAX_DEPTH = 4
-_EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,139 +33,122 @@ class Pair:
     mask: Path
     """Below the data folder."""
     split: str | None
-    """The part that the folder's name says: train, validation, test; None when it says nothing."""
+    """The part that a folder's name or a list says: train, validation, test; None when nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPair:
+    """A folder of images and that of their masks, which may be the same one; all below the data folder."""
+
+    images: Path
+    masks: Path
+    name: Path
+    """What the names of the pairs begin with."""
 
 
 def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
-    """All pairs below the folder in order of name, and what does not match.
+    """All pairs below the folder in order of name, what was read as what, and what does not match.
 
     Raises:
         DataError: there is no folder, or no pair of folders in it.
     """
-    require_folder(root, _EXPECTED)
+    require_folder(root, pair_findings.EXPECTED)
     pairs: list[Pair] = []
     findings: list[Finding] = []
-    for folder in _folders_below(root):
-        children = {child.name.lower(): child for child in subfolders(folder)}
-        images = [children[name] for name in IMAGE_FOLDERS if name in children]
-        masks = [child for name, child in children.items() if name.removesuffix("_inverted") in MASK_FOLDERS]
-        if images and len(images) == len(masks) == 1:
-            matched, unmatched = _match(root, images[0], masks[0])
-            pairs += matched
-            findings += unmatched
+    folders = list(_folder_pairs(root, Path(), findings))
+    for folder_pair in folders:
+        matched, problems = _pairs_in(root, folder_pair)
+        pairs += matched
+        findings += problems
+        findings += [pair_findings.read_as(folder_pair.images, folder_pair.masks, len(matched))] if matched else []
+    if not pairs and not errors_among(findings):
+        findings += pair_findings.images_without_masks(root, _MAX_DEPTH)
+    if pairs:
+        findings += pair_findings.left_out(root, [(pair.images, pair.masks) for pair in folders])
+    pairs, beside = _in_parts(root, sorted(pairs, key=lambda pair: pair.name))
+    return pairs, findings + beside
+
+
+def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[FolderPair]:
+    """Of a folder and those below it; what looks like a pair of folders and is none is added to the findings."""
+    roles = {place / child.name: role_of(child) for child in subfolders(root / place)}
+    beside = list(_side_by_side(root, place, roles, findings))
+    yield from beside
+    read = {folder for pair in beside for folder in (pair.images, pair.masks)}
+    if images_and_masks(_pictures(root, place))[1]:
+        yield FolderPair(place, place, place)
+    # The depth limit ends walks through a whole disk.
+    for child in roles if len(place.parts) < _MAX_DEPTH else ():
+        if child not in read:
+            yield from _folder_pairs(root, child, findings)
+
+
+def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: list[Finding]) -> Iterator[FolderPair]:
+    for whose in sorted({role.whose for role in roles.values() if role.holds == "masks"}):
+        masks = [child for child, role in roles.items() if role == Role("masks", whose)]
+        masks = [child for child in masks if any(map(is_image, files_below(root / child)))] or masks
+        images = [child for child, role in roles.items() if role == Role("images", whose)]
+        images = images or [child for child, role in roles.items() if role == Role(None, whose)]
+        if len(images) == len(masks) == 1:
+            yield FolderPair(images[0], masks[0], images[0] if whose else place)
         elif images:
-            findings.append(_unpaired(root, folder, images, masks))
-    if not pairs and not findings:
-        raise DataError(_nothing_found(root))
-    return sorted(pairs, key=lambda pair: pair.name), findings
+            findings.append(pair_findings.more_than_one(place, images, masks))
 
 
-def _folders_below(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The depth limit ends circles of links as well as walks through a whole disk."""
-    yield folder
-    if depth < _MAX_DEPTH:
-        for child in subfolders(folder):
-            if child.name.lower() not in IMAGE_FOLDERS + MASK_FOLDERS:
-                yield from _folders_below(child, depth + 1)
+def _pictures(root: Path, place: Path) -> list[Path]:
+    """Those directly in a folder."""
+    return sorted(Path(file.name) for file in (root / place).iterdir() if is_image(file) and not is_hidden(file.name))
 
 
-def _match(root: Path, images: Path, masks: Path) -> tuple[list[Pair], list[Finding]]:
-    image_of, findings = _files_by_stem(root, images)
-    mask_of, mask_findings = _files_by_stem(root, masks)
-    findings += mask_findings
-    if not image_of:
-        return [], [*findings, _no_image(root, images, masks)]
-    place = images.parent.relative_to(root)
-    both = image_of.keys() & mask_of.keys()
-    pairs = [
-        Pair(name=(place / stem).as_posix(), image=image_of[stem], mask=mask_of[stem], split=split_of(place))
-        for stem in sorted(both)
-    ]
-    stems = sorted(mask_of)
-    findings += [_missing_mask(image_of[stem], masks.name, stems) for stem in sorted(image_of.keys() - both)]
-    findings += [_missing_image(mask_of[stem], images.name) for stem in sorted(mask_of.keys() - both)]
-    return pairs, findings
-
-
-def _files_by_stem(root: Path, folder: Path) -> tuple[dict[str, Path], list[Finding]]:
-    """Hidden files and other endings (Thumbs.db, notes, XML) are not ours."""
-    found: dict[str, Path] = {}
-    findings: list[Finding] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_ENDINGS:
-            continue
-        file = path.relative_to(root)
-        if not path.is_file():
-            problem = "is a link to a file that is not there" if path.is_symlink() else "is not a file"
-            findings.append(Finding(file=file.as_posix(), problem=problem, action="Restore the file, or remove it."))
-        elif path.stem in found:
-            problem = f"has the same name as {found[path.stem].name}"
-            findings.append(Finding(file=file.as_posix(), problem=problem, action="Keep one of the two."))
-        else:
-            found[path.stem] = file
-    return found, findings
-
-
-def _no_image(root: Path, images: Path, masks: Path) -> Finding:
-    deeper = [child.name for child in subfolders(images) if _files_by_stem(root, child)[0]]
-    if deeper:
-        part = deeper[0]
-        problem = f"holds no image itself: they are one folder deeper, in {', '.join(deeper)}"
-        action = f"Turn the folders round: {part}/{images.name} beside {part}/{masks.name}, and so for each part."
+def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding]]:
+    if folders.images == folders.masks:
+        images, masks = images_and_masks(_pictures(root, folders.images))
     else:
-        problem, action = "holds no image", f"Put images there, with the endings {COMMON_ENDINGS}."
-    return Finding(file=_below(root, images), problem=problem, action=action)
-
-
-def _missing_mask(image: Path, mask_folder: str, mask_stems: list[str]) -> Finding:
-    stem = image.stem
-    place = bisect_left(mask_stems, stem)
-    near = mask_stems[place] if place < len(mask_stems) and mask_stems[place].startswith(stem) else None
-    hint = f"; there is {near}, but names must be equal" if near else ""
-    return Finding(
-        file=image.as_posix(),
-        problem=f"has no mask: {mask_folder} holds no {stem}{hint}",
-        action="Add the mask under the image's name, or remove the image.",
+        images, masks = (list(filter(is_image, files_below(root / own))) for own in (folders.images, folders.masks))
+    findings: list[Finding] = []
+    images, masks = (
+        _whole(root, place, files, findings) for place, files in ((folders.images, images), (folders.masks, masks))
     )
-
-
-def _missing_image(mask: Path, image_folder: str) -> Finding:
-    return Finding(
-        file=mask.as_posix(),
-        problem=f"has no image: {image_folder} holds no {mask.stem}",
-        action="Add the image, or remove the mask.",
-    )
-
-
-def _unpaired(root: Path, folder: Path, images: list[Path], masks: list[Path]) -> Finding:
-    if len(images) > 1 or len(masks) > 1:
-        names = ", ".join(child.name for child in (images if len(images) > 1 else masks))
-        what = "image" if len(images) > 1 else "mask"
-        return Finding(
-            file=_below(root, folder),
-            problem=f"holds more than one {what} folder: {names}",
-            action=f"Keep one {what} folder there.",
+    if not images:
+        return [], [*findings, pair_findings.no_image(folders.images)]
+    mask_of = match_by_name(images, masks)
+    unpaired = unmatched(folders.images, images, folders.masks, masks, mask_of)
+    if folders.masks.name.lower().startswith("segmentationclass"):
+        unpaired = pair_findings.without_segmentation(folders.images, len(images) - len(mask_of))
+    pairs = [
+        Pair(
+            name=plain_name(folders.name / image.with_suffix("")),
+            image=folders.images / image,
+            mask=folders.masks / mask,
+            split=split_of((folders.images / image).parent),
         )
-    num_images = sum(path.suffix.lower() in IMAGE_ENDINGS for path in images[0].iterdir())
-    others = [child.name for child in subfolders(folder) if child != images[0]]
-    beside = f"only {', '.join(others)}" if others else "nothing"
-    return Finding(
-        file=_below(root, images[0]),
-        problem=f"{num_images} images without masks: beside this folder lies {beside}",
-        action="Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name.",
-    )
+        for image, mask in mask_of.items()
+    ]
+    return pairs, findings + unpaired
 
 
-def _nothing_found(root: Path) -> str:
-    if root.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS:
-        return f"{root} is itself an image or mask folder; give the folder above it: {root.absolute().parent}."
-    names = [child.name for child in sorted(root.iterdir())][:5]
-    holds = ", ".join(names) or "nothing"
-    return (
-        f"No images with masks were found in {root}: expected {_EXPECTED}, at most {_MAX_DEPTH} levels down; "
-        f"it holds {holds}."
-    )
+def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Finding]) -> list[Path]:
+    """Those that are there, one of each name."""
+    there = [file for file in files if (root / place / file).is_file()]
+    findings += [pair_findings.not_a_file(root, place / file) for file in files if file not in set(there)]
+    kept, twins = without_twins(place, there)
+    findings += twins
+    return kept
 
 
-def _below(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _in_parts(root: Path, pairs: list[Pair]) -> tuple[list[Pair], list[Finding]]:
+    """Lists of parts count where no folder names one; beside a folder of training what names no part is left out."""
+    named = Counter(pair.split for pair in pairs)
+    if named["train"] and named[None]:
+        beside = Counter(pair.image.parent for pair in pairs if pair.split is None)
+        kept = [pair for pair in pairs if pair.split]
+        return kept, [pair_findings.beside_parts(place, number) for place, number in beside.items()]
+    if any(named) or not pairs:
+        return pairs, []
+    parts, findings = listed_parts(root, [pair.image for pair in pairs])
+    kept = [
+        Pair(name=pair.name, image=pair.image, mask=pair.mask, split=part)
+        for pair, part in zip(pairs, parts, strict=True)
+        if part != LEFT_OUT
+    ]
+    return kept, findings

@@ -76,8 +76,17 @@ def format_table(findings: Sequence[Finding], *, max_rows: int = 10) -> str:
     return "\n".join(_format_block(*kind, rows, max_rows) for kind, rows in blocks.items())
 
 
+def format_summary(findings: Sequence[Finding], *, max_lines: int = 15) -> str:
+    """As `format_table`, in so few lines: fewer files of each kind, then fewer kinds, the last first."""
+    for max_rows in range(10, 0, -1):
+        text = format_table(findings, max_rows=max_rows)
+        if text.count("\n") < max_lines:
+            return text
+    return "\n".join([*text.splitlines()[: max_lines - 1], f"and more: {len(findings)} findings in all"])
+
+
 def _format_block(severity: Severity, action: str, rows: Sequence[Finding], max_rows: int) -> str:
-    shown = rows[:max_rows]
+    shown = rows if len(rows) == max_rows + 1 else rows[:max_rows]
     width = max(len(row.file) for row in shown)
     lines = [f"{severity}: {action}", *(f"  {row.file:<{width}}  {row.problem}" for row in shown)]
     if len(rows) > len(shown):

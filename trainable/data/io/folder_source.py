@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from trainable.data.image_mask.pairs import Pair, find_pairs
+from trainable.data.io.copy_names import source_files
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
 from trainable.data.io.leakage import without_known_leaks
@@ -61,7 +63,7 @@ class FolderSource:
         pairs, leaks = without_known_leaks(pairs)
         digests = content_digests(root, [file for pair in pairs for file in (pair.image, pair.mask)], cache_dir)
         contents = [digests[pair.image] for pair in pairs]
-        groups = group_ids([pair.name for pair in pairs], contents, options.group_pattern)
+        groups = group_ids(_sources(pairs, options.group_pattern), contents, options.group_pattern)
         findings = mismatches + leaks
         return cls(root=root, pairs=pairs, findings=findings, digests=digests, groups=groups, options=options)
 
@@ -78,3 +80,10 @@ class FolderSource:
         """sha256 of what this pair teaches: both files, and which way round the mask is read."""
         polarity = "inverted" if self.options.inverted_masks else "plain"
         return hashlib.sha256(f"{self.digests[pair.image]} {self.digests[pair.mask]} {polarity}".encode()).hexdigest()
+
+
+def _sources(pairs: Sequence[Pair], group_pattern: str | None) -> list[str]:
+    """The name of the pair that each was made from; a pattern looks for itself."""
+    name_of = {pair.image: pair.name for pair in pairs}
+    images = [pair.image for pair in pairs]
+    return [name_of[image] for image in (source_files(images) if group_pattern is None else images)]

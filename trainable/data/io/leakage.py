@@ -1,41 +1,10 @@
-"""The same picture, or the same source, in two parts: a test on training images proves nothing.
+"""The same picture, or the same source, in two parts: a test on training images proves nothing."""
 
-Turned, mirrored and retouched copies of one photograph are found by their names:
-`plate_01_rotated_90.jpg` and `rotated_plate_01.jpg` come from `plate_01.jpg`, `rotated/leaf_rotated_001.jpg` from
-`orig/leaf_orig_001.jpg`. Other names need a pattern from the user.
-"""
-
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.findings import Finding, Severity
-
-COPY_MARKS = "rotated|rot(?=[0-9])|flipped|mirrored|augmented|copy"
-"""Words that make a copy of what they stand beside."""
-_COPY = re.compile(rf"(?i)(?<![^\W_])(?:{COPY_MARKS})[0-9]*(?![^\W_])")
-_MARK = re.compile(rf"(?i)(?<![^\W_])(?:{COPY_MARKS}|orig|original)[0-9]*(?![^\W_])")
-
-
-def source_names(files: Sequence[Path]) -> list[str]:
-    """For each file the one that it was made from: itself, unless its name says that it is a copy of another."""
-    first: dict[str, Path] = {}
-    for file in sorted(files, key=lambda file: (_COPY.search(file.as_posix()) is not None, file)):
-        first.setdefault(_unmarked(file), file)
-    return [first[_unmarked(file)].as_posix() for file in files]
-
-
-def _unmarked(file: Path) -> str:
-    """The path without its marks; a name that has a number before its mark ends there."""
-    mark = _MARK.search(file.stem)
-    if mark and re.search("[0-9]", file.stem[: mark.start()]):
-        name = file.stem[: mark.start()]
-    else:
-        name = _MARK.sub("", file.stem)
-    folders = [_MARK.sub("", folder) for folder in file.parent.parts]
-    return "/".join(filter(None, (part.strip("_- ") for part in (*folders, name))))
-
 
 LEAKED_STEMS = ("COD10K-CAM-1-Aquatic-3-Crab-32", "COD10K-CAM-2-Terrestrial-23-Cat-1506")
 """In both parts of COD10K as published (noted by Fan et al., Concealed Object Detection, in the SINet-V2 code)."""

@@ -120,6 +120,13 @@ def test_what_is_no_image_is_left_alone_and_said(plates, opened):
     assert "warning lost.png lies in no class folder" in found
 
 
+def test_the_classes_of_each_part_are_told_with_their_numbers(plates, opened):
+    found = messages(opened(plates).findings)
+    assert {"note train clean 6, dirty 3", "note validation clean 2, dirty 1", "note test clean 2, dirty 1"} <= set(
+        found
+    )
+
+
 def test_unreadable_files_are_all_named_at_once(plates, opened):
     (plates / "clean" / "plate_3.JPG").write_bytes(b"not a picture")
     (plates / "dirty" / "bowl_1.jpeg").write_bytes(b"")

@@ -119,3 +119,10 @@ def test_class_folders_are_not_overruled_by_a_table_and_a_table_of_other_names_i
         write_images(root, [f"{kind}_1"], folder=kind)
     write_table(root, "image,label", NAMES, LABELS)
     assert find_tabled_images(root) is None
+
+
+def test_the_name_of_a_table_says_the_part_of_its_images(root):
+    write_table(root, "image,label", NAMES[:8], LABELS[:8], file="train.csv")
+    write_table(root, "image,label", NAMES[8:], LABELS[8:], file="valid.csv")
+    images, _ = find_tabled_images(root)
+    assert [image.split for image in images] == ["train"] * 8 + ["validation"] * 4

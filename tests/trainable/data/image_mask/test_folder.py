@@ -154,8 +154,8 @@ def test_large_objects_are_let_through_when_told(folder, cache):
 def test_empty_masks_are_legal(folder, cache):
     Image.new("L", (48, 32)).save(folder / "GT" / "img_000.png")
     findings = open_pairs(folder, cache).findings
-    assert [finding.severity for finding in findings] == [Severity.NOTE]
-    assert "empty: 1 of 10" in findings[0].problem
+    assert {finding.severity for finding in findings} == {Severity.NOTE}
+    assert any("empty: 1 of 10" in finding.problem for finding in findings)
 
 
 def test_an_own_test_folder_is_the_test_split_and_the_rest_is_divided(tmp_path, cache, write_pairs):
@@ -230,7 +230,7 @@ def test_crackforest_opens_whole(real_data, cache):
     assert [len(getattr(opened.splits, split)) for split in SPLIT_NAMES] == [71, 23, 24]
     assert opened.splits.train.images.shape == (71, 160, 240, 3)
     assert opened.splits.test.native_mask(0).shape == (320, 480)
-    assert [finding.severity for finding in opened.findings] == [Severity.NOTE]
+    assert {finding.severity for finding in opened.findings} == {Severity.NOTE}
 
 
 def test_the_inverted_masks_of_camo_stop(real_data, cache):

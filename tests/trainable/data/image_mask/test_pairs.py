@@ -1,10 +1,13 @@
-"""Every layout that camouflage sets come in, matched by name and dealt to the part that its folder names."""
+"""Every layout that sets of images and masks come in, matched by name, with the part that a folder or a list names."""
 
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from trainable.data.image_mask.pairs import find_pairs
+from trainable.data.io.findings import Severity
 from trainable.data.io.leakage import LEAKED_STEMS, without_known_leaks
 
 
@@ -14,12 +17,24 @@ def touch(root: Path, *files: str) -> None:
         (root / file).touch()
 
 
+def serious(findings):
+    """What is not a note: the problem of each, by its file."""
+    return [f"{one.file}: {one.problem}" for one in findings if one.severity is not Severity.NOTE]
+
+
+def read(root):
+    """Name, mask and part of each pair of a folder in which nothing is wrong."""
+    pairs, findings = find_pairs(root)
+    assert serious(findings) == []
+    return [(pair.name, pair.mask.as_posix(), pair.split) for pair in pairs]
+
+
 @pytest.mark.parametrize("images", ["Imgs", "Image", "Images", "images", "IMGS"])
 @pytest.mark.parametrize("masks", ["GT", "Mask", "Masks", "GT_Object", "mask", "GT_inverted"])
 def test_all_folder_names_in_any_case(tmp_path, images, masks):
     touch(tmp_path, f"{images}/a.jpg", f"{masks}/a.png")
     (pair,), findings = find_pairs(tmp_path)
-    assert findings == []
+    assert serious(findings) == []
     assert (pair.name, pair.split) == ("a", None)
     assert (pair.image, pair.mask) == (Path(images, "a.jpg"), Path(masks, "a.png"))
 
@@ -51,7 +66,9 @@ def test_the_published_folders_of_cod10k(tmp_path):
     for part in ("Train", "Test"):
         touch(tmp_path, *(f"{part}/{folder}/x.png" for folder in ("Image", "GT_Object", "GT_Instance", "GT_Edge")))
     pairs, findings = find_pairs(tmp_path)
-    assert findings == []
+    assert serious(findings) == [
+        f"{part}/{folder}: pictures: 1" for part in ("Test", "Train") for folder in ("GT_Edge", "GT_Instance")
+    ]
     assert [(pair.name, pair.split, pair.mask.parent.name) for pair in pairs] == [
         ("Test/x", "test", "GT_Object"),
         ("Train/x", "train", "GT_Object"),
@@ -73,21 +90,134 @@ def test_several_test_sets_side_by_side(tmp_path):
 def test_endings_in_any_case_match_by_stem(tmp_path, ending):
     touch(tmp_path, f"Imgs/a.b.{ending}", "GT/a.b.PNG")
     (pair,), findings = find_pairs(tmp_path)
-    assert (pair.name, findings) == ("a.b", [])
+    assert (pair.name, serious(findings)) == ("a.b", [])
 
 
 def test_files_of_others_are_left_alone(tmp_path):
     touch(tmp_path, "Imgs/a.jpg", "GT/a.png", "Imgs/Thumbs.db", "Imgs/._a.jpg", "GT/.DS_Store", "Imgs/a.xml")
     pairs, findings = find_pairs(tmp_path)
-    assert (len(pairs), findings) == (1, [])
+    assert (len(pairs), serious(findings)) == (1, [])
 
 
-def test_parts_inside_the_image_folder_are_told_with_how_they_should_lie(tmp_path):
-    touch(tmp_path, "images/train/a.jpg", "images/val/b.jpg", "masks/train/a.png", "masks/val/b.png")
-    pairs, (finding,) = find_pairs(tmp_path)
-    assert (pairs, finding.file) == ([], "images")
-    assert finding.problem == "holds no image itself: they are one folder deeper, in train, val"
-    assert finding.action == "Turn the folders round: train/images beside train/masks, and so for each part."
+ISIC = "ISIC2018_Task1-2_{}_Input/ISIC_{}", "ISIC2018_Task1_{}_GroundTruth/ISIC_{}_segmentation.png"
+LAYOUTS = {
+    "parts below the folders": (
+        ["images/train/a.jpg", "images/val/b.jpg", "masks/train/a.png", "masks/val/b.png"],
+        [("train/a", "masks/train/a.png", "train"), ("val/b", "masks/val/b.png", "validation")],
+    ),
+    "CAMO's own: one folder of masks for both parts": (
+        ["Images/Train/a.jpg", "Images/Test/b.jpg", "GT/a.png", "GT/b.png"],
+        [("Test/b", "GT/b.png", "test"), ("Train/a", "GT/a.png", "train")],
+    ),
+    "DUTS": (
+        [f"DUTS-{part}/DUTS-{part}-{what}" for part in ("TR", "TE") for what in ("Image/a.jpg", "Mask/a.png")],
+        [
+            ("DUTS-TE/DUTS-TE-Image/a", "DUTS-TE/DUTS-TE-Mask/a.png", "test"),
+            ("DUTS-TR/DUTS-TR-Image/a", "DUTS-TR/DUTS-TR-Mask/a.png", "train"),
+        ],
+    ),
+    "ISIC": (
+        [
+            *(f"{ISIC[0].format('Training', 0)}.jpg", ISIC[1].format("Training", 0)),
+            *(f"{ISIC[0].format('Validation', 3)}.jpg", ISIC[1].format("Validation", 3)),
+        ],
+        [
+            (ISIC[0].format("Training", 0), ISIC[1].format("Training", 0), "train"),
+            (ISIC[0].format("Validation", 3), ISIC[1].format("Validation", 3), "validation"),
+        ],
+    ),
+    "Carvana": (
+        ["train/a_01.jpg", "train_masks/a_01_mask.gif"],
+        [("train/a_01", "train_masks/a_01_mask.gif", "train")],
+    ),
+    "folders of a part by their names": (
+        ["train_images/1.png", "train_masks/1.png", "test_images/1.png", "test_masks/1.png"],
+        [("test_images/1", "test_masks/1.png", "test"), ("train_images/1", "train_masks/1.png", "train")],
+    ),
+    "labels beside images": (["images/a.jpg", "labels/a.png"], [("a", "labels/a.png", None)]),
+    "boxes in labels beside masks": (["images/a.jpg", "masks/a.png", "labels/a.txt"], [("a", "masks/a.png", None)]),
+    "one folder, by a mark": (["set/a.jpg", "set/a_mask.png"], [("set/a", "set/a_mask.png", None)]),
+    "one folder, by two marks": (
+        ["train/1_sat.jpg", "train/1_mask.png"],
+        [("train/1_sat", "train/1_mask.png", "train")],
+    ),
+    "one folder, by ending": (["Crack/Imgs/e.jpg", "Crack/Imgs/e.png"], [("Crack/Imgs/e", "Crack/Imgs/e.png", None)]),
+    "a mark in front": (["images/7.jpg", "masks/mask_7.png"], [("7", "masks/mask_7.png", None)]),
+    "another case": (["images/IMG_7.JPG", "masks/img_7.png"], [("IMG_7", "masks/img_7.png", None)]),
+    "spaces and signs": (
+        ["my images/a #1 (2).jfif", "my masks/a #1 (2).png"],
+        [("my images/a #1 (2)", "my masks/a #1 (2).png", None)],
+    ),
+    "valid": (["valid/images/a.jpg", "valid/masks/a.png"], [("valid/a", "valid/masks/a.png", "validation")]),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_that_people_have_is_read_as_it_is(tmp_path, layout):
+    files, expected = LAYOUTS[layout]
+    touch(tmp_path, *files)
+    assert read(tmp_path) == expected
+
+
+def test_voc_reads_the_images_that_have_masks_by_its_lists(tmp_path):
+    touch(tmp_path, *(f"JPEGImages/2007_{number}.jpg" for number in range(5)))
+    touch(tmp_path, *(f"SegmentationClass/2007_{number}.png" for number in range(3)))
+    for name, lines in {
+        "Segmentation/train.txt": "2007_0\n2007_2\n",
+        "Segmentation/val.txt": "2007_1\n",
+        "Segmentation/trainval.txt": "2007_0\n2007_1\n2007_2\n",
+        "Main/aeroplane_train.txt": "2007_1 -1\n",
+    }.items():
+        path = tmp_path / "ImageSets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(lines)
+    pairs, findings = find_pairs(tmp_path)
+    assert [pair.split for pair in pairs] == ["train", "validation", "train"]
+    assert "2 images have no mask in SegmentationClass" in [finding.problem for finding in findings]
+    assert serious(findings) == []
+
+
+def test_pictures_in_no_pair_of_folders_are_counted(tmp_path):
+    touch(tmp_path, "train/images/a.jpg", "train/masks/a.png", "test/b.jpg", "test/c.jpg", "logo.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert [pair.name for pair in pairs] == ["train/a"]
+    assert serious(findings) == [".: pictures: 1", "test: pictures: 2"]
+
+
+def test_what_lies_beside_the_parts_is_left_out_and_said(tmp_path):
+    for place in ("train", "test", "extra"):
+        touch(tmp_path, f"{place}/images/{place}.jpg", f"{place}/masks/{place}.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert [pair.name for pair in pairs] == ["test/test", "train/train"]
+    assert serious(findings) == ["extra/images: holds 1 pairs, and its name says no part as those beside it do"]
+
+
+def test_a_name_that_two_masks_may_mean_matches_neither(tmp_path):
+    touch(tmp_path, "images/a.jpg", "masks/a_mask.png", "masks/a_gt.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert (pairs, len(serious(findings))) == ([], 3)
+
+
+def test_accents_match_however_they_are_composed(tmp_path):
+    composed, apart = (unicodedata.normalize(form, "feuille_é") for form in ("NFC", "NFD"))
+    touch(tmp_path, f"images/{composed}.jpg", f"masks/{apart}.png")
+    ((name, _, _),) = read(tmp_path)
+    assert name == composed
+
+
+def test_names_that_are_no_utf8_are_read_and_written_plainly(tmp_path):
+    name = os.fsdecode(b"feuille_\xe9")
+    touch(tmp_path, f"images/{name}.jpg", f"masks/{name}.png")
+    (pair,), _ = find_pairs(tmp_path)
+    assert pair.name == r"feuille_\xe9"
+    assert (tmp_path / pair.mask).is_file()
+
+
+def test_folders_that_are_links_are_read(tmp_path):
+    touch(tmp_path / "store", "a.jpg")
+    touch(tmp_path / "data", "masks/a.png")
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "store")
+    assert read(tmp_path / "data") == [("a", "masks/a.png", None)]
 
 
 def test_a_circle_of_links_ends(tmp_path):

@@ -1,0 +1,114 @@
+"""Trees of class folders as people have them, and trees that only look like classes."""
+
+from collections import Counter
+
+import pytest
+
+from trainable.data.classes.layout import find_class_images
+from trainable.data.io.findings import DataError, Severity
+
+
+def touch(root, *files):
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+
+
+def read(root):
+    """Class and part of each image."""
+    return {image.file.as_posix(): (image.class_name, image.split) for image in find_class_images(root)[0]}
+
+
+def told(root, severity=Severity.WARNING):
+    return [f"{one.file}: {one.problem}" for one in find_class_images(root)[1] if one.severity is severity]
+
+
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", ".Trash-1000", "@eaDir", "__MACOSX"])
+def test_hidden_and_system_folders_are_no_classes_and_hold_no_images(tmp_path, hidden):
+    touch(tmp_path, "a/1.png", "b/2.png", f"{hidden}/3.png", f"a/{hidden}/4.png", f"b/deep/{hidden}/5.png")
+    assert read(tmp_path) == {"a/1.png": ("a", None), "b/2.png": ("b", None)}
+    assert told(tmp_path) == []
+
+
+@pytest.mark.parametrize(("part", "split"), [("valid", "validation"), ("dev", "validation"), ("Test Set", "test")])
+def test_parts_above_classes_are_kept(tmp_path, part, split):
+    touch(tmp_path, *(f"{place}/{kind}/{place}.png" for place in ("train", part) for kind in "ab"))
+    assert read(tmp_path)[f"{part}/a/{part}.png"] == ("a", split)
+
+
+def test_a_folder_beside_the_parts_is_named_with_its_pictures(tmp_path):
+    touch(tmp_path, "train/a/1.png", "train/b/2.png", "test/a/3.png", "extra/a/4.png", "extra/b/5.png")
+    assert told(tmp_path) == ["extra: lies beside the folders of the parts, with 2 pictures"]
+
+
+def test_lists_name_the_parts_of_classes(tmp_path):
+    touch(tmp_path, *(f"{kind}/{number}.png" for kind in "ab" for number in range(3)))
+    (tmp_path / "train.txt").write_text("a/0\na/1\nb/0\n")
+    (tmp_path / "test.txt").write_text("b/1\n")
+    assert Counter(part for _, part in read(tmp_path).values()) == {"train": 3, "test": 1}
+    assert told(tmp_path) == ["a/2.png: and 1 more stand in no list of a part"]
+
+
+def test_copies_of_names_in_two_forms_of_unicode_are_one_class(tmp_path):
+    touch(tmp_path, "train/caf\u00e9/1.png", "train/b/2.png", "test/cafe\u0301/3.png", "test/b/4.png")
+    assert {kind for kind, _ in read(tmp_path).values()} == {"b", "caf\u00e9"}
+
+
+def test_a_class_named_as_a_part_is_told(tmp_path):
+    touch(tmp_path, "bus/1.png", "car/2.png", "train/3.png")
+    assert read(tmp_path)["train/3.png"] == ("train", None)
+    assert told(tmp_path) == ["train: is named as a part, but holds pictures and no class folders"]
+
+
+def test_pictures_that_are_not_read_are_an_error(tmp_path):
+    touch(tmp_path, "a/1.png", "b/2.png", "b/3.heic", "b/4.HEIC")
+    assert told(tmp_path, Severity.ERROR) == ["b: holds pictures that are not read: 2 .heic"]
+
+
+WRONG = {
+    "parts without classes": (
+        ["train/1.png", "test/2.png"],
+        "The folders test, train of {root} name parts, but hold images and no class folders: put a folder for each",
+    ),
+    "case twins": (
+        ["clean/1.png", "Clean/2.png", "dirty/3.png"],
+        "{root} holds one class under two names, Clean and clean: give the folder one name, in every part.",
+    ),
+    "case twins in two parts": (
+        ["train/clean/1.png", "train/dirty/2.png", "test/Clean/3.png", "test/dirty/4.png"],
+        "holds one class under two names, Clean and clean",
+    ),
+    "an extra level": (
+        ["Plant Village/healthy/1.png", "Plant Village/rust/2.png"],
+        "{root} holds one folder of images, Plant Village, and in it the folders healthy, rust: give "
+        "--data '{root}/Plant Village'.",
+    ),
+    "an extra level above the parts": (
+        ["set/train/a/1.png", "set/train/b/2.png", "set/test/a/3.png"],
+        "holds one folder of images, set, and in it the folders test, train: give --data {root}/set.",
+    ),
+    "an extra level below the parts": (
+        ["train/images/a/1.png", "train/images/b/2.png", "test/images/a/3.png"],
+        "{root} holds one class, images, in each part, and in it the folders a, b: if these are",
+    ),
+    "variants": (
+        [f"{variant}/{kind}/1.png" for variant in ("color", "grayscale", "segmented") for kind in ("healthy", "rust")],
+        "{root} holds the same folders, healthy, rust ..., in each of color, grayscale, segmented: these look like "
+        "variants of one set. Give one of them, such as --data {root}/color; ",
+    ),
+    "one class": (["a/1.png"], "{root} holds images of one class, a; a classifier needs two or more."),
+}
+
+
+@pytest.mark.parametrize("tree", WRONG)
+def test_a_tree_that_only_looks_like_classes_is_told_with_the_right_folder(tmp_path, tree):
+    files, sentence = WRONG[tree]
+    touch(tmp_path, *files)
+    with pytest.raises(DataError) as caught:
+        find_class_images(tmp_path)
+    assert sentence.format(root=tmp_path) in str(caught.value)
+
+
+def test_originals_and_copies_below_each_class_are_no_variants(tmp_path):
+    touch(tmp_path, *(f"{kind}/{inside}/1.png" for kind in ("blast", "blight") for inside in ("orig", "rotated")))
+    assert {kind for kind, _ in read(tmp_path).values()} == {"blast", "blight"}

@@ -1,0 +1,61 @@
+"""Lists of pictures name their parts: with folders or without, with or without endings, and never two parts of one."""
+
+from pathlib import Path
+
+import pytest
+
+from trainable.data.io.findings import Severity
+from trainable.data.io.part_lists import LEFT_OUT, listed_parts
+
+PICTURES = [Path(f"images/a {number}.jpg") for number in range(5)]
+
+
+def write(root, **lists):
+    for name, lines in lists.items():
+        (root / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a {}",
+        "a {}.jpg",
+        "images/a {}.jpg",
+        "/home/me/images/a {}.png",
+        "images\\a {}.jpg",
+        "images/a {}.jpg masks/a {}.png",
+    ],
+)
+def test_a_line_names_a_picture_however_it_is_written(tmp_path, line):
+    write(tmp_path, train=[line.format(n, n) for n in (0, 1, 2)], valid=[line.format(3, 3)], test=[line.format(4, 4)])
+    parts, findings = listed_parts(tmp_path, PICTURES)
+    assert parts == ["train", "train", "train", "validation", "test"]
+    assert {finding.severity for finding in findings} == {Severity.NOTE}
+
+
+def test_the_folder_of_an_entry_counts_where_names_are_the_same(tmp_path):
+    write(tmp_path, train=["one/1"], test=["two/1"])
+    assert listed_parts(tmp_path, [Path("one/1.png"), Path("two/1.png")])[0] == ["train", "test"]
+
+
+def test_what_no_list_names_is_left_out_where_training_is_listed(tmp_path):
+    write(tmp_path, train=["a 0", "a 1"], test=["a 2"])
+    parts, findings = listed_parts(tmp_path, PICTURES)
+    assert parts[2:] == ["test", LEFT_OUT, LEFT_OUT]
+    assert "and 1 more stand in no list of a part" in [finding.problem for finding in findings]
+
+
+def test_what_no_list_names_is_divided_where_only_the_test_is_listed(tmp_path):
+    write(tmp_path, test=["a 2"])
+    assert listed_parts(tmp_path, PICTURES)[0] == [None, None, "test", None, None]
+
+
+def test_a_picture_in_two_lists_is_an_error(tmp_path):
+    write(tmp_path, train=["a 0", "a 1"], test=["a 1"])
+    (error,) = [one for one in listed_parts(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
+    assert (error.file, error.problem) == ("images/a 1.jpg", "stands in test.txt (test) and train.txt (train)")
+
+
+def test_texts_that_name_no_picture_are_no_lists(tmp_path):
+    write(tmp_path, test=["epoch 1 loss 0.3"], readme=["a 0"])
+    assert listed_parts(tmp_path, PICTURES) == ([None] * 5, [])

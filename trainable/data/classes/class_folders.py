@@ -1,0 +1,163 @@
+"""Class folders: where they lie, what each holds, and trees that only look like some."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from trainable.data.io.copy_names import marks_copies
+from trainable.data.io.findings import DataError, Finding, Severity
+from trainable.data.io.folder_layout import (
+    COMMON_ENDINGS,
+    UNREAD_PICTURE_ENDINGS,
+    is_image,
+    plain_name,
+    subfolders,
+)
+from trainable.data.io.parts import split_of
+
+
+def part_folders(pictures: Sequence[Path]) -> set[str]:
+    """Names of the folders of parts, which hold folders of classes in turn."""
+    return {file.parts[0] for file in pictures if len(file.parts) > 2 and split_of(Path(file.parts[0]))}
+
+
+def class_of(file: Path, parts: set[str]) -> str | None:
+    """The class that a picture's folder names; None when it lies in no class folder."""
+    depth = 1 if parts else 0
+    if len(file.parts) < depth + 2 or (parts and file.parts[0] not in parts):
+        return None
+    return plain_name(file.parts[depth])
+
+
+def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
+    """Raises DataError for a tree whose classes lie elsewhere, or in two spellings."""
+    parts = part_folders(pictures)
+    below: dict[str, set[str]] = {}
+    direct: set[str] = set()
+    for file in pictures:
+        if (name := class_of(file, parts)) is not None:
+            inside = file.parts[2 if parts else 1 :]
+            below.setdefault(name, set()).update(inside[:1] if len(inside) > 1 else ())
+            direct |= {name} if len(inside) == 1 else set()
+    _check_spellings(root, sorted(below))
+    if below and not parts and all(split_of(Path(name)) for name in below):
+        raise DataError(_parts_without_classes(root, sorted(below)))
+    if below and not direct and min(len(inside) for inside in below.values()) > 1:
+        _check_level(root, below, parts)
+
+
+def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
+    """Pictures in no class folder, and folders beside those of parts; a class that is named as a part."""
+    parts = part_folders(pictures)
+    lost = [file for file in pictures if class_of(file, parts) is None]
+    beside = Counter(file.parts[0] for file in lost if parts and len(file.parts) > 1 and file.parts[0] not in parts)
+    flat = [file for file in lost if len(file.parts) == 1 or file.parts[0] not in beside]
+    findings = [
+        _left_out(name, f"lies beside the folders of the parts, with {number} pictures")
+        for name, number in sorted(beside.items())
+    ]
+    for place, number in Counter(file.parent for file in flat).items():
+        first = next(file for file in flat if file.parent == place)
+        others = f", as do {number - 1} others" if number > 1 else ""
+        findings.append(_left_out(plain_name(first), f"lies in no class folder{others}"))
+    named = {file.parts[0] for file in pictures if not parts and len(file.parts) > 1 and split_of(Path(file.parts[0]))}
+    return findings + [
+        Finding(
+            file=plain_name(name),
+            problem="is named as a part, but holds pictures and no class folders",
+            action="Read as a class, since folders that name no part lie beside it.",
+            severity=Severity.WARNING,
+        )
+        for name in sorted(named)
+    ]
+
+
+def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Finding]:
+    """For each class folder: that it holds no picture, or files that are none."""
+    parts = part_folders(pictures)
+    tops = [Path(name) for name in sorted(parts)] or [Path()]
+    endings: dict[Path, Counter[str]] = {}
+    for file in files:
+        if len(file.parts) > len(tops[0].parts) + 1:
+            ending = "" if is_image(file) else file.suffix.lower() or "without an ending"
+            endings.setdefault(Path(*file.parts[: len(tops[0].parts) + 1]), Counter())[ending] += 1
+    for folder in (top / child.name for top in tops for child in subfolders(root / top)):
+        held = endings.get(folder, Counter())
+        num_pictures = held.pop("", 0)
+        unread = {ending: number for ending, number in held.items() if ending in UNREAD_PICTURE_ENDINGS}
+        if unread:
+            yield _unread(folder, unread)
+        elif not num_pictures and not held:
+            action = f"Put images there, with the endings {COMMON_ENDINGS}, or remove the folder."
+            yield Finding(file=plain_name(folder), problem="holds no image", action=action)
+        elif held:
+            yield _strays(folder, held, num_pictures)
+
+
+def _check_spellings(root: Path, names: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        twin = first.setdefault(name.casefold(), name)
+        if twin != name:
+            raise DataError(
+                f"{root} holds one class under two names, {twin} and {name}: give the folder one name, in every part."
+            )
+
+
+def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> None:
+    """Of class folders that hold folders alone."""
+    if len(below) == 1:
+        ((only, inside),) = below.items()
+        listed = ", ".join(sorted(map(plain_name, inside))[:5])
+        if parts:
+            raise DataError(
+                f"{root} holds one class, {only}, in each part, and in it the folders {listed}: if these are the "
+                f"classes, move them up into the folders of the parts, beside {only}."
+            )
+        raise DataError(
+            f"{root} holds one folder of images, {only}, and in it the folders {listed}: give "
+            f"--data {shlex.quote(str(root / only))}."
+        )
+    inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
+    if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
+        variants, classes = sorted(below), ", ".join(sorted(next(iter(inner)))[:3])
+        raise DataError(
+            f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: these look like variants "
+            f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if they are the "
+            "classes, put their images into them directly."
+        )
+
+
+def _parts_without_classes(root: Path, names: Sequence[str]) -> str:
+    return (
+        f"The folders {', '.join(names)} of {root} name parts, but hold images and no class folders: put a folder for "
+        "each class into each of them, or a table of labels beside them."
+    )
+
+
+def _left_out(file: str, problem: str) -> Finding:
+    action = "Left out; move it into its class folder to train on it."
+    return Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)
+
+
+def _unread(folder: Path, unread: dict[str, int]) -> Finding:
+    return Finding(
+        file=plain_name(folder),
+        problem="holds pictures that are not read: " + _listed(unread),
+        action=f"Save them as {COMMON_ENDINGS}, or remove them.",
+    )
+
+
+def _strays(folder: Path, held: dict[str, int], num_pictures: int) -> Finding:
+    also = "also holds files that are no images" if num_pictures else "holds no image, but other files"
+    return Finding(
+        file=plain_name(folder),
+        problem=f"{also}: {_listed(held)}",
+        action="They were left alone; nothing to do.",
+        severity=Severity.NOTE if num_pictures else Severity.WARNING,
+    )
+
+
+def _listed(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{number} {ending}" for ending, number in sorted(numbers.items()))

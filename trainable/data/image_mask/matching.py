@@ -1,0 +1,84 @@
+"""Each image with its mask, by name: never by order."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+
+from trainable.data.image_mask.roles import bare_image_name, bare_mask_name
+from trainable.data.io.findings import Finding
+from trainable.data.io.folder_layout import plain_name
+
+Key = Callable[[Path], Hashable]
+_KEYS: tuple[tuple[Key, Key], ...] = (
+    (lambda image: plain_name(image.with_suffix("")), lambda mask: plain_name(mask.with_suffix(""))),
+    (
+        lambda image: (plain_name(image.parent), bare_image_name(plain_name(image.stem))),
+        lambda mask: (plain_name(mask.parent), bare_mask_name(plain_name(mask.stem))),
+    ),
+    (lambda image: bare_image_name(plain_name(image.stem)), lambda mask: bare_mask_name(plain_name(mask.stem))),
+)
+"""The whole name; the bare name in a folder of the same name; the bare name in whichever folder."""
+
+
+def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
+    """The mask of each image that has one; both lie below folders of their own.
+
+    What several images or several masks are called matches nothing.
+    """
+    mask_of: dict[Path, Path] = {}
+    for image_key, mask_key in _KEYS:
+        taken = set(mask_of.values())
+        image_called = _only([image for image in images if image not in mask_of], image_key)
+        mask_called = _only([mask for mask in masks if mask not in taken], mask_key)
+        mask_of |= {image: mask_called[name] for name, image in image_called.items() if name in mask_called}
+    return mask_of
+
+
+def unmatched(
+    place: Path, images: Sequence[Path], mask_place: Path, masks: Sequence[Path], mask_of: dict[Path, Path]
+) -> list[Finding]:
+    """An error for every image without a mask, and for every mask without an image."""
+    names, taken = sorted(mask.stem for mask in masks), set(mask_of.values())
+    without_mask = [_missing_mask(place / image, mask_place, names) for image in images if image not in mask_of]
+    without_image = [_missing_image(mask_place / mask, place) for mask in masks if mask not in taken]
+    return without_mask + without_image
+
+
+def without_twins(place: Path, files: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
+    """The first of the files of each name, and an error for every other."""
+    first: dict[str, Path] = {}
+    findings = []
+    for file in files:
+        one = first.setdefault(plain_name(file.with_suffix("")), file)
+        if one != file:
+            problem = f"has the same name as {plain_name(one.name)}"
+            findings.append(Finding(file=plain_name(place / file), problem=problem, action="Keep one of the two."))
+    return list(first.values()), findings
+
+
+def _only(files: Sequence[Path], key: Key) -> dict[Hashable, Path]:
+    """Files by name, without those that share one."""
+    names = [key(file) for file in files]
+    counts = Counter(names)
+    return {name: file for name, file in zip(names, files, strict=True) if counts[name] == 1}
+
+
+def _missing_mask(image: Path, mask_place: Path, mask_names: list[str]) -> Finding:
+    stem = image.stem
+    at = bisect_left(mask_names, stem)
+    near = mask_names[at] if at < len(mask_names) and mask_names[at].startswith(stem) else None
+    hint = f"; there is {plain_name(near)}, but names must be equal" if near else ""
+    return Finding(
+        file=plain_name(image),
+        problem=f"has no mask: {plain_name(mask_place.name)} holds no {plain_name(stem)}{hint}",
+        action="Add the mask under the image's name, or remove the image.",
+    )
+
+
+def _missing_image(mask: Path, place: Path) -> Finding:
+    return Finding(
+        file=plain_name(mask),
+        problem=f"has no image: {plain_name(place.name)} holds no {plain_name(mask.stem)}",
+        action="Add the image, or remove the mask.",
+    )

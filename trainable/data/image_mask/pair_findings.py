@@ -1,0 +1,104 @@
+"""What is said of folders of images and masks: what was read, what was left out, and why nothing could be."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable.data.image_mask.roles import role_of
+from trainable.data.io.findings import DataError, Finding, Severity
+from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
+from trainable.data.io.parts import split_of
+
+EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
+_NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
+
+
+def read_as(images: Path, masks: Path, num_pairs: int) -> Finding:
+    """In one folder or in two."""
+    where = "images and masks in this folder" if images == masks else f"images with the masks of {plain_name(masks)}"
+    part = split_of(images)
+    return _note(images, f"{num_pairs} {where}{f' ({part})' if part else ''}", "Read as images and masks.")
+
+
+def more_than_one(place: Path, images: Sequence[Path], masks: Sequence[Path]) -> Finding:
+    names = ", ".join(plain_name(child.name) for child in (images if len(images) > 1 else masks))
+    what = "image" if len(images) > 1 else "mask"
+    problem, action = f"holds more than one {what} folder: {names}", f"Keep one {what} folder there."
+    return Finding(file=plain_name(place), problem=problem, action=action)
+
+
+def no_image(images: Path) -> Finding:
+    return Finding(
+        file=plain_name(images),
+        problem="holds no image",
+        action=f"Put images there, with the endings {COMMON_ENDINGS}.",
+    )
+
+
+def not_a_file(root: Path, file: Path) -> Finding:
+    problem = "is a link to a file that is not there" if (root / file).is_symlink() else "is not a file"
+    return Finding(file=plain_name(file), problem=problem, action="Restore the file, or remove it.")
+
+
+def without_segmentation(images: Path, number: int) -> list[Finding]:
+    """VOC has masks of some of its images alone."""
+    problem = f"{number} images have no mask in SegmentationClass"
+    return [_note(images, problem, "Left out; nothing to do.")] if number else []
+
+
+def beside_parts(place: Path, number: int) -> Finding:
+    return Finding(
+        file=plain_name(place),
+        problem=f"holds {number} pairs, and its name says no part as those beside it do",
+        action="Left out; to use them, name the folder train, valid or test, or put them into one of these.",
+        severity=Severity.WARNING,
+    )
+
+
+def left_out(root: Path, read: Sequence[tuple[Path, Path]]) -> list[Finding]:
+    """A warning for each folder with pictures that are in no pair of folders."""
+    with_all_below = {place for images, masks in read if images != masks for place in (images, masks)}
+    alone = {images for images, masks in read if images == masks}
+    numbers = Counter(file.parent for file in files_below(root) if is_image(file))
+    return [
+        Finding(file=plain_name(place), problem=f"pictures: {number}", action=_NO_PARTNER, severity=Severity.WARNING)
+        for place, number in sorted(numbers.items())
+        if place not in alone and with_all_below.isdisjoint((place, *place.parents))
+    ]
+
+
+def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
+    """An error for each folder of images that no masks lie beside.
+
+    Raises:
+        DataError: there is none either.
+    """
+    numbers = Counter(file.parent for file in files_below(root) if is_image(file))
+    alone = [place for place in sorted(numbers) if place.parts and role_of(place).holds == "images"]
+    if not alone or role_of(root).holds:
+        raise DataError(_nothing_found(root, max_depth))
+    return [_without_masks(root, place, numbers[place]) for place in alone]
+
+
+def _without_masks(root: Path, images: Path, number: int) -> Finding:
+    others = [child.name for child in subfolders(root / images.parent) if child.name != images.name]
+    beside = f"only {', '.join(map(plain_name, others))}" if others else "nothing"
+    return Finding(
+        file=plain_name(images),
+        problem=f"{number} images without masks: beside this folder lies {beside}",
+        action="Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name.",
+    )
+
+
+def _nothing_found(root: Path, max_depth: int) -> str:
+    if role_of(root).holds:
+        return f"{root} is itself an image or mask folder; give the folder above it: {root.absolute().parent}."
+    holds = ", ".join([child.name for child in sorted(root.iterdir())][:5]) or "nothing"
+    return (
+        f"No images with masks were found in {root}: expected {EXPECTED}, at most {max_depth} levels down; "
+        f"it holds {holds}."
+    )
+
+
+def _note(place: Path, problem: str, action: str) -> Finding:
+    return Finding(file=plain_name(place), problem=problem, action=action, severity=Severity.NOTE)

@@ -1,0 +1,69 @@
+"""Which folders hold images and which their masks, and which of two files is the mask, by the names that people use."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainable.data.io.folder_layout import plain_name
+
+_IMAGE_WORDS = {"img", "imgs", "image", "images", "input", "inputs", "jpegimages"}
+_MASK_WORDS = {
+    *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
+    *("annot", "annots", "segmentation", "segmentations", "segmentationclass"),
+}
+_OF_MASKS = {"object", "inverted", "binary"}
+"""Words beside these that say nothing of whose masks they are: `GT_Object`. Others do: `GT_Edge` is none."""
+_WHOLE = re.compile(r"(?i)jpeg[-_ ]?images|segmentation[-_ ]?class|ground[-_ ]?truths?")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_MASK_MARK = (
+    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual[0-9]?|labelids|gtfine_labelids|l"
+)
+_MASK_NAME = re.compile(rf"(?i)(?P<bare>.+)[-_. ]({_MASK_MARK})|(masks?|gt|label)[-_. ](?P<rest>.+)")
+_IMAGE_NAME = re.compile(r"(?i)(?P<bare>.+)[-_. ](image|img|rgb|sat|input|leftimg8bit|photo|training|test)")
+_MASK_ENDINGS = (".png", ".gif", ".bmp", ".pbm", ".pgm", ".tif", ".tiff")
+"""Without loss: of `a.jpg` beside `a.png` the second is the mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a folder holds, by its name."""
+
+    holds: str | None
+    """"images", "masks", or None: the name does not say."""
+    whose: tuple[str, ...]
+    """The other words of the name, which a folder of images shares with that of its masks: `DUTS-TR-Image`."""
+
+
+def role_of(folder: Path) -> Role:
+    joined = _WHOLE.sub(lambda match: re.sub("[-_ ]", "", match[0]).lower() + " ", plain_name(folder.name))
+    words = [word.lower() for word in _WORD.findall(joined)]
+    for holds, known in (("masks", _MASK_WORDS), ("images", _IMAGE_WORDS)):
+        if known.intersection(words):
+            ignored = known | _OF_MASKS if holds == "masks" else known
+            return Role(holds, tuple(word for word in words if word not in ignored))
+    return Role(None, tuple(words))
+
+
+def bare_mask_name(stem: str) -> str:
+    """`a` of `a_mask`, `a_segmentation` or `mask_a`; other names are kept. Without case."""
+    match = _MASK_NAME.fullmatch(stem)
+    return (match["bare"] or match["rest"] if match else stem).casefold()
+
+
+def bare_image_name(stem: str) -> str:
+    """`a` of `a_sat` or `a_rgb`; other names are kept. Without case."""
+    match = _IMAGE_NAME.fullmatch(stem)
+    return (match["bare"] if match else stem).casefold()
+
+
+def images_and_masks(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Files of one folder, told apart by marks such as `_mask`, else by ending; no masks when none has an image."""
+    stems = {file.stem for file in files}
+    bare = {bare_image_name(stem) for stem in stems}
+    marked = [file for file in files if bare_mask_name(file.stem) != file.stem.casefold()]
+    masks = [file for file in marked if bare_mask_name(file.stem) in bare]
+    if not masks:
+        photographs = {file.stem for file in files if file.suffix.lower() not in _MASK_ENDINGS}
+        masks = [file for file in files if file.suffix.lower() in _MASK_ENDINGS and file.stem in photographs]
+    return [file for file in files if file not in set(masks)], masks

@@ -1,0 +1,82 @@
+"""Copies of one photograph by their names: turned, mirrored, retouched, and as tools that augment write them.
+
+`plate_01_rotated_90.jpg`, `rotated_plate_01.jpg`, `plate_01_90deg.JPG`, `plate_01_new30degFlipLR.JPG`,
+`plate_01_aug_3.png` and `plate_01_jpg.rf.0f3c….jpg` come from `plate_01.jpg`, `rotated/leaf_rotated_001.jpg` from
+`orig/leaf_orig_001.jpg`. Other names need a pattern from the user.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.folder_layout import plain_name
+from trainable.data.io.parts import split_of
+
+_FLIP = "(?:(?:horizontal|vertical)[-_ ]?|[hv])?flip(?:ped|s)?(?:[-_ ]?(?:lr|ud|tb|horizontal|vertical|[hvxy]))?"
+COPY_MARKS = (
+    rf"rotated[-_ ]by[-_ ][0-9]+|rotated|rotation|rot(?=[0-9])|{_FLIP}|mirror(?:ed)?|aug(?:mented|mentation)?|copy"
+    rf"|(?:new)?[0-9]+deg(?:rees?)?(?:{_FLIP})?"
+)
+"""Words that make a copy of what they stand beside."""
+_RETOUCHED = "blur(?:red)?|nois[ey]|brightness|contrast|gamma|saturation|sharpen(?:ed)?|zoom(?:ed)?|shear|crop(?:ped)?"
+"""These do so behind a name with a number alone: a class may be called so."""
+_WORD = r"(?i)(?<![^\W_])(?:{})[0-9]*(?![^\W_])"
+_COPY = re.compile(_WORD.format(COPY_MARKS))
+_MARK = re.compile(_WORD.format(f"{COPY_MARKS}|orig|original"))
+_BEHIND = re.compile(_WORD.format(f"{COPY_MARKS}|orig|original|{_RETOUCHED}"))
+_ROBOFLOW = re.compile(r"(?i)(?:_(?:jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]{16,}$")
+_AUGMENTOR = re.compile(r"(?i)^.*_original_(.+?)(?:\.(?:jpe?g|png|bmp|tiff?))?_[0-9a-f]{8}-[0-9a-f-]{27}$")
+_WINDOWS = re.compile(r"(?i)[-_ ]+copy(?: ?\([0-9]+\)| [0-9]+)?$")
+
+
+def source_files(files: Sequence[Path]) -> list[Path]:
+    """For each file the one that it was made from: itself, unless its name says that it is a copy of another."""
+    sources = [_source(file) for file in files]
+    first: dict[str, Path] = {}
+    for source, file in sorted(zip(sources, files, strict=True), key=lambda one: (is_copy(one[1]), one[1])):
+        first.setdefault(source, file)
+    return [first[source] for source in sources]
+
+
+def is_copy(file: Path) -> bool:
+    """Whether a name says that the picture was made from another."""
+    return _tool_mark(file.stem) is not None or _COPY.search(plain_name(file)) is not None
+
+
+def marks_copies(name: str) -> bool:
+    """Whether a folder's name says copies or originals and no more, as `rotated` and `orig` do."""
+    return not _MARK.sub("", name).strip("_- ")
+
+
+def check_copies_across_parts(files: Sequence[Path], parts: Sequence[str]) -> list[Finding]:
+    """A warning for each copy whose original, or another copy of it, lies in another part and none in its own."""
+    without_part = [Path(*(name for name in file.parts[:-1] if not split_of(Path(name))), file.name) for file in files]
+    sources = [_source(file) for file in without_part]
+    originals = {(source, part) for source, part, file in zip(sources, parts, files, strict=True) if not is_copy(file)}
+    first: dict[str, tuple[Path, str]] = {}
+    findings = []
+    for file, part, source in sorted(zip(files, parts, sources, strict=True), key=lambda one: is_copy(one[0])):
+        other, its_part = first.setdefault(source, (file, part))
+        if its_part != part and is_copy(file) and (source, part) not in originals:
+            problem = f"({part}) is named as a copy of {plain_name(other)} ({its_part})"
+            action = "Remove one of the two if it is: what is trained on cannot be tested on."
+            findings.append(Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING))
+    return findings
+
+
+def _source(file: Path) -> str:
+    """The path without its marks; a name that has a number before its mark ends there."""
+    stem = _tool_mark(file.stem) or file.stem
+    mark = next((mark for mark in _BEHIND.finditer(stem) if re.search("[0-9]", stem[: mark.start()])), None)
+    name = stem[: mark.start()] if mark else _MARK.sub("", stem)
+    folders = [_MARK.sub("", folder) for folder in file.parent.parts]
+    return plain_name("/".join(filter(None, (part.strip("_- ") for part in (*folders, name)))))
+
+
+def _tool_mark(stem: str) -> str | None:
+    """The name that a tool made a longer one of; None when no tool did."""
+    if match := _AUGMENTOR.fullmatch(stem):
+        return match[1]
+    shorter = _WINDOWS.sub("", _ROBOFLOW.sub("", stem))
+    return shorter if shorter != stem else None

@@ -1,0 +1,99 @@
+"""Parts that lists name: `train.txt`, `valid.txt` and `test.txt` with a picture a line, as VOC and CamVid have them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
+from trainable.data.io.parts import split_of
+
+LEFT_OUT = "left out"
+"""The part of a picture that stands in no list, where one of the lists is of training."""
+_ENDINGS = (".txt", ".lst")
+
+
+def listed_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None], list[Finding]]:
+    """The part of each picture by the lists below the root, and how they were read; None where there is no list.
+
+    A line is the name of a picture, with or without folders and ending; what follows it on the line is passed over.
+    """
+    lists = [file for file in files_below(root) if file.suffix.lower() in _ENDINGS and _is_list(file)]
+    known = {name for picture in pictures for name in _names(picture)}
+    parts_of: dict[str, dict[str, Path]] = {}
+    findings, parts_listed = [], set()
+    for file in _preferred(lists):
+        lines = [_named_in(line, known) for line in _lines(root / file)]
+        here = [name for name in lines if name is not None]
+        part = split_of(Path(file.stem))
+        if here and part:
+            parts_listed.add(part)
+            findings.append(_note(file, f"names {len(here)} pictures of {part}, {len(lines) - len(here)} not here"))
+            for name in here:
+                parts_of.setdefault(name, {}).setdefault(part, file)
+    if not parts_of:
+        return [None] * len(pictures), []
+    rest = LEFT_OUT if "train" in parts_listed else None
+    found = [next((parts_of[name] for name in _names(picture) if name in parts_of), {}) for picture in pictures]
+    findings += [_contradiction(picture, own) for picture, own in zip(pictures, found, strict=True) if len(own) > 1]
+    parts = [next(iter(own), rest) for own in found]
+    unlisted = [picture for picture, part in zip(pictures, parts, strict=True) if part == LEFT_OUT]
+    return parts, findings + ([_unlisted(unlisted)] if unlisted else [])
+
+
+def _is_list(file: Path) -> bool:
+    """`trainval` says neither one part nor another."""
+    stem = file.stem.lower()
+    return split_of(Path(file.stem)) is not None and "trainval" not in stem
+
+
+def _preferred(lists: Sequence[Path]) -> Sequence[Path]:
+    """VOC has lists for several tasks; those of segmentation name the pictures that have masks."""
+    segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
+    return segmentation or lists
+
+
+def _lines(path: Path) -> list[str]:
+    text = path.read_bytes().decode("utf-8-sig", "backslashreplace")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _named_in(line: str, known: set[str]) -> str | None:
+    """Which of the known names a line gives; names may hold spaces, and more words may follow them."""
+    words = line.replace("\\", "/").replace(",", " ").split()
+    ends = [end for end, word in enumerate(words, start=1) if word.lower().endswith(IMAGE_ENDINGS)]
+    for end in (*ends[:1], len(words), 1):
+        for name in _names(Path(" ".join(words[:end]))):
+            if name in known:
+                return name
+    return None
+
+
+def _names(file: Path) -> list[str]:
+    """What a picture may be called in a list: with its folder, or without."""
+    stem = file.name[: -len(file.suffix)] if file.suffix.lower() in IMAGE_ENDINGS else file.name
+    names = [plain_name(stem)]
+    return [f"{plain_name(file.parent.name)}/{names[0]}", *names] if file.parent.name else names
+
+
+def _note(file: Path, problem: str) -> Finding:
+    action = "Read as a list of a part; nothing to do."
+    return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE)
+
+
+def _contradiction(picture: Path, own: dict[str, Path]) -> Finding:
+    listed = " and ".join(f"{plain_name(file)} ({part})" for part, file in own.items())
+    return Finding(
+        file=plain_name(picture),
+        problem=f"stands in {listed}",
+        action="Take it out of one of the lists: what is trained on cannot be tested on.",
+    )
+
+
+def _unlisted(pictures: Sequence[Path]) -> Finding:
+    more = f" and {len(pictures) - 1} more stand" if len(pictures) > 1 else " stands"
+    return Finding(
+        file=plain_name(pictures[0]),
+        problem=f"{more.strip()} in no list of a part",
+        action="Left out; add the names to a list to use them.",
+        severity=Severity.WARNING,
+    )
