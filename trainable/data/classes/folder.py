@@ -213,7 +213,7 @@ def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
 def _read(source: _Source, image: ClassImage) -> LabelledSample | Finding:
     options = source.options
     try:
-        upright = read_upright(source.root / image.file)
+        upright = read_upright(source.root / image.file, least_px=options.image_size_px)
         pixels = RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
     except BadFileError as error:
         return error.finding(plain_name(image.file))

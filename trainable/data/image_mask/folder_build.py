@@ -146,7 +146,7 @@ def _decode(
     """None where the mask was no use; the image is decoded all the same, so that all problems are told."""
     pair, packed = masked
     try:
-        image = shrink_image(read_upright(source.root / pair.image), size)
+        image = shrink_image(read_upright(source.root / pair.image, least_px=max(size)), size)
     except BadFileError as error:
         return error.finding(pair.image.as_posix())
     if packed is None:

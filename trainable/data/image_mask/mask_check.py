@@ -65,7 +65,8 @@ def facts_of(mask: np.ndarray, file: str, *, brightest: int = 255) -> MaskFacts:
 def check_image(header: Header, file: str) -> list[Finding]:
     if not header.has_alpha:
         return []
-    problem, action = "has an alpha channel", "Its transparency is ignored; nothing to do if it is opaque."
+    problem = "has a fourth band, declared as alpha"
+    action = "Red, green and blue are read as they are; the fourth band (transparency, or infrared) is not."
     return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
 
 

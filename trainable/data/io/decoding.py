@@ -1,6 +1,7 @@
 """Files to pixels: turned as EXIF says, in RGB or grey levels, whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,17 @@ from trainable.data.io.findings import BadFileError
 
 _ORIENTATION_TAG = 0x0112
 _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
+MAX_PIXELS = 2**29 // 3
+"""Of a picture that is decoded at once, 179 million: as RGB it takes half a gigabyte."""
+# Pillow warns from half as many on and calls what is larger an attack; here it is one's own data, and told as large.
+Image.MAX_IMAGE_PIXELS = None
+_DRAFT_ABOVE_PIXELS = 24_000_000
+_ROWS_AT_ONCE = 1024
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
 _DAMAGED = "Copy the file again from its source, or remove the pair."
+_TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -31,28 +39,39 @@ class Header:
 
 def read_header(path: Path) -> Header:
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             turned = image.getexif().get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
             size = image.size if turned else image.size[::-1]
             return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned)
+    except BadFileError:
+        raise
     except _DECODER_ERRORS as error:
         raise _bad_file(path, error) from error
 
 
-def read_upright(path: Path) -> Image.Image:
-    """The whole picture, decoded and turned; `format` stays that of the file."""
+def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
+    """The whole picture, decoded and turned; `format` stays that of the file.
+
+    Args:
+        least_px: no side is needed larger than this: a large JPEG may be decoded at a half, a quarter or an eighth.
+    """
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
+            if least_px is not None and image.width * image.height > _DRAFT_ABOVE_PIXELS:
+                image.draft(None, (2 * least_px, 2 * least_px))
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            upright.format = image.format
-            return upright
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except BadFileError:
+        raise
     except _DECODER_ERRORS as error:
         raise _bad_file(path, error) from error
 
 
 def shrink_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """uint8 RGB, shape (*size, 3), smoothed as it shrinks; transparency is dropped."""
+    if image.size == size[::-1]:
+        return _pixels(_rgb(image))
     return np.asarray(_rgb(image).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
 
 
@@ -91,12 +110,41 @@ def is_deep(image: Image.Image) -> bool:
 def _rgb(image: Image.Image) -> Image.Image:
     if is_deep(image):
         raise BadFileError(f"has more than 8 bits per pixel (mode {image.mode})", "Save it with 8 bits per channel.")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Copied in strips: of a large picture there are two copies at a time, not four."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file with its header read.
+
+    Raises:
+        BadFileError: it is larger than what is decoded at once.
+    """
+    with Image.open(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise BadFileError(
+                f"is large: {image.width}x{image.height}, {image.width * image.height / 1e6:.0f} megapixels",
+                f"Pictures of up to {MAX_PIXELS // 10**6} megapixels are read: cut it into tiles first, and its "
+                "annotations with it.",
+            )
+        yield image
 
 
 def _bad_file(path: Path, error: Exception) -> BadFileError:
     if path.is_file() and path.stat().st_size == 0:
         return BadFileError("is empty: 0 bytes", _DAMAGED)
+    if isinstance(error, UnidentifiedImageError) and path.read_bytes()[:4] in _TIFF_MARKS:
+        problem = "is a TIFF whose bands are not read: more than four, or several that are not declared as colours"
+        return BadFileError(problem, "Save red, green and blue with 8 bits each.")
     if isinstance(error, UnidentifiedImageError):
         return BadFileError("is not an image in a known format, whatever its ending says", _DAMAGED)
     return BadFileError(f"is damaged: {error}", _DAMAGED)

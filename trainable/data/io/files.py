@@ -5,8 +5,9 @@ changed is not read again.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,8 @@ from trainable.data.io.image_cache import disk_errors_as_sentences
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_WINDOW = 256
+_NUM_THREADS = os.cpu_count() or 1
+_MOST_WAITING = 4 * _NUM_THREADS
 
 
 class Ticker:
@@ -31,14 +33,19 @@ class Ticker:
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None]
+    function: Callable[[Item], Result], items: Iterable[Item], tick: Callable[[], None]
 ) -> Iterator[Result]:
-    """In order, at most `_WINDOW` results waiting in memory. Threads, since decoders let go of the interpreter."""
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(items), _WINDOW):
-            for result in pool.map(function, items[start : start + _WINDOW]):
+    """In order, with at most a few results for each core in memory. Threads: decoders let go of the interpreter."""
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            if len(waiting) == _MOST_WAITING:
                 tick()
-                yield result
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, item))
+        while waiting:
+            tick()
+            yield waiting.popleft().result()
 
 
 def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[Path, str]:
@@ -51,7 +58,7 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
     known = _recall(memory)
     lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
     changed = [file for file in files if file not in lines]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
         read = list(pool.map(lambda file: _read(root, file), changed))
     unreadable = [line for line in read if isinstance(line, Finding)]
     if unreadable:

@@ -219,7 +219,7 @@ def test_a_mended_folder_opens(folder, cache):
 
 def test_sets_larger_than_the_window_arrive_in_order(folder, cache, monkeypatch, tmp_path):
     whole = open_pairs(folder, cache).splits
-    monkeypatch.setattr(files, "_WINDOW", 3)
+    monkeypatch.setattr(files, "_MOST_WAITING", 3)
     windowed = open_pairs(folder, tmp_path / "other").splits
     assert windowed.train.names == whole.train.names
     np.testing.assert_array_equal(windowed.train.images, whole.train.images)

@@ -1,5 +1,8 @@
 """Pixels stand upright, keep their shape and are smoothed as they shrink; masks keep two values."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,3 +78,57 @@ def test_sixteen_bit_images_stop_instead_of_turning_white():
 )
 def test_the_size_keeps_a_common_shape_and_is_a_square_without_one(sizes, long_side_px, expected):
     assert fitting_size(sizes, long_side_px) == expected
+
+
+def write_png(path, width, height):
+    """Black, of one bit a pixel: a large picture in a small file."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("read", [read_header, read_upright])
+def test_a_picture_too_large_to_decode_is_told_as_large_and_not_as_damaged(tmp_path, read):
+    write_png(tmp_path / "mosaic.png", 20000, 9500)
+    with pytest.raises(BadFileError) as caught:
+        read(tmp_path / "mosaic.png")
+    assert caught.value.problem == "is large: 20000x9500, 190 megapixels"
+    assert caught.value.action.startswith("Pictures of up to 178 megapixels are read: cut it into tiles first")
+
+
+def test_a_picture_above_what_pillow_warns_of_is_read_without_a_word(tmp_path):
+    write_png(tmp_path / "mosaic.png", 12000, 8000)
+    assert read_header(tmp_path / "mosaic.png").size == (8000, 12000)
+
+
+def test_a_large_photograph_is_decoded_at_a_part_of_its_size(tmp_path):
+    half = np.zeros((4000, 6400, 3), np.uint8)
+    half[:, 3200:] = 200
+    Image.fromarray(half).save(tmp_path / "photo.jpg")
+    image = read_upright(tmp_path / "photo.jpg", least_px=100)
+    assert max(image.size) == 800
+    small = shrink_image(image, (64, 96))
+    assert (small[:, 60:] > 195).all()
+    assert (small[:, :36] < 5).all()
+    assert read_upright(tmp_path / "photo.jpg").size == (6400, 4000)
+
+
+def test_a_picture_of_the_right_size_keeps_every_pixel():
+    stored = np.random.default_rng(0).integers(0, 256, (2050, 30, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(shrink_image(Image.fromarray(stored), (2050, 30)), stored)
+
+
+def test_colours_of_a_tiff_are_read_as_they_are_whatever_its_fourth_band(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 256, (32, 32, 4), dtype=np.uint8)
+    Image.fromarray(bands).save(tmp_path / "tile.tif")
+    np.testing.assert_array_equal(shrink_image(read_upright(tmp_path / "tile.tif"), (32, 32)), bands[..., :3])
+
+
+def test_a_tiff_whose_bands_are_not_read_is_told_as_such(tmp_path):
+    (tmp_path / "bands.tif").write_bytes(b"II*\0" + bytes(60))
+    with pytest.raises(BadFileError, match="is a TIFF whose bands are not read"):
+        read_upright(tmp_path / "bands.tif")
