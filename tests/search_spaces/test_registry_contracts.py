@@ -77,7 +77,7 @@ def test_the_default_of_a_workload_is_trial_0_of_its_space(name):
     base = replace(get_task(name).default_config(), max_epochs=SPACES[name].max_epochs)
     situation = Situation(num_train_images=300, pretrained=False, max_batch_size=base.batch_size)
     pinned = PinnedSpace(SPACES[name], situation)
-    assert from_params(pinned(optuna.trial.FixedTrial(pinned.first_points()[0])), base) == base
+    assert from_params(pinned(optuna.trial.FixedTrial(pinned.points_to_evaluate()[0])), base) == base
 
 
 def test_every_sampled_parameter_arrives_in_the_configuration_under_its_name(sampled, base):

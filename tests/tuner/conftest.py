@@ -139,7 +139,7 @@ class SyntheticSearch(SimulatedSlots[Lane]):
         if epoch == self.settings.max_epochs:
             self.recorder.end(trial, Outcome.COMPLETED, numbers={"epoch": epoch, "objective": value}, epoch=epoch)
             return True
-        decision = self.rungs.record(trial, epoch=epoch, value=value)
+        decision = self.rungs.report(trial, epoch=epoch, value=value)
         return decision is not None and self._stops(trial, decision)
 
     def _stops(self, trial: str, decision: Decision) -> bool:

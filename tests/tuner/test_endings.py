@@ -62,7 +62,7 @@ STATES |= dict.fromkeys(("stopped_at_rung", "diverged", "out_of_memory", "expert
 STATES["failed"] = TrialState.FAIL
 EXPLAINED = {
     "stopped_at_rung": "slow starters can be stopped too soon",
-    "diverged": "avoids its neighbourhood",
+    "diverged": "avoids similar ones",
     "out_of_memory": "A micro-batch of one image did not fit",
     "experts_collapsed": "the response did not help",
     "plateaued": "Stopped early; its last value is compared with those of full trainings",

@@ -106,9 +106,9 @@ def test_of_the_same_data_and_budget_the_values_are_known_and_nothing_is_tried_a
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"data_fingerprint": {"all": "cd"}}, "of another data:"),
-        ({"max_epochs": 3}, "of another budget:"),
-        ({"max_epochs": 3, "data_fingerprint": {}}, "of another budget and data:"),
+        ({"data_fingerprint": {"all": "cd"}}, "differs in data:"),
+        ({"max_epochs": 3}, "differs in budget:"),
+        ({"max_epochs": 3, "data_fingerprint": {}}, "differs in budget and data:"),
     ],
 )
 def test_what_keeps_its_values_from_being_used_is_said(folder, caplog, changed, words):
