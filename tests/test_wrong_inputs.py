@@ -179,6 +179,7 @@ def world(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("VISION_TUNER_CACHE", str(folder / "cache"))
         write_data(Path("data"))
+        write_annotated()
         Path("a-file").write_text("I am a file")
         Path("empty").mkdir()
         exported = small_export()
@@ -199,6 +200,52 @@ def write_data(root: Path) -> None:
         mask[8 : 16 + number, 8:24] = 255
         Image.fromarray(picture).save(root / "Imgs" / f"img_{number}.png")
         Image.fromarray(mask).save(root / "GT" / f"img_{number}.png")
+
+
+def write_annotated() -> None:
+    """Pictures with annotations or tables that cannot be used, a folder for each."""
+    sound = {"width": 48, "height": 32}
+    crowns = {
+        "crowns-damaged": "{",
+        "crowns-resized": crowns_as_json({"width": 96, "height": 64}, [4, 4, 20, 20]),
+        "crowns-in-fractions": crowns_as_json(sound, [0.1, 0.1, 0.5, 0.5]),
+        "crowns-of-two-images": crowns_as_json(sound | {"id": 0}, [4, 4, 20, 20]),
+    }
+    for name, content in crowns.items():
+        write_pictures(Path(name))
+        Path(name, "crowns.json").write_text(content)
+    tables = {
+        "grades-in-doubt": "image,dr,level\nplot0,1,2\n",
+        "grades-without-header": "plot0,1\nplot1,0\n",
+        "grades-of-others": "image,level\neye,1\n",
+        "classes-in-doubt": "image,label,class\nplot0,a,b\n",
+    }
+    for name, content in tables.items():
+        write_pictures(Path(name))
+        Path(name, "labels.csv").write_text(content)
+    shutil.copytree("data", "masks-with-void")
+    for path in Path("masks-with-void/GT").iterdir():
+        mask = np.asarray(Image.open(path)) // 255
+        mask[20:26] = 255
+        Image.fromarray(mask).save(path)
+
+
+def write_pictures(folder: Path) -> None:
+    folder.mkdir()
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"plot{number}.png")
+
+
+def crowns_as_json(image: dict[str, int], box: list[float]) -> str:
+    crown = {"category_id": 1, "bbox": box}
+    return json.dumps(
+        {
+            "images": [{"id": number, "file_name": f"plot{number}.png"} | image for number in range(6)],
+            "categories": [{"id": 1, "name": "palm"}],
+            "annotations": [{"id": number, "image_id": number} | crown for number in range(6)],
+        }
+    )
 
 
 def small_export() -> ExportedConfig:

@@ -23,7 +23,7 @@ class Problem:
     """One annotation that was left out, or read otherwise than written."""
 
     picture: str
-    """As the file names it."""
+    """As the file names it; empty where it names none."""
     place: str
     """Where it stands, such as `row 7`."""
     reason: str
@@ -109,7 +109,7 @@ def findings_of(where: str, problems: Iterable[Problem], num_crowns: int) -> lis
 
 def _named(problems: list[Problem]) -> str:
     shown = [
-        f"{problem.picture} {problem.place}{f' ({problem.detail})' if problem.detail else ''}"
+        f"{problem.picture} {problem.place}".strip() + (f" ({problem.detail})" if problem.detail else "")
         for problem in problems[:_MAX_NAMED]
     ]
     more = len(problems) - len(shown)

@@ -165,6 +165,8 @@ def _compressed(counts: object, height: int, width: int) -> bytes:
 
 
 def _checked_part(outline: Any) -> Points:
+    if any(len(point) != 2 for point in outline):
+        raise CrownError("have a point that is not two numbers", repr(outline)[:40])
     points = tuple((number(x), number(y)) for x, y in outline)
     num_points = len(set(points))
     if num_points < 3:

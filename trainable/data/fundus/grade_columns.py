@@ -64,6 +64,8 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
     )
     patient = only_column(table, columns_named(table.header, PATIENT_COLUMN), "the patient")
     others = [at for at in images if at not in (*grades, patient)]
+    if not others:
+        return None
     return GradeColumns(image=image_column(table, others, photographs), grades=grades, patient=patient)
 
 

@@ -55,8 +55,11 @@ class Table:
 
     @property
     def body(self) -> list[Row]:
-        """The rows below the header that have a cell for each named column and none beyond."""
-        return [row for row in self.rows[1:] if self._fits(row)]
+        """The rows below the header that have a cell for each named column and none beyond, filled up to the header."""
+        width = len(self.header)
+        return [
+            Row(row.number, (*row.cells, *("",) * (width - len(row.cells)))) for row in self.rows[1:] if self._fits(row)
+        ]
 
     @property
     def uneven(self) -> list[Row]:

@@ -62,8 +62,8 @@ def _add(
     if len(of_image) != 1:
         found.num_crowns += 1
         reason = "name a picture that is given twice" if of_image else "name no picture of the file"
-        detail = f"image_id {entry.get('image_id')!r}{' is ' + ' and '.join(of_image) if of_image else ''}"
-        found.leave_out(of_image[0] if of_image else "?", place, reason, detail)
+        detail = f"image_id {entry.get('image_id')!r}{' is ' + ' and '.join(of_image[:3]) if of_image else ''}"
+        found.leave_out(of_image[0] if of_image else "", place, reason, detail)
         return
     size = found.picture(of_image[0]).size
     found.add(of_image[0], place, partial(_shape, entry, place, names, size))

@@ -52,7 +52,7 @@ def read_rows(path: Path) -> AnnotationFile:
     for row in table.uneven:
         found.num_crowns += 1
         detail = f"{len(row.cells)} of {len(table.header)}"
-        found.leave_out("?", f"row {row.number}", "have not one cell for each column", detail)
+        found.leave_out("", f"row {row.number}", "have not one cell for each column", detail)
     return _read(table.body, found=found, columns=columns)
 
 
@@ -127,7 +127,7 @@ def _read(rows: Sequence[Row], *, found: AnnotationFile, columns: _Columns) -> A
         name = row.cells[columns.picture]
         if not name:
             found.num_crowns += 1
-            found.leave_out("?", f"row {row.number}", "name no picture", "the cell is empty")
+            found.leave_out("", f"row {row.number}", "name no picture", "the cell is empty")
             continue
         size = None if columns.size is None else stated_size(*(row.cells[column] for column in columns.size))
         found.picture(name, size)

@@ -71,7 +71,7 @@ def _listed(regions: object) -> list[Mapping[str, Any]]:
 
 
 def _label_attribute(regions: list[Mapping[str, Any]]) -> str | None:
-    names = sorted({name for region in regions for name in region.get("region_attributes") or {}})
+    names = sorted({name for region in regions for name in _mapping(region, "region_attributes")})
     if len(names) > 1:
         problem = f"has {len(names)} attributes of regions that could be the label: {', '.join(names)}"
         raise BadFileError(problem, "Keep the one that is the label, and remove the others.")
@@ -79,13 +79,13 @@ def _label_attribute(regions: list[Mapping[str, Any]]) -> str | None:
 
 
 def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> CrownShape:
-    label = _label((region.get("region_attributes") or {}).get(attribute))
-    at = region.get("shape_attributes") or {}
+    label = _label(_mapping(region, "region_attributes").get(attribute))
+    at = _mapping(region, "shape_attributes")
     kind = at.get("name")
     if kind in ("polygon", "polyline"):
-        across, down = at.get("all_points_x") or [], at.get("all_points_y") or []
-        if len(across) != len(down):
-            raise CrownError("have unequal numbers of x and y", f"{len(across)} and {len(down)}")
+        across, down = at.get("all_points_x"), at.get("all_points_y")
+        if not isinstance(across, list) or not isinstance(down, list) or len(across) != len(down):
+            raise CrownError("have not one x for each y", f"{str(across)[:20]} and {str(down)[:20]}")
         return outlined(label, [list(zip(across, down, strict=True))], box=None, place=place)
     if kind == "rect":
         left, top, width, height = (number(at.get(name)) for name in ("x", "y", "width", "height"))
@@ -96,6 +96,12 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Crow
         rim = circle((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
         return outlined(label, [rim], box=None, place=place)
     raise CrownError("are neither outline nor box", f"shape {kind!r}")
+
+
+def _mapping(region: Mapping[str, Any], name: str) -> Mapping[Any, Any]:
+    """Empty for anything else that stands there."""
+    found = region.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _label(value: object) -> str:
