@@ -164,7 +164,9 @@ class RetinaTask(Task[RetinaConfig]):
     def averaging(self, config: RetinaConfig) -> Averaging:
         if config.test_time_augmentation is None:
             return single_look
-        return partial(config.test_time_augmentation.averaged, num_classes=[len(names) for names in CLASS_NAMES])
+        return partial(
+            config.test_time_augmentation.averaged, num_classes=[len(names) for names in config.classes.values()]
+        )
 
     def predictor(self, config: RetinaConfig) -> GradesPredictor:
         """Photographs are cropped as those of a folder are; embedded ones fill their pictures already."""
@@ -173,7 +175,7 @@ class RetinaTask(Task[RetinaConfig]):
             prepare: Prepare = partial(shrink_image, size=(side_px, side_px))
         else:
             prepare = partial(cropped_to_retina, size_px=side_px)
-        return GradesPredictor(class_names=CLASSES, prepare=prepare, averaged=self.averaging(config))
+        return GradesPredictor(class_names=config.classes, prepare=prepare, averaged=self.averaging(config))
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(config.classes)

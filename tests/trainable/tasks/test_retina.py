@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import get_space
@@ -169,6 +171,11 @@ def test_data_of_one_grade_trains_that_task_alone(opened):
     assert {name for name in metrics if name.startswith("val/")} - {"val/loss"} == names
     assert metrics["val/mean_kappa"] == metrics["val/edema_quadratic_weighted_kappa"]
     assert "train/retinopathy_loss" not in metrics
+    with torch.no_grad():
+        picture = Image.fromarray(np.array(alone.test.images[0]))
+        prediction = TASK.predictor(config)(run.trainer.model.eval(), picture)
+    assert set(prediction.grades) == {"edema"}
+    assert set(prediction.grades["edema"].probabilities) == set(CLASSES["edema"])
 
 
 def test_a_search_on_one_grade_has_no_losses_to_weigh():

@@ -53,6 +53,15 @@ class Gathered:
     """Files that annotate nothing, by what they are."""
     findings: list[Finding] = field(default_factory=list)
 
+    def add(self, picture: Path, candidate: Candidate) -> None:
+        """What one file says of a picture under two names belongs together."""
+        own = self.candidates.setdefault(picture, [])
+        if own and own[-1].file == candidate.file:
+            before = own.pop()
+            stated_size = before.stated_size or candidate.stated_size
+            candidate = replace(candidate, shapes=before.shapes + candidate.shapes, stated_size=stated_size)
+        own.append(candidate)
+
     def chosen(self) -> dict[Path, Candidate]:
         """For each picture the file with the most outlines, then crowns."""
         return {picture: max(own, key=lambda one: one.rank) for picture, own in self.candidates.items()}
@@ -129,7 +138,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
             found.findings.append(_ambiguous(file, picture.name, own))
         elif own:
             one = Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=picture.size)
-            found.candidates.setdefault(own[0], []).append(one)
+            found.add(own[0], one)
         else:
             found.absent.setdefault(where, []).append(picture.name)
 
@@ -160,8 +169,7 @@ def _gather_yolo(
                 continue
             where = _keep_problems(found, file, annotated)
             (picture,) = annotated.pictures.values()
-            one = Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=None)
-            found.candidates.setdefault(own[0], []).append(one)
+            found.add(own[0], Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=None))
 
 
 def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> str:

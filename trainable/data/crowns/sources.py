@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
-from trainable.data.crowns.formats.yolo import LABEL_ENDING
+from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import gather
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.stated_sizes import check_stated_sizes
@@ -88,7 +88,8 @@ def find_sources(root: Path) -> CrownSources:
     if not found:
         raise DataError(_nothing_found(root), [*findings, *gathered.other_files()])
     findings += gathered.other_files() + _described(found, headers)
-    texts = [path for path in paths if path.suffix.lower() in (*ANNOTATION_ENDINGS, LABEL_ENDING, ".yaml", ".yml")]
+    endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
+    texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
     return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
 
 

@@ -209,3 +209,20 @@ def test_run_length_masks_come_back_as_pixels(root, opened):
     content = coco(segmentation={"size": [64, 96], "counts": [64 * 10 + 12, 30, 64 * 86 - 42]})
     crown = opened(root, content, tile_px=96).splits.train.crowns_of(0)[0]
     assert (crown.box, crown.mask.shape) == ((10, 12, 11, 42), (30, 1))
+
+
+def test_one_file_may_write_the_name_of_a_picture_in_two_ways(root, opened):
+    content = coco()
+    content["images"].append({"id": 9, "file_name": "images/plot0.jpg"})
+    content["annotations"].append({"id": 9, "image_id": 9, "category_id": 1, "bbox": [60, 20, 20, 20]})
+    assert said(opened(root, content))["crowns"] == "7 on 6 pictures: 7 palm"
+
+
+def test_other_names_of_yolo_s_classes_are_other_data(root, opened):
+    for index in range(6):
+        (root / f"plot{index}.txt").write_text("0 0.5 0.5 0.5 0.5")
+    kinds = []
+    for name in ("palm", "cacao"):
+        (root / "obj.names").write_text(name)
+        kinds.append(opened(root).splits.train.kinds)
+    assert kinds == [("palm",), ("cacao",)]

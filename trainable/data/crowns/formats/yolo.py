@@ -14,6 +14,7 @@ from trainable.data.io.findings import BadFileError
 LABEL_ENDING = ".txt"
 _YAML_ENDINGS = (".yaml", ".yml")
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels")
+"""Files with the name of a class on each line."""
 _SLACK = 0.01
 """Rounding may leave a crown this share of the side beyond the picture."""
 
@@ -41,6 +42,11 @@ def read_yolo(path: Path, *, size: tuple[int, int], names: Names) -> AnnotationF
         found.add(path.stem, place, partial(_shape, row, size, names, place))
     found.drop_repeated()
     return found
+
+
+def lists_classes(file: Path) -> bool:
+    """Whether the names of classes may be in it, by its name."""
+    return file.name.lower() in _LISTS or file.suffix.lower() in _YAML_ENDINGS
 
 
 def class_names(root: Path, files: Sequence[Path]) -> Names:
