@@ -183,12 +183,20 @@ class RetinaTask(Task[RetinaConfig]):
     def training_batches(
         self, config: RetinaConfig, data: LabelledImages, device: torch.device
     ) -> LabelledTrainingBatches:
+        _check_tasks(config, data)
         return LabelledTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device)
 
     def evaluation_batches(
         self, config: RetinaConfig, data: LabelledImages, device: torch.device
     ) -> LabelledEvaluationBatches:
         return LabelledEvaluationBatches(data, batch_size=max(config.batch_size, 32), device=device)
+
+
+def _check_tasks(config: RetinaConfig, data: LabelledImages) -> None:
+    """Labels of other tasks than the network's would otherwise be an error deep inside the loss."""
+    if tuple(config.classes.values()) != data.class_names:
+        graded = ", ".join(task for task, names in CLASSES.items() if names in data.class_names)
+        raise ValueError(f"tasks is {', '.join(config.tasks)}, but the data has grades of {graded}; leave tasks out.")
 
 
 def rows_of_the_head(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

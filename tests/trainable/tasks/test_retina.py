@@ -185,3 +185,10 @@ def test_a_search_on_one_grade_has_no_losses_to_weigh():
     assert len(points) == 3
     assert space.suggest(given_or_middle(points[0]), situation)["weighting"] == "equal"
     assert not {"weighting", "edema_share"} & space.defaults(situation).keys()
+
+
+def test_tasks_that_are_not_those_of_the_data_are_refused(opened):
+    with pytest.raises(ValueError, match="tasks is edema, but the data has grades of retinopathy, edema"):
+        run_of(opened, tasks=["edema"], weighting="equal").run_epoch()
+    with pytest.raises(ValueError, match="give one or more of retinopathy, edema, in this order"):
+        run_of(opened, tasks=["edema", "retinopathy"])

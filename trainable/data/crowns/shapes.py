@@ -171,9 +171,15 @@ def _checked_part(outline: Any) -> Points:
     num_points = len(set(points))
     if num_points < 3:
         raise CrownError("have fewer than three points", f"{num_points} point{'s' * (num_points != 1)}")
-    offsets = np.array(points) - points[0]
-    farthest = offsets[np.abs(offsets).sum(axis=1).argmax()]
-    across = offsets[:, 0] * farthest[1] - offsets[:, 1] * farthest[0]
-    if np.abs(across).max() <= 1e-9 * float(farthest @ farthest):
+    if _is_flat(points):
         raise CrownError("have an outline without area", f"{num_points} points on one line")
     return points
+
+
+def _is_flat(points: Points) -> bool:
+    """Whether all points lie on the line through the first two that differ; most outlines leave it with the third."""
+    first_x, first_y = points[0]
+    offsets = [(x - first_x, y - first_y) for x, y in points]
+    along_x, along_y = next(offset for offset in offsets if offset != (0, 0))
+    length = abs(along_x) + abs(along_y)
+    return all(abs(along_x * y - along_y * x) <= 1e-9 * length * (abs(x) + abs(y)) for x, y in offsets)
