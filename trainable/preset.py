@@ -10,6 +10,7 @@ A person may also write the file: `workload`, perhaps `preset` and `data`, and t
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
-    logger.info("%s\npython -m trainable.train --config %s trains it", options.out, options.out)
+    logger.info("%s\npython -m trainable.train --config %s trains it", options.out, shlex.quote(str(options.out)))
     return 0
 
 

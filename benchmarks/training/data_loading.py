@@ -17,8 +17,8 @@ from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved, ratios, seconds_of
 from trainable.data.image_mask.batches import TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
+from trainable.data.image_mask.folder_source import FolderOptions
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
-from trainable.data.io.folder_source import FolderOptions
 from trainable.data.io.image_cache import open_splits
 
 BATCH = 16

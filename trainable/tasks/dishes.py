@@ -14,7 +14,7 @@ from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
 from trainable.data.image_mask.image_mask_set import Splits
-from trainable.data.io.copy_names import COPY_MARKS
+from trainable.data.io.copies import COPY_MARKS
 from trainable.data.io.findings import Finding, format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.classification import ClassificationLossConfig

@@ -13,9 +13,9 @@ from trainable.config import TrialConfig
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
 from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
+from trainable.data.image_mask.folder_source import FolderOptions
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
 from trainable.data.io.findings import format_summary
-from trainable.data.io.folder_source import FolderOptions
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics

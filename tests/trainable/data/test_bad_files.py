@@ -14,8 +14,8 @@ from PIL import Image
 
 from trainable.data.image_mask import folder_build
 from trainable.data.image_mask.folder import open_image_masks
+from trainable.data.image_mask.folder_source import FolderOptions
 from trainable.data.io import files
-from trainable.data.io.folder_source import FolderOptions
 
 Spoil = Callable[[Path], object]
 CASES: dict[str, tuple[Spoil, dict[str, object], str]] = {}

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from trainable.data.io.copy_names import marks_copies
+from trainable.data.io.copies import marks_copies
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
     COMMON_ENDINGS,

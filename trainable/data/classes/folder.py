@@ -17,8 +17,8 @@ from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
-from trainable.data.io.copy_names import check_copies_across_parts, source_files
-from trainable.data.io.decoding import crop_image, read_upright, shrink_image
+from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
+from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import (
     BadFileError,
@@ -30,9 +30,7 @@ from trainable.data.io.findings import (
     write_findings,
 )
 from trainable.data.io.folder_layout import plain_name, require_folder
-from trainable.data.io.folder_source import MIN_SIDE_PX
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.leakage import check_copies
 from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import check_division, group_ids, stratified_class_split

@@ -18,6 +18,7 @@ from PIL import Image
 from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
 from trainable.data.io.decoding import read_upright
+from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, require_folder
 
 
@@ -49,7 +50,10 @@ def soil_folder(clean: Path, out: Path, config: DirtyVariantsConfig) -> Counter[
     out.mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
     for file in files:
-        pixels = np.asarray(read_upright(file).convert("RGB"))
+        try:
+            pixels = np.asarray(read_upright(file).convert("RGB"))
+        except BadFileError as error:
+            raise ValueError(f"{file} {error.problem}. {error.action}") from error
         for variation in range(config.variations_per_image):
             rng = variant_rng(file.name, variation)
             severity = str(rng.choice(list(SEVERITIES), p=config.shares))

@@ -23,11 +23,12 @@ from trainable.data.crowns.label_images import read_label_image, semantic_classe
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
+from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.parts import keep_named_parts, split_of
+from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import check_division, group_ids, stratified_group_split
 
 _BYTES_PER_PIXEL = 8
@@ -103,12 +104,12 @@ def _build(
     on_progress: Callable[[int, int], None] | None,
     folder: Path,
 ) -> None:
-    parts = _divided(sources, options, digests)
+    parts, copies = _divided(sources, options, digests)
     images, findings = named_crowns(sources.images, one_kind=options.one_kind)
     kinds = _kinds(images, options)
     label_images = [image.label_image for image in images if image.label_image is not None]
     classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
-    findings = [*sources.findings, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
+    findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
     tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
 
     def tiles(part: str) -> Iterator[Tile]:
@@ -129,19 +130,28 @@ def _build(
     write_findings(folder, findings)
 
 
-def _divided(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> list[str]:
-    """The part of each image, by its folder or dealt; all tiles of an image, and all images of a group, are in one."""
-    contents = [digests[image.file] for image in sources.images]
-    groups = group_ids([image.name for image in sources.images], contents, options.group_pattern)
+def _divided(
+    sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]
+) -> tuple[list[str], list[Finding]]:
+    """The part of each image, by its folder or dealt, and what is said of copies.
+
+    All tiles of an image, and all images of a group, are in one part.
+    """
+    files = [image.file for image in sources.images]
+    name_of = {image.file: image.name for image in sources.images}
+    names = [name_of[file] for file in (source_files(files) if options.group_pattern is None else files)]
+    groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         crown_shares = [sources.images[row].crown_share for row in rows]
         return stratified_group_split([groups[row] for row in rows], crown_shares, shares, seed=options.split_seed)
 
     try:
-        return keep_named_parts([split_of(image.file.parent) for image in sources.images], options.fractions, deal)
+        parts = keep_named_parts([image.part for image in sources.images], options.fractions, deal)
     except ValueError as error:
         raise DataError(f"{sources.root}: {error}", sources.findings) from error
+    same = check_copies(files, [None] * len(files), groups, digests, parts)
+    return parts, same + check_copies_across_parts(files, parts)
 
 
 def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What lies in a folder of aerial images: each image with its crowns and its label image, nothing decoded yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
@@ -12,6 +12,7 @@ from trainable.data.crowns.stated_sizes import check_stated_sizes
 from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
+from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.picture_names import PictureNames
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
@@ -34,6 +35,8 @@ class CrownImage:
     annotated_in: str | None
     """The file that the crowns are from, or all files of its kind where each image has one."""
     label_image: Path | None
+    part: str | None = None
+    """The part that a folder or a list names; None when none does."""
 
     @property
     def num_pixels(self) -> int:
@@ -85,6 +88,9 @@ def find_sources(root: Path) -> CrownSources:
         for file in headers
         if file in chosen or file in label_images
     ]
+    parts, beside = named_parts(root, [image.file for image in found])
+    found = [replace(image, part=part) for image, part in zip(found, parts, strict=True) if part != LEFT_OUT]
+    findings += beside
     if not found:
         raise DataError(_nothing_found(root), [*findings, *gathered.other_files()])
     findings += gathered.other_files() + _described(found, headers)

@@ -19,6 +19,7 @@ from trainable.data.fundus.grade_tables import GradeTable, part_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.io.copies import check_copies, check_copies_across_parts
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import (
@@ -30,7 +31,7 @@ from trainable.data.io.findings import (
     write_findings,
 )
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.leakage import check_copies
+from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.picture_names import picture_key
 from trainable.data.io.splits import stratified_class_split
@@ -75,7 +76,8 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
     """Reads every photograph even after the first bad one, so that all problems are told at once."""
     parts = _divided(source)
     findings = [*source.findings, *check_copies(source.files, source.labels, source.groups, source.digests, parts)]
-    findings += _unlabelled_parts(source, parts)
+    findings += check_copies_across_parts(source.files, parts) + _unlabelled_parts(source, parts)
+    looks: list[Look] = []
     tick, size_px = Ticker(len(source.files), on_progress), source.options.image_size_px
 
     def samples(part: str) -> Iterator[LabelledSample]:
@@ -84,10 +86,12 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
             if isinstance(result, Finding):
                 findings.append(result)
             else:
+                looks.append((result.name, part, signature(result.image)))
                 yield result
 
     class_names = tuple(CLASS_NAMES[task] for task in source.tasks)
     write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, (size_px, size_px), class_names)
+    findings += check_lookalikes(looks)
     if errors := errors_among(findings):
         what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
         raise DataError(f"{source.root} cannot be used: {what} in {len(source.files)} photographs.", findings)

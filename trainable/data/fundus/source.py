@@ -11,10 +11,13 @@ from typing import Self
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_tables import Grades, GradeTable, part_in, read_grade_tables
 from trainable.data.fundus.grades import TASK_NAMES
+from trainable.data.io.copies import source_files
+from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
-from trainable.data.io.folder_source import MIN_SIDE_PX
+from trainable.data.io.part_lists import LEFT_OUT, named_parts
+from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.splits import check_division, group_ids
 
@@ -62,12 +65,18 @@ class FundusSource:
         photographs = [path for path in paths if is_image(path)]
         keys = PictureKeys(picture_key(file.name) for file in photographs)
         tables, findings = read_grade_tables(root, paths, keys)
+        if any(split_of(file.parent) for file in photographs):
+            parts, said = named_parts(root, photographs)
+            findings += said
+            photographs = [file for file, part in zip(photographs, parts, strict=True) if part != LEFT_OUT]
         found = [(file, _rows_of(file, tables)) for file in photographs]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
         files = [file for file, rows in found if len(rows) == 1]
         digests = content_digests(root, files, cache_dir)
-        names = [file.stem if options.group_pattern else _patient(file, tables) for file in files]
+        names = [file.stem for file in files]
+        if options.group_pattern is None:
+            names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
         labels = [rows[0] for _, rows in found if len(rows) == 1]
         return cls(
             root=root,
@@ -112,11 +121,11 @@ def _rows_of(file: Path, tables: Sequence[GradeTable]) -> list[Grades]:
     return list(dict.fromkeys(table.grades[picture_key(file.name)] for table in _speaking(file, tables)))
 
 
-def _patient(file: Path, tables: Sequence[GradeTable]) -> str:
-    """As the table says, else by the name; the same name in two folders is not the same patient."""
+def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
+    """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
     key = picture_key(file.name)
     said = [table.patients[key] for table in _speaking(file, tables) if key in table.patients]
-    return f"patient {said[0]}" if said else (file.parent / patient_of(file.stem)).as_posix()
+    return f"patient {said[0]}" if said else (source.parent / patient_of(source.stem)).as_posix()
 
 
 def _graded_tasks(labels: Sequence[Grades]) -> tuple[int, ...]:

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.image_mask.folder_build import build_folder
+from trainable.data.image_mask.folder_source import FolderOptions, FolderSource
 from trainable.data.image_mask.image_mask_set import Splits
 from trainable.data.io.findings import Finding, read_findings
-from trainable.data.io.folder_source import FolderOptions, FolderSource
 from trainable.data.io.image_cache import cached, default_cache_dir, open_splits
 
 

@@ -12,7 +12,9 @@ from typing import Self
 
 import numpy as np
 
+from trainable.data.image_mask.folder_source import FolderSource
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.image_mask.leakage import check_leakage
 from trainable.data.image_mask.mask_check import (
     MaskFacts,
     binarise,
@@ -24,13 +26,11 @@ from trainable.data.image_mask.mask_check import (
     facts_of,
 )
 from trainable.data.image_mask.pairs import Pair
-from trainable.data.io.copy_names import check_copies_across_parts
+from trainable.data.io.copies import check_copies_across_parts
 from trainable.data.io.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
-from trainable.data.io.folder_source import FolderSource
 from trainable.data.io.image_cache import Sample, require_space, write_splits
-from trainable.data.io.leakage import check_leakage
 from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.splits import stratified_group_split

@@ -46,15 +46,6 @@ def without_segmentation(images: Path, number: int) -> list[Finding]:
     return [_note(images, problem, "Left out; nothing to do.")] if number else []
 
 
-def beside_parts(place: Path, number: int) -> Finding:
-    return Finding(
-        file=plain_name(place),
-        problem=f"holds {number} pairs, and its name says no part as those beside it do",
-        action="Left out; to use them, name the folder train, valid or test, or put them into one of these.",
-        severity=Severity.WARNING,
-    )
-
-
 def left_out(root: Path, read: Sequence[tuple[Path, Path]]) -> list[Finding]:
     """A warning for each folder with pictures that are in no pair of folders."""
     with_all_below = {place for images, masks in read if images != masks for place in (images, masks)}

@@ -6,9 +6,8 @@ them (`images/train`, `masks/train`) or below the images alone. Or image and mas
 `a_mask.png`, `a.jpg` and `a.png`. docs/data.md draws them. Files are matched by name, never by order.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.data.image_mask import pair_findings
@@ -16,8 +15,7 @@ from trainable.data.image_mask.matching import match_by_name, unmatched, without
 from trainable.data.image_mask.roles import Role, images_and_masks, role_of
 from trainable.data.io.findings import Finding, errors_among
 from trainable.data.io.folder_layout import files_below, is_hidden, is_image, plain_name, require_folder, subfolders
-from trainable.data.io.part_lists import LEFT_OUT, listed_parts
-from trainable.data.io.parts import split_of
+from trainable.data.io.part_lists import LEFT_OUT, named_parts
 
 _MAX_DEPTH = 4
 
@@ -32,7 +30,7 @@ class Pair:
     """Below the data folder."""
     mask: Path
     """Below the data folder."""
-    split: str | None
+    split: str | None = None
     """The part that a folder's name or a list says: train, validation, test; None when nothing does."""
 
 
@@ -120,7 +118,6 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
             name=plain_name(folders.name / image.with_suffix("")),
             image=folders.images / image,
             mask=folders.masks / mask,
-            split=split_of((folders.images / image).parent),
         )
         for image, mask in mask_of.items()
     ]
@@ -137,18 +134,6 @@ def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Findin
 
 
 def _in_parts(root: Path, pairs: list[Pair]) -> tuple[list[Pair], list[Finding]]:
-    """Lists of parts count where no folder names one; beside a folder of training what names no part is left out."""
-    named = Counter(pair.split for pair in pairs)
-    if named["train"] and named[None]:
-        beside = Counter(pair.image.parent for pair in pairs if pair.split is None)
-        kept = [pair for pair in pairs if pair.split]
-        return kept, [pair_findings.beside_parts(place, number) for place, number in beside.items()]
-    if any(named) or not pairs:
-        return pairs, []
-    parts, findings = listed_parts(root, [pair.image for pair in pairs])
-    kept = [
-        Pair(name=pair.name, image=pair.image, mask=pair.mask, split=part)
-        for pair, part in zip(pairs, parts, strict=True)
-        if part != LEFT_OUT
-    ]
+    parts, findings = named_parts(root, [pair.image for pair in pairs])
+    kept = [replace(pair, split=part) for pair, part in zip(pairs, parts, strict=True) if part != LEFT_OUT]
     return kept, findings

@@ -19,6 +19,8 @@ MAX_PIXELS = 2**29 // 3
 Image.MAX_IMAGE_PIXELS = None
 _DRAFT_ABOVE_PIXELS = 24_000_000
 _ROWS_AT_ONCE = 1024
+MIN_SIDE_PX = 16
+"""Of an image in the cache."""
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
 _DAMAGED = "Copy the file again from its source, or remove the pair."
@@ -133,7 +135,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         if image.width * image.height > MAX_PIXELS:
             raise BadFileError(
                 f"is large: {image.width}x{image.height}, {image.width * image.height / 1e6:.0f} megapixels",
-                f"Pictures of up to {MAX_PIXELS // 10**6} megapixels are read: cut it into tiles first, and its "
+                f"Pictures of up to {MAX_PIXELS / 1e6:.0f} megapixels are read: cut it into tiles first, and its "
                 "annotations with it.",
             )
         yield image

@@ -38,6 +38,9 @@ class BadFileError(ValueError):
         self.problem = problem
         self.action = action
 
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.action}"
+
     def finding(self, file: str) -> Finding:
         return Finding(file=file, problem=self.problem, action=self.action)
 

@@ -1,5 +1,6 @@
 """Parts that lists name: `train.txt`, `valid.txt` and `test.txt` with a picture a line, as VOC and CamVid have them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,23 @@ from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_na
 from trainable.data.io.parts import split_of
 
 LEFT_OUT = "left out"
-"""The part of a picture that stands in no list, where one of the lists is of training."""
+"""The part of a picture whose folder or list says none, where one of them says training."""
 _ENDINGS = (".txt", ".lst")
+
+
+def named_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None], list[Finding]]:
+    """The part of each picture by its folders, or by lists where no folder names one, and what is to be said.
+
+    Beside a folder of training, pictures whose folders name no part are left out.
+    """
+    parts = [split_of(picture.parent) for picture in pictures]
+    if not any(parts):
+        return listed_parts(root, pictures)
+    findings = [_named(pictures, parts)]
+    if "train" not in parts:
+        return parts, findings
+    beside = Counter(picture.parent for picture, part in zip(pictures, parts, strict=True) if part is None)
+    return [part or LEFT_OUT for part in parts], findings + [_beside(*one) for one in beside.items()]
 
 
 def listed_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None], list[Finding]]:
@@ -78,6 +94,26 @@ def _names(file: Path) -> list[str]:
 def _note(file: Path, problem: str) -> Finding:
     action = "Read as a list of a part; nothing to do."
     return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE)
+
+
+def _named(pictures: Sequence[Path], parts: Sequence[str | None]) -> Finding:
+    """Which part each folder was taken for, by the first word of its path that says one."""
+    folders = Counter(
+        (part, next(plain_name(name) for name in picture.parts if split_of(Path(name))))
+        for picture, part in zip(pictures, parts, strict=True)
+        if part is not None
+    )
+    problem = ", ".join(f"{name} is {part} ({number})" for (part, name), number in sorted(folders.items()))
+    return Finding(file="parts", problem=problem, action="Parts that folders name are kept.", severity=Severity.NOTE)
+
+
+def _beside(place: Path, number: int) -> Finding:
+    return Finding(
+        file=plain_name(place),
+        problem=f"pictures: {number}; its name says no part as those beside it do",
+        action="Left out; to use them, name the folder train, valid or test, or put them into one of these.",
+        severity=Severity.WARNING,
+    )
 
 
 def _contradiction(picture: Path, own: dict[str, Path]) -> Finding:

@@ -45,3 +45,10 @@ def test_a_folder_without_pictures_is_a_sentence(tmp_path, capsys):
     assert main([str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
     assert "holds no picture" in capsys.readouterr().err
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
+
+
+def test_a_damaged_picture_is_told_by_its_name_and_hidden_files_are_passed_over(clean, tmp_path, capsys):
+    (clean / "._plate_00.png").write_bytes(b"\0\5\26\7")
+    (clean / "plate_09.jpg").write_bytes((clean / "plate_01.JPG").read_bytes()[:300])
+    assert main([str(clean), str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {clean / 'plate_09.jpg'} is damaged: ")

@@ -181,3 +181,48 @@ def test_real_label_images_are_read_by_sequence(opened):
     assert not splits.train.has_crowns.any()
     sequences = [{name.split("_")[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
     assert sum(map(len, sequences)) == len(set.union(*sequences))
+
+
+def test_parts_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp_path, opened):
+    root = tmp_path / "parts"
+    for part, count in (("train", 4), ("valid", 2), ("test", 2), ("extra", 1)):
+        names = [f"{part}{number}" for number in range(count)]
+        for name in names:
+            write_image(root / part, name)
+        write_boxes(root / part, "boxes.csv", [(name, (4, 6, 24, 26), "palm") for name in names])
+    folder = opened(root)
+    splits = folder.splits
+    sources = [{name.rsplit("_", 2)[0][:-1] for name in part.names} for part in (splits.train, splits.validation)]
+    assert sources == [{"train"}, {"valid"}]
+    assert {name.rsplit("_", 2)[0] for name in splits.test.names} == {"test0", "test1"}
+    assert "pictures: 1; its name says no part as those beside it do" in [one.problem for one in folder.findings]
+
+
+def test_copies_that_a_tool_made_stay_with_one_another(tmp_path, opened):
+    root = tmp_path / "copies"
+    names = [f"tree{number // 3}_jpg.rf.{number:032x}" for number in range(18)]
+    for name in names:
+        write_image(root, name)
+    write_boxes(root, "boxes.csv", [(name, (4, 6, 24, 26), "palm") for name in names])
+    splits = opened(root).splits
+    trees = [{name[:5] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
+    assert sum(map(len, trees)) == len(set.union(*trees)) == 6
+
+
+def test_one_picture_in_two_parts_is_refused(tmp_path, opened):
+    root = tmp_path / "leak"
+    for part, names in (("train", "abcd"), ("test", "ef")):
+        for name in names:
+            write_image(root / part, name)
+        write_boxes(root / part, "boxes.csv", [(name, (4, 6, 24, 26), "palm") for name in names])
+    (root / "test" / "e.png").write_bytes((root / "train" / "a.png").read_bytes())
+    with pytest.raises(DataError, match="has the same source as"):
+        opened(root)
+
+
+def test_images_behind_a_link_are_read(tmp_path, root, opened):
+    (root / "images").symlink_to(tmp_path / "store")
+    (tmp_path / "store").mkdir()
+    for path in root.glob("*.png"):
+        path.rename(tmp_path / "store" / path.name)
+    assert len(opened(root).splits.train) > 0

@@ -263,3 +263,37 @@ def test_hidden_files_of_other_systems_are_passed_over(root):
     (root / TABLES / "._a. Training Labels.csv").write_bytes(b"\x00\x05\x16\x07")
     (root / TRAINING / "._IDRiD_001.png").write_bytes(b"\x00\x05\x16\x07")
     assert len(opened(root).splits.test) == 3
+
+
+def test_valid_is_validation_and_a_folder_beside_the_parts_is_left_out_and_told(tmp_path):
+    root = tmp_path / "eyes"
+    names = [f"{part}{index}" for part in ("train", "valid", "test", "more") for index in range(4)]
+    for index, name in enumerate(names):
+        write_photograph(root / f"{name[:-1]}_images" / f"{name}.png", index)
+    write_table(root / "grades.csv", [(name, index % 2, 0) for index, name in enumerate(names)], HEADER[:3])
+    folder = opened(root)
+    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    assert [{Path(name).parent.name for name in part.names} for part in parts] == [
+        {"train_images"},
+        {"valid_images"},
+        {"test_images"},
+    ]
+    assert any(one.file == "more_images" and "says no part" in one.problem for one in folder.findings)
+
+
+def test_turned_copies_of_a_photograph_are_of_its_patient(tmp_path):
+    root = tmp_path / "eyes"
+    names = [f"{index}_left{mark}" for index in range(6) for mark in ("", "_flipLR", "_90deg")]
+    for index, name in enumerate(names):
+        write_photograph(root / f"{name}.png", index)
+    write_table(root / "grades.csv", [(name, index % 2, 0) for index, name in enumerate(names)], HEADER[:3])
+    splits = opened(root).splits
+    patients = [{name.split("_")[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 6
+
+
+def test_photographs_behind_a_link_are_read(tmp_path, root):
+    (tmp_path / "store").mkdir()
+    (root / TRAINING).rename(tmp_path / "store" / "training")
+    (root / TRAINING).symlink_to(tmp_path / "store" / "training")
+    assert len(opened(root).splits.train) > 0

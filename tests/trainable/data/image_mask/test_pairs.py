@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from trainable.data.image_mask.leakage import LEAKED_STEMS, without_known_leaks
 from trainable.data.image_mask.pairs import find_pairs
 from trainable.data.io.findings import Severity
-from trainable.data.io.leakage import LEAKED_STEMS, without_known_leaks
 
 
 def touch(root: Path, *files: str) -> None:
@@ -189,7 +189,7 @@ def test_what_lies_beside_the_parts_is_left_out_and_said(tmp_path):
         touch(tmp_path, f"{place}/images/{place}.jpg", f"{place}/masks/{place}.png")
     pairs, findings = find_pairs(tmp_path)
     assert [pair.name for pair in pairs] == ["test/test", "train/train"]
-    assert serious(findings) == ["extra/images: holds 1 pairs, and its name says no part as those beside it do"]
+    assert serious(findings) == ["extra/images: pictures: 1; its name says no part as those beside it do"]
 
 
 def test_a_name_that_two_masks_may_mean_matches_neither(tmp_path):

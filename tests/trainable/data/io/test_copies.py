@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.data.io.copy_names import check_copies_across_parts, source_files
+from trainable.data.io.copies import check_copies_across_parts, source_files
 from trainable.data.io.splits import group_ids
 from trainable.tasks.dishes import SOURCE_OF_A_FILE
 

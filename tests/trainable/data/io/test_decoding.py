@@ -97,7 +97,7 @@ def test_a_picture_too_large_to_decode_is_told_as_large_and_not_as_damaged(tmp_p
     with pytest.raises(BadFileError) as caught:
         read(tmp_path / "mosaic.png")
     assert caught.value.problem == "is large: 20000x9500, 190 megapixels"
-    assert caught.value.action.startswith("Pictures of up to 178 megapixels are read: cut it into tiles first")
+    assert caught.value.action.startswith("Pictures of up to 179 megapixels are read: cut it into tiles first")
 
 
 def test_a_picture_above_what_pillow_warns_of_is_read_without_a_word(tmp_path):

@@ -1,6 +1,6 @@
 """The same picture, or the same source, in two parts: a test on training images proves nothing."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainable.data.image_mask.pairs import Pair
@@ -37,34 +37,6 @@ def check_leakage(pairs: Sequence[Pair], groups: Sequence[str], digests: Mapping
             findings.append(_in_two_parts(pair, first, None if is_copy else group))
         elif is_copy and pair is not first:
             findings.append(_copy(pair, first))
-    return findings
-
-
-def check_copies(
-    files: Sequence[Path],
-    labels: Sequence[Hashable],
-    groups: Sequence[str],
-    digests: Mapping[Path, str],
-    parts: Sequence[str],
-) -> list[Finding]:
-    """An error for one picture with two labels or one source in two parts; a warning for other copies."""
-    first_of: dict[str, tuple[Path, str]] = {}
-    first_with: dict[str, tuple[Path, Hashable]] = {}
-    findings = []
-    for file, label, group, part in zip(files, labels, groups, parts, strict=True):
-        relative, relative_part = first_of.setdefault(group, (file, part))
-        twin, twin_label = first_with.setdefault(digests[file], (file, label))
-        same = f"is the same picture as {twin.as_posix()}"
-        if twin_label != label:
-            action = "Remove one of the two: a picture has one class."
-            findings.append(Finding(file=file.as_posix(), problem=same, action=action))
-        elif part != relative_part:
-            problem = f"({part}) has the same source as {relative.as_posix()} ({relative_part})"
-            action = "Remove one of the two: what is trained on cannot be tested on."
-            findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
-        elif twin is not file:
-            action = "Both stay in the same part; nothing to do, or remove one."
-            findings.append(Finding(file=file.as_posix(), problem=same, action=action, severity=Severity.WARNING))
     return findings
 
 

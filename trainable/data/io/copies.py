@@ -6,7 +6,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from trainable.data.io.findings import Finding, Severity
@@ -62,6 +62,34 @@ def check_copies_across_parts(files: Sequence[Path], parts: Sequence[str]) -> li
             problem = f"({part}) is named as a copy of {plain_name(other)} ({its_part})"
             action = "Remove one of the two if it is: what is trained on cannot be tested on."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING))
+    return findings
+
+
+def check_copies(
+    files: Sequence[Path],
+    labels: Sequence[Hashable],
+    groups: Sequence[str],
+    digests: Mapping[Path, str],
+    parts: Sequence[str],
+) -> list[Finding]:
+    """An error for one picture with two labels or one source in two parts; a warning for other copies."""
+    first_of: dict[str, tuple[Path, str]] = {}
+    first_with: dict[str, tuple[Path, Hashable]] = {}
+    findings = []
+    for file, label, group, part in zip(files, labels, groups, parts, strict=True):
+        relative, relative_part = first_of.setdefault(group, (file, part))
+        twin, twin_label = first_with.setdefault(digests[file], (file, label))
+        same = f"is the same picture as {twin.as_posix()}"
+        if twin_label != label:
+            action = "Remove one of the two: a picture has one class."
+            findings.append(Finding(file=file.as_posix(), problem=same, action=action))
+        elif part != relative_part:
+            problem = f"({part}) has the same source as {relative.as_posix()} ({relative_part})"
+            action = "Remove one of the two: what is trained on cannot be tested on."
+            findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
+        elif twin is not file:
+            action = "Both stay in the same part; nothing to do, or remove one."
+            findings.append(Finding(file=file.as_posix(), problem=same, action=action, severity=Severity.WARNING))
     return findings
 
 

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from trainable.data.image_mask.leakage import without_known_leaks
 from trainable.data.image_mask.pairs import Pair, find_pairs
-from trainable.data.io.copy_names import source_files
+from trainable.data.io.copies import source_files
+from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
-from trainable.data.io.leakage import without_known_leaks
 from trainable.data.io.splits import check_division, group_ids
-
-MIN_SIDE_PX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
