@@ -62,7 +62,9 @@ def small_memory():
 
 @pytest.fixture
 def open_run(disc_config):
-    config = replace(disc_config, batch_size=8, accumulation_steps=1, augmentation=None, load_balance=None, collapse=None)
+    config = replace(
+        disc_config, batch_size=8, accumulation_steps=1, augmentation=None, load_balance=None, collapse=None
+    )
     splits = get_task("moe").open_data(config)
     return lambda fitting=None, **changes: TrainingRun(replace(config, **changes), splits, fitting=fitting)
 
