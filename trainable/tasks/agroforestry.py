@@ -15,6 +15,7 @@ from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, 
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.data.io.splits import FRACTIONS
 from trainable.losses.crowns import CrownLossConfig
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
@@ -50,6 +51,8 @@ class AgroforestryData:
     """Regular expression whose match in the name keeps images of one origin in one split; None: each its own."""
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
+    split_fractions: tuple[float, float, float] | None = None
+    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
     generator: CrownSceneConfig = field(default_factory=CrownSceneConfig)
     """The embedded generator's settings."""
 
@@ -57,7 +60,7 @@ class AgroforestryData:
         if self.source == EMBEDDED and self.folder_options != CrownFolderOptions():
             raise ValueError(
                 "The embedded tiles are drawn, not cut or divided; give --data with tile_px, overlap_px, one_kind, "
-                "void_label, group_pattern and split_seed."
+                "void_label, group_pattern, split_seed and split_fractions."
             )
 
     @property
@@ -67,7 +70,8 @@ class AgroforestryData:
 
     @property
     def folder_options(self) -> CrownFolderOptions:
-        return CrownFolderOptions(**{option.name: getattr(self, option.name) for option in _FOLDER_OPTIONS})
+        own = {option.name: getattr(self, option.name) for option in _FOLDER_OPTIONS}
+        return CrownFolderOptions(**own, fractions=self.split_fractions or FRACTIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

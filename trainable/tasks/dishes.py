@@ -17,6 +17,7 @@ from trainable.data.image_mask.image_mask_set import Splits
 from trainable.data.io.copies import COPY_MARKS
 from trainable.data.io.findings import Finding, format_summary
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes
@@ -47,14 +48,14 @@ class DishesData:
     """Regular expression whose match in a file's name keeps files of one origin in one split."""
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more."""
+    split_fractions: tuple[float, float, float] | None = None
+    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
     plates: PlateConfig = field(default_factory=PlateConfig)
     """The embedded generator's settings."""
 
     def __post_init__(self) -> None:
-        if self.split_seed and self.source == EMBEDDED:
-            raise ValueError(
-                f"split_seed is {self.split_seed}, but the embedded plates are drawn, not divided; give --data with it."
-            )
+        if self.source == EMBEDDED:
+            check_drawn("plates", split_seed=self.split_seed, split_fractions=self.split_fractions)
 
     @property
     def side_px(self) -> int:
@@ -68,6 +69,7 @@ class DishesData:
             resize=self.resize,
             group_pattern=self.group_pattern,
             split_seed=self.split_seed,
+            fractions=self.split_fractions or FRACTIONS,
         )
 
 

@@ -30,7 +30,7 @@ PRESETS: Mapping[str, Preset] = {
             "step_factor": 0.1,
             "severity": "photograph",
         },
-        of_folder=_FULL_SIZE,
+        of_folder={**_FULL_SIZE, "split_fractions": (0.8, 0.1, 0.1)},
     ),
     "cpu": Preset(
         params=_STANDSTILL

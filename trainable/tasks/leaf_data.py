@@ -13,6 +13,7 @@ from trainable.data.generated.leaf_pictures import LeafPictureConfig, leaf_split
 from trainable.data.image_mask.image_mask_set import Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.tasks.task import Progress
 
 logger = logging.getLogger(__name__)
@@ -35,16 +36,16 @@ class LeafData:
     but for what its name calls a rotated, flipped, mirrored or augmented copy of another."""
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more."""
+    split_fractions: tuple[float, float, float] | None = None
+    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
     labels_per_class: int | None = None
     """Of the training split, how many images of each class keep their label; None is all of them."""
     leaves: LeafPictureConfig = field(default_factory=LeafPictureConfig)
     """The embedded generator's settings."""
 
     def __post_init__(self) -> None:
-        if self.split_seed and self.source == EMBEDDED:
-            raise ValueError(
-                f"split_seed is {self.split_seed}, but the embedded leaves are drawn, not divided; give --data with it."
-            )
+        if self.source == EMBEDDED:
+            check_drawn("leaves", split_seed=self.split_seed, split_fractions=self.split_fractions)
         if self.labels_per_class is not None and self.labels_per_class < 1:
             raise ValueError(f"labels_per_class is {self.labels_per_class}; it must be 1 or more, or none for all.")
 
@@ -64,6 +65,7 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
         resize=data.resize,
         group_pattern=data.group_pattern,
         split_seed=data.split_seed,
+        fractions=data.split_fractions or FRACTIONS,
     )
     folder = open_class_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
     if folder.findings:

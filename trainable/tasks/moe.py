@@ -17,6 +17,7 @@ from trainable.data.image_mask.folder_source import FolderOptions
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
@@ -63,16 +64,16 @@ class CamouflageData:
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
+    split_fractions: tuple[float, float, float] | None = None
+    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     """The embedded generator's settings."""
 
     def __post_init__(self) -> None:
         if (self.image_height_px is None) != (self.image_width_px is None):
             raise ValueError("Give both image_height_px and image_width_px, or neither.")
-        if self.split_seed and self.source == EMBEDDED:
-            raise ValueError(
-                f"split_seed is {self.split_seed}, but the embedded scenes are drawn, not divided; give --data with it."
-            )
+        if self.source == EMBEDDED:
+            check_drawn("scenes", split_seed=self.split_seed, split_fractions=self.split_fractions)
 
     @property
     def folder_options(self) -> FolderOptions:
@@ -83,6 +84,7 @@ class CamouflageData:
             inverted_masks=self.inverted_masks,
             group_pattern=self.group_pattern,
             split_seed=self.split_seed,
+            fractions=self.split_fractions or FRACTIONS,
         )
 
 

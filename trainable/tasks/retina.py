@@ -20,6 +20,7 @@ from trainable.data.generated.fundus_images import FundusConfig, fundus_splits, 
 from trainable.data.io.decoding import shrink_image
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.prediction.base import Prepare
@@ -54,15 +55,17 @@ class FundusData:
     without `_left`, `_OD` and such."""
     split_seed: int = 0
     """Which of the possible divisions of a folder into training and validation, and test where it names none."""
+    split_fractions: tuple[float, float, float] | None = None
+    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
     fundus: FundusConfig = field(default_factory=FundusConfig)
     """The embedded generator's settings."""
 
     def __post_init__(self) -> None:
-        if self.source == EMBEDDED and (self.split_seed or self.group_pattern is not None):
-            raise ValueError(
-                f"split_seed is {self.split_seed} and group_pattern {self.group_pattern!r}, but the embedded "
-                "photographs are drawn, not divided; give --data with them."
-            )
+        if self.source == EMBEDDED:
+            check_drawn("photographs", split_seed=self.split_seed, split_fractions=self.split_fractions)
+            if self.group_pattern is not None:
+                given = f"group_pattern is {self.group_pattern!r}"
+                raise ValueError(f"{given}, but the embedded photographs are drawn, not divided; give --data with it.")
 
     @property
     def side_px(self) -> int:
@@ -125,7 +128,10 @@ class RetinaTask(Task[RetinaConfig]):
         if data.source == EMBEDDED:
             return fundus_splits(data.fundus, cache_dir, on_progress)
         options = FundusFolderOptions(
-            image_size_px=data.image_size_px, group_pattern=data.group_pattern, split_seed=data.split_seed
+            image_size_px=data.image_size_px,
+            group_pattern=data.group_pattern,
+            split_seed=data.split_seed,
+            fractions=data.split_fractions or FRACTIONS,
         )
         folder = open_fundus_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
         if folder.findings:

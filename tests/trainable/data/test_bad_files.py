@@ -257,7 +257,7 @@ def a_long_side_of_nothing(root):
 
 
 @case("split_seed is -1, but must be 0 or more.", split_seed=-1)
-@case("fractions is (0.8, 0.2, 0.0), but must be three positive shares", fractions=(0.8, 0.2, 0.0))
+@case("split_fractions is (0.8, 0.2, 0.0), but must be three positive shares", fractions=(0.8, 0.2, 0.0))
 def no_share_for_the_test(root):
     return root
 

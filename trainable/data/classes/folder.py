@@ -33,7 +33,7 @@ from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import check_division, group_ids, stratified_class_split
+from trainable.data.io.splits import FRACTIONS, check_division, group_ids, stratified_class_split
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 4
@@ -51,7 +51,7 @@ class ClassFolderOptions:
     group_pattern: str | None = None
     """Regular expression that finds in a file's name the source that it shares with others; None: only what its name
     calls a copy, such as x_rotated_90 beside x, shares its source."""
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fractions: tuple[float, float, float] = FRACTIONS
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
     split_seed: int = 0
     """Which of the possible divisions into these parts, 0 or more."""

@@ -29,7 +29,7 @@ from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import check_division, group_ids, stratified_group_split
+from trainable.data.io.splits import FRACTIONS, check_division, group_ids, stratified_group_split
 
 _BYTES_PER_PIXEL = 8
 """Image and classes, with what the overlap adds."""
@@ -51,7 +51,7 @@ class CrownFolderOptions:
     """Regular expression whose match in the name keeps images of one origin in one split; None: each its own."""
     split_seed: int = 0
     """Another seed divides the images otherwise, 0 or more."""
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fractions: tuple[float, float, float] = FRACTIONS
     """Shares of train, validation and test, sum 1."""
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from trainable.data.io.folder_layout import files_below, is_image, require_folde
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.splits import check_division, group_ids
+from trainable.data.io.splits import FRACTIONS, check_division, group_ids
 
 _CROP_VERSION = 1
 _EYE = re.compile(r"[-_ ](left|right|od|os|l|r)$", re.IGNORECASE)
@@ -34,7 +34,7 @@ class FundusFolderOptions:
     group_pattern: str | None = None
     """Regular expression that finds the patient in a file's name; None: the table's column of patients, else the name
     without `_left`, `_OD` and such."""
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fractions: tuple[float, float, float] = FRACTIONS
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
     split_seed: int = 0
     """Which of the possible divisions into these parts, 0 or more."""

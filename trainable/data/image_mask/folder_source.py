@@ -13,7 +13,7 @@ from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
-from trainable.data.io.splits import check_division, group_ids
+from trainable.data.io.splits import FRACTIONS, check_division, group_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class FolderOptions:
     look otherwise are an error."""
     group_pattern: str | None = None
     """Regular expression that finds in a name the source that it shares with others; None: each is its own."""
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fractions: tuple[float, float, float] = FRACTIONS
     """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
     split_seed: int = 0
     """Which of the possible divisions into these parts, 0 or more."""

@@ -20,11 +20,22 @@ _MIN_GROUPS_PER_STRATUM = 5
 Label = TypeVar("Label", int, str)
 
 
+FRACTIONS = (0.6, 0.2, 0.2)
+"""Shares of train, validation and test unless others are given."""
+
+
+def check_drawn(what: str, *, split_seed: int, split_fractions: Sequence[float] | None) -> None:
+    """Raises ValueError where embedded data would be divided: each of its splits is drawn by itself."""
+    for name, value, unset in (("split_seed", split_seed, 0), ("split_fractions", split_fractions, None)):
+        if value != unset:
+            raise ValueError(f"{name} is {value}, but the embedded {what} are drawn, not divided; give --data with it.")
+
+
 def check_division(fractions: Sequence[float], split_seed: int, group_pattern: str | None) -> None:
     """Raises ValueError for shares that are none, a negative seed, or a pattern that is no regular expression."""
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
-            f"fractions is {fractions}, but must be three positive shares, of train, validation and test, "
+            f"split_fractions is {fractions}, but must be three positive shares, of train, validation and test, "
             "that add up to 1."
         )
     if split_seed < 0:
