@@ -23,15 +23,21 @@ class AveragingConfig:
 
     half_life_epochs: float = 0.5
     """Epochs after which a weight's influence has halved, > 0."""
+    ema_decay: float | None = None
+    """Decay per update, in (0, 1), in place of the half-life; None: the half-life decides."""
 
     def __post_init__(self) -> None:
         if not self.half_life_epochs > 0:
             raise ValueError(
                 f"half_life_epochs is {self.half_life_epochs}; it must be positive. Off is averaging=None."
             )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it must lie strictly between 0 and 1, or be null.")
 
     def decay(self, updates_per_epoch: int) -> float:
         """Decay per update, in (0, 1)."""
+        if self.ema_decay is not None:
+            return self.ema_decay
         return 0.5 ** (1.0 / (self.half_life_epochs * updates_per_epoch))
 
 

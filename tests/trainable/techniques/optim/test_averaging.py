@@ -107,3 +107,13 @@ def test_half_life_is_in_epochs():
 def test_a_half_life_must_be_positive(half_life):
     with pytest.raises(ValueError, match="half_life_epochs"):
         AveragingConfig(half_life_epochs=half_life)
+
+
+def test_a_decay_per_update_takes_the_place_of_the_half_life():
+    assert AveragingConfig(ema_decay=0.9999).decay(updates_per_epoch=7) == 0.9999
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 1.0, -0.1])
+def test_a_decay_lies_between_zero_and_one(ema_decay):
+    with pytest.raises(ValueError, match="strictly between 0 and 1"):
+        AveragingConfig(ema_decay=ema_decay)
