@@ -1,10 +1,10 @@
 """The documents' own search for `dishes`: a grid, to be beaten on the same data with the same budget.
 
-    python -m tuner.search --space dishes_grid --policy random --trials 18
+    python -m tuner.search --space dishes_grid --scheduler none --trials 18
 
 Three learning rates, three weight decays and two algorithms, on cross-entropy without augmentation. The documents name
 108 combinations, but their code uses neither the batch size nor the schedule that it varies: 18 are distinct, and all
-of them come first here. `--policy random` trains each at full length, as a grid does.
+of them come first here. `--scheduler none` trains each at full length, as a grid does.
 """
 
 from itertools import product

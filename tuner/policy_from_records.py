@@ -1,17 +1,19 @@
 """Builds the policy of a search from its settings, and replays its recorded events into it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tuner.policy.actions import HalvingConfig, Policy, Promote, outcome_after
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.outcomes import Outcome
+from tuner.policy.prediction import LastValues
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.policy.tpe import TpeSampler
 from tuner.records import RecordedSettings
 from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
+from tuner.records.settings import SamplerName, SchedulerName
 
 
 def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Policy:
@@ -37,10 +39,28 @@ def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Po
             f"The space {settings.space} has changed since this search began: {error}; restore the space, or begin a "
             "new search with --warm-start."
         ) from error
-    if settings.policy == "promote":
-        return PromotingPolicy(source, config, first=first)
-    sampler = TpeSampler(space, mode=settings.mode) if settings.policy == "asha" else RandomSampler(source)
-    return StoppingPolicy(sampler, config, first=first)
+    return policy_of(settings.scheduler, settings.sampler, space, config, first=first)
+
+
+def policy_of(
+    scheduler: SchedulerName,
+    sampler: SamplerName,
+    space: Callable[[Any], dict],
+    config: HalvingConfig,
+    *,
+    first: Sequence[Candidate] = (),
+) -> Policy:
+    """One of the pairs in `SAMPLERS`; for the scheduler none `config` has no rungs."""
+    source = SpaceSource(space)
+    match scheduler, sampler:
+        case _, "forecast":
+            return PromotingPolicy(source, config, first=first)
+        case "asha", _:
+            return PromotingPolicy(RandomSampler(source), config, first=first, predictor=LastValues())
+        case _, "tpe":
+            return StoppingPolicy(TpeSampler(space, mode=config.mode), config, first=first)
+        case _:
+            return StoppingPolicy(RandomSampler(source), config, first=first)
 
 
 class Unrecorded(NamedTuple):

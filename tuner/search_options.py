@@ -2,8 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from search_spaces.registry import SPACES
+from tuner.records.settings import SAMPLERS, SamplerName
 from tuner.settings import DEFAULT_TRIALS
 
 
@@ -21,6 +23,7 @@ def search_parser() -> argparse.ArgumentParser:
 
 
 def _add_search(group: argparse._ArgumentGroup) -> None:
+    defaults = ", ".join(f"{samplers[0]} for {scheduler}" for scheduler, samplers in SAMPLERS.items())
     group.add_argument("--space", metavar="NAME", help=f"search space: {', '.join(SPACES)} (default: moe)")
     group.add_argument(
         "--data", metavar="DIR", help="folder of the workload's data (default: embedded, generated data)"
@@ -40,10 +43,15 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"
     )
     group.add_argument(
-        "--policy",
+        "--scheduler",
         metavar="NAME",
-        help="promote: trials pause at rungs, the most promising continue; asha: poor trials stop at rungs; random: "
-        "random configurations at full length (default: promote)",
+        help=f"{', '.join(SAMPLERS)}: trials pause at rungs, the most promising continue; poor trials stop at rungs; "
+        "every trial trains to its full length (default: asha)",
+    )
+    group.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help=f"{', '.join(get_args(SamplerName))}: who proposes (default: {defaults})",
     )
     group.add_argument(
         "--warm-start", type=Path, metavar="DIR", help="start from an earlier search's results, results/<space>/<run>"

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import get_args
 
 from search_spaces.registry import get_space
-from tuner.records.settings import NAME_PATTERN, PolicyName
+from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 
-POLICIES = get_args(PolicyName)
-POLICIES_WITH_RUNGS = frozenset({"asha", "promote"})
 DEFAULT_TRIALS = 30
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
 """Options whose names differ from their settings'."""
@@ -54,9 +52,11 @@ class SearchSettings:
     name: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     """Folder of this search below `storage`/`space`."""
     seed: int = 0
-    policy: PolicyName = "promote"
-    """promote: trials pause at rungs, a Gaussian process promotes and proposes; asha: Optuna's TPE proposes, poor
-    trials stop at rungs; random: random configurations at full length."""
+    scheduler: SchedulerName = "asha"
+    """asha: trials pause at rungs, the most promising continue; asha-stopping: poor trials stop at rungs;
+    none: every trial trains to its full length."""
+    sampler: SamplerName | None = None
+    """Who proposes: forecast is a Gaussian process over all rungs, tpe is Optuna's; None is the scheduler's default."""
     confirm: int = 3
     """How many of the best are retrained with the default, on several seeds; 0 is off."""
     track: tuple[str, ...] = ()
@@ -77,8 +77,7 @@ class SearchSettings:
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
-        if self.policy not in POLICIES:
-            raise ValueError(f"--policy is {self.policy!r}; allowed: {', '.join(POLICIES)}.")
+        _check_pair(self.scheduler, self.sampler)
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)
         for name, value in self.pinned.items():
@@ -86,6 +85,11 @@ class SearchSettings:
                 raise ValueError(f"--set {name}={value} would be overruled; give it as {_OWN_OPTION[name]}.")
         if self.init is not None and "weights" in self.pinned:
             raise ValueError("--init and --set weights both set the initial weights; give one of them.")
+
+    @property
+    def chosen_sampler(self) -> SamplerName:
+        """The one that was asked for, else the scheduler's default."""
+        return self.sampler or SAMPLERS[self.scheduler][0]
 
     @property
     def folder(self) -> Path:
@@ -101,6 +105,18 @@ def _check_at_least(name: str, value: float | None, low: float) -> None:
 def _check_positive(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < math.inf:
         raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
+
+
+def _check_pair(scheduler: SchedulerName, sampler: SamplerName | None) -> None:
+    """Each alone, then together."""
+    if scheduler not in SAMPLERS:
+        raise ValueError(f"--scheduler is {scheduler!r}; allowed: {', '.join(SAMPLERS)}.")
+    names = get_args(SamplerName)
+    if sampler not in (None, *names):
+        raise ValueError(f"--sampler is {sampler!r}; allowed: {', '.join(names)}.")
+    if sampler is not None and sampler not in SAMPLERS[scheduler]:
+        pairs = ", ".join(f"{name} with {' or '.join(samplers)}" for name, samplers in SAMPLERS.items())
+        raise ValueError(f"--scheduler {scheduler} has no --sampler {sampler}; the pairs are {pairs}.")
 
 
 def _check_ranks(gpus: float | None, ranks: int | None) -> None:

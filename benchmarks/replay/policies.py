@@ -1,10 +1,10 @@
 """The policies that a replay compares: ours, and pairs of a searcher and a scheduler of Ray, as Ray wires them.
 
-`ours` is the promoting policy, the very object that `--policy promote` runs; on a table it chooses among the rows.
+`ours` is the promoting policy, the very object that `--scheduler asha` runs; on a table it chooses among the rows.
 `ours-nearest` draws from the space there too, and gets the row nearest to what it proposed, as all others do; elsewhere
-it is the same. `asha` and `random` are `--policy asha` and `--policy random`. `stock` is Ray's OptunaSearch with Ray's
-ASHAScheduler. Whatever uses Ray's scheduler is granted what it lacks: a trial ends at its first value that is not
-finite.
+it is the same. `asha-stopping` and `random` are `--scheduler asha-stopping` and `--scheduler none`. `stock` is Ray's
+OptunaSearch with Ray's ASHAScheduler. Whatever uses Ray's scheduler is granted what it lacks: a trial ends at its first
+value that is not finite.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def ours_nearest(setting: Setting) -> Policy:
     return PromotingPolicy(SpaceSource(setting.problem.space), setting.config(rungs=setting.rungs))
 
 
-def asha(setting: Setting) -> Policy:
+def asha_stopping(setting: Setting) -> Policy:
     sampler = TpeSampler(setting.problem.space, mode=setting.problem.mode)
     return StoppingPolicy(sampler, setting.config(rungs=setting.rungs))
 
@@ -87,7 +87,7 @@ def bohb_like(setting: Setting) -> Policy:
 POLICIES: dict[str, Callable[[Setting], Policy]] = {
     "ours": ours,
     "ours-nearest": ours_nearest,
-    "asha": asha,
+    "asha-stopping": asha_stopping,
     "stock": stock,
     "random+asha": random_asha,
     "random": random_only,

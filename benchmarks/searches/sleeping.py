@@ -36,7 +36,7 @@ def ours(sleep: Sleep) -> None:
         num_trials=sleep.num_trials,
         max_epochs=sleep.num_epochs,
         concurrent=SLOTS,
-        policy="random",
+        scheduler="none",
         confirm=0,
         storage=sleep.folder,
     )

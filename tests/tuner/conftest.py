@@ -19,7 +19,7 @@ from tuner.policy.rungs import Rungs
 from tuner.policy.simulation import SimulatedSlots
 from tuner.records import RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
-from tuner.records.settings import FORMAT
+from tuner.records.settings import FORMAT, SAMPLERS
 
 SETTINGS = RecordedSettings(
     format=FORMAT,
@@ -29,7 +29,8 @@ SETTINGS = RecordedSettings(
     space="moe",
     objective="val/s_measure",
     mode="max",
-    policy="asha",
+    scheduler="asha-stopping",
+    sampler="tpe",
     num_trials=40,
     max_epochs=12,
     rung_epochs=(3, 6),
@@ -54,8 +55,10 @@ SETTINGS = RecordedSettings(
 def recorded_settings(**changes) -> RecordedSettings:
     """Plausible settings of a search, but for these; what follows from them follows."""
     max_epochs = changes.get("max_epochs", SETTINGS.max_epochs)
-    rungs = () if changes.get("policy") == "random" else SETTINGS.rung_epochs
+    scheduler = changes.get("scheduler", SETTINGS.scheduler)
+    rungs = () if scheduler == "none" else SETTINGS.rung_epochs
     suited = {
+        "sampler": SAMPLERS[scheduler][0],
         "rung_epochs": tuple(epoch for epoch in rungs if epoch < max_epochs),
         "base_config": SETTINGS.base_config | {"max_epochs": max_epochs},
     }

@@ -13,7 +13,8 @@ from tuner.policy.simulation import SimulatedSlots
 from tuner.records import Recorder
 from tuner.session import Session, open_session
 
-POLICIES = ("promote", "asha", "random")
+PAIRS = (("asha", "forecast"), ("asha", "random"), ("asha-stopping", "tpe"), ("none", "random"))
+"""Schedulers and samplers that differ in what goes on record."""
 
 
 def space(trial):

@@ -58,8 +58,14 @@ def test_the_micro_batch_follows_the_memory_of_the_gpu_unless_it_is_fixed(settin
 
 
 def test_random_search_at_full_length_has_no_rungs(settings):
-    assert plan_search(replace(settings, policy="promote")).rungs == plan_search(settings).rungs
-    assert plan_search(replace(settings, policy="random")).rungs == ()
+    assert plan_search(replace(settings, scheduler="asha")).rungs == plan_search(settings).rungs
+    assert plan_search(replace(settings, scheduler="none")).rungs == ()
+
+
+def test_a_scheduler_without_a_sampler_gets_its_own():
+    chosen = {name: SearchSettings(scheduler=name).chosen_sampler for name in ("asha", "asha-stopping", "none")}
+    assert chosen == {"asha": "forecast", "asha-stopping": "tpe", "none": "random"}
+    assert SearchSettings(scheduler="none", sampler="tpe").chosen_sampler == "tpe"
 
 
 def test_the_seed_of_the_search_is_that_of_every_training(settings):
@@ -111,7 +117,7 @@ def played(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(run, "run_legs", play)
-        folder = new_search(tmp_path / "run", policy="random", num_trials=3, confirm=2)
+        folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
             run._search(recorder, plan, Limits(), RunningRay(dashboard="", scratch=tmp_path))
@@ -155,7 +161,7 @@ def diverged(disc_folder, tmp_path_factory):
         name="run",
         num_trials=2,
         max_epochs=3,
-        policy="random",
+        scheduler="none",
         pinned={"max_lr": 1e30, "warmup_fraction": 0.0, "pyramid_channels": 8},
     )
     assert run_search(settings, plan_search(settings)) == 0
@@ -177,7 +183,8 @@ def test_a_diverged_trial_leaves_no_value_that_could_be_compared(diverged):
 
 def test_the_settings_file_says_what_was_asked_for_and_what_was_picked(diverged):
     settings = json.loads((diverged / "settings.json").read_text())
-    assert (settings["policy"], settings["num_trials"], settings["max_epochs"]) == ("random", 2, 3)
+    assert (settings["scheduler"], settings["sampler"]) == ("none", "random")
+    assert (settings["num_trials"], settings["max_epochs"]) == (2, 3)
     assert (settings["rung_epochs"], settings["objective"], settings["mode"]) == ([], "val/s_measure", "max")
     assert settings["resources"]["concurrent"] >= 1
     assert settings["versions"].keys() >= {"ray", "torch", "python"}

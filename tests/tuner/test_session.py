@@ -12,7 +12,7 @@ import pytest
 
 from tests.tuner import played_session
 from tests.tuner.conftest import recorded_settings
-from tests.tuner.played_session import FIRST, POLICIES, Player, objective, opened, report_of
+from tests.tuner.played_session import FIRST, PAIRS, Player, objective, opened, report_of
 from trainable.leg import Leg, LegReport
 from trainable.training_run import Ending
 from tuner.policy.actions import NoWork
@@ -24,13 +24,13 @@ from tuner.session import MAX_FAILURES
 MAX_EPOCHS = 4
 
 
-def new_search(folder: Path, *, policy: str = "promote", slots: int = 1, **changes) -> Path:
+def new_search(folder: Path, *, scheduler: str = "asha", slots: int = 1, **changes) -> Path:
     resources = recorded_settings().resources
     settings = recorded_settings(
-        policy=policy,
+        scheduler=scheduler,
         num_trials=changes.pop("num_trials", 8),
         max_epochs=MAX_EPOCHS,
-        rung_epochs=() if policy == "random" else (1, 2),
+        rung_epochs=() if scheduler == "none" else (1, 2),
         resources=type(resources)(concurrent=slots, cpus_per_trial=1.0, gpus_per_trial=0.0),
         first_answers=FIRST,
         **changes,
@@ -69,13 +69,13 @@ def checkpoints_of(folder: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.fixture(params=POLICIES)
-def policy(request):
-    return request.param
+@pytest.fixture(params=PAIRS, ids="-".join)
+def pair(request):
+    return dict(zip(("scheduler", "sampler"), request.param, strict=True))
 
 
-def test_a_search_runs_to_its_end_and_every_trial_ends_once(tmp_path, policy):
-    folder = new_search(tmp_path / "run", policy=policy, slots=2)
+def test_a_search_runs_to_its_end_and_every_trial_ends_once(tmp_path, pair):
+    folder = new_search(tmp_path / "run", **pair, slots=2)
     play(folder, slots=2)
     search = read_search(folder)
     assert [trial.number for trial in search.trials] == list(range(8))
@@ -87,28 +87,28 @@ def test_a_search_runs_to_its_end_and_every_trial_ends_once(tmp_path, policy):
         }
     assert search.default_trial.outcome is Outcome.COMPLETED
     assert {trial.outcome for trial in search.trials} == (
-        {Outcome.COMPLETED} if policy == "random" else {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+        {Outcome.COMPLETED} if pair["scheduler"] == "none" else {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
     )
 
 
-def test_killed_after_any_line_a_search_in_one_slot_goes_on_as_an_undisturbed_one(tmp_path, policy):
+def test_killed_after_any_line_a_search_in_one_slot_goes_on_as_an_undisturbed_one(tmp_path, pair):
     """The promise that makes the records the only truth: nothing else is needed to go on."""
-    undisturbed = new_search(tmp_path / "undisturbed", policy=policy)
+    undisturbed = new_search(tmp_path / "undisturbed", **pair)
     play(undisturbed)
     expected = story(undisturbed)
     lines = (undisturbed / "trials.jsonl").read_text().splitlines(keepends=True)
     assert len(lines) > 40
     for place in range(len(lines)):
-        folder = new_search(tmp_path / f"after_{place}", policy=policy)
+        folder = new_search(tmp_path / f"after_{place}", **pair)
         (folder / "trials.jsonl").write_text("".join(lines[:place]) + lines[place][: len(lines[place]) // 2])
         play(folder)
         assert story(folder) == expected, lines[place]
         shutil.rmtree(folder)
 
 
-def test_stopped_after_any_epoch_a_search_in_two_slots_loses_and_repeats_nothing(tmp_path, policy):
+def test_stopped_after_any_epoch_a_search_in_two_slots_loses_and_repeats_nothing(tmp_path, pair):
     for num_epochs in range(1, 12):
-        folder = new_search(tmp_path / f"after_{num_epochs}", policy=policy, slots=2)
+        folder = new_search(tmp_path / f"after_{num_epochs}", **pair, slots=2)
         with opened(folder) as session:
             Player(session, 2).play(num_epochs)
         before = story(folder)
@@ -119,8 +119,8 @@ def test_stopped_after_any_epoch_a_search_in_two_slots_loses_and_repeats_nothing
         assert not read_search(folder).is_unfinished
 
 
-def test_only_the_last_checkpoint_of_each_trial_stays(tmp_path, policy):
-    folder = new_search(tmp_path / "run", policy=policy, slots=2)
+def test_only_the_last_checkpoint_of_each_trial_stays(tmp_path, pair):
+    folder = new_search(tmp_path / "run", **pair, slots=2)
     play(folder, slots=2)
     search = read_search(folder)
     assert checkpoints_of(folder) == {t.name: [f"epoch_{t.last.epoch:04d}.pt"] for t in search.trials}
@@ -128,7 +128,7 @@ def test_only_the_last_checkpoint_of_each_trial_stays(tmp_path, policy):
 
 
 def test_what_a_kill_left_beside_the_last_checkpoint_goes(tmp_path):
-    folder = new_search(tmp_path / "run", policy="asha")
+    folder = new_search(tmp_path / "run", scheduler="asha-stopping")
     play(folder, max_epochs=3)
     kept = checkpoints_of(folder)
     for place in (folder / "checkpoints").iterdir():
@@ -140,7 +140,7 @@ def test_what_a_kill_left_beside_the_last_checkpoint_goes(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    return new_search(tmp_path / "run", policy="random", num_trials=2)
+    return new_search(tmp_path / "run", scheduler="none", num_trials=2)
 
 
 def test_a_leg_whose_process_died_goes_on_from_the_last_checkpoint_until_it_failed_too_often_in_a_row(folder):
@@ -183,7 +183,7 @@ def fail_next(session, times: int = MAX_FAILURES + 1) -> str:
 
 def test_when_trials_fail_one_after_the_other_the_machine_is_blamed_and_the_search_stops(tmp_path, caplog):
     caplog.set_level("INFO")
-    folder = new_search(tmp_path / "run", policy="random")
+    folder = new_search(tmp_path / "run", scheduler="none")
     with opened(folder) as session:
         failed = [fail_next(session) for _ in range(3)]
         assert session.next_leg() is NoWork.FINISHED
@@ -196,7 +196,7 @@ def test_when_trials_fail_one_after_the_other_the_machine_is_blamed_and_the_sear
 
 
 def test_a_trial_that_fails_again_after_such_a_stop_is_spent_so_that_a_resume_comes_further(tmp_path):
-    folder = new_search(tmp_path / "run", policy="random")
+    folder = new_search(tmp_path / "run", scheduler="none")
     with opened(folder) as session:
         for _ in range(3):
             fail_next(session)
@@ -207,7 +207,7 @@ def test_a_trial_that_fails_again_after_such_a_stop_is_spent_so_that_a_resume_co
 
 
 def test_trials_that_fail_between_others_that_train_do_not_stop_the_search(tmp_path):
-    folder = new_search(tmp_path / "run", policy="random")
+    folder = new_search(tmp_path / "run", scheduler="none")
     with opened(folder) as session:
         for _ in range(3):
             fail_next(session)
@@ -244,7 +244,7 @@ def test_a_value_that_no_float32_holds_ends_its_trial_and_is_no_result(folder, v
 
 
 def test_a_trial_that_plateaus_ends_with_its_last_value(tmp_path):
-    folder = new_search(tmp_path / "run", policy="promote", num_trials=3)
+    folder = new_search(tmp_path / "run", scheduler="asha", num_trials=3)
     with opened(folder) as session:
         leg = session.next_leg()
         numbers = {"best": 0.3, "best_epoch": 1, "patience_epochs": 1}
@@ -269,7 +269,7 @@ def test_a_trial_that_had_come_to_its_end_before_the_leg_ends_without_training(f
 
 def test_a_trial_whose_checkpoint_was_lost_starts_over_and_counts_each_epoch_once(tmp_path, caplog):
     caplog.set_level("INFO")
-    folder = new_search(tmp_path / "run", policy="promote", num_trials=3)
+    folder = new_search(tmp_path / "run", scheduler="asha", num_trials=3)
     play(folder, max_epochs=2)
     with opened(folder) as session:
         player = Player(session)
@@ -287,7 +287,7 @@ def test_a_trial_whose_checkpoint_was_lost_starts_over_and_counts_each_epoch_onc
 
 
 def test_a_trial_that_starts_over_and_dies_goes_on_from_where_it_is_and_fails_in_the_end(tmp_path):
-    folder = new_search(tmp_path / "run", policy="random", num_trials=1)
+    folder = new_search(tmp_path / "run", scheduler="none", num_trials=1)
     play(folder, max_epochs=3)
     with opened(folder) as session:
         leg = session.next_leg()
@@ -300,9 +300,8 @@ def test_a_trial_that_starts_over_and_dies_goes_on_from_where_it_is_and_fails_in
     assert read_search(folder).trials[0].outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("outcome", ["plateaued", "experts_collapsed"])
-def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, policy, outcome):
+def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, pair, outcome):
     numbers = {"best": 0.3, "best_epoch": 1, "patience_epochs": 1}
 
     def ending_early(leg, epoch):
@@ -314,12 +313,12 @@ def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, 
             Player(session, report=ending_early).play()
             session.close()
 
-    undisturbed = new_search(tmp_path / "undisturbed", policy=policy, num_trials=4)
+    undisturbed = new_search(tmp_path / "undisturbed", **pair, num_trials=4)
     play_on(undisturbed)
     expected = story(undisturbed)
     lines = (undisturbed / "trials.jsonl").read_text().splitlines(keepends=True)
     for place in range(len(lines)):
-        folder = new_search(tmp_path / f"after_{place}", policy=policy, num_trials=4)
+        folder = new_search(tmp_path / f"after_{place}", **pair, num_trials=4)
         (folder / "trials.jsonl").write_text("".join(lines[:place]))
         play_on(folder)
         assert story(folder) == expected, lines[place]
@@ -356,7 +355,7 @@ def test_out_of_time_no_leg_starts_and_the_session_ends(tmp_path, caplog):
 
 
 def test_a_full_disk_budget_ends_the_least_promising_waiting_trial_and_keeps_what_may_win(tmp_path):
-    folder = new_search(tmp_path / "run", policy="promote", slots=2, num_trials=12, disk_budget_bytes=4 * 7, confirm=1)
+    folder = new_search(tmp_path / "run", scheduler="asha", slots=2, num_trials=12, disk_budget_bytes=4 * 7, confirm=1)
     play(folder, slots=2)
     search = read_search(folder)
     assert not search.is_unfinished
@@ -370,7 +369,7 @@ def test_a_full_disk_budget_ends_the_least_promising_waiting_trial_and_keeps_wha
 
 def test_a_disk_budget_that_cannot_hold_stops_the_search(tmp_path, caplog):
     caplog.set_level("INFO")
-    folder = new_search(tmp_path / "run", policy="random", slots=2, disk_budget_bytes=7)
+    folder = new_search(tmp_path / "run", scheduler="none", slots=2, disk_budget_bytes=7)
     play(folder, slots=2)
     assert read_search(folder).is_unfinished
     assert "more than --disk-budget" in caplog.text
@@ -380,8 +379,8 @@ def test_a_search_that_has_tried_all_that_its_space_holds_is_done(tmp_path, capl
     caplog.set_level("INFO")
     few = lambda trial: {"level": trial.suggest_categorical("level", [0.2, 0.4, 0.6]), "rate": 1.0}  # noqa: E731
     monkeypatch.setattr(played_session, "space", few)
-    for number, policy in enumerate(POLICIES):
-        folder = new_search(tmp_path / str(number), policy=policy)
+    for number, (scheduler, sampler) in enumerate(PAIRS):
+        folder = new_search(tmp_path / str(number), scheduler=scheduler, sampler=sampler)
         recorder = Recorder.resume(folder)
         recorder.change(first_answers=())
         recorder.close()

@@ -55,7 +55,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     trials = f"{formatting.count(settings.num_trials, 'trial')} of up to {formatting.count(plan.max_epochs, 'epoch')}"
     return "\n".join(
         [
-            f"{settings.space}: {trials}, {settings.policy}; {resources}",
+            f"{settings.space}: {trials}, {settings.scheduler} with {settings.chosen_sampler}; {resources}",
             *image_lines(plan),
             checked_line(plan, drawn_configs(plan)),
             *timing_lines(timings),
@@ -71,7 +71,7 @@ def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources)
         max_epochs=plan.max_epochs,
         rung_epochs=plan.rungs,
         reduction_factor=plan.space.reduction_factor,
-        promotes=settings.policy == "promote",
+        promotes=settings.scheduler == "asha",
         confirm=settings.confirm,
         seeds=NUM_SEEDS,
     )

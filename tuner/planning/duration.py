@@ -14,13 +14,13 @@ predicted to keep its last value.
 import heapq
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tuner.policy.actions import HalvingConfig, Policy
 from tuner.policy.candidates import Candidate
+from tuner.policy.prediction import LastValues
 from tuner.policy.promoting import PromotingPolicy
-from tuner.policy.promotion import Promotions
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 
@@ -55,7 +55,7 @@ def simulated_policy(schedule: Schedule) -> Policy:
     )
     source, first = _Numbers(), [_numbered(0)]
     if schedule.promotes:
-        return PromotingPolicy(source, config, first=first, predictor=_LastValues())
+        return PromotingPolicy(source, config, first=first, predictor=LastValues())
     return StoppingPolicy(RandomSampler(source), config, first=first)
 
 
@@ -71,38 +71,6 @@ class _Numbers:
 
 def _numbered(number: int) -> Candidate:
     return Candidate({"number": number}, {})
-
-
-class _LastValues:
-    """Predicts that each trial keeps its last value; replaces the Gaussian process."""
-
-    def __init__(self) -> None:
-        self._trials: dict[frozenset, str] = {}
-
-    def add(self, trial: str, candidate: Candidate) -> None:
-        self._trials[candidate.identity] = trial
-
-    def fit(self, promotions: Promotions) -> None:
-        """Nothing is fitted."""
-
-    def predict(self, promotions: Promotions, contenders: Sequence[str]) -> "_LastPrediction":
-        last = {trial: value for epoch in promotions.rungs for trial, value in promotions.values_at(epoch).items()}
-        return _LastPrediction({trial: last[trial] for trial in contenders}, self._trials)
-
-
-@dataclass(frozen=True, slots=True)
-class _LastPrediction:
-    predicted: Mapping[str, float]
-    trials: Mapping[frozenset, str]
-    """By the identity of their configurations."""
-
-    @property
-    def best(self) -> list[str]:
-        return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
-
-    def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
-        names = (self.trials.get(candidate.identity) for candidate in candidates)
-        return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
 
 
 DEFAULT = 0

@@ -20,7 +20,7 @@ from trainable.tasks.registry import get_task, read_config
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.rungs import rung_epochs
 from tuner.records import RecordedSettings
-from tuner.settings import POLICIES_WITH_RUNGS, SearchSettings
+from tuner.settings import SearchSettings
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
-    has_rungs = settings.policy in POLICIES_WITH_RUNGS
+    has_rungs = settings.scheduler != "none"
     warm = _warm_start(settings, space, pinned, base, splits.fingerprint)
     height, width = splits.train.images.shape[1:3]
     return Plan(

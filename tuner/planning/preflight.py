@@ -62,7 +62,7 @@ def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
     if rungs and warmup_epochs > rungs[0]:
         raise ValueError(
             f"--set warmup_fraction={fraction:g} warms up for {warmup_epochs:g} epochs, past the first "
-            f"rung at epoch {rungs[0]}; give at most {rungs[0] / config.max_epochs:g}, or --policy random."
+            f"rung at epoch {rungs[0]}; give at most {rungs[0] / config.max_epochs:g}, or --scheduler none."
         )
 
 

@@ -1,4 +1,4 @@
-"""Predicts the value of each trial at full length, from all values at the rungs.
+"""Predicts the value of each trial at full length, by a Gaussian process over all rungs or as its last value.
 
 The state depends only on the reported values: length scales are refitted when the number of values has grown by a
 quarter or a parameter is new, not when a prediction is requested. So a resumed search, which replays its records, makes
@@ -134,6 +134,40 @@ class ProcessPredictor:
         ahead = self._at(list(running), list(running.values()))
         assumed = np.concatenate([values, process.mean(ahead)])
         return GaussianProcess.conditioned(np.concatenate([points, ahead]), assumed, process.theta)
+
+
+class LastValues:
+    """Predicts that each trial keeps its last value, as in plain successive halving; no model."""
+
+    def __init__(self) -> None:
+        self._trials: dict[frozenset, str] = {}
+
+    def add(self, trial: str, candidate: Candidate) -> None:
+        self._trials[candidate.identity] = trial
+
+    def fit(self, promotions: Promotions) -> None:
+        """Nothing is fitted."""
+
+    def predict(self, promotions: Promotions, contenders: Sequence[str]) -> "LastPrediction":
+        last = {trial: value for epoch in promotions.rungs for trial, value in promotions.values_at(epoch).items()}
+        return LastPrediction({trial: last[trial] for trial in contenders}, self._trials)
+
+
+@dataclass(frozen=True, slots=True)
+class LastPrediction:
+    """Orders waiting trials by their last value; other configurations are not predicted."""
+
+    predicted: Mapping[str, float]
+    trials: Mapping[frozenset, str]
+    """By the identity of their configurations."""
+
+    @property
+    def best(self) -> list[str]:
+        return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
+
+    def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
+        names = (self.trials.get(candidate.identity) for candidate in candidates)
+        return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
 
 
 def _latest_values(promotions: Promotions) -> tuple[list[str], list[int], np.ndarray]:

@@ -8,7 +8,7 @@ best-predicted trial.
 Source: own composition of asynchronous promotion (see promotion.py) and expected improvement at the full budget (Jones,
 Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
-Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--policy asha`.
+Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--sampler random`.
 """
 
 import random
@@ -99,7 +99,8 @@ class PromotingPolicy:
             rank=1 + sum(other > arrived[trial] for other in arrived.values()),
             of=len(arrived),
             action=action,
-            predicted=None if predicted is None else self._config.sign * predicted,
+            # Where the last value stands for the final one, it is no news.
+            predicted=None if predicted in (None, arrived[trial]) else self._config.sign * predicted,
             to_epoch=to_epoch,
         )
 

@@ -6,7 +6,7 @@ of memory or collapsed counts as having reached its next rung, with the worst va
 Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar, "A System for Massively Parallel
 Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934: its asynchronous promotion, but the caller
 picks which.
-Cost: a checkpoint for each waiting trial. Off: `--policy asha`.
+Cost: a checkpoint for each waiting trial. Off: `--scheduler asha-stopping`.
 """
 
 import heapq

@@ -30,7 +30,7 @@ class Sampler(Protocol):
 
 
 class RandomSampler:
-    """Draws at random."""
+    """Draws at random; also a source of candidates, none of them preferred."""
 
     def __init__(self, source: CandidateSource) -> None:
         self._source = source
@@ -38,7 +38,7 @@ class RandomSampler:
     def any(self, generator: random.Random) -> Candidate:
         return self._source.any(generator)
 
-    def draw(self, generator: random.Random) -> Iterable[Candidate]:
+    def draw(self, generator: random.Random, *, near: Sequence[Candidate] = ()) -> Sequence[Candidate]:
         return ()
 
     def start(self, trial: str, candidate: Candidate) -> None: ...

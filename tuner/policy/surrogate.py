@@ -6,7 +6,7 @@ to few values stable. Values far below the median only say that they are bad, so
 Source: Rasmussen, Williams, "Gaussian Processes for Machine Learning", 2006, chapter 5,
 https://gaussianprocess.org/gpml; a prior that grows with the number of coordinates: Hvarfner, Hellsten, Nardi, "Vanilla
 Bayesian Optimization Performs Great in High Dimensions", ICML 2024, https://arxiv.org/abs/2402.02229.
-Cost: a few milliseconds for 150 values, about 20 ms when the scales are refitted. Off: `--policy asha`.
+Cost: a few milliseconds for 150 values, about 20 ms when the scales are refitted. Off: `--sampler random`.
 
 Own code, because Optuna's process is private and built on torch, and scikit-learn's has no priors and takes ten times
 as long; this needs a hundred lines of numpy.

@@ -8,7 +8,7 @@ TPE divides the ended trials into the best (a tenth, at most 25) and the rest, a
 study is replaced from time to time by its best and latest trials.
 Source: Bergstra, Bardenet, Bengio, Kegl, "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011,
 https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization.
-Cost: 5 to 10 ms per proposal. Off: `--policy random`.
+Cost: 5 to 10 ms per proposal. Off: `--sampler random`.
 """
 
 import random

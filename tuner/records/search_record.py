@@ -27,8 +27,8 @@ from tuner.records.trial_name import number_of
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, with one folder per trial."""
 ENDINGS_WITH_A_RESULT = (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
-ACTIONS = {"promote": (PAUSE, PROMOTE, STOP), "asha": (CONTINUE, STOP, KEEP), "random": ()}
-"""What each policy can decide at a rung."""
+ACTIONS = {"asha": (PAUSE, PROMOTE, STOP), "asha-stopping": (CONTINUE, STOP, KEEP), "none": ()}
+"""What each scheduler can decide at a rung."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,8 +197,8 @@ class SearchRecord:
 
     def _check_decision(self, trial: str, decision: Decision) -> None:
         settings = self.settings
-        if decision.action not in ACTIONS[settings.policy]:
-            raise ValueError(f"the policy {settings.policy} does not decide to {decision.action}")
+        if decision.action not in ACTIONS[settings.scheduler]:
+            raise ValueError(f"the scheduler {settings.scheduler} does not decide to {decision.action}")
         if decision.epoch not in self._trials[trial].results:
             raise ValueError(f"trial {trial} has a decision, but no result, at epoch {decision.epoch}")
         if decision.rung is not None and settings.rung_epochs[decision.rung - 1 : decision.rung] != (decision.epoch,):

@@ -1,6 +1,7 @@
 """`settings.json`: the user's settings and the choices made for them; all that a resume needs beside the events."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +14,25 @@ from tuner.policy.direction import sign_of
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"
-FORMAT = 2
+FORMAT = 3
 READERS = {1: "version 0.1"}
 """Versions that read older formats."""
 NAME_PATTERN = r"\w[\w.-]{0,99}"
 """A search's name is a single folder name, never `..`."""
-PolicyName = Literal["promote", "asha", "random"]
+SchedulerName = Literal["asha", "asha-stopping", "none"]
+SamplerName = Literal["forecast", "tpe", "random"]
+SAMPLERS: Mapping[SchedulerName, tuple[SamplerName, ...]] = {
+    "asha": ("forecast", "random"),
+    "asha-stopping": ("tpe", "random"),
+    "none": ("random", "tpe", "forecast"),
+}
+"""What each scheduler can be combined with, its default first: TPE learns from trials that have ended, and those of
+`asha` wait; the forecast learns from rungs at which trials wait, or from full lengths."""
+POLICIES_OF_FORMAT_2: Mapping[str, tuple[SchedulerName, SamplerName]] = {
+    "promote": ("asha", "forecast"),
+    "asha": ("asha-stopping", "tpe"),
+    "random": ("none", "random"),
+}
 AtLeastOne = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -69,7 +83,8 @@ class RecordedSettings:
     space: str
     objective: str
     mode: Mode
-    policy: PolicyName
+    scheduler: SchedulerName
+    sampler: SamplerName
     num_trials: AtLeastOne
     max_epochs: AtLeastOne
     rung_epochs: tuple[AtLeastOne, ...]
@@ -108,8 +123,10 @@ class RecordedSettings:
         rungs = self.rung_epochs
         if list(rungs) != sorted({epoch for epoch in rungs if epoch < self.max_epochs}):
             raise ValueError(f"rung_epochs {list(rungs)} must ascend and end before max_epochs, {self.max_epochs}")
-        if rungs and self.policy == "random":
-            raise ValueError("rung_epochs must be empty for the policy random")
+        if self.sampler not in SAMPLERS[self.scheduler]:
+            raise ValueError(f"the scheduler {self.scheduler} has no sampler {self.sampler}")
+        if rungs and self.scheduler == "none":
+            raise ValueError("rung_epochs must be empty for the scheduler none")
         if self.base_config.get("max_epochs") != self.max_epochs:
             raise ValueError(
                 f"max_epochs is {self.max_epochs}, but {self.base_config.get('max_epochs')} in base_config"
@@ -128,15 +145,32 @@ def write_settings(folder: Path, settings: RecordedSettings) -> None:
 
 
 def read_settings(folder: Path) -> RecordedSettings:
-    """Raises ValueError when the folder holds no search, a damaged one, or one of another format."""
+    """Of format 3 or 2.
+
+    Raises:
+        ValueError: the folder holds no search, a damaged one, or one of another format.
+    """
     path = folder / SETTINGS
     if not path.is_file():
         raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; give a folder results/<space>/<run>")
     text, damaged = path.read_bytes(), f"{path} is damaged, restore it from a copy"
     content: dict[str, Any] = parsed(text, dict[str, Any], damaged)
     found = content.get("format")
-    if isinstance(found, int) and found != FORMAT:
+    if found == 2 and isinstance(found, int):
+        text = json.dumps(_from_format_2(content, damaged)).encode()
+    elif isinstance(found, int) and found != FORMAT:
         reader = READERS.get(found) or f"version {content.get('version', '?')}"
         advice = f"{reader} reads it"
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
     return parsed(text, RecordedSettings, damaged)
+
+
+def _from_format_2(content: Mapping[str, Any], damaged: str) -> dict[str, Any]:
+    """Its one field `policy` is two fields now, and its word `asha` stood for another scheduler."""
+    policy = content.get("policy")
+    if not isinstance(policy, str) or policy not in POLICIES_OF_FORMAT_2:
+        allowed = ", ".join(POLICIES_OF_FORMAT_2)
+        raise ValueError(f"{damaged}: policy is {policy!r:.60}, but must be one of {allowed}")
+    scheduler, sampler = POLICIES_OF_FORMAT_2[policy]
+    others = {name: value for name, value in content.items() if name != "policy"}
+    return others | {"format": FORMAT, "scheduler": scheduler, "sampler": sampler}

@@ -163,13 +163,13 @@ def new_search(
     trials: int,
     epochs: int,
     lanes: int,
-    policy: str = "asha",
+    scheduler: str = "asha-stopping",
     confirm: int = 0,
     kill_at: str | None = None,
 ) -> Search:
     search = Search(place, place / "moe" / "run")
     options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm {confirm}"
-    options += f" --policy {policy}"
+    options += f" --scheduler {scheduler}"
     options += f" --concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16"
     search.begin(*options.split(), kill_at=kill_at)
     return search

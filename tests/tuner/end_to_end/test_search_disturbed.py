@@ -65,8 +65,8 @@ def content_of(folder: Path) -> dict[str, str]:
 
 
 DISTURBED = {
-    "asha": (terminated_and_moved, {"trials": 3, "epochs": 12}),
-    "promote": (killed_three_times, {"trials": 4, "epochs": 12}),
+    "asha-stopping": (terminated_and_moved, {"trials": 3, "epochs": 12}),
+    "asha": (killed_three_times, {"trials": 4, "epochs": 12}),
 }
 
 
@@ -77,7 +77,7 @@ def disturbed(request, tmp_path_factory, disc_folder):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in QUICK_TO_MISS_A_NODE.items():
             patch.setenv(name, value)
-        search = new_search(place, disc_folder, **size, lanes=1, policy=request.param)
+        search = new_search(place, disc_folder, **size, lanes=1, scheduler=request.param)
         try:
             disturb(search)
             search.finish()
@@ -110,19 +110,19 @@ def test_it_proposes_and_decides_what_an_undisturbed_search_does_with_these_curv
     assert {event["decision"]["rung"] for event in disturbed.events("decision")} >= {1, 2}
 
 
-@pytest.mark.parametrize("disturbed", ["promote"], indirect=True)
+@pytest.mark.parametrize("disturbed", ["asha"], indirect=True)
 def test_a_killed_process_costs_one_new_process(disturbed):
     assert len(disturbed.commands[1].trial_processes) == 2
 
 
-@pytest.mark.parametrize("disturbed", ["asha"], indirect=True)
+@pytest.mark.parametrize("disturbed", ["asha-stopping"], indirect=True)
 def test_sigterm_saves_and_says_how_to_go_on(disturbed):
     assert disturbed.exit_codes[0] == 130
     assert "Continue    python -m tuner.search --resume " in disturbed.commands[0].said
     assert "Traceback" not in disturbed.commands[0].complained
 
 
-@pytest.mark.parametrize("disturbed", ["asha"], indirect=True)
+@pytest.mark.parametrize("disturbed", ["asha-stopping"], indirect=True)
 def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed):
     left = {path.name for path in disturbed.folder.parent.iterdir() if path.is_dir()}
     assert left == {"moe", "elsewhere", *(f"command_{n}" for n in range(len(disturbed.commands)))}
@@ -141,9 +141,9 @@ QUICK = ("in_a_checkpoint", "in_the_last_moment")
 def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed_one(tmp_path, disc_folder, moment):
     is_confirmed = moment == "in_the_confirmation"
     # Under random proposals every trial comes as far as the default, so that there is something to confirm.
-    policy = "random" if is_confirmed else "promote"
+    scheduler = "none" if is_confirmed else "asha"
     size = {"trials": 3, "epochs": 4, "confirm": int(is_confirmed)}
-    search = new_search(tmp_path, disc_folder, **size, lanes=1, policy=policy, kill_at=moment)
+    search = new_search(tmp_path, disc_folder, **size, lanes=1, scheduler=scheduler, kill_at=moment)
     try:
         assert search.finish() == -signal.SIGKILL, search.commands[-1].complained
         search.begin("--resume", str(search.folder))

@@ -214,7 +214,7 @@ def test_out_of_time_it_saves_and_can_be_resumed(tmp_path, disc_folder):
 
 @pytest.mark.slow
 def test_ended_while_it_confirms_it_has_its_report_and_the_resumed_search_confirms_the_rest(tmp_path, disc_folder):
-    search = new_search(tmp_path, disc_folder, trials=2, epochs=12, lanes=1, policy="random", confirm=1)
+    search = new_search(tmp_path, disc_folder, trials=2, epochs=12, lanes=1, scheduler="none", confirm=1)
     confirmed = search.folder / "confirm.jsonl"
     try:
         search.commands[-1].until(lambda: confirmed.exists() and confirmed.read_text().endswith("\n"))
@@ -234,12 +234,12 @@ def test_ended_while_it_confirms_it_has_its_report_and_the_resumed_search_confir
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["asha", "promote", "random"])
-def test_a_search_that_is_over_is_extended_and_knows_what_it_found(tmp_path, disc_folder, policy):
+@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "none"])
+def test_a_search_that_is_over_is_extended_and_knows_what_it_found(tmp_path, disc_folder, scheduler):
     search = Search(tmp_path, tmp_path / "moe" / "run")
     options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 4 --max-epochs 4 --confirm 0"
     try:
-        search.begin(*options.split(), "--policy", policy, "--set", "pyramid_channels=16")
+        search.begin(*options.split(), "--scheduler", scheduler, "--set", "pyramid_channels=16")
         assert search.finish() == 0
         before = search.events()
         search.begin("--resume", str(search.folder), "--trials", "+3")

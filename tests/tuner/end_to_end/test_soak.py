@@ -20,23 +20,23 @@ from tuner.records import read_search
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 NUM_KILLS = int(os.environ.get("SOAK_KILLS", "30"))
-"""For each policy."""
+"""For each scheduler."""
 SEED = int(os.environ.get("SOAK_SEED", "0"))
 NUM_KILLS_ALONE = NUM_KILLS // 4
-"""With one slot, for each policy, beside those."""
-POLICIES = ("asha", "promote", "random")
+"""With one slot, for each scheduler, beside those."""
+SCHEDULERS = ("asha", "asha-stopping", "none")
 NUM_TRIALS, MORE_TRIALS, MAX_EPOCHS = 30, "+10", 12
 EXIT_SECONDS = 120
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes_to_its_end(
-    tmp_path, disc_folder, monkeypatch, policy
+    tmp_path, disc_folder, monkeypatch, scheduler
 ):
     for name, value in QUICK_TO_MISS_A_NODE.items():
         monkeypatch.setenv(name, value)
-    rng = random.Random(f"{SEED} {policy}")
-    search = new_search(tmp_path, disc_folder, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2, policy=policy)
+    rng = random.Random(f"{SEED} {scheduler}")
+    search = new_search(tmp_path, disc_folder, trials=NUM_TRIALS, epochs=MAX_EPOCHS, lanes=2, scheduler=scheduler)
     kills: Counter = Counter()
     ended = {}
     try:
@@ -45,7 +45,7 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
             victim = kill_something(search, rng, kills)
             assert search.events()[: len(kept)] == kept
             ended |= endings(search)
-            say(f"{policy}: kill {kills.total()}, {victim or 'nobody'}; {len(ended)} trials ended")
+            say(f"{scheduler}: kill {kills.total()}, {victim or 'nobody'}; {len(ended)} trials ended")
         search.finish()
         # Once more even where it is done: what a driver leaves that is killed in its last moment goes with the next.
         go_on(search)
@@ -56,28 +56,28 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
     finally:
         search.end()
     assert_nothing_is_lost(search, ended)
-    say(f"{policy}: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+    say(f"{scheduler}: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_killed_at_random_moments_a_search_in_one_slot_decides_as_an_undisturbed_one(
-    tmp_path, disc_folder, monkeypatch, policy
+    tmp_path, disc_folder, monkeypatch, scheduler
 ):
     for name, value in QUICK_TO_MISS_A_NODE.items():
         monkeypatch.setenv(name, value)
-    rng, kills = random.Random(f"{SEED} {policy} alone"), Counter()
-    search = new_search(tmp_path, disc_folder, trials=12, epochs=MAX_EPOCHS, lanes=1, policy=policy)
+    rng, kills = random.Random(f"{SEED} {scheduler} alone"), Counter()
+    search = new_search(tmp_path, disc_folder, trials=12, epochs=MAX_EPOCHS, lanes=1, scheduler=scheduler)
     try:
         while kills.total() < NUM_KILLS_ALONE and not is_done(search):
             victim = kill_something(search, rng, kills)
-            say(f"{policy}, one slot: kill {kills.total()}, {victim or 'nobody'}")
+            say(f"{scheduler}, one slot: kill {kills.total()}, {victim or 'nobody'}")
         while not is_done(search):
             go_on(search)
             search.finish()
     finally:
         search.end()
     assert_decided_as_undisturbed(search, tmp_path)
-    say(f"{policy}, one slot: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+    say(f"{scheduler}, one slot: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
 
 
 def kill_something(search: Search, rng: random.Random, kills: Counter) -> str | None:

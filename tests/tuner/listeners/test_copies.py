@@ -78,7 +78,7 @@ def study_of(folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    return new_search(tmp_path / "run", policy="promote", slots=2)
+    return new_search(tmp_path / "run", scheduler="asha", slots=2)
 
 
 def assert_complete(folder):

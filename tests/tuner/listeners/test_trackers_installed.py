@@ -24,7 +24,7 @@ def searched(tmp_path_factory, disc_folder):
     """Two trials of a search that is shown in both, while the environment holds a secret."""
     place = tmp_path_factory.mktemp("tracked")
     options = f"--data {disc_folder} --storage {place} --name run --trials 2 --max-epochs 3 --confirm 0"
-    fixed = "--policy random --set effective_batch=8 --set pyramid_channels=8 --track mlflow --track wandb"
+    fixed = "--scheduler none --set effective_batch=8 --set pyramid_channels=8 --track mlflow --track wandb"
     environment = os.environ | {"WANDB_API_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET}
     command = [sys.executable, "-m", "tuner.search", *options.split(), *fixed.split()]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)

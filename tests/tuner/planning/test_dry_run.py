@@ -72,10 +72,11 @@ def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_updat
 
 
 @pytest.mark.parametrize(
-    ("policy", "rung_epochs", "promotes"), [("asha", (1, 2), False), ("promote", (1, 2), True), ("random", (), False)]
+    ("scheduler", "rung_epochs", "promotes"),
+    [("asha", (1, 2), True), ("asha-stopping", (1, 2), False), ("none", (), False)],
 )
-def test_the_schedule_is_that_of_the_policy_that_was_asked_for(settings, policy, rung_epochs, promotes):
-    asked = replace(settings, policy=policy, confirm=2)
+def test_the_schedule_is_that_of_the_scheduler_that_was_asked_for(settings, scheduler, rung_epochs, promotes):
+    asked = replace(settings, scheduler=scheduler, confirm=2)
     told = schedule_of(asked, plan_search(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
     assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
     assert (told.num_trials, told.slots, told.max_epochs, told.confirm, told.seeds) == (4, 2, 4, 2, 3)
@@ -112,7 +113,7 @@ def test_a_step_timing_out_of_memory_is_repeated_with_half_the_micro_batch_as_a_
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
     told = dry_run(settings, plan_search(settings), began=time.monotonic())
-    assert "moe: 4 trials of up to 4 epochs, promote; " in told
+    assert "moe: 4 trials of up to 4 epochs, asha with forecast; " in told
     assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
     assert re.search(r"\nwall time +\d+:\d\d, 90 % between \d+:\d\d and \d+:\d\d\n", told)
     assert not settings.folder.exists()

@@ -10,10 +10,9 @@ from typing import Any
 from tuner.policy.actions import HalvingConfig, NoWork, Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
-from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
-from tuner.policy.stopping import RandomSampler, StoppingPolicy
-from tuner.policy.tpe import TpeSampler
+from tuner.policy_from_records import policy_of
+from tuner.records.settings import SAMPLERS
 
 RUNGS, MAX_EPOCHS = (1, 3), 9
 DEFAULT = {"rate": 1e-2, "layers": 3, "kind": "plain", "share": 0.2}
@@ -52,16 +51,14 @@ def quality(params: dict, epoch: int) -> float:
     return level * (1 - 0.6**epoch) + 0.01 * noise
 
 
-def make(kind: str, *, asked: Callable[[Any], dict] = space, first: Sequence[dict] = (DEFAULT,), **changed) -> Policy:
-    """A policy by the name that `--policy` has for it."""
-    options = {"rung_epochs": RUNGS, "max_epochs": MAX_EPOCHS, "reduction_factor": 3, "mode": "max", "slots": 1}
+def make(pair: str, *, asked: Callable[[Any], dict] = space, first: Sequence[dict] = (DEFAULT,), **changed) -> Policy:
+    """The policy of a scheduler, such as `asha`, or of a scheduler and a sampler, such as `asha random`."""
+    scheduler, _, sampler = pair.partition(" ")
+    rungs = () if scheduler == "none" else RUNGS
+    options = {"rung_epochs": rungs, "max_epochs": MAX_EPOCHS, "reduction_factor": 3, "mode": "max", "slots": 1}
     config = HalvingConfig(**options | {"seed": 0, "num_trials": 30} | changed)
-    source = SpaceSource(asked)
-    candidates = [source.of(answers) for answers in first]
-    if kind == "promote":
-        return PromotingPolicy(source, config, first=candidates)
-    sampler = TpeSampler(asked, mode=config.mode) if kind == "asha" else RandomSampler(source)
-    return StoppingPolicy(sampler, config, first=candidates)
+    candidates = [SpaceSource(asked).of(answers) for answers in first]
+    return policy_of(scheduler, sampler or SAMPLERS[scheduler][0], asked, config, first=candidates)
 
 
 def add_past(policy: Policy) -> None:

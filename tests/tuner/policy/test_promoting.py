@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.tuner.policy import playing
 from tests.tuner.policy.playing import Noted
 from tuner.policy.actions import HalvingConfig, NoWork, Promote, Start
 from tuner.policy.candidates import SpaceSource
@@ -292,3 +293,17 @@ def test_a_search_whose_trials_all_diverge_ends():
     search = played(make(), bad=lambda params: True)
     assert len(search.trials) == 12
     assert search.policy.action() is NoWork.FINISHED
+
+
+def test_with_random_proposals_the_best_value_at_a_rung_goes_on_and_no_model_predicts():
+    policy = playing.make("asha random", reduction_factor=2, num_trials=8, slots=8)
+    values = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.2}
+    for number, (trial, value) in enumerate(values.items()):
+        policy.start(trial, playing.SOURCE.of(playing.DEFAULT | {"layers": number + 1}))
+        assert policy.report(trial, epoch=1, value=value).action == PAUSE
+    promoted = []
+    while isinstance(action := policy.action(), Promote):
+        told = policy.explain(action.trial, PROMOTE)
+        promoted.append((action.trial, told.rank, told.predicted))
+        policy.promote(action)
+    assert promoted == [("b", 1, None), ("c", 2, None)]

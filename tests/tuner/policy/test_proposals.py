@@ -103,12 +103,12 @@ def begun_by(kind, source_space, **changed):
     return begun
 
 
-@pytest.mark.parametrize("kind", ["promote", "asha", "random"])
+@pytest.mark.parametrize("kind", ["asha", "asha random", "asha-stopping", "none"])
 def test_a_space_that_is_exhausted_ends_the_search_with_each_of_its_configurations_once(kind):
     assert sorted(begun_by(kind, few, num_trials=8)) == [(1,), (2,), (3,)]
 
 
-@pytest.mark.parametrize("kind", ["promote", "asha", "random"])
+@pytest.mark.parametrize("kind", ["asha", "asha random", "asha-stopping", "none"])
 def test_the_same_seed_proposes_the_same_and_another_seed_does_not(kind):
     assert begun_by(kind, many) == begun_by(kind, many)
     assert begun_by(kind, many) != begun_by(kind, many, seed=1)

@@ -15,8 +15,10 @@ from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 from tuner.policy_from_records import replay_events
 from tuner.records.events import Decided, EpochDone, PastTrialKnown, TrialEnded, TrialStarted, read_event
+from tuner.records.settings import SAMPLERS
 
-KINDS = ("promote", "asha", "random")
+PAIRS = [f"{scheduler} {sampler}" for scheduler, samplers in SAMPLERS.items() for sampler in samplers]
+KINDS = ("asha", "asha random", "asha-stopping", "asha-stopping random")
 
 
 @pytest.fixture
@@ -72,9 +74,9 @@ def test_the_space_is_evaluated_once_for_each_configuration_that_is_tried(kind):
 
 @pytest.mark.parametrize("slots", [1, 3])
 def test_so_it_does_after_a_long_study_was_shortened(slots, shortens_early):
-    undisturbed = simulated("asha", slots=slots, num_trials=60)
+    undisturbed = simulated("asha-stopping", slots=slots, num_trials=60)
     for stop_after in (50, 80, 120):
-        assert simulated("asha", stop_after=stop_after, slots=slots, num_trials=60) == undisturbed
+        assert simulated("asha-stopping", stop_after=stop_after, slots=slots, num_trials=60) == undisturbed
 
 
 def played(kind, *, seed, stop_after=None, asks=False):
@@ -86,7 +88,7 @@ def played(kind, *, seed, stop_after=None, asks=False):
 
 
 def test_everything_happens_in_these_plays():
-    calls = [call for seed in range(3) for call in played("random", seed=seed)]
+    calls = [call for seed in range(3) for call in played("asha-stopping random", seed=seed)]
     assert {call[2] for call in calls if call[0] == "end"} == set(Outcome)
 
 
@@ -148,7 +150,7 @@ def test_where_a_small_space_ends_does_not_depend_on_it_either(kind):
         assert play(stop_after) == undisturbed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PAIRS)
 def test_the_records_tell_it_all(kind):
     """What was told as events, through JSON, which knows no tuples, and back."""
     noted = Noted(make(kind, slots=3))
@@ -188,7 +190,7 @@ def events_of(call):
             yield PastTrialKnown(trial=given[0], answers=given[1], values=given[2], outcome=given[3], time=0.0)
 
 
-@pytest.mark.parametrize("kind", ["promote", "asha"])
+@pytest.mark.parametrize("kind", ["asha", "asha-stopping"])
 def test_another_process_decides_the_same(kind):
     """Sets of strings have another order there."""
     code = (

@@ -7,7 +7,7 @@ from tuner.policy.actions import NoWork, Start, take_result
 from tuner.policy.decision import CONTINUE, KEEP, STOP
 from tuner.policy.outcomes import Outcome
 
-KINDS = ("asha", "random")
+KINDS = ("asha-stopping", "asha-stopping random")
 
 
 def configuration(rate):
@@ -37,7 +37,7 @@ def test_poor_trials_stop_and_the_default_never_does(kind, mode):
 
 
 def test_a_trial_that_comes_to_its_rung_again_gets_the_decision_that_it_got():
-    policy = make("random", reduction_factor=2, slots=5)
+    policy = make("asha-stopping random", reduction_factor=2, slots=5)
     results_at_first_rung(policy, {"a": 0.5, "default": 0.1})
     for trial, action in (("a", CONTINUE), ("default", KEEP)):
         assert policy.report(trial, epoch=1, value=0.0).action == action

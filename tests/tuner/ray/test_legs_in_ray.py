@@ -78,7 +78,7 @@ def searched(tmp_path_factory):
     folder, marks = place / "run", place / "marks"
     marks.mkdir()
     toy = type("MarkedToy", (Toy,), {"search_marks": str(marks)})
-    search(folder, toy, slots=1, policy="promote", rung_epochs=(1, 2))
+    search(folder, toy, slots=1, scheduler="asha", rung_epochs=(1, 2))
     return folder, marks
 
 
@@ -99,7 +99,7 @@ class Slow(Toy):
 
 
 def test_a_leg_whose_process_is_starting_keeps_it_and_no_slot_stays_empty(tmp_path):
-    search(tmp_path / "run", Slow, slots=2, policy="random", rung_epochs=())
+    search(tmp_path / "run", Slow, slots=2, scheduler="none", rung_epochs=())
     trials = read_search(tmp_path / "run").trials
     processes = [{result.process for result in trial.results.values()} for trial in trials]
     assert all(len(one) == 1 for one in processes)

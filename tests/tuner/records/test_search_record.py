@@ -169,8 +169,11 @@ FOLLOWS = {
         line(event="start", trial="002-0123abcd", params={}, answers={}, epoch=None),
         "trial 002-0123abcd starts, but the next number is 1",
     ),
-    "a decision of another policy": (decided(action="pause"), "the policy asha does not decide to pause"),
-    "an unknown decision": (decided(action="party"), "the policy asha does not decide to party"),
+    "a decision of another scheduler": (
+        decided(action="pause"),
+        "the scheduler asha-stopping does not decide to pause",
+    ),
+    "an unknown decision": (decided(action="party"), "the scheduler asha-stopping does not decide to party"),
     "a decision at another rung": (decided(rung=2), "epoch 1 is not rung 2"),
     "a decision at a rung that is not there": (decided(rung=9), "epoch 1 is not rung 9"),
     "a decision at no rung": (decided(rung=0), "epoch 1 is not rung 0"),

@@ -79,7 +79,15 @@ DAMAGED = {
     "a fraction of trials": (written(num_trials=6.5), f"num_trials: {NO_INTEGER}"),
     "no trials": (written(num_trials=0), "num_trials: input should be greater than or equal to 1, not 0"),
     "an unknown mode": (written(mode="maximum"), "mode: input should be 'max' or 'min', not 'maximum'"),
-    "an unknown policy": (written(policy="hyperband"), "policy: input should be "),
+    "an unknown scheduler": (written(scheduler="hyperband"), "scheduler: input should be "),
+    "an unknown sampler": (written(sampler="grid"), "sampler: input should be "),
+    "a pair that does not exist": (written(sampler="forecast"), "the scheduler asha-stopping has no sampler forecast"),
+    "the policy of format 2": (written(policy="asha"), "policy is not known"),
+    "an unknown policy of format 2": (
+        written(format=2, policy="hyperband"),
+        "policy is 'hyperband', but must be one of promote, asha, random",
+    ),
+    "no policy in format 2": (written(format=2, scheduler=..., sampler=...), "policy is None, but must be one of"),
     "a number of trackers": (written(track=5), "track: input should be a valid array, not 5"),
     "text for trackers": (written(track="mlflow"), "track: input should be a valid array, not 'mlflow'"),
     "NaN": (written(disk_budget_bytes=float("nan")), f"disk_budget_bytes: {NO_INTEGER}"),
@@ -106,8 +114,8 @@ DAMAGED = {
     "rungs in another order": (written(rung_epochs=[6, 3]), "rung_epochs [6, 3] must ascend"),
     "a rung at the full length": (written(rung_epochs=[3, 12]), "rung_epochs [3, 12] must ascend and end before"),
     "rungs of random search": (
-        written(policy="random", rung_epochs=[3]),
-        "rung_epochs must be empty for the policy random",
+        written(scheduler="none", sampler="random", rung_epochs=[3]),
+        "rung_epochs must be empty for the scheduler none",
     ),
     "another length than its trainings": (written(max_epochs=6), "max_epochs is 6, but 12 in base_config"),
     "one in one": (written(reduction_factor=1), "reduction_factor: input should be greater than or equal to 2"),
@@ -162,11 +170,23 @@ def test_a_value_of_a_type_that_no_key_has_is_named_with_its_key(tmp_path, name)
 
 
 @pytest.mark.parametrize(
-    ("found", "advice"), [(1, "version 0.1 reads it"), (3, "version 7.0 reads it"), (-1, "version 7.0 reads it")]
+    ("found", "advice"), [(1, "version 0.1 reads it"), (4, "version 7.0 reads it"), (-1, "version 7.0 reads it")]
 )
 def test_another_format_says_which_version_reads_it(tmp_path, found, advice):
     said = said_of(tmp_path, json.dumps({"format": found, "version": "7.0"}).encode())
     assert f"has format {found}, this version reads {FORMAT}: {advice}" in said
+
+
+@pytest.mark.parametrize(
+    ("policy", "scheduler", "sampler"),
+    [("promote", "asha", "forecast"), ("asha", "asha-stopping", "tpe"), ("random", "none", "random")],
+)
+def test_format_2_named_scheduler_and_sampler_in_one_word(tmp_path, policy, scheduler, sampler):
+    old = written(format=2, policy=policy, scheduler=..., sampler=...)
+    (tmp_path / "settings.json").write_bytes(old)
+    assert read_settings(tmp_path) == replace(RICH, scheduler=scheduler, sampler=sampler)
+    write_settings(tmp_path, read_settings(tmp_path))
+    assert read_settings(tmp_path) == replace(RICH, scheduler=scheduler, sampler=sampler)
 
 
 def test_a_folder_without_settings_is_no_search(tmp_path):

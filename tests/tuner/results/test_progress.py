@@ -166,7 +166,7 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
 
 
 def test_a_trial_that_paused_waits_until_it_is_promoted(tmp_path):
-    recorded(tmp_path, curves=[[0.1, 0.2], [0.1, 0.3], [0.1]], policy="promote")
+    recorded(tmp_path, curves=[[0.1, 0.2], [0.1, 0.3], [0.1]], scheduler="asha")
     recorder = Recorder.resume(tmp_path)
     for number in (0, 1):
         recorder.decision(trial_name(number, {}), decided("pause"))
@@ -178,7 +178,7 @@ def test_a_trial_that_paused_waits_until_it_is_promoted(tmp_path):
 
 
 def test_a_trial_that_waited_when_its_search_was_cut_off_waits_still_after_the_resume(tmp_path):
-    recorded(tmp_path, curves=[[0.1, 0.2], [0.1]], policy="promote")
+    recorded(tmp_path, curves=[[0.1, 0.2], [0.1]], scheduler="asha")
     recorder = Recorder.resume(tmp_path)
     recorder.decision(trial_name(0, {}), decided("pause"))
     recorder.close()
