@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,30 +97,44 @@ def confirm(
     if not todo:
         return done
     remaining = Remaining(record, todo)
-    left = [(trial.name, seed) for trial, seed in todo]
+    pending = [(trial.name, seed) for trial, seed in todo]
+    _log_start(len(wanted), len(todo), num_seeds, remaining.seconds(pending))
+    for training, run in _trained(folder, record, todo):
+        pending.remove(training)
+        if run is not None:
+            append_run(folder, run)
+            done.append(run)
+            seconds_left = remaining.seconds(pending)
+            on_run(run, Progress(done=len(wanted) - len(pending), total=len(wanted), seconds_left=seconds_left))
+    return done
+
+
+def _log_start(num_wanted: int, num_todo: int, num_seeds: int, seconds: float) -> None:
     logger.info(
         "confirming: retraining the default and the best %d on %s each, then scoring them on the test split: "
         "%s, about %s",
-        len(wanted) // num_seeds - 1,
+        num_wanted // num_seeds - 1,
         formatting.count(num_seeds, "seed"),
-        formatting.count(len(todo), "training"),
-        formatting.duration(remaining.seconds(left)),
+        formatting.count(num_todo, "training"),
+        formatting.duration(seconds),
     )
+
+
+def _trained(
+    folder: Path, record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]]
+) -> Iterator[tuple[Training, ConfirmedRun | None]]:
+    """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
     resources = record.settings.resources
     calls = (((trial, seed), (_exported(record, trial, seed, folder), resources.device)) for trial, seed in todo)
     # One process in any case: the same batch, so the same training as of several.
     for (trial, seed), training in run_tasks(_train_and_test, calls, resources):
-        left.remove((trial.name, seed))
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
+            yield (trial.name, seed), None
             continue
         validation, test = training.result()
-        done.append(_measured(record, trial, seed, validation=validation, test=test))
-        append_run(folder, done[-1])
-        progress = Progress(done=len(wanted) - len(left), total=len(wanted), seconds_left=remaining.seconds(left))
-        on_run(done[-1], progress)
-    return done
+        yield (trial.name, seed), _measured(record, trial, seed, validation=validation, test=test)
 
 
 def _exported(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ExportedConfig:
