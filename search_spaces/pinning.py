@@ -36,7 +36,9 @@ class PinnedSpace:
         self._check_pins(known=asked | returned)
 
     def __call__(self, trial: Trial) -> Params:
-        params = self._space.suggest(_pinned_trial(trial, self._pins), self._situation)
+        # A decision draws 300 candidates, most of them of a search without pins.
+        answering = _pinned_trial(trial, self._pins) if self._pins else trial
+        params = self._space.suggest(answering, self._situation)
         return params | {name: self._pins[name] for name in self._pins.keys() & params.keys() & self._fixed}
 
     def points_to_evaluate(self) -> list[Params]:

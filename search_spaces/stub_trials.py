@@ -126,10 +126,11 @@ class StubTrial:
         return self._ask(name, Choices(choices))
 
     def _ask(self, name: str, question: Question) -> Any:
-        if name not in self.asked:
-            self.asked[name] = self._answer(name, question)
-            self.questions[name] = question
-        return self.asked[name]
+        if name in self.asked:
+            return self.asked[name]
+        answer = self.asked[name] = self._answer(name, question)
+        self.questions[name] = question
+        return answer
 
 
 def given_or_middle(given: Mapping[str, Any]) -> StubTrial:

@@ -106,13 +106,14 @@ class Encoding:
 
     def encode(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """Points [N, D]."""
-        points = np.zeros((len(candidates), self.width))
-        coordinates = [candidate.coordinates for candidate in candidates]
-        for name, columns in self.columns.items():
-            width = columns.stop - columns.start
-            absent = (0.5,) if width == 1 else (0.0,) * width
-            points[:, columns] = [known.get(name, absent) for known in coordinates]
-        return points
+        widths = [columns.stop - columns.start for columns in self.columns.values()]
+        absent = [0.5 if width == 1 else 0.0 for width in widths for _ in range(width)]
+        rows = [absent.copy() for _ in candidates]
+        for row, candidate in zip(rows, candidates, strict=True):
+            for name, question in candidate.questions.items():
+                if name in self.columns:
+                    row[self.columns[name]] = _encode(question, candidate.answers[name])
+        return np.reshape(rows, (len(candidates), self.width))
 
 
 class _RandomAnswers:
