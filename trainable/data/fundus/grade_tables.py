@@ -124,7 +124,7 @@ def _uneven(file: Path, table: Table) -> list[Finding]:
     rows = [f"row {row.number} ({', '.join(row.cells)[:30]})" for row in table.uneven]
     if not rows:
         return []
-    problem = f"{len(rows)} of {len(table.rows) - 1} rows have not one cell for each of the columns: {_first(rows)}"
+    problem = f"{len(rows)} of {len(table.rows) - 1} rows have too few or too many cells: {_first(rows)}"
     action = "They are left out; give them as many cells as the header has."
     return [Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)]
 

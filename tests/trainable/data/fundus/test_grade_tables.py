@@ -87,7 +87,7 @@ def test_short_rows_are_left_out_and_told_by_their_line(read):
     tables, findings = read(",image,dr,dme\n0,eye_000,1,2\n1,eye_001,0,0\ntotal\n")
     assert list(tables[0].grades) == ["eye_000", "eye_001"]
     (warning,) = [finding for finding in findings if finding.severity is Severity.WARNING]
-    assert warning.problem == "1 of 3 rows have not one cell for each of the columns: row 4 (total)"
+    assert warning.problem == "1 of 3 rows have too few or too many cells: row 4 (total)"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def read_rows(path: Path) -> AnnotationFile:
     for row in table.uneven:
         found.num_crowns += 1
         detail = f"{len(row.cells)} of {len(table.header)}"
-        found.leave_out("", f"row {row.number}", "have not one cell for each column", detail)
+        found.leave_out("", f"row {row.number}", "have too few or too many cells", detail)
     return _read(table.body, found=found, columns=columns)
 
 

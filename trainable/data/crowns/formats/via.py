@@ -85,7 +85,7 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Crow
     if kind in ("polygon", "polyline"):
         across, down = at.get("all_points_x"), at.get("all_points_y")
         if not isinstance(across, list) or not isinstance(down, list) or len(across) != len(down):
-            raise CrownError("have not one x for each y", f"{str(across)[:20]} and {str(down)[:20]}")
+            raise CrownError("have unequal numbers of x and y", f"{str(across)[:20]} and {str(down)[:20]}")
         return outlined(label, [list(zip(across, down, strict=True))], box=None, place=place)
     if kind == "rect":
         left, top, width, height = (number(at.get(name)) for name in ("x", "y", "width", "height"))

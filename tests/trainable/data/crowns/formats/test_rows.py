@@ -29,8 +29,8 @@ def read(tmp_path):
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 6))"', "have fewer than three points"),
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 x, 7 8))"', "have a coordinate that is no number"),
         (",palm,1,1,3,4,", "name no picture"),
-        ("plot.png,palm", "have not one cell for each column"),
-        ("plot.png,palm,1,1,3,4,,5", "have not one cell for each column"),
+        ("plot.png,palm", "have too few or too many cells"),
+        ("plot.png,palm,1,1,3,4,,5", "have too few or too many cells"),
         (GOOD, "are given twice"),
     ],
 )
