@@ -126,7 +126,7 @@ def test_each_choice_of_the_space_changes_the_training(opened, params):
 
 @pytest.mark.parametrize("division", [{"split_seed": 1}, {"group_pattern": "(.+)_"}])
 def test_drawn_photographs_are_not_divided(division):
-    with pytest.raises(ValueError, match="drawn, not divided; give --data with them"):
+    with pytest.raises(ValueError, match="drawn, not divided; give --data with"):
         from_params(division, TASK.default_config())
 
 
