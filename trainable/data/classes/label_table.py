@@ -12,7 +12,7 @@ from pathlib import Path
 from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, label_columns
 from trainable.data.classes.layout import ClassImage
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
-from trainable.data.io.folder_layout import files_below, is_image
+from trainable.data.io.folder_layout import files_below, is_image, plain_name
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
 from trainable.data.io.table import TABLE_ENDINGS, Row, Table, read_table
@@ -43,7 +43,7 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
             table = read_table(root / file)
             columns = label_columns(table, keys)
         except BadFileError as error:
-            findings.append(error.finding(file.as_posix()))
+            findings.append(error.finding(plain_name(file)))
             continue
         if columns is not None:
             findings += _add(found, file, table, columns, names, keys)
@@ -52,7 +52,7 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
         raise DataError(f"{root} cannot be used.", findings)
     if not found:
         return None
-    bare = [picture.as_posix() for picture in pictures if picture not in found]
+    bare = [plain_name(picture) for picture in pictures if picture not in found]
     if bare:
         findings.append(_counted("images", bare, len(pictures), "have no class in a table", "They are left out."))
     return [found[picture] for picture in sorted(found, key=Path.as_posix)], findings
@@ -95,8 +95,8 @@ def _add(
             if first.class_name != label:
                 problem = f"row {row.number}: {pictures[0].name} is {label} here, {first.class_name} above"
                 action = "Remove the wrong one of the rows."
-                findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
-    findings += [_counted(file.as_posix(), own, len(rows), why, "They are left out.") for why, own in left_out.items()]
+                findings.append(Finding(file=plain_name(file), problem=problem, action=action))
+    findings += [_counted(plain_name(file), own, len(rows), why, "They are left out.") for why, own in left_out.items()]
     return findings
 
 
@@ -128,4 +128,4 @@ def _counted(file: str, items: Sequence[str], total: int, what: str, action: str
 
 
 def _note(file: Path, problem: str, action: str) -> Finding:
-    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
+    return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE)

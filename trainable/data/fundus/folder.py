@@ -30,6 +30,7 @@ from trainable.data.io.findings import (
     read_findings,
     write_findings,
 )
+from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
@@ -162,6 +163,6 @@ def _read(source: FundusSource, row: int) -> LabelledSample | Finding:
     try:
         image = cropped_to_retina(read_upright(source.root / file), source.options.image_size_px)
     except BadFileError as error:
-        return error.finding(file.as_posix())
+        return error.finding(plain_name(file))
     label = tuple(source.labels[row][task] for task in source.tasks)
-    return LabelledSample(name=file.with_suffix("").as_posix(), image=image, label=label, digest=source.digests[file])
+    return LabelledSample(name=plain_name(file.with_suffix("")), image=image, label=label, digest=source.digests[file])

@@ -15,7 +15,7 @@ from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity
-from trainable.data.io.folder_layout import files_below, is_image, require_folder
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
@@ -74,7 +74,7 @@ class FundusSource:
         findings += _unmatched(found, tables)
         files = [file for file, rows in found if len(rows) == 1]
         digests = content_digests(root, files, cache_dir)
-        names = [file.stem for file in files]
+        names = [plain_name(file.stem) for file in files]
         if options.group_pattern is None:
             names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
         labels = [rows[0] for _, rows in found if len(rows) == 1]
@@ -125,7 +125,7 @@ def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
     """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
     key = picture_key(file.name)
     said = [table.patients[key] for table in _speaking(file, tables) if key in table.patients]
-    return f"patient {said[0]}" if said else (source.parent / patient_of(source.stem)).as_posix()
+    return f"patient {said[0]}" if said else plain_name(source.parent / patient_of(source.stem))
 
 
 def _graded_tasks(labels: Sequence[Grades]) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ from trainable.data.io.copies import check_copies_across_parts
 from trainable.data.io.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
+from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import Sample, require_space, write_splits
 from trainable.data.io.lookalikes import Look, check_lookalikes, signature
 from trainable.data.io.parts import keep_named_parts
@@ -102,7 +103,7 @@ class _Inspection:
 
 def _inspect(source: FolderSource, pair: Pair) -> _Inspection:
     header, packed, facts, findings = None, None, None, []
-    image_file, mask_file = pair.image.as_posix(), pair.mask.as_posix()
+    image_file, mask_file = plain_name(pair.image), plain_name(pair.mask)
     try:
         header = read_header(source.root / pair.image)
         findings += check_image(header, image_file)
@@ -148,7 +149,7 @@ def _decode(
     try:
         image = shrink_image(read_upright(source.root / pair.image, least_px=max(size)), size)
     except BadFileError as error:
-        return error.finding(pair.image.as_posix())
+        return error.finding(plain_name(pair.image))
     if packed is None:
         return None
     mask = packed.unpacked()

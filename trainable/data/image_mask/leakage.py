@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.folder_layout import plain_name
 
 LEAKED_STEMS = ("COD10K-CAM-1-Aquatic-3-Crab-32", "COD10K-CAM-2-Terrestrial-23-Cat-1506")
 """In both parts of COD10K as published (noted by Fan et al., Concealed Object Detection, in the SINet-V2 code)."""
@@ -16,7 +17,7 @@ def without_known_leaks(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Finding
     leaked = [pair for pair in pairs if pair.split != "test" and pair.image.stem in tested]
     warnings = [
         Finding(
-            file=pair.image.as_posix(),
+            file=plain_name(pair.image),
             problem="is in COD10K's training and test part alike",
             action="Left out of training; nothing to do.",
             severity=Severity.WARNING,
@@ -47,16 +48,16 @@ def _part(pair: Pair) -> str:
 def _in_two_parts(pair: Pair, first: Pair, group: str | None) -> Finding:
     what = "is the same picture as" if group is None else f"has the same source {group!r} as"
     return Finding(
-        file=pair.image.as_posix(),
-        problem=f"({_part(pair)}) {what} {first.image.as_posix()} ({_part(first)})",
+        file=plain_name(pair.image),
+        problem=f"({_part(pair)}) {what} {plain_name(first.image)} ({_part(first)})",
         action="Remove one of the two: what is trained on cannot be tested on.",
     )
 
 
 def _copy(pair: Pair, first: Pair) -> Finding:
     return Finding(
-        file=pair.image.as_posix(),
-        problem=f"is the same picture as {first.image.as_posix()}",
+        file=plain_name(pair.image),
+        problem=f"is the same picture as {plain_name(first.image)}",
         action="Both stay in the same part; nothing to do, or remove one.",
         severity=Severity.WARNING,
     )

@@ -126,9 +126,9 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
 
 def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Finding]) -> list[Path]:
     """Those that are there, one of each name."""
-    there = [file for file in files if (root / place / file).is_file()]
-    findings += [pair_findings.not_a_file(root, place / file) for file in files if file not in set(there)]
-    kept, twins = without_twins(place, there)
+    there = {file: (root / place / file).is_file() for file in files}
+    findings += [pair_findings.not_a_file(root, place / file) for file, is_there in there.items() if not is_there]
+    kept, twins = without_twins(place, [file for file, is_there in there.items() if is_there])
     findings += twins
     return kept
 

@@ -66,4 +66,5 @@ def images_and_masks(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     if not masks:
         photographs = {file.stem for file in files if file.suffix.lower() not in _MASK_ENDINGS}
         masks = [file for file in files if file.suffix.lower() in _MASK_ENDINGS and file.stem in photographs]
-    return [file for file in files if file not in set(masks)], masks
+    taken = set(masks)
+    return [file for file in files if file not in taken], masks

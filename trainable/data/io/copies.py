@@ -79,17 +79,17 @@ def check_copies(
     for file, label, group, part in zip(files, labels, groups, parts, strict=True):
         relative, relative_part = first_of.setdefault(group, (file, part))
         twin, twin_label = first_with.setdefault(digests[file], (file, label))
-        same = f"is the same picture as {twin.as_posix()}"
+        same = f"is the same picture as {plain_name(twin)}"
         if twin_label != label:
             action = "Remove one of the two: a picture has one class."
-            findings.append(Finding(file=file.as_posix(), problem=same, action=action))
+            findings.append(Finding(file=plain_name(file), problem=same, action=action))
         elif part != relative_part:
-            problem = f"({part}) has the same source as {relative.as_posix()} ({relative_part})"
+            problem = f"({part}) has the same source as {plain_name(relative)} ({relative_part})"
             action = "Remove one of the two: what is trained on cannot be tested on."
-            findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
+            findings.append(Finding(file=plain_name(file), problem=problem, action=action))
         elif twin is not file:
             action = "Both stay in the same part; nothing to do, or remove one."
-            findings.append(Finding(file=file.as_posix(), problem=same, action=action, severity=Severity.WARNING))
+            findings.append(Finding(file=plain_name(file), problem=same, action=action, severity=Severity.WARNING))
     return findings
 
 

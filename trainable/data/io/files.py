@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainable.data.io.findings import DataError, Finding
+from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import disk_errors_as_sentences
 
 Item = TypeVar("Item")
@@ -54,7 +55,7 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
     Raises:
         DataError: naming every file that cannot be opened.
     """
-    memory = cache_dir / "file_hashes" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.json"
+    memory = cache_dir / "file_hashes" / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json"
     known = _recall(memory)
     lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
     changed = [file for file in files if file not in lines]
@@ -83,7 +84,7 @@ def _read(root: Path, file: Path) -> list | Finding:
             return [*stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
     except OSError as error:
         problem = f"cannot be opened: {error.strerror}"
-        return Finding(file=file.as_posix(), problem=problem, action="Make the file readable, or remove the pair.")
+        return Finding(file=plain_name(file), problem=problem, action="Make the file readable, or remove the pair.")
 
 
 def _recall(memory: Path) -> dict[str, list]:

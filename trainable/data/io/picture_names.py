@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from trainable.data.io.folder_layout import IMAGE_ENDINGS
+from trainable.data.io.folder_layout import IMAGE_ENDINGS, plain_name
 
 _PARALLEL = {"images", "imgs", "img", "image", "labels", "label", "annotations", "annotation", "xml", "csv", "json"}
 """Folders whose names say what is in them, not which pictures."""
@@ -67,7 +67,8 @@ class PictureNames:
 
     def unique_name(self, picture: Path) -> str:
         """The name without ending; with its folders where another picture has the same."""
-        return picture.stem if len(self._by_key[picture_key(picture.name)]) == 1 else picture.with_suffix("").as_posix()
+        whole = len(self._by_key[picture_key(picture.name)]) > 1
+        return plain_name(picture.with_suffix("") if whole else picture.stem)
 
 
 def _without_address(name: str) -> str:
