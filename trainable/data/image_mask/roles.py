@@ -15,6 +15,7 @@ _MASK_WORDS = {
 _OF_MASKS = {"object", "inverted", "binary"}
 """Words beside these that say nothing of whose masks they are: `GT_Object`. Others do: `GT_Edge` is none."""
 _WHOLE = re.compile(r"(?i)jpeg[-_ ]?images|segmentation[-_ ]?class|ground[-_ ]?truths?")
+_JOINED = re.compile(r"(?i)(?<=[a-z])(annot|masks?|labels?|gt|images?|imgs?)$")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _MASK_MARK = (
     "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual[0-9]?|labelids|gtfine_labelids|l"
@@ -37,7 +38,7 @@ class Role:
 
 def role_of(folder: Path) -> Role:
     joined = _WHOLE.sub(lambda match: re.sub("[-_ ]", "", match[0]).lower() + " ", plain_name(folder.name))
-    words = [word.lower() for word in _WORD.findall(joined)]
+    words = [word.lower() for word in _WORD.findall(_JOINED.sub(r" \1", joined))]
     for holds, known in (("masks", _MASK_WORDS), ("images", _IMAGE_WORDS)):
         if known.intersection(words):
             ignored = known | _OF_MASKS if holds == "masks" else known

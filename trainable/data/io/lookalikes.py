@@ -11,11 +11,14 @@ from itertools import combinations
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dctn
 
 from trainable.data.io.findings import Finding, Severity
 
 _SIDE_PX, _NUM_FREQUENCIES = 32, 16
+_COSINES = np.cos(np.pi / _SIDE_PX * np.outer(np.arange(_NUM_FREQUENCIES), np.arange(_SIDE_PX) + 0.5)).astype(
+    np.float32
+)
+"""The first rows of a discrete cosine transform; scale does not matter to signs."""
 _MOST_DIFFERENT_BITS = 16
 """Of 255. Two retinas of 863 patients differ in 22 or more, one photograph and its copy in 15 or fewer."""
 _FLAT = 2.0
@@ -32,7 +35,7 @@ def signature(image: np.ndarray) -> np.ndarray:
     pixels = np.asarray(grey, np.float32)
     if pixels.std() < _FLAT:
         return np.zeros(4, np.uint64)
-    frequencies = dctn(pixels, norm="ortho")[:_NUM_FREQUENCIES, :_NUM_FREQUENCIES].ravel()
+    frequencies = (_COSINES @ pixels @ _COSINES.T).ravel()
     frequencies[0] = 1.0
     return np.packbits(frequencies > 0).view(np.uint64)
 

@@ -134,6 +134,7 @@ LAYOUTS = {
         ["train_images/1.png", "train_masks/1.png", "test_images/1.png", "test_masks/1.png"],
         [("test_images/1", "test_masks/1.png", "test"), ("train_images/1", "train_masks/1.png", "train")],
     ),
+    "CamVid": (["val/a.png", "valannot/a.png"], [("val/a", "valannot/a.png", "validation")]),
     "labels beside images": (["images/a.jpg", "labels/a.png"], [("a", "labels/a.png", None)]),
     "boxes in labels beside masks": (["images/a.jpg", "masks/a.png", "labels/a.txt"], [("a", "masks/a.png", None)]),
     "one folder, by a mark": (["set/a.jpg", "set/a_mask.png"], [("set/a", "set/a_mask.png", None)]),
