@@ -69,6 +69,10 @@ def checkpoints_of(folder: Path) -> dict[str, list[str]]:
     }
 
 
+EACH_LINE_OR_SOME = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+"""7 has no divisor in common with the lines of a trial, so that kills come after every kind of line."""
+
+
 @pytest.fixture(params=PAIRS, ids="-".join)
 def pair(request):
     return dict(zip(("scheduler", "sampler"), request.param, strict=True))
@@ -91,14 +95,15 @@ def test_a_search_runs_to_its_end_and_every_trial_ends_once(tmp_path, pair):
     )
 
 
-def test_killed_after_any_line_a_search_in_one_slot_goes_on_as_an_undisturbed_one(tmp_path, pair):
+@EACH_LINE_OR_SOME
+def test_killed_after_any_line_a_search_in_one_slot_goes_on_as_an_undisturbed_one(tmp_path, every, pair):
     """The promise that makes the records the only truth: nothing else is needed to go on."""
     undisturbed = new_search(tmp_path / "undisturbed", **pair)
     play(undisturbed)
     expected = story(undisturbed)
     lines = (undisturbed / "trials.jsonl").read_text().splitlines(keepends=True)
     assert len(lines) > 40
-    for place in range(len(lines)):
+    for place in range(0, len(lines), every):
         folder = new_search(tmp_path / f"after_{place}", **pair)
         (folder / "trials.jsonl").write_text("".join(lines[:place]) + lines[place][: len(lines[place]) // 2])
         play(folder)
@@ -300,8 +305,9 @@ def test_a_trial_that_starts_over_and_dies_goes_on_from_where_it_is_and_fails_in
     assert read_search(folder).trials[0].outcome is Outcome.FAILED
 
 
+@EACH_LINE_OR_SOME
 @pytest.mark.parametrize("outcome", ["plateaued", "experts_collapsed"])
-def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, pair, outcome):
+def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, every, pair, outcome):
     numbers = {"best": 0.3, "best_epoch": 1, "patience_epochs": 1}
 
     def ending_early(leg, epoch):
@@ -317,7 +323,7 @@ def test_killed_after_any_line_a_trial_that_ended_itself_has_ended_so(tmp_path, 
     play_on(undisturbed)
     expected = story(undisturbed)
     lines = (undisturbed / "trials.jsonl").read_text().splitlines(keepends=True)
-    for place in range(len(lines)):
+    for place in range(0, len(lines), every):
         folder = new_search(tmp_path / f"after_{place}", **pair, num_trials=4)
         (folder / "trials.jsonl").write_text("".join(lines[:place]))
         play_on(folder)

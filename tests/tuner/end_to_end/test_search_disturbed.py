@@ -131,7 +131,7 @@ def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed)
     assert (disturbed.folder / "best" / "config.json").is_file()
 
 
-QUICK = ("in_a_checkpoint", "in_the_last_moment")
+QUICK = ("in_a_checkpoint",)
 """The others run with `make test-slow`."""
 
 

@@ -47,8 +47,10 @@ def simulated(kind, *, stop_after=None, with_past=False, **changed):
     return noted.calls
 
 
-@pytest.mark.parametrize("with_past", [False, True])
-@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize(
+    ("slots", "with_past"),
+    [(1, True), (3, False), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [(1, False), (3, True)])],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_policy_that_was_told_all_again_decides_the_same_to_the_last_bit(kind, slots, with_past):
     options = {"slots": slots, "with_past": with_past}
@@ -92,7 +94,7 @@ def test_everything_happens_in_these_plays():
     assert {call[2] for call in calls if call[0] == "end"} == set(Outcome)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_happened_to_its_trials(kind, seed, shortens_early):
     """They fail, plateau, lose their checkpoints and run out of memory, and come to their epochs in any order."""
