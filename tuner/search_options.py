@@ -6,7 +6,7 @@ from typing import get_args
 
 from search_spaces.registry import SPACES
 from tuner.records.settings import SAMPLERS, SamplerName
-from tuner.settings import DEFAULT_TRIALS
+from tuner.settings import DEFAULT_TRIALS, DEVICES
 
 
 def search_parser() -> argparse.ArgumentParser:
@@ -94,6 +94,9 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         type=float,
         metavar="N",
         help="CPUs and threads per trial (default: 1, or the share of the CPUs that goes with its GPU)",
+    )
+    group.add_argument(
+        "--device", metavar="NAME", help=f"{', '.join(DEVICES)} (default: cuda if there is a CUDA GPU, else cpu)"
     )
     group.add_argument(
         "--gpus-per-trial",

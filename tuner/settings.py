@@ -11,6 +11,7 @@ from search_spaces.registry import get_space
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 
 DEFAULT_TRIALS = 30
+DEVICES = ("cpu", "cuda", "mps")
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
 """Options whose names differ from their settings'."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
@@ -45,6 +46,8 @@ class SearchSettings:
     """A fraction of one GPU, or whole ones."""
     ranks_per_trial: int | None = None
     """Processes that train one trial together; None is one for each of its GPUs."""
+    device: str | None = None
+    """Where trials train: one of DEVICES; None is a CUDA GPU where there is one, else the CPU."""
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
     storage: Path = Path("results")
@@ -77,6 +80,7 @@ class SearchSettings:
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
+        _check_device(self.device, self.gpus_per_trial)
         _check_pair(self.scheduler, self.sampler)
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)
@@ -95,6 +99,13 @@ class SearchSettings:
     def folder(self) -> Path:
         """The results folder of this search."""
         return self.storage / self.space / self.name
+
+
+def _check_device(device: str | None, gpus_per_trial: float | None) -> None:
+    if device is not None and device not in DEVICES:
+        raise ValueError(f"--device is {device}; allowed: {', '.join(DEVICES)}.")
+    if device in ("cpu", "mps") and gpus_per_trial:
+        raise ValueError(f"--device {device} uses no CUDA GPU; leave out --gpus-per-trial {gpus_per_trial:g}.")
 
 
 def _check_at_least(name: str, value: float | None, low: float) -> None:

@@ -195,7 +195,7 @@ def _warm_start(
 def gpu_memory_gb(settings: SearchSettings) -> float | None:
     """A trial's share of this machine's first GPU, in 10^9 bytes; None if trials run without a GPU."""
     share = 1.0 if settings.gpus_per_trial is None else settings.gpus_per_trial
-    if not share or not torch.cuda.is_available():
+    if not share or settings.device in ("cpu", "mps") or not torch.cuda.is_available():
         return None
     return share * torch.cuda.get_device_properties(0).total_memory / 1e9
 

@@ -147,20 +147,36 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
     """
     cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
     gpu = settings.gpus_per_trial
+    if settings.device == "cuda" and not gpus:
+        raise ValueError("--device is cuda, but there is no CUDA GPU; give --device cpu, or leave it out.")
+    if settings.device == "mps":
+        # Brings in torch.
+        from trainable.run_setup import chosen_device
+
+        chosen_device("mps")
+    if settings.device in ("cpu", "mps"):
+        gpu = 0.0
     if gpu is None:
         gpu = float(settings.ranks_per_trial or 1) if gpus else 0.0
     ranks = settings.ranks_per_trial or max(1, int(gpu))
     cpu = settings.cpus_per_trial or max(float(ranks), _cpus_beside(gpu, nodes))
     check_room(cpu, gpu, nodes)
     room = sum(_room(cpu, gpu, node) for node in nodes)
-    concurrent = settings.concurrent or room
+    # The trials would share the one Apple GPU.
+    concurrent = settings.concurrent or (1 if settings.device == "mps" else room)
     if concurrent > room:
         raise ValueError(
             f"--concurrent is {concurrent}, but {cpus:g} CPUs and {gpus:g} GPUs have room for {room} trials; give at "
             "most that."
         )
     at_once = min(concurrent, settings.num_trials)
-    return TrialResources(concurrent=at_once, cpus_per_trial=cpu, gpus_per_trial=gpu, ranks_per_trial=ranks)
+    return TrialResources(
+        concurrent=at_once,
+        cpus_per_trial=cpu,
+        gpus_per_trial=gpu,
+        ranks_per_trial=ranks,
+        mps=settings.device == "mps",
+    )
 
 
 def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> None:

@@ -48,6 +48,8 @@ class TrialResources:
     gpus_per_trial: NotNegative
     ranks_per_trial: AtLeastOne = 1
     """Data-parallel processes per trial."""
+    mps: bool = False
+    """Trials train on the machine's Apple GPU, which Ray does not count."""
 
     @property
     def cpus_per_rank(self) -> float:
@@ -59,10 +61,10 @@ class TrialResources:
 
     @property
     def device(self) -> str:
-        return "cuda" if self.gpus_per_trial else "cpu"
+        return "mps" if self.mps else "cuda" if self.gpus_per_trial else "cpu"
 
     def __str__(self) -> str:
-        gpu = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
+        gpu = " and the Apple GPU" if self.mps else f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
         ranks = f" for {self.ranks_per_trial} processes" if self.ranks_per_trial > 1 else ""
         return f"{self.concurrent} trials at a time, {self.cpus_per_trial:g} CPU{gpu} each{ranks}"
 

@@ -39,6 +39,11 @@ CLUSTERS = {
         {"gpus_per_trial": 0.1, "cpus_per_trial": 1},
         TrialResources(concurrent=10, cpus_per_trial=1, gpus_per_trial=0.1),
     ),
+    "the CPU wanted": (
+        {"CPU": 4.0, "GPU": 1.0},
+        {"device": "cpu"},
+        TrialResources(concurrent=4, cpus_per_trial=1, gpus_per_trial=0),
+    ),
     "no GPU wanted": (
         {"CPU": 4.0, "GPU": 1.0},
         {"gpus_per_trial": 0},
@@ -87,3 +92,26 @@ def test_what_lies_on_several_machines_is_divided_machine_by_machine():
 def test_a_trial_of_several_processes_lies_on_one_machine():
     with pytest.raises(ValueError, match="--gpus-per-trial is 2, but Ray has 1 GPUs here"):
         allocate_resources(SearchSettings(gpus_per_trial=2), [{"CPU": 4.0, "GPU": 1.0}] * 2)
+
+
+def test_on_an_apple_gpu_one_trial_trains_at_a_time(monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    resources = allocate_resources(SearchSettings(device="mps"), [{"CPU": 8.0}])
+    assert (resources.device, resources.concurrent, resources.gpus_per_trial) == ("mps", 1, 0)
+    assert str(resources) == "1 trials at a time, 1 CPU and the Apple GPU each"
+
+
+@pytest.mark.parametrize(("device", "sentence"), [("mps", "no Apple GPU"), ("cuda", "there is no CUDA GPU")])
+def test_a_device_that_is_not_there_is_a_sentence(device, sentence, monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(ValueError, match=sentence):
+        allocate_resources(SearchSettings(device=device), [{"CPU": 8.0}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [({"device": "tpu"}, "allowed: cpu, cuda, mps"), ({"device": "cpu", "gpus_per_trial": 1}, "uses no CUDA GPU")],
+)
+def test_a_device_that_cannot_be_meant_is_a_sentence(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SearchSettings(**changes)
