@@ -34,6 +34,8 @@ IMBALANCE = 3.0
 FEWEST_OF_A_CLASS = 2
 OVERFITTING_GAP = 0.15
 """Training accuracy over that of validation."""
+_UNREACHED = "It is never trained: connect it to the loss, or freeze it."
+logger = logging.getLogger("trainable.diagnose")
 
 
 def check_images(images: Tensor) -> list[Finding]:
@@ -119,14 +121,8 @@ def check_curve(last: Mapping[str, float]) -> list[Finding]:
     return [_found("curve", shown, action, Severity.WARNING)]
 
 
-_UNREACHED = "It is never trained: connect it to the loss, or freeze it."
-
-
 def _found(what: str, problem: str, action: str, severity: Severity = Severity.ERROR) -> Finding:
     return Finding(file=what, problem=problem, action=action, severity=severity)
-
-
-logger = logging.getLogger("trainable.diagnose")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

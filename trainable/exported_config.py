@@ -16,13 +16,13 @@ from trainable.fields import built
 from trainable.tasks.registry import read_config
 
 FORMAT = 1
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
 class _YamlLoader(yaml.SafeLoader):
     """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text."""
 
 
-_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 _YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
 
 

@@ -8,6 +8,17 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+_PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
+_IN_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    bool: "true or false",
+    tuple: "a list",
+    dict: "an object of names and values",
+    type(None): "null",
+}
+
 
 def typed(value: object, hint: object, name: str) -> object:
     """Converts `value` to the declared type of the field `name`, if that is lossless.
@@ -100,19 +111,6 @@ def parse_value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-_PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
-
-_IN_WORDS = {
-    int: "a whole number",
-    float: "a finite number",
-    str: "text",
-    bool: "true or false",
-    tuple: "a list",
-    dict: "an object of names and values",
-    type(None): "null",
-}
 
 
 def _described(option: Any) -> str:

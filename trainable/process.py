@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+OURS = ("trainable", "tuner")
+
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
@@ -27,9 +29,6 @@ def freeze_imports() -> None:
     gc.freeze()
     # Some modules count unreleased objects at exit and print them.
     atexit.register(gc.unfreeze)
-
-
-OURS = ("trainable", "tuner")
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from trainable.tasks.registry import get_task
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.training_run import TrainingRun
 
+logger = logging.getLogger(__name__)
+
 
 def initial_weights(given: Path) -> str:
     """The absolute path of a weights file, because other processes have other working folders.
@@ -41,9 +43,6 @@ def started_from(config: TrialConfig, given: Path) -> TrialConfig:
     """The configuration with these initial weights; whether they fit is checked when the network is built."""
     path = initial_weights(given)
     return replace(config, model=replace(config.model, weights=path), init_weights=path)
-
-
-logger = logging.getLogger(__name__)
 
 
 def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:

@@ -25,14 +25,14 @@ _BOUNDARY_EMPHASIS = 5.0
 _PER_IMAGE = (1, 2, 3)
 
 
-class Supervision(NamedTuple):
+class HeadLosses(NamedTuple):
     """The loss of all heads, and the part of the auxiliary ones before their weight."""
 
     total: Tensor
     aux: Tensor
 
 
-def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, aux_weight: float = 0.4) -> Supervision:
+def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, aux_weight: float = 0.4) -> HeadLosses:
     """The criterion on the prediction, plus `aux_weight` times its mean over the auxiliary outputs.
 
     The mean, so that the number of heads is no hidden learning rate. Coarser heads are compared with masks averaged
@@ -41,10 +41,10 @@ def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, a
     """
     main = criterion(output.predictions.float(), masks)
     if not output.aux_outputs or not aux_weight:
-        return Supervision(total=main, aux=torch.zeros_like(main))
+        return HeadLosses(total=main, aux=torch.zeros_like(main))
     heads = [criterion(logits.float(), _area_resized(masks, logits)) for logits in output.aux_outputs]
     aux = torch.stack(heads).mean()
-    return Supervision(total=main + aux_weight * aux, aux=aux)
+    return HeadLosses(total=main + aux_weight * aux, aux=aux)
 
 
 def bce_loss(logits: Tensor, masks: Tensor) -> Tensor:

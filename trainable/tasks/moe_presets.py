@@ -79,7 +79,13 @@ _IN_TROUBLE: dict[str, Params] = {
     "collapsing": {"alpha_l2": 0.05, "alpha_cv": 0.05, "capacity_factor": 1.0, "router_noise": 0.1},
     "not_finite": {"precision": "fp32", "max_grad_norm": 0.5, "warmup_fraction": 10 / 100},
     "out_of_memory": {**_batch(2, 8), "gradient_checkpointing": True},
-    "unstable_augmentation": _augmented(100, start_epoch=30, ramp_epochs=20, initial=0.2, final=0.6),
+    "unstable_augmentation": {
+        "augmentation": True,
+        "initial_strength": 0.2,
+        "max_strength": 0.6,
+        "start_fraction": 30 / 100,
+        "ramp_fraction": 20 / 100,
+    },
 }
 _DOCUMENT: Params = {
     **_BY_DATA["medium_data"],

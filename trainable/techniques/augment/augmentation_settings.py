@@ -2,6 +2,15 @@
 
 from dataclasses import dataclass
 
+_SHARES = (
+    "p_fourier",
+    "p_contrastive",
+    "p_mirror",
+    "magnitude_fourier",
+    "magnitude_contrastive",
+    "magnitude_mirror",
+)
+
 
 def strength_at(
     epoch: float,
@@ -35,16 +44,6 @@ def check_ramp(start_fraction: float, ramp_fraction: float) -> None:
             f"start_fraction is {start_fraction} and ramp_fraction {ramp_fraction}, but both must be at "
             "least 0 and together at most 1, or max_strength is never reached: lower one of them."
         )
-
-
-_SHARES = (
-    "p_fourier",
-    "p_contrastive",
-    "p_mirror",
-    "magnitude_fourier",
-    "magnitude_contrastive",
-    "magnitude_mirror",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

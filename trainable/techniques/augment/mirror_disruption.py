@@ -28,6 +28,12 @@ from torch import Tensor
 
 from trainable.techniques.augment.batch_augmentation import Change, changed_rows
 
+CROP_SHARE = 0.5
+MAX_KEPT_FRACTION = 0.95
+MIN_KEPT_FRACTION = 0.70
+MIN_VISIBLE_SHARE = 0.1
+CROP_DRAWS = 4
+
 
 class Neighbours(NamedTuple):
     """Which values of a line lie before and after each place, and the share of the one after; three of [N]."""
@@ -77,11 +83,6 @@ MIRRORS: dict[str, Change] = {
     "quarter_turn": lambda images: images.rot90(1, (-2, -1)),
 }
 ANY_SHAPE_MIRRORS = ("horizontal", "vertical", "both")
-CROP_SHARE = 0.5
-MAX_KEPT_FRACTION = 0.95
-MIN_KEPT_FRACTION = 0.70
-MIN_VISIBLE_SHARE = 0.1
-CROP_DRAWS = 4
 
 
 def mirror_disruption(

@@ -12,11 +12,6 @@ Off: no augmentation object, strength 0, or `p_<type>=0` for one type.
 
 A type of your own: subclass, and add a function of (images, masks, selected [B] bool on the CPU) to `augmentations()`;
 or override `apply` and call `super().apply` in it. Draw random numbers from `self.generator`: its state is saved.
-
-Recommended progressive augmentation by planned length, and a gentle one for trainings that it throws off course.
-
-The documents give these rows in epochs; here they are parts of the planned length, with their ramp of 10 epochs.
-A search begins with the first three; a test holds the rows of its space to these.
 """
 
 from collections.abc import Callable, Sequence
@@ -252,3 +247,8 @@ AUGMENTATION_PRESETS: dict[str, AugmentationConfig] = {
     "200_epochs": AugmentationConfig(start_fraction=0.2, ramp_fraction=0.05, max_strength=0.9),
     "gentle": AugmentationConfig(start_fraction=0.3, ramp_fraction=0.2, initial_strength=0.2, max_strength=0.6),
 }
+"""Recommended by planned length, and gentle for trainings that augmentation throws off course.
+
+The documents give these rows in epochs; here they are parts of the planned length, with their ramp of 10 epochs. A
+search begins with the first three.
+"""

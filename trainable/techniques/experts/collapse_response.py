@@ -30,6 +30,7 @@ from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 
 Action = Literal["rebalance", "noise", "reinitialise"]
 Rows = list[tuple[nn.Parameter, int]]
+_COUNTERS = ("alarmed_checks", "cooldown_left", "acts", "reinitialised")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +249,3 @@ class CollapseResponse:
         """On top of the noise that the layer was built with, replacing what was added before."""
         self._added_noise[index] = noise
         self._layers[index].router_noise = self._own_noise[index] + noise
-
-
-_COUNTERS = ("alarmed_checks", "cooldown_left", "acts", "reinitialised")

@@ -194,7 +194,7 @@ class GlobalBatchLoadBalancer:
         }
 
     def state_dict(self) -> dict[str, Tensor | float | None]:
-        """Progress only: counters and the raised factor, not the weights."""
+        """Counters and the raised factor, not the configured weights."""
         return {
             "window": self._window,
             "previous": self._previous,
