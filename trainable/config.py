@@ -25,6 +25,7 @@ _ELSEWHERE = {
     "wd": ("weight_decay",),
     "bs": ("batch_size",),
     "epochs": ("max_epochs",),
+    "checkpoint_gradients": ("gradient_checkpointing",),
     **dict.fromkeys(("image_size", "img_size", "imgsz", "size", "resolution", *_SIDES), _SIDES),
 }
 """What others call a parameter; of several, a workload has one."""
@@ -144,13 +145,23 @@ def from_dict(data: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     Raises:
         ValueError: a name is unknown or missing, or a value is not of its field's type or range.
     """
-    sections = _sections(base)
+    sections, data = _sections(base), _renamed(data)
     inner = {
         name: built(sections[name], value, name) if name in sections and value is not None else value
         for name, value in data.items()
     }
     _check_always_on(inner)
     return built(type(base), inner, "the configuration")
+
+
+def _renamed(data: Mapping[str, object]) -> Mapping[str, object]:
+    """Files of version 0.2 and older switch a leaf network's gradient checkpointing on inside its `model`, too."""
+    model = data.get("model")
+    if not isinstance(model, Mapping) or "checkpoint_gradients" not in model:
+        return data
+    former = {name: value for name, value in model.items() if name != "checkpoint_gradients"}
+    is_on = bool(model["checkpoint_gradients"] or data.get("gradient_checkpointing"))
+    return {**data, "model": former, "gradient_checkpointing": is_on}
 
 
 def _sections(base: TrialConfig) -> dict[str, type]:

@@ -7,6 +7,7 @@ import pytest
 
 from trainable.config import from_params
 from trainable.exported_config import ExportedConfig, current_versions, read_exported_config, write_exported_config
+from trainable.tasks.registry import get_task
 
 SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}
 
@@ -31,6 +32,20 @@ def rewrite(path, change):
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("former", "now"), [(True, True), (False, False)])
+def test_gradient_checkpointing_that_an_older_version_wrote_into_the_network_is_read(tmp_path, former, now):
+    config = replace(get_task("leaf").default_config(), gradient_checkpointing=False)
+    config = replace(config, model=replace(config.model, class_names=("healthy", "rust")))
+    write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
+    rewrite(tmp_path / "config.json", lambda content: content["config"]["model"].update(checkpoint_gradients=former))
+    assert read_exported_config(tmp_path / "config.json").config == replace(config, gradient_checkpointing=now)
+
+
+def test_the_former_name_of_gradient_checkpointing_suggests_the_present_one():
+    with pytest.raises(ValueError, match=r"is no parameter; did you mean gradient_checkpointing\?"):
+        from_params({"checkpoint_gradients": True}, get_task("leaf").default_config())
 
 
 def test_what_was_written_is_read_with_every_type_and_value(exported, path):

@@ -64,8 +64,6 @@ class EncoderConfig:
     """"scratch", "imagenet" (swin_t alone), or the path of weights that a pre-training exported."""
     drop_path: float = 0.0
     """Chance that the deepest residual branch is skipped while training, in [0, 1); the others less, in proportion."""
-    checkpoint_gradients: bool = False
-    """Keep only what is between the stages and compute the rest again in the backward pass: less memory, more time."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
@@ -91,7 +89,8 @@ class HierarchicalEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.checkpoint_gradients = config.checkpoint_gradients
+        self.gradient_checkpointing = False
+        """Keep only what is between the stages and compute the rest again in the backward pass."""
         swin = _swin(config)
         if config.weights == "imagenet":
             _load_imagenet(swin)
@@ -105,7 +104,7 @@ class HierarchicalEncoder(nn.Module):
         """Normalised tokens (B, h, w, D) of the last stage; their mean over h and w are an image's features."""
         tokens = (images - self.mean) / self.spread
         for stage in self.features:
-            if self.checkpoint_gradients and self.training:
+            if self.gradient_checkpointing and self.training:
                 tokens = checkpoint(stage, tokens, use_reentrant=False)
             else:
                 tokens = stage(tokens)

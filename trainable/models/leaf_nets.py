@@ -61,8 +61,8 @@ class Projector(nn.Module):
         return ModelOutput(predictions=self.head(features), embeddings=features)
 
     def enable_gradient_checkpointing(self) -> None:
-        """As `checkpoint_gradients`, for those who have the network and not its configuration."""
-        self.backbone.checkpoint_gradients = True
+        """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
+        self.backbone.gradient_checkpointing = True
 
 
 class LeafClassifier(nn.Module):
@@ -87,5 +87,5 @@ class LeafClassifier(nn.Module):
         return ModelOutput(predictions=self.head(features), embeddings=features)
 
     def enable_gradient_checkpointing(self) -> None:
-        """As `checkpoint_gradients`, for those who have the network and not its configuration."""
-        self.backbone.checkpoint_gradients = True
+        """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
+        self.backbone.gradient_checkpointing = True

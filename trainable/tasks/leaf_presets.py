@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from trainable.tasks.task import Preset
 
-_FULL_SIZE = {"encoder": "documented", "image_size_px": 256, "checkpoint_gradients": True}
+_FULL_SIZE = {"encoder": "documented", "image_size_px": 256, "gradient_checkpointing": True}
 
 PRETRAIN_PRESETS: Mapping[str, Preset] = {
     "document": Preset(
@@ -59,7 +59,7 @@ _DOCUMENT = _UNMIXED.but(mixing=True, mixup_alpha=0.8, cutmix_alpha=1.0)
 
 PRESETS: Mapping[str, Preset] = {
     "document": _DOCUMENT,
-    "out_of_memory": _DOCUMENT.but(batch_size=8, accumulation_steps=8, checkpoint_gradients=True),
+    "out_of_memory": _DOCUMENT.but(batch_size=8, accumulation_steps=8, gradient_checkpointing=True),
     "not_converging": _UNMIXED.but(max_lr=1e-5, warmup_fraction=15 / 100, severity="light", class_weights="inverse"),
     "not_finite": _DOCUMENT.but(max_lr=1e-6, max_grad_norm=1.0, precision="fp32"),
     "poor_generalisation": _DOCUMENT.but(weight_decay=0.05, drop_path=0.3, severity="aggressive"),

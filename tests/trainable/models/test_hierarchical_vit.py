@@ -61,8 +61,9 @@ def test_drop_path_changes_training_and_not_evaluation():
 def test_checkpointed_gradients_are_the_plain_ones():
     gradients = []
     for checkpointed in (False, True):
-        config = LeafClassifierConfig(class_names=CLASSES, drop_path=0.3, checkpoint_gradients=checkpointed)
-        model = built(LeafClassifier, config)
+        model = built(LeafClassifier, LeafClassifierConfig(class_names=CLASSES, drop_path=0.3))
+        if checkpointed:
+            model.enable_gradient_checkpointing()
         torch.manual_seed(1)
         model(images_of(4)).predictions.square().sum().backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
@@ -72,22 +73,14 @@ def test_checkpointed_gradients_are_the_plain_ones():
 def test_checkpointing_keeps_fewer_tensors_for_the_backward_pass():
     kept = []
     for checkpointed in (False, True):
-        model = built(LeafClassifier, LeafClassifierConfig(class_names=CLASSES, checkpoint_gradients=checkpointed))
+        model = built(LeafClassifier, LeafClassifierConfig(class_names=CLASSES))
+        if checkpointed:
+            model.enable_gradient_checkpointing()
         saved = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, saved=saved: saved.append(t.numel()) or t, lambda t: t):
             model(images_of(2))
         kept.append(sum(saved))
     assert kept[1] < 0.2 * kept[0]
-
-
-@pytest.mark.parametrize(
-    ("network", "config"), [(LeafClassifier, LeafClassifierConfig(class_names=CLASSES)), (Projector, ProjectorConfig())]
-)
-def test_the_switch_of_all_workloads_turns_checkpointing_on(network, config):
-    model = built(network, config)
-    assert not model.backbone.checkpoint_gradients
-    model.enable_gradient_checkpointing()
-    assert model.backbone.checkpoint_gradients
 
 
 def test_a_pre_trained_encoder_starts_the_classifier_with_its_very_weights(exported):

@@ -60,7 +60,7 @@ DOCUMENTED = {
     "agroforestry/out_of_memory": {"batch_size": 1, "accumulation_steps": 8, "gradient_checkpointing": True},
     "agroforestry/slow_training": {"precision": "auto", "batch_size": 8, "channels_last": True},
     "leaf_pretrain/document": {
-        "encoder": "documented", "image_size_px": 256, "checkpoint_gradients": True, "max_epochs": 100,
+        "encoder": "documented", "image_size_px": 256, "gradient_checkpointing": True, "max_epochs": 100,
         "batch_size": 64, "max_lr": 3e-4, "weight_decay": 1e-4, "warmup_fraction": 0.1, "temperature": 0.07,
         "projection_channels": 128, "smallest_crop_area": 0.2, "colour_strength": 0.8,
     },
