@@ -45,7 +45,9 @@ class OptimizedTrainer(Trainer):
         use_amp: fp16 with loss scaling on CUDA; `precision_effective` says what is in effect.
         precision: "auto", "fp32", "fp16" or "bf16"; overrides `use_amp`.
         total_epochs, warmup_epochs: length of the schedule and of its warm-up, in epochs.
-        min_lr, max_lr: bounds of the learning rate.
+        min_lr: learning rate at the start of the warm-up and at the end, >= 0.
+        max_lr: peak learning rate of the fastest parameter group, in place of the optimizer's own; None
+            keeps the optimizer's.
         num_experts: experts per layer; needed for balancing and collapse detection.
         aug_transition_epoch, aug_transition_duration: start and length of the augmentation's ramp, in epochs.
         aug_initial_strength, aug_max_strength: strength before and after it, 0 to 1.
@@ -81,7 +83,7 @@ class OptimizedTrainer(Trainer):
         total_epochs: float = 100,
         warmup_epochs: float = 5,
         min_lr: float = 1e-6,
-        max_lr: float = 1e-4,
+        max_lr: float | None = None,
         num_experts: int | None = None,
         enable_load_balancing: bool = False,
         enable_collapse_detection: bool = False,

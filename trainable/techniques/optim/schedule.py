@@ -1,31 +1,20 @@
-"""Learning rates as functions of progress in epochs; the default is a warm-up, then a cosine decay.
+"""Learning rates as functions of the epoch; the default is a warm-up, then a cosine decay.
 
-What: the rate climbs linearly from `min_lr` to `max_lr` over the warm-up, then follows half a cosine back to
-`min_lr` at `total_epochs`; past the end it stays there. Progress is a real number, so the trainer moves it with
-every optimizer update and the first update already trains at more than `min_lr`.
+What: the rate climbs from its start to `max_lr` over the warm-up, then follows a shape to `total_epochs`; past the end
+it stays there. The epoch is a real number, so the trainer moves it with every optimizer update, the first update
+already trains at more than the start, and neither accumulation nor the number of batches matters. A shape is a function
+of `fraction`, from 0, the end of the warm-up, to 1, the end of the budget; `floor` is the lowest rate as a share of the
+highest. `PlateauSchedule` alone depends on more than the epoch: after the warm-up, more than `patience_epochs`
+validations in a row without a better objective multiply the rate by `factor`, never below the floor. Validations during
+the warm-up count for the best value only: a rate that was never reached is not lowered.
 Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
-https://arxiv.org/abs/1608.03983 (the cosine); Goyal et al., Accurate, Large Minibatch SGD, 2017,
-https://arxiv.org/abs/1706.02677 (the warm-up).
-Cost: one cosine per update. Off: `warmup_epochs=0` drops the warm-up, `min_lr=max_lr` the whole schedule.
-
-Other shapes, as shares of the highest rate.
-
-What: each is a function of progress from 0, the end of the warm-up, to 1, the end of the budget, so that neither
-accumulation nor the number of batches matters. `floor` is the lowest rate as a share of the highest.
-Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
-https://arxiv.org/abs/1608.03983 (cosine, restarts); Smith and Topin, Super-Convergence, 2018,
-https://arxiv.org/abs/1708.07120 (one cycle; its momentum stays put here); Haegele et al., Scaling Laws and
-Compute-Optimal Training Beyond Fixed Training Durations, 2024, https://arxiv.org/abs/2405.18392 (stable, then decay).
-Cost: one cosine or power per update. Off: `constant`.
-
-`PlateauSchedule` lowers the rate when the objective stops improving: no other schedule depends on more than progress.
-
-What: after a linear warm-up the rate stays at its maximum; more than `patience_epochs` validations in a row without a
-better objective multiply it by `factor`, never below the floor. Validations during the warm-up count for the best
-value only: a rate that was never reached is not lowered.
-Source: Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012,
-https://arxiv.org/abs/1206.5533.
-Cost: none. Off: any other `schedule_kind`.
+https://arxiv.org/abs/1608.03983 (cosine, restarts); Goyal et al., Accurate, Large Minibatch SGD, 2017,
+https://arxiv.org/abs/1706.02677 (warm-up); Smith and Topin, Super-Convergence, 2018, https://arxiv.org/abs/1708.07120
+(one cycle; its momentum stays put here); Haegele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed
+Training Durations, 2024, https://arxiv.org/abs/2405.18392 (stable, then decay); Bengio, Practical Recommendations for
+Gradient-Based Training of Deep Architectures, 2012, https://arxiv.org/abs/1206.5533 (plateau).
+Cost: one cosine or power per update. Off: `warmup_epochs=0` drops the warm-up, `min_lr=max_lr` or
+`schedule_kind=constant` the rest.
 """
 
 import math
@@ -35,57 +24,59 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+Shape = Callable[[float], float]
+"""Fraction from 0 to 1 in, a share of the highest rate out."""
 _ROUNDING = 1e-9
 
 
-def constant(progress: float) -> float:
+def constant(fraction: float) -> float:
     """The highest rate throughout."""
     return 1.0
 
 
-def cosine(progress: float, *, floor: float) -> float:
+def cosine(fraction: float, *, floor: float) -> float:
     """Half a cosine from 1 to the floor."""
-    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, fraction)))
 
 
-def exponential(progress: float, *, floor: float) -> float:
+def exponential(fraction: float, *, floor: float) -> float:
     """The same factor in every stretch of equal length; reaches the floor, which must be above 0, at the end."""
-    return floor ** min(1.0, progress)
+    return floor ** min(1.0, fraction)
 
 
-def warm_restarts(progress: float, *, floor: float, first_cycle: float, growth: float) -> float:
+def warm_restarts(fraction: float, *, floor: float, first_cycle: float, growth: float) -> float:
     """Half cosines one after the other.
 
     Args:
-        first_cycle: length of the first one, in progress, > 0.
+        first_cycle: length of the first one, as a fraction, > 0.
         growth: each next one is so many times as long, >= 1.
     """
     start, length = 0.0, first_cycle
     # The end of the budget begins no new cycle, which would raise the rate for the very last update.
-    while start + length < min(progress + _ROUNDING, 1.0 - _ROUNDING):
+    while start + length < min(fraction + _ROUNDING, 1.0 - _ROUNDING):
         start, length = start + length, length * growth
-    return cosine(max(0.0, progress - start) / length, floor=floor)
+    return cosine(max(0.0, fraction - start) / length, floor=floor)
 
 
-def steps(progress: float, *, floor: float, length: float, factor: float) -> float:
-    """Stairs: the rate times `factor` after every `length` of the progress, never below the floor."""
-    return max(floor, factor ** int(min(1.0, progress) / length + _ROUNDING))
+def steps(fraction: float, *, floor: float, length: float, factor: float) -> float:
+    """Stairs: the rate times `factor` after every `length` of the budget, never below the floor."""
+    return max(floor, factor ** int(min(1.0, fraction) / length + _ROUNDING))
 
 
-def warmup_stable_decay(progress: float, *, floor: float, decay: float) -> float:
-    """The highest rate, then a straight line to the floor over the last `decay` of the progress."""
-    left = max(0.0, 1.0 - progress)
+def warmup_stable_decay(fraction: float, *, floor: float, decay: float) -> float:
+    """The highest rate, then a straight line to the floor over the last `decay` of the budget."""
+    left = max(0.0, 1.0 - fraction)
     return 1.0 if left >= decay else floor + (1.0 - floor) * left / decay
 
 
-def linear_rise(progress: float, *, start: float) -> float:
+def linear_rise(fraction: float, *, start: float) -> float:
     """A straight line from `start` to 1: the warm-up of all kinds but one."""
-    return start + (1.0 - start) * progress
+    return start + (1.0 - start) * fraction
 
 
-def cosine_rise(progress: float, *, start: float) -> float:
+def cosine_rise(fraction: float, *, start: float) -> float:
     """Half a cosine from `start` to 1: the first part of one cycle."""
-    return start + (1.0 - start) * 0.5 * (1.0 - math.cos(math.pi * progress))
+    return start + (1.0 - start) * 0.5 * (1.0 - math.cos(math.pi * fraction))
 
 
 def warmup_cosine(epoch: float, *, warmup_epochs: float, total_epochs: float, min_lr: float, max_lr: float) -> float:
@@ -93,22 +84,23 @@ def warmup_cosine(epoch: float, *, warmup_epochs: float, total_epochs: float, mi
     if epoch < warmup_epochs:
         return min_lr + (max_lr - min_lr) * epoch / warmup_epochs
     decay_epochs = total_epochs - warmup_epochs
-    progress = min(1.0, (epoch - warmup_epochs) / decay_epochs) if decay_epochs > 0 else 1.0 * (epoch > warmup_epochs)
-    return min_lr + (max_lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    fraction = min(1.0, (epoch - warmup_epochs) / decay_epochs) if decay_epochs > 0 else 1.0 * (epoch > warmup_epochs)
+    return min_lr + (max_lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
 class Schedule(ABC):
     """Sets the rate of every parameter group of an optimizer.
 
     Groups keep their proportions: the group with the highest initial rate peaks at `max_lr`, a group that started
-    at a tenth of it peaks at a tenth. The state holds progress only, so a restored run follows the rates it is
+    at a tenth of it peaks at a tenth. The state holds no rates, so a restored run follows those that it is
     configured with now.
     """
 
     def __init__(self, optimizer: Optimizer, *, total_epochs: float, max_lr: float) -> None:
         self.optimizer = optimizer
         self.total_epochs, self.max_lr = total_epochs, max_lr
-        self.group_scales = _group_scales(optimizer)
+        peaks = _peak_lrs(optimizer)
+        self.group_scales = [peak / max(peaks) for peak in peaks]
         self.last_epoch = 0.0
 
     @abstractmethod
@@ -116,10 +108,10 @@ class Schedule(ABC):
         """Rate of the fastest group after `epoch` epochs."""
 
     def observe(self, objective: float) -> None:  # noqa: B027 - doing nothing is right for all kinds but one
-        """Told the objective once after each validation; a schedule of progress alone has no use for it."""
+        """Told the objective once after each validation; a schedule of the epoch alone has no use for it."""
 
     def step(self, epoch: float | None = None) -> None:
-        """Moves to `epoch` epochs of progress, or one epoch on."""
+        """Moves to the time after `epoch` epochs, or one epoch on."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         for group, lr in zip(self.optimizer.param_groups, self.get_last_lr(), strict=True):
             group["lr"] = lr
@@ -145,7 +137,7 @@ class Schedule(ABC):
 
 
 class CosineAnnealingWithWarmup(Schedule):
-    """The rates of `warmup_cosine`.
+    """The rates of `warmup_cosine`; without a `max_lr` it is the rate of the optimizer's fastest group.
 
     Raises:
         ValueError: a rate or a length is negative, `max_lr` lies below `min_lr`, the warm-up is longer than the
@@ -158,9 +150,11 @@ class CosineAnnealingWithWarmup(Schedule):
         warmup_epochs: float = 5,
         total_epochs: float = 100,
         min_lr: float = 1e-6,
-        max_lr: float = 1e-4,
+        max_lr: float | None = None,
         last_epoch: float = -1,
     ) -> None:
+        if max_lr is None:
+            max_lr = max(_peak_lrs(optimizer))
         if not 0 <= warmup_epochs <= total_epochs or total_epochs <= 0:
             raise ValueError(f"{warmup_epochs=} and {total_epochs=}; allowed: 0 <= warmup_epochs <= total_epochs.")
         if not 0 <= min_lr <= max_lr or max_lr <= 0:
@@ -180,16 +174,12 @@ class CosineAnnealingWithWarmup(Schedule):
         )
 
 
-def _group_scales(optimizer: Optimizer) -> list[float]:
-    """Each group's initial rate relative to the highest one."""
+def _peak_lrs(optimizer: Optimizer) -> list[float]:
+    """The rate that each group was made with, which a former schedule may have changed since."""
     peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     if max(peaks) <= 0:
         raise ValueError("Every parameter group has learning rate 0; give at least one group a positive rate.")
-    return [peak / max(peaks) for peak in peaks]
-
-
-Shape = Callable[[float], float]
-"""Progress from 0 to 1 in, a share of the highest rate out."""
+    return peaks
 
 
 class ShapedSchedule(Schedule):
@@ -242,7 +232,7 @@ class PlateauSchedule(Schedule):
         self.step(0)
 
     def lr_at(self, epoch: float) -> float:
-        """Rate at that progress if nothing more is observed until then."""
+        """Rate at that time if nothing more is observed until then."""
         if epoch < self.warmup_epochs:
             return self.max_lr * linear_rise(epoch / self.warmup_epochs, start=self.floor)
         return self.max_lr * max(self.floor, self.factor**self.reductions)

@@ -89,7 +89,7 @@ class ScheduleConfig:
         return partial(shapes.linear_rise, start=self.min_lr_ratio)
 
     def _shape(self) -> Callable[[float], float]:
-        """The shape after the warm-up, whose progress runs over what is left of the budget."""
+        """The shape after the warm-up, whose fraction runs over what is left of the budget."""
         floor, left = self.min_lr_ratio, 1.0 - self.warmup_fraction
         by_kind: dict[str, Callable[[float], float]] = {
             "one_cycle": partial(shapes.cosine, floor=floor),

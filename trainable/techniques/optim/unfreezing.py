@@ -47,9 +47,9 @@ class UnfreezingConfig:
             )
 
 
-def unfrozen_share(milestones: Milestones, progress: float) -> float:
-    """The share of the blocks that train at `progress`, the fraction of the budget that is done."""
-    return [share for start, share in milestones if start <= progress][-1]
+def unfrozen_share(milestones: Milestones, fraction: float) -> float:
+    """The share of the blocks that train at `fraction` of the budget."""
+    return [share for start, share in milestones if start <= fraction][-1]
 
 
 def blocks_in_order(backbone: nn.Module) -> list[nn.Module]:
