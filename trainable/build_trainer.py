@@ -10,8 +10,7 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.models.initial_weights import load_fitting_parts
 from trainable.tasks.task import Task
-from trainable.techniques.best_epoch import BestEpoch, Monitor, resolve_monitor
-from trainable.techniques.early_stopping import EarlyStopping
+from trainable.techniques.best_epoch import Monitor, resolve_monitor
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
 from trainable.techniques.optim.precision import resolve_precision
@@ -37,13 +36,11 @@ def build_trainer(
     if ranks is not None:
         ranks.prepare(model, supervision, seed=config.seed)
     optimizer = build_optimizer(model, config.optimizer, supervision, algorithm=algorithm)
-    averaging, stopping, mode = config.averaging, config.early_stopping, monitor_of(task, config).mode
+    averaging, mode = config.averaging, monitor_of(task, config).mode
     techniques = replace(
         task.build_techniques(config, model, optimizer),
         max_grad_norm=config.max_grad_norm,
         averaging=None if averaging is None else WeightAverage(model, decay=averaging.decay(updates_per_epoch)),
-        early_stopping=None if stopping is None else EarlyStopping(stopping, mode),
-        best_epoch=None if config.best_epoch is None else BestEpoch(mode),
     )
     max_lr, total_epochs = config.optimizer.max_lr, config.max_epochs
     return Trainer(

@@ -41,6 +41,15 @@ class TrialConfig:
 
     min_batch_size: ClassVar[int] = 1
     """Fewest images per micro-batch that the loss needs."""
+    memory_fields: ClassVar[tuple[str, ...]] = (
+        "workload",
+        "data",
+        "model",
+        "precision",
+        "compile_backend",
+        "gradient_checkpointing",
+    )
+    """What decides the memory per image of a micro-batch; a task adds its own."""
 
     workload: str
     """Name of the task, such as "moe"."""

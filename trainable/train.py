@@ -115,10 +115,11 @@ def train(
         else:
             # Saving also sums over ranks; only the first one writes.
             run_epochs(run, on_epoch=lambda result: run.save(output / CHECKPOINT))
+        handed_over = run.handed_over
         judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
     if writes:
-        torch.save(run.weights(), output / WEIGHTS)
-        ended = {"epoch": run.handed_over_epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
+        torch.save(handed_over.weights, output / WEIGHTS)
+        ended = {"epoch": handed_over.epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
         (output / METRICS).write_text(json.dumps(judged | ended, indent=2) + "\n")
     for name, values in judged.items():
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
@@ -170,7 +171,7 @@ def _record(
     for tracker in trackers:
         tracker.log(result.epoch, result.metrics)
     run.save(output / CHECKPOINT)
-    keep_checkpoints(output, run.epoch, is_best=run.handed_over_epoch == run.epoch, every_epochs=save_every_epochs)
+    keep_checkpoints(output, run.epoch, is_best=run.is_at_best_epoch, every_epochs=save_every_epochs)
     line = epoch_line(result, objective=run.task.objective, max_epochs=run.config.max_epochs)
     logger.info("%s", line)
 

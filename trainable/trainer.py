@@ -5,9 +5,8 @@ Around a model of one's own it is made by `OptimizedTrainer`, from a configurati
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import Any, ClassVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +15,10 @@ from trainable.metrics.running_mean import RunningMeans
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Evaluation, Metrics, MetricsFunction, evaluate
-from trainable.techniques.checkpoint import as_plain, progress_of, read_checkpoint, restore_progress, write_checkpoint
+from trainable.techniques.checkpoint import Resumable
+from trainable.techniques.experts.collapse_evidence import CollapseVerdict
 from trainable.techniques.experts.routing_terms import count_ahead, routing_metrics, routing_terms
+from trainable.techniques.optim.averaging import carrying
 from trainable.techniques.optim.gradient_update import GradientStep, sample_weights, updates_of, windows
 from trainable.techniques.optim.optimizer import check_all_trained
 from trainable.techniques.optim.precision import Precision
@@ -32,7 +33,7 @@ Batch = tuple[Tensor, Any]
 """Images, the first axis of which counts the samples, and targets: a tensor, or tensors in lists and dicts."""
 
 
-class Trainer:
+class Trainer(Resumable):
     """Trains a model with the techniques that it is given, whole.
 
     Args:
@@ -48,9 +49,6 @@ class Trainer:
     Raises:
         ValueError: a trainable parameter is not in the optimizer.
     """
-
-    counters: ClassVar[tuple[str, ...]] = ("current_epoch", "global_step")
-    """Attributes that a checkpoint holds."""
 
     def __init__(
         self,
@@ -73,7 +71,8 @@ class Trainer:
         self.ranks = ranks
         self.gradient_step = GradientStep(optimizer)
         self.current_epoch = self.global_step = 0
-        self._is_carrying = False
+        self.collapse_verdict: CollapseVerdict | None = None
+        """What the collapse detector found in the last epoch, before the response to it; None without a detector."""
 
     @property
     def precision_effective(self) -> str:
@@ -109,6 +108,7 @@ class Trainer:
         metrics: Metrics | None = None,
         supervision: Supervision | None = None,
         averaged: bool = True,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Evaluation:
         """Judges the model on a split, never augmented, and leaves the trainer as it was.
 
@@ -120,49 +120,16 @@ class Trainer:
             metrics: an accumulator for what is no mean over batches, fed with the supervision's scores.
             supervision: judges in place of the trainer's own, such as one that averages several looks.
             averaged: with averaging on, the averaged weights are judged; False judges the raw ones.
+            weights: judged in place of the model's own, averaged or not; None judges those.
         """
         batches, judge = map(self._to_device, loader), supervision or self.supervision
-        with self._evaluating(averaged=averaged):
+        with self._evaluating(averaged=averaged, weights=weights):
             return evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks)
-
-    @contextmanager
-    def carrying(self, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
-        """Evaluations inside use these weights in place of the present ones; None changes nothing."""
-        if weights is None:
-            yield
-            return
-        own = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(weights)
-        self._is_carrying = True
-        try:
-            yield
-        finally:
-            self._is_carrying = False
-            self.model.load_state_dict(own)
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """A copy of the weights that validation uses: the averaged ones when averaging is on."""
         with self._evaluating():
             return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-
-    def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
-        """Writes all progress, so that `load_checkpoint` goes on after `epoch` as if nothing had happened.
-
-        All ranks call it, and the first writes.
-        """
-        state = {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": progress_of(self)}
-        if self.ranks is None or self.ranks.is_first:
-            write_checkpoint(path, state)
-
-    def load_checkpoint(self, path: str | Path) -> int:
-        """Restores progress under the present configuration and returns its epoch.
-
-        Raises:
-            CheckpointError: the file is no checkpoint of this format.
-        """
-        checkpoint = read_checkpoint(path, self.device)
-        restore_progress(self, checkpoint["trainer"])
-        return checkpoint["epoch"]
 
     def _begin_epoch(self, epoch: int) -> None:
         self.current_epoch = epoch
@@ -183,15 +150,14 @@ class Trainer:
         balancer = self.techniques.load_balancer
         if balancer is not None and balancer.mode == "exact":
             count_ahead(balancer, [images for images, _ in batches], forward=self._forward, model=self.model)
-        terms = self._backward(batches, weights)
-        stepped = self.gradient_step(
-            terms,
+        stepped, terms = self.gradient_step(
+            self._backward(batches, weights),
             scaler=self.scaler,
             max_grad_norm=self.techniques.max_grad_norm,
             epoch=self.current_epoch,
             step=self.global_step,
         )
-        means.add(self.gradient_step.terms, sum(sizes))
+        means.add(terms, sum(sizes))
         if stepped:
             self.global_step += 1
             if self.techniques.averaging is not None:
@@ -223,8 +189,7 @@ class Trainer:
             metrics["unfrozen_share"] = used.unfreezing.current_share
         if used.collapse_detector is None:
             return metrics
-        if used.lasting_collapse is not None:
-            used.lasting_collapse.observe(used.collapse_detector.check())
+        self.collapse_verdict = used.collapse_detector.check()
         if used.collapse_response is not None:
             for event in used.collapse_response.step(
                 used.collapse_detector, epoch=self.current_epoch, step=self.global_step
@@ -263,11 +228,15 @@ class Trainer:
         return map_tensors(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
 
     @contextmanager
-    def _evaluating(self, *, averaged: bool = True) -> Iterator[None]:
+    def _evaluating(self, *, averaged: bool = True, weights: Mapping[str, Tensor] | None = None) -> Iterator[None]:
         """Every module gets its own mode back: a frozen one may evaluate while the others train."""
         modes = [(module, module.training) for module in self.model.modules()]
-        average = None if self._is_carrying or not averaged else self.techniques.averaging
-        with nullcontext() if average is None else average.applied():
+        replaced: AbstractContextManager[None] = nullcontext()
+        if weights is not None:
+            replaced = carrying(self.model, weights)
+        elif averaged and self.techniques.averaging is not None:
+            replaced = self.techniques.averaging.applied()
+        with replaced:
             self.model.eval()
             try:
                 yield

@@ -7,25 +7,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from trainable.build_trainer import build_trainer, monitor_of
 from trainable.config import TrialConfig
 from trainable.tasks.registry import get_task
-from trainable.techniques.checkpoint import progress_of, restore_progress
+from trainable.techniques.best_epoch import BestEpoch
+from trainable.techniques.checkpoint import read_checkpoint, run_state, write_checkpoint
+from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.memory import (
+    DividedBatches,
     FittingBatches,
     MemoryShortage,
     can_be_halved,
     forget_peak,
     halved,
     log_micro_batch_halved,
+    memory_key,
     packed,
     peak_gib,
     shortages_named,
-    size_of,
     unpacked,
 )
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
@@ -57,6 +60,16 @@ class EpochResult:
     """The number format in effect, whatever was asked for: fp32, fp16 or bf16."""
 
 
+class HandedOver(NamedTuple):
+    """What is tested and exported."""
+
+    epoch: int
+    weights: dict[str, torch.Tensor]
+    """On the CPU; averaged where averaging is on."""
+    value: float | None
+    """The monitored metric of the best epoch; None where no best epoch is kept and these are the last weights."""
+
+
 class TrainingRun:
     """A run that stands after `epoch` completed epochs.
 
@@ -85,17 +98,21 @@ class TrainingRun:
         self._splits = splits
         self._fitting = FittingBatches() if fitting is None else fitting
         seed_everything(config.seed)
-        self._size = (*size_of(config), self.device)
-        self._make_batches(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
+        self._memory_key = (*memory_key(config), self.device)
+        self._make_batches(*self._fitting.fitted(self._memory_key, config.batch_size, config.accumulation_steps))
         updates_per_epoch = updates_of(self._training, self.accumulation_steps)
         self.trainer = build_trainer(
             self.task, config, updates_per_epoch=updates_per_epoch, device=self.device, ranks=ranks
         )
+        stopping, mode = config.early_stopping, self.monitor.mode
+        self.early_stopping = None if stopping is None else EarlyStopping(stopping, mode)
+        self.best_epoch = None if config.best_epoch is None else BestEpoch(mode)
+        self.lasting_collapse = self.task.build_lasting_collapse(config)
 
     @property
     def ending(self) -> Ending | None:
         """Why there is no next epoch; None when there is one."""
-        stopping, collapse = self.trainer.techniques.early_stopping, self.trainer.techniques.lasting_collapse
+        stopping, collapse = self.early_stopping, self.lasting_collapse
         if self.epoch >= self.config.max_epochs:
             return Ending(outcome="completed")
         if collapse is not None and collapse.has_ended:
@@ -130,11 +147,12 @@ class TrainingRun:
 
     def _observe(self, monitored: float) -> None:
         self.trainer.scheduler.observe(monitored)
-        stopping, best = self.trainer.techniques.early_stopping, self.trainer.techniques.best_epoch
-        if stopping is not None:
-            stopping.observe(monitored)
-        if best is not None:
-            best.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
+        if self.early_stopping is not None:
+            self.early_stopping.observe(monitored)
+        if self.best_epoch is not None:
+            self.best_epoch.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
+        if self.lasting_collapse is not None and self.trainer.collapse_verdict is not None:
+            self.lasting_collapse.observe(self.trainer.collapse_verdict)
 
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
@@ -147,24 +165,32 @@ class TrainingRun:
         On the test split, which no search ever opens, or on `data` in its place.
         """
         splits = self._splits if data is None else replace(self._splits, test=data)
-        best = self.trainer.techniques.best_epoch
-        with self.trainer.carrying(None if best is None or not best.weights else best.weights):
-            return self.task.test(self.trainer, self.config, splits, self.device)
+        weights = self.handed_over.weights
+        return self.task.test(self.trainer, self._config_that_fits, splits, self.device, weights=weights)
 
     @property
-    def handed_over_epoch(self) -> int:
-        """The epoch whose weights are tested and handed over."""
-        best = self.trainer.techniques.best_epoch
-        return self.epoch if best is None else best.epoch
+    def handed_over(self) -> HandedOver:
+        """The best epoch and its weights where they are kept, else the last."""
+        best = self.best_epoch
+        if best is None or best.weights is None:
+            return HandedOver(self.epoch, self.trainer.evaluated_weights(), None)
+        return HandedOver(best.epoch, best.weights, best.value)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The weights that are handed over: of the best epoch where it is kept, averaged where averaging is on."""
-        best = self.trainer.techniques.best_epoch
-        return self.trainer.evaluated_weights() if best is None or not best.weights else dict(best.weights)
+        """The weights that are handed over."""
+        return dict(self.handed_over.weights)
+
+    @property
+    def is_at_best_epoch(self) -> bool:
+        """The epoch that stands is the best one so far; False where no best epoch is kept."""
+        return self.best_epoch is not None and self.best_epoch.epoch == self.epoch
 
     def save(self, path: Path) -> None:
-        """Writes the state after the last completed epoch."""
-        self.trainer.save_checkpoint(path, self.epoch)
+        """Writes the state after the last completed epoch; all ranks call it, and the first writes."""
+        run = {name: part.state_dict() for name, part in self._parts().items()}
+        state = {"epoch": self.epoch, "trainer": self.trainer.state_dict(), "run": run}
+        if self.trainer.ranks is None or self.trainer.ranks.is_first:
+            write_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
         """Goes on where `save` left off.
@@ -172,7 +198,21 @@ class TrainingRun:
         Raises:
             CheckpointError: the file is no checkpoint of this format.
         """
-        self.epoch = self.trainer.load_checkpoint(path)
+        checkpoint = read_checkpoint(path, self.device)
+        self.trainer.load_state_dict(checkpoint["trainer"])
+        self.epoch, states = checkpoint["epoch"], run_state(checkpoint)
+        for name, part in self._parts().items():
+            if name in states:
+                part.load_state_dict(states[name])
+
+    def _parts(self) -> dict[str, Any]:
+        """What decides after each epoch and is on, by name."""
+        parts = {
+            "early_stopping": self.early_stopping,
+            "best_epoch": self.best_epoch,
+            "lasting_collapse": self.lasting_collapse,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
     def _result(self, metrics: dict[str, float], began: float) -> EpochResult:
         return EpochResult(
@@ -186,14 +226,17 @@ class TrainingRun:
     def _make_batches(self, batch_size: int, accumulation_steps: int) -> None:
         self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
         config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
+        self._config_that_fits = config
         self._training = self.task.training_batches(config, self._splits.train, self.device)
-        self._validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
+        validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
+        is_halved = batch_size < self.config.batch_size
+        self._validation = DividedBatches(validation, batch_size) if is_halved else validation
 
     def _epoch_that_fits(self) -> dict[str, float]:
         if self.trainer.ranks is not None:
             # One rank alone may run out of memory while the others wait for its sums; who sent them begins them anew.
             return self._trained_and_validated()
-        before = packed(progress_of(self.trainer))
+        before = packed(self.trainer.state_dict())
         while True:
             try:
                 return self._trained_and_validated()
@@ -202,7 +245,7 @@ class TrainingRun:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
             self._shrink_batches()
-            restore_progress(self.trainer, unpacked(before, self.device))
+            self.trainer.load_state_dict(unpacked(before, self.device))
 
     @shortages_named()
     def _trained_and_validated(self) -> dict[str, float]:
@@ -234,7 +277,7 @@ class TrainingRun:
     def _shrink_batches(self) -> None:
         former = self.batch_size
         self._make_batches(*halved(self.batch_size, self.accumulation_steps))
-        self._fitting.limit(self._size, self.batch_size)
+        self._fitting.limit(self._memory_key, self.batch_size)
         torch.cuda.empty_cache()
         log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 

@@ -115,7 +115,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
             f"Trial {trial.name} has no checkpoint of {last} in {place}: restore it from a copy, or train its "
             "configuration again."
         )
-    return weights_to_hand_over(read_checkpoint(path)["trainer"])
+    return weights_to_hand_over(read_checkpoint(path))
 
 
 def verify(folder: Path) -> Verification:

@@ -1,5 +1,8 @@
 """A training script as the source documentation writes it, with nothing changed but the import."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +15,8 @@ from trainable import (
     GlobalBatchLoadBalancer,
     OptimizedTrainer,
 )
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "trainer_alone.md"
 
 
 class MyCODModel(nn.Module):
@@ -123,6 +128,29 @@ def test_a_subclass_brings_its_own_augmentation(loader):
     trainer = trainer_for(model, torch.optim.AdamW(model.parameters(), lr=1e-3))
     trainer.augmentation = CustomAugmentation(1.0, 1.0, 0, 0)
     assert trainer.train_epoch(loader, 0)["aug_strength"] == 1.0
+
+
+def test_the_pages_script_for_classes_learns_them():
+    scripts = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    script = next(each for each in scripts if "ClassificationSupervision" in each)
+    torch.manual_seed(0)
+    labels = torch.arange(32) % 3
+    images = torch.rand(32, 3, 8, 8) + 2.0 * nn.functional.one_hot(labels, 3)[:, :, None, None]
+    loader = DataLoader(TensorDataset(images, labels), batch_size=8)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 3))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    names = {"model": model, "optimizer": optimizer, "train_loader": loader, "val_loader": loader}
+    exec(script, names)
+    assert names["metrics"]["accuracy"] == 1.0
+    assert names["train_metrics"].keys() == {"loss", "accuracy", "lr"}
+
+
+def test_the_page_names_every_metric_of_a_training_epoch(loader):
+    model = MyCODModel()
+    on = {"num_experts": 4, "enable_load_balancing": True, "enable_collapse_detection": True}
+    trainer = trainer_for(model, torch.optim.AdamW(model.parameters(), lr=1e-3), **on)
+    named = set(re.findall(r"`(\w+)`", PAGE.read_text()))
+    assert trainer.train_epoch(loader, 0).keys() | trainer.get_training_summary().keys() <= named
 
 
 def test_the_parts_work_alone_as_documented():

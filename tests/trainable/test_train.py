@@ -147,7 +147,13 @@ def test_the_best_epoch_and_every_second_checkpoint_are_kept(train, tmp_path):
     assert (judged["epoch"], judged["last_epoch"]) == (1, 3)
     best = read_checkpoint(tmp_path / "out" / "checkpoints" / "best.pt")
     written = torch.load(tmp_path / "out" / "weights.pt", weights_only=True)
-    assert all(torch.equal(written[name], value) for name, value in weights_to_hand_over(best["trainer"]).items())
+    assert all(torch.equal(written[name], value) for name, value in weights_to_hand_over(best).items())
+
+
+def test_without_a_best_epoch_none_is_kept_as_the_best(train, tmp_path):
+    assert train("out", "--save-every-epochs", "2", "--set", "best_epoch=false") == 0
+    assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["epoch_002.pt"]
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["epoch"] == 3
 
 
 def test_a_name_is_the_folder_of_the_results(config_file, tmp_path):

@@ -10,11 +10,9 @@ from trainable import OptimizedTrainer
 from trainable.models.output import ModelOutput, RoutingInfo
 from trainable.techniques.augment.pixel_range import PixelRange
 from trainable.techniques.experts.collapse_response import CollapseResponse, ResponseConfig
-from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
-from trainable.techniques.techniques import Techniques
 
 
 class Net(nn.Module):
@@ -54,8 +52,10 @@ def batches(sizes=(4, 4, 2), seed=0):
 
 
 def trainer_of(model=None, *, seed=0, optimizer=None, **options):
+    """Around a model, or around one that is built after seeding."""
     torch.manual_seed(seed)
-    model = model() if isinstance(model, type) else model or Net()
+    if not isinstance(model, nn.Module):
+        model = (model or Net)()
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=1e-2)
     options = {"enable_progressive_aug": False, "total_epochs": 10, "warmup_epochs": 0, "max_lr": 1e-2} | options
     return OptimizedTrainer(model, optimizer, nn.BCEWithLogitsLoss(), "cpu", **options)
@@ -98,11 +98,36 @@ def test_the_last_short_window_is_an_update_of_its_own():
 def test_the_rate_moves_with_every_update_and_meets_the_documented_value_at_the_epochs_end():
     trainer = trainer_of(warmup_epochs=2, min_lr=0.0, max_lr=0.1)
     seen = []
-    step = trainer.optimizer.step
-    trainer.optimizer.step = lambda *args, **kwargs: (seen.append(trainer.optimizer.param_groups[0]["lr"]), step())
+    trainer.optimizer.register_step_pre_hook(lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"]))
     metrics = trainer.train_epoch(batches(sizes=(2, 2, 2, 2)), 0)
     assert seen == pytest.approx([0.0125, 0.025, 0.0375, 0.05])
     assert metrics["lr"] == pytest.approx(0.05)
+
+
+def optimizer_of(model, *rates):
+    """AdamW with one group of parameters for each rate."""
+    parameters = list(model.parameters())
+    groups = [{"params": parameters[index :: len(rates)], "lr": rate} for index, rate in enumerate(rates)]
+    return torch.optim.AdamW(groups)
+
+
+@pytest.mark.parametrize("rates", [(5e-5,), (5e-6, 5e-5)])
+def test_without_a_max_lr_the_optimizers_own_rate_is_the_peak(rates):
+    model = Net()
+    optimizer = optimizer_of(model, *rates)
+    trainer = trainer_of(model, optimizer=optimizer, max_lr=None, warmup_epochs=2)
+    peaks = [0.0] * len(rates)
+    for epoch in range(10):
+        trainer.train_epoch(batches(), epoch)
+        peaks = [max(peak, group["lr"]) for peak, group in zip(peaks, optimizer.param_groups, strict=True)]
+    assert peaks == pytest.approx(rates)
+
+
+def test_a_max_lr_is_the_peak_of_the_fastest_group_and_the_others_keep_their_proportion():
+    model = Net()
+    trainer = trainer_of(model, optimizer=optimizer_of(model, 5e-6, 5e-5), max_lr=1e-3, warmup_epochs=1)
+    trainer.train_epoch(batches(), 0)
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == pytest.approx([1e-4, 1e-3])
 
 
 @pytest.mark.parametrize("form", ["tensor", "dict", "triple", "pair", "typed"])
@@ -135,7 +160,7 @@ def test_balancing_frees_a_collapsed_router():
     usage = {}
     for balanced in (False, True):
         trainer = trainer_of(
-            RoutedNet(bias=4.0),
+            lambda: RoutedNet(bias=4.0),
             num_experts=4,
             enable_load_balancing=balanced,
             enable_collapse_detection=True,
@@ -169,11 +194,11 @@ def test_techniques_that_are_off_or_without_weight_leave_the_plain_trajectory_to
         enable_load_balancing=True,
         enable_collapse_detection=True,
         enable_progressive_aug=True,
+        aug_initial_strength=0.0,
         max_grad_norm=None,
         aux_weight=0.0,
     )
     idle.load_balancer = GlobalBatchLoadBalancer(4, alpha_l2=0.0, alpha_cv=0.0)
-    idle.augmentation.initial_strength = 0.0
     idle.averaging = WeightAverage(idle.model, decay=0.9)
     for epoch in range(3):
         plain.train_epoch(batches(), epoch)
@@ -190,6 +215,7 @@ def test_augmentation_changes_the_trajectory_and_never_validation():
 
 
 def test_clipping_bounds_the_update_of_the_whole_window():
+    torch.manual_seed(0)
     model = Net()
     start = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
     trainer = trainer_of(
@@ -204,9 +230,19 @@ def test_validation_uses_the_averaged_weights():
     trainer.averaging = WeightAverage(trainer.model, decay=0.99)
     for epoch in range(3):
         trainer.train_epoch(batches(), epoch)
-    averaged = trainer.validate(batches())["val_loss"]
+    averaged, judged = trainer.evaluated_weights(), trainer.validate(batches())["val_loss"]
     trainer.averaging = None
-    assert trainer.validate(batches())["val_loss"] != averaged
+    assert trainer.validate(batches())["val_loss"] != judged
+    trainer.model.load_state_dict(averaged)
+    assert trainer.validate(batches())["val_loss"] == judged
+
+
+def test_other_weights_can_be_judged_and_the_model_keeps_its_own():
+    trainer, other = trainer_of(seed=0), trainer_of(seed=1)
+    trainer.averaging = WeightAverage(trainer.model, decay=0.99)
+    before = weights(trainer)
+    assert trainer.evaluate(batches(), weights=other.model.state_dict()) == other.evaluate(batches())
+    assert torch.equal(weights(trainer), before)
 
 
 def test_raw_weights_can_be_judged_beside_the_averaged_ones_and_judging_leaves_no_trace():
@@ -244,10 +280,15 @@ def test_auxiliary_outputs_are_supervised_with_their_weight():
             prediction = super().forward(images)
             return prediction, [prediction.mean(dim=(2, 3), keepdim=True)], None
 
-    light, heavy = trainer_of(Aux, aux_weight=0.0), trainer_of(Aux, aux_weight=5.0)
-    for trainer in (light, heavy):
-        trainer.train_epoch(batches(), 0)
-    assert not torch.equal(weights(light), weights(heavy))
+    trainer = trainer_of(Aux, aux_weight=5.0)
+    images, masks = batches(sizes=(10,))[0]
+    prediction, (auxiliary,), _ = trainer.model(images)
+    coarse = masks.mean(dim=(2, 3), keepdim=True)
+    criterion = nn.BCEWithLogitsLoss()
+    main, aux = criterion(prediction, masks).item(), criterion(auxiliary, coarse).item()
+    metrics = trainer.train_epoch([(images, masks)], 0)
+    assert metrics["loss"] == pytest.approx(main + 5.0 * aux)
+    assert metrics["aux_loss"] == pytest.approx(aux)
 
 
 def test_custom_metrics_are_averaged_over_samples():
@@ -410,9 +451,8 @@ def test_mixed_precision_trains_on_a_gpu(precision):
     assert losses[-1] < losses[0]
 
 
-def test_a_response_to_collapse_is_said_and_counted(caplog):
-    trainer = trainer_of(RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True)
-    trainer.collapse_response = CollapseResponse(
+def rebalancing(trainer):
+    return CollapseResponse(
         "rebalance",
         balancer=trainer.load_balancer,
         layers=[],
@@ -420,15 +460,17 @@ def test_a_response_to_collapse_is_said_and_counted(caplog):
         generator=torch.Generator(),
         config=ResponseConfig(patience_checks=1),
     )
+
+
+def test_a_response_to_collapse_is_said_and_counted(caplog):
+    trainer = trainer_of(
+        lambda: RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True
+    )
+    trainer.collapse_response = rebalancing(trainer)
     with caplog.at_level("INFO", logger="trainable.trainer"):
         metrics = trainer.train_epoch(batches(sizes=(32,) * 10), 0)
     assert metrics["collapse_acts"] == 1
     assert "experts collapsed, epoch 0: rebalance (factor 2)" in caplog.text
-
-
-def test_a_response_to_collapse_without_a_detector_says_what_is_missing():
-    with pytest.raises(ValueError, match="nothing looks for one; give a collapse_detector"):
-        Techniques(lasting_collapse=LastingCollapse(patience_epochs=1, top_k=1))
 
 
 def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():
@@ -437,21 +479,3 @@ def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said()
         trainer_of(enable_progressive_aug=True).train_epoch(normalised, 0)
     told = trainer_of(enable_progressive_aug=True, pixel_range=PixelRange.between(-2.0, 2.0), aug_transition_epoch=0)
     assert told.train_epoch(normalised, 0)["loss"] > 0
-
-
-class OnAnotherDevice:
-    """A state that lies on a GPU, as far as a CPU generator can tell."""
-
-    def __init__(self, state) -> None:
-        self._state = state
-
-    def cpu(self):
-        return self._state
-
-
-def test_random_streams_come_back_from_a_checkpoint_that_was_mapped_to_a_gpu():
-    augmentation = trainer_of(enable_progressive_aug=True).augmentation
-    state = augmentation.state_dict()
-    expected = torch.rand(3, generator=augmentation.generator)
-    augmentation.load_state_dict({**state, "generator": OnAnotherDevice(state["generator"])})
-    assert torch.equal(torch.rand(3, generator=augmentation.generator), expected)

@@ -14,8 +14,10 @@ from torch._dynamo.utils import counters
 from trainable.config import from_params
 from trainable.exported_config import ExportedConfig, write_exported_config
 from trainable.models.camouflage_net import CamouflageNet
+from trainable.reporting.epoch_text import why_ended
 from trainable.supervision.evaluation import Evaluation
 from trainable.tasks.registry import get_task
+from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over, write_checkpoint
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.training_run import TrainingRun
 
@@ -332,7 +334,7 @@ def test_the_weights_of_the_best_epoch_are_tested_and_handed_over(begin, averagi
     losses = [metrics["val/loss"] for metrics in curve(whole)[0]]
     first.run_epoch()
     assert losses[0] == max(losses)
-    assert whole.handed_over_epoch == 1
+    assert whole.handed_over.epoch == 1
     assert whole.test() == first.test()
     assert all(torch.equal(whole.weights()[name], value) for name, value in first.weights().items())
 
@@ -340,8 +342,40 @@ def test_the_weights_of_the_best_epoch_are_tested_and_handed_over(begin, averagi
 def test_without_a_best_epoch_the_last_weights_are_handed_over(begin):
     run = begin(PLAIN | {"best_epoch": False})
     curve(run)
-    assert run.handed_over_epoch == run.epoch
+    assert run.handed_over.epoch == run.epoch
     assert all(torch.equal(run.weights()[name], value) for name, value in run.trainer.model.state_dict().items())
+
+
+def test_a_finished_run_that_keeps_the_best_epoch_only_now_hands_over_its_last(begin, tmp_path):
+    finished = begin(PLAIN | {"best_epoch": False})
+    curve(finished)
+    finished.save(tmp_path / "checkpoint.pt")
+    resumed = begin(PLAIN)
+    resumed.restore(tmp_path / "checkpoint.pt")
+    assert why_ended(resumed) == "Ended after epoch 3: all planned epochs are trained; the weights are its own."
+    assert (resumed.handed_over.epoch, resumed.handed_over.value) == (3, None)
+    resumed.save(tmp_path / "again.pt")
+    for checkpoint in ("checkpoint.pt", "again.pt"):
+        handed_over = weights_to_hand_over(read_checkpoint(tmp_path / checkpoint))
+        assert all(torch.equal(handed_over[name], value) for name, value in resumed.weights().items())
+
+
+@pytest.mark.parametrize("written_by", ["this version", "an older version"])
+def test_early_stopping_and_the_best_epoch_continue_after_a_resume(begin, tmp_path, written_by):
+    """The loss falls, so that its maximum stands from the first epoch on and patience ends after the second."""
+    patient = {"early_stopping": True, "patience_epochs": 1, "monitor": "val/loss", "monitor_mode": "max"}
+    first, resumed = begin(PLAIN | patient), begin(PLAIN | patient)
+    first.run_epoch()
+    first.save(tmp_path / "checkpoint.pt")
+    if written_by == "an older version":
+        state = read_checkpoint(tmp_path / "checkpoint.pt")
+        state["trainer"]["parts"] |= state.pop("run")
+        write_checkpoint(tmp_path / "checkpoint.pt", state)
+    resumed.restore(tmp_path / "checkpoint.pt")
+    resumed.run_epoch()
+    assert (resumed.ending.outcome, resumed.ending.numbers["best_epoch"]) == ("plateaued", 1)
+    assert resumed.handed_over.epoch == 1
+    assert all(torch.equal(resumed.weights()[name], value) for name, value in first.weights().items())
 
 
 def test_keeping_the_best_epoch_leaves_the_curve_as_it_is(begin):

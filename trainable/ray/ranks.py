@@ -31,7 +31,7 @@ from trainable.techniques.memory import (
     can_be_halved,
     halved,
     log_micro_batch_halved,
-    size_of,
+    memory_key,
 )
 from trainable.techniques.parallel.data_parallel import join
 from trainable.training_run import Ending, EpochResult, TrainingRun
@@ -43,7 +43,7 @@ LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """The progress of a run; ranks report it with each result."""
+    """Where a run stands; ranks report it with each result."""
 
     epoch: int
     ending: Ending | None
@@ -113,9 +113,9 @@ class RankedRun:
         folder = mkdtemp(prefix="ranks-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._saved = Path(folder) / "state.pt"
-        self._size = size_of(config)
+        self._memory_key = memory_key(config)
         self._status: RunStatus
-        self._begin(*self._fitting.fitted(self._size, config.batch_size, config.accumulation_steps))
+        self._begin(*self._fitting.fitted(self._memory_key, config.batch_size, config.accumulation_steps))
 
     @property
     def epoch(self) -> int:
@@ -163,7 +163,7 @@ class RankedRun:
                     raise
             former = self.batch_size
             self._begin(*halved(former, self.accumulation_steps))
-            self._fitting.limit(self._size, self.batch_size)
+            self._fitting.limit(self._memory_key, self.batch_size)
             log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 

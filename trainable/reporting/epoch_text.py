@@ -35,10 +35,10 @@ def why_ended(run: TrainingRun) -> str:
             f"no improvement over {run.monitor.name} {numbers['best']:.4f} of epoch {numbers['best_epoch']} in "
             f"{numbers['patience_epochs']} epochs (early stopping)"
         )
-    best = run.trainer.techniques.best_epoch
-    weights = "the weights are its own"
-    if best is not None:
-        weights = f"the weights are those of epoch {best.epoch}, the best by {run.monitor.name} ({best.value:.4f})"
+    handed_over, weights = run.handed_over, "the weights are its own"
+    if handed_over.value is not None:
+        value = f"{run.monitor.name} ({handed_over.value:.4f})"
+        weights = f"the weights are those of epoch {handed_over.epoch}, the best by {value}"
     return f"Ended after epoch {run.epoch}: {reason}; {weights}."
 
 

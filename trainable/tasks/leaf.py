@@ -1,10 +1,12 @@
 """Diseases of leaves, told apart by a hierarchical vision transformer, from scratch or from a pre-trained encoder."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainable.data.generated.leaf_pictures import CONDITIONS
 from trainable.data.image_mask.image_mask_set import Splits
@@ -55,7 +57,13 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         return LeafClassifier(config.model)
 
     def test(
-        self, trainer: Trainer, config: ClassificationConfig, splits: Splits, device: torch.device
+        self,
+        trainer: Trainer,
+        config: ClassificationConfig,
+        splits: Splits,
+        device: torch.device,
+        *,
+        weights: Mapping[str, Tensor],
     ) -> dict[str, float]:
         """Of averaged looks where they are on, with the calibration error before and after a temperature.
 
@@ -63,6 +71,6 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         """
         judge = self.final_judge(trainer.supervision, config)
         validation, test = (self.evaluation_batches(config, data, device) for data in (splits.validation, splits.test))
-        fitted = trainer.evaluate(validation, metrics=CollectedLogits(), supervision=judge).metrics
-        metrics = CalibratedMetrics(config.model.class_names, temperature=fitted["temperature"])
-        return trainer.evaluate(test, metrics=metrics, supervision=judge).flat
+        judged = partial(trainer.evaluate, supervision=judge, weights=weights)
+        temperature = judged(validation, metrics=CollectedLogits()).metrics["temperature"]
+        return judged(test, metrics=CalibratedMetrics(config.model.class_names, temperature=temperature)).flat

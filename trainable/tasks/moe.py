@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -92,9 +93,13 @@ class CamouflageData:
 class MoeConfig(TrialConfig):
     """A training of the camouflage network."""
 
+    memory_fields: ClassVar[tuple[str, ...]] = (*TrialConfig.memory_fields, "crop", "contrastive")
+
     crop: CropConfig | None = None
     load_balance: LoadBalanceConfig | None = None
     collapse: CollapseConfig | None = None
+    """Limits of the watch over experts, and what is done about a collapse; None: watched with the default limits,
+    never acted on."""
     response: ResponseConfig = field(default_factory=ResponseConfig)
     """How patient and how strong `collapse_response` is."""
     augmentation: AugmentationConfig | None = None
@@ -177,6 +182,12 @@ class MoeTask(Task[MoeConfig]):
     def averaging(self, config: MoeConfig) -> Averaging:
         return single_look if config.test_time_augmentation is None else config.test_time_augmentation.averaged
 
+    def build_lasting_collapse(self, config: MoeConfig) -> LastingCollapse | None:
+        fraction = None if config.collapse is None else config.collapse.collapse_patience_fraction
+        if fraction is None or config.model.num_experts == 1:
+            return None
+        return LastingCollapse.of_budget(fraction, config.max_epochs, top_k=config.model.top_k)
+
     def predictor(self, config: MoeConfig) -> MaskPredictor:
         if config.trained_size_px is None:
             raise ValueError("trained_size_px is null; give the config.json that a search or a training wrote.")
@@ -204,9 +215,7 @@ def _with_watched_experts(
 ) -> Techniques:
     """Usage is counted wherever there are experts; what is done about a collapse is what the configuration says."""
     watched, top_k = config.collapse or CollapseConfig(), config.model.top_k
-    lasting, response = None, None
-    if watched.collapse_patience_fraction is not None:
-        lasting = LastingCollapse.of_budget(watched.collapse_patience_fraction, config.max_epochs, top_k=top_k)
+    response = None
     if watched.collapse_response != "none":
         response = CollapseResponse(
             watched.collapse_response,
@@ -220,6 +229,5 @@ def _with_watched_experts(
         techniques,
         collapse_detector=ExpertCollapseDetector.from_config(config.model.num_experts, watched, top_k=top_k),
         collapse_response=response,
-        lasting_collapse=lasting,
         z_loss_weight=config.loss.z_loss_weight,
     )

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainable.config import TrialConfig, from_params
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
+from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import AveragedLooks, Averaging, single_look
 from trainable.trainer import Trainer
@@ -99,6 +100,10 @@ class Task(ABC, Generic[Config]):
         """The techniques that only this workload has, around its network on its device; none unless overridden."""
         return Techniques()
 
+    def build_lasting_collapse(self, config: Config) -> LastingCollapse | None:
+        """What ends a training whose experts stay collapsed; None, as for networks without experts, never does."""
+        return None
+
     @abstractmethod
     def build_metrics(self, config: Config, *, final: bool) -> Metrics:
         """A fresh accumulator; `final` adds what is too slow for every epoch."""
@@ -111,14 +116,16 @@ class Task(ABC, Generic[Config]):
     def evaluation_batches(self, config: Config, data: Any, device: torch.device) -> Batches:
         """Batches of a split, in order and unchanged."""
 
-    def test(self, trainer: Trainer, config: Config, splits: Any, device: torch.device) -> dict[str, float]:
-        """Metrics of a trained model on the test split, by name.
+    def test(
+        self, trainer: Trainer, config: Config, splits: Any, device: torch.device, *, weights: Mapping[str, Tensor]
+    ) -> dict[str, float]:
+        """Metrics of these weights of the trainer's model on the test split, by name.
 
         A task overrides this where a final test does what the rungs of a search cannot afford.
         """
         batches = self.evaluation_batches(config, splits.test, device)
         metrics, judge = self.build_metrics(config, final=True), self.final_judge(trainer.supervision, config)
-        return trainer.evaluate(batches, metrics=metrics, supervision=judge).flat
+        return trainer.evaluate(batches, metrics=metrics, supervision=judge, weights=weights).flat
 
     def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
         """What judges a sample of a final test: its looks averaged, where there are several."""

@@ -5,7 +5,7 @@ weights are copied to the CPU. Ties go to the earlier epoch. A search still comp
 decides only which weights are tested and exported.
 Source: the model selection of Prechelt, Early Stopping - But When?, 1998, https://doi.org/10.1007/3-540-49430-8_3.
 Cost: one copy of the weights at each improvement, kept in memory and in the checkpoint. Off: `best_epoch=None`, the
-weights of the last epoch are handed over.
+weights of the last epoch are handed over. `TrainingRun` calls it; a script with a `Trainer` keeps its own checkpoints.
 """
 
 import math
@@ -68,8 +68,8 @@ class BestEpoch:
         self.epoch = 0
         """The best epoch, 1 is the first; 0 before any."""
         self._best = -math.inf
-        self.weights: dict[str, Tensor] = {}
-        """On the CPU."""
+        self.weights: dict[str, Tensor] | None = None
+        """On the CPU; None before any."""
 
     @property
     def value(self) -> float:
@@ -87,4 +87,5 @@ class BestEpoch:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._best, self.epoch = state["best"], state["epoch"]
-        self.weights = {name: value.cpu() for name, value in state["weights"].items()}
+        weights = state["weights"] or {}
+        self.weights = {name: value.cpu() for name, value in weights.items()} or None

@@ -1,8 +1,7 @@
 """Checkpoints: everything that a run needs to continue exactly, in one file without pickled code.
 
-What: a trainer's progress and the state of every random generator, not its configuration; only tensors and plain
-values, for `torch.load(weights_only=True)`. Written to a temporary file and renamed, so that a crash leaves the former
-file intact.
+What: a trainer's state and that of every random generator, not its configuration; only tensors and plain values, for
+`torch.load(weights_only=True)`. Written to a temporary file and renamed, so that a crash leaves the former file intact.
 Cost: one write of the state. Off: do not call it.
 """
 
@@ -12,15 +11,20 @@ import random
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainable.supervision.base import Supervision
+from trainable.techniques.optim.gradient_update import GradientStep
+from trainable.techniques.optim.schedule import Schedule
 from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.techniques.techniques import Techniques
 
 FORMAT = 1
+CPU = torch.device("cpu")
 
 
 class CheckpointError(ValueError):
@@ -84,9 +88,6 @@ def as_plain(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
-CPU = torch.device("cpu")
-
-
 def random_state(device: torch.device = CPU) -> dict[str, object]:
     """State of the generators of Python, NumPy, torch and the run's own device, as tensors and plain values."""
     version, keys, gauss = random.getstate()
@@ -111,7 +112,7 @@ def restore_random_state(state: dict, device: torch.device = CPU) -> None:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
 
 
-def load_optimizer_progress(optimizer: torch.optim.Optimizer, state: dict) -> None:
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:
     """Restores moments and step counts, and keeps the hyper-parameters that the optimizer is configured with now."""
     configured = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
@@ -119,84 +120,100 @@ def load_optimizer_progress(optimizer: torch.optim.Optimizer, state: dict) -> No
         group.update(options)
 
 
-class _Techniques(Protocol):
-    def with_state(self) -> dict[str, Any]: ...
+class Resumable:
+    """A trainer's part that saves it and goes on from there; the trainer sets what is declared here."""
 
+    counters: ClassVar[tuple[str, ...]] = ("current_epoch", "global_step")
+    """Attributes that are saved as they are."""
 
-class Resumable(Protocol):
-    """What is needed of a trainer, beside the attributes that its `counters` name."""
-
+    model: nn.Module
+    supervision: Supervision
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    scheduler: Schedule
+    gradient_step: GradientStep
+    techniques: Techniques
     device: torch.device
     ranks: Ranks | None
-    model: nn.Module
-    scheduler: Any
-    gradient_step: Any
 
-    @property
-    def supervision(self) -> nn.Module: ...
-    @property
-    def techniques(self) -> _Techniques: ...
-    @property
-    def counters(self) -> tuple[str, ...]: ...
+    def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
+        """Writes the whole state, so that `load_checkpoint` goes on after `epoch` as if nothing had happened.
+
+        All ranks call it, and the first writes.
+        """
+        state = {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": self.state_dict()}
+        if self.ranks is None or self.ranks.is_first:
+            write_checkpoint(path, state)
+
+    def load_checkpoint(self, path: str | Path) -> int:
+        """Restores the state under the present configuration and returns its epoch.
+
+        Raises:
+            CheckpointError: the file is no checkpoint of this format.
+        """
+        checkpoint = read_checkpoint(path, self.device)
+        self.load_state_dict(checkpoint["trainer"])
+        return checkpoint["epoch"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, moments, the state of each technique that is on, counters and random generators, of all ranks."""
+        state = {
+            "model": self.model.state_dict(),
+            "supervision": self.supervision.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "parts": {name: part.state_dict() for name, part in self._parts().items()},
+            "counters": {name: getattr(self, name) for name in self.counters},
+            "random": random_state(self.device),
+        }
+        return state if self.ranks is None else state | {"ranks": self.ranks.gathered(_own_of_rank(state))}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken; learning rates, decay and strengths stay as configured now.
+
+        A technique that was off then begins anew.
+
+        Raises:
+            ValueError: another number of ranks trained until then.
+        """
+        state = {**state, **_of_this_rank(state, self.ranks)}
+        self.model.load_state_dict(state["model"])
+        self.supervision.load_state_dict(state["supervision"])
+        load_optimizer_state(self.optimizer, state["optimizer"])
+        # Empty when the run that was saved did not scale its loss; the scaler then begins anew.
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        for name, part in self._parts().items():
+            if name in state["parts"]:
+                part.load_state_dict(state["parts"][name])
+        for name in state["counters"].keys() & self.counters:
+            setattr(self, name, state["counters"][name])
+        restore_random_state(state["random"], self.device)
+
+    def _parts(self) -> dict[str, Any]:
+        return {"scheduler": self.scheduler, "gradient_step": self.gradient_step} | self.techniques.with_state()
 
 
-def progress_of(trainer: Resumable) -> dict[str, object]:
-    """Weights, moments, the state of each technique that is on, counters and random generators."""
-    progress: dict[str, object] = {
-        "model": trainer.model.state_dict(),
-        "supervision": trainer.supervision.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "scaler": trainer.scaler.state_dict(),
-        "parts": {name: part.state_dict() for name, part in _parts(trainer).items()},
-        "counters": {name: getattr(trainer, name) for name in trainer.counters},
-        "random": random_state(trainer.device),
-    }
-    return progress if trainer.ranks is None else progress | {"ranks": trainer.ranks.gathered(_own_of_rank(progress))}
+def run_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a TrainingRun keeps beside its trainer, by name; older checkpoints hold it among the trainer's parts."""
+    return checkpoint.get("run", checkpoint["trainer"]["parts"])
 
 
-def restore_progress(trainer: Resumable, state: dict) -> None:
-    """Puts a trainer where `progress_of` was taken; learning rates, decay and strengths stay as configured now.
-
-    A technique that was off then begins anew.
-
-    Raises:
-        ValueError: another number of ranks trained until then.
-    """
-    state = state | _of_this_rank(state, trainer.ranks)
-    trainer.model.load_state_dict(state["model"])
-    trainer.supervision.load_state_dict(state["supervision"])
-    load_optimizer_progress(trainer.optimizer, state["optimizer"])
-    # Empty when the run that was saved did not scale its loss; the scaler then begins anew.
-    if state["scaler"]:
-        trainer.scaler.load_state_dict(state["scaler"])
-    for name, part in _parts(trainer).items():
-        if name in state["parts"]:
-            part.load_state_dict(state["parts"][name])
-    for name in state["counters"].keys() & trainer.counters:
-        setattr(trainer, name, state["counters"][name])
-    restore_random_state(state["random"], trainer.device)
+def weights_to_hand_over(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What `TrainingRun.handed_over` gives of the run that wrote this checkpoint: the weights to test and to export."""
+    best, trained = run_state(checkpoint).get("best_epoch"), checkpoint["trainer"]
+    if best is not None and best["weights"]:
+        return best["weights"]
+    return trained["parts"]["averaging"]["average"] if "averaging" in trained["parts"] else trained["model"]
 
 
-def weights_to_hand_over(state: dict) -> dict[str, Tensor]:
-    """The weights of such a state that are tested and exported: those of the best epoch where it was kept.
-
-    Otherwise those of the last validation: the averaged ones where averaging was on.
-    """
-    parts = state["parts"]
-    if "best_epoch" in parts:
-        return parts["best_epoch"]["weights"]
-    return parts["averaging"]["average"] if "averaging" in parts else state["model"]
-
-
-def _own_of_rank(progress: dict[str, Any]) -> dict[str, object]:
+def _own_of_rank(state: Mapping[str, Any]) -> dict[str, object]:
     """What is not the same on every rank: random generators, and what a technique counted of its own samples."""
-    parts = {name: part for name, part in progress["parts"].items() if name not in ("averaging", "best_epoch")}
-    return {"random": progress["random"], "parts": parts}
+    parts = {name: part for name, part in state["parts"].items() if name != "averaging"}
+    return {"random": state["random"], "parts": parts}
 
 
-def _of_this_rank(state: dict, ranks: Ranks | None) -> dict[str, object]:
+def _of_this_rank(state: Mapping[str, Any], ranks: Ranks | None) -> dict[str, object]:
     saved, now = len(state.get("ranks", [None])), 1 if ranks is None else ranks.size
     if saved != now:
         raise ValueError(f"The checkpoint was saved by {saved} ranks, but this run has {now}; resume with {saved}.")
@@ -204,7 +221,3 @@ def _of_this_rank(state: dict, ranks: Ranks | None) -> dict[str, object]:
         return {}
     own = state["ranks"][ranks.rank]
     return own | {"parts": state["parts"] | own["parts"]}
-
-
-def _parts(trainer: Resumable) -> dict[str, Any]:
-    return {"scheduler": trainer.scheduler, "gradient_step": trainer.gradient_step} | trainer.techniques.with_state()

@@ -1,8 +1,9 @@
 """Out of memory: the same update from smaller micro-batches.
 
-What: half the micro-batch with twice the accumulation gives the same effective batch, the same number of updates and,
-up to rounding and terms that are not means over the batch, the same training. The process remembers a micro-batch that
-fits for later trainings of the same network on the same images.
+What: half the micro-batch with twice the accumulation gives the same effective batch and number of updates, and the
+same training up to rounding and to whatever enters by the micro-batch: batch normalisation, contrastive negatives,
+mixing partners, balance losses, and the random crops of `data/image_mask/batches.py`, which are drawn batch by batch.
+The process remembers a micro-batch that fits for later trainings that take the same memory per image.
 Source: own; the arithmetic is that of gradient accumulation.
 Cost: a copy of the training state in memory at the start of each epoch, to restore. Off: with a micro-batch of 1, or
 of the smallest that the configuration allows, running out of memory ends the training.
@@ -18,14 +19,24 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import psutil
 import torch
+from torch import Tensor
 
 from trainable.config import TrialConfig
+from trainable.techniques.parallel.data_parallel import taken_of
+
+logger = logging.getLogger(__name__)
+
+_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""Messages of a plain RuntimeError that is about memory."""
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE = rf"(\d+(?:\.\d+)?) ({'|'.join(_UNITS)})"
 
 
 def forget_peak(device: torch.device) -> None:
@@ -46,12 +57,6 @@ def device_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / 2**30
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""Messages of a plain RuntimeError that is about memory."""
-_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_SIZE = rf"(\d+(?:\.\d+)?) ({'|'.join(_UNITS)})"
 
 
 class MemoryShortage(torch.OutOfMemoryError):
@@ -108,9 +113,6 @@ def _free_of_gpu() -> int | None:
     return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
 
 
-logger = logging.getLogger(__name__)
-
-
 def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
     """The largest micro-batch of at most half the size that gives the same effective batch, and its accumulation.
 
@@ -128,9 +130,9 @@ def can_be_halved(batch_size: int, least: int) -> bool:
     return batch_size > 1 and halved(batch_size, 1)[0] >= least
 
 
-def size_of(config: TrialConfig) -> tuple[object, ...]:
-    """The settings that determine the memory per image, on one kind of device."""
-    return config.workload, config.model, config.data, config.precision
+def memory_key(config: TrialConfig) -> tuple[object, ...]:
+    """Equal for configurations whose trainings take the same memory per image, on one kind of device."""
+    return tuple(getattr(config, name) for name in config.memory_fields)
 
 
 def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
@@ -144,7 +146,7 @@ def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int
 
 
 class FittingBatches:
-    """The largest micro-batch known to fit, by network and images; one instance per process."""
+    """The largest micro-batch known to fit, by `memory_key`; one instance per process."""
 
     def __init__(self) -> None:
         self._limits: dict[Hashable, int] = {}
@@ -159,12 +161,24 @@ class FittingBatches:
         return batch_size, accumulation_steps
 
 
-def packed(progress: dict[str, object]) -> bytes:
+class DividedBatches:
+    """Batches (images, targets) in parts of at most `batch_size` samples, for a split that is judged in larger ones."""
+
+    def __init__(self, batches: Iterable[tuple[Tensor, Any]], batch_size: int) -> None:
+        self._batches, self._batch_size = batches, batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
+        for batch in self._batches:
+            for start in range(0, len(batch[0]), self._batch_size):
+                yield taken_of(batch, slice(start, start + self._batch_size))
+
+
+def packed(state: dict[str, object]) -> bytes:
     """A copy on the CPU."""
     buffer = io.BytesIO()
-    torch.save(progress, buffer)
+    torch.save(state, buffer)
     return buffer.getvalue()
 
 
-def unpacked(progress: bytes, device: torch.device) -> dict[str, object]:
-    return torch.load(io.BytesIO(progress), map_location=device, weights_only=True)
+def unpacked(state: bytes, device: torch.device) -> dict[str, object]:
+    return torch.load(io.BytesIO(state), map_location=device, weights_only=True)

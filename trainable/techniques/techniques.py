@@ -1,19 +1,17 @@
-"""Every technique of one training beside the plain loop, in one typed value.
+"""Every technique of the training loop, in one typed value; `Trainer` calls each of them.
 
 A task makes its own from a configuration, `build_trainer` adds what all workloads share, and the trainer takes them
-whole. Accumulation, precision and schedule are no part of it: no training is without one of each.
+whole. Accumulation, precision and schedule are no part of it: no training is without one of each. Early stopping, the
+best epoch and the end of a lasting collapse are no part of it either: they are `TrainingRun`'s, which has the epochs.
 """
 
 from dataclasses import dataclass, fields
 from typing import Any
 
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation
-from trainable.techniques.best_epoch import BestEpoch
 from trainable.techniques.contrastive_term import ContrastiveTerm
-from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.experts.collapse_response import CollapseResponse
 from trainable.techniques.experts.expert_collapse import ExpertCollapseDetector
-from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.unfreezing import GradualUnfreezing
@@ -33,8 +31,6 @@ class Techniques:
     collapse_detector: ExpertCollapseDetector | None = None
     collapse_response: CollapseResponse | None = None
     """Acts after each epoch on what the detector found."""
-    lasting_collapse: LastingCollapse | None = None
-    """Ends a training whose experts stay collapsed."""
     z_loss_weight: float = 0.0
     """Weight of the router's z-loss, 0 is off."""
     max_grad_norm: float | None = None
@@ -42,12 +38,9 @@ class Techniques:
     unfreezing: GradualUnfreezing | None = None
     averaging: WeightAverage | None = None
     """Of the model's weights where it is trained: made once the model is on its device."""
-    early_stopping: EarlyStopping | None = None
-    best_epoch: BestEpoch | None = None
 
     def __post_init__(self) -> None:
-        acting = self.collapse_response is not None or self.lasting_collapse is not None
-        if acting and self.collapse_detector is None:
+        if self.collapse_response is not None and self.collapse_detector is None:
             raise ValueError("A collapse is acted on, but nothing looks for one; give a collapse_detector with it.")
 
     def with_state(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 
 from trainable.techniques.checkpoint import (
     CheckpointError,
-    load_optimizer_progress,
+    load_optimizer_state,
     random_state,
     read_checkpoint,
     restore_random_state,
@@ -79,7 +79,7 @@ def test_moments_are_restored_and_hyper_parameters_are_not():
     weight.grad = torch.ones(2)
     old.step()
     new = torch.optim.AdamW([weight], lr=0.7, weight_decay=0.0, betas=(0.5, 0.6))
-    load_optimizer_progress(new, old.state_dict())
+    load_optimizer_state(new, old.state_dict())
     assert (new.param_groups[0]["lr"], new.param_groups[0]["weight_decay"]) == (0.7, 0.0)
     assert new.param_groups[0]["betas"] == (0.5, 0.6)
     assert new.state[weight]["exp_avg"].tolist() == old.state[weight]["exp_avg"].tolist()

@@ -3,8 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainable.data.image_mask.batches import CropConfig
 from trainable.tasks.registry import get_task
-from trainable.techniques.memory import FittingBatches, can_be_halved, halved
+from trainable.techniques.contrastive_term import ContrastiveConfig
+from trainable.techniques.memory import FittingBatches, can_be_halved, halved, memory_key
 from trainable.training_run import TrainingRun
 
 
@@ -32,6 +34,27 @@ def test_a_loss_that_needs_images_side_by_side_keeps_them(batch_size, least, exp
 def test_a_pre_training_of_two_images_that_does_not_fit_is_short_of_memory_and_no_wrong_setting():
     config = replace(get_task("leaf_pretrain").default_config(), batch_size=2)
     assert not can_be_halved(config.batch_size, config.min_batch_size)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop": CropConfig()},
+        {"contrastive": ContrastiveConfig()},
+        {"gradient_checkpointing": True},
+        {"compile_backend": "inductor"},
+        {"precision": "bf16"},
+    ],
+)
+def test_trainings_whose_images_take_other_memory_share_no_limit(change):
+    default = get_task("moe").default_config()
+    assert memory_key(replace(default, **change)) != memory_key(default)
+
+
+def test_trainings_that_differ_in_seed_and_rate_share_their_limit():
+    default = get_task("moe").default_config()
+    other = replace(default, seed=3, batch_size=4, optimizer=replace(default.optimizer, max_lr=1e-5))
+    assert memory_key(other) == memory_key(default)
 
 
 def test_what_fitted_limits_later_trainings_of_the_same_size_only():
@@ -74,9 +97,30 @@ def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_sma
 ):
     expected = open_run(batch_size=2, accumulation_steps=4).run_epoch().metrics
     run = small_memory(open_run(), limit=2, calls=1)
-    assert run.run_epoch().metrics == expected
+    metrics = run.run_epoch().metrics
+    assert {name: metrics[name] for name in metrics if name.startswith("train/")} == {
+        name: expected[name] for name in expected if name.startswith("train/")
+    }
+    assert metrics == pytest.approx(expected)
     assert (run.batch_size, run.accumulation_steps, run.config.batch_size) == (2, 4, 8)
     assert "out of memory with micro-batches of 8: restarting epoch 1 with 4, accumulating 2 per update" in caplog.text
+
+
+def test_a_validation_that_does_not_fit_is_judged_in_the_smaller_micro_batch(open_run):
+    """On a CPU a batch of the validation is larger than one of the training, until memory runs short."""
+    run, sizes = open_run(batch_size=4), []
+
+    def look(module, inputs):
+        if not module.training:
+            sizes.append(len(inputs[0]))
+            if len(inputs[0]) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    run.trainer.model.register_forward_pre_hook(look)
+    run.run_epoch()
+    assert run.batch_size == 2
+    assert sizes[0] > 4
+    assert sizes[1:] == [2, 2, 1]
 
 
 def test_later_trainings_of_the_size_in_the_same_process_begin_with_what_fitted(open_run, small_memory):

@@ -9,7 +9,7 @@ in Deep Learning, 2024, https://arxiv.org/abs/2411.18704, and TensorFlow's Expon
 Cost: one copy of the weights and one fused pass over them per update. Off: `averaging=None`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -117,11 +117,22 @@ EMA = WeightAverage
 """The documented name of the class for those who bring a loop of their own."""
 
 
+@contextmanager
+def carrying(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """The model carries these weights inside this context, and its own again afterwards."""
+    own = _copied(model)
+    _copy_into(model, weights)
+    try:
+        yield
+    finally:
+        _copy_into(model, own)
+
+
 def _copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 @torch.no_grad()
-def _copy_into(model: nn.Module, weights: dict[str, Tensor]) -> None:
+def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, value in model.state_dict().items():
         value.copy_(weights[name])

@@ -1,29 +1,17 @@
-"""One optimizer update: accumulate micro-batches, check that all is finite, unscale and clip once, step.
-
-Divergence: a non-finite loss or gradient ends the training before it reaches the weights.
-
-What: the terms of a window's loss are read once per update, together with the gradient's norm; the first that is not
-finite is named. With fp16 an infinite gradient is ordinary (the loss scale was too high): such updates are skipped,
-and only many in a row count as divergence.
-Cost: one read from the device per update. Off: never; nothing good follows a NaN.
-
-Gradient step: unscale once, clip once, read once, step.
-
-What: the gradient of a whole accumulation window is brought back from the loss scale, and the norms of its tensors are
-read together with the window's loss terms in one transfer from the device. A norm that is read needs no clamp on the
-device: only a gradient longer than the limit is written to, once. What is not finite never reaches the weights: it ends
-the training, but for an fp16 gradient whose scale was too high, which skips the update and lowers the scale.
-Source: Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063
-(clipping by norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
-Cost: one pass over the gradients and one read per update. Off: the clipping by `max_grad_norm=None`.
-
-Gradient accumulation: several micro-batches make one optimizer update.
+"""One optimizer update: accumulate micro-batches, unscale, check that all is finite, clip, step.
 
 What: a window of micro-batches is weighted by its samples, so that uneven micro-batches and the shorter last window
 give exactly the gradient of one large batch. "Exactly" ends where a batch enters otherwise than as a mean over
-samples: batch normalisation, contrastive negatives, mixing partners and balance losses see the micro-batch.
-Source: Ott et al., Scaling Neural Machine Translation, 2018, https://arxiv.org/abs/1806.00187.
-Cost: memory of one micro-batch, time of all. Off: `accumulation_steps=1`.
+samples: batch normalisation, contrastive negatives, mixing partners and balance losses see the micro-batch. The
+window's gradient is brought back from the loss scale; the norms of its tensors and the loss terms are read in one
+transfer from the device. Only a gradient longer than the limit is written to, once. What is not finite never reaches
+the weights: it ends the training with the name of the first such term. An infinite fp16 gradient is ordinary (the loss
+scale was too high): it skips the update and lowers the scale, and only many in a row are divergence.
+Source: Ott et al., Scaling Neural Machine Translation, 2018, https://arxiv.org/abs/1806.00187 (accumulation); Pascanu
+et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063 (clipping by
+norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
+Cost: memory of one micro-batch, time of all; one pass over the gradients and one read an update.
+Off: accumulation by `accumulation_steps=1`, clipping by `max_grad_norm=None`; the check never is.
 """
 
 import math
@@ -35,6 +23,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Batch = TypeVar("Batch")
 
 MAX_SKIPPED_UPDATES = 20
 """Consecutive fp16 updates that may be skipped while the loss scale settles; it halves at each."""
@@ -60,12 +50,15 @@ def check_finite(terms: Mapping[str, float], *, epoch: int, step: int) -> None:
 
 
 class GradientStep:
-    """Steps one optimizer; counts the updates that overflowed in a row, and keeps the last terms as they were read."""
+    """Steps one optimizer, and counts the updates that overflowed in a row.
+
+    A technique that changes the gradient of a whole update has its place beside `clip_to_norm`: the gradient is
+    unscaled, summed over ranks and finite there.
+    """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
         self.skipped_in_a_row = 0
-        self.terms: dict[str, float] = {}
 
     def __call__(
         self,
@@ -75,8 +68,8 @@ class GradientStep:
         max_grad_norm: float | None,
         epoch: int,
         step: int,
-    ) -> bool:
-        """Whether the weights moved; the gradients are cleared either way.
+    ) -> tuple[bool, dict[str, float]]:
+        """Whether the weights moved, and the terms as they were read; the gradients are cleared either way.
 
         Raises:
             DivergedError: a term of the loss, or the gradient beyond what lowering the loss scale mends, is not finite.
@@ -84,19 +77,19 @@ class GradientStep:
         scaler.unscale_(self._optimizer)
         gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
         read = torch.stack([*terms.values(), *torch.foreach.norm(gradients)]).tolist()
-        self.terms = dict(zip(terms, read[: len(terms)], strict=True))
+        values = dict(zip(terms, read[: len(terms)], strict=True))
         norm = math.hypot(*read[len(terms) :])
-        check_finite(self.terms, epoch=epoch, step=step)
+        check_finite(values, epoch=epoch, step=step)
         is_finite = math.isfinite(norm)
         self.skipped_in_a_row = 0 if is_finite else self.skipped_in_a_row + 1
         if not is_finite and (not scaler.is_enabled() or self.skipped_in_a_row > MAX_SKIPPED_UPDATES):
             raise DivergedError(term="gradient", value=norm, epoch=epoch, step=step)
-        if max_grad_norm is not None and max_grad_norm < norm < math.inf:
-            torch.foreach.mul_(gradients, max_grad_norm / norm)
+        if is_finite and max_grad_norm is not None:
+            clip_to_norm(gradients, norm=norm, max_norm=max_grad_norm)
         scaler.step(self._optimizer)
         scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
-        return is_finite
+        return is_finite, values
 
     def state_dict(self) -> dict[str, int]:
         return {"skipped_in_a_row": self.skipped_in_a_row}
@@ -105,7 +98,10 @@ class GradientStep:
         self.skipped_in_a_row = state["skipped_in_a_row"]
 
 
-Batch = TypeVar("Batch")
+def clip_to_norm(gradients: list[Tensor], *, norm: float, max_norm: float) -> None:
+    """Scales gradients, whose finite norm all together is `norm`, down to `max_norm` in place; shorter ones stay."""
+    if norm > max_norm:
+        torch.foreach.mul_(gradients, max_norm / norm)
 
 
 def updates_of(loader: Iterable, accumulation_steps: int) -> int:

@@ -301,3 +301,21 @@ def test_an_unknown_type_lists_the_known_ones():
 def test_a_batch_of_another_kind_is_refused(method, images, masks):
     with pytest.raises(ValueError, match="convert and resize in the loader"):
         getattr(CODProgressiveAugmentation(), method)(images, masks)
+
+
+class OnAnotherDevice:
+    """A state that lies on a GPU, as far as a CPU generator can tell."""
+
+    def __init__(self, state) -> None:
+        self._state = state
+
+    def cpu(self):
+        return self._state
+
+
+def test_random_streams_come_back_from_a_checkpoint_that_was_mapped_to_a_gpu():
+    augmentation = CODProgressiveAugmentation()
+    state = augmentation.state_dict()
+    expected = torch.rand(3, generator=augmentation.generator)
+    augmentation.load_state_dict({**state, "generator": OnAnotherDevice(state["generator"])})
+    assert torch.equal(torch.rand(3, generator=augmentation.generator), expected)

@@ -41,7 +41,9 @@ def weight(optimizer) -> torch.Tensor:
 def advance(step, optimizer, gradient, *, scaler=None, loss=1.0, limit=None) -> bool:
     weight(optimizer).grad = torch.tensor(gradient)
     scaler = scaler or torch.amp.GradScaler("cpu", enabled=False)
-    return step({"loss": torch.tensor(loss)}, scaler=scaler, max_grad_norm=limit, epoch=2, step=7)
+    stepped, terms = step({"loss": torch.tensor(loss)}, scaler=scaler, max_grad_norm=limit, epoch=2, step=7)
+    assert terms == {"loss": loss}
+    return stepped
 
 
 def test_a_gradient_is_clipped_to_the_norm_of_all_parameters_together():
