@@ -3,6 +3,7 @@
 What: the best value so far has to be beaten by more than `min_delta` at least once in `patience_epochs` validations.
 Source: Prechelt, Early Stopping - But When?, 1998, https://doi.org/10.1007/3-540-49430-8_3.
 Cost: none. Off: `early_stopping=None`. A search stops poor trials by comparing them; this one looks at a trial alone.
+`TrainingRun` calls it; a loop of your own calls `observe` after each validation and ends at `has_stopped`.
 """
 
 import math

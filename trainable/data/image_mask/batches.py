@@ -1,7 +1,8 @@
 """Batches of images and masks straight from the memory-mapped cache: no decoding, no worker processes.
 
 Pixels are cut and mirrored as bytes, whole windows at a time. The order, the crops and the flips of an epoch depend on
-(seed, epoch) alone, so that a resumed run sees what an uninterrupted one would have seen.
+(seed, epoch) alone, so that a resumed run sees what an uninterrupted one would have seen. With crops they depend on
+`batch_size` too, because corners and flips are drawn batch by batch: half the micro-batch sees other crops.
 """
 
 from collections.abc import Iterator, Sequence

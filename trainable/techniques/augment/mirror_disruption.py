@@ -4,19 +4,16 @@ What: an image is mirrored left to right, top to bottom, both, or, when it is sq
 quarter. A mirror alone leaves a symmetric object symmetric; what breaks its symmetry is the crop: a window that keeps
 70 to 95 % of each side, at a random place, stretched back to the full size. Image and mask go through the same window.
 A window that shows less than a tenth of the object is drawn again, a few times, then the image is left uncropped.
-Source: flips and random resized crops as in Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural
-Networks", NeurIPS 2012, https://doi.org/10.1145/3065386.
-Cost: moving the pixels of a mirrored image, one bilinear and one nearest resampling of a cropped one; on average 0.6 ms
-for one of 352 x 352 at full probability and magnitude on one CPU core.
-Off: `probability=0`, or `p_mirror=0` in the progressive augmentation.
-
-Windows of an image stretched back to its full size, one axis after the other.
-
-What: without a turn the two axes of a resampling are independent. Lines are blended from two neighbours first, then the
+Without a turn the two axes of the stretching are independent: lines are blended from two neighbours first, then the
 values in each line; a mask takes the nearest pixel along each. Pixels past the image's border repeat it.
-Source: separable bilinear resampling, as in Wolberg, "Digital Image Warping", IEEE Computer Society Press, 1990.
-Cost: half of `grid_sample`, which gathers four values for each pixel: 0.35 ms for an image of 352 x 352 on one CPU core
-when its channels are last in memory, 0.5 when they are not. Off: no window.
+Source: flips and random resized crops as in Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural
+Networks", NeurIPS 2012, https://doi.org/10.1145/3065386; separable bilinear resampling as in Wolberg, "Digital Image
+Warping", IEEE Computer Society Press, 1990.
+Cost: moving the pixels of a mirrored image, one bilinear and one nearest resampling of a cropped one; on average 0.6 ms
+for one of 352 x 352 at full probability and magnitude on one CPU core. The resampling takes half of `grid_sample`,
+which gathers four values for each pixel: 0.35 ms for an image of 352 x 352 on one CPU core when its channels are last
+in memory, 0.5 when they are not.
+Off: `probability=0`, or `p_mirror=0` in the progressive augmentation.
 """
 
 from collections.abc import Sequence

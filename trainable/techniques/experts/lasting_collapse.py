@@ -5,7 +5,8 @@ but as many as a token is sent to are proven dead, so that nothing is chosen any
 epochs in a row ends the training, whatever the response tried meanwhile. A dead expert or two is no such thing: many
 good mixtures have them.
 Source: own; the proof is that of `collapse_evidence`.
-Cost: one more read of the detector an epoch. Off: `collapse_patience_fraction=None`.
+Cost: the trainer reads the detector once more an epoch, whenever there is one. Off: `collapse_patience_fraction=None`.
+`TrainingRun` calls it, because it ends a run; a loop of your own passes it `Trainer.collapse_verdict`.
 """
 
 import math
