@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tuner.policy.actions import HalvingConfig, Policy, Promote, outcome_after
+from tuner.policy.actions import Policy, Promote, outcome_after
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.prediction import LastValues
 from tuner.policy.promoting import PromotingPolicy
@@ -63,12 +64,12 @@ def policy_of(
             return StoppingPolicy(RandomSampler(source), config, first=first)
 
 
-class Unrecorded(NamedTuple):
-    """A decision or outcome that follows from a trial's last event but was not recorded before a kill."""
+class MissingRecords(NamedTuple):
+    """What follows from a trial's last event, of which a kill may have prevented the recording."""
 
     decision: Decision | None
     """The last one about the trial."""
-    is_decided: bool
+    is_decision_recorded: bool
     """Whether the decision is recorded."""
     outcome: Outcome | None
     """The trial's outcome after the decision."""
@@ -76,13 +77,17 @@ class Unrecorded(NamedTuple):
 
 def replay_events(
     events: Iterable[Event], policy: Policy, source: SpaceSource, *, max_epochs: int
-) -> dict[str, Unrecorded]:
-    """Returns, by trial, what is not recorded yet.
+) -> dict[str, MissingRecords]:
+    """Calls the policy as the session did, and returns by trial what a killed session had not recorded yet.
+
+    From the records: configurations, values, outcomes and promotions, which reach the policy through `add_past_trial`,
+    `start`, `report`, `end` and `promote`. Derived again, and not compared with what is on record: the decision on each
+    result, and the outcome that follows from it. `action` is not called.
 
     Raises:
         ValueError: the space has changed, so that it no longer holds a recorded trial.
     """
-    unrecorded: dict[str, Unrecorded] = {}
+    missing: dict[str, MissingRecords] = {}
     for event in events:
         match event:
             case PastTrialKnown(trial=trial, answers=answers, values=values, outcome=outcome):
@@ -93,19 +98,19 @@ def replay_events(
                 decision = policy.report(trial, epoch=epoch, value=value)
                 if outcome is None:
                     outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
-                    unrecorded[trial] = Unrecorded(decision, decision is None, outcome)
+                    missing[trial] = MissingRecords(decision, decision is None, outcome)
                 else:
-                    unrecorded[trial] = Unrecorded(None, True, outcome)
+                    missing[trial] = MissingRecords(None, True, outcome)
             case Decided(trial=trial, decision=decision):
-                unrecorded[trial] = Unrecorded(
+                missing[trial] = MissingRecords(
                     decision, True, outcome_after(decision, epoch=decision.epoch, max_epochs=max_epochs)
                 )
                 if decision.action == PROMOTE:
                     policy.promote(Promote(trial, decision.to_epoch))
             case TrialEnded(trial=trial, outcome=outcome):
-                unrecorded.pop(trial, None)
+                missing.pop(trial, None)
                 policy.end(trial, outcome)
-    return {trial: one for trial, one in unrecorded.items() if not one.is_decided or one.outcome is not None}
+    return {trial: one for trial, one in missing.items() if not one.is_decision_recorded or one.outcome is not None}
 
 
 def _candidate(source: SpaceSource, trial: str, answers: dict) -> Candidate:

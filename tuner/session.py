@@ -19,7 +19,7 @@ from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome
-from tuner.policy_from_records import Unrecorded, build_policy, replay_events
+from tuner.policy_from_records import MissingRecords, build_policy, replay_events
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
@@ -62,16 +62,16 @@ def open_session(recorder: Recorder, space: Callable[[Any], dict], *, seconds: f
     """
     settings = recorder.record.settings
     policy = build_policy(settings, space)
-    unrecorded = replay_events(recorder.record.events, policy, SpaceSource(space), max_epochs=settings.max_epochs)
+    missing = replay_events(recorder.record.events, policy, SpaceSource(space), max_epochs=settings.max_epochs)
     recorder.open_session()
-    return Session(recorder, policy, unrecorded=unrecorded, seconds=seconds)
+    return Session(recorder, policy, missing=missing, seconds=seconds)
 
 
 class Session:
     """One session of a search, from its recorder and a policy that has replayed the records.
 
     Args:
-        unrecorded: by trial, decisions and outcomes that follow from the records but are not recorded yet.
+        missing: by trial, decisions and outcomes that follow from the records but are not recorded yet.
         seconds: total run time of the search, over its sessions; None is no limit.
     """
 
@@ -80,14 +80,14 @@ class Session:
         recorder: Recorder,
         policy: Policy,
         *,
-        unrecorded: Mapping[str, Unrecorded] = MappingProxyType({}),
+        missing: Mapping[str, MissingRecords] = MappingProxyType({}),
         seconds: float | None = None,
     ) -> None:
         self.stop_reason: str | None = None
         """Why no more legs start; None while they do."""
         self._recorder, self._policy, self._seconds = recorder, policy, seconds
         self._search = recorder.record
-        self._record_missing(unrecorded)
+        self._record_missing(missing)
         self._checkpoints = CheckpointBudget(recorder.folder, self._search)
         self._due = deque(trial for trial in self._search.unfinished if trial.name not in policy.paused)
 
@@ -101,7 +101,7 @@ class Session:
         if isinstance(action, Start):
             return self._leg(self._start(action.candidate))
         if isinstance(action, Promote):
-            promoted = self._policy.explain(action.trial, PROMOTE, to_epoch=action.to_epoch)
+            promoted = self._policy.decision_on(action.trial, PROMOTE, to_epoch=action.to_epoch)
             self._recorder.decision(action.trial, promoted)
             self._policy.promote(action)
             return self._leg(self._search.by_name[action.trial])
@@ -116,7 +116,7 @@ class Session:
         if report.disk_full is not None:
             self.stop(f"The disk is full: {report.disk_full}. Make room, and continue with --resume.")
             return False
-        goes_on = self._goes_on(trial, report)
+        goes_on = self._record_and_decide(trial, report)
         self._make_room(trial)
         return goes_on and self.stop_reason is None
 
@@ -162,15 +162,16 @@ class Session:
         self._policy.start(name, candidate)
         return self._search.by_name[name]
 
-    def _record_missing(self, unrecorded: Mapping[str, Unrecorded]) -> None:
+    def _record_missing(self, missing: Mapping[str, MissingRecords]) -> None:
         """Records the decisions and outcomes that a killed session had not written."""
-        for trial, one in unrecorded.items():
-            if one.decision is not None and not one.is_decided:
+        for trial, one in missing.items():
+            if one.decision is not None and not one.is_decision_recorded:
                 self._recorder.decision(trial, one.decision)
             if one.outcome is not None:
                 self._end(trial, one.outcome, self._numbers_of(one.decision))
 
-    def _goes_on(self, trial: str, report: LegReport) -> bool:
+    def _record_and_decide(self, trial: str, report: LegReport) -> bool:
+        """Returns whether the trial goes on at once."""
         if report.result is not None:
             return self._take_result(trial, report.result, report)
         if report.ending is None:
@@ -207,12 +208,13 @@ class Session:
 
     def _decide(self, trial: str, epoch: int, value: float) -> bool:
         max_epochs = self._search.settings.max_epochs
-        step = take_result(self._policy, trial, epoch=epoch, value=value, max_epochs=max_epochs)
-        for decision in step.decisions:
+        following = take_result(self._policy, trial, epoch=epoch, value=value, max_epochs=max_epochs)
+        for decision in following.decisions:
             self._recorder.decision(trial, decision)
-        if step.outcome is not None:
-            self._end(trial, step.outcome, self._numbers_of(step.decisions[-1] if step.decisions else None))
-        return step.goes_on
+        if following.outcome is not None:
+            last = following.decisions[-1] if following.decisions else None
+            self._end(trial, following.outcome, self._numbers_of(last))
+        return following.goes_on
 
     def _end(self, trial: str, outcome: Outcome, numbers: Numbers = MappingProxyType({})) -> None:
         """Ends a trial in the policy and in the records."""
@@ -236,7 +238,7 @@ class Session:
         return {name: number for name, number in numbers.items() if number is not None}
 
     def _stop_waiting(self, trial: str, **numbers: str) -> None:
-        decision = self._policy.explain(trial, STOP)
+        decision = self._policy.decision_on(trial, STOP)
         self._recorder.decision(trial, decision)
         self._end(trial, Outcome.STOPPED_AT_RUNG, self._numbers_of(decision) | numbers)
 
@@ -244,7 +246,7 @@ class Session:
         """Removes checkpoints of ended trials that won't be exported first, then those of waiting trials."""
         disk, policy = self._checkpoints, self._policy
         disk.update(self._search.by_name[trial])
-        while disk.is_over_budget and (evicted := policy.eviction_candidate(kept=disk.needed)) is not None:
+        while disk.is_over_budget and (evicted := policy.trial_to_evict(kept=disk.needed)) is not None:
             self._stop_waiting(evicted, short_of="disk")
             disk.update(self._search.by_name[evicted])
         if shortage := disk.shortage():

@@ -73,7 +73,7 @@ class RayPolicy:
         self._searcher.on_trial_result(one.trial_id, one.last_result)
         return None
 
-    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         raise AssertionError(f"{trial} does not wait")
 
     def end(self, trial: str, outcome: Outcome) -> None:
@@ -90,7 +90,7 @@ class RayPolicy:
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
 
-    def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
+    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
         return None
 
     @property

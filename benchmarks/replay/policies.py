@@ -17,10 +17,10 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.replay.peers import EPOCH, OBJECTIVE, HighestRungSearcher, RayPolicy
 from benchmarks.replay.problems import Problem
-from tuner.policy.actions import HalvingConfig, Policy
+from tuner.policy.actions import Policy
 from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig, rung_epochs
 from tuner.policy.promoting import PromotingPolicy
-from tuner.policy.rungs import rung_epochs
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.policy.tpe import TpeSampler
 

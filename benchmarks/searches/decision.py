@@ -18,9 +18,10 @@ import numpy as np
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size
 from benchmarks.searches.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
-from tuner.policy.actions import Action, HalvingConfig, Promote
+from tuner.policy.actions import Action, Promote
 from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
@@ -104,7 +105,7 @@ class TimedPolicy(PromotingPolicy):
 
     def promote(self, promotion: Promote) -> None:
         with self._timed():
-            self.explain(promotion.trial, PROMOTE)
+            self.decision_on(promotion.trial, PROMOTE)
             super().promote(promotion)
         self._decided()
 

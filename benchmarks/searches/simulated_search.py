@@ -27,8 +27,8 @@ from search_spaces.space import Situation
 from trainable.leg import LegReport
 from trainable.training_run import Ending, EpochResult
 from tuner.listeners.study_copy import StudyCopy
-from tuner.policy.actions import HalvingConfig
 from tuner.policy.candidates import Candidate
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.simulation import SimulatedSlots
 from tuner.policy.stopping import StoppingPolicy
 from tuner.policy.tpe import TpeSampler

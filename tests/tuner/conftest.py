@@ -15,8 +15,8 @@ from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.policy.decision import CONTINUE, STOP, Decision
 from tuner.policy.outcomes import Outcome
-from tuner.policy.rungs import Rungs
 from tuner.policy.simulation import SimulatedSlots
+from tuner.policy.stopping_rungs import StoppingRungs
 from tuner.records import RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.settings import FORMAT, SAMPLERS
@@ -87,7 +87,7 @@ class SyntheticSearch(SimulatedSlots[Lane]):
         self.recorder = Recorder.create(folder, self.settings, clock=lambda: self.now)
         self.recorder.open_session()
         self.generator = np.random.default_rng(self.settings.seed)
-        self.rungs = Rungs(
+        self.rungs = StoppingRungs(
             self.settings.rung_epochs, reduction_factor=self.settings.reduction_factor, mode=self.settings.mode
         )
         self.lanes = iter([Lane(number) for number in range(self._slots)])

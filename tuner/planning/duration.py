@@ -17,8 +17,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuner.policy.actions import HalvingConfig, Policy
+from tuner.policy.actions import Policy
 from tuner.policy.candidates import Candidate
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.prediction import LastValues
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial

@@ -18,7 +18,7 @@ from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.run_setup import initial_weights
 from trainable.tasks.registry import get_task, read_config
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
-from tuner.policy.rungs import rung_epochs
+from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
 from tuner.settings import SearchSettings
 

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
-from tuner.policy.direction import sign_of
 from tuner.policy.outcomes import Outcome
 
 
@@ -38,30 +37,6 @@ class NoWork(Enum):
 Action = Start | Promote | NoWork
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HalvingConfig:
-    """The fixed settings of a search."""
-
-    rung_epochs: tuple[int, ...]
-    """Epochs at which trials are compared, ascending; empty: every trial trains to full length."""
-    max_epochs: int
-    """The full length of a trial."""
-    reduction_factor: int
-    """One in this many trials continues from a rung."""
-    mode: str
-    """`max` or `min`: which values are better."""
-    slots: int
-    """Trials at a time."""
-    seed: int
-    num_trials: int | None = None
-    """Configurations to try; None is unlimited."""
-
-    @property
-    def sign(self) -> float:
-        """Multiplies objectives so that higher is better, and converts them back."""
-        return sign_of(self.mode)
-
-
 class Policy(Protocol):
     """Decides from what was reported to it; trials are identified by name."""
 
@@ -81,8 +56,8 @@ class Policy(Protocol):
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """Adds a finite result; a repeated one counts once. Returns None when there is nothing to decide."""
 
-    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
-        """The numbers behind promoting or stopping a waiting trial; call it before `promote` or `end`."""
+    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+        """Promoting or stopping this waiting trial, with the numbers behind it; call it before `promote` or `end`."""
 
     def end(self, trial: str, outcome: Outcome) -> None:
         """The trial has ended."""
@@ -90,13 +65,13 @@ class Policy(Protocol):
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """Adds a trial of another search with its objectives by epoch; it can't win."""
 
-    def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
+    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
         """The waiting trial to stop first when disk space runs out; those in `kept` are excluded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """The consequences of a result."""
+class Consequences:
+    """What follows from a result."""
 
     decisions: tuple[Decision, ...] = ()
     outcome: Outcome | None = None
@@ -105,24 +80,24 @@ class Step:
     """Whether it continues at once."""
 
 
-def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epochs: int) -> Step:
+def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epochs: int) -> Consequences:
     """Reports a finite result to the policy; a trial that pauses and would be promoted next continues at once.
 
-    If the step has an outcome, the caller ends the trial.
+    If there is an outcome, the caller ends the trial.
     """
     decision = policy.report(trial, epoch=epoch, value=value)
     decisions = () if decision is None else (decision,)
     outcome = outcome_after(decision, epoch=epoch, max_epochs=max_epochs)
     if outcome is not None:
-        return Step(decisions, outcome)
+        return Consequences(decisions, outcome)
     if decision is None or decision.action != PAUSE:
-        return Step(decisions, goes_on=True)
+        return Consequences(decisions, goes_on=True)
     action = policy.action()
     if isinstance(action, Promote) and action.trial == trial:
-        promoted = policy.explain(trial, PROMOTE, to_epoch=action.to_epoch)
+        promoted = policy.decision_on(trial, PROMOTE, to_epoch=action.to_epoch)
         policy.promote(action)
-        return Step((decision, promoted), goes_on=True)
-    return Step(decisions)
+        return Consequences((decision, promoted), goes_on=True)
+    return Consequences(decisions)
 
 
 def outcome_after(decision: Decision | None, *, epoch: int, max_epochs: int) -> Outcome | None:

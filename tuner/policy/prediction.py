@@ -1,5 +1,7 @@
 """Predicts the value of each trial at full length, by a Gaussian process over all rungs or as its last value.
 
+Trials, rungs and configurations become arrays here; the mathematics is in surrogate.py.
+
 The state depends only on the reported values: length scales are refitted when the number of values has grown by a
 quarter or a parameter is new, not when a prediction is requested. So a resumed search, which replays its records, makes
 the same predictions.
@@ -14,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from tuner.policy.candidates import Candidate, Encoding
-from tuner.policy.promotion import Promotions
+from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.surrogate import GaussianProcess, expected_improvement, fitted_theta, prior_theta, standardised
 
 MAX_VALUES = 150
@@ -48,18 +50,18 @@ class Predictor(Protocol):
     def add(self, trial: str, candidate: Candidate) -> None:
         """The trial starts; `fit` follows."""
 
-    def fit(self, promotions: Promotions) -> None:
+    def fit(self, rungs: PromotionRungs) -> None:
         """Trials or values have changed."""
 
-    def predict(self, promotions: Promotions, contenders: Sequence[str]) -> Prediction:
+    def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> Prediction:
         """`contenders` are the trials that may still win; at least one has a value."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessPrediction:
+class GaussianProcessPrediction:
     """The predictions of a Gaussian process."""
 
-    process: GaussianProcess
+    gaussian_process: GaussianProcess
     encoding: Encoding
     centre: float
     spread: float
@@ -70,12 +72,12 @@ class ProcessPrediction:
         return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
 
     def improvement(self, candidates: Sequence[Candidate]) -> np.ndarray:
-        mean, deviation = self.process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
+        mean, deviation = self.gaussian_process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
         return expected_improvement(mean, deviation, (max(self.predicted.values()) - self.centre) / self.spread)
 
 
 @dataclass(slots=True)
-class ProcessPredictor:
+class GaussianProcessPredictor:
     """A Gaussian process over configurations and epochs; keeps the length scales, which are slow to fit."""
 
     max_epochs: int
@@ -94,26 +96,26 @@ class ProcessPredictor:
         points = self.encoding.encode([self._candidates[one] for one in new])
         self._points.update(zip(new, points, strict=True))
 
-    def fit(self, promotions: Promotions) -> None:
-        num_values = promotions.num_values
+    def fit(self, rungs: PromotionRungs) -> None:
+        num_values = rungs.num_values
         if num_values and (self._theta is None or num_values >= REFIT_GROWTH * self._num_fitted):
-            points, scaled, _, _ = self._observed(promotions)
+            points, scaled, _, _ = self._observed(rungs)
             self._theta = fitted_theta(points[:MAX_FITTED], scaled[:MAX_FITTED], start=self._theta)
             self._num_fitted = num_values
 
-    def predict(self, promotions: Promotions, contenders: Sequence[str]) -> ProcessPrediction:
-        points, scaled, centre, spread = self._observed(promotions)
+    def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> GaussianProcessPrediction:
+        points, scaled, centre, spread = self._observed(rungs)
         # Before the first fit, the mode of the prior.
         theta = prior_theta(points.shape[1]) if self._theta is None else self._theta
         process = GaussianProcess.conditioned(points, scaled, theta)
-        process = self._with_running(process, points, scaled, promotions)
+        process = self._with_running(process, points, scaled, rungs)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
-        return ProcessPrediction(process, self.encoding, centre, spread, predicted)
+        return GaussianProcessPrediction(process, self.encoding, centre, spread, predicted)
 
-    def _observed(self, promotions: Promotions) -> tuple[np.ndarray, np.ndarray, float, float]:
+    def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Points [N, D], scaled values [N], and the centre and spread that they were scaled by."""
-        trials, epochs, values = _latest_values(promotions)
+        trials, epochs, values = _latest_values(rungs)
         return self._at(trials, epochs), *standardised(values)
 
     def _at(self, trials: Sequence[str], epochs: Sequence[int]) -> np.ndarray:
@@ -125,10 +127,10 @@ class ProcessPredictor:
         return math.log(epoch) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
 
     def _with_running(
-        self, process: GaussianProcess, points: np.ndarray, values: np.ndarray, promotions: Promotions
+        self, process: GaussianProcess, points: np.ndarray, values: np.ndarray, rungs: PromotionRungs
     ) -> GaussianProcess:
         """Conditioned also on the predictions of running trials, so that the next proposal differs from them."""
-        running = promotions.running
+        running = rungs.running
         if not running:
             return process
         ahead = self._at(list(running), list(running.values()))
@@ -145,11 +147,11 @@ class LastValues:
     def add(self, trial: str, candidate: Candidate) -> None:
         self._trials[candidate.identity] = trial
 
-    def fit(self, promotions: Promotions) -> None:
+    def fit(self, rungs: PromotionRungs) -> None:
         """Nothing is fitted."""
 
-    def predict(self, promotions: Promotions, contenders: Sequence[str]) -> "LastPrediction":
-        last = {trial: value for epoch in promotions.rungs for trial, value in promotions.values_at(epoch).items()}
+    def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> "LastPrediction":
+        last = {trial: value for epoch in rungs.epochs for trial, value in rungs.values_at(epoch).items()}
         return LastPrediction({trial: last[trial] for trial in contenders}, self._trials)
 
 
@@ -170,12 +172,12 @@ class LastPrediction:
         return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
 
 
-def _latest_values(promotions: Promotions) -> tuple[list[str], list[int], np.ndarray]:
+def _latest_values(rungs: PromotionRungs) -> tuple[list[str], list[int], np.ndarray]:
     """Trials, epochs and values [N]: the highest rung first, the latest of each rung first."""
     measured = (
         (trial, epoch, value)
-        for epoch in reversed(promotions.rungs)
-        for trial, value in reversed(list(promotions.values_at(epoch).items()))
+        for epoch in reversed(rungs.epochs)
+        for trial, value in reversed(list(rungs.values_at(epoch).items()))
     )
     trials, epochs, values = zip(*islice(measured, MAX_VALUES), strict=True)
     return list(trials), list(epochs), np.array(values)

@@ -16,12 +16,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tuner.policy.actions import Action, HalvingConfig, NoWork, Promote, Start
+from tuner.policy.actions import Action, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import PAUSE, Decision
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.prediction import NUM_GOOD, Prediction, Predictor, ProcessPredictor
-from tuner.policy.promotion import Promotions
+from tuner.policy.prediction import NUM_GOOD, GaussianProcessPredictor, Prediction, Predictor
+from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.proposals import Proposals
 
 STARTUP_VALUES = 20
@@ -50,11 +51,11 @@ class PromotingPolicy:
         first: Sequence[Candidate] = (),
         predictor: Predictor | None = None,
     ) -> None:
-        self.promotions = Promotions(
+        self.rungs = PromotionRungs(
             config.rung_epochs, max_epochs=config.max_epochs, reduction_factor=config.reduction_factor
         )
         self._source, self._config = source, config
-        self._predictor: Predictor = predictor or ProcessPredictor(config.max_epochs)
+        self._predictor: Predictor = predictor or GaussianProcessPredictor(config.max_epochs)
         wanted = config.num_trials
         self._startup = STARTUP_VALUES if wanted is None else min(STARTUP_VALUES, wanted // 2)
         self._proposals = Proposals(first, num_trials=wanted, seed=config.seed, draw_any=source.any)
@@ -67,7 +68,7 @@ class PromotingPolicy:
 
     @property
     def paused(self) -> Mapping[str, int]:
-        return self.promotions.paused
+        return self.rungs.paused
 
     def action(self) -> Action:
         if self._action is None:
@@ -78,22 +79,22 @@ class PromotingPolicy:
         self._start(trial, candidate, is_past=False)
 
     def promote(self, promotion: Promote) -> None:
-        self.promotions.promote(promotion.trial, to_epoch=promotion.to_epoch)
+        self.rungs.promote(promotion.trial, to_epoch=promotion.to_epoch)
         self._changed()
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """A trial that has reached its rung pauses there."""
         has_arrived = self._add_value(trial, epoch=epoch, value=value)
-        return self.explain(trial, PAUSE) if has_arrived and epoch < self._config.max_epochs else None
+        return self.decision_on(trial, PAUSE) if has_arrived and epoch < self._config.max_epochs else None
 
-    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         """The rank is among this search's trials; a pause skips the prediction, which takes time."""
         epoch = self.paused[trial]
         arrived = self.own_values_at(epoch)
         predicted = None if action == PAUSE else self.predicted().get(trial)
         return Decision(
             epoch=epoch,
-            rung=self.promotions.rungs.index(epoch) + 1,
+            rung=self.rungs.epochs.index(epoch) + 1,
             value=self._config.sign * arrived[trial],
             cutoff=None,
             rank=1 + sum(other > arrived[trial] for other in arrived.values()),
@@ -106,11 +107,11 @@ class PromotingPolicy:
 
     def end(self, trial: str, outcome: Outcome) -> None:
         if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED):
-            self.promotions.report(trial, epoch=self._config.max_epochs, value=self._last_values[trial])
+            self.rungs.report(trial, epoch=self._config.max_epochs, value=self._last_values[trial])
         if outcome.counts_as_bad:
-            self.promotions.end_as_bad(trial)
+            self.rungs.end_as_bad(trial)
         else:
-            self.promotions.end(trial)
+            self.rungs.end(trial)
         if not outcome.may_win:
             self._contenders.discard(trial)
         self._refit()
@@ -119,10 +120,10 @@ class PromotingPolicy:
         self._start(trial, candidate, is_past=True)
         for epoch, value in sorted(values.items()):
             if trial in self.paused:
-                self.promotions.promote(trial)
+                self.rungs.promote(trial)
             self._add_value(trial, epoch=epoch, value=value)
         if trial in self.paused and outcome in _BEYOND_LAST_VALUE:
-            self.promotions.promote(trial)
+            self.rungs.promote(trial)
         self.end(trial, outcome)
 
     def best_predicted(self) -> str | None:
@@ -132,10 +133,10 @@ class PromotingPolicy:
 
     def own_values_at(self, epoch: int) -> dict[str, float]:
         """Values of this search's trials at a rung, by trial; empty where there is no rung."""
-        values = self.promotions.values_at(epoch) if epoch in self.promotions.rungs else {}
+        values = self.rungs.values_at(epoch) if epoch in self.rungs.epochs else {}
         return {trial: value for trial, value in values.items() if trial not in self._past}
 
-    def eviction_candidate(self, *, kept: Collection[str] = ()) -> str | None:
+    def trial_to_evict(self, *, kept: Collection[str] = ()) -> str | None:
         """The worst predicted; the default and the best-predicted trial are evicted last."""
         predicted, late = self.predicted(), (self._proposals.default_trial, self.best_predicted())
         waiting = [trial for trial in self.paused if trial not in kept]
@@ -152,10 +153,10 @@ class PromotingPolicy:
     def _predict(self) -> Prediction | None:
         """Computed once after each change; None before the first value."""
         if self._prediction is None:
-            leading = self.promotions.leading(MAX_CONTENDERS) & self._contenders
+            leading = self.rungs.leading(MAX_CONTENDERS) & self._contenders
             measured = [trial for trial in self._candidates if trial in leading]
             if measured:
-                self._prediction = self._predictor.predict(self.promotions, measured)
+                self._prediction = self._predictor.predict(self.rungs, measured)
         return self._prediction
 
     def _start(self, trial: str, candidate: Candidate, *, is_past: bool) -> None:
@@ -164,34 +165,34 @@ class PromotingPolicy:
         self._contenders.add(trial)
         self._proposals.add(trial, candidate, is_past=is_past)
         self._predictor.add(trial, candidate)
-        self.promotions.start(trial)
+        self.rungs.start(trial)
         self._refit()
 
     def _add_value(self, trial: str, *, epoch: int, value: float) -> bool:
         """Returns whether the trial has reached the rung where it pauses."""
         self._last_values[trial] = self._config.sign * value
-        has_arrived = self.promotions.report(trial, epoch=epoch, value=self._config.sign * value)
-        if has_arrived or epoch in self.promotions.rungs:
+        has_arrived = self.rungs.report(trial, epoch=epoch, value=self._config.sign * value)
+        if has_arrived or epoch in self.rungs.epochs:
             self._refit()
         return has_arrived
 
     @property
     def _is_past_startup(self) -> bool:
-        return self._proposals.are_all_started or self.promotions.num_values >= self._startup
+        return self._proposals.are_all_started or self.rungs.num_values >= self._startup
 
     def _refit(self) -> None:
         if self._is_past_startup:
-            self._predictor.fit(self.promotions)
+            self._predictor.fit(self.rungs)
         self._changed()
 
     def _changed(self) -> None:
         self._action = self._prediction = None
 
     def _decide(self) -> Action:
-        if len(self.promotions.running) >= self._config.slots:
+        if len(self.rungs.running) >= self._config.slots:
             return NoWork.WAIT
         if self._is_past_startup:
-            for waiting in self.promotions.promotable():
+            for waiting in self.rungs.promotable():
                 if (trial := self._most_promising(waiting)) is not None:
                     return Promote(trial)
         if not self._proposals.are_all_started:
@@ -213,7 +214,7 @@ class PromotingPolicy:
 
     def _last_action(self) -> Action:
         """The default always needs its full length; the best prediction is final only when nothing runs."""
-        is_busy, full_length = bool(self.promotions.running), self._config.max_epochs
+        is_busy, full_length = bool(self.rungs.running), self._config.max_epochs
         for trial in (None if is_busy else self.best_predicted(), self._proposals.default_trial):
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)
@@ -221,7 +222,7 @@ class PromotingPolicy:
 
     def _draw(self, generator: random.Random) -> Iterable[Candidate]:
         """Candidates, the best first; empty before there is a prediction."""
-        prediction = None if self.promotions.num_values < self._startup else self._predict()
+        prediction = None if self.rungs.num_values < self._startup else self._predict()
         if prediction is None or not prediction.predicted:
             return ()
         good = [self._candidates[trial] for trial in prediction.best[:NUM_GOOD]]

@@ -148,10 +148,10 @@ class SimulatedSearch(SimulatedSlots[SimulatedTrial]):
 
     def take(self, trial: SimulatedTrial, value: float) -> bool:
         """Tells the policy a result; whether the trial goes on at once."""
-        step = take_result(self.policy, trial.name, epoch=trial.epoch, value=value, max_epochs=self._max_epochs)
-        if step.outcome is not None:
-            self.policy.end(trial.name, step.outcome)
-        return step.goes_on
+        following = take_result(self.policy, trial.name, epoch=trial.epoch, value=value, max_epochs=self._max_epochs)
+        if following.outcome is not None:
+            self.policy.end(trial.name, following.outcome)
+        return following.goes_on
 
     def seconds(self, work: SimulatedTrial, *, begins: bool) -> float:
         return self._seconds(work, begins)

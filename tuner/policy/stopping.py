@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from tuner.policy.actions import Action, HalvingConfig, NoWork, Promote, Start
+from tuner.policy.actions import Action, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import KEEP, STOP, Decision
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import Proposals
-from tuner.policy.rungs import Rungs
+from tuner.policy.stopping_rungs import StoppingRungs
 
 
 class Sampler(Protocol):
@@ -58,7 +59,7 @@ class StoppingPolicy:
 
     def __init__(self, sampler: Sampler, config: HalvingConfig, *, first: Sequence[Candidate] = ()) -> None:
         self._sampler, self._config = sampler, config
-        self._rungs = Rungs(config.rung_epochs, reduction_factor=config.reduction_factor, mode=config.mode)
+        self._rungs = StoppingRungs(config.rung_epochs, reduction_factor=config.reduction_factor, mode=config.mode)
         self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=sampler.any)
         self._running: set[str] = set()
         self._action: Action | None = None
@@ -88,7 +89,7 @@ class StoppingPolicy:
         is_kept = decision is not None and decision.action == STOP and trial == self._proposals.default_trial
         return replace(decision, action=KEEP) if decision is not None and is_kept else decision
 
-    def explain(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         raise AssertionError(f"{trial} does not wait")
 
     def end(self, trial: str, outcome: Outcome) -> None:
@@ -105,7 +106,7 @@ class StoppingPolicy:
         self._sampler.end(trial, outcome)
         self._action = None
 
-    def eviction_candidate(self, *, kept: Collection[str]) -> str | None:
+    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
         return None
 
     def _decide(self) -> Action:

@@ -1,4 +1,6 @@
-"""Predicts a configuration's value at full length: a small Gaussian process over configurations and epochs.
+"""The mathematics of a small Gaussian process: arrays of points and values, no trials and no rungs.
+
+prediction.py makes the points from configurations and epochs, and predicts trials with it.
 
 What: a Matern 5/2 kernel with one length scale per coordinate (the epoch is one of them), an amplitude and a noise,
 fitted by maximum a posteriori under log-normal priors, which keep the scales of irrelevant coordinates long and the fit
@@ -53,14 +55,6 @@ class GaussianProcess:
         """Expected values [M] at points [M, D] and their standard deviations without noise."""
         kernel, reduced = self._reduced(points)
         return kernel @ self.weights, np.sqrt(self._variance(reduced))
-
-    def deviation_after(self, points: np.ndarray, measured: np.ndarray) -> np.ndarray:
-        """How far [M] a value at each row of `measured` [M, D] may move the mean at that row of `points` [M, D]."""
-        _, here = self._reduced(points)
-        _, there = self._reduced(measured)
-        squared = np.square((points - measured) / np.exp(self.theta[:-2])).sum(axis=1)
-        covariance = _matern(squared, self.theta) - (here * there).sum(axis=0)
-        return np.abs(covariance) / np.sqrt(self._variance(there) + np.exp(self.theta[-1]) + JITTER)
 
     def _reduced(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kernel = _kernel(points, self.points, self.theta)
@@ -144,11 +138,7 @@ def _prior(num_coordinates: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _kernel(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:
     scales = np.exp(theta[:-2])
-    return _matern(_squared_distances(left / scales, right / scales), theta)
-
-
-def _matern(squared: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    distance = np.sqrt(5.0 * squared)
+    distance = np.sqrt(5.0 * _squared_distances(left / scales, right / scales))
     return (1.0 + distance + distance**2 / 3.0) * np.exp(theta[-2] - distance)
 
 

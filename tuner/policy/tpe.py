@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.stub_trials import Choices, FloatRange, IntRange, Question, passing_on
 from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
-from tuner.policy.direction import sign_of
+from tuner.policy.halving import sign_of
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
 

@@ -13,8 +13,9 @@ from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
 from tuner.planning.warm_start import NUM_BEST, warm_start
-from tuner.policy.actions import HalvingConfig, NoWork, Start
+from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.stopping import StoppingPolicy

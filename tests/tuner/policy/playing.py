@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tuner.policy.actions import HalvingConfig, NoWork, Policy
+from tuner.policy.actions import NoWork, Policy
 from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy_from_records import policy_of
@@ -85,12 +86,12 @@ class Noted:
         self.policy.start(trial, candidate)
 
     def promote(self, promotion):
-        answer = self.policy.explain(promotion.trial, "promote", to_epoch=promotion.to_epoch)
+        answer = self.policy.decision_on(promotion.trial, "promote", to_epoch=promotion.to_epoch)
         self._note("promote", promotion, answer=answer)
         self.policy.promote(promotion)
 
-    def explain(self, trial, action, *, to_epoch=None):
-        return self.policy.explain(trial, action, to_epoch=to_epoch)
+    def decision_on(self, trial, action, *, to_epoch=None):
+        return self.policy.decision_on(trial, action, to_epoch=to_epoch)
 
     def report(self, trial, *, epoch, value):
         answer = self.policy.report(trial, epoch=epoch, value=value)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.tuner.policy.playing import DEFAULT, SOURCE
-from tuner.policy.prediction import REFIT_GROWTH, ProcessPredictor
-from tuner.policy.promotion import Promotions
+from tuner.policy.prediction import REFIT_GROWTH, GaussianProcessPredictor
+from tuner.policy.promotion_rungs import PromotionRungs
 
 RUNGS, LONGEST = (1, 3), 9
 
@@ -18,45 +18,45 @@ def level(answers):
 
 
 def taught(num_trials, *, full=2):
-    """A predictor and the promotions of trials over a range of rates; every `full`-th at its full length."""
-    predictor, promotions = ProcessPredictor(LONGEST), Promotions(RUNGS, max_epochs=LONGEST, reduction_factor=3)
+    """A predictor and the rungs of trials over a range of rates; every `full`-th at its full length."""
+    predictor, rungs = GaussianProcessPredictor(LONGEST), PromotionRungs(RUNGS, max_epochs=LONGEST, reduction_factor=3)
     for number, rate in enumerate(np.geomspace(1e-4, 1e-1, num_trials)):
         candidate = SOURCE.of(DEFAULT | {"rate": float(rate)})
         predictor.add(f"t{number}", candidate)
-        promotions.start(f"t{number}")
+        rungs.start(f"t{number}")
         for epoch in (1, 3, 9) if number % full == 0 else (1,):
-            promotions.report(f"t{number}", epoch=epoch, value=level(candidate.answers) * (1 - 0.6**epoch))
+            rungs.report(f"t{number}", epoch=epoch, value=level(candidate.answers) * (1 - 0.6**epoch))
             if epoch < (9 if number % full == 0 else 1):
-                promotions.promote(f"t{number}")
-        predictor.fit(promotions)
-    return predictor, promotions
+                rungs.promote(f"t{number}")
+        predictor.fit(rungs)
+    return predictor, rungs
 
 
 def test_trials_of_the_first_rung_are_predicted_from_those_that_came_further():
-    predictor, promotions = taught(20)
+    predictor, rungs = taught(20)
     names = [f"t{number}" for number in range(20)]
-    predicted = predictor.predict(promotions, names).predicted
+    predicted = predictor.predict(rungs, names).predicted
     rates = np.geomspace(1e-4, 1e-1, 20)
     expected = [level({"rate": rate}) * (1 - 0.6**LONGEST) for rate in rates]
     np.testing.assert_allclose([predicted[name] for name in names], expected, atol=0.04)
-    assert predictor.predict(promotions, names).best[0] in ("t12", "t13", "t14")
+    assert predictor.predict(rungs, names).best[0] in ("t12", "t13", "t14")
 
 
 def test_the_best_is_expected_to_improve_where_it_is_not_known():
-    predictor, promotions = taught(20)
-    prediction = predictor.predict(promotions, [f"t{number}" for number in range(20)])
+    predictor, rungs = taught(20)
+    prediction = predictor.predict(rungs, [f"t{number}" for number in range(20)])
     good, poor = (SOURCE.of(DEFAULT | {"rate": rate, "layers": 4}) for rate in (1e-2, 1e-4))
     gain = prediction.improvement([good, poor])
     assert gain[0] > 3 * gain[1] >= 0
 
 
 def test_predictions_can_be_asked_for_before_anything_was_fitted():
-    predictor, promotions = ProcessPredictor(LONGEST), Promotions(RUNGS, max_epochs=LONGEST, reduction_factor=3)
+    predictor, rungs = GaussianProcessPredictor(LONGEST), PromotionRungs(RUNGS, max_epochs=LONGEST, reduction_factor=3)
     for trial, rate, value in (("a", 1e-2, 0.8), ("b", 1e-4, 0.2)):
         predictor.add(trial, SOURCE.of(DEFAULT | {"rate": rate}))
-        promotions.start(trial)
-        promotions.report(trial, epoch=1, value=value)
-    predicted = predictor.predict(promotions, ["a", "b"]).predicted
+        rungs.start(trial)
+        rungs.report(trial, epoch=1, value=value)
+    predicted = predictor.predict(rungs, ["a", "b"]).predicted
     assert 0.8 >= predicted["a"] > predicted["b"] >= 0.2
 
 
@@ -64,12 +64,12 @@ def test_predicting_changes_nothing():
     asked, never = taught(8), taught(8)
     for number in range(8):
         asked[0].predict(asked[1], [f"t{number}"])
-    for predictor, promotions in (asked, never):
+    for predictor, rungs in (asked, never):
         for number in range(8, 16):
             predictor.add(f"t{number}", SOURCE.of(DEFAULT | {"rate": 1e-3 * number}))
-            promotions.start(f"t{number}")
-            promotions.report(f"t{number}", epoch=1, value=0.1 * number)
-            predictor.fit(promotions)
+            rungs.start(f"t{number}")
+            rungs.report(f"t{number}", epoch=1, value=0.1 * number)
+            predictor.fit(rungs)
     names = [f"t{number}" for number in range(16)]
     assert asked[0].predict(asked[1], names).predicted == never[0].predict(never[1], names).predicted
 
@@ -82,12 +82,12 @@ def test_scales_are_fitted_again_when_the_values_have_grown_enough_or_a_paramete
         return np.zeros(points.shape[1] + 2)
 
     monkeypatch.setattr("tuner.policy.prediction.fitted_theta", fit)
-    predictor, promotions = taught(60, full=100)
+    predictor, rungs = taught(60, full=100)
     assert all(later >= REFIT_GROWTH * earlier for earlier, later in pairwise(fitted))
-    assert fitted[-1] * REFIT_GROWTH > promotions.num_values
+    assert fitted[-1] * REFIT_GROWTH > rungs.num_values
     predictor.add("new", SOURCE.of(DEFAULT | {"kind": "mixed", "experts": 8, "top_k": 1}))
-    predictor.fit(promotions)
-    assert fitted[-1] == promotions.num_values
+    predictor.fit(rungs)
+    assert fitted[-1] == rungs.num_values
 
 
 def test_a_running_trial_counts_as_if_it_had_its_prediction():
@@ -95,26 +95,26 @@ def test_a_running_trial_counts_as_if_it_had_its_prediction():
     near = SOURCE.of(DEFAULT | {"rate": 1e-2, "layers": 6})
     gains = []
     for is_running in (False, True):
-        predictor, promotions = taught(20)
+        predictor, rungs = taught(20)
         if is_running:
             predictor.add("running", near)
-            promotions.start("running")
-            promotions.report("running", epoch=1, value=0.35)
-            promotions.promote("running", to_epoch=LONGEST)
-            predictor.fit(promotions)
+            rungs.start("running")
+            rungs.report("running", epoch=1, value=0.35)
+            rungs.promote("running", to_epoch=LONGEST)
+            predictor.fit(rungs)
         names = [f"t{number}" for number in range(20)]
-        gains.append(predictor.predict(promotions, names).improvement([near])[0])
+        gains.append(predictor.predict(rungs, names).improvement([near])[0])
     assert gains[1] < 0.5 * gains[0]
 
 
 @pytest.mark.parametrize("value", [0.5, -math.inf])
 def test_values_that_cannot_be_told_apart_predict_something_finite(value):
-    predictor, promotions = ProcessPredictor(LONGEST), Promotions(RUNGS, max_epochs=LONGEST, reduction_factor=3)
+    predictor, rungs = GaussianProcessPredictor(LONGEST), PromotionRungs(RUNGS, max_epochs=LONGEST, reduction_factor=3)
     for trial, rate in (("a", 1e-2), ("b", 1e-3)):
         predictor.add(trial, SOURCE.of(DEFAULT | {"rate": rate}))
-        promotions.start(trial)
-        promotions.report(trial, epoch=1, value=value)
-        predictor.fit(promotions)
-    prediction = predictor.predict(promotions, ["a", "b"])
+        rungs.start(trial)
+        rungs.report(trial, epoch=1, value=value)
+        predictor.fit(rungs)
+    prediction = predictor.predict(rungs, ["a", "b"])
     assert all(map(math.isfinite, prediction.predicted.values()))
     assert np.isfinite(prediction.improvement([SOURCE.of(DEFAULT)])).all()

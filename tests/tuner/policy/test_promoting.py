@@ -8,9 +8,10 @@ import pytest
 
 from tests.tuner.policy import playing
 from tests.tuner.policy.playing import Noted
-from tuner.policy.actions import HalvingConfig, NoWork, Promote, Start
+from tuner.policy.actions import NoWork, Promote, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.decision import PAUSE, PROMOTE, STOP
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
@@ -109,7 +110,7 @@ def test_a_search_ends_with_its_best_predicted_trial_at_full_length_and_nothing_
     search = played(make(slots=slots, seed=seed), slots=slots)
     assert len(search.trials) == 12
     assert len({tuple(params.items()) for params in search.params}) == 12
-    assert not search.policy.promotions.running
+    assert not search.policy.rungs.running
     assert search.epochs[search.policy.best_predicted()] == LONGEST
     assert search.policy.action() is NoWork.FINISHED
 
@@ -174,7 +175,7 @@ def test_no_slot_rests_while_the_default_has_epochs_to_go(seed):
     default_epochs = [0]
 
     def value(params, epoch):
-        running = policy.promotions.running
+        running = policy.rungs.running
         assert len(running) == 3 or DEFAULT_TRIAL in running or default_epochs[-1] == LONGEST
         default_epochs.extend([epoch] if params["x"] == 0.0 else [])
         return quality(params, epoch)
@@ -205,7 +206,7 @@ def test_a_decision_says_rank_and_value_in_the_words_of_the_objective():
     policy.start("c", SOURCE.of({"x": 0.5, "kind": "a"}))
     decision = policy.report("c", epoch=1, value=0.5)
     assert (decision.value, decision.rank, decision.of, decision.action) == (0.5, 2, 3, PAUSE)
-    stopped = policy.explain("a", STOP)
+    stopped = policy.decision_on("a", STOP)
     assert (stopped.value, stopped.rank, stopped.of, stopped.action) == (0.8, 3, 3, STOP)
     assert stopped.predicted == pytest.approx(0.8, abs=0.3)
 
@@ -215,7 +216,7 @@ def test_ranks_are_those_among_the_trials_of_this_search():
     policy.add_past_trial("past/0", SOURCE.of({"x": 0.6, "kind": "b"}), {1: 0.9}, Outcome.STOPPED_AT_RUNG)
     policy.start("own", SOURCE.of({"x": 0.5, "kind": "a"}))
     decision = policy.report("own", epoch=1, value=0.5)
-    assert len(policy.promotions.values_at(1)) == 2
+    assert len(policy.rungs.values_at(1)) == 2
     assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
     assert policy.best_predicted() == "own"
 
@@ -259,9 +260,9 @@ def test_what_is_learned_of_a_past_trial_is_what_was_seen_of_it_live(outcome, va
     live.end("a", outcome)
     past = begun(make(), *others)
     past.add_past_trial("a", candidate, dict(enumerate(values, start=1)), outcome)
-    for epoch in live.promotions.rungs:
-        assert past.promotions.values_at(epoch) == live.promotions.values_at(epoch)
-    assert past.promotions.num_values == live.promotions.num_values > 9
+    for epoch in live.rungs.epochs:
+        assert past.rungs.values_at(epoch) == live.rungs.values_at(epoch)
+    assert past.rungs.num_values == live.rungs.num_values > 9
     assert past.predicted() == live.predicted()
     assert past.paused == live.paused
 
@@ -271,8 +272,8 @@ def test_without_room_the_worst_prediction_goes_first_and_the_default_last():
     policy = make(first=[default])
     begun(policy, ("default", 0.0, 0.1), ("good", 0.9, 0.9), ("fair", 0.6, 0.6), ("last", 0.3, 0.2))
     evicted = []
-    while (trial := policy.eviction_candidate(kept={"fair"})) is not None:
-        assert policy.explain(trial, STOP).action == STOP
+    while (trial := policy.trial_to_evict(kept={"fair"})) is not None:
+        assert policy.decision_on(trial, STOP).action == STOP
         policy.end(trial, Outcome.STOPPED_AT_RUNG)
         evicted.append(trial)
     assert evicted[0] == "last"
@@ -284,7 +285,7 @@ def test_a_trial_that_ended_badly_keeps_no_value():
     policy = make()
     policy.start("a", SOURCE.of({"x": 0.5, "kind": "a"}))
     policy.end("a", Outcome.DIVERGED)
-    assert policy.promotions.values_at(1) == {"a": -math.inf}
+    assert policy.rungs.values_at(1) == {"a": -math.inf}
     assert policy.predicted() == {}
     assert policy.best_predicted() is None
 
@@ -303,7 +304,7 @@ def test_with_random_proposals_the_best_value_at_a_rung_goes_on_and_no_model_pre
         assert policy.report(trial, epoch=1, value=value).action == PAUSE
     promoted = []
     while isinstance(action := policy.action(), Promote):
-        told = policy.explain(action.trial, PROMOTE)
+        told = policy.decision_on(action.trial, PROMOTE)
         promoted.append((action.trial, told.rank, told.predicted))
         policy.promote(action)
     assert promoted == [("b", 1, None), ("c", 2, None)]

@@ -9,8 +9,8 @@ import pytest
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from tuner.policy.actions import HalvingConfig
 from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 

@@ -37,7 +37,7 @@ class Script:
         self.waiting.remove(promotion.trial)
         self.heard.append(("promote", promotion.trial))
 
-    def explain(self, trial, action, *, to_epoch=None):
+    def decision_on(self, trial, action, *, to_epoch=None):
         return decision(action, 0)
 
     def report(self, trial, *, epoch, value):

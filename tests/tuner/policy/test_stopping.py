@@ -85,4 +85,4 @@ def test_no_trial_waits_and_none_can_make_room(kind):
     policy.start("a", SOURCE.of(DEFAULT))
     policy.report("a", epoch=1, value=0.5)
     assert policy.paused == {}
-    assert policy.eviction_candidate(kept=()) is None
+    assert policy.trial_to_evict(kept=()) is None

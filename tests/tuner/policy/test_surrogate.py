@@ -43,20 +43,6 @@ def test_predictions_are_those_of_the_textbook(generator):
     np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
 
 
-def test_a_value_moves_the_forecast_as_far_as_expected(generator):
-    """The standard deviation of the mean at one point over values drawn for another, each conditioned on anew."""
-    points, values = generator.random((4, 2)), generator.normal(size=4)
-    here, there = generator.random((1, 2)), generator.random((1, 2))
-    process = GaussianProcess.conditioned(points, values, THETA)
-    mean, deviation = process.mean_and_deviation(there)
-    drawn = mean + np.hypot(deviation, np.sqrt(1e-3)) * np.array([-1.0, 1.0])
-    moved = [
-        GaussianProcess.conditioned(np.vstack([points, there]), np.append(values, one), THETA).mean(here)[0]
-        for one in drawn
-    ]
-    assert process.deviation_after(here, there)[0] == pytest.approx(abs(moved[1] - moved[0]) / 2, rel=1e-4)
-
-
 def test_the_likelihood_is_that_of_a_normal_distribution(generator):
     """Differences of two parameter sets, so that what is left out as constant cancels; the prior is added by hand."""
     points, values = generator.random((6, 2)), generator.normal(size=6)

@@ -10,8 +10,9 @@ from optuna.trial import TrialState
 from tests.tuner.policy import playing
 from tests.tuner.policy.playing import SOURCE
 from tuner.policy import tpe
-from tuner.policy.actions import HalvingConfig, Start
+from tuner.policy.actions import Start
 from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.policy.tpe import TpeSampler

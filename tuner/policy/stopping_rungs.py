@@ -1,33 +1,21 @@
-"""Asynchronous successive halving by stopping: which trials continue at a rung.
+"""The rungs of `asha-stopping`: which trials continue at a rung, and which stop for good.
 
-What: at fixed epochs (the rungs) a trial is compared with those that reached the rung before it, and stops below the
-cutoff between the best `1 / reduction_factor` of them and the rest. The first one passes.
+What: at fixed epochs (the rungs) a trial is compared with those that reached this rung earlier, and stops below the
+cutoff between the best `1 / reduction_factor` of them and the rest. The first one passes. A trial that has no result of
+exactly that epoch, because it restarted later, is not compared at this rung and continues.
 Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar, "A System for Massively Parallel
 Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934; in the form of Ray's AsyncHyperBandScheduler.
-Cost: one binary search per rung and trial. Off: no rungs.
+Cost: one binary search per rung and trial. Off: `--scheduler none`; trials that wait: promotion_rungs.py.
 """
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 
 from tuner.policy.decision import CONTINUE, STOP, Decision
-from tuner.policy.direction import sign_of
+from tuner.policy.halving import sign_of
 
 
-def rung_epochs(*, grace_epochs: int, max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
-    """The epochs of the rungs, ascending, all below `max_epochs`; a stop at `max_epochs` would save nothing."""
-    if not 1 <= grace_epochs <= max_epochs:
-        raise ValueError(f"grace_epochs is {grace_epochs}, but must be from 1 to max_epochs ({max_epochs})")
-    if reduction_factor < 2:
-        raise ValueError(f"reduction_factor is {reduction_factor}, but must be a whole number of at least 2")
-    epochs, epoch = [], grace_epochs
-    while epoch < max_epochs:
-        epochs.append(epoch)
-        epoch *= reduction_factor
-    return tuple(epochs)
-
-
-class Rungs:
+class StoppingRungs:
     """The decisions at each rung, and the values there as an ascending list, so that a decision is a binary search."""
 
     def __init__(self, epochs: Iterable[int], *, reduction_factor: int, mode: str) -> None:
@@ -39,7 +27,7 @@ class Rungs:
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """Adds one finite result; returns None when there is nothing to decide.
 
-        A trial enters a rung only at exactly that epoch. A repeated result gets the same decision.
+        A trial enters a rung only at exactly that epoch. A repeated epoch gets its first decision again.
         """
         if epoch not in self._decisions:
             return None

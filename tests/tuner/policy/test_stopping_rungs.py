@@ -7,7 +7,8 @@ import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from tuner.policy.decision import CONTINUE, STOP
-from tuner.policy.rungs import Rungs, rung_epochs
+from tuner.policy.halving import rung_epochs
+from tuner.policy.stopping_rungs import StoppingRungs
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_impossible_rungs_are_refused(grace, longest, factor, sentence):
 
 
 def test_a_decision_worked_by_hand():
-    rungs = Rungs([3], reduction_factor=3, mode="max")
+    rungs = StoppingRungs([3], reduction_factor=3, mode="max")
     arrivals = [("a", 0.5), ("b", 0.4), ("c", 0.7), ("d", 0.45)]
     decisions = [rungs.report(trial, epoch=3, value=value) for trial, value in arrivals]
     assert [d.action for d in decisions] == [CONTINUE, STOP, CONTINUE, STOP]
@@ -65,7 +66,7 @@ def test_decisions_are_those_of_ray(mode, factor, seed):
         "epoch", "value", mode, max_t=longest, grace_period=grace, reduction_factor=factor
     )
     epochs = rung_epochs(grace_epochs=grace, max_epochs=longest, reduction_factor=factor)
-    ours = Rungs(epochs, reduction_factor=factor, mode=mode)
+    ours = StoppingRungs(epochs, reduction_factor=factor, mode=mode)
     running, next_id = {}, 0
     for _ in range(600):
         if len(running) < 6:
@@ -90,12 +91,12 @@ def test_decisions_are_those_of_ray(mode, factor, seed):
 
 
 def test_without_rungs_there_is_nothing_to_decide():
-    rungs = Rungs([], reduction_factor=2, mode="max")
+    rungs = StoppingRungs([], reduction_factor=2, mode="max")
     assert all(rungs.report("a", epoch=epoch, value=-float(epoch)) is None for epoch in range(1, 20))
 
 
 def test_a_trial_restored_late_does_not_fill_lower_rungs():
-    rungs = Rungs([1, 3, 9], reduction_factor=3, mode="max")
+    rungs = StoppingRungs([1, 3, 9], reduction_factor=3, mode="max")
     for epoch in (4, 5, 9):
         rungs.report("restored", epoch=epoch, value=0.9)
     assert rungs.report("new", epoch=1, value=0.1).of == 1
@@ -104,7 +105,7 @@ def test_a_trial_restored_late_does_not_fill_lower_rungs():
 
 
 def test_a_trial_that_repeats_a_rung_gets_the_decision_that_it_got():
-    rungs = Rungs([3], reduction_factor=2, mode="max")
+    rungs = StoppingRungs([3], reduction_factor=2, mode="max")
     values = {"a": 0.5, "b": 0.4, "c": 0.9}
     first = {trial: rungs.report(trial, epoch=3, value=value) for trial, value in values.items()}
     again = {trial: rungs.report(trial, epoch=3, value=value) for trial, value in values.items()}

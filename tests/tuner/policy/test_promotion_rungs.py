@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from tuner.policy.promotion import Promotions
+from tuner.policy.promotion_rungs import PromotionRungs
 
 
-def promotions(factor=3):
-    return Promotions([1, 3], max_epochs=9, reduction_factor=factor)
+def promotion_rungs(factor=3):
+    return PromotionRungs([1, 3], max_epochs=9, reduction_factor=factor)
 
 
 def arrive(rungs, trial, value, epoch=1):
@@ -18,7 +18,7 @@ def arrive(rungs, trial, value, epoch=1):
 
 
 def test_a_trial_waits_at_a_rung_and_not_before():
-    rungs = Promotions([2], max_epochs=4, reduction_factor=2)
+    rungs = PromotionRungs([2], max_epochs=4, reduction_factor=2)
     rungs.start("a")
     assert not rungs.report("a", epoch=1, value=0.5)
     assert rungs.report("a", epoch=2, value=0.6)
@@ -27,14 +27,14 @@ def test_a_trial_waits_at_a_rung_and_not_before():
 
 
 def test_a_trial_that_comes_back_behind_its_rung_waits_there_with_what_it_has():
-    rungs = promotions()
+    rungs = promotion_rungs()
     rungs.start("a")
     assert rungs.report("a", epoch=2, value=0.6)
     assert (rungs.paused, rungs.values_at(1)) == ({"a": 1}, {"a": 0.6})
 
 
 def test_one_in_three_may_be_promoted():
-    rungs = promotions()
+    rungs = promotion_rungs()
     for number in range(5):
         assert list(rungs.promotable()) == ([["t0", "t1", "t2"]] if number == 3 else [])
         arrive(rungs, f"t{number}", float(number))
@@ -48,7 +48,7 @@ def test_one_in_three_may_be_promoted():
 
 
 def test_higher_rungs_come_first_and_those_left_behind_stay_eligible():
-    rungs = promotions()
+    rungs = promotion_rungs()
     for number in range(9):
         arrive(rungs, f"t{number}", float(number))
     for trial in ("t6", "t7", "t8"):
@@ -63,7 +63,7 @@ def test_higher_rungs_come_first_and_those_left_behind_stay_eligible():
 
 
 def test_a_trial_that_went_bad_counts_at_the_rung_that_it_was_on_its_way_to():
-    rungs = promotions()
+    rungs = promotion_rungs()
     rungs.start("a")
     rungs.end_as_bad("a")
     assert rungs.values_at(1) == {"a": -math.inf}
@@ -71,7 +71,7 @@ def test_a_trial_that_went_bad_counts_at_the_rung_that_it_was_on_its_way_to():
 
 
 def test_it_loses_its_earlier_values():
-    rungs = promotions()
+    rungs = promotion_rungs()
     for trial in "abc":
         arrive(rungs, trial, 0.5)
     rungs.promote("a")
@@ -81,7 +81,7 @@ def test_it_loses_its_earlier_values():
 
 
 def test_a_trial_that_goes_bad_with_the_value_that_it_waits_with_loses_it():
-    rungs = promotions()
+    rungs = promotion_rungs()
     arrive(rungs, "a", 0.5)
     rungs.end_as_bad("a")
     assert (rungs.values_at(1), rungs.values_at(3)) == ({"a": -math.inf}, {})
@@ -89,7 +89,7 @@ def test_a_trial_that_goes_bad_with_the_value_that_it_waits_with_loses_it():
 
 
 def test_an_epoch_that_is_repeated_after_a_restore_changes_nothing():
-    rungs = promotions()
+    rungs = promotion_rungs()
     arrive(rungs, "a", 0.5)
     rungs.promote("a")
     assert not rungs.report("a", epoch=1, value=0.4)
@@ -98,18 +98,18 @@ def test_an_epoch_that_is_repeated_after_a_restore_changes_nothing():
 
 
 def test_the_last_promotion_goes_all_the_way():
-    rungs = promotions()
+    rungs = promotion_rungs()
     arrive(rungs, "a", 0.5)
     rungs.promote("a", to_epoch=9)
     assert not rungs.report("a", epoch=3, value=0.6)
     assert rungs.report("a", epoch=9, value=0.7)
-    assert [dict(rungs.values_at(epoch)) for epoch in rungs.rungs] == [{"a": 0.5}, {"a": 0.6}, {"a": 0.7}]
+    assert [dict(rungs.values_at(epoch)) for epoch in rungs.epochs] == [{"a": 0.5}, {"a": 0.6}, {"a": 0.7}]
 
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
-    draw, rungs, ended, promoted = random.Random(seed), promotions(factor), set(), {1: 0, 3: 0}
+    draw, rungs, ended, promoted = random.Random(seed), promotion_rungs(factor), set(), {1: 0, 3: 0}
     for number in range(300):
         choice = draw.random()
         running = list(rungs.running)
@@ -134,7 +134,7 @@ def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
 
 
 def test_leading_are_the_best_that_came_no_further_and_the_best_that_wait():
-    rungs = promotions()
+    rungs = promotion_rungs()
     for trial, value in (("a", 0.9), ("b", 0.8), ("c", 0.7), ("d", 0.6), ("e", 0.5), ("f", 0.4)):
         arrive(rungs, trial, value)
     rungs.end("b")

@@ -1,12 +1,13 @@
-"""Successive halving by promotion: which trials wait at which rung, and how many may continue.
+"""The rungs of `asha`: which trials wait at which rung, and how many may continue.
 
 What: a trial that reaches a rung pauses there. One in `reduction_factor` of the trials that have reached a rung may be
 promoted to the next; the others wait, so that a later prediction can still choose them. A trial that diverged, ran out
-of memory or collapsed counts as having reached its next rung, with the worst value there and at all earlier ones.
+of memory or collapsed counts as having reached its next rung, with the worst value there and at all earlier ones. A
+trial that has no result of exactly its rung, because it restarted later, pauses at once with the value that it has.
 Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar, "A System for Massively Parallel
 Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934: its asynchronous promotion, but the caller
-picks which.
-Cost: a checkpoint for each waiting trial. Off: `--scheduler asha-stopping`.
+picks which (promoting.py).
+Cost: a checkpoint for each waiting trial. Off: `--scheduler none`; trials that stop at once: stopping_rungs.py.
 """
 
 import heapq
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 
-class Promotions:
+class PromotionRungs:
     """The running and waiting trials of a search, and their values at the rungs; higher is better.
 
     Args:
@@ -23,16 +24,17 @@ class Promotions:
     """
 
     def __init__(self, rung_epochs: Iterable[int], *, max_epochs: int, reduction_factor: int) -> None:
-        self._rungs = (*(epoch for epoch in rung_epochs if epoch < max_epochs), max_epochs)
+        self._epochs = (*(epoch for epoch in rung_epochs if epoch < max_epochs), max_epochs)
         self._reduction_factor = reduction_factor
-        self._values: dict[int, dict[str, float]] = {epoch: {} for epoch in self._rungs}
-        self._promoted: dict[int, set[str]] = {epoch: set() for epoch in self._rungs}
+        self._values: dict[int, dict[str, float]] = {epoch: {} for epoch in self._epochs}
+        self._promoted: dict[int, set[str]] = {epoch: set() for epoch in self._epochs}
         self._running: dict[str, int] = {}
         self._paused: dict[str, int] = {}
 
     @property
-    def rungs(self) -> tuple[int, ...]:
-        return self._rungs
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs of the rungs, ascending, with the full length as the last."""
+        return self._epochs
 
     @property
     def running(self) -> Mapping[str, int]:
@@ -63,7 +65,7 @@ class Promotions:
         return found
 
     def start(self, trial: str) -> None:
-        self._running[trial] = self._rungs[0]
+        self._running[trial] = self._next_rung(0)
 
     def report(self, trial: str, *, epoch: int, value: float) -> bool:
         """Adds one result; a repeated one counts once. Returns whether the trial has reached where it pauses."""
@@ -78,18 +80,17 @@ class Promotions:
 
     def promotable(self) -> Iterator[list[str]]:
         """The waiting trials of each rung that may promote one more, from the top rung down."""
-        for epoch in reversed(self._rungs[:-1]):
-            if (len(self._promoted[epoch]) + 1) * self._reduction_factor <= len(self._values[epoch]):
-                waiting = [trial for trial, at in self._paused.items() if at == epoch]
-                if waiting:
-                    yield waiting
+        for epoch in reversed(self._epochs[:-1]):
+            waiting = [trial for trial, at in self._paused.items() if at == epoch]
+            if waiting and self._may_promote_at(epoch):
+                yield waiting
 
     def promote(self, trial: str, *, to_epoch: int | None = None) -> None:
         """Continues a waiting trial to the next rung, or to `to_epoch`, which does not count against the quota."""
         epoch = self._paused.pop(trial)
         if to_epoch is None:
             self._promoted[epoch].add(trial)
-        self._running[trial] = to_epoch or self._rungs[self._rungs.index(epoch) + 1]
+        self._running[trial] = to_epoch or self._next_rung(epoch)
 
     def end(self, trial: str) -> None:
         """The trial will not continue: completed, stopped, or failed for a reason outside its configuration."""
@@ -99,7 +100,15 @@ class Promotions:
     def end_as_bad(self, trial: str) -> None:
         """Replaces its earlier values by -inf: they would make similar configurations look good."""
         reached = self._running.get(trial, self._paused.get(trial, 0))
-        for epoch in self._rungs:
+        for epoch in self._epochs:
             if epoch <= reached:
                 self._values[epoch][trial] = -math.inf
         self.end(trial)
+
+    def _next_rung(self, epoch: int) -> int:
+        """The first rung after this epoch; that of a new trial, at epoch 0, is the first of all."""
+        return next(rung for rung in self._epochs if rung > epoch)
+
+    def _may_promote_at(self, epoch: int) -> bool:
+        """The quota of a rung: one in `reduction_factor` of the trials that have reached it."""
+        return (len(self._promoted[epoch]) + 1) * self._reduction_factor <= len(self._values[epoch])
