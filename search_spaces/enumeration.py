@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from search_spaces.space import Params
-from search_spaces.stub_trials import Question, StubTrial
+from search_spaces.stub_trials import Distribution, StubTrial
 
 
 def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Params] | None:
@@ -18,7 +18,7 @@ def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Para
         answers = _AnswersByTurn(turns)
         trial = StubTrial(answers)
         space(trial)
-        found.append(trial.asked)
+        found.append(trial.params)
         turns = answers.following
     return found if turns is None and len(found) <= at_most else None
 
@@ -30,11 +30,11 @@ class _AnswersByTurn:
         self._turns = list(turns)
         self._counts: list[float] = []
 
-    def __call__(self, name: str, question: Question) -> Any:
+    def __call__(self, name: str, distribution: Distribution) -> Any:
         index = len(self._counts)
         self._turns += [0] * (index == len(self._turns))
-        self._counts.append(question.num_values)
-        return question.nth(self._turns[index])
+        self._counts.append(distribution.num_values)
+        return distribution.nth(self._turns[index])
 
     @property
     def following(self) -> list[int] | None:

@@ -42,6 +42,7 @@ def suggest_experts(trial: Trial) -> Params:
         "top_k": trial.suggest_int("top_k", 1, 2),
         "router_noise": trial.suggest_float("router_noise", 0.0, 0.3),
         "load_balance": True,
+        # Weights of the two balance losses: L2 deviation of the router's probabilities, variation of the assignments.
         "alpha_l2": trial.suggest_float("alpha_l2", 1e-4, 1e-1, log=True),
         "alpha_cv": trial.suggest_float("alpha_cv", 1e-4, 1e-1, log=True),
         **suggest_collapse(trial),

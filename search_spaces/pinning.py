@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search_spaces.space import Params, Situation, Space, Trial
-from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial, ends_or_inside, given_or_middle
+from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial, ends_or_inside, given_or_middle
 
 NUM_DRAWS = 200
 """Configurations drawn to find a space's parameters: enough for branches that 1 in 30 takes."""
@@ -47,8 +47,8 @@ class PinnedSpace:
         for values in self._own_values():
             trial = given_or_middle(values)
             self(trial)
-            if trial.asked not in points:
-                points.append(trial.asked)
+            if trial.params not in points:
+                points.append(trial.params)
         return points
 
     def _own_values(self) -> list[Params]:
@@ -62,7 +62,7 @@ class PinnedSpace:
         for seed in range(NUM_DRAWS):
             trial = ends_or_inside(seed)
             returned |= self._space.suggest(trial, self._situation).keys()
-            asked |= trial.asked.keys()
+            asked |= trial.params.keys()
         return asked, returned
 
     def _check_pins(self, *, known: set[str]) -> None:
@@ -70,7 +70,7 @@ class PinnedSpace:
         for seed in range(NUM_DRAWS):
             trial = _pinned_trial(ends_or_inside(seed), self._pins)
             self._space.suggest(trial, self._situation)
-            in_effect |= trial.asked.keys()
+            in_effect |= trial.params.keys()
         for name in self._pins:
             if name not in known:
                 raise ValueError(_unknown(name, known=known, space=self._space.name))
@@ -84,20 +84,24 @@ class PinnedSpace:
 def _pinned_trial(trial: Trial, pins: Mapping[str, Any]) -> StubTrial:
     """Returns pinned values, and passes other calls to the trial."""
     return StubTrial(
-        lambda name, question: _checked(name, pins[name], question) if name in pins else question.passed_on(trial, name)
+        lambda name, distribution: (
+            _checked(name, pins[name], distribution) if name in pins else distribution.passed_on(trial, name)
+        )
     )
 
 
-def _checked(name: str, value: Any, question: Question) -> Any:
+def _checked(name: str, value: Any, distribution: Distribution) -> Any:
     """The pinned value in the type of an answer; raises ValueError where it has another one."""
-    if isinstance(question, Choices):
-        if type(value) not in {type(choice) for choice in question.values}:
-            raise ValueError(_wrong_type(name, value, f"like one of {', '.join(map(str, question.values))}"))
+    if isinstance(distribution, Choices):
+        if type(value) not in {type(choice) for choice in distribution.values}:
+            raise ValueError(_wrong_type(name, value, f"like one of {', '.join(map(str, distribution.values))}"))
         return value
-    is_whole = isinstance(question, IntRange)
+    is_whole = isinstance(distribution, IntRange)
     if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
         kind = "a whole number" if is_whole else "a number"
-        raise ValueError(_wrong_type(name, value, f"{kind}, such as from {question.low:g} to {question.high:g}"))
+        raise ValueError(
+            _wrong_type(name, value, f"{kind}, such as from {distribution.low:g} to {distribution.high:g}")
+        )
     return value if is_whole else float(value)
 
 

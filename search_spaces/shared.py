@@ -5,7 +5,7 @@ import math
 from search_spaces.space import Params, Situation, Trial
 
 MAX_WARMUP_FRACTION = 0.2
-"""Longest warm-up as a share of the budget; it must end before the first rung."""
+"""Longest warm-up as a share of the budget; it must end by the first rung."""
 
 EFFECTIVE_BATCHES = (4, 8, 16, 32)
 

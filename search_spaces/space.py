@@ -104,9 +104,21 @@ class Space:
 
     def _check_warmup(self) -> None:
         """A rung during the warm-up would compare trials before they reach their learning rate."""
-        longest = self.max_warmup_fraction * self.max_epochs
-        if longest >= self.grace_epochs:
+        epoch, fraction, max_epochs = self.grace_epochs, self.max_warmup_fraction, self.max_epochs
+        if not warmup_ends_by(epoch, warmup_fraction=fraction, max_epochs=max_epochs):
             raise ValueError(
-                f"a warm-up of {self.name} can take {longest:g} epochs and reach past the first rung, epoch "
-                f"{self.grace_epochs}: raise grace_epochs above it, or lower max_warmup_fraction"
+                f"a warm-up of {self.name} can take {fraction * max_epochs:g} epochs and reach past the first rung, "
+                f"epoch {epoch}: raise grace_epochs to it, or lower max_warmup_fraction to "
+                f"{longest_warmup_fraction(epoch, max_epochs=max_epochs):g}"
             )
+
+
+def warmup_ends_by(epoch: int, *, warmup_fraction: float, max_epochs: int) -> bool:
+    """Whether the warm-up is over at the end of this epoch."""
+    # 0.07 of 100 epochs are 7.000000000000001.
+    return warmup_fraction * max_epochs <= epoch + 1e-9
+
+
+def longest_warmup_fraction(epoch: int, *, max_epochs: int) -> float:
+    """The longest warm-up, as a share of `max_epochs`, that is over by this epoch; rounded down to three digits."""
+    return 1000 * epoch // max_epochs / 1000

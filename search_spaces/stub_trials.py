@@ -1,6 +1,7 @@
 """A trial that answers a space without Optuna: to find its parameters, to pin, to enumerate, to draw candidates.
 
-Its answers come from a function of a parameter's name and the question about it.
+Its answers come from a function of a parameter's name and distribution: its range, or its choices. `params` and
+`distributions` are those of an Optuna trial.
 """
 
 import math
@@ -12,7 +13,7 @@ from search_spaces.space import Params, Trial
 
 
 class FloatRange(NamedTuple):
-    """A question for a number."""
+    """The distribution of a number: its range."""
 
     low: float
     high: float
@@ -47,7 +48,7 @@ class FloatRange(NamedTuple):
 
 
 class IntRange(NamedTuple):
-    """A question for a whole number."""
+    """The distribution of a whole number: its range."""
 
     low: int
     high: int
@@ -67,7 +68,7 @@ class IntRange(NamedTuple):
         return self.low + self.step * index
 
     def ends_or_inside(self, generator: random.Random) -> int:
-        return generator.choice((self.low, self.high))
+        return generator.choice((self.low, self.high, self.nearest(generator.uniform(self.low, self.high))))
 
     def nearest(self, value: float) -> int:
         stepped = self.low + self.step * round((value - self.low) / self.step)
@@ -78,7 +79,7 @@ class IntRange(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """A question for one of these."""
+    """The distribution of one of these."""
 
     values: Sequence[Any]
 
@@ -100,21 +101,21 @@ class Choices(NamedTuple):
         return trial.suggest_categorical(name, self.values)
 
 
-Question = FloatRange | IntRange | Choices
+Distribution = FloatRange | IntRange | Choices
 
 
 class StubTrial:
-    """Asks for each answer once, and keeps answers and questions by name.
+    """Asks for each answer once, and keeps it and its distribution by name.
 
     Args:
-        answer: of a parameter's name and the question; what it returns is not checked here.
+        answer: of a parameter's name and distribution; what it returns is not checked here.
     """
 
-    def __init__(self, answer: Callable[[str, Question], Any]) -> None:
+    def __init__(self, answer: Callable[[str, Distribution], Any]) -> None:
         self._answer = answer
-        self.asked: Params = {}
+        self.params: Params = {}
         """The answers by name, in the order in which they were asked for."""
-        self.questions: dict[str, Question] = {}
+        self.distributions: dict[str, Distribution] = {}
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> Any:
         return self._ask(name, FloatRange(low, high, step, log))
@@ -125,25 +126,25 @@ class StubTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self._ask(name, Choices(choices))
 
-    def _ask(self, name: str, question: Question) -> Any:
-        if name in self.asked:
-            return self.asked[name]
-        answer = self.asked[name] = self._answer(name, question)
-        self.questions[name] = question
+    def _ask(self, name: str, distribution: Distribution) -> Any:
+        if name in self.params:
+            return self.params[name]
+        answer = self.params[name] = self._answer(name, distribution)
+        self.distributions[name] = distribution
         return answer
 
 
 def given_or_middle(given: Mapping[str, Any]) -> StubTrial:
     """Answers with the given values, else with the middle of the range or the first choice."""
-    return StubTrial(lambda name, question: given.get(name, question.middle))
+    return StubTrial(lambda name, distribution: given.get(name, distribution.middle))
 
 
 def ends_or_inside(seed: int) -> StubTrial:
-    """Draws its answers, the ends of a range as often as the inside."""
+    """Draws its answers: each end of a range as often as the inside of it, and every choice equally often."""
     generator = random.Random(seed)
-    return StubTrial(lambda name, question: question.ends_or_inside(generator))
+    return StubTrial(lambda name, distribution: distribution.ends_or_inside(generator))
 
 
 def passing_on(trial: Trial) -> StubTrial:
-    """Answers as the trial does, and remembers the questions."""
-    return StubTrial(lambda name, question: question.passed_on(trial, name))
+    """Answers as the trial does, and remembers the distributions."""
+    return StubTrial(lambda name, distribution: distribution.passed_on(trial, name))

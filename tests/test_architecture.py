@@ -83,7 +83,8 @@ def test_ray_is_imported_in_its_own_rooms_alone(path):
 
 
 LAYERS = ("tuner.policy", "tuner.records", "tuner.session", "tuner.ray")
-"""Each may import those before it and none of those after it. Retelling stands between records and session."""
+"""Each may import those before it and none of those after it. `tuner.policy_from_records` stands
+between records and session."""
 NOT_IN = {
     "tuner.policy": {"ray", "torch", "tuner.records", "trainable"},
     "tuner.records": {"ray", "torch", "optuna"},

@@ -13,7 +13,7 @@ SITUATION = Situation(num_train_images=240, pretrained=False, max_batch_size=32)
 def configs_of(space):
     pinned = PinnedSpace(space, SITUATION)
     for point in pinned.points_to_evaluate():
-        trial = StubTrial(lambda name, question, point=point: point[name])
+        trial = StubTrial(lambda name, distribution, point=point: point[name])
         yield from_params(pinned(trial), get_task("dishes").default_config())
 
 

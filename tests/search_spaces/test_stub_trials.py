@@ -28,8 +28,8 @@ def space(trial):
 def test_what_is_answered_is_what_optuna_would_accept(trial):
     """It warns of a value outside its range, and refuses an unknown choice."""
     params = space(trial)
-    fixed = optuna.trial.FixedTrial(trial.asked)
-    assert space(fixed) == params == trial.asked
+    fixed = optuna.trial.FixedTrial(trial.params)
+    assert space(fixed) == params == trial.params
 
 
 def test_the_middle_worked_by_hand():
@@ -48,16 +48,22 @@ def test_the_ends_are_drawn_as_often_as_the_inside():
         assert 60 < rates.count(end) < 140
 
 
+def test_whole_numbers_between_the_ends_are_drawn_too():
+    widths = [space(ends_or_inside(seed))["width"] for seed in range(300)]
+    assert set(widths) == {8, 24, 40}
+    assert len({space(ends_or_inside(seed))["experts"] for seed in range(300)}) > 20
+
+
 def test_a_parameter_that_is_asked_for_again_keeps_its_answer():
     trial = ends_or_inside(0)
     assert len({trial.suggest_float("rate", 0.0, 1.0) for _ in range(20)}) == 1
 
 
-def test_questions_are_remembered_in_their_order_whoever_answers():
+def test_distributions_are_remembered_in_their_order_whoever_answers():
     fixed = optuna.trial.FixedTrial(space(given_or_middle({})))
     trial = passing_on(fixed)
     assert space(trial) == fixed.params
-    assert list(trial.questions.items()) == [
+    assert list(trial.distributions.items()) == [
         ("rate", FloatRange(1e-4, 1e-2, log=True)),
         ("share", FloatRange(0.0, 0.5, step=0.1)),
         ("width", IntRange(8, 40, step=16)),
@@ -67,5 +73,5 @@ def test_questions_are_remembered_in_their_order_whoever_answers():
 
 
 def test_an_answer_of_the_callers_own():
-    trial = StubTrial(lambda name, question: len(name))
+    trial = StubTrial(lambda name, distribution: len(name))
     assert space(trial) == {"rate": 4, "share": 5, "width": 5, "experts": 7, "kind": 4}

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from search_spaces.pinning import NUM_DRAWS
+from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig, flat_params, section_names
@@ -42,7 +43,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
     for config in configs:
         _check_pins_hold(pinned, config)
-        _check_warmup(config, plan.rungs)
+        _check_warmup(config, plan.rungs, pinned)
 
 
 def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
@@ -55,15 +56,19 @@ def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
             )
 
 
-def _check_warmup(config: TrialConfig, rungs: Sequence[int]) -> None:
+def _check_warmup(config: TrialConfig, rungs: Sequence[int], pinned: Mapping[str, object]) -> None:
     """A trial that still warms up at the first rung would be compared before it has reached its learning rate."""
-    fraction = config.schedule.warmup_fraction
-    warmup_epochs = fraction * config.max_epochs
-    if rungs and warmup_epochs > rungs[0]:
-        raise ValueError(
-            f"--set warmup_fraction={fraction:g} warms up for {warmup_epochs:g} epochs, past the first "
-            f"rung at epoch {rungs[0]}; give at most {rungs[0] / config.max_epochs:g}, or --scheduler none."
-        )
+    fraction, max_epochs = config.schedule.warmup_fraction, config.max_epochs
+    if not rungs or warmup_ends_by(rungs[0], warmup_fraction=fraction, max_epochs=max_epochs):
+        return
+    longest = longest_warmup_fraction(rungs[0], max_epochs=max_epochs)
+    is_pinned = "warmup_fraction" in pinned
+    given = "--set warmup_fraction=" if is_pinned else "A trial of this space with warmup_fraction="
+    advice = f"give at most {longest:g}" if is_pinned else f"give --set warmup_fraction={longest:g} or less"
+    raise ValueError(
+        f"{given}{fraction:g} warms up for {fraction * max_epochs:g} epochs, past the first rung at epoch {rungs[0]}; "
+        f"{advice}, or --scheduler none."
+    )
 
 
 def check_resume(folder: Path, *, space: str | None = None) -> None:

@@ -166,10 +166,10 @@ def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) 
     """
     trial = given_or_middle({**default, **answers})
     made = space(trial)
-    if not answers.keys() & trial.asked.keys():
+    if not answers.keys() & trial.params.keys():
         raise ValueError("The space asks for none of its parameters.")
-    check_answers(space, trial.asked)
-    return trial.asked, made
+    check_answers(space, trial.params)
+    return trial.params, made
 
 
 def _full(params: Mapping, base: TrialConfig) -> dict:

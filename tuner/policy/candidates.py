@@ -1,9 +1,10 @@
 """Configurations that could be tried next, drawn from a define-by-run space and encoded as points for a model.
 
 What: the space is called with a trial that answers at random or near a good configuration. A number is encoded as one
-coordinate in [0, 1] (of its logarithm if the space says so), a choice as one coordinate per alternative; a parameter
-that a configuration does not have is in the middle.
-Cost: a few milliseconds for 300 configurations. Off: `--sampler random`.
+coordinate in [0, 1] (of its logarithm if the space says so), a choice as one coordinate per alternative. Where a
+configuration does not have a parameter, a number is 0.5, and a choice has zeros alone.
+Cost: a few milliseconds for 300 configurations. Off: `--sampler random` and `tpe`, which call the space for one
+configuration at a time and encode nothing.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces.stub_trials import Choices, IntRange, Question, StubTrial
+from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial
 
 NUM_RANDOM, NUM_NEAR = 200, 100
 """Configurations drawn for one decision: anywhere, and near good ones."""
@@ -29,16 +30,16 @@ class Candidate:
     """A configuration."""
 
     answers: dict[str, Any]
-    """The values that the space asked for, by name."""
+    """The values that the space asked for, by name: what Optuna calls `params`."""
     params: dict[str, Any]
-    """The training parameters that the space returned for them."""
-    questions: Mapping[str, Question] = field(default_factory=dict)
-    """The range or the choices of each answer."""
+    """The training parameters that the space returned for them; they override the base configuration."""
+    distributions: Mapping[str, Distribution] = field(default_factory=dict)
+    """The range or the choices of each answer, as in Optuna."""
 
     @property
     def coordinates(self) -> dict[str, tuple[float, ...]]:
         """Each answer encoded for a model, relative to its range."""
-        return {name: _encode(question, self.answers[name]) for name, question in self.questions.items()}
+        return {name: _encode(distribution, self.answers[name]) for name, distribution in self.distributions.items()}
 
     @property
     def identity(self) -> frozenset:
@@ -83,8 +84,8 @@ class SpaceSource:
 
 def candidate_of(space: Callable[[Any], dict], trial: StubTrial) -> Candidate:
     """The configuration of a trial's answers; evaluates the space once."""
-    params = space(trial)
-    return Candidate(trial.asked, params, trial.questions)
+    returned = space(trial)
+    return Candidate(answers=trial.params, params=returned, distributions=trial.distributions)
 
 
 @dataclass(slots=True)
@@ -110,9 +111,9 @@ class Encoding:
         absent = [0.5 if width == 1 else 0.0 for width in widths for _ in range(width)]
         rows = [absent.copy() for _ in candidates]
         for row, candidate in zip(rows, candidates, strict=True):
-            for name, question in candidate.questions.items():
+            for name, distribution in candidate.distributions.items():
                 if name in self.columns:
-                    row[self.columns[name]] = _encode(question, candidate.answers[name])
+                    row[self.columns[name]] = _encode(distribution, candidate.answers[name])
         return np.reshape(rows, (len(candidates), self.width))
 
 
@@ -122,18 +123,18 @@ class _RandomAnswers:
     def __init__(self, generator: random.Random) -> None:
         self._generator = generator
 
-    def __call__(self, name: str, question: Question) -> Any:
-        if isinstance(question, Choices):
-            return self._choice(name, question)
-        low, high, step, log = question
-        if isinstance(question, IntRange):
+    def __call__(self, name: str, distribution: Distribution) -> Any:
+        if isinstance(distribution, Choices):
+            return self._choice(name, distribution)
+        low, high, step, log = distribution
+        if isinstance(distribution, IntRange):
             # Half a step beyond each end: the ends are as likely as the rest.
-            low, high = low - 0.5 * question.step, high + 0.49 * question.step
+            low, high = low - 0.5 * distribution.step, high + 0.49 * distribution.step
         value = _from_unit(self._draw_unit(name, low, high, log), low, high, log)
-        return value if step is None and low <= value <= high else question.nearest(value)
+        return value if step is None and low <= value <= high else distribution.nearest(value)
 
-    def _choice(self, name: str, question: Choices) -> Any:
-        return self._generator.choice(question.values)
+    def _choice(self, name: str, distribution: Choices) -> Any:
+        return self._generator.choice(distribution.values)
 
     def _draw_unit(self, name: str, low: float, high: float, log: bool) -> float:
         return self._generator.random()
@@ -147,11 +148,11 @@ class _NearbyAnswers(_RandomAnswers):
         self._centre = centre
         self._spread = generator.choice(SPREADS)
 
-    def _choice(self, name: str, question: Choices) -> Any:
+    def _choice(self, name: str, distribution: Choices) -> Any:
         known = self._centre.answers
-        if name not in known or known[name] not in question.values or self._generator.random() < self._spread:
-            return super()._choice(name, question)
-        return question.values[question.values.index(known[name])]
+        if name not in known or known[name] not in distribution.values or self._generator.random() < self._spread:
+            return super()._choice(name, distribution)
+        return distribution.values[distribution.values.index(known[name])]
 
     def _draw_unit(self, name: str, low: float, high: float, log: bool) -> float:
         if name not in self._centre.answers:
@@ -166,28 +167,28 @@ class _GivenAnswers:
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
 
-    def __call__(self, name: str, question: Question) -> Any:
+    def __call__(self, name: str, distribution: Distribution) -> Any:
         if name not in self._answers:
             raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
         value = self._answers[name]
-        if isinstance(question, Choices):
+        if isinstance(distribution, Choices):
             # A tuple comes back from JSON as a list.
             value = tuple(value) if isinstance(value, list) else value
-            if value not in question.values:
-                raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, question.values))}")
-            return question.values[question.values.index(value)]
-        if not isinstance(value, int | float) or not question.low <= value <= question.high:
-            raise ValueError(f"{name} is {value!r}, but must be from {question.low:g} to {question.high:g}")
+            if value not in distribution.values:
+                raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, distribution.values))}")
+            return distribution.values[distribution.values.index(value)]
+        if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
+            raise ValueError(f"{name} is {value!r}, but must be from {distribution.low:g} to {distribution.high:g}")
         return value
 
 
-def _encode(question: Question, answer: Any) -> tuple[float, ...]:
+def _encode(distribution: Distribution, answer: Any) -> tuple[float, ...]:
     """The coordinates of an answer: one for a number, one per alternative for a choice."""
-    if isinstance(question, Choices):
-        coordinates = [0.0] * len(question.values)
-        coordinates[question.values.index(answer)] = _CHOICE_SCALE
+    if isinstance(distribution, Choices):
+        coordinates = [0.0] * len(distribution.values)
+        coordinates[distribution.values.index(answer)] = _CHOICE_SCALE
         return tuple(coordinates)
-    low, high, _, log = question
+    low, high, _, log = distribution
     return (_to_unit(answer, low, high, log),)
 
 

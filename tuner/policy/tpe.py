@@ -22,7 +22,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.stub_trials import Choices, FloatRange, IntRange, Question, passing_on
+from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange, passing_on
 from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.halving import sign_of
 from tuner.policy.outcomes import Outcome
@@ -95,7 +95,9 @@ class TpeSampler:
             state=state,
             value=values[max(values)] if state is TrialState.COMPLETE else None,
             params=candidate.answers,
-            distributions={name: _distribution(question) for name, question in candidate.questions.items()},
+            distributions={
+                name: _optuna_distribution(distribution) for name, distribution in candidate.distributions.items()
+            },
             intermediate_values=values,
             constraints={"outcome": 1.0} if outcome.counts_as_bad else None,
         )
@@ -122,8 +124,8 @@ class TpeSampler:
         return study
 
 
-def _distribution(question: Question) -> BaseDistribution:
-    match question:
+def _optuna_distribution(distribution: Distribution) -> BaseDistribution:
+    match distribution:
         case Choices(values=values):
             return CategoricalDistribution(values)
         case IntRange(low=low, high=high, step=step, log=log):

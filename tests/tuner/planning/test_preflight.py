@@ -4,12 +4,15 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from tuner.planning.preflight import check_extension, check_resume
+from tuner.planning.plan import plan_search
+from tuner.planning.preflight import check_configurations, check_extension, check_resume
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder
+from tuner.settings import SearchSettings
 
 CHECKED = """
 import sys
@@ -24,6 +27,14 @@ print("torch._dynamo" in sys.modules)
 def test_whole_trainers_are_checked_without_the_second_that_the_compiler_of_torch_takes_to_import():
     told = subprocess.run([sys.executable, "-c", CHECKED], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
+
+
+def test_a_space_whose_warmup_reaches_past_the_first_rung_is_refused_with_a_value_that_is_accepted():
+    plan = replace(plan_search(SearchSettings(space="moe")), rungs=(1,))
+    with pytest.raises(ValueError, match=r"^A trial .* past the first rung at epoch 1; give --set (\S+)=0.083 or less"):
+        check_configurations(plan, {})
+    pinned = {"warmup_fraction": 0.083}
+    check_configurations(replace(plan_search(SearchSettings(space="moe", pinned=pinned)), rungs=(1,)), pinned)
 
 
 def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_resume(trained_folder, tmp_path):

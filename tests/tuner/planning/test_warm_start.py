@@ -229,7 +229,7 @@ def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
     for seed in range(4):
         trial = ends_or_inside(seed)
         pinned(trial)
-        points.append(trial.asked)
+        points.append(trial.params)
     folder = recorded(tmp_path / name / "old", pinned, points, [0.1, 0.2, 0.3, 0.4], base=base, facts=facts)
     warm = started(folder, pinned, first=pinned.points_to_evaluate(), base=base, **facts)
     first = pinned.points_to_evaluate()
