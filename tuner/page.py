@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tuner.records import read_search
 
-SCRIPT = Path(__file__).with_name("page_view.py")
+SCRIPT = Path(__file__).with_name("views") / "page_view.py"
 OPTIONS = {
     "server.address": "127.0.0.1",
     "server.headless": "true",

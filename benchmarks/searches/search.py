@@ -27,7 +27,7 @@ from tuner.records.events import TRIALS
 
 logger = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NUM_TRIALS, NUM_EPOCHS, EPOCH_SECONDS = 24, 6, 0.5
 MIN_SHARE, MAX_START_SECONDS = 0.95, 8.0
 

@@ -61,7 +61,7 @@ def test_a_preset_takes_parameters_of_its_own(tmp_path):
 
 
 def test_two_stages_train_from_the_weights_of_the_first(tmp_path):
-    """The commands of docs/workloads.md, shortened."""
+    """The commands of docs/training.md, shortened."""
     short = [
         "--epochs",
         "1",
