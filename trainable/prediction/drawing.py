@@ -1,14 +1,16 @@
-"""Predictions drawn on their pictures with torchvision: captions, masks, boxes."""
+"""Predictions drawn on their pictures with torchvision: captions, masks, boxes.
+
+torchvision and matplotlib are imported where they draw: every training imports its workload's predictor, and they take
+seconds, which the compiler of torch comes with.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from trainable.data.io.decoding import shrink_image
 
@@ -17,7 +19,6 @@ MIN_SIDE_PX = 768
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 """Okabe and Ito's, which colour-blind people tell apart."""
 _OPACITY = 0.45
-_FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
 def canvas(picture: Image.Image) -> Tensor:
@@ -35,6 +36,8 @@ def enlarged_masks(masks: Tensor, picture: Tensor) -> Tensor:
 
 def draw_masks(picture: Tensor, masks: Tensor, colours: Sequence[int]) -> Tensor:
     """Bool masks (n, H, W), no pixel in two of them, each in the colour of its number."""
+    from torchvision.utils import draw_segmentation_masks
+
     return draw_segmentation_masks(picture, masks, alpha=_OPACITY, colors=[colour(number) for number in colours])
 
 
@@ -42,6 +45,8 @@ def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colo
     """Boxes (n, 4) as left, top, right, bottom in pixels of the picture, each with a caption; none draws nothing."""
     if len(boxes) == 0:
         return picture
+    from torchvision.utils import draw_bounding_boxes
+
     return draw_bounding_boxes(
         picture,
         torch.as_tensor(boxes),
@@ -49,7 +54,7 @@ def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colo
         colors=[colour(number) for number in colours],
         width=max(1, max(picture.shape[1:]) // 400),
         fill_labels=True,
-        font=str(_FONT),
+        font=_font(),
         font_size=_font_px(picture),
     )
 
@@ -64,6 +69,12 @@ def draw_captions(picture: Tensor, captions: Mapping[int, str]) -> Tensor:
 
 def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
+
+
+def _font() -> str:
+    import matplotlib
+
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def _font_px(picture: Tensor) -> int:
