@@ -41,7 +41,7 @@ class Ending:
     """Why there is no next epoch."""
 
     outcome: str
-    """completed, plateaued or experts_collapsed."""
+    """completed, plateaued or experts_collapsed; in a leg's report also diverged or out_of_memory."""
     numbers: Mapping[str, float | str] = field(default_factory=dict)
     """What it rests on, by name."""
 

@@ -32,7 +32,7 @@ from tuner.records import RecordedSettings, Recorder, SearchRecord, TrialResourc
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
-from tuner.session import Limits, open_session
+from tuner.session import open_session
 from tuner.settings import SearchSettings
 from tuner.views.live_view import make_view
 from tuner.views.throttled_view import ThrottledView
@@ -93,7 +93,6 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
         ValueError: the cluster cannot be reached or is too small, or the folder already holds a search.
     """
     folder = settings.folder.absolute()
-    limits = Limits(seconds=settings.time_budget_seconds, disk_bytes=settings.disk_budget_bytes)
     with ExitStack() as held:
         with ray_running(settings.address, verbose=verbose) as cluster:
             nodes = node_resources()
@@ -104,18 +103,25 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             held.enter_context(locked(folder))
             recorded = recorded_settings(settings, plan, resources)
             recorder = held.enter_context(closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)))
-            _search(recorder, plan, limits, cluster)
+            _search(recorder, plan, cluster, seconds=settings.time_budget_seconds)
         return _report(recorder)
 
 
 def resume_search(
-    folder: Path, *, more: int | None = None, address: str | None = None, limits: Limits, verbose: bool = False
+    folder: Path,
+    *,
+    more: int | None = None,
+    address: str | None = None,
+    seconds: float | None = None,
+    disk_bytes: int | None = None,
+    verbose: bool = False,
 ) -> int:
     """Continues a search from its records, then writes report and export; returns the exit status.
 
     Args:
         more: number of additional trials, for a finished search.
-        limits: those of this session.
+        seconds: total run time of the search, over its sessions; None is no limit.
+        disk_bytes: total size of its checkpoints from now on; None is the recorded limit.
 
     Raises:
         ValueError: the folder holds no search or a damaged one, or the cluster is too small.
@@ -130,11 +136,11 @@ def resume_search(
         with ray_running(address, verbose=verbose) as cluster:
             resources = settings.resources
             check_room(resources.cpus_per_trial, resources.gpus_per_trial, node_resources())
-            budget = settings.disk_budget_bytes if limits.disk_bytes is None else limits.disk_bytes
+            budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes
             recorder.change(
                 num_trials=settings.num_trials, first_answers=settings.first_answers, disk_budget_bytes=budget
             )
-            _search(recorder, plan, limits, cluster)
+            _search(recorder, plan, cluster, seconds=seconds)
         return _report(recorder)
 
 
@@ -173,17 +179,17 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
     )
 
 
-def _search(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay) -> None:
+def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: float | None) -> None:
     """Runs a session, and the confirmation when all trials have ended.
 
     A new search and a continued one take the same path: the records of a new one are empty.
     """
     folder, search = recorder.folder, recorder.record
     remove_leftovers(folder, search)
-    search.time_budget_seconds = limits.seconds
+    search.time_budget_seconds = seconds
     # Optuna logs each new study.
     with silenced(optuna.logging.get_logger("optuna").name):
-        is_complete = _run_session(recorder, plan, limits, cluster)
+        is_complete = _run_session(recorder, plan, cluster, seconds=seconds)
     if is_complete and search.settings.confirm and search.winner is not None:
         # After an interruption a resume trains the rest.
         with suppress(KeyboardInterrupt):
@@ -199,10 +205,10 @@ def _report(recorder: Recorder) -> int:
     return status
 
 
-def _run_session(recorder: Recorder, plan: Plan, limits: Limits, cluster: RunningRay) -> bool:
+def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: float | None) -> bool:
     """Trains until nothing is left or the session is stopped; returns whether all trials have ended."""
     folder, search = recorder.folder, recorder.record
-    session = open_session(recorder, plan.pinned, seconds=limits.seconds)
+    session = open_session(recorder, plan.pinned, seconds=seconds)
     view = ThrottledView(make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard))
     recorder.listen([*_copies(recorder, plan), view])
     try:

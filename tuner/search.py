@@ -89,7 +89,6 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
 def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
     from tuner import run
     from tuner.planning import preflight
-    from tuner.session import Limits
 
     check = preflight.check_resume if options.num_trials is None else preflight.check_extension
     check(options.resume, space=options.space)
@@ -97,7 +96,8 @@ def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
         options.resume,
         more=options.num_trials,
         address=options.address,
-        limits=Limits(seconds=options.time_budget_seconds, disk_bytes=settings.disk_budget_bytes),
+        seconds=options.time_budget_seconds,
+        disk_bytes=settings.disk_budget_bytes,
         verbose=options.verbose,
     )
 

@@ -9,7 +9,6 @@ their checkpoints. Independent of Ray and of processes.
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +37,6 @@ _AFTER_THE_LAST_RESULT = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Outcomes of the epoch after the last result."""
 _WITH_THE_LAST_RESULT = (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
 """Outcomes that come with the last result, which has their numbers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What ends a session before the search is done; None is no limit."""
-
-    seconds: float | None = None
-    """Total run time of the search, over its sessions."""
-    disk_bytes: int | None = None
-    """Total size of its checkpoints."""
 
 
 def open_session(recorder: Recorder, space: Callable[[Any], dict], *, seconds: float | None = None) -> "Session":

@@ -26,7 +26,6 @@ from tuner.ray.signals import TAKEN
 from tuner.records import Recorder, read_search
 from tuner.run import run_search
 from tuner.search_options import search_parser
-from tuner.session import Limits
 from tuner.settings import SearchSettings
 
 
@@ -120,7 +119,7 @@ def played(tmp_path, monkeypatch):
         folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
-            run._search(recorder, plan, Limits(), RunningRay(dashboard="", scratch=tmp_path))
+            run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), seconds=None)
             return run._report(recorder)
 
     return search

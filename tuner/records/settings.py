@@ -71,7 +71,11 @@ class TrialResources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSettings:
-    """The settings with which a search started; `num_trials` grows with each extension."""
+    """The settings with which a search started.
+
+    Three may change: an extension raises `num_trials`, and adds `first_answers` in a small space; a resume may give
+    another `disk_budget_bytes`. A space with fewer configurations than `num_trials` lowers it to those.
+    """
 
     __pydantic_config__ = STRICT
 
