@@ -47,7 +47,7 @@ SETTINGS = RecordedSettings(
     situation=Situation(num_train_images=400, pretrained=False),
     first_answers=({},),
     warm_start=None,
-    base_config={"workload": "moe", "max_epochs": 12},
+    base_config=to_dict(get_task("moe").default_config()) | {"max_epochs": 12},
     versions={"python": "3.11", "torch": "2.15.0", "ray": "2.60.0"},
 )
 

@@ -2,7 +2,7 @@
 
     actions, decision, outcomes, halving       what every policy takes and returns
     promoting, promotion_rungs                 `--scheduler asha`: a trial waits at each rung, the best are promoted
-    stopping, stopping_rungs                   `--scheduler asha-stopping`, and `none`, which has no rungs
+    stopping, stopping_rungs                   `--scheduler asha-stopping`; `none` is one of both without rungs
     proposals, candidates                      configurations: each once, drawn from a space
     prediction, surrogate                      `--sampler forecast`: trials and rungs; the Gaussian process
     tpe                                        `--sampler tpe`

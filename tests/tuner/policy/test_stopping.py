@@ -1,4 +1,4 @@
-"""Who stops at a rung, and who is kept; the oracle for the cutoffs themselves is Ray's, in test_rungs.py."""
+"""Who stops at a rung, and who is kept; the oracle for the cutoffs themselves is Ray's, in test_stopping_rungs.py."""
 
 import pytest
 
