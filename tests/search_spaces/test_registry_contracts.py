@@ -29,7 +29,7 @@ HELD_AS = {
     "augmentation": "augmentation",
     "averaging": "averaging",
     "load_balance": "load_balancer",
-    "collapse": "collapse_detector",
+    "collapse": "collapse_response",
 }
 """Sections of a configuration, and the technique that each switches on; a workload may lack them."""
 
