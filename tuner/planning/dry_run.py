@@ -13,13 +13,13 @@ from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig, from_params
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.step_timing import StepTiming, time_steps
 from trainable.tasks.registry import get_task
 from tuner import formatting
 from tuner.confirm.wanted import NUM_SEEDS
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines, timing_lines
 from tuner.planning.duration import Schedule, Seconds, forecast
 from tuner.planning.plan import Plan
+from tuner.planning.step_timing import StepTiming, time_steps
 from tuner.policy.candidates import SpaceSource
 from tuner.ray.cluster import allocate_resources, node_resources, ray_running
 from tuner.ray.tasks import assigned_cpus, run_tasks

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainable.config import TrialConfig
-from trainable.step_timing import StepTiming
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.planning.duration import Forecast
 from tuner.planning.plan import Plan
+from tuner.planning.step_timing import StepTiming
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 

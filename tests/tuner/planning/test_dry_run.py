@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainable import step_timing
-from trainable.step_timing import StepTiming, time_steps
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
+from tuner.planning import step_timing
 from tuner.planning.dry_run import drawn_configs, dry_run, extremes, most_similar, proposed_configs, schedule_of
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines
 from tuner.planning.duration import Forecast, Play, Seconds
 from tuner.planning.plan import plan_search
+from tuner.planning.step_timing import StepTiming, time_steps
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
