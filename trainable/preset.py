@@ -63,6 +63,9 @@ def read_training_config(path: Path, *, source: str | None = None) -> ExportedCo
         raise ValueError(
             f"{path} names no workload; add one of {', '.join(TASKS)}, or give the config.json of an export."
         )
+    for name in ("workload", "preset", "data"):
+        if not isinstance(content.get(name, ""), str):
+            raise ValueError(f"{path}: {name} is {content[name]!r}; it must be text.")
     params = {name: value for name, value in content.items() if name not in ("workload", "preset", "data")}
     source = source or content.get("data")
     return preset_config(str(content["workload"]), str(content.get("preset", DEFAULT)), source, params)

@@ -192,6 +192,13 @@ def test_an_exported_configuration_rewritten_as_yaml_is_the_same(config_file, tm
     assert read_exported_config(rewritten) == read_exported_config(config_file)
 
 
+def test_a_short_configuration_whose_data_is_no_text_is_a_sentence(tmp_path, caplog):
+    written = tmp_path / "config.yaml"
+    written.write_text("workload: dishes\ndata: {source: somewhere}\n")
+    assert main(["--config", str(written), "--output", str(tmp_path / "out")]) == 2
+    assert "config.yaml: data is {'source': 'somewhere'}; it must be text." in caplog.text
+
+
 def test_a_file_without_a_workload_is_a_sentence(tmp_path, caplog):
     written = tmp_path / "config.yaml"
     written.write_text("max_lr: 1e-4\n")
