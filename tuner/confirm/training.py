@@ -144,15 +144,15 @@ def _exported(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path)
 
 
 def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, Mapping[str, float | None]]:
-    """The objective on the validation split and the metrics on the test split.
+    """The objective on the validation split and the metrics on the test split, both of the handed-over weights.
 
     After divergence or out of memory, None and the objective as None.
     """
     run = open_run(exported, device)
     try:
         with shortages_named():
-            results = run_epochs(run, on_epoch=lambda result: None)
-            return results[-1].objective, run.test()
+            objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}
+            return objectives[run.handed_over.epoch], run.test()
     except (DivergedError, MemoryShortage):
         return None, {formatting.metric(run.task.objective): None}
 

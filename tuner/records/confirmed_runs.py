@@ -28,7 +28,8 @@ class ConfirmedRun:
     test: dict[str, float | None]
     """Every metric on the test split."""
     validation: float | None = None
-    """The final objective on the validation split; the choice of what to export uses it, never the test split."""
+    """The objective of the handed-over weights on the validation split; the choice of what to export uses it, never
+    the test split."""
 
     @property
     def number(self) -> int:

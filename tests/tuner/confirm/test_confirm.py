@@ -45,13 +45,16 @@ def runs(folder):
     return {(run.number, run.seed): run.test for run in read_runs(folder)}
 
 
-def by_hand(folder, number, seed):
-    """The same training in this process, judged on the test split."""
+def trained(folder, number, seed):
+    """The same training in this process: its run, and its objective after each epoch."""
     record = read_search(folder)
     exported = exported_config_of(record, record.trials[number], folder)
     run = open_run(replace(exported, config=replace(exported.config, seed=seed)), "cpu")
-    run_epochs(run, on_epoch=lambda result: None)
-    return run.test()
+    return run, [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
+
+
+def by_hand(folder, number, seed):
+    return trained(folder, number, seed)[0].test()
 
 
 def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
@@ -62,6 +65,18 @@ def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_spli
     assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
     assert [(done, total) for *_, done, total in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert {(trial, seed) for trial, seed, *_ in told} == runs(folder).keys()
+
+
+def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoch(folder, ray_here):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["base_config"]["best_epoch"] = {"monitor": settings["objective"], "monitor_mode": "min"}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    curves = {(run.number, run.seed): trained(folder, run.number, run.seed)[1] for run in read_runs(folder)}
+    assert {(run.number, run.seed): run.validation for run in read_runs(folder)} == {
+        training: min(curve) for training, curve in curves.items()
+    }
+    assert all(min(curve) < curve[-1] for curve in curves.values())
 
 
 def test_only_what_is_missing_is_trained_again(folder, ray_here):
