@@ -11,6 +11,7 @@ from trainable.config import TrialConfig
 from trainable.models.initial_weights import load_fitting_parts
 from trainable.tasks.task import Task
 from trainable.techniques.best_epoch import Monitor, resolve_monitor
+from trainable.techniques.memory import shortages_named
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
 from trainable.techniques.optim.precision import resolve_precision
@@ -60,6 +61,7 @@ def monitor_of(task: Task[Any], config: TrialConfig) -> Monitor:
     return resolve_monitor(config.best_epoch, objective=task.objective, mode=task.mode, metric_names=task.metric_names)
 
 
+@shortages_named()
 def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
     """The task's network, compiled or saving activations where the configuration says so."""
     model = task.build_model(config)

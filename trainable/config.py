@@ -17,6 +17,7 @@ from trainable.techniques.optim.precision import PRECISIONS
 from trainable.techniques.optim.schedule_config import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
+MOST_EPOCHS = 100_000
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
 _SIDES = ("long_side_px", "image_size_px", "tile_px")
 _ELSEWHERE = {
@@ -91,7 +92,9 @@ class TrialConfig:
         return 1
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "accumulation_steps"):
+        if not 1 <= self.max_epochs <= MOST_EPOCHS:
+            raise ValueError(f"max_epochs is {self.max_epochs}; it must be from 1 to {MOST_EPOCHS}.")
+        for name in ("batch_size", "accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
         if not 0 <= self.seed <= MAX_SEED:

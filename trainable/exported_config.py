@@ -98,7 +98,7 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.load(text, _YamlLoader) if is_yaml else json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
         kind = "YAML" if is_yaml else "JSON"
         raise ValueError(f"{path} is not {kind} ({error}); give the config.json that tuner.export wrote.") from error
     if not isinstance(content, Mapping):

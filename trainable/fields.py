@@ -109,7 +109,8 @@ def parse_value(text: str) -> Any:
         return _PYTHON_CONSTANTS[text]
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    # Brackets in brackets, a thousand deep, are no value either.
+    except (json.JSONDecodeError, RecursionError):
         return text
 
 

@@ -11,6 +11,8 @@ from search_spaces.registry import get_space
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 
 DEFAULT_TRIALS = 30
+MOST = 100_000
+"""Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")
 _OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
 """Options whose names differ from their settings'."""
@@ -74,9 +76,10 @@ class SearchSettings:
     def __post_init__(self) -> None:
         get_space(self.space)
         for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial"):
-            _check_at_least(name, getattr(self, name), 1)
-        for name in ("confirm", "gpus_per_trial", "seed"):
-            _check_at_least(name, getattr(self, name), 0)
+            _check_between(name, getattr(self, name), 1, MOST)
+        for name in ("confirm", "gpus_per_trial"):
+            _check_between(name, getattr(self, name), 0, MOST)
+        _check_between("seed", self.seed, 0)
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
@@ -108,9 +111,10 @@ def _check_device(device: str | None, gpus_per_trial: float | None) -> None:
         raise ValueError(f"--device {device} uses no CUDA GPU; leave out --gpus-per-trial {gpus_per_trial:g}.")
 
 
-def _check_at_least(name: str, value: float | None, low: float) -> None:
-    if value is not None and not low <= value < math.inf:
-        raise ValueError(f"{option_of(name)} is {value}; it must be {low} or more.")
+def _check_between(name: str, value: float | None, low: int, high: float = math.inf) -> None:
+    if value is not None and not low <= value <= high:
+        allowed = f"from {low} to {high}" if math.isfinite(high) else f"{low} or more"
+        raise ValueError(f"{option_of(name)} is {value}; it must be {allowed}.")
 
 
 def _check_positive(name: str, value: float | None) -> None:

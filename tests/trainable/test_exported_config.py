@@ -77,6 +77,14 @@ def test_a_missing_file_and_one_that_is_no_json_are_sentences(tmp_path):
         read_exported_config(tmp_path / "list.json")
 
 
+@pytest.mark.parametrize(("ending", "kind"), [("json", "JSON"), ("yaml", "YAML")])
+def test_brackets_too_deep_to_read_are_a_sentence(tmp_path, ending, kind):
+    file = tmp_path / f"deep.{ending}"
+    file.write_text("[" * 20_000)
+    with pytest.raises(ValueError, match=f"deep.{ending} is not {kind} .*recursion"):
+        read_exported_config(file)
+
+
 WRONG = {
     "format": (lambda content: content.update(format=9), "has configuration format 9; this version reads format 1"),
     "no config": (lambda content: content.pop("config"), "lacks config; export it again"),

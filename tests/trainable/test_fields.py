@@ -26,6 +26,10 @@ def test_an_assignment_without_a_name_or_a_value_is_a_sentence(text):
         parse_assignments([text])
 
 
+def test_brackets_too_deep_to_read_are_text():
+    assert parse_assignments(["max_lr=" + "[" * 20_000]) == {"max_lr": "[" * 20_000}
+
+
 @pytest.mark.parametrize("text", ["1e-7", "1E-7", "1.0e-7", "0.0000001"])
 def test_a_rate_in_any_notation_of_floats_is_a_number(text):
     assert parse_assignments([f"min_lr_ratio={text}"]) == {"min_lr_ratio": 1e-7}

@@ -20,7 +20,7 @@ from trainable.tasks.registry import get_task, read_config
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
-from tuner.settings import SearchSettings
+from tuner.settings import MOST, SearchSettings
 
 logger = logging.getLogger(__name__)
 
@@ -144,10 +144,10 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
         known: answers of the recorded trials, past ones included.
 
     Raises:
-        ValueError: `more` is below 1, or every configuration has been tried.
+        ValueError: `more` is not from 1 to `MOST`, or every configuration has been tried.
     """
-    if more < 1:
-        raise ValueError(f"--trials is {more}; give the number of additional trials, 1 or more.")
+    if not 1 <= more <= MOST:
+        raise ValueError(f"--trials is {more}; give the number of additional trials, from 1 to {MOST}.")
     remaining = _all_configurations(plan.pinned, known, num_trials=settings.num_trials + more)
     if remaining is None:
         return replace(settings, num_trials=settings.num_trials + more)

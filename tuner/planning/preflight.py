@@ -14,6 +14,7 @@ from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task, read_config
+from trainable.techniques.memory import MemoryShortage
 from trainable.techniques.optim.optimizer import WithoutAlgorithm
 from tuner import formatting
 from tuner.planning.plan import Plan
@@ -38,7 +39,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
         for config in first:
             build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
         configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]
-    except ValueError as error:
+    except (ValueError, MemoryShortage) as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
     for config in configs:

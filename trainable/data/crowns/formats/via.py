@@ -50,7 +50,7 @@ def read_via_rows(table: Table) -> AnnotationFile:
             place, attributes = (
                 json.loads(row.cells[columns[name]] or "{}") for name in (VIA_COLUMN, "region_attributes")
             )
-        except (KeyError, json.JSONDecodeError) as error:
+        except (KeyError, json.JSONDecodeError, RecursionError) as error:
             problem = f"row {row.number} is no region of VGG Image Annotator ({type(error).__name__}: {error})"
             raise BadFileError(problem, "Export it again, or remove the file.") from error
         regions.append((row, {"shape_attributes": place, "region_attributes": attributes}))
