@@ -94,7 +94,8 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     """
     folder = settings.folder.absolute()
     with ExitStack() as held:
-        with ray_running(settings.address, verbose=verbose) as cluster:
+        machine = {"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus}
+        with ray_running(settings.address, **machine, verbose=verbose) as cluster:
             nodes = node_resources()
             resources = allocate_resources(settings, nodes)
             cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
@@ -112,6 +113,8 @@ def resume_search(
     *,
     more: int | None = None,
     address: str | None = None,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
     seconds: float | None = None,
     disk_bytes: int | None = None,
     verbose: bool = False,
@@ -120,6 +123,7 @@ def resume_search(
 
     Args:
         more: number of additional trials, for a finished search.
+        address, num_cpus, num_gpus: as in `ray_running`.
         seconds: total run time of the search, over its sessions; None is no limit.
         disk_bytes: total size of its checkpoints from now on; None is the recorded limit.
 
@@ -133,7 +137,7 @@ def resume_search(
         if more is not None:
             known = [trial.answers for trial in search.trials] + [past.answers for past in search.past_trials]
             settings = extended(settings, plan, more=more, known=known)
-        with ray_running(address, verbose=verbose) as cluster:
+        with ray_running(address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose) as cluster:
             resources = settings.resources
             check_room(resources.cpus_per_trial, resources.gpus_per_trial, node_resources())
             budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes

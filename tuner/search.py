@@ -20,7 +20,8 @@ from trainable import process
 from trainable.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.disk import parse_size
-from tuner.ray.cluster import restored_environment, use_token
+from tuner.ray.address import cluster_address
+from tuner.ray.cluster import restored_environment
 from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
@@ -59,8 +60,6 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     began = time.monotonic()
     if options.resume is not None:
         _check_alone(options)
-    if options.address is not None:
-        use_token()
     # The matrices of the predictions are small; several threads would wait for each other beside busy trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Ray, torch and the figures take seconds to import; `--help`, `--list` and wrong options don't need them.
@@ -95,7 +94,9 @@ def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
     return run.resume_search(
         options.resume,
         more=options.num_trials,
-        address=options.address,
+        address=settings.address,
+        num_cpus=settings.num_cpus,
+        num_gpus=settings.num_gpus,
         seconds=options.time_budget_seconds,
         disk_bytes=settings.disk_budget_bytes,
         verbose=options.verbose,
@@ -107,6 +108,7 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     given = {name: value for name, value in vars(options).items() if value is not None and name in _SETTING_NAMES}
     if options.disk_budget is not None:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
+    given["address"] = cluster_address(options.address)
     lists = {"pinned": _with_absolute_weights(parse_assignments(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
     space = get_space(settings.space)
@@ -126,7 +128,8 @@ def _check_alone(options: argparse.Namespace) -> None:
     """A resumed search keeps its settings: raises ValueError for options that would be ignored."""
     parser = search_parser()
     given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
-    others = given - {"resume", "space", "num_trials", "time_budget_seconds", "disk_budget", "address", "verbose"}
+    others = given - {"resume", "space", "num_trials", "time_budget_seconds", "disk_budget", "verbose"}
+    others -= {"address", "num_cpus", "num_gpus"}
     if others:
         listed = ", ".join(sorted(option_of(name) for name in others))
         raise ValueError(f"--resume uses the recorded settings; leave out {listed}.")

@@ -110,7 +110,16 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="data-parallel processes per trial (default: one per GPU)",
     )
-    group.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: start Ray here)")
+    group.add_argument(
+        "--num-cpus",
+        type=int,
+        metavar="N",
+        help="CPUs of this machine for all trials (default: all this process may use)",
+    )
+    group.add_argument("--num-gpus", type=int, metavar="N", help="its GPUs for all trials (default: all that are seen)")
+    group.add_argument(
+        "--address", metavar="HOST:PORT", help="a running Ray cluster (default: RAY_ADDRESS, else start Ray here)"
+    )
     group.add_argument("--verbose", action="store_true", help="show Ray's own messages too")
 
 

@@ -52,6 +52,10 @@ class SearchSettings:
     """Where trials train: one of DEVICES; None is a CUDA GPU where there is one, else the CPU."""
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
+    num_cpus: int | None = None
+    """CPUs of this machine for all trials; None is all that the process may use."""
+    num_gpus: int | None = None
+    """GPUs of this machine for all trials; None is all that the process sees."""
     storage: Path = Path("results")
     """Folder that holds the results of all searches."""
     name: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
@@ -75,15 +79,17 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         get_space(self.space)
-        for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial"):
+        for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial", "num_cpus"):
             _check_between(name, getattr(self, name), 1, MOST)
-        for name in ("confirm", "gpus_per_trial"):
+        for name in ("confirm", "gpus_per_trial", "num_gpus"):
             _check_between(name, getattr(self, name), 0, MOST)
         _check_between("seed", self.seed, 0)
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
         _check_device(self.device, self.gpus_per_trial)
+        if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
+            raise ValueError("--num-cpus and --num-gpus are about this machine; a cluster has its own: leave them out.")
         _check_pair(self.scheduler, self.sampler)
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)

@@ -16,6 +16,7 @@ from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.training import confirm, log_training
 from tuner.confirm.wanted import NUM_BEST, NUM_SEEDS, candidates, identified, wanted_runs
 from tuner.export import exported_config_of
+from tuner.ray.address import cluster_address
 from tuner.ray.cluster import ray_running
 from tuner.records import ConfirmedRun, SearchRecord, locked, read_search
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
-        with process.shown(), locked(options.folder), ray_running(None):
+        with process.shown(), locked(options.folder), ray_running(cluster_address(None)):
             done = confirm(options.folder, top=options.top, num_seeds=options.seeds, on_run=log_training)
         return _report_missing(read_search(options.folder), done, top=options.top, num_seeds=options.seeds)
     except (ValueError, OSError) as error:

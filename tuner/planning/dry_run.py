@@ -40,7 +40,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
     """
     planned = time.monotonic()
-    with ray_running(settings.address):
+    with ray_running(settings.address, num_cpus=settings.num_cpus, num_gpus=settings.num_gpus):
         connected = time.monotonic()
         resources = allocate_resources(settings, node_resources())
         configs = extremes(plan)

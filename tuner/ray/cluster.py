@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -13,8 +12,10 @@ from typing import Any
 
 from trainable.process import silenced
 from trainable.reporting.tracking import QUIET
+from tuner.ray.address import token_file
 from tuner.ray.compat import inherited_environment
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
+from tuner.ray.starting import PATIENCE, start_ray
 from tuner.ray.temporary_folder import temporary_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
@@ -40,12 +41,12 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "3600",
+    **PATIENCE,
 }
 SET_BY_A_SEARCH = frozenset({*ENVIRONMENT, *QUIET, "OPENBLAS_NUM_THREADS", "PYTHONBREAKPOINT", "CRC32C_SW_MODE"})
 """Variables set by a search, its trackers, Ray and Ray's imports; so is every variable that begins with RAY_."""
 LOGGERS = ("ray", "ray.tune", "ray.train")
 """Loggers that are silent without --verbose; Ray's errors are still raised."""
-CONNECT_SECONDS = 10.0
 NODE_CHECK_SECONDS = 2.0
 
 
@@ -57,13 +58,6 @@ class RunningRay:
     """Address of its dashboard; empty if it has none."""
     scratch: Path
     """Folder on this machine for Ray's own files."""
-
-
-def use_token() -> None:
-    """Enables token authentication if there is a token; call it before importing Ray, which reads it only then."""
-    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    if named or _token_file().is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 @contextmanager
@@ -83,27 +77,36 @@ def restored_environment() -> Iterator[None]:
 
 
 @contextmanager
-def ray_running(address: str | None, *, verbose: bool = False) -> Iterator[RunningRay]:
+def ray_running(
+    address: str | None, *, num_cpus: int | None = None, num_gpus: int | None = None, verbose: bool = False
+) -> Iterator[RunningRay]:
     """Runs Ray inside this context. Leaves no file, environment variable or signal handler behind.
 
+    Args:
+        address: of a running cluster, as `cluster_address` returns it; None starts Ray on this machine.
+        num_cpus: CPUs of this machine for trials; None is all that this process may use.
+        num_gpus: its GPUs for trials; None is all that it sees.
+
     Raises:
-        ValueError: no cluster answers at `address`.
+        ValueError: no cluster answers at `address`, or Ray does not start here.
     """
-    if address is not None:
-        _check_address(address)
     with restored_environment(), restored_signal_handlers():
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
 
         own_folder = temporary_ray_folder()
-        options = {"address": address} if address else {"_temp_dir": str(own_folder), "include_dashboard": True}
+        options: dict[str, Any] = {"log_to_driver": verbose, "logging_level": "INFO" if verbose else "ERROR"}
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
-                context = _init_ray(log_to_driver=verbose, logging_level="INFO" if verbose else "ERROR", **options)
+                context = (
+                    start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder), **options)
+                    if address is None
+                    else _joined(address, **options)
+                )
                 # Ray writes its cluster's password readable for every user of the machine.
-                if _token_file().is_file():
-                    _token_file().chmod(0o600)
+                if token_file().is_file():
+                    token_file().chmod(0o600)
                 with signals_as_ctrl_c(), nullcontext() if address else inherited_environment():
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune")
@@ -210,27 +213,10 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     return min(by_cpu, by_gpu)
 
 
-def _init_ray(**options) -> Any:
+def _joined(address: str, **options: Any) -> Any:
     import ray
 
     try:
-        return ray.init(**options)
+        return ray.init(address=address, **options)
     except ConnectionError as error:
         raise ValueError(f"No Ray cluster answers: {error}. Start one, or leave --address out.") from error
-
-
-def _check_address(address: str) -> None:
-    """Fails fast: Ray itself would wait for minutes if nothing listens."""
-    if address in ("auto", "local"):
-        return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and colon and port.isdecimal()):
-        raise ValueError(f"--address is {address!r}; give host:port of a running Ray cluster, such as 10.0.0.1:6379.")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ValueError(f"Nothing answers at {address} ({error}); start Ray there, or leave --address out.") from error
-
-
-def _token_file() -> Path:
-    return Path.home() / ".ray" / "auth_token"

@@ -1,0 +1,48 @@
+"""Ray on this machine: with the CPUs that it may use, and a sentence where it does not start."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tuner.ray.cluster import node_resources, ray_running
+
+STARTED_AND_COUNTED = """
+import psutil
+from tuner.ray.cluster import ray_running
+try:
+    with ray_running(None):
+        print("started")
+except ValueError as error:
+    print(error)
+print(len(psutil.Process().children(recursive=True)), "processes left")
+"""
+
+
+def test_a_ray_that_does_not_start_is_tried_again_and_ends_in_a_sentence_without_processes():
+    impatient = os.environ | {"RAY_gcs_server_port_wait_time_s": "0"}
+    command = [sys.executable, "-W", "ignore", "-c", STARTED_AND_COUNTED]
+    done = subprocess.run(command, env=impatient, capture_output=True, text=True, check=True)
+    assert re.findall(r"^Ray did not start, attempt (\d) of 2", done.stderr, flags=re.MULTILINE) == ["1", "2"]
+    sentence, left = done.stdout.splitlines()
+    assert re.match("Ray did not start on this machine: .*Wait until it is less busy and has memory", sentence)
+    assert left == "0 processes left"
+
+
+def test_trials_get_the_cpus_that_were_asked_for_whatever_ray_address_says(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with ray_running(None, num_cpus=3, num_gpus=2):
+        assert [(node["CPU"], node["GPU"]) for node in node_resources()] == [(3.0, 2.0)]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_trials_get_the_cpus_that_taskset_left_to_the_process():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        with ray_running(None):
+            assert [node["CPU"] for node in node_resources()] == [1.0]
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -1,0 +1,64 @@
+"""Starts Ray's processes on this machine, patiently: on a busy machine they take longer than Ray waits for them."""
+
+import logging
+import os
+from typing import Any
+
+import psutil
+
+ATTEMPTS = 2
+PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120"}
+"""Seconds that Ray waits for its head process, 30 by itself."""
+
+logger = logging.getLogger(__name__)
+
+
+def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> Any:
+    """Starts Ray here and returns its context.
+
+    Args:
+        num_cpus: CPUs for trials; None is what this process may use.
+        num_gpus: GPUs for trials; None is what it sees.
+
+    Raises:
+        ValueError: it did not start, twice.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        before = _own_processes()
+        try:
+            return _init(num_cpus=_usable_cpus() if num_cpus is None else num_cpus, num_gpus=num_gpus, **options)
+        except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
+            reason = " ".join(str(error).split())
+            _end(_own_processes() - before)
+            logger.warning("Ray did not start, attempt %d of %d: %s", attempt, ATTEMPTS, reason)
+    raise ValueError(
+        f"Ray did not start on this machine: {reason}. Wait until it is less busy and has memory to spare, or give "
+        "--address of a running Ray; --verbose shows Ray's own messages."
+    )
+
+
+def _init(**options: Any) -> Any:
+    import ray
+
+    # RAY_ADDRESS would send it elsewhere.
+    return ray.init(address="local", include_dashboard=True, **options)
+
+
+def _usable_cpus() -> int | None:
+    """CPUs that taskset or Slurm left to this process; None leaves the count to Ray, which knows a container's."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return allowed if allowed != os.cpu_count() else None
+
+
+def _own_processes() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _end(processes: set[psutil.Process]) -> None:
+    """Those of the attempt that failed: they hold its memory, and would outlive the command."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=10)
