@@ -6,6 +6,7 @@ from typing import Any
 
 from trainable.config import TrialConfig, from_dict
 from trainable.fields import unknown_name
+from trainable.reference import is_reference, load
 from trainable.tasks.task import Task
 
 TASKS = {
@@ -21,7 +22,16 @@ TASKS = {
 
 
 def get_task(name: str) -> Task[Any]:
-    """The task of that name; raises ValueError with the nearest name when there is none."""
+    """The task of that name, or of a reference to a user's class whose folder is on `sys.path`.
+
+    Raises:
+        ValueError: there is none (the nearest name is given), or the reference is to no class of tasks.
+    """
+    if is_reference(name):
+        task = load(name, type)
+        if not issubclass(task, Task):
+            raise ValueError(f"{name} is the class {task.__name__}; it must derive from trainable.tasks.task.Task.")
+        return task()
     if name not in TASKS:
         raise ValueError(unknown_name("workload", name, TASKS))
     return resolve_name(TASKS[name])()

@@ -1,0 +1,155 @@
+"""References to a user's own objects: `module:NAME` or `path/to/file.py:NAME`.
+
+A reference is found once, in the process that was given it, and recorded with the folder that goes on `sys.path` and
+the hash of its file. Other processes and later commands activate what was recorded and then import it by its module,
+so that classes compare equal and pickle by reference.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """An object of a user's, and what finds it again."""
+
+    text: str
+    """`module:NAME`; a file is named by its module."""
+    folder: str
+    """The project's folder, which goes on `sys.path`."""
+    file: str
+    """The module's source, an absolute path."""
+    sha256: str
+    """Of the file."""
+
+
+def is_reference(text: str) -> bool:
+    """Whether the text names an object of the user's, not one of this package by its name."""
+    return ":" in text
+
+
+def find(text: str) -> Reference:
+    """Finds the module of a reference and puts its folder on `sys.path`; imports only the packages around it.
+
+    Args:
+        text: `module:NAME`, with the module in the working folder or installed, or `file.py:NAME`.
+
+    Raises:
+        ValueError: it has another form, there is no such file or module, or another module has the file's name.
+    """
+    place, colon, name = text.rpartition(":")
+    if not (colon and place and name.isidentifier()):
+        raise ValueError(f"{text!r} is no reference; give module:NAME or path/to/file.py:NAME.")
+    module, file, folder = _of_file(text, Path(place)) if place.endswith(".py") else _of_module(text, place)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return Reference(text=f"{module}:{name}", folder=str(folder), file=str(file), sha256=digest)
+
+
+def activate(references: Iterable[Reference]) -> None:
+    """Puts the folders of recorded references on `sys.path`.
+
+    Raises:
+        ValueError: a file is missing or has changed since.
+    """
+    for reference in references:
+        file = Path(reference.file)
+        if not file.is_file():
+            raise ValueError(
+                f"{reference.file}, which holds {reference.text}, is missing; restore it, or start anew with the file "
+                "where it is now."
+            )
+        if hashlib.sha256(file.read_bytes()).hexdigest() != reference.sha256:
+            raise ValueError(
+                f"{reference.file}, which holds {reference.text}, has changed since; restore it, or start anew with it "
+                "as it is."
+            )
+        _add_to_path(Path(reference.folder))
+
+
+def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
+    """The object of a reference `module:NAME` whose folder is on `sys.path`.
+
+    Args:
+        kind: the classes that it may be an instance of.
+
+    Raises:
+        ValueError: the module cannot be imported, or has no such object, or one of another kind.
+    """
+    module_name, _, name = text.rpartition(":")
+    module = _imported(text, module_name)
+    if not hasattr(module, name):
+        known = [other for other in vars(module) if not other.startswith("_")]
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else f"; it has {', '.join(sorted(known)) or 'nothing'}."
+        raise ValueError(f"{module.__file__} has no {name}{hint}")
+    found = getattr(module, name)
+    if not isinstance(found, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        allowed = " or ".join(one.__name__ for one in kinds)
+        raise ValueError(f"{text} is a {type(found).__name__}; it must be a {allowed}.")
+    return found
+
+
+def _of_file(text: str, given: Path) -> tuple[str, Path, Path]:
+    file = given.absolute()
+    if not file.is_file():
+        raise ValueError(f"{text!r} names the file {given}, which does not exist.")
+    module = file.stem
+    if not module.isidentifier():
+        raise ValueError(f"{given} cannot be imported; rename it to letters, digits and underscores.")
+    _add_to_path(file.parent)
+    origin = _origin(module)
+    if origin is None or not origin.samefile(file):
+        raise ValueError(f"{given} has the name of another module, {origin or 'a built-in one'}; rename the file.")
+    return module, file, file.parent
+
+
+def _of_module(text: str, module: str) -> tuple[str, Path, Path]:
+    _add_to_path(Path.cwd())
+    try:
+        file = _origin(module)
+    except ModuleNotFoundError:
+        file = None
+    if file is None:
+        raise ValueError(f"{text!r} names the module {module}, which is neither installed nor in {Path.cwd()}.")
+    depth = module.count(".") + (file.name == "__init__.py")
+    return module, file, file.parents[depth]
+
+
+def _origin(module: str) -> Path | None:
+    importlib.invalidate_caches()
+    spec = importlib.util.find_spec(module)
+    return None if spec is None or not spec.has_location or spec.origin is None else Path(spec.origin).absolute()
+
+
+def _add_to_path(folder: Path) -> None:
+    """At its end: a user's file cannot take the place of an installed module."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _imported(text: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+            raise ValueError(f"{text} is not found: no module {error.name} in {', '.join(sys.path)}.") from error
+        raise ValueError(f"{text} cannot be imported: {_place(error)}{type(error).__name__}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """The file and line of the user's code that raised it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: "
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    own = [frame for frame in frames if "importlib" not in frame.filename]
+    return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""
