@@ -1,6 +1,7 @@
 """The search spaces by name."""
 
 import difflib
+from collections.abc import Iterable
 
 from search_spaces import agroforestry, dishes, dishes_grid, leaf, leaf_pretrain, moe, retina
 from search_spaces.space import Space
@@ -18,10 +19,18 @@ _SPACES: tuple[Space, ...] = (
 SPACES: dict[str, Space] = {space.name: space for space in _SPACES}
 
 
-def get_space(name: str) -> Space:
-    """The space of that name; raises ValueError with all known names and the nearest one when there is none."""
+def get_space(name: str, *, others: Iterable[str] = ()) -> Space:
+    """The space of that name.
+
+    Args:
+        others: names of spaces that are not of this package, for the error.
+
+    Raises:
+        ValueError: there is none; the message has all known names and the nearest.
+    """
     if name not in SPACES:
-        nearest = difflib.get_close_matches(name, SPACES, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else "."
-        raise ValueError(f"{name} is no search space, known: {', '.join(SPACES)}{hint}")
+        known = [*SPACES, *others]
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else "; or give a space of your own as file.py:NAME."
+        raise ValueError(f"{name} is no search space, known: {', '.join(known)}{hint}")
     return SPACES[name]

@@ -17,6 +17,8 @@ from trainable.techniques.optim.precision import PRECISIONS
 from trainable.techniques.optim.schedule_config import ScheduleConfig
 
 MAX_SEED = 2**32 - 1
+SCRATCH = "scratch"
+"""The `weights` of a network that starts afresh."""
 MOST_EPOCHS = 100_000
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
 _SIDES = ("long_side_px", "image_size_px", "tile_px")
@@ -85,6 +87,11 @@ class TrialConfig:
     early_stopping: EarlyStoppingConfig | None = None
     best_epoch: BestEpochConfig | None = field(default_factory=BestEpochConfig)
     """The weights of the best epoch are handed over; None: those of the last."""
+
+    @property
+    def has_trained_weights(self) -> bool:
+        """The network starts from weights of an earlier training; one without the field `weights` starts afresh."""
+        return self.init_weights is not None or getattr(self.model, "weights", SCRATCH) != SCRATCH
 
     @property
     def num_tasks(self) -> int:

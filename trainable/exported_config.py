@@ -4,7 +4,7 @@ import json
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from trainable.config import TrialConfig, to_dict
-from trainable.fields import built
+from trainable.fields import built, typed
+from trainable.reference import Reference, activate
 from trainable.tasks.registry import read_config
 
 FORMAT = 1
@@ -38,6 +39,8 @@ class ExportedConfig:
     found_by: dict[str, object] = field(default_factory=dict)
     """The search, trial and objective that it comes from; for people."""
     versions: dict[str, str] = field(default_factory=lambda: current_versions())
+    references: tuple[Reference, ...] | None = None
+    """Objects of a user's own that the configuration names."""
 
     def __post_init__(self) -> None:
         if self.num_threads < 1:
@@ -57,6 +60,7 @@ def write_exported_config(path: Path, exported: ExportedConfig) -> None:
         "versions": exported.versions,
         "num_threads": exported.num_threads,
         "data_fingerprint": exported.data_fingerprint,
+        "references": [asdict(reference) for reference in exported.references or ()],
         "config": to_dict(exported.config),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +85,8 @@ def read_exported_config(path: Path) -> ExportedConfig:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; export it again with python -m tuner.export.")
     circumstances = {name: value for name, value in content.items() if name not in ("format", "config")}
     try:
+        references: Any = typed(content.get("references", []), tuple[Reference, ...], "references")
+        activate(references)
         return built(ExportedConfig, circumstances | {"config": read_config(content["config"])}, "the file")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

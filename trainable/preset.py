@@ -19,8 +19,9 @@ from pathlib import Path
 from trainable.config_options import add_config_options, params_of, with_params
 from trainable.exported_config import ExportedConfig, read_exported_config, read_mapping, write_exported_config
 from trainable.fields import unknown_name
+from trainable.reference import find, is_reference
 from trainable.run_setup import open_data
-from trainable.tasks.registry import TASKS, get_task
+from trainable.tasks.registry import TASKS, default_config, get_task
 from trainable.tasks.task import Preset
 
 DEFAULT = "default"
@@ -89,9 +90,11 @@ def preset_config(
     Raises:
         ValueError: no such workload, preset or parameter, or data that cannot be used.
     """
+    references = (find(workload),) if is_reference(workload) else ()
+    workload = references[0].text if references else workload
     task = get_task(workload)
     presets = {DEFAULT: Preset(params={}), **task.presets}
-    config = task.default_config(None if source is None else str(Path(source).absolute()))
+    config = default_config(workload, None if source is None else str(Path(source).absolute()))
     for name in preset.split("+"):
         if name not in presets:
             raise ValueError(unknown_name(f"preset of {workload}", name, presets))
@@ -102,6 +105,7 @@ def preset_config(
         config=task.adapt_to_data(config, splits),
         data_fingerprint=splits.fingerprint,
         found_by={"preset": f"{workload}/{preset}"},
+        references=references or None,
     )
 
 

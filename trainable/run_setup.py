@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ def initial_weights(given: Path) -> str:
 def started_from(config: TrialConfig, given: Path) -> TrialConfig:
     """The configuration with these initial weights; whether they fit is checked when the network is built."""
     path = initial_weights(given)
-    return replace(config, model=replace(config.model, weights=path), init_weights=path)
+    has_field = any(field.name == "weights" for field in fields(config.model))
+    model = replace(config.model, weights=path) if has_field else config.model
+    return replace(config, model=model, init_weights=path)
 
 
 def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:

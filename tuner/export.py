@@ -16,6 +16,7 @@ import torch
 
 from trainable.config import TrialConfig, from_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.reference import activate
 from trainable.run_setup import open_run
 from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
@@ -93,11 +94,13 @@ def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -
             "precision": trial.last.precision if trial.last else None,
         },
         versions=settings.versions,
+        references=settings.references or None,
     )
 
 
 def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
     """The configuration that a trial was trained with."""
+    activate(record.settings.references)
     return from_params(trial.params, read_config(record.settings.base_config))
 
 

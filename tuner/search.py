@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.registry import SPACES, get_space
+from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from trainable import process
 from trainable.fields import parse_assignments
@@ -25,6 +25,7 @@ from tuner.ray.cluster import restored_environment
 from tuner.records import SETTINGS
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings, option_of
+from tuner.spaces import find_space, installed_spaces
 
 _INTERRUPTED = "Interrupted. Finished epochs are saved; continue with --resume.\n"
 _NOT_STARTED = "Interrupted before the search started; nothing was written.\n"
@@ -90,7 +91,7 @@ def _resume(options: argparse.Namespace, settings: SearchSettings) -> int:
     from tuner.planning import preflight
 
     check = preflight.check_resume if options.num_trials is None else preflight.check_extension
-    check(options.resume, space=options.space)
+    check(options.resume, space=None if options.space is None else settings.found_space.space.name)
     return run.resume_search(
         options.resume,
         more=options.num_trials,
@@ -111,7 +112,7 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     given["address"] = cluster_address(options.address)
     lists = {"pinned": _with_absolute_weights(parse_assignments(options.set)), "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
-    space = get_space(settings.space)
+    space = settings.found_space.space
     defaults: dict[str, Any] = {"num_trials": space.num_trials, "confirm": space.confirm}
     return replace(settings, **{name: value for name, value in defaults.items() if name not in given})
 
@@ -137,9 +138,11 @@ def _check_alone(options: argparse.Namespace) -> None:
 
 def _list() -> int:
     """Prints every space with its parameters and their defaults for 1000 images, trained from scratch."""
-    for name, space in SPACES.items():
+    origins = dict.fromkeys(SPACES, "") | {name: f" ({at.value})" for name, at in installed_spaces().items()}
+    for name, origin in origins.items():
+        space = find_space(name).space
         situation = Situation(num_train_images=1000, pretrained=False)
-        sys.stdout.write(f"{name}: {space.mode} {space.objective}, {space.max_epochs} epochs\n")
+        sys.stdout.write(f"{name}{origin}: {space.mode} {space.objective}, {space.max_epochs} epochs\n")
         for parameter, value in space.defaults(situation).items():
             sys.stdout.write(f"  {parameter:20} {value}\n")
     return 0

@@ -24,7 +24,11 @@ def search_parser() -> argparse.ArgumentParser:
 
 def _add_search(group: argparse._ArgumentGroup) -> None:
     defaults = ", ".join(f"{samplers[0]} for {scheduler}" for scheduler, samplers in SAMPLERS.items())
-    group.add_argument("--space", metavar="NAME", help=f"search space: {', '.join(SPACES)} (default: moe)")
+    group.add_argument(
+        "--space",
+        metavar="NAME",
+        help=f"search space: {', '.join(SPACES)}, or one of your own, file.py:NAME or module:NAME (default: moe)",
+    )
     group.add_argument(
         "--data", metavar="DIR", help="folder of the workload's data (default: embedded, generated data)"
     )

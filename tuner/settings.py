@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from search_spaces.registry import get_space
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
+from tuner.spaces import FoundSpace, find_space
 
 DEFAULT_TRIALS = 30
 MOST = 100_000
@@ -30,7 +30,7 @@ class SearchSettings:
     """The user's settings of one search; None leaves the choice to the machine or the space."""
 
     space: str = "moe"
-    """Name of the search space."""
+    """Name of the search space, or a reference to one of the user's: `module:NAME` or `file.py:NAME`."""
     data: str | None = None
     """Folder of the workload's data; None is the embedded data."""
     init: Path | None = None
@@ -78,7 +78,7 @@ class SearchSettings:
     """Parameters that do not vary."""
 
     def __post_init__(self) -> None:
-        get_space(self.space)
+        _ = self.found_space
         for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial", "num_cpus"):
             _check_between(name, getattr(self, name), 1, MOST)
         for name in ("confirm", "gpus_per_trial", "num_gpus"):
@@ -107,7 +107,12 @@ class SearchSettings:
     @property
     def folder(self) -> Path:
         """The results folder of this search."""
-        return self.storage / self.space / self.name
+        return self.storage / self.found_space.space.name / self.name
+
+    @property
+    def found_space(self) -> FoundSpace:
+        """The space, and where it comes from; raises ValueError where there is none."""
+        return find_space(self.space)
 
 
 def _check_device(device: str | None, gpus_per_trial: float | None) -> None:

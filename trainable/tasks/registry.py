@@ -1,6 +1,7 @@
 """The workloads by name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -35,6 +36,11 @@ def get_task(name: str) -> Task[Any]:
     if name not in TASKS:
         raise ValueError(unknown_name("workload", name, TASKS))
     return resolve_name(TASKS[name])()
+
+
+def default_config(workload: str, source: str | None = None) -> TrialConfig:
+    """The default of a workload, which names the workload as it was given: by name or by reference."""
+    return replace(get_task(workload).default_config(source), workload=workload)
 
 
 def read_config(data: object) -> TrialConfig:

@@ -55,7 +55,7 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
     trials = f"{formatting.count(settings.num_trials, 'trial')} of up to {formatting.count(plan.max_epochs, 'epoch')}"
     return "\n".join(
         [
-            f"{settings.space}: {trials}, {settings.scheduler} with {settings.chosen_sampler}; {resources}",
+            f"{plan.space.name}: {trials}, {settings.scheduler} with {settings.chosen_sampler}; {resources}",
             *image_lines(plan),
             checked_line(plan, drawn_configs(plan)),
             *timing_lines(timings),

@@ -1,7 +1,7 @@
 """Plans a search before Ray starts: its data, its space with the user's pins, its rungs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,18 @@ import torch
 
 from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
-from search_spaces.registry import get_space
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import TrialConfig, flat_params, from_params
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.reference import Reference
 from trainable.run_setup import initial_weights
-from trainable.tasks.registry import get_task, read_config
+from trainable.tasks.registry import default_config, get_task, read_config
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
 from tuner.settings import MOST, SearchSettings
+from tuner.spaces import recorded_space
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ class Plan:
     """A search that is ready to start."""
 
     space: Space
+    space_reference: str | None = None
+    """`module:NAME` of a user's own space."""
+    references: tuple[Reference, ...] = ()
+    """Objects of the user's own that the search imports."""
     situation: Situation
     pinned: PinnedSpace
     pins: dict[str, Any]
@@ -74,16 +79,17 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     Raises:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
     """
-    space = get_space(settings.space)
+    found = settings.found_space
+    space = found.space
     if settings.max_epochs is not None:
         space = space.with_max_epochs(settings.max_epochs)
     task = get_task(space.workload)
     base = _base_config(settings, space)
     splits = task.open_data(base, on_progress=on_progress)
-    base = from_params(_fixed(settings, space), task.adapt_to_data(base, splits))
+    base = from_params(_fixed(settings, space, known=flat_params(base)), task.adapt_to_data(base, splits))
     situation = Situation(
         num_train_images=len(splits.train),
-        pretrained=base.model.weights != "scratch",
+        pretrained=base.has_trained_weights,
         max_batch_size=base.batch_size,
         gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
         num_tasks=base.num_tasks,
@@ -96,6 +102,8 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     height, width = splits.train.images.shape[1:3]
     return Plan(
         space=space,
+        space_reference=found.reference,
+        references=found.references,
         situation=situation,
         pinned=pinned,
         pins=pins,
@@ -122,9 +130,11 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
     Raises:
         ValueError: its space or its workload no longer exists or has changed.
     """
-    space = get_space(settings.space).with_max_epochs(settings.max_epochs)
+    space = recorded_space(settings).with_max_epochs(settings.max_epochs)
     return Plan(
         space=space,
+        space_reference=settings.space_reference,
+        references=settings.references,
         situation=settings.situation,
         pinned=PinnedSpace(space, settings.situation, pins=settings.pins),
         pins=settings.pins,
@@ -184,7 +194,7 @@ def _warm_start(
         base=base,
         points_to_evaluate=pinned.points_to_evaluate(),
         settings={
-            "space": settings.space,
+            "space": space.name,
             "objective": space.objective,
             "max_epochs": space.max_epochs,
             "data_fingerprint": fingerprint,
@@ -204,17 +214,19 @@ def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
     """The workload's default with the user's values outside the space."""
     # Trial processes have other working folders.
     source = None if settings.data is None else str(Path(settings.data).absolute())
-    default = get_task(space.workload).default_config(source)
+    default = default_config(space.workload, source)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
         raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
-    return from_params(_fixed(settings, space), default)
+    return from_params(_fixed(settings, space, known=flat_params(default)), default)
 
 
-def _fixed(settings: SearchSettings, space: Space) -> dict[str, object]:
-    """The user's values of parameters that the space does not ask for."""
+def _fixed(settings: SearchSettings, space: Space, *, known: Collection[str]) -> dict[str, object]:
+    """The user's values of parameters that the space does not ask for; `known` are those of the workload."""
     situation = Situation(num_train_images=1, pretrained=False)
     searched = space.defaults(situation).keys()
     fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
-    fixed |= {} if settings.init is None else dict.fromkeys(("weights", "init_weights"), initial_weights(settings.init))
+    if settings.init is not None:
+        path = initial_weights(settings.init)
+        fixed |= {"init_weights": path} | ({"weights": path} if "weights" in known else {})
     return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})

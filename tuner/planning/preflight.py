@@ -10,6 +10,7 @@ from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig, flat_params, section_names
+from trainable.reference import activate
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
 from trainable.run_setup import open_data
@@ -95,4 +96,5 @@ def check_extension(folder: Path, *, space: str | None = None) -> None:
 
 def _check_environment(search: SearchRecord) -> None:
     check_trackers(search.settings.track)
+    activate(search.settings.references)
     open_data(read_config(search.settings.base_config), search.settings.data_fingerprint)

@@ -20,6 +20,7 @@ import optuna
 
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import TrialConfig, flat_params, from_params
+from trainable.reference import activate
 from trainable.tasks.registry import read_config
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
@@ -125,6 +126,7 @@ def _known(
     points_to_evaluate: Sequence[Mapping],
 ) -> list[PastTrial]:
     """The ended trials that this space can train, except those that the new search tries anyway."""
+    activate(search.settings.references)
     old_base = read_config(search.settings.base_config)
     known, num_skipped = [], 0
     for trial in search.trials:

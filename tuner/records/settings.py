@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from search_spaces.space import Mode, Situation
+from trainable.reference import Reference
 from tuner.atomic_file import replacing
 from tuner.policy.halving import sign_of
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
@@ -87,6 +88,10 @@ class RecordedSettings:
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     """Name of its folder when it started."""
     space: str
+    space_reference: str | None = None
+    """`module:NAME` of a user's own space; None for one of this package."""
+    references: tuple[Reference, ...] = ()
+    """Objects of the user's own that the search imports."""
     objective: str
     mode: Mode
     scheduler: SchedulerName

@@ -1,0 +1,62 @@
+"""The space and the base configuration of a search: of this package, of an installed one, or a user's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from search_spaces.registry import SPACES, get_space
+from search_spaces.space import Space
+from trainable.reference import Reference, activate, find, is_reference, load
+from tuner.records import RecordedSettings
+
+ENTRY_POINTS = "vision_tuner.spaces"
+"""The group in which an installed package lists its spaces by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSpace:
+    """A space and where it comes from."""
+
+    space: Space
+    reference: str | None = None
+    """`module:NAME`; None for one of this package."""
+    references: tuple[Reference, ...] = ()
+    """The user's own objects in it: the space, and its workload."""
+
+
+def find_space(given: str) -> FoundSpace:
+    """The space of a name, or of a reference `module:NAME` or `file.py:NAME`.
+
+    Raises:
+        ValueError: there is none, or what is referred to is no space.
+    """
+    if is_reference(given):
+        return _own(given)
+    if given not in SPACES and (installed := installed_spaces().get(given)):
+        return _own(installed.value)
+    return FoundSpace(space=get_space(given, others=installed_spaces()))
+
+
+def installed_spaces() -> Mapping[str, EntryPoint]:
+    """The spaces of other installed packages, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in SPACES}
+
+
+def recorded_space(settings: RecordedSettings) -> Space:
+    """The space of a recorded search.
+
+    Raises:
+        ValueError: it no longer exists, or its file has changed.
+    """
+    if settings.space_reference is None:
+        return get_space(settings.space)
+    activate(settings.references)
+    return load(settings.space_reference, Space)
+
+
+def _own(given: str) -> FoundSpace:
+    reference = find(given)
+    space: Space = load(reference.text, Space)
+    # It may lie beside the space, whose folder is known by now.
+    workload = [find(space.workload)] if is_reference(space.workload) else []
+    return FoundSpace(space=space, reference=reference.text, references=(reference, *workload))
