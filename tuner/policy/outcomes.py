@@ -6,6 +6,7 @@ A trial ends once, with one `Outcome` and the numbers behind it. The numbers are
 
 from collections.abc import Mapping
 from enum import StrEnum
+from string import Formatter
 
 Numbers = Mapping[str, float | str]
 
@@ -37,30 +38,9 @@ class Outcome(StrEnum):
         return not self.counts_as_bad and self is not Outcome.FAILED
 
 
-def describe(outcome: Outcome, numbers: Numbers) -> str:
-    """Such as `stopped at epoch 6 (rung 2): 0.612 misses the cutoff 0.655, rank 7 of 9`.
-
-    A clause is included when all its numbers are known; the first one needs none.
-    """
-    words = {name: _in_words(name, value) for name, value in numbers.items()}
-    return "".join(clause.format_map(words) for clause, names in _CLAUSES[outcome] if names <= words.keys())
-
-
-def _clauses(*texts: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    return tuple((text, frozenset(part.split("}")[0] for part in text.split("{")[1:])) for text in texts)
-
-
-def _in_words(name: str, value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    if not name.endswith("_bytes"):
-        return f"{value:.4g}"
-    return f"{value / 2**30:.4g} GiB" if value >= 2**30 else f"{value / 2**20:.4g} MiB"
-
-
 _CLAUSES = {
-    Outcome.COMPLETED: _clauses("completed", " {epoch} epochs", " with {objective}"),
-    Outcome.STOPPED_AT_RUNG: _clauses(
+    Outcome.COMPLETED: ("completed", " {epoch} epochs", " with {objective}"),
+    Outcome.STOPPED_AT_RUNG: (
         "stopped",
         " at epoch {epoch}",
         " (rung {rung})",
@@ -69,21 +49,46 @@ _CLAUSES = {
         ", rank {rank} of {of}",
         "; no {short_of} space for its checkpoint",
     ),
-    Outcome.DIVERGED: _clauses("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
-    Outcome.OUT_OF_MEMORY: _clauses(
-        "out of memory", " in epoch {epoch}", ": {error}", ": asked for {asked_bytes}", ", {available_bytes} available"
+    Outcome.DIVERGED: ("diverged", " in epoch {epoch}", " at step {step}", ": {term} was {value}"),
+    Outcome.OUT_OF_MEMORY: (
+        "out of memory",
+        " in epoch {epoch}",
+        ": {error}",
+        ": asked for {asked_bytes}",
+        ", {available_bytes} available",
     ),
-    Outcome.EXPERTS_COLLAPSED: _clauses(
+    Outcome.EXPERTS_COLLAPSED: (
         "experts collapsed",
         " in epoch {epoch}",
         ": layer {layer} sent nearly all tokens to the same experts for {lost_epochs} epochs in a row",
         ", {usage} of them to expert {expert}",
     ),
-    Outcome.PLATEAUED: _clauses(
+    Outcome.PLATEAUED: (
         "plateaued",
         " at epoch {epoch}",
         ": no improvement on {best} of epoch {best_epoch}",
         ", patience {patience_epochs}",
     ),
-    Outcome.FAILED: _clauses("failed", " after epoch {epoch}", ": {error}"),
+    Outcome.FAILED: ("failed", " after epoch {epoch}", ": {error}"),
 }
+
+
+def describe(outcome: Outcome, numbers: Numbers) -> str:
+    """Such as `stopped at epoch 6 (rung 2): 0.612 misses the cutoff 0.655, rank 7 of 9`.
+
+    A clause is included when all its numbers are known; the first one needs none.
+    """
+    words = {name: _in_words(name, value) for name, value in numbers.items()}
+    return "".join(
+        clause.format_map(words)
+        for clause in _CLAUSES[outcome]
+        if all(name in words for _, name, *_ in Formatter().parse(clause) if name)
+    )
+
+
+def _in_words(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if not name.endswith("_bytes"):
+        return f"{value:.4g}"
+    return f"{value / 2**30:.4g} GiB" if value >= 2**30 else f"{value / 2**20:.4g} MiB"

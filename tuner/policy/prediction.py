@@ -25,8 +25,6 @@ MAX_FITTED = 100
 """The first of these values, which the length scales are fitted to; fitting costs about 20 times a conditioning."""
 REFIT_GROWTH = 1.25
 """The length scales are refitted when the number of values has grown by this factor."""
-NUM_GOOD = 5
-"""Number of best-predicted trials near which new configurations are drawn."""
 
 
 class Prediction(Protocol):
@@ -35,10 +33,6 @@ class Prediction(Protocol):
     @property
     def predicted(self) -> Mapping[str, float]:
         """Values at full length, by trial, of the trials that may still win."""
-
-    @property
-    def best(self) -> Sequence[str]:
-        """Trials, the best predicted first."""
 
     def improvement(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
         """Expected improvement of each over the best prediction [N]."""
@@ -66,10 +60,6 @@ class GaussianProcessPrediction:
     centre: float
     spread: float
     predicted: dict[str, float]
-
-    @property
-    def best(self) -> list[str]:
-        return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
 
     def improvement(self, candidates: Sequence[Candidate]) -> np.ndarray:
         mean, deviation = self.gaussian_process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
@@ -119,12 +109,11 @@ class GaussianProcessPredictor:
         return self._at(trials, epochs), *standardised(values)
 
     def _at(self, trials: Sequence[str], epochs: Sequence[int]) -> np.ndarray:
-        coordinates = np.array([self._epoch_coordinate(epoch) for epoch in epochs])
-        return _with_epoch(np.reshape([self._points[trial] for trial in trials], (len(trials), -1)), coordinates)
-
-    def _epoch_coordinate(self, epoch: int) -> float:
-        """The logarithm of the epoch, scaled to 1 at full length."""
-        return math.log(epoch) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
+        """Points [N, D] of trials at epochs; the last coordinate is the logarithm of the epoch, 1 at full length."""
+        points = np.reshape([self._points[trial] for trial in trials], (len(trials), -1))
+        if self.max_epochs == 1:
+            return _with_epoch(points, 1.0)
+        return _with_epoch(points, np.array([math.log(epoch) / math.log(self.max_epochs) for epoch in epochs]))
 
     def _with_running(
         self, process: GaussianProcess, points: np.ndarray, values: np.ndarray, rungs: PromotionRungs
@@ -162,10 +151,6 @@ class LastPrediction:
     predicted: Mapping[str, float]
     trials: Mapping[frozenset, str]
     """By the identity of their configurations."""
-
-    @property
-    def best(self) -> list[str]:
-        return sorted(self.predicted, key=self.predicted.__getitem__, reverse=True)
 
     def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
         names = (self.trials.get(candidate.identity) for candidate in candidates)

@@ -5,12 +5,13 @@ length is promoted; otherwise the new configuration with the largest expected im
 prediction from all rungs. The first configurations are random. When all trials have started and no promotion is left,
 the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
 best-predicted trial.
-Source: own composition of asynchronous promotion (see promotion.py) and expected improvement at the full budget (Jones,
-Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
+Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
+(Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
 Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--sampler random`.
 """
 
+import heapq
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -21,12 +22,14 @@ from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.prediction import NUM_GOOD, GaussianProcessPredictor, Prediction, Predictor
+from tuner.policy.prediction import GaussianProcessPredictor, Prediction, Predictor
 from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.proposals import Proposals
 
 STARTUP_VALUES = 20
 """Values needed before anything is promoted or predicted."""
+NUM_GOOD = 5
+"""Number of best-predicted trials near which new configurations are drawn."""
 MAX_CONTENDERS = 200
 """The best trials of a rung, and the best waiting there, that get a prediction: bounds the time of a decision. Trials
 behind so many are not promoted."""
@@ -90,7 +93,7 @@ class PromotingPolicy:
     def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         """The rank is among this search's trials; a pause skips the prediction, which takes time."""
         epoch = self.paused[trial]
-        arrived = self.own_values_at(epoch)
+        arrived = {name: value for name, value in self.rungs.values_at(epoch).items() if name not in self._past}
         predicted = None if action == PAUSE else self.predicted().get(trial)
         return Decision(
             epoch=epoch,
@@ -100,7 +103,7 @@ class PromotingPolicy:
             rank=1 + sum(other > arrived[trial] for other in arrived.values()),
             of=len(arrived),
             action=action,
-            # Where the last value stands for the final one, it is no news.
+            # A prediction that only repeats the last value adds nothing.
             predicted=None if predicted in (None, arrived[trial]) else self._config.sign * predicted,
             to_epoch=to_epoch,
         )
@@ -130,11 +133,6 @@ class PromotingPolicy:
         """The trial with the best prediction at full length; None before the first value."""
         predicted = self.predicted()
         return max(predicted.keys() - self._past, key=lambda trial: (predicted[trial], trial), default=None)
-
-    def own_values_at(self, epoch: int) -> dict[str, float]:
-        """Values of this search's trials at a rung, by trial; empty where there is no rung."""
-        values = self.rungs.values_at(epoch) if epoch in self.rungs.epochs else {}
-        return {trial: value for trial, value in values.items() if trial not in self._past}
 
     def trial_to_evict(self, *, kept: Collection[str] = ()) -> str | None:
         """The worst predicted; the default and the best-predicted trial are evicted last."""
@@ -201,7 +199,7 @@ class PromotingPolicy:
 
     def _most_promising(self, waiting: Sequence[str]) -> str | None:
         """By expected improvement, not by prediction: far from full length all is uncertain, and without promotions
-        that uncertainty would attract new trials for ever."""
+        that uncertainty would attract new trials forever."""
         prediction = self._predict()
         if prediction is None:
             return None
@@ -225,7 +223,7 @@ class PromotingPolicy:
         prediction = None if self.rungs.num_values < self._startup else self._predict()
         if prediction is None or not prediction.predicted:
             return ()
-        good = [self._candidates[trial] for trial in prediction.best[:NUM_GOOD]]
-        drawn = self._source.draw(generator, near=good)
+        best = heapq.nlargest(NUM_GOOD, prediction.predicted, key=prediction.predicted.__getitem__)
+        drawn = self._source.draw(generator, near=[self._candidates[trial] for trial in best])
         order = np.argsort(-np.asarray(prediction.improvement(drawn)), kind="stable")
         return (drawn[index] for index in order)

@@ -82,7 +82,8 @@ class PromotionRungs:
         """The waiting trials of each rung that may promote one more, from the top rung down."""
         for epoch in reversed(self._epochs[:-1]):
             waiting = [trial for trial, at in self._paused.items() if at == epoch]
-            if waiting and self._may_promote_at(epoch):
+            quota = len(self._values[epoch]) // self._reduction_factor
+            if waiting and len(self._promoted[epoch]) < quota:
                 yield waiting
 
     def promote(self, trial: str, *, to_epoch: int | None = None) -> None:
@@ -108,7 +109,3 @@ class PromotionRungs:
     def _next_rung(self, epoch: int) -> int:
         """The first rung after this epoch; that of a new trial, at epoch 0, is the first of all."""
         return next(rung for rung in self._epochs if rung > epoch)
-
-    def _may_promote_at(self, epoch: int) -> bool:
-        """The quota of a rung: one in `reduction_factor` of the trials that have reached it."""
-        return (len(self._promoted[epoch]) + 1) * self._reduction_factor <= len(self._values[epoch])

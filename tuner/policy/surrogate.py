@@ -53,15 +53,10 @@ class GaussianProcess:
 
     def mean_and_deviation(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Expected values [M] at points [M, D] and their standard deviations without noise."""
-        kernel, reduced = self._reduced(points)
-        return kernel @ self.weights, np.sqrt(self._variance(reduced))
-
-    def _reduced(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kernel = _kernel(points, self.points, self.theta)
-        return kernel, solve_triangular(self.factor, kernel.T, lower=True, check_finite=False)
-
-    def _variance(self, reduced: np.ndarray) -> np.ndarray:
-        return np.maximum(np.exp(self.theta[-2]) - np.square(reduced).sum(axis=0), 1e-12)
+        reduced = solve_triangular(self.factor, kernel.T, lower=True, check_finite=False)
+        variance = np.maximum(np.exp(self.theta[-2]) - np.square(reduced).sum(axis=0), 1e-12)
+        return kernel @ self.weights, np.sqrt(variance)
 
 
 def prior_theta(num_coordinates: int) -> np.ndarray:

@@ -17,7 +17,7 @@ def level(answers):
     return 0.9 - 0.1 * math.log10(answers["rate"] / 1e-2) ** 2
 
 
-def taught(num_trials, *, full=2):
+def taught(num_trials, *, full=2, after_each=lambda predictor, rungs: None):
     """A predictor and the rungs of trials over a range of rates; every `full`-th at its full length."""
     predictor, rungs = GaussianProcessPredictor(LONGEST), PromotionRungs(RUNGS, max_epochs=LONGEST, reduction_factor=3)
     for number, rate in enumerate(np.geomspace(1e-4, 1e-1, num_trials)):
@@ -29,6 +29,7 @@ def taught(num_trials, *, full=2):
             if epoch < (9 if number % full == 0 else 1):
                 rungs.promote(f"t{number}")
         predictor.fit(rungs)
+        after_each(predictor, rungs)
     return predictor, rungs
 
 
@@ -39,7 +40,8 @@ def test_trials_of_the_first_rung_are_predicted_from_those_that_came_further():
     rates = np.geomspace(1e-4, 1e-1, 20)
     expected = [level({"rate": rate}) * (1 - 0.6**LONGEST) for rate in rates]
     np.testing.assert_allclose([predicted[name] for name in names], expected, atol=0.04)
-    assert predictor.predict(rungs, names).best[0] in ("t12", "t13", "t14")
+    predicted = predictor.predict(rungs, names).predicted
+    assert max(predicted, key=predicted.get) in ("t12", "t13", "t14")
 
 
 def test_the_best_is_expected_to_improve_where_it_is_not_known():
@@ -74,20 +76,20 @@ def test_predicting_changes_nothing():
     assert asked[0].predict(asked[1], names).predicted == never[0].predict(never[1], names).predicted
 
 
-def test_scales_are_fitted_again_when_the_values_have_grown_enough_or_a_parameter_is_new(monkeypatch):
-    fitted = []
+def test_scales_are_fitted_again_when_the_values_have_grown_enough_or_a_parameter_is_new():
+    scales = []
 
-    def fit(points, values, start):
-        fitted.append(len(points))
-        return np.zeros(points.shape[1] + 2)
+    def note(predictor, rungs):
+        scales.append((rungs.num_values, predictor.predict(rungs, ["t0"]).gaussian_process.theta))
 
-    monkeypatch.setattr("tuner.policy.prediction.fitted_theta", fit)
-    predictor, rungs = taught(60, full=100)
-    assert all(later >= REFIT_GROWTH * earlier for earlier, later in pairwise(fitted))
-    assert fitted[-1] * REFIT_GROWTH > rungs.num_values
+    predictor, rungs = taught(40, full=100, after_each=note)
+    changes = [now for (_, before), (now, after) in pairwise(scales) if not np.array_equal(before, after)]
+    assert len(changes) > 5
+    assert all(later >= REFIT_GROWTH * earlier for earlier, later in pairwise(changes))
+    assert changes[-1] * REFIT_GROWTH > rungs.num_values
     predictor.add("new", SOURCE.of(DEFAULT | {"kind": "mixed", "experts": 8, "top_k": 1}))
     predictor.fit(rungs)
-    assert fitted[-1] == rungs.num_values
+    assert len(predictor.predict(rungs, ["t0"]).gaussian_process.theta) > len(scales[-1][1])
 
 
 def test_a_running_trial_counts_as_if_it_had_its_prediction():
