@@ -55,7 +55,10 @@ def measure_importance(search: SearchRecord) -> Importance | None:
     distributions = distributions_of(trials)
     if len(trials) < MIN_TRIALS or len(measured) < BEST_SHARE * len(trials) or not distributions:
         return None
-    shares, chance = _shares_and_chance(trials, _goodness(search, measured, ended, epoch), distributions)
+    values = search.settings.sign * np.array([trial.objective_at(epoch) for trial in measured])
+    # Trials that ended before rank below the worst measured one.
+    goodness = np.concatenate([values, np.full(len(ended), values.min() - 1.0)])
+    shares, chance = _shares_and_chance(trials, goodness, distributions)
     return Importance(
         shares=dict(sorted(shares.items(), key=lambda item: -item[1])),
         chance=chance,
@@ -97,12 +100,6 @@ def _distribution(values: list) -> BaseDistribution:
     if all(type(value) in (int, float) for value in values):
         return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
     return CategoricalDistribution(list({repr(value): value for value in values}.values()))
-
-
-def _goodness(search: SearchRecord, measured: list[TrialRecord], ended: list[TrialRecord], epoch: int) -> np.ndarray:
-    """Higher is better; trials that ended before rank below the worst measured one."""
-    values = search.settings.sign * np.array([trial.objective_at(epoch) for trial in measured])
-    return np.concatenate([values, np.full(len(ended), values.min() - 1.0)])
 
 
 def _shares_and_chance(

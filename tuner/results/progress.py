@@ -5,7 +5,7 @@ Pure functions of a `SearchRecord`, for the terminal and the report.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -180,7 +180,11 @@ class _Step(NamedTuple):
 def _expected_by_trial(search: SearchRecord) -> list[float]:
     """Expected remaining epochs of each unfinished and each future trial."""
     continues = _continue_rates(search)
-    after = _epochs_after(continues)
+    # Expected remaining epochs of a trial that continues from each epoch, from the last one, with 0, down.
+    after = [0.0, 1.0]
+    for rate in reversed(continues[1:]):
+        after.append(1.0 + rate * after[-1])
+    after.reverse()
     to_come = max(0, search.settings.num_trials - len(search.trials))
     return [after[min(last_epoch(t), len(after) - 1)] for t in search.unfinished] + [continues[0] * after[0]] * to_come
 
@@ -203,14 +207,6 @@ def _continue_rates(search: SearchRecord) -> list[float]:
         (went_on[epoch] + PRIOR_TRIALS * planned.get(epoch, 1.0)) / (arrived[epoch] + PRIOR_TRIALS)
         for epoch in range(settings.max_epochs)
     ]
-
-
-def _epochs_after(continues: Sequence[float]) -> list[float]:
-    """Expected remaining epochs of a trial that continues from each epoch; 0 at the last one."""
-    after = [0.0, 1.0]
-    for rate in reversed(continues[1:]):
-        after.append(1.0 + rate * after[-1])
-    return after[::-1]
 
 
 def handed_over_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:

@@ -20,19 +20,15 @@ def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choi
     """The title, the main result and its evidence; the confirmation on several seeds comes before the search's one."""
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
-    claims = _claims_of(confirmations, choice)
+    # The claim on the exported trial; if that is the default or there is none, the claims on all confirmed trials.
+    exported = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
+    claims = [one.sentence for one in exported or confirmations]
     few = warning_of_few(settings.images)
     caution = [few] if few else []
     if choice is None:
         return "\n\n".join([title, f"**{_headline(search)}**", *claims, *caution])
     headline = f"In the search, on one seed: {_headline(search)}"
     return "\n\n".join([title, f"**{choice.sentence}**", *claims, *caution, headline])
-
-
-def _claims_of(confirmations: Sequence[Confirmation], choice: Choice | None) -> list[str]:
-    """The claim on the exported trial; if that is the default or there is none, the claims on all confirmed trials."""
-    own = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
-    return [one.sentence for one in own or confirmations]
 
 
 def _headline(search: SearchRecord) -> str:
