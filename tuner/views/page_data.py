@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from trainable.config import TrialConfig, flat_params
+from trainable.config import flat_params
 from tuner import formatting
 from tuner.disk import folder_bytes
 from tuner.export import trial_config
@@ -45,8 +45,9 @@ def last_metrics(search: SearchRecord) -> pd.DataFrame:
 
 def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:
     """A trial's whole configuration, compared with the default trial's."""
-    own, default = (_flat(trial_config(search, one)) for one in (trial, search.default_trial or trial))
-    rows = [(name, str(own.get(name, NOT_USED)), str(default.get(name, NOT_USED))) for name in own | default]
+    own, default = (flat_params(trial_config(search, one)) for one in (trial, search.default_trial or trial))
+    names = [name for name in own | default if name != "workload"]
+    rows = [(name, str(own.get(name, NOT_USED)), str(default.get(name, NOT_USED))) for name in names]
     table = pd.DataFrame(rows, columns=["parameter", "value", "default"]).set_index("parameter")
     return table.assign(differs=table["value"] != table["default"])
 
@@ -87,7 +88,3 @@ def gpu_table(answer: str) -> pd.DataFrame:
 
 def _metrics(search: SearchRecord, result: EpochDone) -> dict[str, float | None]:
     return {search.settings.objective: result.objective} | result.metrics
-
-
-def _flat(config: TrialConfig) -> dict[str, object]:
-    return {name: value for name, value in flat_params(config).items() if name != "workload"}
