@@ -1,7 +1,7 @@
 """A search made up of plausible learning curves: what a results folder looks like, without any training."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,12 @@ from trainable.exported_config import current_versions
 from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
-from tuner.policy.decision import CONTINUE, STOP, Decision
+from tuner.policy.actions import Consequences
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.simulation import SimulatedSlots
-from tuner.policy.stopping_rungs import StoppingRungs
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
+from tuner.policy.stopping import RandomSampler, StoppingPolicy
 from tuner.records import RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.settings import FORMAT, SAMPLERS
@@ -68,48 +70,60 @@ def recorded_settings(**changes) -> RecordedSettings:
 DEFAULTS = {"max_lr": 3e-3, "weight_decay": 0.01, "num_experts": 4, "top_k": 2, "averaging": "off", "aug_maximum": 0.3}
 
 
-@dataclass(slots=True)
-class Lane:
-    """What one slot does; without a trial it is about to begin one."""
-
-    number: int
-    trial: str | None = None
-    params: dict = field(default_factory=dict)
-    epoch: int = 0
-
-
-class SyntheticSearch(SimulatedSlots[Lane]):
-    """Records a search in virtual time: two lanes, rungs, curves whose level depends on the parameters."""
+class SyntheticSearch(SimulatedSearch):
+    """Records a search in virtual time, with stopping rungs and curves whose level depends on the parameters."""
 
     def __init__(self, folder: Path, **changed_settings) -> None:
-        self.settings = recorded_settings(**changed_settings)
-        super().__init__(min(self.settings.resources.concurrent, self.settings.num_trials))
-        self.recorder = Recorder.create(folder, self.settings, clock=lambda: self.now)
-        self.recorder.open_session()
-        self.generator = np.random.default_rng(self.settings.seed)
-        self.rungs = StoppingRungs(
-            self.settings.rung_epochs, reduction_factor=self.settings.reduction_factor, mode=self.settings.mode
+        self.settings = settings = recorded_settings(**changed_settings)
+        slots = min(settings.resources.concurrent, settings.num_trials)
+        config = HalvingConfig(
+            rung_epochs=settings.rung_epochs,
+            max_epochs=settings.max_epochs,
+            reduction_factor=settings.reduction_factor,
+            mode=settings.mode,
+            slots=slots,
+            seed=settings.seed,
+            num_trials=settings.num_trials,
         )
-        self.lanes = iter([Lane(number) for number in range(self._slots)])
-        self.waiting = list(range(self.settings.num_trials))
+        # The policy knows each configuration by a number alone; its parameters are drawn when it starts.
+        source = SpaceSource(lambda trial: {"number": trial.suggest_float("number", 0.0, 1.0)})
+        super().__init__(
+            StoppingPolicy(RandomSampler(source), config, first=[source.of({"number": 0.0})]),
+            slots=slots,
+            max_epochs=settings.max_epochs,
+            value=lambda trial: self.value_of(self.params[trial.number], trial.epoch),
+            seconds=lambda trial, begins: (
+                self.seconds_of(self.params[trial.number]) + self._start_seconds(trial) * begins
+            ),
+        )
+        self.recorder = Recorder.create(folder, settings, clock=lambda: self.now)
+        self.recorder.open_session()
+        self.generator = np.random.default_rng(settings.seed)
+        self.params: list[dict] = []
 
-    def next_work(self) -> Lane | None:
-        return next(self.lanes, None)
+    def next_work(self) -> SimulatedTrial | None:
+        trial = super().next_work()
+        if trial is not None:
+            self.params.append(self.sample(trial.number))
+            name, params = self.recorded_name(trial), self.params[trial.number]
+            self.recorder.start(name, params=params, answers=params)
+        return trial
 
-    def seconds(self, work: Lane, *, begins: bool) -> float:
-        if begins:
-            return 3.0 + 0.01 * work.number
-        return 0.2 if work.trial is None else self._seconds(work.params)
+    def take(self, trial: SimulatedTrial, value: float) -> Consequences:
+        name, epoch, params = self.recorded_name(trial), trial.epoch, self.params[trial.number]
+        if math.isfinite(value):
+            metrics = self._metrics(params, epoch, value)
+            self.recorder.result(name, epoch=epoch, objective=value, metrics=metrics, seconds=self.seconds_of(params))
+        consequences = super().take(trial, value)
+        for decision in consequences.decisions:
+            self.recorder.decision(name, decision)
+        if consequences.outcome is not None:
+            numbers = self._numbers(consequences, epoch, value)
+            self.recorder.end(name, consequences.outcome, numbers=numbers, epoch=epoch)
+        return consequences
 
-    def advance(self, work: Lane) -> bool:
-        if work.trial is None:
-            self._start(work)
-            return True
-        work.epoch += 1
-        if not self._ends(work.trial, work.params, work.epoch):
-            return True
-        work.trial, work.epoch = None, 0
-        return bool(self.waiting)
+    def recorded_name(self, trial: SimulatedTrial) -> str:
+        return trial_name(trial.number, self.params[trial.number])
 
     def sample(self, number: int) -> dict:
         if number == 0:
@@ -125,38 +139,18 @@ class SyntheticSearch(SimulatedSlots[Lane]):
         }
         return params | ({"ema_decay": float(draw.uniform(0.9, 0.999))} if params["averaging"] == "ema" else {})
 
-    def _start(self, lane: Lane) -> None:
-        number = self.waiting.pop(0)
-        lane.params = self.sample(number)
-        lane.trial = trial_name(number, lane.params)
-        self.recorder.start(lane.trial, params=lane.params, answers=lane.params)
+    def _numbers(self, consequences: Consequences, epoch: int, value: float) -> dict:
+        if consequences.outcome is Outcome.DIVERGED:
+            return {"epoch": epoch, "step": 31, "term": "loss", "value": math.nan}
+        if consequences.outcome is Outcome.COMPLETED:
+            return {"epoch": epoch, "objective": value}
+        (decision,) = consequences.decisions
+        return {name: getattr(decision, name) for name in ("rung", "epoch", "value", "cutoff", "rank", "of")}
 
-    def _ends(self, trial: str, params: dict, epoch: int) -> bool:
+    def value_of(self, params: dict, epoch: int) -> float:
+        """High learning rates diverge in epoch 2."""
         if params["max_lr"] > 0.02 and epoch == 2:
-            numbers = {"epoch": 2, "step": 31, "term": "loss", "value": math.nan}
-            self.recorder.end(trial, Outcome.DIVERGED, numbers=numbers, epoch=2)
-            return True
-        value = self._value(params, epoch)
-        metrics = self._metrics(params, epoch, value)
-        self.recorder.result(trial, epoch=epoch, objective=value, metrics=metrics, seconds=self._seconds(params))
-        if epoch == self.settings.max_epochs:
-            self.recorder.end(trial, Outcome.COMPLETED, numbers={"epoch": epoch, "objective": value}, epoch=epoch)
-            return True
-        decision = self.rungs.report(trial, epoch=epoch, value=value)
-        return decision is not None and self._stops(trial, decision)
-
-    def _stops(self, trial: str, decision: Decision) -> bool:
-        is_default = trial == self.recorder.record.default_trial.name
-        if is_default:
-            decision = replace(decision, action=CONTINUE)
-        self.recorder.decision(trial, decision)
-        if decision.action == STOP:
-            names = ("rung", "epoch", "value", "cutoff", "rank", "of")
-            numbers = {name: getattr(decision, name) for name in names}
-            self.recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers=numbers, epoch=decision.epoch)
-        return decision.action == STOP
-
-    def _value(self, params: dict, epoch: int) -> float:
+            return math.nan
         level = 0.83 - 0.1 * math.log10(params["max_lr"] / 8e-3) ** 2 - 0.06 * params["aug_maximum"] ** 2
         level -= 0.01 * abs(params["num_experts"] - 5)
         return float(level - 0.38 * math.exp(-epoch / 3.0) + self.generator.normal(0, 0.008))
@@ -171,7 +165,11 @@ class SyntheticSearch(SimulatedSlots[Lane]):
             **{f"moe/usage_{expert}": float(share) for expert, share in enumerate(usage)},
         }
 
-    def _seconds(self, params: dict) -> float:
+    def _start_seconds(self, trial: SimulatedTrial) -> float:
+        """The first trials wait for their processes."""
+        return 3.0 if trial.number < self._slots else 0.2
+
+    def seconds_of(self, params: dict) -> float:
         return 0.8 + 0.05 * params["num_experts"]
 
 

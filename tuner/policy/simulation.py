@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tuner.policy.actions import Policy, Promote, Start, take_result
+from tuner.policy.actions import Consequences, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate
 from tuner.policy.outcomes import Outcome
 
@@ -140,18 +140,18 @@ class SimulatedSearch(SimulatedSlots[SimulatedTrial]):
 
     def advance(self, work: SimulatedTrial) -> bool:
         work.epoch += 1
-        value = float(self._value(work))
-        if not math.isfinite(value):
-            self.policy.end(work.name, Outcome.DIVERGED)
-            return False
-        return self.take(work, value)
+        return self.take(work, float(self._value(work))).goes_on
 
-    def take(self, trial: SimulatedTrial, value: float) -> bool:
-        """Tells the policy a result; whether the trial goes on at once."""
-        following = take_result(self.policy, trial.name, epoch=trial.epoch, value=value, max_epochs=self._max_epochs)
-        if following.outcome is not None:
-            self.policy.end(trial.name, following.outcome)
-        return following.goes_on
+    def take(self, trial: SimulatedTrial, value: float) -> Consequences:
+        """Reports a result to the policy, and ends the trial if it has an outcome."""
+        if math.isfinite(value):
+            name, epoch = trial.name, trial.epoch
+            consequences = take_result(self.policy, name, epoch=epoch, value=value, max_epochs=self._max_epochs)
+        else:
+            consequences = Consequences(outcome=Outcome.DIVERGED)
+        if consequences.outcome is not None:
+            self.policy.end(trial.name, consequences.outcome)
+        return consequences
 
     def seconds(self, work: SimulatedTrial, *, begins: bool) -> float:
         return self._seconds(work, begins)

@@ -234,7 +234,9 @@ def test_the_default_comes_first_and_the_best_are_those_of_the_highest_common_ep
     assert chosen[0].number == 0
     others = [trial for trial in chosen if trial.number != 0]
     epoch = record.comparison_epoch
-    reached = sorted((t.objective_at(epoch) for t in record.trials if t.objective_at(epoch) is not None), reverse=True)
+    reached = sorted(
+        (trial.objective_at(epoch) for trial in record.measured_at(epoch) if trial.number != 0), reverse=True
+    )
     assert [trial.objective_at(epoch) for trial in others] == reached[: len(others)]
 
 

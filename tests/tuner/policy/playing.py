@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tuner.policy.actions import NoWork, Policy
+from tuner.policy.actions import Consequences, NoWork, Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
@@ -155,15 +155,15 @@ class Player(SimulatedSearch):
         assert trial or (self.policy.action() is NoWork.FINISHED) == (not self.running)
         return trial
 
-    def take(self, trial: SimulatedTrial, value: float) -> bool:
-        if self._draw.random() >= self._mishaps:
+    def take(self, trial: SimulatedTrial, value: float) -> Consequences:
+        if not math.isfinite(value) or self._draw.random() >= self._mishaps:
             return super().take(trial, value)
         outcome = self._draw.choice([*Outcome, "lost", "lost"])
         if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED):
             self.policy.report(trial.name, epoch=trial.epoch, value=value)
         if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED, Outcome.OUT_OF_MEMORY, Outcome.FAILED):
             self.policy.end(trial.name, outcome)
-            return False
+            return Consequences(outcome=outcome)
         # Its checkpoint is damaged, and it begins anew; or the epoch is trained once more.
         trial.epoch = 0 if outcome == "lost" else trial.epoch - 1
-        return True
+        return Consequences(goes_on=True)
