@@ -25,6 +25,16 @@ from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
 
+DEFAULT = 0
+"""Number of the default trial."""
+MOST_PLAYS, LEAST_PLAYS, TRIALS_PLAYED = 50, 5, 3000
+"""Number of simulations: a longer search depends less on chance, and takes longer to simulate."""
+MOST_LEARNED = 2.0
+"""Gives a mean of 1: 28 searches of five workloads under stopping rungs took 0.71 to 1.30 times the epochs simulated
+with 1, median 1.00, and 1.13 times those with 0. Under promotion the quota sets how many continue."""
+_NOISE_OF_A_RUNG = 0.5
+"""Standard deviation of a value around the trial's quality, whose own is 1, so that ranks change between rungs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -72,18 +82,6 @@ class _Numbers:
 
 def _numbered(number: int) -> Candidate:
     return Candidate({"number": number}, {})
-
-
-DEFAULT = 0
-"""Number of the default trial."""
-
-MOST_PLAYS, LEAST_PLAYS, TRIALS_PLAYED = 50, 5, 3000
-"""Number of simulations: a longer search depends less on chance, and takes longer to simulate."""
-MOST_LEARNED = 2.0
-"""Gives a mean of 1: 28 searches of five workloads under stopping rungs took 0.71 to 1.30 times the epochs simulated
-with 1, median 1.00, and 1.13 times those with 0. Under promotion the quota sets how many continue."""
-_NOISE_OF_A_RUNG = 0.5
-"""Standard deviation of a value around the trial's quality, whose own is 1, so that ranks change between rungs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,11 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
-    has_rungs = settings.scheduler != "none"
+    rungs: tuple[int, ...] = ()
+    if settings.scheduler != "none":
+        rungs = rung_epochs(
+            grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
+        )
     warm = _warm_start(settings, space, pinned, base, splits.fingerprint)
     height, width = splits.train.images.shape[1:3]
     return Plan(
@@ -111,11 +115,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         fingerprint=splits.fingerprint,
         images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
         image_size_px=(int(height), int(width)),
-        rungs=rung_epochs(
-            grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
-        )
-        if has_rungs
-        else (),
+        rungs=rungs,
         points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
         all_points=_all_configurations(

@@ -26,22 +26,6 @@ from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
 
-
-def check_answers(space: Callable[[Any], dict], answers: dict[str, Any]) -> None:
-    """Raises ValueError unless these are exactly what the space asks for, each within its range."""
-    trial = optuna.trial.FixedTrial(answers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        try:
-            space(trial)
-        except (UserWarning, ValueError) as error:
-            raise ValueError(f"{answers} is not in the space: {error}") from error
-    unknown = sorted(answers.keys() - trial.params.keys())
-    if unknown:
-        asked = ", ".join(sorted(trial.params))
-        raise ValueError(f"{answers} is not in the space, which does not ask for {unknown[0]!r}, but for {asked}")
-
-
 logger = logging.getLogger(__name__)
 
 NUM_BEST = 5
@@ -170,8 +154,23 @@ def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) 
     made = space(trial)
     if not answers.keys() & trial.params.keys():
         raise ValueError("The space asks for none of its parameters.")
-    check_answers(space, trial.params)
+    _check_answers(space, trial.params)
     return trial.params, made
+
+
+def _check_answers(space: Callable[[Any], dict], answers: dict[str, Any]) -> None:
+    """Raises ValueError unless these are exactly what the space asks for, each within its range."""
+    trial = optuna.trial.FixedTrial(answers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            space(trial)
+        except (UserWarning, ValueError) as error:
+            raise ValueError(f"{answers} is not in the space: {error}") from error
+    unknown = sorted(answers.keys() - trial.params.keys())
+    if unknown:
+        asked = ", ".join(sorted(trial.params))
+        raise ValueError(f"{answers} is not in the space, which does not ask for {unknown[0]!r}, but for {asked}")
 
 
 def _full(params: Mapping, base: TrialConfig) -> dict:

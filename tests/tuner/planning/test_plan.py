@@ -59,7 +59,7 @@ def test_an_extension_asks_for_more_and_no_fewer_than_one():
     recorded = recorded_settings(num_trials=3)
     plan = SimpleNamespace(pinned=lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0)})
     assert extended(recorded, plan, more=20, known=[]).num_trials == 23
-    with pytest.raises(ValueError, match="--trials is 0; give the number of additional trials, 1 or more"):
+    with pytest.raises(ValueError, match="--trials is 0; give the number of additional trials, from 1 to"):
         extended(recorded, plan, more=0, known=[])
 
 
