@@ -48,12 +48,12 @@ def check_ramp(start_fraction: float, ramp_fraction: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationSettings:
-    """Probability and magnitude of each type, apart from each other; the current strength multiplies all of them."""
+    """Probability and magnitude of each type; the current strength multiplies all of them."""
 
     p_fourier: float = 1.0
     """Chance that an image picked for Fourier mixing is mixed, in [0, 1]."""
     p_contrastive: float = 1.0
-    """Chance that an image picked for a second look is recoloured, in [0, 1]; blur and flip come half as often."""
+    """Chance that an image picked for contrastive views is recoloured, in [0, 1]; blur and flip come half as often."""
     p_mirror: float = 1.0
     """Chance that an image picked for a mirror is mirrored, in [0, 1]; a crop follows half as often."""
     magnitude_fourier: float = 1.0

@@ -1,5 +1,5 @@
-"""What the trainer asks of an augmentation of whole batches, on the device, with a strength that follows training;
-and rows of a batch changed alone: the input is left alone, and every image is written once.
+"""The interface of an augmentation of whole batches, whose strength may follow the epoch; and changes of single images
+of a batch, which leave the input unchanged and write each image once.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,10 +27,10 @@ class BatchAugmentation(Protocol):
 
 
 class Compose:
-    """Several augmentations one after another; the strength that is reported is the first one's."""
+    """Several augmentations in turn; it reports the strength of the first."""
 
     def __init__(self, parts: Sequence[BatchAugmentation]) -> None:
-        assert parts, "nothing to do in turn"
+        assert parts, "no augmentation to compose"
         self.parts = tuple(parts)
 
     @property

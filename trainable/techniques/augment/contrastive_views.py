@@ -1,6 +1,6 @@
-"""Contrastive views: a second look at each image, in other light, out of focus or mirrored.
+"""Contrastive views: each image beside a copy with other light, blurred or mirrored.
 
-What: the anchor is the image as it is, the positive the same image with its own random brightness, contrast, Gaussian
+What: the anchor is the image itself, the positive the same image with its own random brightness, contrast, Gaussian
 blur and horizontal flip. `ViewPair` knows which positives were flipped, so that dense features of the two views can be
 compared pixel by pixel. Each image has its own draws. Serves metric learning, consistency regularisation and
 self-supervised pre-training.
@@ -56,13 +56,14 @@ def contrastive_views(
     count = len(images)
     chance, size = torch.rand(2, 3, count, generator=generator)
     recoloured, blurred, flipped = chance < probability * torch.tensor([1.0, BLUR_SHARE, FLIP_SHARE])[:, None]
-    brightness, contrast = 1.0 + recoloured * magnitude * _changes(size[:2])
+    limits = torch.tensor([MAX_BRIGHTNESS_CHANGE, MAX_CONTRAST_CHANGE])[:, None]
+    brightness, contrast = 1.0 + recoloured * magnitude * (limits * (2.0 * size[:2] - 1.0))
     sigma_px = (size[2] * magnitude * MAX_BLUR_SIGMA_PX).clamp_min(_MIN_BLUR_SIGMA_PX)
     positive = adjust_colour(images, brightness.to(images.device), contrast.to(images.device))
     _blur_rows_(positive, blurred.nonzero().squeeze(1), sigma_px)
     positive.clamp_(0.0, 1.0)
     positive_masks = masks.clone()
-    # One image at a time: gathering them first would pass over their pixels three times.
+    # One image at a time: gathering them first would read their pixels three times.
     for row in flipped.nonzero().squeeze(1).tolist():
         positive[row], positive_masks[row] = positive[row].flip(-1), masks[row].flip(-1)
     return ViewPair(images, positive, masks, positive_masks, flipped.to(images.device))
@@ -87,11 +88,6 @@ def flip_where(images: Tensor, flipped: Tensor) -> Tensor:
     return torch.where(_per_image(flipped), images.flip(-1), images)
 
 
-def _changes(uniform: Tensor) -> Tensor:
-    limits = torch.tensor([MAX_BRIGHTNESS_CHANGE, MAX_CONTRAST_CHANGE])[:, None]
-    return limits * (2.0 * uniform - 1.0)
-
-
 def _blur_rows_(images: Tensor, rows: Tensor, sigma_px: Tensor) -> None:
     """In place, as many at a time as stay in the cache."""
     if len(rows) == 0:
@@ -108,7 +104,8 @@ def _cached_images(images: Tensor) -> int:
 def _blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Sums of shifted copies, which stay in the cache: twice as fast as a convolution with a kernel for each plane."""
     reach = min(math.ceil(_SIGMAS_IN_KERNEL * float(sigma_px.max())), *(side - 1 for side in images.shape[2:]))
-    weights = _gaussian_kernels(sigma_px, reach).to(images).T
+    offsets_px = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    weights = torch.softmax(-0.5 * (offsets_px / sigma_px[:, None]) ** 2, dim=1).to(images).T
     for axis in (2, 3):
         size = images.shape[axis]
         before, after = (images.narrow(axis, start, reach).flip(axis) for start in (1, size - 1 - reach))
@@ -116,11 +113,6 @@ def _blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
         for shift, weight in enumerate(weights):
             images.addcmul_(wide.narrow(axis, shift, size), _per_image(weight))
     return images
-
-
-def _gaussian_kernels(sigma_px: Tensor, radius: int) -> Tensor:
-    offsets_px = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    return torch.softmax(-0.5 * (offsets_px / sigma_px[:, None]) ** 2, dim=1)
 
 
 def _per_image(values: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Augmentation of labelled images: crop, flip, turn, colours, blur, cutout, bent grid, drawn for each image apart.
+"""Augmentation of labelled images: crop, flip, rotation, colours, blur, cutout, bent grid, drawn for each image.
 
-What: a recipe says what may happen at full strength; every chance and every extent is its own number times the
-current strength, which may follow training. The geometry of an image is one resampling, its colours one matrix. Labels
+What: a recipe gives the probabilities and magnitudes at full strength; each is multiplied by the current strength,
+which may follow the epoch. The geometry of an image is one resampling, its colours one matrix. Labels
 stay what they are. A whole batch is changed on its device, with numbers from a generator of its own.
 Source: Shorten and Khoshgoftaar, "A survey on Image Data Augmentation for Deep Learning", 2019,
 https://doi.org/10.1186/s40537-019-0197-0; the parts name theirs in image_warp, image_colour, random_operations.
@@ -107,7 +107,7 @@ class ImageAugmentation:
         self.update_epoch(state["epoch"])
 
     def _check_first_pixels(self, images: Tensor) -> None:
-        """Once, because a look at the pixels waits for the device."""
+        """Once, because reading pixels waits for the device."""
         if not self._has_seen_pixels:
             check_unit_range(images)
         self._has_seen_pixels = True
@@ -149,7 +149,7 @@ def _moves(recipe: AugmentationRecipe, draws: _Draws, aspect: float) -> Tensor:
     affine = draws.happens(recipe.p_affine).float()
     return (
         image_warp.flip(draws.happens(recipe.p_flip))
-        @ image_warp.window((1.0 - lost_area).sqrt(), draws.uniform(-1.0, 1.0, 2), aspect)
+        @ image_warp.crop((1.0 - lost_area).sqrt(), draws.uniform(-1.0, 1.0, 2), aspect)
         @ image_warp.rotation(draws.around_zero(recipe.max_rotation_degrees))
         @ image_warp.shear(affine * draws.around_zero(recipe.max_shear_degrees), torch.zeros(draws.count))
         @ image_warp.scaling(1.0 + affine * draws.around_zero(recipe.max_scale_change))

@@ -3,7 +3,7 @@
 What: a move is a 3x3 matrix that says where an output place looks in the input, in coordinates that span -1 to 1 from
 top to bottom and -W/H to W/H from left to right, so that a turn stays a turn when an image is not square. Moves are
 composed by multiplying them, and a bent grid is added before. Places outside the image show its mirror image. Random
-rectangles, one for each image, are masks: what cutout hides and CutMix exchanges.
+rectangles, one for each image, are masks: what cutout hides and CutMix replaces.
 Source: Jaderberg et al., "Spatial Transformer Networks", NeurIPS 2015, https://arxiv.org/abs/1506.02025; bent grids:
 Buslaev et al., "Albumentations", 2020, https://arxiv.org/abs/1809.06839.
 Cost: one bilinear resampling of the images that move, however many moves they make. Off: no move.
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def window(share: Tensor, place: Tensor, aspect: float) -> Tensor:
-    """Shows a part of the image: `share` of each side [B], at a `place` [B, 2] from -1 to 1 inside the room left."""
+def crop(share: Tensor, place: Tensor, aspect: float) -> Tensor:
+    """Keeps `share` of each side [B], at a `place` [B, 2] from -1 to 1 in the room that is left."""
     moves = _identities(len(share))
     room = 1.0 - share
     moves[:, 0, 0], moves[:, 1, 1] = share, share
@@ -24,7 +24,7 @@ def window(share: Tensor, place: Tensor, aspect: float) -> Tensor:
 
 
 def rotation(degrees: Tensor) -> Tensor:
-    """Turns the picture counter-clockwise about its middle, [B]."""
+    """Rotates the picture counter-clockwise about its centre, [B]."""
     radians = torch.deg2rad(degrees)
     moves = _identities(len(degrees))
     moves[:, 0, 0] = moves[:, 1, 1] = radians.cos()
@@ -33,7 +33,7 @@ def rotation(degrees: Tensor) -> Tensor:
 
 
 def shear(degrees_x: Tensor, degrees_y: Tensor) -> Tensor:
-    """Slants along x and along y, [B] each."""
+    """Shears along x and along y, [B] each."""
     moves = _identities(len(degrees_x))
     moves[:, 0, 1], moves[:, 1, 0] = torch.deg2rad(degrees_x).tan(), torch.deg2rad(degrees_y).tan()
     return moves
@@ -47,7 +47,7 @@ def shift(share_x: Tensor, share_y: Tensor, aspect: float) -> Tensor:
 
 
 def scaling(factor: Tensor) -> Tensor:
-    """Enlarges the picture about its middle, [B]."""
+    """Enlarges the picture about its centre, [B]."""
     moves = _identities(len(factor))
     moves[:, 0, 0] = moves[:, 1, 1] = 1.0 / factor
     return moves
@@ -66,7 +66,7 @@ def bent_grid(nodes: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def warp(images: Tensor, moves: Tensor, bends: Tensor | None = None) -> Tensor:
-    """Images [B, C, H, W] after their moves [B, 3, 3] and bends [B, h, w, 2]; rows that stay keep their very pixels."""
+    """Images [B, C, H, W] after their moves [B, 3, 3] and bends [B, h, w, 2]; the others are unchanged to the bit."""
     moving = (moves != torch.eye(3)).flatten(1).any(1)
     if bends is not None:
         moving |= (bends != 0).flatten(1).any(1)

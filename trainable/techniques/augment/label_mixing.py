@@ -1,13 +1,13 @@
-"""MixUp and CutMix: two images in one, and a soft label that says how much of each is seen.
+"""MixUp and CutMix: two images in one, and a soft label with the share of each.
 
 What: with `mixing_probability` a batch is mixed, each image with another one of the batch. MixUp blends the pixels by
-a share drawn from Beta(alpha, alpha); CutMix puts a box of the other image in and counts the pixels that really
-changed hands, for a box at the edge is smaller than the one drawn. With both on, a coin says which.
+a share drawn from Beta(alpha, alpha); CutMix pastes a box of the other image and counts the pixels that were
+replaced, because a box at the edge is smaller than the one drawn. With both on, each has an even chance.
 Sources: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, https://arxiv.org/abs/1710.09412;
 Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
 https://arxiv.org/abs/1905.04899.
-Cost: one pass over the pixels. Off: `mixing=None`. What is reported as accuracy of a mixed image is the share of the
-class that was called.
+Cost: one pass over the pixels. Off: `mixing=None`. The training accuracy of a mixed image is the share of the predicted
+class in its label.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from trainable.techniques.augment.image_warp import box_masks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixingConfig:
-    """What is mixed, how evenly and how often."""
+    """The kind of mixing, its shares and its probability."""
 
     mixup_alpha: float = 0.8
     """Of the Beta distribution of MixUp's shares, >= 0; 0 is off, large ones mix evenly."""
     cutmix_alpha: float = 1.0
     """Of the Beta distribution of CutMix's areas, >= 0; 0 is off."""
     mixing_probability: float = 0.5
-    """Chance that a batch is mixed, in (0, 1]."""
+    """Probability that a batch is mixed, in (0, 1]."""
 
     def __post_init__(self) -> None:
         for name in ("mixup_alpha", "cutmix_alpha"):
@@ -60,7 +60,7 @@ def cutmix(images: Tensor, labels: Tensor, boxes: Tensor, partners: Tensor) -> t
 
 
 class LabelMixing:
-    """Mixes batches; holds its random stream. A batch of one image has nobody to mix with and stays."""
+    """Mixes batches; a batch of one image is unchanged."""
 
     current_strength = 1.0
 
@@ -70,34 +70,27 @@ class LabelMixing:
         self.generator = generator
 
     def update_epoch(self, epoch: float) -> None:
-        """Mixing does not follow training."""
+        """Mixing does not depend on the epoch."""
 
     def apply(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] with class numbers [B], or soft labels [B, K], to mixed images and soft labels [B, K]."""
+        config, count = self.config, len(images)
         labels = F.one_hot(labels, self.num_classes).float() if labels.dim() == 1 else labels
         is_mixed, is_cut = torch.rand(2, generator=self.generator)
-        if is_mixed >= self.config.mixing_probability or len(images) < 2:
+        if is_mixed >= config.mixing_probability or count < 2:
             return images, labels
-        partners = derangement(len(images), self.generator)
-        if is_cut < self._cutmix_share():
-            return cutmix(images, labels, self._boxes(len(images), images.shape[-2:]), partners)
-        return mixup(images, labels, self._beta(self.config.mixup_alpha, len(images)), partners)
+        partners = derangement(count, self.generator)
+        if not config.cutmix_alpha or (config.mixup_alpha and is_cut >= 0.5):
+            return mixup(images, labels, self._beta(config.mixup_alpha, count), partners)
+        area = 1.0 - self._beta(config.cutmix_alpha, count)
+        middle = torch.rand(count, 2, generator=self.generator)
+        return cutmix(images, labels, box_masks(area, middle, torch.zeros(count), images.shape[-2:]), partners)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.generator.set_state(state["generator"].cpu())
-
-    def _cutmix_share(self) -> float:
-        """How often a mixed batch is cut instead of blended."""
-        if not self.config.cutmix_alpha:
-            return 0.0
-        return 0.5 if self.config.mixup_alpha else 1.0
-
-    def _boxes(self, count: int, size: tuple[int, ...]) -> Tensor:
-        area = 1.0 - self._beta(self.config.cutmix_alpha, count)
-        return box_masks(area, torch.rand(count, 2, generator=self.generator), torch.zeros(count), size)
 
     def _beta(self, alpha: float, count: int) -> Tensor:
         """Beta(alpha, alpha) as a share of two gamma draws; torch's own Beta takes no generator."""

@@ -1,9 +1,9 @@
 """Mirror disruption: mirrored images, some of them cropped off-centre, against symmetry as a shortcut.
 
 What: an image is mirrored left to right, top to bottom, both, or, when it is square, along a diagonal or turned by a
-quarter. A mirror alone leaves a symmetric object symmetric; what breaks its symmetry is the crop: a window that keeps
-70 to 95 % of each side, at a random place, stretched back to the full size. Image and mask go through the same window.
-A window that shows less than a tenth of the object is drawn again, a few times, then the image is left uncropped.
+quarter. A mirror alone leaves a symmetric object symmetric; what breaks its symmetry is the crop, which keeps 70
+to 95 % of each side, at a random place, and is stretched back to the full size. Image and mask get the same crop. One
+that shows less than a tenth of the object is drawn again, a few times, then the image is left uncropped.
 Without a turn the two axes of the stretching are independent: lines are blended from two neighbours first, then the
 values in each line; a mask takes the nearest pixel along each. Pixels past the image's border repeat it.
 Source: flips and random resized crops as in Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural
@@ -16,7 +16,6 @@ in memory, 0.5 when they are not.
 Off: `probability=0`, or `p_mirror=0` in the progressive augmentation.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -30,6 +29,16 @@ MAX_KEPT_FRACTION = 0.95
 MIN_KEPT_FRACTION = 0.70
 MIN_VISIBLE_SHARE = 0.1
 CROP_DRAWS = 4
+MIRRORS: dict[str, Change] = {
+    "horizontal": lambda images: images.flip(-1),
+    "vertical": lambda images: images.flip(-2),
+    "both": lambda images: images.flip(-1, -2),
+    # Read in order first: a column at a time is slow from memory and quick from the cache.
+    "diagonal": lambda images: images.clone().transpose(-1, -2),
+    "anti_diagonal": lambda images: images.flip(-1, -2).transpose(-1, -2),
+    "quarter_turn": lambda images: images.rot90(1, (-2, -1)),
+}
+ANY_SHAPE_MIRRORS = ("horizontal", "vertical", "both")
 
 
 class Neighbours(NamedTuple):
@@ -70,18 +79,6 @@ def stretch_mask(mask: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
     return mask[0].index_select(0, ys.round().long()).index_select(1, xs.round().long())[None]
 
 
-MIRRORS: dict[str, Change] = {
-    "horizontal": lambda images: images.flip(-1),
-    "vertical": lambda images: images.flip(-2),
-    "both": lambda images: images.flip(-1, -2),
-    # Read in order first: a column at a time is slow from memory and quick from the cache.
-    "diagonal": lambda images: images.clone().transpose(-1, -2),
-    "anti_diagonal": lambda images: images.flip(-1, -2).transpose(-1, -2),
-    "quarter_turn": lambda images: images.rot90(1, (-2, -1)),
-}
-ANY_SHAPE_MIRRORS = ("horizontal", "vertical", "both")
-
-
 def mirror_disruption(
     images: Tensor, masks: Tensor, *, probability: float | Tensor, magnitude: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -94,12 +91,17 @@ def mirror_disruption(
     """
     size = images.shape[-2], images.shape[-1]
     mirrors, rows = _draw_rows(len(images), size, probability=probability, generator=generator)
-    windows = draw_windows(len(images), *size, magnitude=magnitude, generator=generator)[:, rows]
-    ys, xs = _places_shown(masks, rows, windows)
-    listed = rows.tolist()
-    crops = _stretches(listed, ys, xs, channels=images.shape[1])
-    mask_crops = {row: partial(stretch_mask, ys=y, xs=x) for row, y, x in zip(listed, ys, xs, strict=True)}
-    return changed_rows(images, crops, mirrors), changed_rows(masks, mask_crops, mirrors)
+    crops = draw_crops(len(images), *size, magnitude=magnitude, generator=generator)[:, rows].to(masks.device)
+    cropped_masks = masks.index_select(0, rows.to(masks.device))
+    tops, lefts, heights, widths = first_crop_with_the_object(cropped_masks, crops).unbind(-1)
+    ys, xs = places_in(tops, heights, size[0]), places_in(lefts, widths, size[1])
+    neighbours = zip(neighbours_of(ys), neighbours_of(xs, channels=images.shape[1]), strict=True)
+    stretches: dict[int, Change] = {}
+    mask_stretches: dict[int, Change] = {}
+    for row, (lines, values), y, x in zip(rows.tolist(), neighbours, ys, xs, strict=True):
+        stretches[row] = partial(stretch, ys=lines, xs=values)
+        mask_stretches[row] = partial(stretch_mask, ys=y, xs=x)
+    return changed_rows(images, stretches, mirrors), changed_rows(masks, mask_stretches, mirrors)
 
 
 def valid_mirrors(height: int, width: int) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ def valid_mirrors(height: int, width: int) -> tuple[str, ...]:
     return tuple(MIRRORS) if height == width else ANY_SHAPE_MIRRORS
 
 
-def draw_windows(count: int, height: int, width: int, *, magnitude: float, generator: torch.Generator) -> Tensor:
+def draw_crops(count: int, height: int, width: int, *, magnitude: float, generator: torch.Generator) -> Tensor:
     """Candidate crops (top, left, height, width) in pixels for each image, the last one the whole image: [K, B, 4]."""
     size, place_y, place_x = torch.rand(3, CROP_DRAWS, count, generator=generator)
     kept = MAX_KEPT_FRACTION - (MAX_KEPT_FRACTION - MIN_KEPT_FRACTION) * magnitude * size
@@ -117,15 +119,15 @@ def draw_windows(count: int, height: int, width: int, *, magnitude: float, gener
     return torch.cat([torch.stack([tops, lefts, heights, widths], dim=-1), whole])
 
 
-def first_window_with_the_object(masks: Tensor, windows: Tensor) -> Tensor:
+def first_crop_with_the_object(masks: Tensor, crops: Tensor) -> Tensor:
     """Of the candidates [K, B, 4] the first that shows enough of the object in masks [B, 1, H, W]: [B, 4]."""
-    rows = _inside(windows[..., 0], windows[..., 2], masks.shape[-2])
-    columns = _inside(windows[..., 1], windows[..., 3], masks.shape[-1])
+    rows = _inside(crops[..., 0], crops[..., 2], masks.shape[-2])
+    columns = _inside(crops[..., 1], crops[..., 3], masks.shape[-1])
     planes = masks[:, 0].float()
     visible = (torch.einsum("bhw,kbw->kbh", planes, columns) * rows).sum(dim=-1)
     enough = visible >= MIN_VISIBLE_SHARE * planes.sum(dim=(-2, -1))
     first = enough.int().argmax(dim=0)
-    return windows[first, torch.arange(len(masks), device=masks.device)]
+    return crops[first, torch.arange(len(masks), device=masks.device)]
 
 
 def _draw_rows(
@@ -139,18 +141,6 @@ def _draw_rows(
     drawn = torch.randint(len(names), (count,), generator=generator).tolist()
     mirrors = {row: MIRRORS[names[drawn[row]]] for row in mirrored.nonzero().flatten().tolist()}
     return mirrors, cropped.nonzero().flatten()
-
-
-def _places_shown(masks: Tensor, rows: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the pixels of some rows look, down and across, in the windows chosen for them: [R, H] and [R, W]."""
-    shown = masks.index_select(0, rows.to(masks.device))
-    tops, lefts, heights, widths = first_window_with_the_object(shown, windows.to(masks.device)).unbind(-1)
-    return places_in(tops, heights, masks.shape[-2]), places_in(lefts, widths, masks.shape[-1])
-
-
-def _stretches(rows: Sequence[int], ys: Tensor, xs: Tensor, *, channels: int) -> dict[int, Change]:
-    sides = zip(neighbours_of(ys), neighbours_of(xs, channels=channels), strict=True)
-    return {row: partial(stretch, ys=down, xs=across) for row, (down, across) in zip(rows, sides, strict=True)}
 
 
 def _inside(starts: Tensor, lengths: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Progressive augmentation for camouflaged objects: gentle at first, stronger once the network has found its feet.
+"""Progressive augmentation for camouflaged objects: weak at first, stronger later in training.
 
 What: three augmentations (`fourier_mixing`, `contrastive_views`, `mirror_disruption`) under one strength that stays at
 `initial_strength`, rises linearly over `transition_duration` epochs and stays at `max_strength`. One rule says what
@@ -84,7 +84,7 @@ class CODProgressiveAugmentation:
 
     def augmentations(self) -> dict[str, Augmentation]:
         """The types that `apply` knows by name and draws from; a subclass adds its own."""
-        return {"fourier": self._mix_with_partners, "contrastive": self._take_second_look, "mirror": self._mirror}
+        return {"fourier": self._mix_with_partners, "contrastive": self._make_views, "mirror": self._mirror}
 
     def apply(self, images: Tensor, masks: Tensor, augmentation_type: str = "random") -> tuple[Tensor, Tensor]:
         """Images [B, 3, H, W] and masks [B, 1, H, W] after one type of augmentation, or one drawn for each image.
@@ -144,16 +144,16 @@ class CODProgressiveAugmentation:
         return self._mirror(images, masks, torch.ones(len(images), dtype=torch.bool))
 
     def state_dict(self) -> dict[str, float | Tensor]:
-        """Where the schedule and the random numbers stand; the settings are not part of it."""
+        """The epoch and the state of the generator; the settings are not part of it."""
         return {"epoch": self.current_epoch, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from there under this object's settings, whatever those of the saved one were."""
+        """Continues from there with this object's own settings."""
         self.generator.set_state(state["generator"].cpu())
         self.update_epoch(state["epoch"])
 
     def _check_first_pixels(self, images: Tensor) -> None:
-        """Once, because a look at the pixels waits for the device."""
+        """Once, because reading pixels waits for the device."""
         if not self._has_seen_pixels and self.pixel_range is None:
             check_unit_range(images)
         self._has_seen_pixels = True
@@ -179,7 +179,7 @@ class CODProgressiveAugmentation:
         content, partner = (images.index_select(0, which.to(images.device)) for which in (rows, partners[rows]))
         return with_rows(images, rows.tolist(), self._mix(content, partner, mixing[rows])), masks
 
-    def _take_second_look(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
+    def _make_views(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
         rows = selected.nonzero().squeeze(1)
         on_device = rows.to(images.device)
         # Indexing keeps the order of bytes in memory; `index_select` would lose it, and to change it takes its time.
@@ -247,8 +247,8 @@ AUGMENTATION_PRESETS: dict[str, AugmentationConfig] = {
     "200_epochs": AugmentationConfig(start_fraction=0.2, ramp_fraction=0.05, max_strength=0.9),
     "gentle": AugmentationConfig(start_fraction=0.3, ramp_fraction=0.2, initial_strength=0.2, max_strength=0.6),
 }
-"""Recommended by planned length, and gentle for trainings that augmentation throws off course.
+"""Recommended by planned length, and gentle for trainings that augmentation makes unstable.
 
-The documents give these rows in epochs; here they are parts of the planned length, with their ramp of 10 epochs. A
-search begins with the first three.
+The documents give these rows in epochs; here they are fractions of the planned length, with a ramp of 10 epochs. A
+search tries the first three first.
 """

@@ -1,7 +1,7 @@
 """A few operations drawn for each image from a fixed list, all at one magnitude: the RandAugment idea.
 
 What: each image gets `count` draws from OPERATIONS, with repetition; what has a sign gets a random one. Geometric
-operations come back as moves to be resampled together with the others, tones are changed at once.
+operations come back as moves to be resampled together with the others, tones are changed here.
 Source: Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space", 2020,
 https://arxiv.org/abs/1909.13719; the ranges are the paper's at a magnitude of 1, without equalisation.
 Cost: one pass over the images that drew an operation. Off: `count=0`.

@@ -1,10 +1,10 @@
-"""Two looks at every image for contrastive pre-training, each with random changes of its own.
+"""Two augmented views of every image for contrastive pre-training.
 
-What: each image of a batch becomes two looks at it, which stay side by side: whoever takes a part of the batch takes
-pairs. Crop, mirror, colour, grey and blur are drawn anew for each look at each image.
+What: each image of a batch becomes two views, side by side, so that a part of a batch holds whole pairs. Crop, flip,
+colour, grey and blur are drawn anew for each view of each image.
 Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), ICML 2020,
 https://arxiv.org/abs/2002.05709, with its ranges as defaults.
-Cost: that of two augmentations. Off: none, for without it there is nothing to learn from.
+Cost: that of two augmentations. Off: not possible; without two views there is nothing to learn from.
 """
 
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ from trainable.techniques.augment.image_augmentation import augmented
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoViewsConfig:
-    """How different two looks at one image are."""
+    """How much the two views of an image differ."""
 
     smallest_crop_area: float = 0.2
-    """Least share of the image that a look shows, in (0, 1]."""
+    """Smallest share of the image that a view shows, in (0, 1]."""
     colour_strength: float = 0.8
-    """Largest change of brightness, contrast and saturation, in [0, 1]; the hue turns by a quarter of it."""
+    """Largest change of brightness, contrast and saturation, in [0, 1]; the hue changes by a quarter of it."""
     p_recolour: float = 0.8
-    """Chance of new colours, in [0, 1]."""
+    """Probability of colour jitter, in [0, 1]."""
     p_greyscale: float = 0.2
-    """Chance of no colours, in [0, 1]."""
+    """Probability of greyscale, in [0, 1]."""
     p_defocus: float = 0.5
-    """Chance of a blur of up to 2 px at 256 px, in [0, 1]."""
+    """Probability of a blur of up to 2 px at 256 px, in [0, 1]."""
 
     def __post_init__(self) -> None:
         if not 0 < self.smallest_crop_area <= 1:
@@ -40,7 +40,7 @@ class TwoViewsConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1], 0 is off.")
 
     def recipe(self) -> AugmentationRecipe:
-        """What a look may do."""
+        """The augmentation of one view."""
         return replace(
             get_recipe("two_views"),
             kept_area=(self.smallest_crop_area, 1.0),
@@ -55,7 +55,11 @@ class TwoViewsConfig:
 
 
 class TwoViews:
-    """Makes batches of two looks; holds their random stream, a generator on the CPU."""
+    """Makes batches of two views.
+
+    Args:
+        generator: on the CPU.
+    """
 
     current_strength = 1.0
 
@@ -64,12 +68,12 @@ class TwoViews:
         self.generator = generator
 
     def update_epoch(self, epoch: float) -> None:
-        """The looks do not follow training."""
+        """The views do not depend on the epoch."""
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
-        """Images [B, 3, H, W] in [0, 1] as looks [B, 2, 3, H, W]; the targets stay as they are."""
-        looks = [augmented(images, self._recipe, strength=1.0, generator=self.generator) for _ in range(2)]
-        return torch.stack(looks, dim=1), targets
+        """Images [B, 3, H, W] in [0, 1] as views [B, 2, 3, H, W]; the targets are unchanged."""
+        views = [augmented(images, self._recipe, strength=1.0, generator=self.generator) for _ in range(2)]
+        return torch.stack(views, dim=1), targets
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"generator": self.generator.get_state()}

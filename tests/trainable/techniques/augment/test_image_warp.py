@@ -58,9 +58,9 @@ def test_moves_are_those_of_torchvision_also_when_the_image_is_not_square(moves,
     torch.testing.assert_close(warp(images, moves)[INSIDE], expected[INSIDE], atol=2e-3, rtol=0)
 
 
-def test_a_window_shows_its_part_of_the_image_stretched_to_the_whole():
+def test_a_crop_shows_its_part_of_the_image_stretched_to_the_whole():
     images = smooth_images(1)
-    moves = image_warp.window(torch.tensor([0.5]), torch.tensor([[1.0, -1.0]]), ASPECT)
+    moves = image_warp.crop(torch.tensor([0.5]), torch.tensor([[1.0, -1.0]]), ASPECT)
     part = images[:, :, : HEIGHT // 2, WIDTH // 2 :]
     expected = F.interpolate(part, size=(HEIGHT, WIDTH), mode="bilinear", align_corners=False)
     torch.testing.assert_close(warp(images, moves)[INSIDE], expected[INSIDE], atol=1e-5, rtol=0)

@@ -4,8 +4,8 @@ import torch
 from trainable.techniques.augment.batch_augmentation import changed_rows
 from trainable.techniques.augment.mirror_disruption import (
     MIRRORS,
-    draw_windows,
-    first_window_with_the_object,
+    draw_crops,
+    first_crop_with_the_object,
     mirror_disruption,
     valid_mirrors,
 )
@@ -89,9 +89,9 @@ def test_every_mirror_turns_up_in_a_square_batch():
 # Crops.
 
 
-def test_windows_keep_70_to_95_percent_at_full_magnitude_and_lie_inside_the_image():
-    windows = draw_windows(500, 200, 100, magnitude=1.0, generator=seeded())[:-1].reshape(-1, 4)
-    tops, lefts, heights, widths = windows.unbind(-1)
+def test_crops_keep_70_to_95_percent_at_full_magnitude_and_lie_inside_the_image():
+    crops = draw_crops(500, 200, 100, magnitude=1.0, generator=seeded())[:-1].reshape(-1, 4)
+    tops, lefts, heights, widths = crops.unbind(-1)
     kept = heights / 200
     assert kept.min() == pytest.approx(0.70, abs=0.01)
     assert kept.max() == pytest.approx(0.95, abs=0.01)
@@ -102,22 +102,22 @@ def test_windows_keep_70_to_95_percent_at_full_magnitude_and_lie_inside_the_imag
 
 
 def test_a_smaller_magnitude_keeps_more():
-    heights = [draw_windows(500, 200, 200, magnitude=m, generator=seeded())[:-1, :, 2] for m in (0.0, 0.4, 1.0)]
+    heights = [draw_crops(500, 200, 200, magnitude=m, generator=seeded())[:-1, :, 2] for m in (0.0, 0.4, 1.0)]
     assert [round(height.min().item()) for height in heights] == [190, 170, 140]
 
 
-def test_a_window_without_the_object_is_drawn_again_and_at_last_given_up():
+def test_a_crop_without_the_object_is_drawn_again_and_at_last_given_up():
     mask = torch.zeros(1, 1, 20, 20)
     mask[..., 18:, 18:] = 1.0
     miss, hit, whole = [0.0, 0.0, 15.0, 15.0], [4.0, 4.0, 16.0, 16.0], [0.0, 0.0, 20.0, 20.0]
-    choose = lambda *windows: first_window_with_the_object(mask, torch.tensor(windows)[:, None])[0].tolist()  # noqa: E731
+    choose = lambda *crops: first_crop_with_the_object(mask, torch.tensor(crops)[:, None])[0].tolist()  # noqa: E731
     assert choose(miss, miss, hit, whole) == hit
     assert choose(miss, miss, miss, whole) == whole
 
 
-def test_an_image_without_an_object_takes_the_first_window():
-    windows = draw_windows(3, 20, 20, magnitude=1.0, generator=seeded())
-    assert torch.equal(first_window_with_the_object(torch.zeros(3, 1, 20, 20), windows), windows[0])
+def test_an_image_without_an_object_takes_the_first_crop():
+    crops = draw_crops(3, 20, 20, magnitude=1.0, generator=seeded())
+    assert torch.equal(first_crop_with_the_object(torch.zeros(3, 1, 20, 20), crops), crops[0])
 
 
 def test_a_small_object_in_a_corner_is_never_lost():
