@@ -13,6 +13,7 @@ from search_spaces.space import Params, Situation, Space, Trial
 MAX_LR = (3e-5, 1e-2)
 EFFECTIVE_BATCHES = (8, 16, 32, 64, 128)
 SEVERITIES = ("light", "moderate", "aggressive")
+CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse", "effective_number")
 
 
 def suggest(trial: Trial, situation: Situation) -> Params:
@@ -21,6 +22,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | suggest_schedule(trial)
         | suggest_regularisation(trial)
+        | suggest_loss(trial)
         | suggest_mixing(trial, search_cutmix=True)
         | suggest_averaging(trial)
     )
@@ -30,10 +32,21 @@ def suggest_regularisation(trial: Trial) -> Params:
     return {
         "severity": trial.suggest_categorical("severity", SEVERITIES),
         "drop_path": trial.suggest_float("drop_path", 0.0, 0.3),
-        "focal_gamma": trial.suggest_float("focal_gamma", 0.0, 3.0),
-        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
         "spectral_attention": trial.suggest_categorical("spectral_attention", [False, True]),
     }
+
+
+def suggest_loss(trial: Trial) -> Params:
+    """Weights for rare classes, and a focal term beside a smoothed cross-entropy; neither is ever left out."""
+    params: Params = {
+        "class_weights": trial.suggest_categorical("class_weights", CLASS_WEIGHTS),
+        "focal_gamma": trial.suggest_float("focal_gamma", 0.0, 3.0),
+        "focal_share": trial.suggest_float("focal_share", 0.1, 0.9),
+        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+    }
+    if params["class_weights"] == "effective_number":
+        params["effective_beta"] = trial.suggest_float("effective_beta", 0.9, 0.999)
+    return params
 
 
 def defaults(situation: Situation) -> Params:
@@ -46,9 +59,12 @@ def defaults(situation: Situation) -> Params:
         "min_lr_ratio": 0.01,
         "severity": "moderate",
         "drop_path": 0.1,
-        "focal_gamma": 2.0,
-        "label_smoothing": 0.1,
         "spectral_attention": False,
+        "class_weights": "none",
+        "effective_beta": 0.99,
+        "focal_gamma": 2.0,
+        "focal_share": 0.5,
+        "label_smoothing": 0.1,
         "mixing": True,
         "mixup_alpha": 0.8,
         "cutmix_alpha": 1.0,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainable.data.generated.leaf_pictures import CONDITIONS
+from trainable.data.generated.leaf_pictures import CONDITIONS, LeafPictureConfig
 from trainable.data.image_mask.image_mask_set import Splits
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.metrics.calibrated import CalibratedMetrics
@@ -33,13 +33,15 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
     presets = PRESETS
 
     def default_config(self, source: str | None = None) -> ClassificationConfig:
+        num_of_each = LeafPictureConfig().num_train // len(CONDITIONS)
+        loss = ClassificationLossConfig(focal_gamma=2.0, focal_share=0.5, label_smoothing=0.1)
         return ClassificationConfig(
             workload=self.name,
             max_epochs=24,
             batch_size=16,
             data=LeafData(source=source or EMBEDDED),
             model=LeafClassifierConfig(class_names=CONDITIONS, drop_path=0.1),
-            loss=ClassificationLossConfig(focal_gamma=2.0, focal_share=0.5, label_smoothing=0.1),
+            loss=replace(loss, class_counts=(num_of_each,) * len(CONDITIONS)),
             optimizer=OptimizerConfig(max_lr=1e-3),
             schedule=ScheduleConfig(warmup_fraction=0.05),
             mixing=MixingConfig(),

@@ -127,6 +127,7 @@ def test_without_looks_the_final_test_is_one_pass(opened):
         {"spectral_attention": True},
         {"drop_path": 0.3},
         {"focal_gamma": None, "label_smoothing": 0.0, "focal_share": 1.0},
+        {"focal_share": 0.9},
         {"class_weights": "inverse", "labels_per_class": 2},
     ],
     ids=str,
