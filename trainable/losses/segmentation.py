@@ -3,12 +3,16 @@
 What: every loss takes logits and masks (B, 1, h, w) and returns the mean over images of a per-image loss, so that
 micro-batches weighted by their samples add up to the whole batch. Masks may be soft, as coarser heads see them.
 Computed in float32 whatever the precision of the logits.
-Cost: a few passes over the logits; each head at its own resolution.
-Off: `uncertainty_weight`, `aux_weight` and `z_loss_weight` of zero.
+Pixels near the object's boundary may weigh more in each of them: 1 + emphasis * |window mean of the mask - mask|.
+Source of the weights: Wei et al., F3Net: Fusion, Feedback and Focus for Salient Object Detection, AAAI 2020,
+https://arxiv.org/abs/1911.11445, with its cross-entropy and IoU; here any of the losses takes them.
+Cost: a few passes over the logits; each head at its own resolution. Weights of pixels are two running sums of a mask.
+Off: `uncertainty_weight`, `aux_weight`, `z_loss_weight` and `boundary_emphasis` of zero.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -47,12 +51,15 @@ def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, a
     return HeadLosses(total=main + aux_weight * aux, aux=aux)
 
 
-def bce_loss(logits: Tensor, masks: Tensor) -> Tensor:
+def bce_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
     """Binary cross-entropy, the mean over pixels and images."""
-    return F.binary_cross_entropy_with_logits(*_matched(logits, masks))
+    logits, masks = _matched(logits, masks)
+    if not boundary_emphasis:
+        return F.binary_cross_entropy_with_logits(logits, masks)
+    return _weighted_entropy(logits, masks, boundary_weights(masks, emphasis=boundary_emphasis)).mean()
 
 
-def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
+def dice_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
     """One minus the Dice coefficient of each image.
 
     The overlap of probability and mask is their minimum: for masks of 0 and 1 that is their product, and for soft
@@ -62,35 +69,48 @@ def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """
     logits, masks = _matched(logits, masks)
     probabilities = logits.sigmoid()
-    overlap = torch.minimum(probabilities, masks).sum(_PER_IMAGE)
-    size = (probabilities + masks).sum(_PER_IMAGE)
-    return (1 - (2 * overlap + 1) / (size + 1)).mean()
+    overlaps, sizes = torch.minimum(probabilities, masks), probabilities + masks
+    if boundary_emphasis:
+        weights = boundary_weights(masks, emphasis=boundary_emphasis)
+        overlaps, sizes = weights * overlaps, weights * sizes
+    return (1 - (2 * overlaps.sum(_PER_IMAGE) + 1) / (sizes.sum(_PER_IMAGE) + 1)).mean()
 
 
-def bce_dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
+def bce_dice_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
     """The sum of cross-entropy and Dice loss."""
-    return bce_loss(logits, masks) + dice_loss(logits, masks)
+    bce = bce_loss(logits, masks, boundary_emphasis=boundary_emphasis)
+    return bce + dice_loss(logits, masks, boundary_emphasis=boundary_emphasis)
 
 
-def structure_loss(logits: Tensor, masks: Tensor, *, boundary_window: float = _BOUNDARY_WINDOW) -> Tensor:
+def structure_loss(
+    logits: Tensor,
+    masks: Tensor,
+    *,
+    boundary_emphasis: float = _BOUNDARY_EMPHASIS,
+    boundary_window: float = _BOUNDARY_WINDOW,
+) -> Tensor:
     """Cross-entropy plus one minus IoU, where pixels near the object's boundary weigh up to six times as much.
 
-    Source: Wei et al., F3Net: Fusion, Feedback and Focus for Salient Object Detection, AAAI 2020,
-    https://arxiv.org/abs/1911.11445. Widely copied code averages the cross-entropy before it is weighted, which
-    cancels the weights; here they hold.
-
-    Args:
-        boundary_window: side of the window that decides what is near, as a share of the map's shorter side; the
-            source's 31 pixels at 352.
+    Source: F3Net, as the weights. Widely copied code averages the cross-entropy before it is weighted, which cancels
+    the weights; here they hold.
     """
     logits, masks = _matched(logits, masks)
-    weights = 1 + _BOUNDARY_EMPHASIS * (_window_mean(masks, boundary_window) - masks).abs()
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
-    weighted_entropy = (weights * cross_entropy).sum(_PER_IMAGE) / weights.sum(_PER_IMAGE)
+    weights = boundary_weights(masks, emphasis=boundary_emphasis, window=boundary_window)
+    weighted_entropy = _weighted_entropy(logits, masks, weights)
     probabilities = logits.sigmoid()
     overlap = (weights * torch.minimum(probabilities, masks)).sum(_PER_IMAGE)
     union = (weights * (probabilities + masks)).sum(_PER_IMAGE) - overlap
     return (weighted_entropy + 1 - (overlap + 1) / (union + 1)).mean()
+
+
+def boundary_weights(masks: Tensor, *, emphasis: float, window: float = _BOUNDARY_WINDOW) -> Tensor:
+    """The weight of each pixel of masks (B, 1, H, W): 1 far from a boundary, up to 1 + `emphasis` at one.
+
+    Args:
+        window: side of the window that decides what is near, as a share of the map's shorter side; the source's 31
+            pixels at 352.
+    """
+    return 1 + emphasis * (_window_mean(masks, window) - masks).abs()
 
 
 def uncertainty_awareness(logits: Tensor) -> Tensor:
@@ -102,7 +122,7 @@ def uncertainty_awareness(logits: Tensor) -> Tensor:
     return (1 - (2 * logits.float().sigmoid() - 1).square()).mean()
 
 
-LOSSES: dict[str, Criterion] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": bce_loss,
     "dice": dice_loss,
     "bce_dice": bce_dice_loss,
@@ -122,10 +142,17 @@ class SegmentationLossConfig:
     """Weight of the router's z-loss, where there is a router; 0 is off."""
     uncertainty_weight: float = 0.0
     """Weight of the uncertainty awareness of every head; 0 is off."""
+    boundary_emphasis: float | None = None
+    """What a pixel at the object's boundary weighs beyond 1, 0 or more; None: 5 for structure, 0 for the others."""
 
     def __post_init__(self) -> None:
         if self.criterion not in LOSSES:
             raise ValueError(unknown_name("criterion", self.criterion, LOSSES))
+        if self.boundary_emphasis is not None and not 0 <= self.boundary_emphasis < float("inf"):
+            raise ValueError(
+                f"boundary_emphasis is {self.boundary_emphasis}; it must be 0 (off) or a positive number, or none for "
+                "the criterion's own."
+            )
         for name in ("aux_weight", "z_loss_weight", "uncertainty_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 (off) or a positive number.")
@@ -133,9 +160,17 @@ class SegmentationLossConfig:
     def build(self) -> Criterion:
         """The criterion of one head: `(logits, masks) -> mean loss over the images`."""
         criterion = LOSSES[self.criterion]
+        if self.boundary_emphasis is not None:
+            criterion = partial(criterion, boundary_emphasis=self.boundary_emphasis)
         if not self.uncertainty_weight:
             return criterion
         return lambda logits, masks: criterion(logits, masks) + self.uncertainty_weight * uncertainty_awareness(logits)
+
+
+def _weighted_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of each image, shape (B,), as the weighted mean over its pixels."""
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    return (weights * cross_entropy).sum(_PER_IMAGE) / weights.sum(_PER_IMAGE)
 
 
 def _matched(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -137,6 +137,50 @@ def test_the_boundary_window_is_31_pixels_at_352_and_shrinks_with_the_map() -> N
         assert first_far == pytest.approx(farthest)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_boundary_emphasis_shifts_the_gradient_to_the_border(name: str) -> None:
+    """At the border weights reach 1 + emphasis / 2, at a straight edge; the inside keeps its 1."""
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., 16:48, 16:48] = 1
+    ratios = []
+    for emphasis in (0.0, 2.0, 8.0):
+        logits = torch.zeros_like(masks, requires_grad=True)
+        SegmentationLossConfig(criterion=name, boundary_emphasis=emphasis).build()(logits, masks).backward()
+        pull = logits.grad[0, 0].abs()
+        ratios.append((pull[16, 32] / pull[32, 32]).item())
+    assert ratios[0] == pytest.approx(1)
+    assert ratios[2] > 1.8 * ratios[1] > 2.7
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_without_an_emphasis_each_criterion_keeps_its_own_to_the_bit(name: str) -> None:
+    batch = _batch(2)
+    own = 5.0 if name == "structure" else 0.0
+    left_out, given = (SegmentationLossConfig(criterion=name, boundary_emphasis=value) for value in (None, own))
+    assert left_out.build()(*batch) == given.build()(*batch)
+
+
+def test_weighted_entropy_and_dice_follow_their_definitions() -> None:
+    logits, masks = _batch(2, size=22)
+    entropies, dices = [], []
+    for x, m in zip(logits[:, 0].double().numpy(), masks[:, 0].double().numpy(), strict=True):
+        # 31 of 352 pixels are 1.9 of 22: the smallest window, 3.
+        weight = 1 + 3 * abs(uniform_filter(m, 3, mode="constant") - m)
+        p = 1 / (1 + np.exp(-x))
+        entropy = -(m * np.log(p) + (1 - m) * np.log(1 - p))
+        entropies.append((weight * entropy).sum() / weight.sum())
+        dices.append(1 - (2 * (weight * p * m).sum() + 1) / ((weight * (p + m)).sum() + 1))
+    assert bce_loss(logits, masks, boundary_emphasis=3).item() == pytest.approx(np.mean(entropies), rel=1e-5)
+    assert dice_loss(logits, masks, boundary_emphasis=3).item() == pytest.approx(np.mean(dices), rel=1e-5)
+
+
+def test_weighted_micro_batches_add_up_to_the_whole_batch() -> None:
+    logits, masks = _batch(10)
+    loss = SegmentationLossConfig(criterion="bce_dice", boundary_emphasis=5.0).build()
+    parts = [loss(part, mask) * len(part) / 10 for part, mask in zip(logits.split(4), masks.split(4), strict=True)]
+    torch.testing.assert_close(sum(parts), loss(logits, masks))
+
+
 def test_uncertainty_is_one_when_undecided_and_gone_when_sure() -> None:
     logits = torch.tensor([0.0, 30.0, -30.0, math.log(3)]).view(4, 1, 1, 1)
     # At p = 3/4 it is 1 - (1/2)^2.
@@ -208,6 +252,7 @@ def test_the_configuration_builds_the_loss_it_names(name: str) -> None:
         ({"aux_weight": -0.1}, "aux_weight is -0.1; it must be 0"),
         ({"z_loss_weight": math.nan}, "z_loss_weight is nan"),
         ({"uncertainty_weight": math.inf}, "uncertainty_weight is inf"),
+        ({"boundary_emphasis": -1.0}, "boundary_emphasis is -1.0; it must be 0 .off. or a positive number, or none"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_a_sentence(field: dict, sentence: str) -> None:
