@@ -34,13 +34,15 @@ def suggest(trial: Trial, situation: Situation) -> Params:
 
 def suggest_weighting(trial: Trial) -> Params:
     """How the two losses become one; fixed weights add up to 2, as equal ones do."""
-    weighting = trial.suggest_categorical("weighting", ["uncertainty", "equal", "fixed", "dynamic"])
+    weighting = trial.suggest_categorical("weighting", ["uncertainty", "equal", "fixed", "dynamic", "gradnorm"])
     params: Params = {"weighting": weighting}
     if weighting == "fixed":
         edema_share = trial.suggest_float("edema_share", 0.2, 0.8)
         params["fixed_weights"] = (2 * (1 - edema_share), 2 * edema_share)
     if weighting == "dynamic":
         params["weighting_temperature"] = trial.suggest_float("weighting_temperature", 0.5, 5.0, log=True)
+    if weighting == "gradnorm":
+        params["gradnorm_alpha"] = trial.suggest_float("gradnorm_alpha", 0.0, 3.0)
     return params
 
 
@@ -83,7 +85,7 @@ def defaults(situation: Situation) -> Params:
         "heads_alone_fraction": 0.12,
         "thawing_fraction": 0.2,
     }
-    weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0}
+    weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0, "gradnorm_alpha": 1.5}
     return {
         "max_lr": 1e-4 if pretrained else 3e-3,
         "weight_decay": 1e-2,

@@ -63,6 +63,7 @@ class Trainer(Resumable):
         ranks: Ranks | None = None,
     ) -> None:
         check_all_trained(optimizer, [model, supervision])
+        supervision.attach(model)
         self.model, self.optimizer, self.supervision = model, optimizer, supervision
         self.device = torch.device(device)
         self.scheduler = scheduler
@@ -160,6 +161,7 @@ class Trainer(Resumable):
         means.add(terms, sum(sizes))
         if stepped:
             self.global_step += 1
+            self.supervision.end_update(terms)
             if self.techniques.averaging is not None:
                 self.techniques.averaging.update()
         if balancer is not None:

@@ -8,7 +8,7 @@ the path of a file with a state dict.
 import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -240,8 +240,22 @@ def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def _forward_and_recomputation(stage: nn.Module) -> tuple[Any, Any]:
-    return nullcontext(), _running_statistics_kept(stage)
+def _forward_and_recomputation(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    return nullcontext(), _Recomputation(stage)
+
+
+class _Recomputation(AbstractContextManager):
+    """Keeps the statistics each time it is entered: a graph that is walked for each task is recomputed for each."""
+
+    def __init__(self, stage: nn.Module) -> None:
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._kept = _running_statistics_kept(self._stage)
+        self._kept.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._kept.__exit__(*error)
 
 
 @contextmanager

@@ -54,6 +54,10 @@ class Classifier(nn.Module):
         features = self.backbone(images)[-1].mean(dim=(2, 3))
         return ModelOutput(predictions=self.head(self.dropout(features)), embeddings=features)
 
+    def last_shared_weights(self) -> nn.Parameter:
+        """The weights of the last layer before the head, on which the rows of every task rest."""
+        return [parameter for parameter in self.backbone.parameters() if parameter.dim() > 1][-1]
+
     def enable_gradient_checkpointing(self) -> None:
         """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""
         self.backbone.checkpointing = True

@@ -50,6 +50,12 @@ class Supervision(nn.Module, ABC):
     def judged(self, forward: Forward, images: Any, targets: Any) -> Judged:
         """An evaluation batch, without gradients and unaugmented."""
 
+    def attach(self, model: nn.Module) -> None:
+        """Receives the model before its first batch; what is kept of it must not become part of this module."""
+
+    def end_update(self, terms: Mapping[str, float]) -> None:
+        """Receives each loss term after an optimizer update, the mean over its samples and over all ranks."""
+
     def end_epoch(self, means: Mapping[str, float]) -> None:
         """Receives the mean of each loss term after a training epoch; state that it keeps belongs in buffers."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,13 @@ class MultiTaskLossConfig(ClassificationLossConfig):
         return [replace(self, class_counts=own).build() for own in counts]
 
 
+@runtime_checkable
+class SharesLayers(Protocol):
+    """A network whose tasks part after their last shared layer."""
+
+    def last_shared_weights(self) -> nn.Parameter: ...
+
+
 class MultiTaskSupervision(Supervision):
     """Targets are labels (B, T), -1 where one is missing; the model's logits stand task after task, (B, K1 + K2 ...).
 
@@ -52,16 +60,29 @@ class MultiTaskSupervision(Supervision):
         self.criteria = nn.ModuleList(loss.criteria(list(num_classes.values())))
         self.labelled_shares = loss.labelled_shares or (1.0,) * len(num_classes)
         self.weighting = weighting
+        # In a tuple, which torch does not take for a parameter of this module.
+        self._shared: tuple[nn.Parameter, ...] = ()
+
+    def attach(self, model: nn.Module) -> None:
+        """Raises ValueError where the weighting follows gradients and the network does not say what its tasks share."""
+        if not self.weighting.follows_gradients:
+            return
+        if not isinstance(model, SharesLayers):
+            raise ValueError(
+                f"weighting is gradnorm, but {type(model).__name__} has no method last_shared_weights(); add one that "
+                "returns the weights of the last layer that all tasks share, or take another weighting."
+            )
+        self._shared = (model.last_shared_weights(),)
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
-        """Returns the total, each task's loss and its current weight."""
+        """Returns the total, each task's loss, its current weight and, where that is followed, its gradient's norm."""
         output = forward(images)
         means = self._means(output.predictions, targets)
         losses = torch.stack([mean / share for mean, share in zip(means, self.labelled_shares, strict=True)])
         parts = {f"{name}_loss": loss.detach() for name, loss in zip(self.num_classes, losses, strict=True)}
         weights = zip(self.num_classes, self.weighting.effective(), strict=True)
         parts |= {f"{name}_weight": weight for name, weight in weights}
-        return Losses(self.weighting(losses), output, parts)
+        return Losses(self.weighting(losses), output, parts | self._gradient_norms(losses))
 
     def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
         """Scores are the tasks' probabilities; the loss weighs an image's labels equally."""
@@ -69,8 +90,25 @@ class MultiTaskSupervision(Supervision):
         scores = tuple(one.softmax(dim=1) for one in self._split(logits))
         return Judged(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})
 
+    def end_update(self, terms: Mapping[str, float]) -> None:
+        """While the shared layer is frozen nothing pulls on it, and the weights stay."""
+        norms = [terms[name] for task in self.num_classes if (name := f"{task}_gradient_norm") in terms]
+        if norms:
+            self.weighting.end_update([terms[f"{task}_loss"] for task in self.num_classes], norms)
+
     def end_epoch(self, means: Mapping[str, float]) -> None:
         self.weighting.end_epoch([means[f"{name}_loss"] for name in self.num_classes])
+
+    def _gradient_norms(self, losses: Tensor) -> dict[str, Tensor]:
+        """Of each task's loss by the last shared layer; of the samples of a micro-batch, or of a rank's part of it."""
+        shared = [weights for weights in self._shared if weights.requires_grad]
+        if not shared:
+            return {}
+        gradients = [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
+        return {
+            f"{task}_gradient_norm": gradient.float().norm()
+            for task, gradient in zip(self.num_classes, gradients, strict=True)
+        }
 
     def _means(self, logits: Tensor, targets: Tensor) -> list[Tensor]:
         pairs = zip(self.criteria, self._split(logits.float()), targets.unbind(dim=1), strict=True)

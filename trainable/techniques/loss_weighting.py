@@ -1,31 +1,39 @@
-"""Weights of several tasks' losses in one total: equal, fixed, learned from uncertainty, or a dynamic average.
+"""Weights of several tasks' losses in one total: equal, fixed, learned from uncertainty, a dynamic average or GradNorm.
 
 What: "uncertainty" learns a log-variance s for each task, total = sum of `c exp(-s) L + s / 2`, with c = 1 for a
 classification and 1/2 for a regression. At its optimum a task weighs 1 / (2 L): the task with the larger loss, the
 harder one, gets less. That total has no lower bound, so it tells neither when to stop nor which trial is better.
-"dynamic" gives more weight to the task whose loss fell least between the last two epochs.
+"dynamic" gives more weight to the task whose loss fell least between the last two epochs. "gradnorm" moves the weights
+after every update so that the tasks pull alike on the last layer that they share, those that lag behind a little more.
 Source: Kendall, Gal and Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
 Semantics, CVPR 2018, https://arxiv.org/abs/1705.07115 (the constant for a classification is that of its equation 7);
 Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, https://arxiv.org/abs/1803.10704
-(the dynamic average).
-Cost: a few scalars per step. Off: `weighting="equal"`.
+(the dynamic average); Chen et al., GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
+Networks, ICML 2018, https://arxiv.org/abs/1711.02257.
+Cost: a few scalars per step; of GradNorm a backward pass from each task to the last shared layer.
+Off: `weighting="equal"`.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from trainable.fields import unknown_name
 
-WEIGHTINGS = ("equal", "fixed", "uncertainty", "dynamic")
+WEIGHTINGS = ("equal", "fixed", "uncertainty", "dynamic", "gradnorm")
 CLASSIFICATION, REGRESSION = 1.0, 0.5
 """The constant c of an uncertainty weight, by the kind of task."""
 LARGEST_LOG_VARIANCE = 5.0
 """Bound of a learned log-variance, either way: a task never weighs more than e to this, nor less than 1 over it."""
+GRADNORM_ALPHA, GRADNORM_RATE = 1.5, 0.025
+"""The paper's strength of the pull for tasks that differ much, and its rate of the weights."""
+LEAST_WEIGHT = 0.01
+"""Of GradNorm: a task that is left out would never come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +41,13 @@ class LossWeightingConfig:
     """How the losses of the tasks become one."""
 
     weighting: str = "uncertainty"
-    """equal, fixed, uncertainty or dynamic."""
+    """equal, fixed, uncertainty, dynamic or gradnorm."""
     fixed_weights: tuple[float, ...] | None = None
     """One weight for each task, > 0, in the order of the tasks; given with weighting=fixed and only then."""
     weighting_temperature: float = 2.0
     """Of the dynamic average, > 0: a high one evens the weights out."""
+    gradnorm_alpha: float | None = None
+    """How much more a task pulls that learns slower than the others, 0 or more: at 0 all pull alike; None: 1.5."""
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
@@ -51,6 +61,8 @@ class LossWeightingConfig:
             raise ValueError(f"fixed_weights is {self.fixed_weights}; each must be positive.")
         if not 0 < self.weighting_temperature < math.inf:
             raise ValueError(f"weighting_temperature is {self.weighting_temperature}; it must be positive.")
+        if self.gradnorm_alpha is not None and not 0 <= self.gradnorm_alpha < math.inf:
+            raise ValueError(f"gradnorm_alpha is {self.gradnorm_alpha}; it must be 0 or more, or none for 1.5.")
 
     def build(self, scales: Sequence[float]) -> "LossWeighting":
         """The weighting of as many tasks as there are scales, each CLASSIFICATION or REGRESSION.
@@ -62,6 +74,9 @@ class LossWeightingConfig:
             return UncertaintyWeighting(scales)
         if self.weighting == "dynamic":
             return DynamicAverageWeighting(len(scales), temperature=self.weighting_temperature)
+        if self.weighting == "gradnorm":
+            alpha = GRADNORM_ALPHA if self.gradnorm_alpha is None else self.gradnorm_alpha
+            return GradNormWeighting(len(scales), alpha=alpha)
         fixed = self.fixed_weights or (1.0,) * len(scales)
         if len(fixed) != len(scales):
             raise ValueError(f"fixed_weights has {len(fixed)} weights; there are {len(scales)} tasks, give as many.")
@@ -78,8 +93,29 @@ def dynamic_average(last: Tensor, before: Tensor, *, temperature: float) -> Tens
     return len(last) * torch.softmax(last / before / temperature, dim=0)
 
 
+def gradnorm_step(
+    weights: Tensor, norms: Tensor, progress: Tensor, *, alpha: float, rate: float = GRADNORM_RATE
+) -> Tensor:
+    """Weights (T,), T in their sum, after one step of gradient descent on GradNorm's own loss.
+
+    With pulls G = weights * norms that loss is the sum of |G - mean(G) * r^alpha|, r = progress / mean(progress), where
+    the mean and r count as constants. Its gradient is closed: the norm, with the sign of what is between the bars.
+
+    Args:
+        norms: of the gradient of each task's loss, before its weight, by the last shared layer.
+        progress: each task's loss as a share of its first one; a high one has learned little.
+    """
+    pulls = weights * norms
+    wanted = pulls.mean() * (progress / progress.mean()) ** alpha
+    moved = (weights - rate * norms * torch.sign(pulls - wanted)).clamp_min(LEAST_WEIGHT)
+    return len(moved) * moved / moved.sum()
+
+
 class LossWeighting(nn.Module, ABC):
     """The losses of T tasks, shape (T,), to their total; what is learned or remembered is a parameter or a buffer."""
+
+    follows_gradients: ClassVar[bool] = False
+    """Whether `end_update` needs the norm of each task's gradient."""
 
     @abstractmethod
     def forward(self, losses: Tensor) -> Tensor:
@@ -88,6 +124,9 @@ class LossWeighting(nn.Module, ABC):
     @abstractmethod
     def effective(self) -> Tensor:
         """What each task's loss is multiplied by at present, shape (T,), detached."""
+
+    def end_update(self, losses: Sequence[float], norms: Sequence[float]) -> None:
+        """Receives each task's loss in an optimizer update, and the norm of its gradient by the last shared layer."""
 
     def end_epoch(self, losses: Sequence[float]) -> None:
         """Receives the mean loss of each task after a training epoch."""
@@ -156,3 +195,32 @@ class DynamicAverageWeighting(LossWeighting):
         if bool((self.last_losses > 0).all()) and bool((now > 0).all()):
             self.weights.copy_(dynamic_average(now, self.last_losses, temperature=self.temperature))
         self.last_losses.copy_(now)
+
+
+class GradNormWeighting(LossWeighting):
+    """Equal weights at first; a task's first loss is that of the first update in which every task has one."""
+
+    follows_gradients = True
+    weights: Tensor
+    first_losses: Tensor
+
+    def __init__(self, num_tasks: int, *, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.register_buffer("weights", torch.ones(num_tasks))
+        self.register_buffer("first_losses", torch.full((num_tasks,), math.nan))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        return (self.weights * losses.float()).sum()
+
+    def effective(self) -> Tensor:
+        return self.weights.clone()
+
+    @torch.no_grad()
+    def end_update(self, losses: Sequence[float], norms: Sequence[float]) -> None:
+        """An update without a label of some task, or after all are learned, says nothing of how they pull."""
+        if min(losses) <= 0 or min(norms) <= 0:
+            return
+        now, norm = torch.tensor([losses, norms], device=self.weights.device)
+        self.first_losses.copy_(torch.where(self.first_losses.isnan(), now, self.first_losses))
+        self.weights.copy_(gradnorm_step(self.weights, norm, now / self.first_losses, alpha=self.alpha))

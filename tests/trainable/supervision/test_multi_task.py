@@ -100,6 +100,11 @@ def test_weights_go_on_where_the_checkpoint_left_them(weighting, tmp_path):
     torch.testing.assert_close(weights(second), weights(whole), rtol=0, atol=0)
 
 
+def test_gradnorm_needs_a_network_that_says_what_its_tasks_share():
+    with pytest.raises(ValueError, match=r"Sequential has no method last_shared_weights\(\)"):
+        trainer_of(supervision_of("gradnorm"))
+
+
 def test_each_task_has_the_class_weights_of_its_own_counts():
     supervision = supervision_of(class_weights="inverse", class_counts=(6, 3, 1, 8, 2))
     torch.testing.assert_close(supervision.criteria[0].weights, balancing_weights((6, 3, 1), "inverse"))

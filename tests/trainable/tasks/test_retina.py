@@ -79,8 +79,10 @@ def test_unfreezing_trains_the_heads_alone_first(opened):
     assert changed == {"head.weight", "head.bias"}
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(opened, tmp_path):
+@pytest.mark.parametrize("weighting", ["uncertainty", "gradnorm"])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(weighting, opened, tmp_path):
     params = {
+        "weighting": weighting,
         "unfreezing": True,
         "milestones": [[0, 0], [0.25, 0.25], [0.5, 1]],
         "averaging": True,
@@ -105,6 +107,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(opened, tmp_path):
         {"weighting": "equal"},
         {"weighting": "fixed", "fixed_weights": [0.5, 1.5]},
         {"weighting": "dynamic"},
+        {"weighting": "gradnorm"},
         {"class_weights": "inverse"},
         {"focal_gamma": 2.0},
         {"label_smoothing": 0.1},
@@ -122,6 +125,27 @@ def test_each_choice_of_the_space_changes_the_training(opened, params):
         for _ in range(3 if params == {"weighting": "dynamic"} else 1):
             run.run_epoch()
     assert not torch.equal(weights(default)[: weights(other).numel()], weights(other))
+
+
+def test_gradnorm_weighs_by_gradients_of_the_last_shared_layer_and_not_while_it_is_frozen(opened):
+    run = run_of(opened, weighting="gradnorm", unfreezing=True, milestones=[[0, 0], [0.25, 1]])
+    frozen, thawed = run.run_epoch().metrics, run.run_epoch().metrics
+    assert "train/retinopathy_gradient_norm" not in frozen
+    assert thawed["train/retinopathy_gradient_norm"] > 0
+    weights = run.trainer.supervision.weighting.effective()
+    assert weights.tolist() != [1.0, 1.0]
+    assert weights.sum().item() == pytest.approx(2)
+
+
+def test_gradnorm_with_accumulated_or_checkpointed_gradients_still_sums_to_the_number_of_tasks(opened):
+    run = run_of(opened, weighting="gradnorm", accumulation_steps=2, batch_size=8, gradient_checkpointing=True)
+    run.run_epoch()
+    assert run.trainer.supervision.weighting.effective().sum().item() == pytest.approx(2)
+
+
+def test_gradnorm_and_a_compiled_network_exclude_each_other(opened):
+    with pytest.raises(ValueError, match="weighting is gradnorm and compile_backend inductor"):
+        run_of(opened, weighting="gradnorm", compile_backend="inductor")
 
 
 @pytest.mark.parametrize("division", [{"split_seed": 1}, {"group_pattern": "(.+)_"}])

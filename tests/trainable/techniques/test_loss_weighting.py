@@ -10,9 +10,11 @@ from trainable.techniques.loss_weighting import (
     REGRESSION,
     DynamicAverageWeighting,
     FixedWeighting,
+    GradNormWeighting,
     LossWeightingConfig,
     UncertaintyWeighting,
     dynamic_average,
+    gradnorm_step,
     uncertainty_total,
 )
 from trainable.techniques.optim.optimizer import OptimizerConfig, build_optimizer
@@ -118,6 +120,74 @@ def test_what_the_dynamic_average_remembers_survives_a_restart():
     torch.testing.assert_close(restored.effective(), whole.effective(), rtol=0, atol=0)
 
 
+def gradnorm_by_autograd(weights, net, heads, images, targets, first_losses, *, alpha, rate):
+    """The paper's algorithm as printed: sum |G - mean(G) r^alpha| differentiated by the weights."""
+    weights = weights.clone().requires_grad_()
+    losses = [(head(net(images)) - target).square().mean() for head, target in zip(heads, targets, strict=True)]
+    pulls = torch.stack(
+        [
+            torch.autograd.grad(weight * loss, net.weight, create_graph=True, retain_graph=True)[0].norm()
+            for weight, loss in zip(weights, losses, strict=True)
+        ]
+    )
+    ratios = torch.stack(losses).detach() / first_losses
+    wanted = (pulls.mean() * (ratios / ratios.mean()) ** alpha).detach()
+    (pulls - wanted).abs().sum().backward()
+    stepped = weights.detach() - rate * weights.grad
+    return stepped * len(weights) / stepped.sum()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.12, 1.5])
+def test_a_step_of_gradnorm_is_that_of_the_papers_loss_differentiated_by_the_weights(alpha):
+    torch.manual_seed(0)
+    net, heads = nn.Linear(6, 4), [nn.Linear(4, 2) for _ in range(3)]
+    images, targets = torch.randn(8, 6), [scale * torch.randn(8, 2) for scale in (0.3, 1.0, 4.0)]
+    weights, first_losses = torch.tensor([0.5, 1.1, 1.4]), torch.tensor([2.0, 0.9, 25.0])
+    expected = gradnorm_by_autograd(weights, net, heads, images, targets, first_losses, alpha=alpha, rate=0.025)
+    losses = [(head(net(images)) - target).square().mean() for head, target in zip(heads, targets, strict=True)]
+    norms = torch.stack([torch.autograd.grad(loss, net.weight, retain_graph=True)[0].norm() for loss in losses])
+    progress = torch.stack(losses).detach() / first_losses
+    found = gradnorm_step(weights, norms, progress, alpha=alpha, rate=0.025)
+    torch.testing.assert_close(found, expected)
+    assert found.sum().item() == pytest.approx(3)
+
+
+def test_gradnorm_evens_the_pulls_out_and_then_favours_the_task_that_lags():
+    weights, norms = torch.ones(2), torch.tensor([4.0, 1.0])
+    for _ in range(200):
+        weights = gradnorm_step(weights, norms, torch.ones(2), alpha=1.5)
+    pulls = weights * norms
+    assert pulls[0] / pulls[1] == pytest.approx(1, rel=0.3)
+    for _ in range(200):
+        weights = gradnorm_step(weights, norms, torch.tensor([0.5, 0.9]), alpha=1.5)
+    assert (weights * norms)[1] > 1.5 * (weights * norms)[0]
+
+
+def test_gradnorm_never_loses_a_task_whose_gradient_is_huge():
+    weights = gradnorm_step(torch.ones(2), torch.tensor([1e4, 1.0]), torch.ones(2), alpha=1.5)
+    assert (weights > 0).all()
+    assert weights.sum().item() == pytest.approx(2)
+
+
+def test_gradnorm_waits_for_an_update_with_a_label_of_every_task():
+    weighting = GradNormWeighting(2, alpha=1.5)
+    weighting.end_update([1.0, 0.0], [2.0, 0.0])
+    assert weighting.effective().tolist() == [1.0, 1.0]
+    weighting.end_update([1.0, 0.5], [2.0, 1.0])
+    weaker, stronger = weighting.effective().tolist()
+    assert weaker < 1 < stronger
+    assert weighting(LOSSES).item() == pytest.approx(1.4 * weaker + 0.5 * stronger)
+
+
+def test_what_gradnorm_remembers_survives_a_restart():
+    whole, restored = GradNormWeighting(2, alpha=1.5), GradNormWeighting(2, alpha=1.5)
+    whole.end_update([2.0, 1.0], [2.0, 1.0])
+    restored.load_state_dict(whole.state_dict())
+    for weighting in (whole, restored):
+        weighting.end_update([0.5, 0.9], [1.0, 1.0])
+    torch.testing.assert_close(restored.effective(), whole.effective(), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("config", "kind", "weights"),
     [
@@ -125,6 +195,7 @@ def test_what_the_dynamic_average_remembers_survives_a_restart():
         (LossWeightingConfig(weighting="fixed", fixed_weights=(1.5, 0.5)), FixedWeighting, [1.5, 0.5]),
         (LossWeightingConfig(), UncertaintyWeighting, [1.0, 1.0]),
         (LossWeightingConfig(weighting="dynamic"), DynamicAverageWeighting, [1.0, 1.0]),
+        (LossWeightingConfig(weighting="gradnorm", gradnorm_alpha=0.12), GradNormWeighting, [1.0, 1.0]),
     ],
 )
 def test_each_name_builds_its_weighting(config, kind, weights):
@@ -141,6 +212,7 @@ def test_each_name_builds_its_weighting(config, kind, weights):
         ({"weighting": "fixed"}, "weighting is fixed and fixed_weights None; the two go together"),
         ({"fixed_weights": (1.0, 1.0)}, "weighting is uncertainty and fixed_weights"),
         ({"weighting": "fixed", "fixed_weights": (1.0, 0.0)}, "each must be positive"),
+        ({"gradnorm_alpha": -1.0}, "gradnorm_alpha is -1.0; it must be 0 or more"),
         ({"weighting_temperature": 0.0}, "weighting_temperature is 0.0; it must be positive"),
     ],
 )
