@@ -11,6 +11,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 from trainable.fields import built, changed, unknown_name
 from trainable.techniques.best_epoch import BestEpochConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
+from trainable.techniques.engine import EngineConfig
 from trainable.techniques.optim.averaging import AveragingConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.optim.precision import PRECISIONS
@@ -51,6 +52,7 @@ class TrialConfig:
         "precision",
         "compile_backend",
         "gradient_checkpointing",
+        "engine",
     )
     """What decides the memory per image of a micro-batch; a task adds its own."""
 
@@ -87,6 +89,8 @@ class TrialConfig:
     early_stopping: EarlyStoppingConfig | None = None
     best_epoch: BestEpochConfig | None = field(default_factory=BestEpochConfig)
     """The weights of the best epoch are handed over; None: those of the last."""
+    engine: EngineConfig | None = field(default_factory=EngineConfig)
+    """Switches of cuDNN, TF32 and deterministic algorithms; None and the default leave them as they are."""
 
     @property
     def has_trained_weights(self) -> bool:

@@ -17,6 +17,7 @@ from trainable.tasks.registry import get_task
 from trainable.techniques.best_epoch import BestEpoch
 from trainable.techniques.checkpoint import read_checkpoint, run_state, write_checkpoint
 from trainable.techniques.early_stopping import EarlyStopping
+from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (
     DividedBatches,
     FittingBatches,
@@ -139,7 +140,8 @@ class TrainingRun:
             MemoryShortage: the smallest micro-batch does not fit, or any on one of several ranks.
         """
         began = time.perf_counter()
-        metrics = self._epoch_that_fits()
+        with engine_switched(self.config.engine):
+            metrics = self._epoch_that_fits()
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
         self._observe(metrics[self.monitor.name])
@@ -157,7 +159,8 @@ class TrainingRun:
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
         began = time.perf_counter()
-        return self._result(self._validated(), began)
+        with engine_switched(self.config.engine):
+            return self._result(self._validated(), began)
 
     def test(self, data: Any = None) -> dict[str, float]:
         """Metrics of the handed-over weights, without a prefix.
@@ -166,7 +169,8 @@ class TrainingRun:
         """
         splits = self._splits if data is None else replace(self._splits, test=data)
         weights = self.handed_over.weights
-        return self.task.test(self.trainer, self._config_that_fits, splits, self.device, weights=weights)
+        with engine_switched(self.config.engine):
+            return self.task.test(self.trainer, self._config_that_fits, splits, self.device, weights=weights)
 
     @property
     def handed_over(self) -> HandedOver:

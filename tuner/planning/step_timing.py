@@ -13,6 +13,7 @@ import torch
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig, from_params, section_names
 from trainable.tasks.registry import get_task
+from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (
     MemoryShortage,
     can_be_halved,
@@ -80,7 +81,7 @@ def time_steps(config: TrialConfig, splits: Any, *, device: torch.device) -> Ste
     """
     while True:
         try:
-            with shortages_named():
+            with shortages_named(), engine_switched(config.engine):
                 return _time_steps(config, splits, device)
         except MemoryShortage:
             if not can_be_halved(config.batch_size, config.min_batch_size):
