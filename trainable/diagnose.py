@@ -25,6 +25,7 @@ from trainable.models.output import ModelOutput, as_model_output
 from trainable.reporting.output_folder import read_curve
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
+from trainable.techniques.constant_predictions import ADVICE, constant_shares
 from trainable.techniques.random_streams import seed_everything
 
 SMALLEST_NETWORK = 100_000
@@ -109,6 +110,14 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
     ]
 
 
+def check_answers(last: Mapping[str, float]) -> list[Finding]:
+    """Whether the last epoch of a training, given as metrics by name, answers every image alike."""
+    return [
+        _found(name, f"is {share:.2f}: predictions are constant", f"{ADVICE.capitalize()}.", Severity.WARNING)
+        for name, share in constant_shares(last).items()
+    ]
+
+
 def check_curve(last: Mapping[str, float]) -> list[Finding]:
     """Whether the last epoch of a training, given as metrics by name, overfits."""
     if not {"train/accuracy", "val/accuracy"} <= last.keys():
@@ -132,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         findings = diagnose(read_exported_config(options.config))
         if options.curve is not None:
-            findings += check_curve(read_curve(options.curve)[-1]["metrics"])
+            last = read_curve(options.curve)[-1]["metrics"]
+            findings += check_answers(last) + check_curve(last)
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
@@ -173,7 +183,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m trainable.diagnose", description="Check a configuration: data, network, gradient, curve."
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
-    parser.add_argument("--curve", type=Path, metavar="FILE", help="curve.jsonl of a training, to look for overfitting")
+    curve_help = "curve.jsonl of a training, to look for overfitting and for constant predictions"
+    parser.add_argument("--curve", type=Path, metavar="FILE", help=curve_help)
     return parser
 
 

@@ -16,6 +16,7 @@ from trainable.config import TrialConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.best_epoch import BestEpoch
 from trainable.techniques.checkpoint import read_checkpoint, run_state, write_checkpoint
+from trainable.techniques.constant_predictions import ConstantPredictions
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (
@@ -109,6 +110,7 @@ class TrainingRun:
         self.early_stopping = None if stopping is None else EarlyStopping(stopping, mode)
         self.best_epoch = None if config.best_epoch is None else BestEpoch(mode)
         self.lasting_collapse = self.task.build_lasting_collapse(config)
+        self.constant_predictions = ConstantPredictions()
 
     @property
     def ending(self) -> Ending | None:
@@ -145,6 +147,7 @@ class TrainingRun:
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
         self._observe(metrics[self.monitor.name])
+        self.constant_predictions.observe(metrics, epoch=self.epoch)
         return self._result(metrics, began)
 
     def _observe(self, monitored: float) -> None:
@@ -215,6 +218,7 @@ class TrainingRun:
             "early_stopping": self.early_stopping,
             "best_epoch": self.best_epoch,
             "lasting_collapse": self.lasting_collapse,
+            "constant_predictions": self.constant_predictions,
         }
         return {name: part for name, part in parts.items() if part is not None}
 

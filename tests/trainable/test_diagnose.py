@@ -12,6 +12,7 @@ from trainable.data.generated.leaf_pictures import LeafPictureConfig
 from trainable.data.io.findings import Severity
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.diagnose import (
+    check_answers,
     check_batches,
     check_classes,
     check_curve,
@@ -96,15 +97,24 @@ def test_a_training_far_better_than_its_validation_is_called_overfitted():
     assert check_curve({"train/loss": 1.0}) == []
 
 
+def test_a_training_that_answers_every_image_alike_is_warned_of():
+    assert check_answers({"val/constant_share": 0.7, "val/accuracy": 0.7}) == []
+    (finding,) = check_answers({"val/edema_constant_share": 1.0})
+    assert (finding.file, finding.severity) == ("val/edema_constant_share", Severity.WARNING)
+    assert "precision=fp32" in finding.action
+
+
 def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     config = tmp_path / "config.json"
     preset_main(["dishes", "balanced", str(config)])
     curve = tmp_path / "curve.jsonl"
-    curve.write_text(json.dumps({"metrics": {"train/accuracy": 1.0, "val/accuracy": 0.5}}) + "\n")
+    curve.write_text(
+        json.dumps({"metrics": {"train/accuracy": 1.0, "val/accuracy": 0.5, "val/constant_share": 1.0}}) + "\n"
+    )
     caplog.set_level("INFO", "trainable")
     assert main(["--config", str(config), "--curve", str(curve)]) == 0
-    for said in ("shape (16, 3, 64, 64)", "clean 192, dirty 96", "gradient", "It overfits"):
+    for said in ("shape (16, 3, 64, 64)", "clean 192, dirty 96", "gradient", "It overfits", "predictions are constant"):
         assert said in caplog.text
 
 

@@ -382,6 +382,19 @@ def test_keeping_the_best_epoch_leaves_the_curve_as_it_is(begin):
     assert same_to_the_bit(curve(begin(EVERYTHING)), curve(begin(EVERYTHING | {"best_epoch": False})))
 
 
+def test_masks_that_are_all_0_are_told_in_the_log_and_in_the_last_line(begin, caplog):
+    run = begin(max_epochs=3)
+    run.trainer.model.register_forward_hook(
+        lambda model, inputs, output: replace(output, predictions=output.predictions - 50)
+    )
+    shares = [run.run_epoch().metrics["val/constant_share"] for _ in range(3)]
+    assert shares == [1.0, 1.0, 1.0]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 1
+    assert warned[0].startswith("epoch 2: val/constant_share is 1.00, predictions are constant since epoch 1")
+    assert "Predictions have been constant since epoch 1." in why_ended(run)
+
+
 def test_early_stopping_looks_at_the_monitored_metric(begin):
     """The loss falls in every epoch, so that its maximum stands from the first on."""
     stopping = {"early_stopping": True, "patience_epochs": 1, "monitor": "val/loss", "monitor_mode": "max"}

@@ -3,7 +3,8 @@
 What: S-, E- and F-measure, MAE, IoU and Dice by the literature's protocol. Every metric is computed per image; curves
 are averaged over images first, and their mean and maximum over the 256 thresholds are taken after. IoU and Dice are
 of the plain probability at 0.5, per image, and 1 where mask and decision are both empty. Images with an empty mask
-count like all others; `num_empty_masks` says how many there were.
+count like all others; `num_empty_masks` says how many there were. `constant_share` is the share of images whose
+decision at 0.5 is all 0 or all 1 while their mask is neither.
 Source: the modules this one composes, each with its own; equal to PySODMetrics 1.6.2.
 Cost: one pass over the pixels of a batch (trainable/metrics/level_histogram.py), arithmetic on the counts of 64 images
 at a time; one read from the device, in `compute`.
@@ -40,6 +41,7 @@ METRIC_NAMES = (
     "iou",
     "dice",
     "num_empty_masks",
+    "constant_share",
 )
 _IMAGES_TOGETHER = 64
 """Arithmetic on a few hundred numbers costs what it costs to call: the counts of small batches wait for each other."""
@@ -136,6 +138,7 @@ def mean_absolute_error(histogram: LevelHistogram) -> Tensor:
 def _per_image(histogram: LevelHistogram) -> dict[str, Tensor]:
     """Values of shape (B,), and the two curves of shape (B, 256)."""
     decisions = histogram.decisions()
+    pixels = decisions.pixels
     e_values, f_values = e_measure(decisions), f_measure(decisions)
     return {
         "s_measure": s_measure(histogram),
@@ -147,7 +150,14 @@ def _per_image(histogram: LevelHistogram) -> dict[str, Tensor]:
         "iou": iou(decisions)[:, ONE_HALF],
         "dice": dice(decisions)[:, ONE_HALF],
         "num_empty_masks": (decisions.objects[:, ONE_HALF] == 0).double(),
+        "constant_share": (_is_constant(decisions.chosen, pixels) & ~_is_constant(decisions.objects, pixels)).double(),
     }
+
+
+def _is_constant(counted: Tensor, pixels: Tensor) -> Tensor:
+    """Whether at one half none or all of an image's pixels are counted, bool (B,)."""
+    counted, pixels = counted[:, ONE_HALF], pixels[:, ONE_HALF]
+    return (counted == 0) | (counted == pixels)
 
 
 def _check_range(what: str, lowest: float, highest: float, remedy: str) -> None:

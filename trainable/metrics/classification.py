@@ -11,6 +11,8 @@ What, over all images with a label (-1 is left out), for K classes:
                                (i - j)^2; for grades in order. 1 where the only class there is is always called.
     ece                        mean over the images of |accuracy - mean confidence| of their bin, of equally wide bins.
     nll                        mean of -log(probability of the true class), whatever loss was trained.
+    constant_share             share of the images called the class that is called most; 1 when all are called alike.
+                               0 where the images are of one class.
 Sources: Cohen, Weighted kappa, 1968, https://doi.org/10.1037/h0026256; Guo et al., On Calibration of Modern Neural
     Networks, 2017, https://arxiv.org/abs/1706.04599 (ece).
 Cost: two histograms of a batch, kept on the device and read once.
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor
 
 NUM_BINS = 15
-METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_weighted_kappa", "ece", "nll")
+METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_weighted_kappa", "ece", "nll", "constant_share")
 """What every classifier has; `recall_<class>` and `f1_<class>` come beside them."""
 
 
@@ -76,6 +78,7 @@ class ClassificationMetrics:
             "quadratic_weighted_kappa": quadratic_weighted_kappa(confusion),
             "ece": (self._bins[:, 0] - self._bins[:, 1]).abs().sum().cpu() / total,
             "nll": self._nll.cpu() / total,
+            "constant_share": calls.max() / total if (targets > 0).sum() > 1 else torch.zeros(()),
         }
         values |= {f"f1_{name}": value for name, value in zip(self.class_names, f1, strict=True)}
         values |= {f"recall_{name}": value for name, value in zip(self.class_names, recall, strict=True)}

@@ -4,7 +4,8 @@ What: COCO's mean average precision of masks (pycocotools through torchmetrics: 
 100 detections an image, classes without a crown left out); mean absolute error of the tree count by the density map;
 intersection over union of the canopy, from pixels summed over all images; the distance between the predicted and the
 true shade distribution, which is the share of an image that each kind of crown covers and the share that none does,
-as total variation from 0 to 1, averaged over images; mean intersection over union of the semantic classes that occur.
+as total variation from 0 to 1, averaged over images; mean intersection over union of the semantic classes that occur;
+`constant_share`, the share of images whose canopy is found nowhere or everywhere while it is neither.
 A metric whose part is annotated nowhere is left out, not 0.
 Sources: Lin et al., Microsoft COCO, 2014, https://arxiv.org/abs/1405.0312.
 Cost: matching masks takes about 2 ms an image.
@@ -23,11 +24,20 @@ from trainable.supervision.crowns import CrownScores
 
 SURE_SCORE = 0.5
 """Detections from this score on make the shade distribution."""
-METRIC_NAMES = ("map_50", "map_75", "map", "count_error", "canopy_iou", "shade_distance", "semantic_miou")
+METRIC_NAMES = (
+    "map_50",
+    "map_75",
+    "map",
+    "count_error",
+    "canopy_iou",
+    "shade_distance",
+    "constant_share",
+    "semantic_miou",
+)
 # Given in full, since those that torchmetrics makes itself are rounded to single precision, and ties fall otherwise.
 _OVERLAPS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0.0, 1.0, 101).tolist()
-_ACCUMULATED = ("found", "truth", "count_error", "shade_distance", "canopy", "confusion")
+_ACCUMULATED = ("found", "truth", "count_error", "shade_distance", "num_constant", "canopy", "confusion")
 
 
 class CrownMetrics:
@@ -38,6 +48,7 @@ class CrownMetrics:
         self._found: list[dict[str, Tensor]] = []
         self._truth: list[dict[str, Tensor]] = []
         self._count_error = self._shade_distance = 0.0
+        self._num_constant = 0
         self._canopy = torch.zeros(2, dtype=torch.int64)
         self._confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 
@@ -54,6 +65,7 @@ class CrownMetrics:
                 "count_error": self._count_error / len(self._truth),
                 "canopy_iou": float(self._canopy[0] / self._canopy[1].clamp(min=1)),
                 "shade_distance": self._shade_distance / len(self._truth),
+                "constant_share": self._num_constant / len(self._truth),
             }
         if self._confusion.any():
             result["semantic_miou"] = mean_iou(self._confusion)
@@ -75,6 +87,7 @@ class CrownMetrics:
         self._truth.append(truth | {"masks": truth["masks"].bool()})
         self._count_error += abs(float(scores.num_trees[row]) - len(truth["labels"]))
         crown, true_crown = scores.crown[row].cpu(), crown_map(truth) > 0
+        self._num_constant += _is_constant(crown) and not _is_constant(true_crown)
         self._canopy += torch.stack([(crown & true_crown).sum(), (crown | true_crown).sum()])
         sure = found["scores"] >= SURE_SCORE
         shade = shade_distribution(found["masks"][sure], found["labels"][sure], self._num_kinds)
@@ -121,6 +134,10 @@ def mean_iou(confusion: Tensor) -> float:
     hits = confusion.diagonal()
     union = confusion.sum(dim=0) + confusion.sum(dim=1) - hits
     return float((hits[union > 0] / union[union > 0]).mean())
+
+
+def _is_constant(pixels: Tensor) -> bool:
+    return bool(pixels.all() | ~pixels.any())
 
 
 def _confusion(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -39,7 +39,9 @@ def why_ended(run: TrainingRun) -> str:
     if handed_over.value is not None:
         value = f"{run.monitor.name} ({handed_over.value:.4f})"
         weights = f"the weights are those of epoch {handed_over.epoch}, the best by {value}"
-    return f"Ended after epoch {run.epoch}: {reason}; {weights}."
+    began = run.constant_predictions.began
+    warning = "" if began is None else f" Predictions have been constant since epoch {began}."
+    return f"Ended after epoch {run.epoch}: {reason}; {weights}.{warning}"
 
 
 def changes_line(before: TrialConfig, after: TrialConfig) -> str:

@@ -18,7 +18,7 @@ from trainable.fields import unknown_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LOWER_IS_BETTER = ("loss", "mae", "ece", "nll", "error", "distance", "num_empty_masks")
+_LOWER_IS_BETTER = ("loss", "mae", "ece", "nll", "error", "distance", "num_empty_masks", "constant_share")
 """How the names of metrics end that measure what is wrong."""
 
 

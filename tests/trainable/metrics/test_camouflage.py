@@ -127,6 +127,20 @@ def test_an_empty_mask_is_counted_and_agrees_with_an_empty_decision() -> None:
     assert values["f_measure_max"] == 0.0
 
 
+def test_an_image_answered_with_nothing_or_all_is_constant_unless_its_mask_is() -> None:
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    nothing, everything, half = torch.full_like(mask, 0.2), torch.full_like(mask, 0.8), mask * 0.6
+    for decisions, masks, share in (
+        ([nothing, everything, half, half], [mask] * 4, 0.5),
+        ([nothing, everything], [torch.zeros_like(mask), torch.ones_like(mask)], 0.0),
+        ([nothing, half], [mask, torch.zeros_like(mask)], 0.5),
+    ):
+        metrics = CamouflageMetrics()
+        metrics.update(torch.cat(decisions), torch.cat(masks))
+        assert metrics.compute()["constant_share"] == share
+
+
 def test_iou_is_of_the_plain_probability_whatever_the_stretch() -> None:
     mask = torch.zeros(1, 1, 2, 2)
     mask[..., 0] = 1

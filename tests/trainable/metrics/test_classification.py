@@ -85,6 +85,15 @@ def test_a_certain_mistake_costs_much_but_not_infinitely():
     assert values["nll"] > 80
 
 
+def test_the_constant_share_is_that_of_the_class_that_is_called_most_and_0_where_there_is_only_one():
+    all_alike = torch.tensor([[0.2, 0.7, 0.1]]).expand(4, 3)
+    mixed = torch.cat([all_alike[:3], torch.tensor([[0.9, 0.1, 0.0]])])
+    labels = torch.tensor([0, 1, 2, -1])
+    assert computed(labels, all_alike)["constant_share"] == 1
+    assert computed(labels.abs(), mixed)["constant_share"] == 0.75
+    assert computed(torch.ones(4, dtype=torch.int64), all_alike)["constant_share"] == 0
+
+
 def test_names_are_those_that_are_announced_and_two_for_each_class():
     assert computed(LABELS, scores_of(CALLED)).keys() == {
         *METRIC_NAMES,

@@ -56,6 +56,13 @@ def test_perfect_crowns_score_one_and_every_promised_metric_is_there():
     assert set(result) == set(METRIC_NAMES)
 
 
+def test_a_canopy_found_nowhere_or_everywhere_is_constant_unless_there_is_none():
+    one, none = crowns((0, 0, 10, 10)), crowns()
+    nothing = crowns(scores=[])
+    for crown in (False, True):
+        assert judged([nothing] * 2, [one, none], crown=crown)["constant_share"] == 0.5
+
+
 def test_an_overlap_of_68_percent_counts_at_one_half_and_not_at_three_quarters():
     result = judged([crowns((0, 0, 17, 4), scores=[0.9])], [crowns((0, 0, 20, 5))])
     assert result["map_50"] == pytest.approx(1)
