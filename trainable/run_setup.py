@@ -47,7 +47,9 @@ def started_from(config: TrialConfig, given: Path) -> TrialConfig:
     return replace(config, model=model, init_weights=path)
 
 
-def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None) -> TrainingRun:
+def open_run(
+    exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None, log_interval: int = 0
+) -> TrainingRun:
     """The run of a configuration before its first epoch; refuses data that differs from the fingerprint.
 
     Without a fingerprint the data is new on purpose, and the configuration is adapted to it.
@@ -57,7 +59,7 @@ def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | N
     splits = open_data(config, expected)
     if not expected:
         config = get_task(config.workload).adapt_to_data(config, splits)
-    return TrainingRun(config, splits, device=chosen, ranks=ranks)
+    return TrainingRun(config, splits, device=chosen, ranks=ranks, log_interval=log_interval)
 
 
 def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from trainable.run_setup import chosen_device, open_run, started_from
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
-from trainable.training_run import EpochResult, TrainingRun, run_epochs
+from trainable.training_run import TrainedEpoch, TrainingRun
 
 logger = logging.getLogger("trainable.train")
 
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extras = {
             "num_fresh": options.fresh_test,
             "save_every_epochs": options.save_every_epochs,
+            "validate_every_epochs": options.validate_every_epochs,
+            "log_interval": options.log_interval,
             "profile": updates,
             "track": options.track,
         }
@@ -84,13 +86,17 @@ def train(
     device: str = "auto",
     num_fresh: int | None = None,
     save_every_epochs: int | None = None,
+    validate_every_epochs: int = 1,
+    log_interval: int = 0,
     profile: range | None = None,
     track: Sequence[str] = (),
 ) -> dict[str, float]:
     """Trains to the planned budget and returns the metrics on the test split.
 
-    `num_fresh` newly generated samples are scored too; each `save_every_epochs`-th checkpoint is kept; the optimizer
-    updates of `profile` are traced. Under torchrun each process computes its part, and the first one writes.
+    `num_fresh` newly generated samples are scored too; each `save_every_epochs`-th checkpoint is kept; each
+    `validate_every_epochs`-th epoch and the last are validated; the loss is logged every `log_interval` updates, 0 is
+    never; the optimizer updates of `profile` are traced. Under torchrun each process computes its part, and the first
+    one writes.
 
     Raises:
         ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off,
@@ -98,23 +104,24 @@ def train(
         DivergedError: the training diverged.
         MemoryShortage: the smallest micro-batch does not fit, or, with several processes, the configured one.
     """
-    if save_every_epochs is not None and save_every_epochs < 1:
-        raise ValueError(f"--save-every-epochs is {save_every_epochs}; it must be 1 or more.")
+    _check_intervals(1 if save_every_epochs is None else save_every_epochs, validate_every_epochs, log_interval)
     check_output(output, resume=resume)
     check_trackers(track)
     torch.set_num_threads(exported.num_threads)
     with ranks_of_torchrun(chosen_device(device)) as ranks, shortages_named():
-        run = open_run(exported, device, ranks=ranks)
+        run = open_run(exported, device, ranks=ranks, log_interval=log_interval)
         fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
         if resume and (output / CHECKPOINT).exists():
             _restore(run, output / CHECKPOINT)
         writes = ranks is None or ranks.is_first
         if writes:
             _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
-            _train_on_record(run, output, save_every_epochs=save_every_epochs, profile=profile, track=track)
+            epochs = _epochs(run, validate_every_epochs)
+            _train_on_record(run, epochs, output, save_every_epochs=save_every_epochs, profile=profile, track=track)
         else:
-            # Saving also sums over ranks; only the first one writes.
-            run_epochs(run, on_epoch=lambda result: run.save(output / CHECKPOINT))
+            for _ in _epochs(run, validate_every_epochs):
+                # Saving also sums over ranks; only the first one writes.
+                run.save(output / CHECKPOINT)
         handed_over = run.handed_over
         judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
     if writes:
@@ -125,6 +132,17 @@ def train(
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
     logger.info("%s", why_ended(run))
     return judged["test"]
+
+
+def _check_intervals(save_every_epochs: int, validate_every_epochs: int, log_interval: int) -> None:
+    for option, number in (
+        ("--save-every-epochs", save_every_epochs),
+        ("--validate-every-epochs", validate_every_epochs),
+    ):
+        if number < 1:
+            raise ValueError(f"{option} is {number}; it must be 1 or more.")
+    if log_interval < 0:
+        raise ValueError(f"--log-interval is {log_interval}; it must be 0 (never) or more.")
 
 
 def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
@@ -148,8 +166,22 @@ def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
     write_exported_config(output / CONFIG, exported)
 
 
+def _epochs(run: TrainingRun, validate_every: int) -> Iterator[TrainedEpoch]:
+    """What is left of the budget; every so-many-th epoch of the training is validated, and the last one."""
+    while not run.is_complete:
+        epoch, since = run.epoch + 1, run.epoch % validate_every + 1
+        is_validated = since == validate_every or epoch == run.config.max_epochs
+        yield run.run_epoch(span_epochs=since) if is_validated else run.train_epoch()
+
+
 def _train_on_record(
-    run: TrainingRun, output: Path, *, save_every_epochs: int | None, profile: range | None, track: Sequence[str]
+    run: TrainingRun,
+    epochs: Iterator[TrainedEpoch],
+    output: Path,
+    *,
+    save_every_epochs: int | None,
+    profile: range | None,
+    track: Sequence[str],
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
     cut_curve(output / CURVE, run.epoch)
@@ -159,11 +191,12 @@ def _train_on_record(
     params = flat_params(run.config)
     tracked = TrackedRun(folder=output, name=output.name, experiment=run.config.workload, params=params)
     with opened_trackers(track, tracked) as told, profiled(run.trainer.optimizer, profile, output):
-        run_epochs(run, on_epoch=lambda result: _record(run, result, output, told, save_every_epochs))
+        for result in epochs:
+            _record(run, result, output, told, save_every_epochs)
 
 
 def _record(
-    run: TrainingRun, result: EpochResult, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
+    run: TrainingRun, result: TrainedEpoch, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
 ) -> None:
     """Saves an epoch: first its line of the curve, then its checkpoint, from which a resume continues."""
     with (output / CURVE).open("a") as curve:
@@ -225,6 +258,16 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         help="keep every Nth checkpoint in checkpoints/, beside that of the best epoch (default: none)",
+    )
+    parser.add_argument(
+        "--validate-every-epochs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="validate every Nth epoch and the last (default: each); a search compares trials after each",
+    )
+    parser.add_argument(
+        "--log-interval", type=int, default=0, metavar="N", help="log the loss every N updates (default: 0, never)"
     )
     parser.add_argument(
         "--fresh-test", type=int, metavar="N", help="also score N newly generated samples (embedded data only)"

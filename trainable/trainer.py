@@ -97,7 +97,8 @@ class Trainer(Resumable):
             self.scheduler.step(epoch + (done + 1) / updates)
             done += self._update(window, means)
             if log_interval and (index + 1) % log_interval == 0:
-                logger.info("epoch %d, update %d of %d, loss %.4f", epoch, index + 1, updates, means.compute()["loss"])
+                loss = means.compute()["loss"]
+                logger.info("epoch %d, update %d of %d, loss %.4f", epoch + 1, index + 1, updates, loss)
         self.supervision.end_epoch(means.compute())
         return {**means.compute(), "lr": self.scheduler.get_last_lr()[0]} | self._end_epoch()
 

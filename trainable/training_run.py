@@ -49,17 +49,23 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EpochResult:
+class TrainedEpoch:
     """What one epoch gave; every value a finite float."""
 
     epoch: int
     """Epochs completed, 1 after the first."""
-    objective: float
     metrics: dict[str, float]
     """Flat names: train/..., val/..., moe/..., aug_strength."""
     seconds: float
     precision: str
     """The number format in effect, whatever was asked for: fp32, fp16 or bf16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult(TrainedEpoch):
+    """What one epoch gave that was validated too."""
+
+    objective: float
 
 
 class HandedOver(NamedTuple):
@@ -81,6 +87,7 @@ class TrainingRun:
         device: where to train.
         ranks: this process' place among those that train together; None trains alone.
         fitting: micro-batches that are known to fit from earlier runs of this process.
+        log_interval: logs the mean loss so far every so many updates; 0 never does.
     """
 
     def __init__(
@@ -91,8 +98,10 @@ class TrainingRun:
         device: torch.device | str = "cpu",
         ranks: Ranks | None = None,
         fitting: FittingBatches | None = None,
+        log_interval: int = 0,
     ) -> None:
         self.config = config
+        self.log_interval = log_interval
         self.device = torch.device(device)
         self.task = get_task(config.workload)
         self.epoch = 0
@@ -134,30 +143,44 @@ class TrainingRun:
     def is_complete(self) -> bool:
         return self.ending is not None
 
-    def run_epoch(self) -> EpochResult:
+    def run_epoch(self, *, span_epochs: int = 1) -> EpochResult:
         """Trains and validates one epoch; out of memory, it is tried again in smaller micro-batches.
+
+        Args:
+            span_epochs: epochs since the last validation, this one included.
 
         Raises:
             DivergedError: a loss, the gradient or a validation metric is not finite.
             MemoryShortage: the smallest micro-batch does not fit, or any on one of several ranks.
         """
         began = time.perf_counter()
-        with engine_switched(self.config.engine):
-            metrics = self._epoch_that_fits()
-        check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
-        self.epoch += 1
-        self._observe(metrics[self.monitor.name])
+        metrics = self._next_epoch(lambda: self._trained() | self._validated())
+        self._observe(metrics[self.monitor.name], span_epochs)
         self.constant_predictions.observe(metrics, epoch=self.epoch)
         return self._result(metrics, began)
 
-    def _observe(self, monitored: float) -> None:
-        self.trainer.scheduler.observe(monitored)
-        if self.early_stopping is not None:
-            self.early_stopping.observe(monitored)
-        if self.best_epoch is not None:
-            self.best_epoch.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
+    def train_epoch(self) -> TrainedEpoch:
+        """As `run_epoch`, without the validation: the epoch can't be the best, and is not compared."""
+        began = time.perf_counter()
+        metrics = self._next_epoch(self._trained)
+        seconds, precision = time.perf_counter() - began, self.trainer.precision_effective
+        return TrainedEpoch(epoch=self.epoch, metrics=metrics, seconds=seconds, precision=precision)
+
+    def _next_epoch(self, computed: Callable[[], dict[str, float]]) -> dict[str, float]:
+        with engine_switched(self.config.engine):
+            metrics = self._epoch_that_fits(computed)
+        check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
+        self.epoch += 1
         if self.lasting_collapse is not None and self.trainer.collapse_verdict is not None:
             self.lasting_collapse.observe(self.trainer.collapse_verdict)
+        return metrics
+
+    def _observe(self, monitored: float, span_epochs: int) -> None:
+        self.trainer.scheduler.observe(monitored)
+        if self.early_stopping is not None:
+            self.early_stopping.observe(monitored, epochs=span_epochs)
+        if self.best_epoch is not None:
+            self.best_epoch.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
 
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
@@ -240,14 +263,15 @@ class TrainingRun:
         is_halved = batch_size < self.config.batch_size
         self._validation = DividedBatches(validation, batch_size) if is_halved else validation
 
-    def _epoch_that_fits(self) -> dict[str, float]:
+    def _epoch_that_fits(self, computed: Callable[[], dict[str, float]]) -> dict[str, float]:
+        computed = shortages_named()(computed)
         if self.trainer.ranks is not None:
             # One rank alone may run out of memory while the others wait for its sums; who sent them begins them anew.
-            return self._trained_and_validated()
+            return computed()
         before = packed(self.trainer.state_dict())
         while True:
             try:
-                return self._trained_and_validated()
+                return computed()
             except MemoryShortage:
                 if not can_be_halved(self.batch_size, self.config.min_batch_size):
                     raise
@@ -255,17 +279,16 @@ class TrainingRun:
             self._shrink_batches()
             self.trainer.load_state_dict(unpacked(before, self.device))
 
-    @shortages_named()
-    def _trained_and_validated(self) -> dict[str, float]:
+    def _trained(self) -> dict[str, float]:
         forget_peak(self.device)
         self._training.set_epoch(self.epoch)
         metrics = self.trainer.train_epoch(
-            self._training, self.epoch, log_interval=0, accumulation_steps=self.accumulation_steps
+            self._training, self.epoch, self.log_interval, accumulation_steps=self.accumulation_steps
         )
         metrics["micro_batch"] = self.batch_size
         if self.device.type == "cuda":
             metrics["peak_gib"] = peak_gib(self.device)
-        return _flat_training(metrics) | self._validated()
+        return _flat_training(metrics)
 
     def _validated(self) -> dict[str, float]:
         """The epoch's validation; where weights are averaged, also what the raw ones would give.

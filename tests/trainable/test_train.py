@@ -58,10 +58,10 @@ def curve(tmp_path):
 def interrupt_at_epoch(monkeypatch, epoch, method="run_epoch"):
     original = getattr(TrainingRun, method)
 
-    def until(self, *arguments):
+    def until(self, *arguments, **options):
         if self.epoch == epoch:
             raise KeyboardInterrupt
-        return original(self, *arguments)
+        return original(self, *arguments, **options)
 
     monkeypatch.setattr(TrainingRun, method, until)
 
@@ -95,6 +95,47 @@ def test_interrupted_anywhere_and_resumed_the_curve_is_that_of_one_go(train, cur
         assert train() == 130
     assert train("out", "--resume") == 0
     assert curve() == curve("one-go")
+
+
+def test_every_second_epoch_is_validated_and_the_last_and_training_is_the_same_to_the_bit(train, curve, caplog):
+    train("each", "--epochs", "5")
+    caplog.clear()
+    caplog.set_level("INFO", "trainable")
+    assert train("some", "--epochs", "5", "--validate-every-epochs", "2") == 0
+    validated = [("objective" in epoch, "val/s_measure" in epoch["metrics"]) for epoch in curve("some")]
+    assert validated == [(False, False), (True, True), (False, False), (True, True), (True, True)]
+    for every, some in zip(curve("each"), curve("some"), strict=True):
+        assert some["metrics"] == {name: every["metrics"][name] for name in some["metrics"]}
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Epoch ")]
+    assert ["Val Loss" in line for line in lines] == [False, True, False, True, True]
+    assert all("Train Loss" in line for line in lines)
+
+
+def test_interrupted_between_validations_and_resumed_the_curve_is_that_of_one_go(train, curve, monkeypatch):
+    options = ("--epochs", "5", "--validate-every-epochs", "2")
+    train("one-go", *options)
+    with monkeypatch.context() as patch:
+        interrupt_at_epoch(patch, 3, "save")
+        assert train("out", *options) == 130
+    assert train("out", *options, "--resume") == 0
+    assert curve() == curve("one-go")
+
+
+def test_the_patience_is_counted_in_epochs_however_seldom_they_are_validated(disc_config):
+    params = {"early_stopping": True, "patience_epochs": 3, "min_delta": 100.0, "max_epochs": 12}
+    run = TrainingRun(from_params(params, disc_config), get_task("moe").open_data(disc_config))
+    while not run.is_complete:
+        since = run.epoch % 2 + 1
+        run.run_epoch(span_epochs=since) if since == 2 else run.train_epoch()
+    # The first validation, after epoch 2, is the best; that after epoch 6 is the first three epochs later or more.
+    assert (run.epoch, run.ending.numbers["best_epoch"]) == (6, 2)
+
+
+def test_the_loss_is_logged_every_so_many_updates(train, caplog):
+    caplog.set_level("INFO", "trainable")
+    assert train("out", "--epochs", "1", "--log-interval", "1") == 0
+    lines = [record.getMessage() for record in caplog.records if "update" in record.getMessage()]
+    assert [re.sub(r"loss \d+\.\d+$", "loss", line) for line in lines] == ["epoch 1, update 1 of 1, loss"]
 
 
 def test_interrupted_before_the_first_epoch_ended_it_begins_again(train, curve, monkeypatch):

@@ -3,11 +3,14 @@
 import time
 
 from trainable.config import TrialConfig, flat_params
-from trainable.training_run import EpochResult, TrainingRun
+from trainable.training_run import EpochResult, TrainedEpoch, TrainingRun
 
 
-def epoch_line(result: EpochResult, *, objective: str, max_epochs: int) -> str:
-    """`Epoch 3/10: Train Loss: 0.4123, Train Acc: 81.2%, Val Loss: 0.5034, Val Acc: 77.5%, ...` and the objective."""
+def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
+    """`Epoch 3/10: Train Loss: 0.4123, Train Acc: 81.2%, Val Loss: 0.5034, Val Acc: 77.5%, ...` and the objective.
+
+    What is measured on the validation split is left out of an epoch that was not validated.
+    """
     metrics = result.metrics
     parts = []
     for split, title in (("train", "Train"), ("val", "Val")):
@@ -18,7 +21,9 @@ def epoch_line(result: EpochResult, *, objective: str, max_epochs: int) -> str:
             parts.append(f"{title} Acc: {accuracy:.1%}")
     left_seconds = (max_epochs - result.epoch) * result.seconds
     clock = time.strftime("%M:%S" if left_seconds < 3600 else "%H:%M:%S", time.gmtime(left_seconds))
-    parts += [f"{objective}: {result.objective:.4f}", f"lr {metrics['train/lr']:.2e}", f"{result.seconds:.1f} s"]
+    if isinstance(result, EpochResult):
+        parts.append(f"{objective}: {result.objective:.4f}")
+    parts += [f"lr {metrics['train/lr']:.2e}", f"{result.seconds:.1f} s"]
     return f"Epoch {result.epoch}/{max_epochs}: {', '.join(parts)}, about {clock} left"
 
 

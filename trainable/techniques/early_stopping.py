@@ -1,6 +1,7 @@
 """Early stopping: a training whose objective no longer gets better ends before its budget does.
 
-What: the best value so far has to be beaten by more than `min_delta` at least once in `patience_epochs` validations.
+What: the best value so far has to be beaten by more than `min_delta` at least once in `patience_epochs` epochs, which
+are seen where they are validated.
 Source: Prechelt, Early Stopping - But When?, 1998, https://doi.org/10.1007/3-540-49430-8_3.
 Cost: none. Off: `early_stopping=None`. A search stops poor trials by comparing them; this one looks at a trial alone.
 `TrainingRun` calls it; a loop of your own calls `observe` after each validation and ends at `has_stopped`.
@@ -15,7 +16,7 @@ class EarlyStoppingConfig:
     """How long a standstill is waited out."""
 
     patience_epochs: int = 10
-    """Validations in a row without an improvement after which the training ends, 1 or more."""
+    """Epochs in a row without an improvement after which the training ends, 1 or more."""
     min_delta: float = 0.0
     """What counts as an improvement is larger than this, >= 0, in units of the objective."""
 
@@ -45,13 +46,13 @@ class EarlyStopping:
         """The best objective so far, `epochs_without_improvement` ago."""
         return self._sign * self._best
 
-    def observe(self, objective: float) -> None:
-        """Takes the finite objective of one more epoch."""
+    def observe(self, objective: float, *, epochs: int = 1) -> None:
+        """Takes the finite objective after so many more epochs."""
         assert math.isfinite(objective), objective
         if self._sign * objective > self._best + self.config.min_delta:
             self._best, self.epochs_without_improvement = self._sign * objective, 0
         else:
-            self.epochs_without_improvement += 1
+            self.epochs_without_improvement += epochs
 
     def state_dict(self) -> dict[str, float]:
         return {"best": self._best, "epochs_without_improvement": self.epochs_without_improvement}
