@@ -5,8 +5,10 @@ The same object trains inside Ray and standalone; that is why the curve is the s
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +21,7 @@ from trainable.techniques.checkpoint import read_checkpoint, run_state, write_ch
 from trainable.techniques.constant_predictions import ConstantPredictions
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.engine import engine_switched
+from trainable.techniques.gpu_utilisation import gpu_utilisation
 from trainable.techniques.memory import (
     DividedBatches,
     FittingBatches,
@@ -282,12 +285,16 @@ class TrainingRun:
     def _trained(self) -> dict[str, float]:
         forget_peak(self.device)
         self._training.set_epoch(self.epoch)
-        metrics = self.trainer.train_epoch(
-            self._training, self.epoch, self.log_interval, accumulation_steps=self.accumulation_steps
-        )
+        utilisation = gpu_utilisation(self.device)
+        with nullcontext() if utilisation is None else utilisation.sampled(self.trainer.optimizer) as busy_percent:
+            metrics = self.trainer.train_epoch(
+                self._training, self.epoch, self.log_interval, accumulation_steps=self.accumulation_steps
+            )
         metrics["micro_batch"] = self.batch_size
         if self.device.type == "cuda":
             metrics["peak_gib"] = peak_gib(self.device)
+        if busy_percent:
+            metrics["gpu_utilisation_percent"] = fmean(busy_percent)
         return _flat_training(metrics)
 
     def _validated(self) -> dict[str, float]:
