@@ -21,6 +21,7 @@ from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
 from trainable.prediction.crowns import CrownsPredictor
 from trainable.supervision.crowns import CrownSupervision
+from trainable.supervision.trivial import TrivialPredictor, no_crowns
 from trainable.tasks.agroforestry_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
@@ -144,6 +145,9 @@ class AgroforestryTask(Task[AgroforestryConfig]):
 
     def build_metrics(self, config: AgroforestryConfig, *, final: bool) -> CrownMetrics:
         return CrownMetrics(num_kinds=config.model.num_instance_classes, num_classes=config.model.num_semantic_classes)
+
+    def trivial_predictors(self, config: AgroforestryConfig, data: CrownSet) -> tuple[TrivialPredictor, ...]:
+        return (no_crowns(data.num_crowns / len(data)),)
 
     def training_batches(
         self, config: AgroforestryConfig, data: CrownSet, device: torch.device

@@ -15,6 +15,7 @@ from trainable.data.image_mask.image_mask_set import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
+from trainable.supervision.trivial import TrivialPredictor, most_common_class
 from trainable.tasks.task import Task
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation, Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -66,6 +67,9 @@ class ClassificationTask(Task[Config]):
 
     def build_metrics(self, config: Config, *, final: bool) -> ClassificationMetrics:
         return ClassificationMetrics(config.model.class_names)
+
+    def trivial_predictors(self, config: Config, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
+        return (most_common_class(data.class_counts(), config.model.class_names),)
 
     def training_batches(self, config: Config, data: LabelledImages, device: torch.device) -> LabelledTrainingBatches:
         check_classes(config, data)

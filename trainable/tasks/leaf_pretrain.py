@@ -23,6 +23,7 @@ from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import ContrastiveSupervision
+from trainable.supervision.trivial import TrivialPredictor, equal_features
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.leaf_presets import PRETRAIN_PRESETS
 from trainable.tasks.task import Progress, Task
@@ -108,6 +109,9 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
 
     def build_metrics(self, config: LeafPretrainConfig, *, final: bool) -> ProbeMetrics:
         return ProbeMetrics(num_classes=config.num_classes)
+
+    def trivial_predictors(self, config: LeafPretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
+        return (equal_features(),)
 
     def training_batches(
         self, config: LeafPretrainConfig, data: LabelledImages, device: torch.device

@@ -25,6 +25,7 @@ from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
+from trainable.supervision.trivial import TrivialPredictor, constant_masks
 from trainable.tasks.moe_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
@@ -195,6 +196,9 @@ class MoeTask(Task[MoeConfig]):
 
     def build_metrics(self, config: MoeConfig, *, final: bool) -> CamouflageMetrics:
         return CamouflageMetrics(weighted_f=final)
+
+    def trivial_predictors(self, config: MoeConfig, data: ImageMaskSet) -> tuple[TrivialPredictor, ...]:
+        return constant_masks(data.masks)
 
     def training_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> TrainingBatches:
         return TrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device, crop=config.crop)

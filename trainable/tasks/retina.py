@@ -26,6 +26,7 @@ from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.prediction.base import Prepare
 from trainable.prediction.classes import GradesPredictor
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
+from trainable.supervision.trivial import TrivialPredictor, most_common_grades
 from trainable.tasks.retina_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -190,6 +191,9 @@ class RetinaTask(Task[RetinaConfig]):
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(config.classes)
+
+    def trivial_predictors(self, config: RetinaConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
+        return (most_common_grades({task: data.class_counts(row) for row, task in enumerate(config.tasks)}),)
 
     def training_batches(
         self, config: RetinaConfig, data: LabelledImages, device: torch.device

@@ -1,0 +1,133 @@
+"""Predictions that look at no image, against what their metrics are by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.metrics.classification import ClassificationMetrics
+from trainable.metrics.crowns import CrownMetrics
+from trainable.metrics.grading import GradingMetrics
+from trainable.metrics.probes import ProbeMetrics
+from trainable.supervision.trivial import (
+    constant_masks,
+    equal_features,
+    most_common_class,
+    most_common_grades,
+    no_crowns,
+)
+from trainable.tasks.registry import get_task
+
+SIDE_PX = 24
+
+
+def masks_around(columns):
+    """Squares of 8 x 8 pixels in the middle of the height, at these columns."""
+    masks = np.zeros((len(columns), SIDE_PX, SIDE_PX), np.uint8)
+    for mask, column in zip(masks, columns, strict=True):
+        mask[8:16, column : column + 8] = 1
+    return masks
+
+
+def image_masks(columns):
+    masks = masks_around(columns)
+    images = np.full((*masks.shape, 3), 100, np.uint8)
+    return ImageMaskSet.of_arrays(images, masks, [f"{number}" for number in range(len(masks))])
+
+
+def test_an_empty_mask_misses_as_many_pixels_as_the_objects_have():
+    task, data = get_task("moe"), image_masks([0, 8, 16])
+    empty, mean = constant_masks(data.masks)
+    config = task.default_config()
+    batches = task.evaluation_batches(config, data, torch.device("cpu"))
+    assert (empty.name, mean.name) == ("an empty mask", "the mean mask")
+    metrics = empty.measure(batches, task.build_metrics(config, final=False))
+    assert metrics["mae"] == pytest.approx(64 / SIDE_PX**2)
+    assert (metrics["iou"], metrics["dice"]) == (0.0, 0.0)
+
+
+def test_the_floor_of_masks_is_the_better_of_both_constants():
+    task = get_task("moe")
+    everywhere_alike, all_over = image_masks([8] * 4), image_masks([0, 4, 12, 16])
+    floors = []
+    for data in (everywhere_alike, all_over):
+        splits = Splits(train=data, validation=data, test=data, fingerprint={})
+        name, metrics = task.trivial_floor(task.default_config(), splits, "validation")
+        constants = [
+            one.measure(
+                task.evaluation_batches(task.default_config(), data, torch.device("cpu")),
+                task.build_metrics(task.default_config(), final=False),
+            )["s_measure"]
+            for one in constant_masks(data.masks)
+        ]
+        assert metrics["s_measure"] == max(constants)
+        floors.append((name, metrics["s_measure"]))
+    assert floors[0] == ("the mean mask", pytest.approx(1.0, abs=1e-6))
+    assert floors[1][1] < 0.7
+
+
+def test_the_mean_mask_is_resized_to_the_masks_that_are_judged():
+    _, mean = constant_masks(masks_around([8]))
+    scores = mean.scores(torch.zeros(5, 1, 48, 48))
+    assert scores.shape == (5, 1, 48, 48)
+    assert scores[0, 0, 24, 24] == 1.0
+
+
+def test_the_most_common_class_is_right_as_often_as_it_occurs():
+    trivial = most_common_class([1, 7, 2], ["a", "b", "c"])
+    assert trivial.name == "the most common class, b"
+    labels = torch.tensor([1] * 6 + [0] * 2 + [2] * 2)
+    metrics = trivial.measure([(None, labels[:4]), (None, labels[4:])], ClassificationMetrics(["a", "b", "c"]))
+    assert metrics["accuracy"] == pytest.approx(0.6)
+    assert metrics["macro_f1"] == pytest.approx(2 * 0.6 / 1.6 / 3)
+    assert metrics["quadratic_weighted_kappa"] == 0.0
+
+
+def test_the_most_common_grades_agree_with_nobody_beyond_chance():
+    classes = {"one": ("no", "yes"), "two": ("a", "b", "c")}
+    trivial = most_common_grades({"one": [3, 1], "two": [1, 1, 5]})
+    labels = torch.tensor([[0, 2], [1, 2], [0, 0], [-1, 1]])
+    metrics = trivial.measure([(None, labels)], GradingMetrics(classes))
+    assert metrics["mean_kappa"] == 0.0
+    assert metrics["one_accuracy"] == pytest.approx(2 / 3)
+    assert metrics["two_accuracy"] == pytest.approx(1 / 2)
+
+
+def test_without_crowns_nothing_is_found_and_the_count_is_off_by_the_spread():
+    truth = {
+        "boxes": torch.tensor([[2.0, 2.0, 10.0, 10.0]]),
+        "labels": torch.tensor([1]),
+        "masks": torch.zeros(1, SIDE_PX, SIDE_PX, dtype=torch.bool),
+        "semantic": torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.int64),
+        "has_instances": True,
+    }
+    truth["masks"][0, 2:10, 2:10] = True
+    metrics = no_crowns(3.0).measure([(None, [truth])], CrownMetrics(num_kinds=1, num_classes=2))
+    assert (metrics["map_50"], metrics["canopy_iou"], metrics["count_error"]) == (0.0, 0.0, 2.0)
+
+
+def test_features_that_are_all_the_same_call_one_class():
+    bank = {"label": torch.arange(4).repeat(5), "is_query": torch.zeros(20, dtype=torch.bool)}
+    queries = {"label": torch.arange(4).repeat(3), "is_query": torch.ones(12, dtype=torch.bool)}
+    metrics = equal_features().measure([(None, bank), (None, queries)], ProbeMetrics(num_classes=4))
+    assert metrics == {"knn_accuracy": 0.25, "linear_accuracy": 0.25}
+
+
+def test_the_floor_of_classes_is_measured_on_the_part_that_is_asked_for():
+    def labelled(labels):
+        count = len(labels)
+        images = np.zeros((count, 48, 48, 3), np.uint8)
+        names = tuple(map(str, range(count)))
+        return LabelledImages(images=images, labels=np.array(labels), names=names, class_names=("clean", "dirty"))
+
+    task = get_task("dishes")
+    splits = Splits(
+        train=labelled([0, 1, 1]), validation=labelled([0, 0, 1, 1]), test=labelled([1, 1, 1, 0]), fingerprint={}
+    )
+    config = task.adapt_to_data(task.default_config(), splits)
+    floors = {split: task.trivial_floor(config, splits, split) for split in ("validation", "test")}
+    assert {split: (name, metrics["accuracy"]) for split, (name, metrics) in floors.items()} == {
+        "validation": ("the most common class, dirty", 0.5),
+        "test": ("the most common class, dirty", 0.75),
+    }
