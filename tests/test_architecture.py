@@ -113,11 +113,13 @@ def test_the_parts_of_a_search_import_only_what_lies_below(layer):
             assert not any(begins_with(name, package) for package in forbidden), f"{path} imports {name}"
 
 
-def test_records_know_of_trainable_no_more_than_what_a_leg_is():
+def test_records_know_of_trainable_no_more_than_what_a_leg_and_a_reference_are():
     names = {name for path in (ROOT / "tuner/records").glob("*.py") for name in imported_modules(path)}
     assert {name for name in names if begins_with(name, "trainable")} <= {
         "trainable.leg",
         "trainable.leg.checkpoint_name",
+        "trainable.reference",
+        "trainable.reference.Reference",
     }
 
 

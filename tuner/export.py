@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from tuner.confirm.comparison import choose
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
+from tuner.records.trivial import read_trivial
 from tuner.results.progress import handed_over_result
 
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
@@ -75,7 +76,9 @@ def export(folder: Path) -> Path:
     weights = trained_weights(folder, winner)
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, winner, folder))
     torch.save(weights, folder / NEW / WEIGHTS)
-    (folder / NEW / METRICS).write_text(json.dumps(_metrics(record, winner), indent=2) + "\n")
+    trivial = {split: asdict(score) for split, score in read_trivial(folder).items()}
+    measured = _metrics(record, winner) | ({"trivial": trivial} if trivial else {})
+    (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
     _swap(folder)
     return folder / FOLDER
 

@@ -17,7 +17,9 @@ from tuner.atomic_file import replacing
 from tuner.confirm.comparison import choose, read_confirmations
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.settings import read_settings
+from tuner.records.trivial import read_trivial
 from tuner.results import progress, report_text
+from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.figures import remove_other_pictures, save_pictures
 
 REPORT, FIGURES, TABLE = "report.md", "figures", "results.csv"
@@ -67,7 +69,12 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         results_table(search).to_csv(partial, index=False)
     pictures = save_pictures(search, output / FIGURES)
     sections = [
-        report_text.say_result(search, confirmations, choice),
+        report_text.say_result(
+            search,
+            confirmations,
+            choice,
+            nothing_learned=warning_of_nothing_learned(search, exported, confirmations, read_trivial(folder)),
+        ),
         "" if exported is None else progress.handed_over_sentence(search, exported),
         report_text.say_what_was_searched(search),
         report_text.say_winner(search),

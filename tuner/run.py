@@ -32,8 +32,10 @@ from tuner.records import RecordedSettings, Recorder, SearchRecord, TrialResourc
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
+from tuner.records.trivial import write_trivial
 from tuner.session import open_session
 from tuner.settings import SearchSettings
+from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.live_view import make_view
 from tuner.views.throttled_view import ThrottledView
 
@@ -104,6 +106,8 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             held.enter_context(locked(folder))
             recorded = recorded_settings(settings, plan, resources)
             recorder = held.enter_context(closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)))
+            if plan.trivial is not None:
+                write_trivial(folder, "validation", plan.trivial)
             _search(recorder, plan, cluster, seconds=settings.time_budget_seconds)
         return _report(recorder)
 
@@ -216,7 +220,7 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     folder, search = recorder.folder, recorder.record
     session = open_session(recorder, plan.pinned, seconds=seconds)
     view = ThrottledView(make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard))
-    recorder.listen([*_copies(recorder, plan), view])
+    recorder.listen([*_copies(recorder, plan), view, FirstRungNotice(folder)])
     try:
         run_legs(
             session,

@@ -18,6 +18,14 @@ from trainable.supervision.crowns import CrownScores
 from trainable.supervision.evaluation import Metrics
 
 
+class TrivialFloor(NamedTuple):
+    """What the best of a workload's constants scores on a split."""
+
+    name: str
+    objective: float
+    metrics: dict[str, float]
+
+
 class TrivialPredictor(NamedTuple):
     """A constant, as scores of a batch."""
 

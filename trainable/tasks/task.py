@@ -13,7 +13,7 @@ from trainable.config import TrialConfig, from_params
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
-from trainable.supervision.trivial import TrivialPredictor
+from trainable.supervision.trivial import TrivialFloor, TrivialPredictor
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import AveragedLooks, Averaging, single_look
@@ -151,18 +151,16 @@ class Task(ABC, Generic[Config]):
         """Predictions that look at no image, from the labels of the training split; none unless overridden."""
         return ()
 
-    def trivial_floor(self, config: Config, splits: Any, split: str) -> tuple[str, dict[str, float]] | None:
-        """Name and metrics of the trivial predictor with the best objective on `validation` or `test`.
-
-        None where the task has none.
-        """
+    def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
+        """The trivial predictor with the best objective on `validation` or `test`; None where the task has none."""
         objective, sign = self.objective.removeprefix("val/"), 1.0 if self.mode == "max" else -1.0
         data, is_final = getattr(splits, split), split == "test"
         measured = []
         for trivial in self.trivial_predictors(config, splits.train):
             batches = self.evaluation_batches(config, data, torch.device("cpu"))
-            measured.append((trivial.name, trivial.measure(batches, self.build_metrics(config, final=is_final))))
-        return max(measured, key=lambda one: sign * one[1][objective], default=None)
+            metrics = trivial.measure(batches, self.build_metrics(config, final=is_final))
+            measured.append(TrivialFloor(trivial.name, metrics[objective], metrics))
+        return max(measured, key=lambda one: sign * one.objective, default=None)
 
     def fresh_test_set(self, config: Config, count: int) -> Any:
         """Generated samples that are in none of the splits, the same for every seed of a training.

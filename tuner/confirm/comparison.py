@@ -8,7 +8,7 @@ interval. Cost: none, it reads `confirm.jsonl`. Off: without that file nothing i
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,15 @@ from tuner.records.trial_name import number_of
 CONFIDENCE = 0.95
 
 Value = TypeVar("Value")
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values) - half, statistics.fmean(values) + half
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +55,7 @@ class Confirmation:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % confidence interval of the mean gain; None for fewer than two seeds."""
-        gains = self.gains
-        if len(gains) < 2:
-            return None
-        quantile = float(stdtrit(len(gains) - 1, (1 + CONFIDENCE) / 2))
-        half = quantile * statistics.stdev(gains) / math.sqrt(len(gains))
-        return statistics.fmean(gains) - half, statistics.fmean(gains) + half
+        return mean_interval(self.gains)
 
     @property
     def is_distinguishable(self) -> bool:

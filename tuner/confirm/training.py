@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.exported_config import ExportedConfig
-from trainable.run_setup import open_run
+from trainable.run_setup import open_data, open_run
+from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.training_run import run_epochs
@@ -20,6 +21,7 @@ from tuner.export import exported_config_of
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
+from tuner.records.trivial import TrivialScore, read_trivial, write_trivial
 from tuner.records.typed_json import finite_or_none
 
 logger = logging.getLogger(__name__)
@@ -96,6 +98,7 @@ def confirm(
         logger.info("confirming: nothing, because no other trial reached the default's last epoch")
     if not todo:
         return done
+    _measure_trivial(folder, record)
     remaining = Remaining(record, todo)
     pending = [(trial.name, seed) for trial, seed in todo]
     _log_start(len(wanted), len(todo), num_seeds, remaining.seconds(pending))
@@ -107,6 +110,17 @@ def confirm(
             seconds_left = remaining.seconds(pending)
             on_run(run, Progress(done=len(wanted) - len(pending), total=len(wanted), seconds_left=seconds_left))
     return done
+
+
+def _measure_trivial(folder: Path, record: SearchRecord) -> None:
+    """On the test split, which the search has not opened."""
+    if "test" in read_trivial(folder) or record.default_trial is None:
+        return
+    exported = exported_config_of(record, record.default_trial, folder)
+    splits = open_data(exported.config, exported.data_fingerprint)
+    floor = get_task(exported.config.workload).trivial_floor(exported.config, splits, "test")
+    if floor is not None:
+        write_trivial(folder, "test", TrivialScore(**floor._asdict()))
 
 
 def _log_start(num_wanted: int, num_todo: int, num_seeds: int, seconds: float) -> None:

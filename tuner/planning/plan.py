@@ -20,6 +20,7 @@ from trainable.tasks.registry import default_config, get_task, read_config
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
+from tuner.records.trivial import TrivialScore
 from tuner.settings import MOST, SearchSettings
 from tuner.spaces import recorded_space
 
@@ -41,6 +42,8 @@ class Plan:
     """Fixed values of parameters that the space asks for."""
     base: TrialConfig
     fingerprint: dict[str, str]
+    trivial: TrivialScore | None = None
+    """What a prediction scores on the validation split that looks at no image."""
     images: dict[str, int]
     """Number of images by split."""
     image_size_px: tuple[int, int]
@@ -104,6 +107,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         )
     warm = _warm_start(settings, space, pinned, base, splits.fingerprint)
     height, width = splits.train.images.shape[1:3]
+    floor = task.trivial_floor(base, splits, "validation")
     return Plan(
         space=space,
         space_reference=found.reference,
@@ -113,6 +117,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         pins=pins,
         base=base,
         fingerprint=splits.fingerprint,
+        trivial=None if floor is None else TrivialScore(**floor._asdict()),
         images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
         image_size_px=(int(height), int(width)),
         rungs=rungs,

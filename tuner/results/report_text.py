@@ -16,10 +16,21 @@ LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "
 """Settings that are too long for a table, or only for machines."""
 
 
-def say_result(search: SearchRecord, confirmations: Sequence[Confirmation], choice: Choice | None) -> str:
-    """The title, the main result and its evidence; the confirmation on several seeds comes before the search's one."""
+def say_result(
+    search: SearchRecord,
+    confirmations: Sequence[Confirmation],
+    choice: Choice | None,
+    *,
+    nothing_learned: str | None = None,
+) -> str:
+    """The title, the main result and its evidence; the confirmation on several seeds comes before the search's one.
+
+    That nothing was learned comes before both.
+    """
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
+    if nothing_learned is not None:
+        title += f"\n\n**{nothing_learned}**"
     # The claim on the exported trial; if that is the default or there is none, the claims on all confirmed trials.
     exported = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
     claims = [one.sentence for one in exported or confirmations]

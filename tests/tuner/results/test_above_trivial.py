@@ -1,0 +1,76 @@
+"""A search that is not above a prediction that looks at no image says so first."""
+
+from dataclasses import replace
+
+import pytest
+
+from tuner.confirm.comparison import Confirmation
+from tuner.records import read_search
+from tuner.records.trivial import TRIVIAL, TrivialScore, read_trivial, write_trivial
+from tuner.results.above_trivial import warning_at_first_rung, warning_of_nothing_learned
+
+
+@pytest.fixture
+def search(finished_folder):
+    return read_search(finished_folder)
+
+
+def score(objective):
+    return TrivialScore(name="an empty mask", objective=objective, metrics={"mae": 0.1})
+
+
+def confirmed(trial, values):
+    seeds = dict(enumerate(values))
+    return [Confirmation(trial=trial.name, values=seeds, default_values=seeds, higher_is_better=True)]
+
+
+def warned(search, values, *, test, validation=0.0):
+    scores = {"test": score(test), "validation": score(validation)}
+    return warning_of_nothing_learned(search, search.winner, confirmed(search.winner, values), scores)
+
+
+def test_on_several_seeds_the_interval_must_lie_above_it(search):
+    assert warned(search, [0.60, 0.61, 0.62], test=0.5) is None
+    told = warned(search, [0.40, 0.61, 0.62], test=0.5)
+    assert "Nothing was learned for sure" in told
+    assert "an empty mask has 0.500 without looking at an image (on the test split, 3 seeds)" in told
+
+
+def test_where_less_is_better_the_sign_is_turned(search):
+    search.settings = replace(search.settings, mode="min")
+    assert warned(search, [0.20, 0.21, 0.22], test=0.5) is None
+    assert warned(search, [0.60, 0.61, 0.62], test=0.5) is not None
+
+
+def test_without_a_confirmation_the_validation_split_decides(search):
+    reached = search.winner.last_result.objective
+    for floor, is_warned in ((reached - 0.01, False), (reached, True)):
+        told = warning_of_nothing_learned(search, search.winner, [], {"validation": score(floor)})
+        assert (told is not None) == is_warned
+
+
+def test_an_older_folder_without_a_score_is_warned_of_nothing(search):
+    assert warning_of_nothing_learned(search, search.winner, [], {}) is None
+    assert warning_of_nothing_learned(search, None, [], {"validation": score(2.0)}) is None
+
+
+def test_the_first_rung_warns_when_enough_trials_are_there_and_none_is_above(search):
+    rung = search.settings.rung_epochs[0]
+    values = [trial.objective_at(rung) for trial in search.trials if trial.objective_at(rung) is not None]
+    assert len(values) >= 3
+    assert warning_at_first_rung(search, score(min(values))) is None
+    told = warning_at_first_rung(search, score(max(values)))
+    assert told.startswith(f"After epoch {rung} none of {len(values)} trials has learned anything")
+
+
+def test_both_splits_are_kept_in_one_file(tmp_path):
+    assert read_trivial(tmp_path) == {}
+    write_trivial(tmp_path, "validation", score(0.4))
+    write_trivial(tmp_path, "test", score(0.5))
+    assert read_trivial(tmp_path) == {"validation": score(0.4), "test": score(0.5)}
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path):
+    (tmp_path / TRIVIAL).write_text('{"validation": {"name": 1}}')
+    with pytest.raises(ValueError, match=r"trivial.json is damaged, restore it or delete it"):
+        read_trivial(tmp_path)
