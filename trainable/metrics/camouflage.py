@@ -44,7 +44,7 @@ METRIC_NAMES = (
     "constant_share",
 )
 _IMAGES_TOGETHER = 64
-"""Arithmetic on a few hundred numbers costs what it costs to call: the counts of small batches wait for each other."""
+"""For a few hundred numbers the call itself is the cost, so small batches are computed together."""
 
 
 class CamouflageMetrics:

@@ -1,17 +1,17 @@
-"""Metrics of a classifier from two tables: how often class i was called j, and how often a confidence was right.
+"""Metrics of a classifier from two tables: its confusion matrix, and its accuracy by confidence.
 
 What, over all images with a label (-1 is left out), for K classes:
-    accuracy                   share called right.
-    recall_<class>             share of the images of that class called right; 0 for a class without images.
-    f1_<class>                 2 tp / (2 tp + fp + fn); 0 for a class that is neither in the targets nor ever called.
+    accuracy                   share predicted correctly.
+    recall_<class>             share of the images of that class predicted correctly; 0 for a class without images.
+    f1_<class>                 2 tp / (2 tp + fp + fn); 0 for a class that is neither in the targets nor predicted.
     balanced_accuracy          mean recall of the classes in the targets, as scikit-learn does.
-    macro_f1                   mean F1 of the classes in the targets or among the calls, as scikit-learn does with
+    macro_f1                   mean F1 of the classes in the targets or predictions, as scikit-learn does with
                                zero_division=0.
-    quadratic_weighted_kappa   1 - (weighted disagreement) / (that of independent calls with the same totals), weight
-                               (i - j)^2; for grades in order. 1 where the only class there is is always called.
+    quadratic_weighted_kappa   1 - (weighted disagreement) / (that of independent grades with the same totals), weight
+                               (i - j)^2; for ordered grades. 1 where there is one class and it is always predicted.
     ece                        mean over the images of |accuracy - mean confidence| of their bin, of equally wide bins.
-    nll                        mean of -log(probability of the true class), whatever loss was trained.
-    constant_share             share of the images called the class that is called most; 1 when all are called alike.
+    nll                        mean of -log(probability of the true class), whatever the training loss.
+    constant_share             share of the class that is predicted most; 1 when all predictions are the same.
                                0 where the images are of one class.
 Sources: Cohen, Weighted kappa, 1968, https://doi.org/10.1037/h0026256; Guo et al., On Calibration of Modern Neural
     Networks, 2017, https://arxiv.org/abs/1706.04599 (ece).
@@ -25,7 +25,7 @@ from torch import Tensor
 
 NUM_BINS = 15
 METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_weighted_kappa", "ece", "nll", "constant_share")
-"""What every classifier has; `recall_<class>` and `f1_<class>` come beside them."""
+"""Those of every classifier; `recall_<class>` and `f1_<class>` are added."""
 
 
 class ClassificationMetrics:
@@ -41,10 +41,10 @@ class ClassificationMetrics:
         assert scores.shape == (len(targets), len(self.class_names)), (scores.shape, targets.shape)
         labelled = (targets >= 0).double()
         labels, scores = targets.clamp_min(0), scores.double()
-        confidence, called = scores.max(dim=1)
-        right = (called == labels).double() * labelled
+        confidence, predicted = scores.max(dim=1)
+        right = (predicted == labels).double() * labelled
         num_classes = len(self.class_names)
-        pairs = _summed(labels * num_classes + called, labelled.unsqueeze(1), num_classes**2)
+        pairs = _summed(labels * num_classes + predicted, labelled.unsqueeze(1), num_classes**2)
         self._confusion = self._confusion + pairs.view(num_classes, num_classes)
         bins = (confidence * self._num_bins).ceil().long().clamp(1, self._num_bins) - 1
         self._bins = self._bins + _summed(bins, torch.stack([right, confidence * labelled], dim=1), self._num_bins)
@@ -60,25 +60,25 @@ class ClassificationMetrics:
             setattr(self, f"_{name}", sum(state[name] for state in states))
 
     def confusion(self) -> Tensor:
-        """Images by true class (rows) and called class, float64, (K, K)."""
+        """Images by true class (rows) and predicted class, float64, (K, K)."""
         if not self._confusion.sum():
-            raise ValueError("No image with a label was judged; give data with labels.")
+            raise ValueError("No evaluated image has a label; give data with labels.")
         return self._confusion.cpu()
 
     def compute(self) -> dict[str, float]:
         """All metrics; raises ValueError when no image had a label."""
         confusion = self.confusion()
         total, right = confusion.sum(), confusion.diag()
-        targets, calls = confusion.sum(1), confusion.sum(0)
-        recall, f1 = right / targets.clamp_min(1), 2 * right / (targets + calls).clamp_min(1)
+        targets, predictions = confusion.sum(1), confusion.sum(0)
+        recall, f1 = right / targets.clamp_min(1), 2 * right / (targets + predictions).clamp_min(1)
         values = {
             "accuracy": right.sum() / total,
             "balanced_accuracy": recall[targets > 0].mean(),
-            "macro_f1": f1[targets + calls > 0].mean(),
+            "macro_f1": f1[targets + predictions > 0].mean(),
             "quadratic_weighted_kappa": quadratic_weighted_kappa(confusion),
             "ece": (self._bins[:, 0] - self._bins[:, 1]).abs().sum().cpu() / total,
             "nll": self._nll.cpu() / total,
-            "constant_share": calls.max() / total if (targets > 0).sum() > 1 else torch.zeros(()),
+            "constant_share": predictions.max() / total if (targets > 0).sum() > 1 else torch.zeros(()),
         }
         values |= {f"f1_{name}": value for name, value in zip(self.class_names, f1, strict=True)}
         values |= {f"recall_{name}": value for name, value in zip(self.class_names, recall, strict=True)}
@@ -86,7 +86,7 @@ class ClassificationMetrics:
 
 
 def quadratic_weighted_kappa(confusion: Tensor) -> Tensor:
-    """Kappa of a table (K, K) of true and called grades, a scalar."""
+    """Kappa of a table (K, K) of true and predicted grades, a scalar."""
     grades = torch.arange(len(confusion), dtype=torch.float64)
     distances = (grades[:, None] - grades).square()
     by_chance = torch.outer(confusion.sum(1), confusion.sum(0)) / confusion.sum()

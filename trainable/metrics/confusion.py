@@ -40,18 +40,19 @@ class Confusion:
 def e_measure(confusion: Confusion) -> Tensor:
     """The E-measure, in the shape of the counts.
 
-    An empty mask scores the share of pixels left alone, a full one the share of pixels chosen. The divisor is one
+    An empty mask scores the share of pixels not chosen, a full one the share of pixels chosen. The divisor is one
     less than the image's pixels, as in the source, so a perfect decision scores a little above 1.
     """
     objects, chosen, pixels = confusion.objects, confusion.chosen, confusion.pixels
     decision, truth = chosen / pixels, objects / pixels
-    # All four kinds of pixels at once: on a few hundred numbers an operation costs what it costs to call.
+    # All four kinds of pixels at once: on a few hundred numbers the call itself is the cost.
     chosen_or_not, object_or_not = torch.stack([1 - decision, -decision]), torch.stack([1 - truth, -truth])
     counts = torch.stack(
         [confusion.true_positive, confusion.false_positive, confusion.false_negative, confusion.true_negative]
     )
-    alignment = _alignment(chosen_or_not[:, None], object_or_not[None]).flatten(0, 1)
-    aligned = (counts * alignment).sum(0)
+    centred, true = chosen_or_not[:, None], object_or_not[None]
+    agreement = 2 * centred * true / (centred.square() + true.square() + _EPS)
+    aligned = (counts * ((agreement + 1).square() / 4).flatten(0, 1)).sum(0)
     aligned = torch.where(objects == 0, pixels - chosen, torch.where(objects == pixels, chosen, aligned))
     return aligned / (pixels - 1).clamp(min=1)
 
@@ -72,9 +73,3 @@ def dice(confusion: Confusion) -> Tensor:
     """Dice coefficient, in the shape of the counts; 1 where mask and decision are both empty."""
     overlap = iou(confusion)
     return 2 * overlap / (1 + overlap)
-
-
-def _alignment(decision: Tensor, truth: Tensor) -> Tensor:
-    """The score in [0, 1] of a pixel whose centred decision and centred truth are these."""
-    agreement = 2 * decision * truth / (decision.square() + truth.square() + _EPS)
-    return (agreement + 1).square() / 4

@@ -1,4 +1,4 @@
-"""How well crowns are found, counted and mapped, over a whole split.
+"""Metrics of crowns over a whole split: detection, count and maps.
 
 What: COCO's mean average precision of masks (pycocotools through torchmetrics: per class, 101 recall points, at most
 100 detections an image, classes without a crown left out); mean absolute error of the tree count by the density map;
@@ -34,7 +34,7 @@ METRIC_NAMES = (
     "constant_share",
     "semantic_miou",
 )
-# Given in full, since those that torchmetrics makes itself are rounded to single precision, and ties fall otherwise.
+# Given explicitly: the defaults of torchmetrics are rounded to single precision, which changes ties.
 _OVERLAPS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0.0, 1.0, 101).tolist()
 _ACCUMULATED = ("found", "truth", "count_error", "shade_distance", "num_constant", "canopy", "confusion")
@@ -96,7 +96,7 @@ class CrownMetrics:
 
 
 def mean_average_precision(found: Sequence[dict[str, Tensor]], truth: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-    """COCO's, of masks, one entry an image; 0 where no image has a crown, so that none can be found."""
+    """COCO's, of masks, one entry per image; 0 where no image has a crown."""
     precision = MeanAveragePrecision(
         iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
     )
@@ -107,9 +107,9 @@ def mean_average_precision(found: Sequence[dict[str, Tensor]], truth: Sequence[d
 
 
 def _with_a_crown(truth: dict[str, Tensor]) -> dict[str, Tensor]:
-    """An image without crowns with one that is to be ignored and covers nothing.
+    """Gives an image without crowns one that covers nothing and is ignored.
 
-    Torchmetrics leaves images without a true mask out, and with them all that was wrongly found there.
+    Torchmetrics skips images without a true mask, and with them all false positives there.
     """
     if len(truth["labels"]):
         return truth

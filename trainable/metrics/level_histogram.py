@@ -69,31 +69,27 @@ class LevelHistogram:
         )
 
     def decisions(self) -> Confusion:
-        """What is chosen as object, (B, 258).
+        """The pixels chosen as object, (B, 258).
 
         `prediction >= t` for t = 0, 1 ... 255 on the stretched 8-bit scale; `prediction >= min(1, twice its mean)`;
         and the plain probability at 0.5, before any stretch.
         """
-        adaptive = (self.by_level * self._above_twice_the_mean()[:, None]).sum(2, keepdim=True)
+        bins = (self.values * 255).floor().clamp(0, 255).long().unsqueeze(1).expand_as(self.by_level)
+        stretched = torch.zeros_like(self.by_level).scatter_add_(2, bins, self.by_level)
+        at_each_threshold = stretched.flip(2).cumsum(2).flip(2)
+        all_pixels = self.by_level.sum(1)
+        count, total = all_pixels.sum(1, keepdim=True), (all_pixels * self.steps).sum(1, keepdim=True)
+        is_above = (self.steps * count >= 2 * total) | (self.steps >= self.steps_per_unit)
+        adaptive = (self.by_level * is_above[:, None]).sum(2, keepdim=True)
         half = self.by_level[:, :, NUM_LEVELS // 2 :].sum(2, keepdim=True)
-        chosen = torch.cat([self._from_every_threshold_on(), adaptive, half], dim=2)
-        passed_over = self.by_level.sum(2, keepdim=True) - chosen
+        chosen = torch.cat([at_each_threshold, adaptive, half], dim=2)
+        not_chosen = self.by_level.sum(2, keepdim=True) - chosen
         return Confusion(
             true_positive=chosen[:, 1],
             false_positive=chosen[:, 0],
-            false_negative=passed_over[:, 1],
-            true_negative=passed_over[:, 0],
+            false_negative=not_chosen[:, 1],
+            true_negative=not_chosen[:, 0],
         )
-
-    def _from_every_threshold_on(self) -> Tensor:
-        bins = (self.values * 255).floor().clamp(0, 255).long().unsqueeze(1).expand_as(self.by_level)
-        stretched = torch.zeros_like(self.by_level).scatter_add_(2, bins, self.by_level)
-        return stretched.flip(2).cumsum(2).flip(2)
-
-    def _above_twice_the_mean(self) -> Tensor:
-        by_level = self.by_level.sum(1)
-        pixels, total = by_level.sum(1, keepdim=True), (by_level * self.steps).sum(1, keepdim=True)
-        return (self.steps * pixels >= 2 * total) | (self.steps >= self.steps_per_unit)
 
 
 def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,10 +99,11 @@ def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         The counts by quadrant, mask value and level, int64, (B, 4, 2, 256). And the reach, float64, (4,): the lowest
         probability with its sign changed, the highest, and the same of the masks; of several batches the maxima count.
 
-    Values outside [0, 1] and NaN land in some bin: who may meet them looks at the reach, as CamouflageMetrics does.
+    Values outside [0, 1] and NaN fall into some bin; a caller that may have them checks the reach, as CamouflageMetrics
+    does.
     """
     _check_shapes(probabilities, masks)
-    # A GPU waits for the start of each operation, a processor for what is no longer in its cache.
+    # A GPU is limited by the number of operations, a CPU by its cache.
     fitting = _MAX_IMAGES_AT_ONCE if masks.is_cuda else max(1, _PIXELS_AT_ONCE // masks[0].numel())
     images = min(_MAX_IMAGES_AT_ONCE, fitting)
     parts = zip(probabilities.split(images), masks.split(images), strict=True)
@@ -115,7 +112,7 @@ def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def count_levels(probabilities: Tensor, masks: Tensor, *, min_max_normalise: bool = True) -> LevelHistogram:
-    """The histogram of one batch, for who does not ask for its reach."""
+    """The histogram of one batch, without its reach."""
     counts, _ = count_pixels(probabilities, masks)
     return LevelHistogram.of_counts(counts, min_max_normalise=min_max_normalise)
 

@@ -1,9 +1,9 @@
-"""How much frozen features know of the classes: nearest neighbours and a linear probe.
+"""How well frozen features separate the classes: nearest neighbours and a linear probe.
 
 What: features are standardised by the bank's mean and spread. The k-NN probe lets the nearest bank images vote, each by
 exp(cosine / 0.07); the linear probe is a softmax regression on the bank, trained from zero with a fixed budget. Both
-are asked about queries that they never saw. Unlike a contrastive loss they mean the same whatever the temperature, the
-batch and the views were, so that a search may compare them.
+are scored on queries that they never saw. Unlike a contrastive loss they do not depend on the temperature, the batch
+and the views, so a search can compare them.
 Sources: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018,
     https://arxiv.org/abs/1805.01978 (the weighted vote); Alain and Bengio, "Understanding intermediate layers using
     linear classifier probes", 2016, https://arxiv.org/abs/1610.01644.

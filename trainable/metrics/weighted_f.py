@@ -1,11 +1,11 @@
-"""Weighted F-measure: errors count less inside an object than far from it, and neighbours may stand in for a pixel.
+"""Weighted F-measure: errors count less inside an object than far from it, and less beside correct neighbours.
 
 What: each object pixel's error may be replaced by the Gaussian mean of the errors around it, background pixels borrow
 the error of their nearest object pixel in that mean, and background errors weigh more, up to double, the farther they
 lie from the object.
 Source: Margolin et al., How to Evaluate Foreground Maps?, CVPR 2014, https://doi.org/10.1109/CVPR.2014.39.
-Cost: an exact distance transform per image, on the CPU, of the window that holds its object and all that was predicted,
-and a smoothing of that around its object: for final evaluations, not for every epoch.
+Cost: an exact distance transform per image, on the CPU, of the box around its object and all that was predicted, and a
+smoothing of the box around its object: for final evaluations, not for every epoch.
 """
 
 from functools import lru_cache
@@ -36,17 +36,17 @@ def _of_image(prediction: np.ndarray, mask: np.ndarray) -> float:
     if not mask.any():
         return 0.0
     weight_at = _alarm_weights(sum(side**2 for side in mask.shape))
-    # Beyond this window nothing is an alarm, and no pixel is asked for its distance.
-    shown = _window(mask | (prediction > 0))
+    # Outside this box no error counts, and no distance is needed.
+    shown = _box_around(mask | (prediction > 0))
     prediction, mask = prediction[shown], mask[shown]
     nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
     alarms = (prediction * weight_at.take(_squared_distances(nearest))).sum()
-    # The mean is asked for inside the object alone: only a window around it is smoothed.
-    window = _window(mask)
+    # The mean is needed inside the object alone, so only the box around it is smoothed.
+    box = _box_around(mask)
     # Pixels of the object are their own nearest object pixel.
-    borrowed = 1 - prediction[tuple(nearest[:, *window])]
+    borrowed = 1 - prediction[tuple(nearest[:, *box])]
     smoothed = gaussian_filter(borrowed, _SMOOTHING_SIGMA_PX, mode="constant", radius=_SMOOTHING_RADIUS_PX)
-    inside = np.minimum(1 - prediction[window], smoothed)[mask[window]]
+    inside = np.minimum(1 - prediction[box], smoothed)[mask[box]]
     hits = inside.size - inside.sum()
     recall, precision = hits / inside.size, hits / max(hits + alarms, np.spacing(1))
     return float(2 * recall * precision / max(recall + precision, np.spacing(1)))
@@ -60,14 +60,14 @@ def _squared_distances(nearest: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _alarm_weights(count: int) -> np.ndarray:
-    """What an error weighs at a squared distance of 0, 1, 2 ...: nothing on the object, up to 2 far from it."""
+    """Weights of errors at squared distances 0, 1, 2 ...: 0 on the object, up to 2 far from it."""
     weights = 2 - np.exp2(-np.sqrt(np.arange(count)) / _HALF_LIFE_PX)
     weights[0] = 0
     return weights
 
 
-def _window(shown: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns with anything shown, and those that the smoothing reaches from there."""
+def _box_around(shown: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold all of `shown`, widened by the radius of the smoothing."""
     lines = [np.flatnonzero(shown.any(axis)) for axis in (1, 0)]
     rows, columns = (slice(max(0, on[0] - _SMOOTHING_RADIUS_PX), on[-1] + _SMOOTHING_RADIUS_PX + 1) for on in lines)
     return rows, columns

@@ -102,7 +102,7 @@ def test_names_are_those_that_are_announced_and_two_for_each_class():
 
 
 def test_without_a_labelled_image_there_is_a_sentence():
-    with pytest.raises(ValueError, match="No image with a label was judged"):
+    with pytest.raises(ValueError, match="No evaluated image has a label"):
         computed(torch.tensor([-1]), torch.tensor([[0.2, 0.3, 0.5]]))
 
 

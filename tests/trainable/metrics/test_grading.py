@@ -56,5 +56,5 @@ def test_the_names_are_known_before_anything_is_measured():
 def test_a_task_without_a_label_is_an_error():
     metrics = GradingMetrics(CLASSES)
     metrics.update(scores(), torch.tensor([[0, -1]] * 6))
-    with pytest.raises(ValueError, match="No image with a label"):
+    with pytest.raises(ValueError, match="No evaluated image has a label"):
         metrics.compute()

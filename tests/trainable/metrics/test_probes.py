@@ -57,7 +57,9 @@ def test_the_linear_probe_lowers_its_cross_entropy_to_near_that_of_the_best_line
     bank, labels = clusters(90, spread=0.4)
     bank, _ = standardised(bank, bank)
     probe = torch.nn.Linear(4, 3)
-    best = torch.optim.LBFGS(probe.parameters(), max_iter=200)
+    torch.nn.init.zeros_(probe.weight)
+    torch.nn.init.zeros_(probe.bias)
+    best = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
     def closure():
         best.zero_grad()
