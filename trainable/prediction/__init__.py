@@ -1,4 +1,4 @@
-"""What a trained network says of a picture, and how it is written and drawn: one file per kind of answer. May import
+"""The predictions of a trained network, and how they are written and drawn: one file per kind. May import
 trainable.data, trainable.losses, trainable.metrics, trainable.models, trainable.reporting, trainable.supervision and
 trainable.techniques; no task.
 """

@@ -1,4 +1,4 @@
-"""The interface of all predictions: what a network says of one picture, in words, as a row, as a file, drawn."""
+"""The interface of all predictions: as text, as a row of a table, as a file, drawn."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -15,19 +15,19 @@ from trainable.models.output import ModelOutput
 from trainable.supervision.base import Forward
 
 Prepare = Callable[[Image.Image], np.ndarray]
-"""From a picture to the pixels (H, W, 3), uint8, that the network is shown."""
+"""From a picture to the input of the network, (H, W, 3), uint8."""
 Progress = Callable[[int, int], None]
 Row = Mapping[str, str | int | float]
 """Cells of the table by column."""
 
 
 class Prediction(ABC):
-    """What a network says of one picture."""
+    """The prediction for one picture."""
 
     folder: ClassVar[str | None] = None
-    """Folder of the files that hold what a row cannot; None: the row holds everything."""
+    """Folder of the files for what does not fit in a row; None where the row holds everything."""
     ending: ClassVar[str] = ""
-    """Of these files, such as ".png"."""
+    """Suffix of these files, such as ".png"."""
     drawable: ClassVar[bool] = True
 
     @abstractmethod
@@ -48,16 +48,16 @@ class Prediction(ABC):
 
 
 class Predictor(ABC):
-    """Turns a picture into a prediction, prepared and judged as the final test does it."""
+    """Turns a picture into a prediction, with the input and the averaging of the final test."""
 
     kind: ClassVar[type[Prediction]]
 
     @abstractmethod
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> Prediction:
-        """What the network in evaluation mode says; `on_progress(done, total)` hears of the parts of a large picture.
+        """The prediction in evaluation mode; `on_progress(done, total)` is called for the parts of a large picture.
 
         Raises:
-            BadFileError: the network cannot be shown this picture.
+            BadFileError: the picture does not suit the network.
         """
 
     def gathered(self, rows: Sequence[Row], files: Sequence[Path]) -> dict[str, object]:

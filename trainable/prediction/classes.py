@@ -1,4 +1,4 @@
-"""The class of a picture, with the probability of each, for one question or several."""
+"""The class of a picture, with the probability of each, for one task or several."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class GradesPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassPredictor(Predictor):
-    """Of networks with one logit a class."""
+    """For networks with one logit per class."""
 
     kind: ClassVar = ClassPrediction
 
@@ -81,7 +81,7 @@ class ClassPredictor(Predictor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradesPredictor(Predictor):
-    """Of networks whose logits stand task after task."""
+    """For networks whose logits are concatenated by task."""
 
     kind: ClassVar = GradesPrediction
 

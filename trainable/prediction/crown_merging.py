@@ -1,12 +1,12 @@
-"""Crowns found on tiles that reach into each other, as crowns of the whole picture, each once.
+"""Merges the detections of overlapping tiles into the crowns of the whole picture, each once.
 
-What: two finds of different tiles are one crown where the tiles agree on what both of them see: within the window that
-the tiles share, the two masks have an intersection over union of at least SAME_CROWN_IOU, which is the network's own
-threshold for duplicates on one tile. So a crown that a tile's edge cuts meets its other half, however large it is, and
-a small crown below a large one stays. What belongs together is joined: the masks united, kind and score of the surest.
+What: two detections of different tiles are the same crown if, within the overlap of the tiles, their masks have an
+intersection over union of at least SAME_CROWN_IOU, which is the network's own threshold for duplicates on one tile. So
+a crown that is cut by a tile's edge joins its other half, however large it is, and a small crown below a large one
+stays. A merged crown has the union of the masks, and the kind and score of the most confident detection.
 Source: own; the idea of merging instead of suppressing is that of SAHI, Akyon et al., 2022,
 https://arxiv.org/abs/2202.06934.
-Cost: boxes are compared with those of neighbouring tiles, masks where boxes meet; 15 s for 100,000 finds.
+Cost: boxes are compared with those of neighbouring tiles, masks where boxes meet; 15 s for 100,000 detections.
 """
 
 from collections.abc import Sequence
@@ -27,37 +27,37 @@ class FoundCrown:
     label: int
     """Kind, from 1."""
     score: float
-    """How sure the network is, 0 to 1."""
+    """Confidence, 0 to 1."""
     box: tuple[float, float, float, float]
-    """Left, top, right and bottom as the network found them; around all of them where several were joined."""
+    """Left, top, right and bottom as detected; around all detections of a merged crown."""
     extent: Box
     """Around the mask."""
     mask: np.ndarray
     """bool, in the frame of the extent."""
 
-    def within(self, window: Box) -> np.ndarray:
-        """The mask in the frame of a window, bool."""
-        left, top, right, bottom = intersection(self.extent, window)
-        part = np.zeros((window[3] - window[1], window[2] - window[0]), bool)
+    def within(self, box: Box) -> np.ndarray:
+        """The mask in the frame of a box, bool."""
+        left, top, right, bottom = intersection(self.extent, box)
+        part = np.zeros((box[3] - box[1], box[2] - box[0]), bool)
         if right > left and bottom > top:
-            part[top - window[1] : bottom - window[1], left - window[0] : right - window[0]] = self.mask[
+            part[top - box[1] : bottom - box[1], left - box[0] : right - box[0]] = self.mask[
                 top - self.extent[1] : bottom - self.extent[1], left - self.extent[0] : right - self.extent[0]
             ]
         return part
 
 
 def merged_crowns(found: Sequence[tuple[Box, FoundCrown]]) -> list[FoundCrown]:
-    """The crowns of a picture, the surest first, from finds with the window of the tile that each was found on."""
+    """The crowns of a picture, the most confident first, from detections with the tile of each."""
     found = sorted(found, key=lambda find: -find[1].score)
     extents = np.array([crown.extent for _, crown in found]).reshape(-1, 4)
-    rivals = _finds_of_neighbours([window for window, _ in found])
+    rivals = _on_neighbours([tile for tile, _ in found])
     free = np.ones(len(found), bool)
     merged = []
     for place in range(len(found)):
         if free[place]:
             free[place] = False
             members = [place]
-            # The list grows: a crown over three tiles is held together by the one in the middle.
+            # The list grows: a crown over three tiles is connected by the one in the middle.
             for member in members:
                 others = rivals[found[member][0]]
                 near = others[free[others] & _overlaps(extents[others], extents[member])]
@@ -73,11 +73,11 @@ def intersection(one: Box, other: Box) -> Box:
     return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
 
 
-def _finds_of_neighbours(windows: Sequence[Box]) -> dict[Box, np.ndarray]:
-    """For each window the places of the finds on all other tiles that it overlaps."""
+def _on_neighbours(tile_of_each: Sequence[Box]) -> dict[Box, np.ndarray]:
+    """For each tile the indices of the detections on all other tiles that it overlaps."""
     places: dict[Box, list[int]] = {}
-    for place, window in enumerate(windows):
-        places.setdefault(window, []).append(place)
+    for place, tile in enumerate(tile_of_each):
+        places.setdefault(tile, []).append(place)
     tiles, corners = list(places), np.array(list(places)).reshape(-1, 4)
     near = {tile: [tiles[row] for row in np.flatnonzero(_overlaps(corners, np.array(tile)))] for tile in tiles}
     return {
@@ -92,15 +92,15 @@ def _overlaps(extents: np.ndarray, extent: np.ndarray) -> np.ndarray:
 
 
 def _is_same_crown(one: tuple[Box, FoundCrown], other: tuple[Box, FoundCrown]) -> bool:
-    """Whether two finds whose boxes meet agree on what both tiles see; where boxes meet, both tiles see."""
-    (window, crown), (other_window, other_crown) = one, other
-    shared = intersection(intersection(window, other_window), _around([crown.extent, other_crown.extent]))
+    """Whether two detections whose boxes meet have about the same mask on the overlap of their tiles."""
+    (tile, crown), (other_tile, other_crown) = one, other
+    shared = intersection(intersection(tile, other_tile), _around([crown.extent, other_crown.extent]))
     part, other_part = crown.within(shared), other_crown.within(shared)
     return bool((part & other_part).sum() >= SAME_CROWN_IOU * (part | other_part).sum() > 0)
 
 
 def _joined(crowns: Sequence[FoundCrown]) -> FoundCrown:
-    """One crown of those that are the same, the surest first."""
+    """Merges detections of the same crown, the most confident first."""
     first = crowns[0]
     if len(crowns) == 1:
         return first

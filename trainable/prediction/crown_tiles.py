@@ -1,4 +1,4 @@
-"""An aerial picture seen tile by tile, cut as the training folder was."""
+"""Predicts an aerial picture tile by tile, cut as the training folder was."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,19 +32,19 @@ class TileCut:
 
     @property
     def owned(self) -> list[tuple[slice, slice]]:
-        """Rows and columns of each tile, in its own frame, that no other is counted for: up to the middle of overlaps.
+        """Rows and columns that each tile counts, in its own frame: up to the middle of the overlaps.
 
-        Together they are the picture, each pixel once.
+        Together they cover each pixel of the picture once.
         """
         rows, columns = (_owned_spans(length_px, self.tile_px, self.overlap_px) for length_px in self.size)
         return [(row, column) for row in rows for column in columns]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedTile:
-    """What the network says of one tile, in the frame of the picture."""
+class TilePrediction:
+    """The prediction for one tile, in the frame of the picture."""
 
-    window: Box
+    tile: Box
     crowns: list[FoundCrown]
     num_trees: float
     """By the density map, on the part that the tile owns."""
@@ -52,10 +52,10 @@ class JudgedTile:
     """On the part that the tile owns."""
 
 
-def judged_tiles(
+def predict_tiles(
     forward: Forward, pixels: np.ndarray, cut: TileCut, *, batch_size: int, on_progress: Progress | None = None
-) -> Iterator[JudgedTile]:
-    """Every tile of a picture (H, W, 3); what a tile lacks of the picture is black, as in training."""
+) -> Iterator[TilePrediction]:
+    """Every tile of a picture (H, W, 3); beyond the picture a tile is black, as in training."""
     side, corners, owned = cut.tile_px, cut.corners, cut.owned
     for start in range(0, len(corners), batch_size):
         some = slice(start, start + batch_size)
@@ -64,8 +64,8 @@ def judged_tiles(
         canopy = crown_scores(output).crown.cpu()
         trees = output.density.cpu().repeat_interleave(CELL_PX, 1).repeat_interleave(CELL_PX, 2) / TREES_PER
         for row, ((top, left), own) in enumerate(zip(corners[some], owned[some], strict=True)):
-            yield JudgedTile(
-                window=(left, top, left + side, top + side),
+            yield TilePrediction(
+                tile=(left, top, left + side, top + side),
                 crowns=_crowns_on(output.detections[row], left, top, cut.size),
                 num_trees=float(trees[row][own].sum()),
                 num_canopy_px=int(canopy[row][own].sum()),
@@ -82,7 +82,7 @@ def _owned_spans(length_px: int, tile_px: int, overlap_px: int) -> list[slice]:
 
 
 def _crowns_on(found: Mapping[str, Tensor], left: int, top: int, size: tuple[int, int]) -> list[FoundCrown]:
-    """Finds of a tile at (left, top), without those that have no pixel on the picture."""
+    """Detections of a tile at (left, top), without those that have no pixel on the picture."""
     masks = found["masks"][:, : size[0] - top, : size[1] - left].bool().cpu()
     extents = boxes_around(masks).long().tolist() if len(masks) else []
     shift = found["boxes"].new_tensor([left, top, left, top]).cpu()

@@ -16,7 +16,7 @@ from trainable.metrics.crowns import SURE_SCORE
 from trainable.prediction.base import Prediction, Predictor, Progress, Row
 from trainable.prediction.coco import coco_images, coco_result, write_json
 from trainable.prediction.crown_merging import FoundCrown, merged_crowns
-from trainable.prediction.crown_tiles import TileCut, judged_tiles
+from trainable.prediction.crown_tiles import TileCut, predict_tiles
 from trainable.prediction.drawing import draw_boxes, draw_captions, draw_masks, enlarged_masks
 from trainable.supervision.base import Forward
 
@@ -27,7 +27,7 @@ _MAX_SCORES = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrownsPrediction(Prediction):
-    """All crowns with a score of at least .05, the surest first; those from SURE_SCORE on are counted and drawn."""
+    """All crowns with a score of at least 0.05, the best first; those from SURE_SCORE on are counted and drawn."""
 
     folder: ClassVar = "crowns"
     ending: ClassVar = ".json"
@@ -66,7 +66,7 @@ class CrownsPrediction(Prediction):
         write_json(path, [coco_result(crown, self.size) for crown in self.crowns])
 
     def draw(self, picture: Tensor) -> Tensor:
-        """Each kind in its colour, with its count above; a pixel under several crowns is the surest one's."""
+        """Each kind in its colour, with its count above; a pixel under several crowns shows the best one."""
         if not self.sure:
             return picture
         labels = np.zeros(self.size, np.int64)
@@ -88,7 +88,7 @@ class CrownsPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrownsPredictor(Predictor):
-    """Cuts a picture into the tiles that a training folder is cut into, and joins what was found on them."""
+    """Cuts a picture into tiles as a training folder is cut, and merges the detections of the tiles."""
 
     kind: ClassVar = CrownsPrediction
 
@@ -96,22 +96,22 @@ class CrownsPredictor(Predictor):
     tile_px: int
     overlap_px: int
     batch_size: int
-    """Tiles that the network sees at a time."""
+    """Tiles per forward pass."""
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> CrownsPrediction:
         pixels = shrink_image(picture, picture.size[::-1])
         cut = TileCut(size=picture.size[::-1], tile_px=self.tile_px, overlap_px=self.overlap_px)
-        tiles = list(judged_tiles(forward, pixels, cut, batch_size=self.batch_size, on_progress=on_progress))
+        tiles = list(predict_tiles(forward, pixels, cut, batch_size=self.batch_size, on_progress=on_progress))
         return CrownsPrediction(
             size=cut.size,
-            crowns=tuple(merged_crowns([(tile.window, crown) for tile in tiles for crown in tile.crowns])),
+            crowns=tuple(merged_crowns([(tile.tile, crown) for tile in tiles for crown in tile.crowns])),
             kinds=self.kinds,
             num_trees=sum(tile.num_trees for tile in tiles),
             canopy_share=sum(tile.num_canopy_px for tile in tiles) / pixels[..., 0].size,
         )
 
     def gathered(self, rows: Sequence[Row], files: Sequence[Path]) -> dict[str, object]:
-        """COCO's results of all pictures and the images and categories that they belong to."""
+        """COCO results of all pictures, and their images and categories."""
         results = [
             {"image_id": number, **result}
             for number, file in enumerate(files, start=1)

@@ -1,7 +1,7 @@
 """Predictions drawn on their pictures with torchvision: captions, masks, boxes.
 
-torchvision and matplotlib are imported where they draw: every training imports its workload's predictor, and they take
-seconds, which the compiler of torch comes with.
+torchvision and matplotlib are imported where they draw: every training imports its workload's predictor, and these
+imports take seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from trainable.data.io.decoding import shrink_image
 MIN_SIDE_PX = 768
 """Smaller pictures are enlarged by a whole factor, so that a caption has room."""
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe and Ito's, which colour-blind people tell apart."""
+"""Okabe and Ito's palette, which suits every kind of colour vision."""
 _OPACITY = 0.45
 
 

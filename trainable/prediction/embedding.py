@@ -13,7 +13,7 @@ from trainable.supervision.base import Forward
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingPrediction(Prediction):
-    """Features, float32 (D,), as the probes of an evaluation get them."""
+    """Features, float32 (D,), as the probes of the evaluation use them."""
 
     folder: ClassVar = "embeddings"
     ending: ClassVar = ".npy"
@@ -33,7 +33,7 @@ class EmbeddingPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingPredictor(Predictor):
-    """Of networks whose output has embeddings (B, D)."""
+    """For networks whose output has embeddings (B, D)."""
 
     kind: ClassVar = EmbeddingPrediction
 
@@ -44,5 +44,5 @@ class EmbeddingPredictor(Predictor):
     ) -> EmbeddingPrediction:
         features = network_output(forward, self.prepare(picture)).embeddings
         if features is None:
-            raise ValueError("The network's output has no embeddings (B, D), which are all that is predicted here.")
+            raise ValueError("The network's output has no embeddings (B, D); give a model that returns them.")
         return EmbeddingPrediction(features[0].float().cpu().numpy())

@@ -1,6 +1,6 @@
 """The folder that predictions are written to: a row for each picture in predictions.csv, and the files it names.
 
-A picture's row is written after its file and overlay, so that what has a row is whole; a later call goes on from there.
+A picture's row is written after its file and overlay, so whatever has a row is complete; a later call continues there.
 """
 
 import csv
@@ -23,7 +23,7 @@ TABLE, MADE_WITH, OVERLAYS = "predictions.csv", "predicted_with.json", "overlays
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionFolder:
-    """The pictures of one network and what it says of them."""
+    """The predictions of one network."""
 
     path: Path
     kind: type[Prediction]
@@ -33,11 +33,11 @@ class PredictionFolder:
     """Of the table, in its order."""
 
     made_with: str
-    """By which a folder of other predictions is known."""
+    """Identifies configuration, weights and options; a folder of other predictions is refused."""
 
     @classmethod
     def read(cls, path: Path, kind: type[Prediction], *, files: Mapping[str, Path], overlay: bool) -> Self:
-        """What an earlier call left there; writes nothing.
+        """Reads what an earlier call wrote; writes nothing.
 
         Args:
             files: the configuration and the weights.
@@ -62,7 +62,7 @@ class PredictionFolder:
         """Makes the folder and returns the pictures that have no row yet.
 
         Raises:
-            ValueError: a file of a picture would have the place of another picture's, or overwrite a picture.
+            ValueError: two pictures would get the same file, or a file would overwrite a picture.
         """
         done = {str(row["picture"]) for row in self.rows}
         missing = [picture for picture in pictures if str(picture) not in done]
@@ -73,7 +73,7 @@ class PredictionFolder:
         return missing
 
     def files_of(self, picture: str | Path) -> dict[str, Path]:
-        """What is written of a picture, by its column of the table."""
+        """The files of a picture, by their column of the table."""
         files = {}
         if self.kind.folder is not None:
             files["file"] = self.path / self.kind.folder / f"{Path(picture).stem}{self.kind.ending}"
@@ -96,7 +96,7 @@ class PredictionFolder:
         self._write(self.rows[-1:], "a")
 
     def gather(self, predictor: Predictor) -> None:
-        """Writes the files that hold all pictures together."""
+        """Writes the files about all pictures together."""
         files = [self.files_of(str(row["picture"])) for row in self.rows]
         for name, content in predictor.gathered(self.rows, [own["file"] for own in files if "file" in own]).items():
             write_json(self.path / name, content)
@@ -112,7 +112,7 @@ class PredictionFolder:
                 taken[file.resolve()] = f"that of {picture}"
 
     def _whole_rows(self) -> list[Row]:
-        """Without a row that was cut off while it was written, and without those whose files are gone."""
+        """The complete rows whose files exist."""
         content = (self.path / TABLE).read_text(encoding="utf-8")
         whole = content[: content.rfind("\n") + 1]
         rows = csv.DictReader(whole.splitlines(keepends=True))

@@ -16,12 +16,12 @@ from trainable.supervision.base import Forward, resized
 from trainable.techniques.test_time_augmentation import Averaging, single_look
 
 THRESHOLD = 0.5
-"""Pixels from this probability on are drawn, and counted as the object's."""
+"""Pixels with at least this probability are drawn and counted as object."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskPrediction(Prediction):
-    """Float (H, W) in the picture's own height and width: how likely a pixel is of the object, 0 to 1."""
+    """Probabilities of the object, float (H, W) in the picture's own size."""
 
     folder: ClassVar = "masks"
     ending: ClassVar = ".png"
@@ -40,7 +40,7 @@ class MaskPrediction(Prediction):
         return {"height_px": height, "width_px": width, "object_share": round(self.object_share, 6)}
 
     def write(self, path: Path) -> None:
-        """Grey levels: 255 where the object surely is, 0 where it surely is not."""
+        """Grey levels: 255 for a probability of 1, 0 for 0."""
         Image.fromarray((self.probabilities * 255).round().astype(np.uint8)).save(path)
 
     def draw(self, picture: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class MaskPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskPredictor(Predictor):
-    """Of networks with one logit a pixel."""
+    """For networks with one logit per pixel."""
 
     kind: ClassVar = MaskPrediction
 

@@ -9,12 +9,12 @@ LEFT, RIGHT = (0, 0, 64, 64), (32, 0, 96, 64)
 """Windows of two tiles that share 32 columns."""
 
 
-def found(window, box, *, score=0.9, label=1):
+def found(tile, box, *, score=0.9, label=1):
     """A box-shaped crown as a tile sees it: what lies beyond the tile's edge is cut off."""
-    left, top = max(box[0], window[0]), max(box[1], window[1])
-    right, bottom = min(box[2], window[2]), min(box[3], window[3])
+    left, top = max(box[0], tile[0]), max(box[1], tile[1])
+    right, bottom = min(box[2], tile[2]), min(box[3], tile[3])
     extent, mask = (left, top, right, bottom), np.ones((bottom - top, right - left), bool)
-    return window, FoundCrown(label=label, score=score, box=tuple(map(float, extent)), extent=extent, mask=mask)
+    return tile, FoundCrown(label=label, score=score, box=tuple(map(float, extent)), extent=extent, mask=mask)
 
 
 def extents(crowns):
@@ -50,10 +50,10 @@ def test_neighbours_that_touch_in_the_overlap_stay_two():
 
 
 def test_a_crown_over_three_tiles_is_held_together_by_the_middle_one():
-    windows = [(0, 0, 64, 64), (32, 0, 96, 64), (64, 0, 128, 64)]
+    tiles = [(0, 0, 64, 64), (32, 0, 96, 64), (64, 0, 128, 64)]
     box = (20, 20, 100, 40)
     scores = [0.9, 0.5, 0.7]
-    (crown,) = merged_crowns([found(window, box, score=score) for window, score in zip(windows, scores, strict=True)])
+    (crown,) = merged_crowns([found(tile, box, score=score) for tile, score in zip(tiles, scores, strict=True)])
     assert (crown.extent, crown.score) == (box, 0.9)
 
 

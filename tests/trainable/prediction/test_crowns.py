@@ -42,13 +42,13 @@ def test_of_a_picture_of_one_tile_it_says_what_the_evaluation_is_given(task, con
     scores = task.build_supervision(config).judged(net, images, targets).scores
     for row in range(len(data)):
         prediction = task.predictor(config)(net, Image.fromarray(np.array(data.images[row])))
-        judged = scores.detections[row]
-        shown = judged["masks"].flatten(1).bool().any(1)
+        scored = scores.detections[row]
+        shown = scored["masks"].flatten(1).bool().any(1)
         assert shown.any()
-        assert [crown.label for crown in prediction.crowns] == judged["labels"][shown].tolist()
-        torch.testing.assert_close(torch.tensor([c.score for c in prediction.crowns]), judged["scores"][shown])
-        torch.testing.assert_close(torch.tensor([c.box for c in prediction.crowns]), judged["boxes"][shown])
-        for crown, mask in zip(prediction.crowns, judged["masks"][shown].numpy(), strict=True):
+        assert [crown.label for crown in prediction.crowns] == scored["labels"][shown].tolist()
+        torch.testing.assert_close(torch.tensor([c.score for c in prediction.crowns]), scored["scores"][shown])
+        torch.testing.assert_close(torch.tensor([c.box for c in prediction.crowns]), scored["boxes"][shown])
+        for crown, mask in zip(prediction.crowns, scored["masks"][shown].numpy(), strict=True):
             assert (
                 run_lengths(crown, prediction.size)["counts"]
                 == coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
