@@ -1,4 +1,4 @@
-"""What a standalone training says on the terminal: a line for each epoch, and why it ended."""
+"""The terminal lines of a standalone training: one per epoch, and why it ended."""
 
 import time
 
@@ -28,7 +28,7 @@ def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
 
 
 def why_ended(run: TrainingRun) -> str:
-    """Why a training that is over has ended, with the numbers behind it, and which epoch is handed over."""
+    """Why a finished training ended, with its numbers, and which epoch's weights are exported."""
     ending = run.ending
     assert ending is not None, "the training is over"
     numbers = ending.numbers

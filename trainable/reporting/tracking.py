@@ -134,6 +134,7 @@ class _MlflowRun:
     """A run of an experiment; a continued one is found by its identity, or by name in the results' own store."""
 
     def __init__(self, run: TrackedRun) -> None:
+        from mlflow.entities import Param
         from mlflow.tracking import MlflowClient
 
         is_shared = bool(os.environ.get("MLFLOW_TRACKING_URI"))
@@ -148,14 +149,10 @@ class _MlflowRun:
             self._run, self.last_epoch = mine[0].info.run_id, int(mine[0].data.tags.get("last_epoch", 0))
             self._client.update_run(self._run, status="RUNNING")
         else:
-            self._run, self.last_epoch = self._begun(experiment, run, identity), 0
-
-    def _begun(self, experiment: str, run: TrackedRun, identity: str) -> str:
-        from mlflow.entities import Param
-
-        run_id = self._client.create_run(experiment, run_name=run.name, tags={"identity": identity}).info.run_id
-        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in run.params.items()])
-        return run_id
+            created = self._client.create_run(experiment, run_name=run.name, tags={"identity": identity})
+            self._run, self.last_epoch = created.info.run_id, 0
+            params = [Param(name, str(value)) for name, value in run.params.items()]
+            self._client.log_batch(self._run, params=params)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         from mlflow.entities import Metric, RunTag
