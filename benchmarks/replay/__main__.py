@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         suite = _suite(options)
-        folder = options.out or Path("results") / "replay" / _name_of(suite)
+        folder = options.out or Path("results") / "replay" / Path(suite.rpartition(":")[2]).stem
         jobs = _jobs(suite, options)
         run_jobs(jobs, folder / RUNS, processes=options.jobs)
         sys.stdout.write(write_report(read_runs(folder / RUNS, jobs), folder) + f"\n{folder}\n")
@@ -66,12 +66,12 @@ def read_runs(path: Path, jobs: Iterable[Job]) -> list[dict]:
 
 
 def first_rung(max_epochs: int) -> int:
-    """An eighteenth of the full length: late enough for ranks to mean something."""
+    """An eighteenth of the full length: late enough for ranks to be meaningful."""
     return max(1, round(max_epochs / 18))
 
 
 def _results(jobs: Sequence[Job], processes: int) -> Iterator[dict]:
-    """Processes of their own, even a single one: they read these variables when they load numpy."""
+    """In new processes, even a single one, because numpy reads these variables when it is loaded."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(run_job, job) for job in jobs]
@@ -83,7 +83,7 @@ def _results(jobs: Sequence[Job], processes: int) -> Iterator[dict]:
 
 
 def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
-    """Seed after seed, so that what is done when one is interrupted can be compared."""
+    """Seed by seed, so that an interrupted comparison has whole seeds."""
     problems = problems_of(suite)
     unknown = sorted(set(options.tasks or ()) - problems.keys())
     if unknown:
@@ -109,10 +109,6 @@ def _suite(options: argparse.Namespace) -> str:
                 raise ValueError(f"--{kind} {path} does not exist")
             return f"{kind}:{path}"
     return "synthetic"
-
-
-def _name_of(suite: str) -> str:
-    return Path(suite.rpartition(":")[2]).stem
 
 
 def _read(path: Path) -> list[dict]:

@@ -1,4 +1,4 @@
-"""One search on recorded curves: our simulated search, whose values and times are those of a problem."""
+"""One search on recorded curves: the simulated search with the values and times of a problem."""
 
 import math
 

@@ -1,7 +1,7 @@
 """The peers of a replay: Ray's searchers and schedulers as policies, so that one loop runs both.
 
-What is called, and in which order, is what Ray's controller calls: a result goes to the scheduler first, and to the
-searcher unless the trial stops; the last result of a trial goes to both with its end. A trial that diverged has failed.
+The calls and their order are those of Ray's controller: a result goes to the scheduler first, and to the searcher
+unless the trial stops; the last result of a trial goes to both with its end. A trial that diverged has failed.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ ENOUGH_RESULTS = 10
 
 
 class RayTrial:
-    """What schedulers look at of Ray's trials."""
+    """The part of Ray's trial that schedulers read."""
 
     def __init__(self, trial_id: str, config: Mapping[str, Any]) -> None:
         self.trial_id, self.config = trial_id, config
@@ -84,7 +84,7 @@ class RayPolicy:
         else:
             self._scheduler.on_trial_complete(None, one, one.last_result)
             self._searcher.on_trial_complete(one.trial_id, one.last_result)
-        # A proposal that was made and has not begun stays: Ray's searchers can't take one back.
+        # A proposal that has not started stays: Ray's searchers can't withdraw one.
         self._action = self._action if isinstance(self._action, Start) else None
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:

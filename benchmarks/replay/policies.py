@@ -1,10 +1,10 @@
 """The policies that a replay compares: ours, and pairs of a searcher and a scheduler of Ray, as Ray wires them.
 
-`ours` is the promoting policy, the very object that `--scheduler asha` runs; on a table it chooses among the rows.
-`ours-nearest` draws from the space there too, and gets the row nearest to what it proposed, as all others do; elsewhere
-it is the same. `asha-stopping` and `random` are `--scheduler asha-stopping` and `--scheduler none`. `stock` is Ray's
-OptunaSearch with Ray's ASHAScheduler. Whatever uses Ray's scheduler is granted what it lacks: a trial ends at its first
-value that is not finite.
+`ours` is the promoting policy, the class that `--scheduler asha` runs; on a table it chooses among the rows.
+`ours-nearest` draws from the space on a table too, and gets the row nearest to its proposal, as all others do;
+elsewhere it is the same. `asha-stopping` and `random` are `--scheduler asha-stopping` and `--scheduler none`. `stock`
+is Ray's OptunaSearch with Ray's ASHAScheduler. Policies with Ray's scheduler get what it lacks: a trial ends at its
+first value that is not finite.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from tuner.policy.tpe import TpeSampler
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What all policies of a comparison are given."""
+    """The inputs that all policies of a comparison share."""
 
     problem: Problem
     slots: int

@@ -1,4 +1,4 @@
-"""Recorded learning curves to replay a search on: what a configuration would have reached, without training it.
+"""Recorded learning curves to replay a search on, without training.
 
 A problem has a define-by-run space, and knows the curve of every configuration. A table holds only some: a proposed
 configuration is taken to be the nearest row, and a policy that scores candidates may choose among the rows themselves.
@@ -72,7 +72,7 @@ class Problem:
         behind, unit = sign * (best - value), sign * (best - median)
         if not np.isfinite(value) or behind > 2.0 * unit:
             return 2.0
-        # Where most are as good as the best, there is no median to be nearer to.
+        # Where the median equals the best, there is no unit.
         return behind / unit if unit else 0.0
 
 
@@ -123,7 +123,7 @@ class RowSource:
 def taskset(path: Path) -> list[TableProblem]:
     """The tasks of a TaskSet file: validation loss, lower is better; the value before training is left out."""
     with np.load(path) as file:
-        # Close to 1 is what matters of a momentum.
+        # The distance from 1 is what matters for a momentum.
         names = [f"one_minus_{name}" if name.startswith("beta") else str(name) for name in file["hp_names"]]
         table = file["hp"].astype(float)
         for column, name in enumerate(names):
@@ -146,7 +146,11 @@ class SurrogateProblem(Problem):
         self._code, self._parameters, self._answer = code, parameters, answer
 
     def space(self, trial: Any) -> dict:
-        return {one["name"]: _suggest(trial, one) for one in self._parameters}
+        params = {}
+        for one in self._parameters:
+            ask = trial.suggest_int if one["type"] == "uniform_int" else trial.suggest_float
+            params[one["name"]] = ask(one["name"], one["lower"], one["upper"], log=one["log"])
+        return params
 
     def curve(self, params: dict) -> Curve:
         answers = self._ask([params], range(1, self.max_epochs + 1))
@@ -180,8 +184,3 @@ def lcbench(folder: Path) -> list[SurrogateProblem]:
         return network.run(None, {"x_cont": numbers, "x_cat": task})[0].astype(float)
 
     return [SurrogateProblem(task, codes[task], parameters, answer) for task in tasks]
-
-
-def _suggest(trial: Any, one: dict) -> float:
-    ask = trial.suggest_int if one["type"] == "uniform_int" else trial.suggest_float
-    return ask(one["name"], one["lower"], one["upper"], log=one["log"])

@@ -1,4 +1,4 @@
-"""Generated learning curves that are hard on early stopping: they cross, start slowly, are noisy, and some diverge."""
+"""Generated learning curves that are hard for early stopping: they cross, start slowly, are noisy, and some diverge."""
 
 import random
 import zlib
@@ -33,7 +33,7 @@ class SyntheticProblem(Problem):
         return params
 
     def curve(self, params: dict) -> Curve:
-        """What is best in the end learns slowly: early ranks mislead."""
+        """The best configurations learn slowly, so early ranks mislead."""
         rate = 1 + np.log10(params["rate"]) / 4
         width = np.log(params["width"] / 8) / np.log(16)
         momentum = params.get("momentum", self._centre[2])

@@ -1,1 +1,1 @@
-"""What a search spends beside training: driver, decisions, slots, start."""
+"""The costs of a search beside training: driver, decisions, idle slots, start."""

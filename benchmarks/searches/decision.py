@@ -1,9 +1,8 @@
-"""What the promoting policy takes to decide about a free slot, as trials add up.
+"""The promoting policy's time per decision about a free slot, as the number of trials grows.
 
-Simulated trials pass through the policy alone, four at a time, over the space and on the kind of learning curves that
-the driver is measured on. The policy makes every decision itself, so that its history is a search's. A decision takes
-all that the policy did since the one before: it learns when it is told of results. Counted is the processor's time,
-which a busy machine stretches less than the clock's.
+Simulated trials pass through the policy alone, four at a time, over the space and with the learning curves of the
+driver's benchmark. The policy makes every decision itself, as in a search. The time of a decision includes all that the
+policy did since the last one, such as fitting. CPU time is measured, which a busy machine distorts less than wall time.
 """
 
 import gc
@@ -28,7 +27,7 @@ from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
 SLOTS = 4
 NUM_MEASURED = 200
-"""The decisions before each count."""
+"""Number of decisions before each count that are measured."""
 MAX_DECISION_MS = 50.0
 
 
@@ -55,7 +54,7 @@ def measure(size: Size) -> list[Claim]:
 
 @contextmanager
 def collecting_only_new_garbage() -> Iterator[None]:
-    """Modules are set aside, as a search does: walking through them, once in some hundred trials, is no decision."""
+    """Freezes the modules, as a search does, so that the garbage collector does not walk through them."""
     gc.collect()
     gc.freeze()
     try:
@@ -65,7 +64,7 @@ def collecting_only_new_garbage() -> Iterator[None]:
 
 
 def decision_ms(counts: Sequence[int]) -> dict[int, tuple[float, ...]]:
-    """Of the last decisions before each count."""
+    """Milliseconds of the last decisions before each count."""
     config = HalvingConfig(
         rung_epochs=RUNG_EPOCHS, max_epochs=MAX_EPOCHS, reduction_factor=REDUCTION, mode="max", slots=SLOTS, seed=0
     )
@@ -87,7 +86,7 @@ def decision_ms(counts: Sequence[int]) -> dict[int, tuple[float, ...]]:
 
 
 class TimedPolicy(PromotingPolicy):
-    """Notes how long each decision took."""
+    """Records the time of each decision."""
 
     def __init__(self, source: CandidateSource, config: HalvingConfig) -> None:
         super().__init__(source, config)

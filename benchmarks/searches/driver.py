@@ -1,4 +1,4 @@
-"""What the process that drives a search spends on a result and a proposal, and keeps of a trial, as trials add up."""
+"""The driver's time per result and per proposal, and its memory per trial, as the number of trials grows."""
 
 import gc
 import logging
@@ -47,7 +47,7 @@ class Growth:
     costs: list[Costs]
     """At each count, one after the other."""
     result_us: dict[int, tuple[float, ...]]
-    """After the first count and after the last, in turn: the machine is not as fast now as a minute ago."""
+    """After the first count and after the last, interleaved, because the machine's speed varies."""
 
 
 def measure(size: Size) -> list[Claim]:
@@ -66,7 +66,7 @@ def _growth_in_fresh_process(name: str, counts: tuple[int, ...], rounds: int) ->
 
 def _growth(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Ray's bridge says so of each of its proposals that takes a second on a busy machine.
+    # Ray's OptunaSearch warns of each proposal that takes a second on a busy machine.
     warnings.filterwarnings("ignore", message="Define-by-run function")
     with _simulated(name) as grown, _simulated(name) as young:
         costs = [_costs_at(count, grown, rounds) for count in counts]
@@ -135,7 +135,7 @@ def _proposals(growths: Mapping[str, Growth]) -> Claim:
 
 
 def _memory(growths: Mapping[str, Growth]) -> Claim:
-    """What each stretch between two counts has added, a trial."""
+    """Memory added per trial between two counts."""
     sides = tuple(
         Side(
             name=name,
@@ -159,7 +159,7 @@ def _memory(growths: Mapping[str, Growth]) -> Claim:
 
 
 def _ends(name: str, values: Mapping[int, tuple[float, ...]], *, curve: Mapping[int, tuple[float, ...]]) -> list[Side]:
-    """Both ends of what was measured by count, the last with the whole curve."""
+    """The values at the first and at the last count, the last with the whole curve."""
     (few, first), *_, (many, last) = values.items()
     medians = tuple((count, statistics.median(own)) for count, own in curve.items())
     return [

@@ -1,4 +1,4 @@
-"""How the cost of the driver goes with the number of trials, as lines."""
+"""A figure of the driver's costs by number of trials."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""How much of a search's slots is training: 24 trials whose epochs take 0.5 s, two at a time; and how soon it begins.
+"""The share of a search's slots that is training: 24 trials with epochs of 0.5 s, two at a time; and its start.
 
-The three sides run one after the other, once: a search has trials enough for a median and its spread. A slot's time for
-a trial is that from the end of the trial before it to its own end, so what lies between two trials counts as lost.
+The three sides run one after the other, once: one search has enough trials for a median and its spread. A slot's time
+for a trial runs from the end of the trial before it to its own end, so the time between two trials counts as lost.
 """
 
 import json
@@ -100,7 +100,7 @@ def _shares(size: Size) -> Claim:
 def _starts(size: Size) -> Claim:
     sides: dict[str, Measure] = {OURS: _seconds_to_our_first_epoch}
     sides |= {side: partial(_seconds_to_first_epoch, side) for side in SIDES if side != OURS}
-    # What a warm-up would warm, files and caches, is warm from the searches before.
+    # No warm-up: files and caches are warm from the searches before.
     numbers = interleaved(sides, rounds=size.rounds, warmups=0)
     seconds = Spread.of(numbers[OURS]).median
     return Claim(
@@ -152,7 +152,7 @@ def _awaited(process: subprocess.Popen, path: Path, *, count: int = 1, **fields:
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory:
-    """Processes that are being ended may still write into it."""
+    """Processes that are being killed may still write into it."""
     return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 

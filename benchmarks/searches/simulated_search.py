@@ -1,10 +1,9 @@
-"""A search without Ray and without training: simulated trials through what stands between Ray and the records.
+"""A search without Ray and without training: simulated trials in the code between Ray and the records.
 
-They pass through the session, the policy and the recorder as the reports of processes do, four at a time, each with a
-learning curve of its own. Most are proposed at random, which is cheap and leaves the same history behind; the
-sampler of a search proposes where it is timed. The peer is Ray's own bridge to Optuna with Ray's ASHA, on the same
-curves and parameters; it writes nothing down. Counted is the processor's time, which a busy machine stretches less than
-the clock's.
+They pass through the session, the policy and the recorder as the reports of processes do, four at a time, each with its
+own learning curve. Most are proposed at random, which is cheap and leaves the same history; the sampler of a search
+proposes where it is timed. The peer is Ray's OptunaSearch with Ray's ASHA, on the same curves and parameters; it saves
+no records. CPU time is measured, which a busy machine distorts less than wall time.
 """
 
 import math
@@ -57,7 +56,7 @@ SETTINGS = RecordedSettings(
     reduction_factor=REDUCTION,
     seed=0,
     confirm=3,
-    # More than the simulation uses: it begins some trials only to see what that takes.
+    # More than the simulation uses: it starts some trials only to time that.
     resources=TrialResources(concurrent=100, cpus_per_trial=1.0, gpus_per_trial=0.0),
     data=None,
     data_fingerprint={},
@@ -86,7 +85,7 @@ def space(trial: optuna.Trial) -> dict:
 
 
 class Driver(Protocol):
-    """What stands between Ray and the records: proposes, takes in results, decides."""
+    """The code between Ray and the records: proposes, takes results, decides."""
 
     def propose(self) -> str:
         """Begins a trial; its name."""
@@ -101,10 +100,7 @@ class Driver(Protocol):
 
 
 class OurDriver:
-    """Session, policy and records, the copy for Optuna and the lines of a search into a pipe, as the search wires them.
-
-    The simulation says how many trials run.
-    """
+    """Session, policy, records, Optuna copy and plain lines, wired as in the search."""
 
     def __init__(self, folder: Path) -> None:
         self._recorder = Recorder.create(folder, SETTINGS)
@@ -142,7 +138,7 @@ class OurDriver:
 
 
 class _SwitchedSampler(TpeSampler):
-    """TPE, or nothing that it would prefer to a random configuration."""
+    """TPE, or no preference, so that the policy draws at random."""
 
     is_random = False
 
@@ -151,7 +147,7 @@ class _SwitchedSampler(TpeSampler):
 
 
 class StockDriver:
-    """Ray's bridge to Optuna and Ray's ASHA; writes nothing down."""
+    """Ray's OptunaSearch and ASHA; saves no records."""
 
     def __init__(self, folder: Path) -> None:
         self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
@@ -198,7 +194,7 @@ class RunningTrial:
 
     name: str
     level: float
-    """What its learning curve rises to."""
+    """The limit of its learning curve."""
     epoch: int = 0
 
 
@@ -219,7 +215,7 @@ class Simulation(SimulatedSlots[RunningTrial]):
             self._timed_result()
 
     def timed_results(self, number: int) -> float:
-        """Seconds of one, as their mean, for one in ten comes to a rung and costs more than the others."""
+        """Mean seconds of one; one in ten reaches a rung and costs more than the others."""
         return statistics.mean(self._timed_result() for _ in range(number))
 
     def timed_proposal(self) -> float:

@@ -1,4 +1,4 @@
-"""The epoch that every side of the benchmark of a search shares: it sleeps, and says when."""
+"""The epoch that all sides of the benchmark of a search share: it sleeps, and logs when."""
 
 import json
 import time
@@ -10,7 +10,7 @@ LOG = "epochs.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sleep:
-    """What is to be run."""
+    """The size of a search, and its log."""
 
     folder: Path
     num_trials: int
@@ -18,7 +18,7 @@ class Sleep:
     seconds: float
 
     def epoch(self, trial: str) -> None:
-        """Sleeps, and says when: in one write, which no other process can tear."""
+        """Sleeps, and logs when, in one write, so that lines of several processes do not mix."""
         began = time.time()
         time.sleep(self.seconds)
         with (self.folder / LOG).open("a") as log:

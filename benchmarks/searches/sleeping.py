@@ -1,9 +1,9 @@
-"""Searches whose epochs sleep, so that all they spend beside is their own: ours, plain Ray Tune, plain Optuna.
+"""Searches whose epochs sleep, so that the rest of their time is overhead: ours, plain Ray Tune, plain Optuna.
 
     python -m benchmarks.searches.sleeping SIDE FOLDER NUM_TRIALS NUM_EPOCHS SECONDS
 
-Each epoch leaves a line with its begin and end in FOLDER/epochs.jsonl, whoever ran it. Trials are not stopped early,
-two run at a time, and each epoch is reported and, where Ray runs it, leaves a checkpoint.
+Each epoch appends a line with its begin and end to FOLDER/epochs.jsonl. Trials are not stopped early, two run at a
+time, and each epoch is reported and, with Ray, saves a checkpoint.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ SLOTS = 2
 
 
 def ours(sleep: Sleep) -> None:
-    """The search as it is, but for the training."""
+    """The real search, except for the training."""
     import tuner.ray.tuner
     from benchmarks.searches.sleeping_run import SleepingRun
     from trainable.ray.trainable import LegTrainable

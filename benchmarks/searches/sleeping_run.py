@@ -1,4 +1,4 @@
-"""What stands in for a training in the benchmark of a search."""
+"""A stand-in for a training in the benchmark of a search."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from trainable.training_run import Ending, EpochResult
 
 
 class SleepingRun:
-    """A TrainingRun, as far as a trial looks at it, whose epochs sleep."""
+    """The part of TrainingRun that a trial uses; its epochs sleep."""
 
     def __init__(self, sleep: Sleep, trial: str) -> None:
         self.trial, self.epoch = trial, 0

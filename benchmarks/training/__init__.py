@@ -1,1 +1,1 @@
-"""What a training spends: steps, validation, augmentation, data, metrics, and all of it on a GPU."""
+"""The costs of a training: steps, validation, augmentation, data, metrics, and all of it on a GPU."""

@@ -1,7 +1,7 @@
-"""Images a second through each augmentation, batch 16 at 352 x 352, one thread.
+"""Images per second through each augmentation, batch 16 at 352 x 352, one thread.
 
-The floor of the Fourier mixing is its own transform: one rfft2 and one irfft2. "As trained" draws as the trainer does
-at the strength where its ramp ends; "every image" is the dearest case, probability and magnitude 1.
+The lower bound of the Fourier mixing is its own transform: one rfft2 and one irfft2. "As trained" draws as the trainer
+does at the strength at the end of its ramp; "every image" is the most expensive case, probability and magnitude 1.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Images a second into the training step, 352 x 352 from JPEG, and what a second trial on the node costs in memory."""
+"""Images per second into the training step, 352 x 352 from JPEG, and the memory of a second trial on the node."""
 
 import multiprocessing
 import re
@@ -26,6 +26,8 @@ TIMES_AS_MANY = 20
 MAX_SHARED_MB = 1.0
 DECODING = "DataLoader, 2 workers that decode and resize"
 CPU = torch.device("cpu")
+_KEPT: list[object] = []
+"""The data that this process has opened, for the second measurement."""
 
 
 class DecodedFiles(Dataset):
@@ -52,7 +54,7 @@ def measure(size: Size) -> list[Claim]:
         folder, cache = Path(name) / "data", Path(name) / "cache"
         _write_photographs(folder, count=count, height=size.pick(768, 48))
         data = open_image_masks(folder, FolderOptions(image_size=(side, side)), cache_dir=cache).splits
-        # Before this process has read a page of the data, which would count as a third trial's.
+        # Measured before this process reads a page of the data, which would count as a third trial's.
         memory = _memory(cache, size)
         return [_rate(folder, data.train, side, size), memory]
 
@@ -111,11 +113,8 @@ def _data_mb(folder: Path) -> tuple[float, float]:
             return alone, other + first.apply(partial(_mapped_mb, folder))
 
 
-_KEPT: list[object] = []
-
-
 def _mapped_mb(folder: Path) -> float:
-    """Reads an epoch; the share of the cache's pages that the kernel puts down to this process."""
+    """Reads an epoch; returns this process's proportional share of the cache's pages."""
     if not _KEPT:
         _KEPT.append(TrainingBatches(open_splits(folder).train, batch_size=BATCH, seed=0, device=CPU))
     for _ in _KEPT[0]:

@@ -1,6 +1,6 @@
 """Throughput of a mixture-of-experts layer: 8 experts, top 2, 4096 tokens of 256 channels, forward and backward.
 
-The dense layer has the same arithmetic: a perceptron that is twice as wide as one expert, for every token passes two.
+The dense layer has the same arithmetic: a perceptron twice as wide as one expert, because every token passes two.
 """
 
 import torch
@@ -31,7 +31,7 @@ class Dense(nn.Module):
 
 
 class LoopOverExperts(nn.Module):
-    """The usual way: each expert gathers its tokens, and adds what it made of them."""
+    """The usual way: each expert gathers its tokens and adds its output."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -25,6 +25,11 @@ NO_GPU = "this machine has no CUDA device"
 STEPS = 20
 
 Batch = tuple[Tensor, Tensor]
+Start = Callable[[], Callable[[], None]]
+"""Builds a network with what trains it, and returns its epoch."""
+
+_barrier = None
+"""Of the processes that train together."""
 
 
 def measure(size: Size) -> list[Claim]:
@@ -42,10 +47,6 @@ def _skipped(work: str) -> Claim:
         number=9, work=work, unit="ms", sides=(Side(name=OURS, note=NO_GPU),), reference=OURS,
         target="2 times as fast with half the memory", finding=f"not measured: {NO_GPU}", reached=None,
     )  # fmt: skip
-
-
-Start = Callable[[], Callable[[], None]]
-"""Builds a network with what trains it, and returns its epoch."""
 
 
 def _variants(steps: int) -> dict[str, Start]:
@@ -119,7 +120,7 @@ def _turn(begin: Start, steps: int, peaks: list[float]) -> Measure:
 
 
 def _forget() -> None:
-    """A trainer is freed with the next collection only, a compiled network with the compiler's memory of it."""
+    """A trainer is freed at the next garbage collection, a compiled network with the compiler's cache."""
     torch.compiler.reset()
     gc.collect()
     torch.cuda.empty_cache()
@@ -199,9 +200,6 @@ def _rates_of_processes(count: int, steps: int, rounds: int) -> tuple[float, ...
         for together in zip(*spans, strict=True)
     ]
     return tuple(count * steps * BATCH / one for one in seconds)
-
-
-_barrier = None
 
 
 def _keep(barrier) -> None:

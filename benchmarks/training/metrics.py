@@ -1,4 +1,4 @@
-"""Time of the segmentation metrics of an image, and whether they are the same numbers as the reference's."""
+"""Time of the segmentation metrics per image, and whether they equal the reference's."""
 
 import json
 import subprocess
@@ -81,7 +81,7 @@ def _weighted_f(probabilities: Tensor, masks: Tensor) -> dict[str, float]:
 
 @contextmanager
 def _peer(python: Path, probabilities: Tensor, masks: Tensor) -> Iterator:
-    """A function that lets the peer's process judge the batch once; None where there is no such process."""
+    """A function that measures the batch once in the peer's process; None where it is not installed."""
     if not python.exists():
         yield None
         return
@@ -101,7 +101,7 @@ def _peer(python: Path, probabilities: Tensor, masks: Tensor) -> Iterator:
 
 
 def _batch(side: int) -> tuple[Tensor, Tensor]:
-    """Soft predictions of ellipses beside the masks that they miss a little."""
+    """Soft predictions of ellipses, slightly off their masks."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:side, :side] / side
     probabilities, masks = [], []

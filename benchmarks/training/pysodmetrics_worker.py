@@ -1,7 +1,7 @@
-"""Judges a batch with pysodmetrics, in an environment of its own, and says how long it took.
+"""Measures a batch with pysodmetrics, in an environment of its own, and returns values and seconds.
 
-Reads lines of JSON: first the predictions and masks, 0 to 255 and of shape (B, H, W) each, then what to measure, again
-and again. Imports nothing of ours.
+Reads lines of JSON: first the predictions and masks, 0 to 255 and of shape (B, H, W) each, then what to measure, one
+line each time. Imports nothing of this project.
 """
 
 import json

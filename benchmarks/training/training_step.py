@@ -1,6 +1,6 @@
-"""What the training loop adds to a step: forward, backward and AdamW of a small convolution net, batch 16.
+"""The overhead of the training loop per step: forward, backward and AdamW of a small convolutional net, batch 16.
 
-All sides run over the same list of tensors with the same net and optimizer, so that the loop is all that differs.
+All sides run over the same list of tensors with the same net and optimizer, so only the loop differs.
 """
 
 import importlib.util
@@ -37,7 +37,7 @@ class SmallNet(nn.Sequential):
 
 
 class RoutedNet(nn.Module):
-    """The same with the probabilities of a router beside its prediction, for the techniques that look at them."""
+    """The same with the probabilities of a router beside its prediction, for the techniques that use them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ def _accelerate(batches: Batches) -> Measure:
 
 
 def _lightning(batches: Batches) -> Measure:
-    """Between the first and the last step of an epoch: what comes before and after is no part of a step."""
+    """Timed from the first to the last step of an epoch; set-up and tear-down are not part of a step."""
     import lightning
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What a validation pass with all metrics takes of an epoch, on the embedded scenes and at 352 x 352."""
+"""The share of a validation pass with all metrics in an epoch, on the embedded scenes and at 352 x 352."""
 
 import tempfile
 from dataclasses import replace
@@ -57,7 +57,7 @@ def _claim(where: str, config: MoeConfig, splits: Splits, size: Size) -> Claim:
     bare = Spread.of(ratios(numbers[FORWARD], epochs)).median
     return Claim(
         number=7,
-        work=f"validation with all metrics, {where}, {len(splits.train)} trained on, {len(splits.validation)} judged",
+        work=f"validation with all metrics, {where}, {len(splits.train)} + {len(splits.validation)} images",
         unit="s",
         sides=sides_of(numbers),
         reference=TRAINING,
