@@ -90,13 +90,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     base = _base_config(settings, space)
     splits = task.open_data(base, on_progress=on_progress)
     base = from_params(_fixed(settings, space, known=flat_params(base)), task.adapt_to_data(base, splits))
-    situation = Situation(
-        num_train_images=len(splits.train),
-        pretrained=base.has_trained_weights,
-        max_batch_size=base.batch_size,
-        gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
-        num_tasks=base.num_tasks,
-    )
+    situation = _situation(settings, base, num_train_images=len(splits.train))
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
     pinned = PinnedSpace(space, situation, pins=pins)
@@ -204,6 +198,16 @@ def _warm_start(
             "max_epochs": space.max_epochs,
             "data_fingerprint": fingerprint,
         },
+    )
+
+
+def _situation(settings: SearchSettings, base: TrialConfig, *, num_train_images: int) -> Situation:
+    return Situation(
+        num_train_images=num_train_images,
+        pretrained=base.has_trained_weights,
+        max_batch_size=base.batch_size,
+        gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
+        num_tasks=base.num_tasks,
     )
 
 
