@@ -27,6 +27,7 @@ from trainable.techniques.memory import (
     FittingBatches,
     MemoryShortage,
     can_be_halved,
+    empty_cache,
     forget_peak,
     halved,
     log_micro_batch_halved,
@@ -316,7 +317,7 @@ class TrainingRun:
         former = self.batch_size
         self._make_batches(*halved(self.batch_size, self.accumulation_steps))
         self._fitting.limit(self._memory_key, self.batch_size)
-        torch.cuda.empty_cache()
+        empty_cache(self.device)
         log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 

@@ -87,7 +87,7 @@ class SearchSettings:
         for name in ("time_budget_seconds", "cpus_per_trial"):
             _check_positive(name, getattr(self, name))
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
-        _check_device(self.device, self.gpus_per_trial)
+        _check_device(self.device, self.gpus_per_trial, self.ranks_per_trial)
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
             raise ValueError("--num-cpus and --num-gpus are about this machine; a cluster has its own: leave them out.")
         _check_pair(self.scheduler, self.sampler)
@@ -115,11 +115,16 @@ class SearchSettings:
         return find_space(self.space)
 
 
-def _check_device(device: str | None, gpus_per_trial: float | None) -> None:
+def _check_device(device: str | None, gpus_per_trial: float | None, ranks_per_trial: int | None) -> None:
     if device is not None and device not in DEVICES:
         raise ValueError(f"--device is {device}; allowed: {', '.join(DEVICES)}.")
     if device in ("cpu", "mps") and gpus_per_trial:
         raise ValueError(f"--device {device} uses no CUDA GPU; leave out --gpus-per-trial {gpus_per_trial:g}.")
+    if device == "mps" and (ranks_per_trial or 1) > 1:
+        raise ValueError(
+            f"--ranks-per-trial is {ranks_per_trial}, but several processes can't share the Apple GPU of --device mps; "
+            "leave one of them out."
+        )
 
 
 def _check_between(name: str, value: float | None, low: int, high: float = math.inf) -> None:

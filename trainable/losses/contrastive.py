@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainable.losses.segmentation import area_resized
+
 MIN_TEMPERATURE = 0.01
 _TINY = 1e-6
 
@@ -83,7 +85,7 @@ def foreground_background_contrast(embeddings: Tensor, masks: Tensor, *, tempera
         masks: (B, 1, H, W) of any size; averaged over the area of each embedding.
     """
     _check_temperature(temperature)
-    inside = F.interpolate(masks.float(), size=embeddings.shape[2:], mode="area")
+    inside = area_resized(masks, embeddings.shape[2:]).float()
     directions = F.normalize(embeddings.float(), dim=1)
     towards_object, towards_background = (
         (directions * F.normalize(_weighted_mean(directions, side), dim=1)[..., None, None]).sum(1, keepdim=True)

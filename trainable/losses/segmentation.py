@@ -10,7 +10,7 @@ Cost: a few passes over the logits; each head at its own resolution. Weights of 
 Off: `uncertainty_weight`, `aux_weight`, `z_loss_weight` and `boundary_emphasis` of zero.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, a
     main = criterion(output.predictions.float(), masks)
     if not output.aux_outputs or not aux_weight:
         return HeadLosses(total=main, aux=torch.zeros_like(main))
-    heads = [criterion(logits.float(), _area_resized(masks, logits)) for logits in output.aux_outputs]
+    heads = [criterion(logits.float(), area_resized(masks, logits.shape[2:])) for logits in output.aux_outputs]
     aux = torch.stack(heads).mean()
     return HeadLosses(total=main + aux_weight * aux, aux=aux)
 
@@ -183,10 +183,15 @@ def _matched(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     return logits.float(), masks.float()
 
 
-def _area_resized(masks: Tensor, logits: Tensor) -> Tensor:
-    if masks.shape[2:] == logits.shape[2:]:
+def area_resized(masks: Tensor, size: Sequence[int]) -> Tensor:
+    """Masks (B, 1, H, W) averaged over the area of each pixel of a smaller map.
+
+    Over the CPU from an Apple GPU, which averages over areas of equal size alone.
+    """
+    if tuple(masks.shape[2:]) == tuple(size):
         return masks
-    return F.interpolate(masks.float(), size=logits.shape[2:], mode="area")
+    source = masks.cpu() if masks.device.type == "mps" else masks
+    return F.interpolate(source.float(), size=tuple(size), mode="area").to(masks.device)
 
 
 def _window_mean(masks: Tensor, share: float) -> Tensor:

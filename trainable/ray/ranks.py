@@ -29,6 +29,7 @@ from trainable.techniques.memory import (
     FittingBatches,
     MemoryShortage,
     can_be_halved,
+    empty_cache,
     halved,
     log_micro_batch_halved,
     memory_key,
@@ -198,7 +199,7 @@ class _Rank:
 
     def begin(self, config: TrialConfig) -> RunStatus:
         self._run: TrainingRun | None = None
-        torch.cuda.empty_cache()
+        empty_cache(self._device)
         self._run = TrainingRun(config, self._splits, device=self._device, ranks=self._ranks)
         return self._run_status()
 

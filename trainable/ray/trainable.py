@@ -21,7 +21,7 @@ with collector_paused():
     from trainable.run_setup import open_trial_data
     from trainable.tasks.registry import get_task
     from trainable.techniques.checkpoint import DamagedCheckpointError
-    from trainable.techniques.memory import FittingBatches, MemoryShortage, shortages_named
+    from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
     from trainable.training_run import Ending, EpochResult, TrainingRun
 
@@ -134,7 +134,7 @@ class LegTrainable(tune.Trainable):
         config = from_params(self._leg.params, self.base)
         if self.ranks > 1:
             return RankedRun(config, self._living_ranks, fitting=self._fitting)
-        torch.cuda.empty_cache()
+        empty_cache(self._torch_device)
         # Concurrent trials must not compete for threads.
         torch.set_num_threads(max(1, int(self.cpus_per_rank)))
         return TrainingRun(config, self._splits, device=self._torch_device, fitting=self._fitting)

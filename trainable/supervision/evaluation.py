@@ -9,6 +9,7 @@ from torch import Tensor
 from trainable.metrics.running_mean import RunningMeans
 from trainable.supervision.base import Forward, Supervision
 from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.techniques.parallel.tensor_tree import map_tensors
 
 MetricsFunction = Callable[[Any, Any], Mapping[str, float]]
 
@@ -57,9 +58,14 @@ def evaluate(
         if metrics_fn is not None:
             by_function.add(metrics_fn(judged.predictions, targets), len(images))
         if metrics is not None:
-            metrics.update(judged.scores, targets)
+            metrics.update(*_where_float64_is((judged.scores, targets)))
     if ranks is not None:
         ranks.merge(losses, by_function, *([] if metrics is None else [metrics]))
     if losses.is_empty:
         raise ValueError("No batch was judged; the loader is empty.")
     return Evaluation(losses.compute(), by_function.compute() | ({} if metrics is None else metrics.compute()))
+
+
+def _where_float64_is(batch: Any) -> Any:
+    """Metrics count in float64, which an Apple GPU lacks: its batches are counted on the CPU, others where they are."""
+    return map_tensors(lambda tensor: tensor.cpu() if tensor.device.type == "mps" else tensor, batch)

@@ -98,6 +98,7 @@ def random_state(device: torch.device = CPU) -> dict[str, object]:
         "numpy": [*numpy, int(own["has_gauss"]), float(own["gauss"])],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "mps": torch.mps.get_rng_state() if device.type == "mps" else None,
     }
 
 
@@ -110,6 +111,8 @@ def restore_random_state(state: dict, device: torch.device = CPU) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] is not None and device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+    if state.get("mps") is not None and device.type == "mps":
+        torch.mps.set_rng_state(state["mps"].cpu())
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:

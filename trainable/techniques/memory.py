@@ -9,8 +9,8 @@ Cost: a copy of the training state in memory at the start of each epoch, to rest
 of the smallest that the configuration allows, running out of memory ends the training.
 
 torch reports a shortage in several ways: the CUDA allocator by its own error, CUDA's libraries and the CPU allocator
-by a plain RuntimeError. `shortages_named` converts them all to `MemoryShortage`, with its numbers.
-Memory in use is that of the GPU, or of the whole process on a CPU.
+and an Apple GPU's by a plain RuntimeError. `shortages_named` converts them all to `MemoryShortage`, with its numbers.
+Memory in use is that of a CUDA GPU, or of the whole process on a CPU and on an Apple GPU, which share one memory.
 """
 
 import io
@@ -33,9 +33,9 @@ from trainable.techniques.parallel.data_parallel import taken_of
 
 logger = logging.getLogger(__name__)
 
-_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "MPS backend out of memory")
 """Messages of a plain RuntimeError that is about memory."""
-_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 _SIZE = rf"(\d+(?:\.\d+)?) ({'|'.join(_UNITS)})"
 
 
@@ -43,6 +43,14 @@ def forget_peak(device: torch.device) -> None:
     """Resets the peak of a GPU; the peak of a process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+
+
+def empty_cache(device: torch.device) -> None:
+    """Gives memory that torch keeps for later back to the device, for other processes and larger blocks."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def peak_gib(device: torch.device) -> float:

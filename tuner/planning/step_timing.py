@@ -141,4 +141,6 @@ def _timed(device: torch.device, work: Callable[[], Any]) -> tuple[Any, float]:
     result = work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()
     return result, time.perf_counter() - began

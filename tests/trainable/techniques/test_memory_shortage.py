@@ -28,6 +28,15 @@ def test_the_message_of_a_gpu_is_read():
     assert str(shortage) == CUDA
 
 
+@pytest.mark.parametrize("unit", ["GB", "GiB"])
+def test_the_message_of_an_apple_gpu_is_read(unit):
+    message = (
+        f"MPS backend out of memory (MPS allocated: 17.61 {unit}, other allocations: 384.00 KB, max allowed: 18.13 "
+        f"{unit}). Tried to allocate 1.50 {unit} on private pool."
+    )
+    assert as_shortage(RuntimeError(message)).numbers == {"asked_bytes": round(1.5 * 2**30)}
+
+
 def test_what_the_message_leaves_out_is_asked_of_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))

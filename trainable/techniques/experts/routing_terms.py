@@ -15,6 +15,7 @@ from trainable.models.output import ModelOutput, RoutingInfo
 from trainable.techniques.experts.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.experts.routing import router_z_loss
+from trainable.techniques.random_streams import random_state_kept
 
 
 def routing_terms(
@@ -68,8 +69,7 @@ def count_ahead(
         ValueError: the model gave no routing.
     """
     buffers = [buffer.clone() for buffer in model.buffers()]
-    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
-    with torch.random.fork_rng(devices=devices):
+    with random_state_kept(next(model.parameters()).device):
         for batch in images:
             routing = forward(batch).routing
             _require(routing)

@@ -42,8 +42,9 @@ class Precision:
 def resolve_precision(requested: str, device: torch.device) -> Precision:
     """Turns a wish into what `device` does.
 
-    "auto" takes bf16 on CUDA devices that have it, fp16 on older ones, and fp32 elsewhere. bf16 is honoured on a
-    CPU; fp16 is not, because its convolutions have no fast path there.
+    "auto" takes bf16 on CUDA devices that have it, fp16 on older ones, and fp32 elsewhere. bf16 is honoured on a CPU
+    and on an Apple GPU; fp16 is not: its convolutions have no fast path on a CPU, and its scaled loss is untested on
+    an Apple GPU.
 
     Raises:
         ValueError: `requested` is not one of "auto", "fp32", "fp16", "bf16".
@@ -57,7 +58,8 @@ def resolve_precision(requested: str, device: torch.device) -> Precision:
     elif requested == "fp32":
         name, reason = "fp32", "asked for"
     else:
-        name, reason = "fp32", f"{requested} was asked for, and {device.type} has no fast 16-bit path"
+        lacks = "is not tried in fp16" if device.type == "mps" else "has no fast 16-bit path"
+        name, reason = "fp32", f"{requested} was asked for, and {device.type} {lacks}"
     return Precision(name=name, device_type=device.type, reason=reason)
 
 

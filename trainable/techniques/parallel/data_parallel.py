@@ -141,10 +141,16 @@ def joined(device: torch.device, **rendezvous: Any) -> Iterator[Ranks]:
 
 @contextmanager
 def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks | None]:
-    """The ranks that torchrun started, inside this context; None where it did not, or a single one."""
+    """The ranks that torchrun started, inside this context; None where it did not, or a single one.
+
+    Raises:
+        ValueError: there are several, on an Apple GPU.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield None
         return
+    if device.type == "mps":
+        raise ValueError("device is mps, whose sums several processes can't share; start one process, or --device cpu.")
     with joined(device) as ranks:
         yield ranks
 

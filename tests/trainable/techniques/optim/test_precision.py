@@ -13,6 +13,15 @@ def test_what_a_cpu_really_computes_in_is_said(requested, effective):
     assert resolve_precision(requested, CPU).name == effective
 
 
+@pytest.mark.parametrize(
+    ("requested", "effective"), [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp32"), ("bf16", "bf16")]
+)
+def test_an_apple_gpu_computes_in_32_bits_unless_bf16_is_asked_for(requested, effective):
+    precision = resolve_precision(requested, torch.device("mps"))
+    assert precision.name == effective
+    assert not precision.scaler().is_enabled()
+
+
 def test_a_wish_that_the_device_cannot_serve_has_its_reason():
     assert "fp16 was asked for" in resolve_precision("fp16", CPU).reason
 

@@ -19,7 +19,7 @@ from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.techniques.optim.precision import resolve_precision
 from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup
-from trainable.techniques.parallel.data_parallel import joined, part_of, taken_of
+from trainable.techniques.parallel.data_parallel import joined, part_of, ranks_of_torchrun, taken_of
 from trainable.techniques.techniques import Techniques
 from trainable.trainer import Trainer
 from trainable.training_run import TrainingRun
@@ -287,3 +287,9 @@ def test_targets_are_parted_along_lists_and_first_axes_inside_tuples_and_dicts()
 
 if __name__ == "__main__":
     run_rank(int(sys.argv[1]), Path(sys.argv[2]))
+
+
+def test_several_processes_on_an_apple_gpu_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="start one process, or --device cpu"), ranks_of_torchrun(torch.device("mps")):
+        pass
