@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"number of best trials (default: {DEFAULT_TOP})"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     options = parser.parse_args(arguments)
     try:
         device = chosen_device(options.device)

@@ -4,9 +4,9 @@ What: with p = softmax(logits), target weights y (one-hot, or soft after MixUp) 
     focal         = sum_k y_k w_k (1 - p_k)^gamma (-log p_k), for each sample by itself;
     cross-entropy = sum_k q_k w_k (-log p_k), where q = (1 - smoothing) y + smoothing / K;
     loss          = focal_share * focal + (1 - focal_share) * cross-entropy, averaged over the samples.
-    Smoothing belongs to the cross-entropy alone: a focal term on softened targets would never call a sample easy.
-    Class weights are scaled so that their mean over the training split is 1. The sum over the split is thereby the
-    same as without, and the mean over a micro-batch needs no divisor of its own, so accumulation stays exact.
+    Smoothing applies to the cross-entropy alone: on softened targets the focal term would never vanish.
+    Class weights are scaled to a mean of 1 over the training split. The mean over a micro-batch then needs no divisor
+    of its own, so gradient accumulation stays exact.
 Sources: Lin et al., Focal Loss for Dense Object Detection, 2017, https://arxiv.org/abs/1708.02002;
     Cui et al., Class-Balanced Loss Based on Effective Number of Samples, 2019, https://arxiv.org/abs/1901.05555;
     Szegedy et al., Rethinking the Inception Architecture, 2015, https://arxiv.org/abs/1512.00567 (smoothing).
@@ -27,7 +27,7 @@ ClassWeights = Literal["none", "inverse", "sqrt_inverse", "effective_number"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationLossConfig:
-    """How much a sample counts."""
+    """Weights of classes, of hard samples and of smoothed targets."""
 
     class_weights: ClassWeights = "none"
     """By a class's number n of training images: inverse 1/n, sqrt_inverse 1/sqrt(n), effective_number
@@ -101,7 +101,7 @@ def classification_losses(
     focal_share: float = 1.0,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The loss of each sample, shape (B,); 0 for a label of -1, and that sample is still averaged over."""
+    """The loss of each sample, shape (B,); 0 for a label of -1, which still counts in the mean."""
     log_probabilities = F.log_softmax(logits.float(), dim=-1)
     soft = soft_targets(targets, logits.shape[-1])
     costs = -log_probabilities if weights is None else -log_probabilities * weights
@@ -115,7 +115,7 @@ def classification_losses(
 
 
 def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
-    """Labels (B,) as rows (B, K) of a 1 among zeros, a label of -1 as zeros alone; soft targets stay what they are."""
+    """Labels (B,) as one-hot rows (B, K), a label of -1 as zeros; soft targets are returned unchanged."""
     if targets.is_floating_point():
         return targets
     return F.one_hot(targets.clamp_min(0), num_classes).float() * (targets >= 0).unsqueeze(-1)

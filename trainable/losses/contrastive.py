@@ -18,20 +18,20 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NtXentConfig:
-    """How sharply looks are compared."""
+    """How sharply views are compared."""
 
     temperature: float = 0.07
-    """Divides the cosines, 0.01 or more; low ones care for the most alike of the others."""
+    """Divides the cosines, 0.01 or more; a low one weighs the most similar negatives more."""
 
     def __post_init__(self) -> None:
         _check_temperature(self.temperature)
 
 
 def nt_xent(first: Tensor, second: Tensor, *, temperature: float = 0.1) -> Tensor:
-    """Each of 2N views, (N, D) and (N, D), has to find its partner among the 2N - 1 others.
+    """Cross-entropy of finding each view's partner among the 2N - 1 others; views are (N, D) and (N, D).
 
-    An embedding is never compared with itself: that similarity is the highest there is, and as the target it would be
-    met by random features. Depends on the other images of the batch, so accumulation does not add up to a large one.
+    An embedding is never compared with itself: random features would already reach that similarity, the highest there
+    is. The loss depends on the other images of the batch, so accumulated micro-batches differ from one large batch.
     Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020,
     https://arxiv.org/abs/2002.05709.
 
@@ -54,8 +54,8 @@ def nt_xent(first: Tensor, second: Tensor, *, temperature: float = 0.1) -> Tenso
 def dense_consistency(anchor: Tensor, positive: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """One minus the cosine between two views' embeddings (B, D, h, w) at the same place, the mean over images.
 
-    The caller lays the positive over the anchor first, by undoing its flips and crops. Nothing here keeps embeddings
-    from becoming all equal: use it beside a loss that does.
+    The caller first aligns the positive with the anchor by undoing its flips and crops. Nothing here prevents all
+    embeddings from becoming equal: use it beside a loss that does.
     Source: Xie et al., Propagate Yourself: Exploring Pixel-Level Consistency for Unsupervised Visual Representation
     Learning, CVPR 2021, https://arxiv.org/abs/2011.10043.
 

@@ -1,8 +1,8 @@
 """The four terms of crown mapping: instances, semantic classes, crowns and density, and how they are judged.
 
-What: every image brings what is annotated of it; a part that an image lacks counts 0 for it, and a mean is over all
-images of the batch, so that accumulated micro-batches weigh an image as one large batch does. Torchvision's instance
-terms are means over the boxes it samples, which that holds for only about.
+What: an annotation that an image lacks counts 0 for it, and means are over all images of the batch, so that an image
+weighs the same in accumulated micro-batches as in one large batch. This holds only approximately for torchvision's
+instance terms, which are means over sampled boxes.
 Source: own.
 Cost: that of the maps.
 """
@@ -19,7 +19,7 @@ from trainable.models.crown_net import CrownOutput
 VOID = 255
 """Label of pixels without a semantic class."""
 TREES_PER = 1000
-"""Densities count trees on so many square pixels, which keeps them near 1."""
+"""Densities are trees per this many square pixels, which keeps them near 1."""
 CELL_PX = 4
 """Side of a cell of the density map."""
 
@@ -61,7 +61,7 @@ def map_losses(output: CrownOutput, targets: Sequence[CrownTarget]) -> dict[str,
 
 
 def crown_map(target: CrownTarget) -> Tensor:
-    """1 where any crown is, float (H, W)."""
+    """1 where there is a crown, float (H, W)."""
     return target["masks"].sum(dim=0).clamp(max=1).float()
 
 

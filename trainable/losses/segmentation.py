@@ -3,10 +3,10 @@
 What: every loss takes logits and masks (B, 1, h, w) and returns the mean over images of a per-image loss, so that
 micro-batches weighted by their samples add up to the whole batch. Masks may be soft, as coarser heads see them.
 Computed in float32 whatever the precision of the logits.
-Pixels near the object's boundary may weigh more in each of them: 1 + emphasis * |window mean of the mask - mask|.
+Each can weigh pixels near the object's boundary more: 1 + emphasis * |window mean of the mask - mask|.
 Source of the weights: Wei et al., F3Net: Fusion, Feedback and Focus for Salient Object Detection, AAAI 2020,
 https://arxiv.org/abs/1911.11445, with its cross-entropy and IoU; here any of the losses takes them.
-Cost: a few passes over the logits; each head at its own resolution. Weights of pixels are two running sums of a mask.
+Cost: a few passes over the logits, each head at its own resolution; pixel weights add two cumulative sums.
 Off: `uncertainty_weight`, `aux_weight`, `z_loss_weight` and `boundary_emphasis` of zero.
 """
 
@@ -39,7 +39,7 @@ class HeadLosses(NamedTuple):
 def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, aux_weight: float = 0.4) -> HeadLosses:
     """The criterion on the prediction, plus `aux_weight` times its mean over the auxiliary outputs.
 
-    The mean, so that the number of heads is no hidden learning rate. Coarser heads are compared with masks averaged
+    It is a mean so that the number of heads does not scale the gradient. Coarser heads are compared with masks averaged
     over the area that each of their pixels covers. A weight of 0 leaves them out.
     Source: Lee et al., Deeply-Supervised Nets, AISTATS 2015, https://arxiv.org/abs/1409.5185.
     """
@@ -91,8 +91,8 @@ def structure_loss(
 ) -> Tensor:
     """Cross-entropy plus one minus IoU, where pixels near the object's boundary weigh up to six times as much.
 
-    Source: F3Net, as the weights. Widely copied code averages the cross-entropy before it is weighted, which cancels
-    the weights; here they hold.
+    Source: F3Net, as the weights. Widely copied code averages the cross-entropy before weighting it, which cancels the
+    weights; here they apply.
     """
     logits, masks = _matched(logits, masks)
     weights = boundary_weights(masks, emphasis=boundary_emphasis, window=boundary_window)
@@ -132,7 +132,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationLossConfig:
-    """What a segmentation network is trained to lower."""
+    """The loss of a segmentation network."""
 
     criterion: str = "structure"
     """bce, dice, bce_dice or structure."""
@@ -143,7 +143,7 @@ class SegmentationLossConfig:
     uncertainty_weight: float = 0.0
     """Weight of the uncertainty awareness of every head; 0 is off."""
     boundary_emphasis: float | None = None
-    """What a pixel at the object's boundary weighs beyond 1, 0 or more; None: 5 for structure, 0 for the others."""
+    """Extra weight of a pixel at the object's boundary, 0 or more; None: 5 for structure, 0 for the others."""
 
     def __post_init__(self) -> None:
         if self.criterion not in LOSSES:
@@ -186,7 +186,7 @@ def _matched(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 def area_resized(masks: Tensor, size: Sequence[int]) -> Tensor:
     """Masks (B, 1, H, W) averaged over the area of each pixel of a smaller map.
 
-    Over the CPU from an Apple GPU, which averages over areas of equal size alone.
+    On an Apple GPU it is computed on the CPU: MPS pools only areas of equal size.
     """
     if tuple(masks.shape[2:]) == tuple(size):
         return masks
@@ -197,7 +197,7 @@ def area_resized(masks: Tensor, size: Sequence[int]) -> Tensor:
 def _window_mean(masks: Tensor, share: float) -> Tensor:
     """Mean over an odd window around each pixel, zeros beyond the frame.
 
-    By running sums, along one axis after the other: a pooling would add up the whole window at every pixel.
+    By cumulative sums along one axis after the other: pooling would add up the whole window at every pixel.
     """
     half = max(1, round((share * min(masks.shape[2:]) - 1) / 2))
     side = 2 * half + 1

@@ -51,7 +51,7 @@ class Supervision(nn.Module, ABC):
         """An evaluation batch, without gradients and unaugmented."""
 
     def attach(self, model: nn.Module) -> None:
-        """Receives the model before its first batch; what is kept of it must not become part of this module."""
+        """Receives the model before its first batch; what you keep of it must not become a submodule."""
 
     def end_update(self, terms: Mapping[str, float]) -> None:
         """Receives each loss term after an optimizer update, the mean over its samples and over all ranks."""

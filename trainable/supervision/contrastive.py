@@ -17,16 +17,16 @@ class ContrastiveSupervision(Supervision):
         self.temperature = temperature
 
     def losses(self, forward: Forward, images: Tensor, targets: Any) -> Losses:
-        """Returns the loss and the mean cosine of partners; near 1 from the start, the views are indistinguishable."""
+        """Returns the loss and the mean cosine of partners; near 1 from the start, the views hardly differ."""
         output = forward(images.flatten(0, 1))
         first, second = output.predictions.unflatten(0, (-1, 2)).unbind(dim=1)
         likeness = F.cosine_similarity(first.detach().float(), second.detach().float()).mean()
         return Losses(nt_xent(first, second, temperature=self.temperature), output, {"partner_cosine": likeness})
 
     def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
-        """Scores are the features, for a probe; `loss` finds each query's mirror image among those of the batch.
+        """Scores are the features, for a probe; `loss` is NT-Xent of each query and its mirror image.
 
-        The bank is training data and has no such loss.
+        Batches of the bank, which is training data, have no `loss`.
         """
         output = forward(images)
         losses: dict[str, Tensor] = {}

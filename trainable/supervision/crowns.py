@@ -54,7 +54,7 @@ class CrownSupervision(Supervision):
 
 
 def crown_scores(output: CrownOutput) -> CrownScores:
-    """What is called of each image: the likeliest class, a crown from even odds on."""
+    """Predictions of each image: the most likely class, and a crown where its probability is above 0.5."""
     return CrownScores(
         detections=output.detections,
         semantic=output.predictions.argmax(dim=1),

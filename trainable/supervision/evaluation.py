@@ -22,7 +22,7 @@ class Metrics(Protocol):
 
 
 class Evaluation(NamedTuple):
-    """What one split gave; the names say nothing of which split it was."""
+    """Results of one split; names have no prefix of the split."""
 
     losses: dict[str, float]
     """Means over its samples: `loss`, and what else the supervision reports."""
@@ -67,5 +67,5 @@ def evaluate(
 
 
 def _where_float64_is(batch: Any) -> Any:
-    """Metrics count in float64, which an Apple GPU lacks: its batches are counted on the CPU, others where they are."""
+    """The batch on a device with float64, which metrics need: an Apple GPU has none, so its batches go to the CPU."""
     return map_tensors(lambda tensor: tensor.cpu() if tensor.device.type == "mps" else tensor, batch)

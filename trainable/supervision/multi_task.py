@@ -37,13 +37,13 @@ class MultiTaskLossConfig(ClassificationLossConfig):
 
 @runtime_checkable
 class SharesLayers(Protocol):
-    """A network whose tasks part after their last shared layer."""
+    """A network with a last layer that all tasks share."""
 
     def last_shared_weights(self) -> nn.Parameter: ...
 
 
 class MultiTaskSupervision(Supervision):
-    """Targets are labels (B, T), -1 where one is missing; the model's logits stand task after task, (B, K1 + K2 ...).
+    """Targets are labels (B, T), -1 where one is missing; the model's logits are those of all tasks, (B, K1 + K2 ...).
 
     A task's loss is its sum over the labelled images, divided by all images and by the share that is labelled in the
     training split. That is the mean over the labelled images of an epoch; unlike a division by the labels of the
@@ -60,11 +60,11 @@ class MultiTaskSupervision(Supervision):
         self.criteria = nn.ModuleList(loss.criteria(list(num_classes.values())))
         self.labelled_shares = loss.labelled_shares or (1.0,) * len(num_classes)
         self.weighting = weighting
-        # In a tuple, which torch does not take for a parameter of this module.
+        # In a tuple: as an attribute of its own it would become a parameter of this module.
         self._shared: tuple[nn.Parameter, ...] = ()
 
     def attach(self, model: nn.Module) -> None:
-        """Raises ValueError where the weighting follows gradients and the network does not say what its tasks share."""
+        """Raises ValueError when the weighting needs gradients and the network has no `last_shared_weights`."""
         if not self.weighting.follows_gradients:
             return
         if not isinstance(model, SharesLayers):
@@ -75,7 +75,7 @@ class MultiTaskSupervision(Supervision):
         self._shared = (model.last_shared_weights(),)
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
-        """Returns the total, each task's loss, its current weight and, where that is followed, its gradient's norm."""
+        """Returns the total, and of each task the loss, the current weight and, if needed, the gradient norm."""
         output = forward(images)
         means = self._means(output.predictions, targets)
         losses = torch.stack([mean / share for mean, share in zip(means, self.labelled_shares, strict=True)])
@@ -91,7 +91,7 @@ class MultiTaskSupervision(Supervision):
         return Judged(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})
 
     def end_update(self, terms: Mapping[str, float]) -> None:
-        """While the shared layer is frozen nothing pulls on it, and the weights stay."""
+        """While the shared layer is frozen there are no gradient norms, and the weights stay."""
         norms = [terms[name] for task in self.num_classes if (name := f"{task}_gradient_norm") in terms]
         if norms:
             self.weighting.end_update([terms[f"{task}_loss"] for task in self.num_classes], norms)
@@ -100,7 +100,7 @@ class MultiTaskSupervision(Supervision):
         self.weighting.end_epoch([means[f"{name}_loss"] for name in self.num_classes])
 
     def _gradient_norms(self, losses: Tensor) -> dict[str, Tensor]:
-        """Of each task's loss by the last shared layer; of the samples of a micro-batch, or of a rank's part of it."""
+        """Of each task's loss with respect to the last shared layer, over a micro-batch or a rank's part of it."""
         shared = [weights for weights in self._shared if weights.requires_grad]
         if not shared:
             return {}

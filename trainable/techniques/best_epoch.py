@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LOWER_IS_BETTER = ("loss", "mae", "ece", "nll", "error", "distance", "num_empty_masks", "constant_share")
-"""How the names of metrics end that measure what is wrong."""
+"""Endings of metric names for which lower is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class BestEpochConfig:
     monitor: str | None = None
     """A metric of the validation, such as val/accuracy or val/loss; None is the workload's objective."""
     monitor_mode: Literal["max", "min"] | None = None
-    """Which end of it is better; None knows it for every metric of the built-in workloads."""
+    """Whether higher or lower is better; None is right for every metric of the built-in workloads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Temperature calibration: one number that makes a classifier's confidence mean what it says.
 
-What: logits are divided by the temperature at which the validation split is most likely; the calls stay what they are,
-for the order of the classes does not change. It is fitted on validation logits and judged on the test split.
+What: logits are divided by the temperature that maximises the likelihood of the validation split, and scored on the
+test split. The order of the classes, and with it the predicted class, stays the same.
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, https://arxiv.org/abs/1706.04599.
-Cost: one pass over the validation split, then milliseconds. Off: the uncalibrated numbers stand beside.
+Cost: one pass over the validation split, then milliseconds. Off: the uncalibrated metrics are reported beside it.
 """
 
 import math
@@ -38,7 +38,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 class CollectedLogits:
-    """Keeps probabilities (B, K) of a whole split as logits, with their labels: what a temperature is fitted on."""
+    """Collects probabilities (B, K) of a whole split as logits, with their labels, to fit a temperature."""
 
     def __init__(self) -> None:
         self._logits: list[Tensor] = []
@@ -61,5 +61,5 @@ class CollectedLogits:
 
 
 def calibrated(probabilities: Tensor, temperature: float) -> Tensor:
-    """Probabilities (B, K) as they are at a temperature; 1 leaves them."""
+    """Probabilities (B, K) after scaling by a temperature; 1 changes nothing."""
     return (probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log() / temperature).softmax(dim=1)

@@ -103,7 +103,7 @@ def random_state(device: torch.device = CPU) -> dict[str, object]:
 
 
 def restore_random_state(state: dict, device: torch.device = CPU) -> None:
-    """Restores the generators to a state of `random_state`; on another kind of device, that generator is left alone."""
+    """Restores a state of `random_state`; the generator of another kind of device is not touched."""
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
     name, numpy_keys, position, has_gauss, cached = state["numpy"]
@@ -124,7 +124,7 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:
 
 
 class Resumable:
-    """A trainer's part that saves it and goes on from there; the trainer sets what is declared here."""
+    """Saves and restores a trainer, which sets the attributes declared here."""
 
     counters: ClassVar[tuple[str, ...]] = ("current_epoch", "global_step")
     """Attributes that are saved as they are."""
@@ -140,7 +140,7 @@ class Resumable:
     ranks: Ranks | None
 
     def save_checkpoint(self, path: str | Path, epoch: int, metrics: Mapping[str, object] | None = None) -> None:
-        """Writes the whole state, so that `load_checkpoint` goes on after `epoch` as if nothing had happened.
+        """Writes the whole state, so that `load_checkpoint` continues after `epoch` to the bit.
 
         All ranks call it, and the first writes.
         """
@@ -172,9 +172,9 @@ class Resumable:
         return state if self.ranks is None else state | {"ranks": self.ranks.gathered(_own_of_rank(state))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state_dict` was taken; learning rates, decay and strengths stay as configured now.
+        """Restores `state_dict`; learning rates, decay and strengths stay as configured now.
 
-        A technique that was off then begins anew.
+        A technique that was off then starts from its initial state.
 
         Raises:
             ValueError: another number of ranks trained until then.
@@ -183,7 +183,7 @@ class Resumable:
         self.model.load_state_dict(state["model"])
         self.supervision.load_state_dict(state["supervision"])
         load_optimizer_state(self.optimizer, state["optimizer"])
-        # Empty when the run that was saved did not scale its loss; the scaler then begins anew.
+        # Empty when the saved run did not scale its loss; the scaler then starts from its initial state.
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         for name, part in self._parts().items():

@@ -1,11 +1,11 @@
-"""Constant predictions: a network that gives every image the same answer is told once, when that begins.
+"""Constant predictions: a warning when a network begins to predict the same for every image.
 
-What: the metrics that end in `constant_share` say how much of the validation is answered alike: masks of nothing but 0
-or of nothing but 1, or images that are called one class. When that is `LARGEST_SHARE` or more in two validations in a
-row, the second logs a warning; a network from scratch may well begin with one. A later beginning is told again.
-Overflow of 16 bits, too high a rate, and classes too uneven all end here, often with a falling loss.
+What: metrics that end in `constant_share` are the share of validation images with a constant prediction: masks that are
+all 0 or all 1, or the class that is predicted most. Two validations in a row with `LARGEST_SHARE` or more log a
+warning, since a network from scratch may well begin with one; a later beginning logs another. Usual causes are 16-bit
+overflow, too high a rate and uneven classes; the loss may fall nevertheless.
 Source: own.
-Cost: counts that the metrics have anyway. Off: nothing is changed by it.
+Cost: none, metrics have the counts already. Off: not needed; it changes no training.
 """
 
 import logging
@@ -22,7 +22,7 @@ _PATIENCE = 2
 
 
 def constant_shares(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics by which a network answers alike, of an epoch's metrics by name."""
+    """Those of an epoch's metrics that say that predictions are constant."""
     return {
         name: value for name, value in metrics.items() if name.endswith("constant_share") and value >= LARGEST_SHARE
     }

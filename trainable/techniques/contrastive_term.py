@@ -1,8 +1,7 @@
-"""A contrastive term beside the segmentation loss: two looks at an image agree, objects stand apart from the ground.
+"""A contrastive term beside the segmentation loss: two views of an image agree, objects differ from the background.
 
-What: the batch is seen a second time in other colours, blurred and mirrored; whole images find their second look among
-the others (NT-Xent), each place agrees with its own in the second look once the mirror is undone, and the object's
-embeddings are pulled away from the background's.
+What: a second view of the batch is recoloured, blurred and mirrored. Three losses are added: NT-Xent between whole
+images, consistency of each place in both views after the mirror is undone, and contrast of object and background.
 Sources: those of losses/contrastive.py.
 Cost: a second forward and backward pass. Off: `contrastive=None`, which is the default.
 """
@@ -20,14 +19,14 @@ from trainable.techniques.augment.progressive_augmentation import CODProgressive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastiveConfig:
-    """How strongly the embeddings are shaped, and by how different a second look."""
+    """Weight of the contrastive losses, and strength of the second view."""
 
     contrastive_weight: float = 0.1
     """Weight of the sum of the three losses, > 0; off is no term."""
     contrastive_temperature: float = 0.1
-    """Sharpness of the comparisons, 0.01 or more."""
+    """Temperature of the comparisons, 0.01 or more; a low one is sharp."""
     view_strength: float = 0.5
-    """How different the second look is, 0 to 1."""
+    """Strength of the augmentation of the second view, 0 to 1."""
 
     def __post_init__(self) -> None:
         if not self.contrastive_weight > 0:
@@ -39,7 +38,7 @@ class ContrastiveConfig:
 
 
 class ContrastiveTerm:
-    """Adds the three losses; holds the random stream of the second looks."""
+    """Adds the three losses; holds the random stream of the second views."""
 
     def __init__(self, config: ContrastiveConfig, *, seed: int) -> None:
         self.config = config
@@ -50,7 +49,7 @@ class ContrastiveTerm:
     def __call__(
         self, output: ModelOutput, forward: Callable[[Tensor], ModelOutput], images: Tensor, masks: Tensor
     ) -> Tensor:
-        """The weighted term for a batch whose own `output` is at hand.
+        """The weighted term of a batch with this `output`.
 
         Raises:
             ValueError: the model gives no embeddings.

@@ -1,7 +1,7 @@
-"""Early stopping: a training whose objective no longer gets better ends before its budget does.
+"""Early stopping: a training whose objective no longer improves ends before its budget.
 
-What: the best value so far has to be beaten by more than `min_delta` at least once in `patience_epochs` epochs, which
-are seen where they are validated.
+What: the training ends after `patience_epochs` epochs without an improvement by more than `min_delta`. Only validated
+epochs are compared.
 Source: Prechelt, Early Stopping - But When?, 1998, https://doi.org/10.1007/3-540-49430-8_3.
 Cost: none. Off: `early_stopping=None`. A search stops poor trials by comparing them; this one looks at a trial alone.
 `TrainingRun` calls it; a loop of your own calls `observe` after each validation and ends at `has_stopped`.
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStoppingConfig:
-    """How long a standstill is waited out."""
+    """How long to wait for an improvement, and what counts as one."""
 
     patience_epochs: int = 10
     """Epochs in a row without an improvement after which the training ends, 1 or more."""
     min_delta: float = 0.0
-    """What counts as an improvement is larger than this, >= 0, in units of the objective."""
+    """An improvement is larger than this, >= 0, in units of the objective."""
 
     def __post_init__(self) -> None:
         if self.patience_epochs < 1:
@@ -47,7 +47,7 @@ class EarlyStopping:
         return self._sign * self._best
 
     def observe(self, objective: float, *, epochs: int = 1) -> None:
-        """Takes the finite objective after so many more epochs."""
+        """Takes the finite objective, `epochs` after the last one."""
         assert math.isfinite(objective), objective
         if self._sign * objective > self._best + self.config.min_delta:
             self._best, self.epochs_without_improvement = self._sign * objective, 0

@@ -4,7 +4,7 @@ What: the switches belong to the process, not to a network. A training sets them
 and leaves them as it found them, since a process of a search trains one configuration after the other.
 Source: https://docs.pytorch.org/docs/stable/notes/randomness.html and
 https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices.
-Cost: that of each field below. On a CPU only `deterministic_algorithms` does anything. Off: None, the process's own.
+Cost: that of each field below. On a CPU only `deterministic_algorithms` has an effect. Off: None, the process's own.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 
 CUBLAS_VARIABLE, CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-"""Without it a product on a GPU is an error under deterministic algorithms."""
+"""cuBLAS is deterministic only with this workspace; torch raises an error without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

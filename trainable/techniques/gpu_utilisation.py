@@ -1,8 +1,8 @@
 """How busy a GPU is while it trains: the mean over an epoch, in percent of the time.
 
 What: nvidia-smi's number, the share of the last 1/6 to 1 s in which any kernel ran, is read after an optimizer update
-at most once a second, and averaged. It is that of the whole GPU: other processes count too. A busy GPU need not be well
-used; an idle one waits for data or for the CPU.
+at most once a second, and averaged. It is that of the whole GPU, other processes included. A high value does not mean
+efficient kernels; a low one means waiting for data or for the CPU.
 Source: https://docs.pytorch.org/docs/stable/generated/torch.cuda.utilization.html.
 Cost: a read of the driver a second; no wait for the GPU. Off: on every other device, and without nvidia-ml-py.
 """
@@ -64,7 +64,7 @@ class GpuUtilisation:
 
 @cache
 def gpu_utilisation(device: torch.device) -> GpuUtilisation | None:
-    """None on a CPU, and where the driver can't be asked, which is said once a process: that is what is remembered."""
+    """None on a CPU, and where utilisation can't be read; the cache makes the log say so once a process."""
     if device.type != "cuda":
         return None
     try:

@@ -2,9 +2,9 @@
 
 What: "uncertainty" learns a log-variance s for each task, total = sum of `c exp(-s) L + s / 2`, with c = 1 for a
 classification and 1/2 for a regression. At its optimum a task weighs 1 / (2 L): the task with the larger loss, the
-harder one, gets less. That total has no lower bound, so it tells neither when to stop nor which trial is better.
+harder one, gets less. That total has no lower bound, so it is neither a stopping criterion nor an objective.
 "dynamic" gives more weight to the task whose loss fell least between the last two epochs. "gradnorm" moves the weights
-after every update so that the tasks pull alike on the last layer that they share, those that lag behind a little more.
+after every update towards equal gradient norms at the last shared layer, larger ones for tasks that learn slowly.
 Source: Kendall, Gal and Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
 Semantics, CVPR 2018, https://arxiv.org/abs/1705.07115 (the constant for a classification is that of its equation 7);
 Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, https://arxiv.org/abs/1803.10704
@@ -31,9 +31,9 @@ CLASSIFICATION, REGRESSION = 1.0, 0.5
 LARGEST_LOG_VARIANCE = 5.0
 """Bound of a learned log-variance, either way: a task never weighs more than e to this, nor less than 1 over it."""
 GRADNORM_ALPHA, GRADNORM_RATE = 1.5, 0.025
-"""The paper's strength of the pull for tasks that differ much, and its rate of the weights."""
+"""Of GradNorm: the paper's alpha for tasks that differ much, and its learning rate of the weights."""
 LEAST_WEIGHT = 0.01
-"""Of GradNorm: a task that is left out would never come back."""
+"""Of GradNorm: at a weight of 0 a task would have no gradient and stay at 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class LossWeightingConfig:
     weighting_temperature: float = 2.0
     """Of the dynamic average, > 0: a high one evens the weights out."""
     gradnorm_alpha: float | None = None
-    """How much more a task pulls that learns slower than the others, 0 or more: at 0 all pull alike; None: 1.5."""
+    """Of gradnorm, 0 or more: at 0 all gradient norms become equal, a high one favours slow tasks; None: 1.5."""
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
@@ -98,12 +98,12 @@ def gradnorm_step(
 ) -> Tensor:
     """Weights (T,), T in their sum, after one step of gradient descent on GradNorm's own loss.
 
-    With pulls G = weights * norms that loss is the sum of |G - mean(G) * r^alpha|, r = progress / mean(progress), where
-    the mean and r count as constants. Its gradient is closed: the norm, with the sign of what is between the bars.
+    With G = weights * norms and r = progress / mean(progress) that loss is the sum of |G - mean(G) * r^alpha|, with
+    mean(G) and r as constants. Its gradient has a closed form: the norm times the sign of the term in the bars.
 
     Args:
-        norms: of the gradient of each task's loss, before its weight, by the last shared layer.
-        progress: each task's loss as a share of its first one; a high one has learned little.
+        norms: of the gradient of each task's unweighted loss with respect to the last shared layer.
+        progress: each task's loss as a share of its first one; a high one means slow learning.
     """
     pulls = weights * norms
     wanted = pulls.mean() * (progress / progress.mean()) ** alpha
@@ -112,7 +112,7 @@ def gradnorm_step(
 
 
 class LossWeighting(nn.Module, ABC):
-    """The losses of T tasks, shape (T,), to their total; what is learned or remembered is a parameter or a buffer."""
+    """Maps the losses of T tasks, shape (T,), to their total; its state is in parameters and buffers."""
 
     follows_gradients: ClassVar[bool] = False
     """Whether `end_update` needs the norm of each task's gradient."""
@@ -123,17 +123,17 @@ class LossWeighting(nn.Module, ABC):
 
     @abstractmethod
     def effective(self) -> Tensor:
-        """What each task's loss is multiplied by at present, shape (T,), detached."""
+        """The present weight of each task's loss, shape (T,), detached."""
 
     def end_update(self, losses: Sequence[float], norms: Sequence[float]) -> None:
-        """Receives each task's loss in an optimizer update, and the norm of its gradient by the last shared layer."""
+        """Receives each task's loss in an optimizer update, and its gradient norm at the last shared layer."""
 
     def end_epoch(self, losses: Sequence[float]) -> None:
         """Receives the mean loss of each task after a training epoch."""
 
 
 class FixedWeighting(LossWeighting):
-    """The same weights all the time; equal ones are the simplest baseline."""
+    """Constant weights; equal ones are the simplest baseline."""
 
     weights: Tensor
 
@@ -190,7 +190,7 @@ class DynamicAverageWeighting(LossWeighting):
 
     @torch.no_grad()
     def end_epoch(self, losses: Sequence[float]) -> None:
-        """A task without any loss, as when none of its labels was seen or all are learned, leaves the weights alone."""
+        """An epoch in which some task has no loss, without labels or fully learned, leaves the weights as they are."""
         now = torch.tensor(losses, device=self.weights.device)
         if bool((self.last_losses > 0).all()) and bool((now > 0).all()):
             self.weights.copy_(dynamic_average(now, self.last_losses, temperature=self.temperature))
@@ -218,7 +218,7 @@ class GradNormWeighting(LossWeighting):
 
     @torch.no_grad()
     def end_update(self, losses: Sequence[float], norms: Sequence[float]) -> None:
-        """An update without a label of some task, or after all are learned, says nothing of how they pull."""
+        """An update in which some task has no label or no gradient leaves the weights as they are."""
         if min(losses) <= 0 or min(norms) <= 0:
             return
         now, norm = torch.tensor([losses, norms], device=self.weights.device)

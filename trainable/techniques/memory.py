@@ -1,15 +1,15 @@
 """Out of memory: the same update from smaller micro-batches.
 
 What: half the micro-batch with twice the accumulation gives the same effective batch and number of updates, and the
-same training up to rounding and to whatever enters by the micro-batch: batch normalisation, contrastive negatives,
+same training up to rounding and to what depends on the micro-batch: batch normalisation, contrastive negatives,
 mixing partners, balance losses, and the random crops of `data/image_mask/batches.py`, which are drawn batch by batch.
 The process remembers a micro-batch that fits for later trainings that take the same memory per image.
 Source: own; the arithmetic is that of gradient accumulation.
 Cost: a copy of the training state in memory at the start of each epoch, to restore. Off: with a micro-batch of 1, or
 of the smallest that the configuration allows, running out of memory ends the training.
 
-torch reports a shortage in several ways: the CUDA allocator by its own error, CUDA's libraries and the CPU allocator
-and an Apple GPU's by a plain RuntimeError. `shortages_named` converts them all to `MemoryShortage`, with its numbers.
+torch reports a shortage in several ways: the CUDA allocator by its own error; CUDA's libraries, the CPU allocator and
+that of an Apple GPU by a plain RuntimeError. `shortages_named` converts them all to `MemoryShortage`, with its numbers.
 Memory in use is that of a CUDA GPU, or of the whole process on a CPU and on an Apple GPU, which share one memory.
 """
 
@@ -46,7 +46,7 @@ def forget_peak(device: torch.device) -> None:
 
 
 def empty_cache(device: torch.device) -> None:
-    """Gives memory that torch keeps for later back to the device, for other processes and larger blocks."""
+    """Returns memory that torch has cached to the device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     if device.type == "mps":
@@ -81,7 +81,7 @@ class MemoryShortage(torch.OutOfMemoryError):
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The known ones."""
+        """The known numbers, by name."""
         known = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
         return {name: value for name, value in known.items() if value is not None}
 
@@ -96,7 +96,8 @@ def as_shortage(error: RuntimeError) -> MemoryShortage | None:
     asked = _size(rf"(?:Tried|tried) to allocate {_SIZE}", message)
     available = _size(rf"{_SIZE} (?:is )?free", message)
     if available is None:
-        available = psutil.virtual_memory().available if "CPUAllocator" in message else _free_of_gpu()
+        on_gpu = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+        available = psutil.virtual_memory().available if "CPUAllocator" in message else on_gpu
     return MemoryShortage(message.splitlines()[0], asked_bytes=asked, available_bytes=available)
 
 
@@ -115,10 +116,6 @@ def shortages_named() -> Iterator[None]:
 def _size(pattern: str, message: str) -> int | None:
     found = re.search(pattern, message)
     return None if found is None else round(float(found[1]) * _UNITS[found[2]])
-
-
-def _free_of_gpu() -> int | None:
-    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
 
 
 def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:

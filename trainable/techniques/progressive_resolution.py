@@ -1,7 +1,7 @@
 """Progressive resolution: the first epochs train on small images, the rest on whole ones.
 
-What: two stages within one budget. Learning rate, weights and moments run on through the change; evaluation is at full
-resolution always, so that epochs compare.
+What: two stages within one budget. Learning rate, weights and moments continue across the change. Evaluation is always
+at full resolution, so that epochs are comparable.
 Source: Touvron et al., Fixing the Train-Test Resolution Discrepancy, 2019, https://arxiv.org/abs/1906.06423; Tan and
 Le, EfficientNetV2: Smaller Models and Faster Training, 2021, https://arxiv.org/abs/2104.00298 (progressive learning).
 Cost: none; an epoch at half the side takes about a quarter of the time in the convolutions.
@@ -35,7 +35,7 @@ class ProgressiveResolutionConfig:
 
 
 class ProgressiveResolution:
-    """Says how large the images of an epoch are."""
+    """The image size of each epoch."""
 
     def __init__(self, config: ProgressiveResolutionConfig, max_epochs: int) -> None:
         self._config = config

@@ -22,7 +22,7 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def random_state_kept(device: torch.device) -> Iterator[None]:
-    """What is drawn inside this context, by torch on the CPU or on this device, is drawn again after it."""
+    """Restores torch's random state on the CPU and on this device after this context."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         state = torch.mps.get_rng_state() if device.type == "mps" else None
         try:

@@ -17,7 +17,7 @@ from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.unfreezing import GradualUnfreezing
 
 STATELESS = ("unfreezing", "max_grad_norm", "z_loss_weight")
-"""Nothing of these is saved: they follow from the configuration and the epoch."""
+"""These have no state to save: they follow from the configuration and the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from trainable.models.output import ModelOutput
 from trainable.supervision.base import Forward, Judged, Losses, Supervision, resized
 
 Averaging = Callable[[Forward], Forward]
-"""Makes of a network one that averages its looks."""
+"""Wraps a network into one that averages its looks."""
 _CORNERS = (("top", "left"), ("top", "right"), ("bottom", "left"), ("bottom", "right"))
 _SCALES = (0.25, 4.0)
 

@@ -1,11 +1,11 @@
-"""What counts of assignments prove about a router of N experts, k of them chosen by each token.
+"""Statistical tests of expert collapse from assignment counts: N experts, k of them chosen by each token.
 
 What: an expert is dead when the exact upper confidence bound of its share lies below a threshold; the load is
 imbalanced when its coefficient of variation (CV) exceeds a limit and a chi-square test rejects the uniform router.
 Sources: Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial, 1934,
 https://doi.org/10.1093/biomet/26.4.404; Shazeer et al., Outrageously Large Neural Networks, 2017,
 https://arxiv.org/abs/1701.06538 (CV of the load).
-Cost: microseconds on the host. Off: nobody asks.
+Cost: microseconds on the host. Off: no detector.
 """
 
 import math
@@ -20,7 +20,7 @@ IMBALANCE_LIMIT = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapseLimits:
-    """Where a layer counts as collapsed."""
+    """Limits beyond which a layer counts as collapsed."""
 
     share: float
     """Share of the assignments below which an expert is dead."""
@@ -34,7 +34,7 @@ class CollapseLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerVerdict:
-    """What one layer's window shows."""
+    """The verdict on one layer's window."""
 
     reasons: tuple[str, ...]
     """Why the layer counts as collapsed; empty when it does not."""
@@ -60,7 +60,7 @@ class LayerVerdict:
 
     @property
     def router_saturated(self) -> bool:
-        """The router is certain of every choice while the load is uneven."""
+        """Every choice has a probability near 1 while the load is uneven."""
         return bool(self.reasons) and self.router_entropy < 0.02
 
 

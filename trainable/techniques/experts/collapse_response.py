@@ -35,7 +35,7 @@ _COUNTERS = ("alarmed_checks", "cooldown_left", "acts", "reinitialised")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseConfig:
-    """How patient and how strong the response is."""
+    """Patience and strength of the response."""
 
     patience_checks: int = 2
     """Alarmed checks in a row before an act, >= 1."""
@@ -65,7 +65,7 @@ class ResponseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapseEvent:
-    """One thing that was done."""
+    """One action of the response."""
 
     epoch: int
     step: int
@@ -109,7 +109,7 @@ def zero_moments(optimizer: torch.optim.Optimizer, rows: Iterable[tuple[nn.Param
 
 
 class CollapseResponse:
-    """Acts on what a detector finds; `events` holds all it ever did.
+    """Acts on what a detector finds; `events` holds all of its actions.
 
     Args:
         response: the highest step of the ladder; "none" only watches.
@@ -154,7 +154,7 @@ class CollapseResponse:
         return "warned" if self._alarmed_checks else "healthy"
 
     def step(self, detector: ExpertCollapseDetector, *, epoch: int, step: int) -> tuple[CollapseEvent, ...]:
-        """Checks once and returns what was done about it, usually nothing; an act clears the detector's window."""
+        """Checks once and returns the actions taken, usually none; an action clears the detector's window."""
         self._fade_noise()
         if self._cooldown_left:
             self._cooldown_left -= 1
@@ -175,7 +175,7 @@ class CollapseResponse:
         return done
 
     def state_dict(self) -> dict[str, object]:
-        """Where the response stands, its generator included; what it did to the weights is in theirs."""
+        """The response's state, its generator included; rewritten weights are in the model's."""
         return {
             **{name: getattr(self, f"_{name}") for name in _COUNTERS},
             "added_noise": list(self._added_noise),

@@ -1,11 +1,11 @@
-"""Detection of expert collapse: some experts of a mixture get next to nothing, and there is evidence for it.
+"""Detection of expert collapse: some experts of a mixture get almost no tokens, beyond what chance explains.
 
 What: assignments are counted over a window and judged at any time, layer by layer, by the tests of
 collapse_evidence.py. A balanced router is called collapsed in less than `false_alarm_rate` of the checks, however few
 assignments were seen. Assignments count as independent draws; the tokens of one image are not, which is why the window
-spans many micro-batches as well.
+spans many micro-batches too.
 The threshold of `CollapseConfig` is a fraction of the fair share 1/N. The constructor takes the documented
-absolute thresholds and warns where they cannot mean what they say.
+absolute thresholds and warns about those that cannot work.
 Sources: see collapse_evidence.py.
 Cost: N + 3 sums a layer and micro-batch on the device; one read per check. Off: no detector.
 """
@@ -117,7 +117,7 @@ class ExpertCollapseDetector:
 
     @classmethod
     def from_config(cls, num_experts: int, config: CollapseConfig, *, top_k: int = 1) -> "ExpertCollapseDetector":
-        """The project's own form, whose threshold is a fraction of the fair share.
+        """A detector whose threshold is a fraction of the fair share.
 
         Raises:
             ValueError: the window holds too few assignments to prove anything.
@@ -192,7 +192,7 @@ class ExpertCollapseDetector:
         }
 
     def reset(self) -> None:
-        """Forgets the window: what was seen before a router was changed proves nothing about it afterwards."""
+        """Empties the window: counts from before a router was changed say nothing about it."""
         self._window.clear()
 
     def state_dict(self) -> dict[str, object]:
@@ -247,7 +247,7 @@ def _judged(totals: np.ndarray, limits: CollapseLimits) -> LayerVerdict:
 
 
 def _warn_of_thresholds(detector: ExpertCollapseDetector, top_k: int) -> None:
-    """Absolute thresholds mean something else for every number of experts; from_config's never get here."""
+    """Warns of absolute thresholds that can't fire or always fire with this number of experts; not of from_config's."""
     num_experts, largest = detector.num_experts, largest_cv(detector.num_experts, top_k)
     usage, cv, confidence = detector.collapse_threshold, detector.cv_threshold, detector.confidence_threshold
     if usage >= 1.0 / num_experts:

@@ -1,9 +1,8 @@
-"""Lasting collapse: a training whose mixture has become a single network, and stays one, ends before its budget does.
+"""Lasting collapse: ends a training before its budget when its mixture has become a single network for good.
 
-What: after each epoch, before the response acts, the detector's verdict is taken. A layer is lost when all its experts
-but as many as a token is sent to are proven dead, so that nothing is chosen any more. The same layer lost in so many
-epochs in a row ends the training, whatever the response tried meanwhile. A dead expert or two is no such thing: many
-good mixtures have them.
+What: the detector's verdict is taken after each epoch, before the response acts. A layer is lost when only as many
+experts are alive as a token is sent to, so that the router has no choice left. A layer that is lost for
+`patience_epochs` epochs in a row ends the training. One or two dead experts do not: many good mixtures have them.
 Source: own; the proof is that of `collapse_evidence`.
 Cost: the trainer reads the detector once more an epoch, whenever there is one. Off: `collapse_patience_fraction=None`.
 `TrainingRun` calls it, because it ends a run; a loop of your own passes it `Trainer.collapse_verdict`.
@@ -15,7 +14,7 @@ from trainable.techniques.experts.collapse_evidence import CollapseVerdict, Laye
 
 
 def is_lost(layer: LayerVerdict, top_k: int) -> bool:
-    """Every token is sent to the same experts."""
+    """Whether every token is sent to the same experts."""
     return len(layer.usage) - len(layer.dead_experts) <= top_k
 
 
@@ -49,7 +48,7 @@ class LastingCollapse:
         return {"layer": layer, "expert": expert, "usage": usage, "lost_epochs": self._epochs_lost[layer]}
 
     def observe(self, verdict: CollapseVerdict) -> None:
-        """Takes what one more epoch shows."""
+        """Takes the verdict of one more epoch."""
         former = self._epochs_lost or [0] * len(verdict.layers)
         layers = list(zip(verdict.layers, former, strict=True))
         self._epochs_lost = [count + 1 if is_lost(layer, self.top_k) else 0 for layer, count in layers]

@@ -36,7 +36,7 @@ Mode = Literal["running", "previous", "exact"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalanceConfig:
-    """How strongly, and by which load, the experts are balanced."""
+    """Weights of the two balance terms, and which load the second one uses."""
 
     alpha_l2: float = 0.01
     """Weight of the micro-batch's importance term, >= 0."""
@@ -69,7 +69,7 @@ def cv_squared(fractions: Tensor) -> Tensor:
 
 
 def global_cv_surrogate(global_fractions: Tensor, mean_probability: Tensor) -> Tensor:
-    """Has the value of CV^2 at the global load, and its slope there as gradient of the mean probability.
+    """CV^2 of the global load, with its slope there as the gradient of the mean probability.
 
     Args:
         global_fractions: share of the pooled assignments, shape (..., N).
@@ -81,7 +81,7 @@ def global_cv_surrogate(global_fractions: Tensor, mean_probability: Tensor) -> T
 
 
 def documented_balance(fractions: Tensor, *, alpha_l2: float = 0.01, alpha_cv: float = 0.01) -> Tensor:
-    """The documented formula on hard fractions, a reading only: no gradient, and CV^2 is N^2 times the mean square."""
+    """The documented formula on hard fractions, a metric only: no gradient, and CV^2 is N^2 times the mean square."""
     mean_squared = (fractions - 1.0 / fractions.shape[-1]).square().mean(dim=-1)
     return alpha_l2 * mean_squared + alpha_cv * cv_squared(fractions)
 

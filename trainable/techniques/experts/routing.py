@@ -1,4 +1,4 @@
-"""Counts of where tokens went, which load balancing and collapse detection share, and the z-loss of the router.
+"""Counts of expert assignments, for load balancing and collapse detection, and the router's z-loss.
 
 Nothing here reads the device.
 """
@@ -78,7 +78,7 @@ def summed_over_ranks(values: Tensor) -> Tensor:
 
 
 def num_ranks() -> int:
-    """Processes that train together."""
+    """Number of ranks, 1 without torch.distributed."""
     is_set_up = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if is_set_up else 1
 

@@ -1,4 +1,4 @@
-"""What a training makes of the routing of its micro-batches: counts, terms of the loss, and metrics of the epoch.
+"""Routing in the training loop: counts of each micro-batch, terms of the loss, metrics of the epoch.
 
 What: collapse detector and load balancer count each micro-batch once; balancer and z-loss add a term each. In the
 balancer's mode "exact" the whole window is counted by `count_ahead`, before its first loss.
@@ -48,7 +48,7 @@ def routing_terms(
 def routing_metrics(
     balancer: GlobalBatchLoadBalancer | None, detector: ExpertCollapseDetector | None
 ) -> dict[str, object]:
-    """What both have counted, under the documented names; read from the device once each."""
+    """Statistics of both under their documented names; one read from the device each."""
     counted = {} if balancer is None else balancer.get_global_statistics()
     watched = {} if detector is None else detector.get_statistics()
     metrics = {f"global_{name.removeprefix('global_')}": value for name, value in counted.items()}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragingConfig:
-    """How long the average remembers."""
+    """Half-life or decay of the average."""
 
     half_life_epochs: float = 0.5
     """Epochs after which a weight's influence has halved, > 0."""
@@ -75,7 +75,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The model carries the averaged weights inside this context, and its own again afterwards."""
+        """The model has the averaged weights inside this context, and its own again afterwards."""
         self.apply_shadow()
         try:
             yield
@@ -114,12 +114,12 @@ class WeightAverage:
 
 
 EMA = WeightAverage
-"""The documented name of the class for those who bring a loop of their own."""
+"""The documented name of the class, for a training loop of your own."""
 
 
 @contextmanager
 def carrying(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """The model carries these weights inside this context, and its own again afterwards."""
+    """The model has these weights inside this context, and its own again afterwards."""
     own = _copied(model)
     _copy_into(model, weights)
     try:

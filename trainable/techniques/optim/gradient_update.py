@@ -1,12 +1,12 @@
 """One optimizer update: accumulate micro-batches, unscale, check that all is finite, clip, step.
 
 What: a window of micro-batches is weighted by its samples, so that uneven micro-batches and the shorter last window
-give exactly the gradient of one large batch. "Exactly" ends where a batch enters otherwise than as a mean over
-samples: batch normalisation, contrastive negatives, mixing partners and balance losses see the micro-batch. The
-window's gradient is brought back from the loss scale; the norms of its tensors and the loss terms are read in one
-transfer from the device. Only a gradient longer than the limit is written to, once. What is not finite never reaches
-the weights: it ends the training with the name of the first such term. An infinite fp16 gradient is ordinary (the loss
-scale was too high): it skips the update and lowers the scale, and only many in a row are divergence.
+give exactly the gradient of one large batch. Exceptions are what is not a mean over samples: batch normalisation,
+contrastive negatives, mixing partners and balance losses see the micro-batch. The window's gradient is divided by the
+loss scale; the norms of its tensors and the loss terms are read in one transfer from the device. Only a gradient above
+the limit is written to, once. A value that is not finite never reaches the weights: it ends the training with the name
+of the first such term. An infinite fp16 gradient is ordinary (the loss scale was too high): it skips the update and
+lowers the scale, and only many in a row are divergence.
 Source: Ott et al., Scaling Neural Machine Translation, 2018, https://arxiv.org/abs/1806.00187 (accumulation); Pascanu
 et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063 (clipping by
 norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
@@ -72,7 +72,7 @@ class GradientStep:
         """Whether the weights moved, and the terms as they were read; the gradients are cleared either way.
 
         Raises:
-            DivergedError: a term of the loss, or the gradient beyond what lowering the loss scale mends, is not finite.
+            DivergedError: a term of the loss, or the gradient beyond what a lower loss scale cures, is not finite.
         """
         scaler.unscale_(self._optimizer)
         gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]

@@ -33,13 +33,13 @@ class OptimizerConfig:
     backbone_lr_ratio: float = 1.0
     """Rate of the backbone relative to the rest, 0 to 1; 0 freezes it."""
     beta1: float = 0.9
-    """Memory of the mean gradient, of adamw and adam, in [0, 1)."""
+    """Decay of the mean gradient, of adamw and adam, in [0, 1)."""
     beta2: float = 0.999
-    """Memory of its square, of adamw and adam, in [0, 1)."""
+    """Decay of the mean squared gradient, of adamw and adam, in [0, 1)."""
     momentum: float = 0.9
-    """Of sgd and rmsprop, in [0, 1)."""
+    """Momentum of sgd and rmsprop, in [0, 1)."""
     nesterov: bool = False
-    """Looks ahead along the momentum; sgd only."""
+    """Nesterov momentum; sgd only."""
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -87,10 +87,10 @@ def build_optimizer(
 
 
 def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Module]) -> None:
-    """Every trainable parameter of the modules must stand in exactly one group of the optimizer.
+    """Every trainable parameter of the modules must be in exactly one group of the optimizer.
 
     Raises:
-        ValueError: a parameter is missing, so it would never be trained, or stands in two groups.
+        ValueError: a parameter is missing, so it would never be trained, or is in two groups.
     """
     held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
     names = {id(p): name for module in modules for name, p in module.named_parameters() if p.requires_grad}

@@ -40,11 +40,11 @@ class Precision:
 
 
 def resolve_precision(requested: str, device: torch.device) -> Precision:
-    """Turns a wish into what `device` does.
+    """The format that `device` computes in when this one is requested.
 
-    "auto" takes bf16 on CUDA devices that have it, fp16 on older ones, and fp32 elsewhere. bf16 is honoured on a CPU
-    and on an Apple GPU; fp16 is not: its convolutions have no fast path on a CPU, and its scaled loss is untested on
-    an Apple GPU.
+    "auto" takes bf16 on CUDA devices that have it, fp16 on older ones, and fp32 elsewhere. A CPU and an Apple
+    GPU serve bf16 but not fp16: its convolutions have no fast path on a CPU, and its scaled loss is untested on an
+    Apple GPU.
 
     Raises:
         ValueError: `requested` is not one of "auto", "fp32", "fp16", "bf16".

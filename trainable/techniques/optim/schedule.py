@@ -1,6 +1,6 @@
 """Learning rates as functions of the epoch; the default is a warm-up, then a cosine decay.
 
-What: the rate climbs from its start to `max_lr` over the warm-up, then follows a shape to `total_epochs`; past the end
+What: the rate climbs from its start to `max_lr` over the warm-up, then follows a shape to `total_epochs`; after the end
 it stays there. The epoch is a real number, so the trainer moves it with every optimizer update, the first update
 already trains at more than the start, and neither accumulation nor the number of batches matters. A shape is a function
 of `fraction`, from 0, the end of the warm-up, to 1, the end of the budget; `floor` is the lowest rate as a share of the
@@ -10,7 +10,7 @@ the warm-up count for the best value only: a rate that was never reached is not 
 Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
 https://arxiv.org/abs/1608.03983 (cosine, restarts); Goyal et al., Accurate, Large Minibatch SGD, 2017,
 https://arxiv.org/abs/1706.02677 (warm-up); Smith and Topin, Super-Convergence, 2018, https://arxiv.org/abs/1708.07120
-(one cycle; its momentum stays put here); Haegele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed
+(one cycle; here momentum is constant); Haegele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed
 Training Durations, 2024, https://arxiv.org/abs/2405.18392 (stable, then decay); Bengio, Practical Recommendations for
 Gradient-Based Training of Deep Architectures, 2012, https://arxiv.org/abs/1206.5533 (plateau).
 Cost: one cosine or power per update. Off: `warmup_epochs=0` drops the warm-up, `min_lr=max_lr` or
@@ -25,12 +25,12 @@ from typing import Any
 from torch.optim import Optimizer
 
 Shape = Callable[[float], float]
-"""Fraction from 0 to 1 in, a share of the highest rate out."""
+"""Maps a fraction from 0 to 1 to a share of the highest rate."""
 _ROUNDING = 1e-9
 
 
 def constant(fraction: float) -> float:
-    """The highest rate throughout."""
+    """Constantly the highest rate."""
     return 1.0
 
 
@@ -49,17 +49,17 @@ def warm_restarts(fraction: float, *, floor: float, first_cycle: float, growth: 
 
     Args:
         first_cycle: length of the first one, as a fraction, > 0.
-        growth: each next one is so many times as long, >= 1.
+        growth: factor from the length of each cycle to the next, >= 1.
     """
     start, length = 0.0, first_cycle
-    # The end of the budget begins no new cycle, which would raise the rate for the very last update.
+    # No new cycle begins at the end of the budget: it would raise the rate for the last update.
     while start + length < min(fraction + _ROUNDING, 1.0 - _ROUNDING):
         start, length = start + length, length * growth
     return cosine(max(0.0, fraction - start) / length, floor=floor)
 
 
 def steps(fraction: float, *, floor: float, length: float, factor: float) -> float:
-    """Stairs: the rate times `factor` after every `length` of the budget, never below the floor."""
+    """Steps: the rate is multiplied by `factor` after every `length` of the budget, never below the floor."""
     return max(floor, factor ** int(min(1.0, fraction) / length + _ROUNDING))
 
 
@@ -108,7 +108,7 @@ class Schedule(ABC):
         """Rate of the fastest group after `epoch` epochs."""
 
     def observe(self, objective: float) -> None:  # noqa: B027 - doing nothing is right for all kinds but one
-        """Told the objective once after each validation; a schedule of the epoch alone has no use for it."""
+        """Receives the objective after each validation; schedules that depend on the epoch alone ignore it."""
 
     def step(self, epoch: float | None = None) -> None:
         """Moves to the time after `epoch` epochs, or one epoch on."""
@@ -232,7 +232,7 @@ class PlateauSchedule(Schedule):
         self.step(0)
 
     def lr_at(self, epoch: float) -> float:
-        """Rate at that time if nothing more is observed until then."""
+        """Rate after `epoch` epochs if nothing more is observed until then."""
         if epoch < self.warmup_epochs:
             return self.max_lr * linear_rise(epoch / self.warmup_epochs, start=self.floor)
         return self.max_lr * max(self.floor, self.factor**self.reductions)

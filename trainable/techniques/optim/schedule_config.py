@@ -39,16 +39,16 @@ class ScheduleConfig:
     first_cycle_fraction: float = 0.1
     """Length of the first cycle of warm_restarts as a share of the planned epochs, above 0 to 1."""
     cycle_growth: float = 2.0
-    """Each further cycle of warm_restarts is so many times as long, 1 or more."""
+    """Factor from the length of each cycle of warm_restarts to the next, 1 or more."""
     plateau_factor: float = 0.5
-    """A plateau multiplies the rate by this, above 0 and below 1."""
+    """Factor on the rate at a plateau, above 0 and below 1."""
     plateau_patience_fraction: float = 0.1
     """More validations than this share of the planned epochs without an improvement are a plateau, above 0 to 1."""
 
     step_fraction: float = 0.5
-    """After the warm-up each such share of the planned epochs ends in a step down, above 0 to 1."""
+    """Share of the planned epochs between two steps down, after the warm-up, above 0 to 1."""
     step_factor: float = 0.1
-    """A step multiplies the rate by this, above 0 and below 1."""
+    """Factor on the rate at each step, above 0 and below 1."""
 
     def __post_init__(self) -> None:
         if self.schedule_kind not in KINDS:

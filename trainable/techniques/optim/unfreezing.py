@@ -1,12 +1,12 @@
-"""Gradual unfreezing: the new heads of a pre-trained network train alone first, its backbone joins from the top down.
+"""Gradual unfreezing: the heads of a pre-trained network train alone first, then its backbone from the top down.
 
 What: milestones (fraction of the budget, share of the backbone's blocks that train from then on). A frozen block gets
 no gradient, so that neither weight decay nor a moment moves it, and it runs in evaluation mode: its BatchNorm keeps
 its statistics and an average of the weights stays where it is. Every parameter is in the optimizer from the start and
-follows the schedule; a block that joins starts with fresh moments at the rate of the moment.
+follows the schedule; a block that is unfrozen starts with zero moments at the current rate.
 Source: Howard and Ruder, Universal Language Model Fine-tuning for Text Classification, ACL 2018,
 https://arxiv.org/abs/1801.06146.
-Cost: less than none, frozen blocks need no backward pass. Off: `unfreezing=None`.
+Cost: negative, frozen blocks need no backward pass. Off: `unfreezing=None`.
 """
 
 import math
@@ -27,7 +27,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfreezingConfig:
-    """When which share of the backbone joins."""
+    """Which share of the backbone trains from when on."""
 
     milestones: Milestones = STEPS_OF_50_EPOCHS
     """Pairs (fraction of the budget in [0, 1), share of the backbone in [0, 1]); from the first epoch to all of it."""
@@ -58,7 +58,7 @@ def blocks_in_order(backbone: nn.Module) -> list[nn.Module]:
 
 
 class GradualUnfreezing:
-    """Freezes the lower blocks of one backbone. Its state follows from the epoch alone, so that none is saved.
+    """Freezes the lower blocks of one backbone; has no state to save, since everything follows from the epoch.
 
     Args:
         backbone: the part of the model that can be frozen; whatever else the model has always trains.
@@ -72,9 +72,9 @@ class GradualUnfreezing:
         self.current_share = unfrozen_share(milestones, 0.0)
 
     def update_epoch(self, epoch: float) -> None:
-        """Call it before each training epoch, after `model.train()`, which wakes everything up."""
+        """Call it before each training epoch, after `model.train()`, which puts frozen blocks into training mode."""
         self.current_share = unfrozen_share(self.milestones, epoch / self.total_epochs)
-        # Looked up anew: layers may have been exchanged since, such as for those that normalise over several devices.
+        # Looked up each time: layers may have been replaced since, such as by SyncedBatchNorm.
         blocks = blocks_in_order(self.backbone)
         num_frozen = len(blocks) - math.ceil(self.current_share * len(blocks))
         for index, block in enumerate(blocks):

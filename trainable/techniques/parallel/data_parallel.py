@@ -3,11 +3,11 @@
 What: every rank reads and augments the same micro-batches, and computes its own part of their samples. Gradients and
 loss terms, weighted by samples, are summed over ranks once an optimizer update, so that the batch, the schedule and
 the random numbers of data and augmentation are those of one process, and every decision is taken from the same sums on
-every rank. Validation hands out whole batches; their sums are merged, no sample counts twice. "Exactly" ends where it
-does for accumulation: contrastive negatives and a capacity see a rank's part, and dropout and router noise draw anew.
-Why not torch's DistributedDataParallel: it means gradients over ranks, which is wrong for parts of different size;
-it reduces after one backward pass of one forward pass, where here are several, some skipped; it searches the graph
-for parameters without a gradient; and it stands between a technique and the model that it changes.
+every rank. Validation hands out whole batches; their sums are merged, no sample counts twice. Exceptions are those of
+accumulation: contrastive negatives and a capacity see a rank's part, and dropout and router noise draw anew.
+Why not torch's DistributedDataParallel: it averages gradients over ranks, which is wrong for parts of different size;
+it reduces after each backward pass, of which an update has several here, some skipped; it searches the graph for
+parameters without a gradient; and it wraps the model that techniques change.
 Source: Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, VLDB 2020,
 https://arxiv.org/abs/2006.15704.
 Cost: one sum over ranks of the gradients an update, not overlapped with the backward pass; reading and augmenting are
@@ -30,7 +30,7 @@ from trainable.techniques.random_streams import stream_seed
 T = TypeVar("T")
 
 BUCKET_NUMBERS = 8 * 2**20
-"""Gradients are summed in pieces of about so many numbers, which bounds the memory of the copy."""
+"""Gradients are summed in buckets of about this many numbers, which bounds the memory of the copy."""
 
 
 @runtime_checkable
@@ -55,11 +55,11 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """The one rank that writes files and speaks."""
+        """Whether this is the rank that writes files and logs."""
         return self.rank == 0
 
     def prepare(self, *modules: nn.Module, seed: int) -> None:
-        """Modules, built alike on every rank, normalise over all of them; what a forward pass draws is each rank's own.
+        """Makes modules, built alike on every rank, normalise over all ranks; gives each rank its own random stream.
 
         Call it before a trainer is made with these ranks.
         """
@@ -77,7 +77,7 @@ class Ranks:
         return taken, [weight * share for weight, (_, share) in zip(weights, parts, strict=True)]
 
     def share_of(self, batches: Iterable[T]) -> Iterator[T]:
-        """Every so-many-th batch, whole: together the ranks see each one once."""
+        """Every `size`-th batch, whole: together the ranks see each one once."""
         return islice(batches, self.rank, None, self.size)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -182,7 +182,7 @@ def taken_of(batch: Any, part: slice) -> Any:
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Neighbours of one kind of number, together about BUCKET_NUMBERS."""
+    """Consecutive gradients of one dtype, together about BUCKET_NUMBERS."""
     bucket: list[Tensor] = []
     held = 0
     for gradient in gradients:

@@ -32,7 +32,7 @@ class _OverRanks(nn.Module):
     """The layer that it replaces, with the same parameters and buffers; comes before that layer's class."""
 
     dimensions: tuple[int, ...]
-    """How many the layer's inputs may have."""
+    """Allowed numbers of dimensions of the input."""
     num_features: int
     momentum: float | None
     running_mean: Tensor | None
