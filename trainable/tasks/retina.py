@@ -90,11 +90,6 @@ class RetinaConfig(TrialConfig):
         TrialConfig.__post_init__(self)
         if self.tasks != tuple(task for task in TASK_NAMES if task in self.tasks) or not self.tasks:
             raise ValueError(f"tasks is {self.tasks}; give one or more of {', '.join(TASK_NAMES)}, in this order.")
-        if self.loss_weighting.weighting == "gradnorm" and self.compile_backend is not None:
-            raise ValueError(
-                f"weighting is gradnorm and compile_backend {self.compile_backend}: a compiled network gives no "
-                "gradient of one task alone; leave one of them out."
-            )
 
     @property
     def num_tasks(self) -> int:

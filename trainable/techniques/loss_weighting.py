@@ -10,7 +10,8 @@ Semantics, CVPR 2018, https://arxiv.org/abs/1705.07115 (the constant for a class
 Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, https://arxiv.org/abs/1803.10704
 (the dynamic average); Chen et al., GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
 Networks, ICML 2018, https://arxiv.org/abs/1711.02257.
-Cost: a few scalars per step; of GradNorm a backward pass from each task to the last shared layer.
+Cost: a few scalars per step; of GradNorm a backward pass from each task to the last shared layer, of a compiled network
+to its input.
 Off: `weighting="equal"`.
 """
 
