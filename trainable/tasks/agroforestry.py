@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "tiles"
 _FRESH_SEEDS = 1_000_003
 """So far from a data set's seed lies that of its fresh tiles."""
-_FOLDER_OPTIONS = [option for option in fields(CrownFolderOptions) if option.name != "fractions"]
+_FOLDER_OPTIONS = [option for option in fields(CrownFolderOptions) if option.name not in ("fractions", "keep_alike")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,7 @@ class DishesData:
             image_size_px=self.image_size_px,
             resize=self.resize,
             group_pattern=self.group_pattern,
+            keep_alike=self.group_pattern == SOURCE_OF_A_FILE,
             split_seed=self.split_seed,
             fractions=self.split_fractions or FRACTIONS,
         )

@@ -1,7 +1,7 @@
 """A folder of class folders, checked, split and cached, as the labelled images that a task trains on.
 
-Files are found and hashed; unless this content is in the cache already, they are dealt to parts class by class, all
-images of one source together, then decoded and resized once. Every bad file is told before anything trains.
+Files are found and hashed; unless this content is in the cache already, they are decoded and resized once, then dealt
+to parts class by class, all images of one source together. Every bad file is told before anything trains.
 """
 
 import hashlib
@@ -13,13 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
+
 from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
+from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, read_upright, shrink_image
-from trainable.data.io.files import Ticker, content_digests, in_parallel
+from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import (
     BadFileError,
     DataError,
@@ -31,37 +34,31 @@ from trainable.data.io.findings import (
 )
 from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.lookalikes import Look, check_lookalikes, signature
+from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import FRACTIONS, check_division, group_ids, stratified_class_split
+from trainable.data.io.splits import DivisionOptions, group_ids, stratified_class_split
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
-_BYTES_PER_PIXEL = 4
+_BYTES_PER_PIXEL = 8
+"""Each image lies twice on disk while they are divided."""
 _MOST_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassFolderOptions:
+class ClassFolderOptions(DivisionOptions):
     """How a folder is read; all of it is part of the cache's key."""
 
     image_size_px: int = 128
     """Side of the square images in the cache, from 16."""
     resize: Literal["crop", "squash"] = "crop"
     """crop: the shorter side is resized and the middle cut out, shapes stay; squash: all of it, shapes change."""
-    group_pattern: str | None = None
-    """Regular expression that finds in a file's name the source that it shares with others; None: only what its name
-    calls a copy, such as x_rotated_90 beside x, shares its source."""
-    fractions: tuple[float, float, float] = FRACTIONS
-    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
-    split_seed: int = 0
-    """Which of the possible divisions into these parts, 0 or more."""
 
     def __post_init__(self) -> None:
         if self.image_size_px < MIN_SIDE_PX:
             raise ValueError(f"image_size_px is {self.image_size_px}, but must be at least {MIN_SIDE_PX}.")
         if self.resize not in RESIZES:
             raise ValueError(f"resize is {self.resize!r}; allowed: {', '.join(RESIZES)}.")
-        check_division(self.fractions, self.split_seed, self.group_pattern)
+        self.check_division()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,40 +131,47 @@ class _Source:
 
 
 def _build(source: _Source, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
-    parts, findings = _divided(source)
-    files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
-    copies = check_copies(files, labels, source.groups, source.digests, parts)
-    findings = [*source.findings, *copies, *check_copies_across_parts(files, parts), *findings]
-    tick = Ticker(len(source.images), on_progress)
+    """Reads every image even after the first bad one, so that all problems are told at once."""
+    with array_file(folder) as decoded:
+        tick = Ticker(len(source.images), on_progress)
+        pictures, looks = decode_pictures(partial(_read, source), source.images, tick, decoded)
+        parts, findings = _divided(source, looks)
+        findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
+        if errors := errors_among(findings):
+            what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+            raise DataError(f"{source.root} cannot be used: {what} in {len(source.images)} images.", findings)
 
-    def samples(part: str) -> Iterator[LabelledSample]:
-        images = [image for image, own in zip(source.images, parts, strict=True) if own == part]
-        for result in in_parallel(partial(_read, source), images, tick):
-            if isinstance(result, Finding):
-                findings.append(result)
-            else:
-                looks.append((result.name, part, signature(result.image)))
-                yield result
+        def samples(part: str) -> Iterator[LabelledSample]:
+            for image, own, picture in zip(source.images, parts, pictures, strict=True):
+                if own == part:
+                    assert isinstance(picture, Stored), picture
+                    yield _sample(source, image, decoded.read(picture))
 
-    looks: list[Look] = []
-    size = (source.options.image_size_px, source.options.image_size_px)
-    write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, source.class_names)
-    findings += check_lookalikes(looks)
-    if errors := errors_among(findings):
-        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        raise DataError(f"{source.root} cannot be used: {what} in {len(source.images)} images.", findings)
+        size = (source.options.image_size_px, source.options.image_size_px)
+        write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, source.class_names)
     write_findings(folder, findings)
 
 
-def _divided(source: _Source) -> tuple[list[str], list[Finding]]:
-    """The part of each image: what its folder says, else by the split; a part with its own folder takes no others."""
+def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
+    """The part of each image, and what is said of copies and of the classes of each part.
+
+    The part is what its folder says, else that of the split; a part with its own folder takes no others.
+    """
+    files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
+    names = [plain_name(file) for file in files]
+    alike: list[Finding] = []
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        groups, labels = [source.groups[row] for row in rows], [source.images[row].class_name for row in rows]
-        return stratified_class_split(groups, labels, shares, seed=source.options.split_seed)
+        groups = [source.groups[row] for row in rows]
+        if source.options.keeps_alike:
+            groups, said = keep_alike_together([names[row] for row in rows], groups, looks[rows])
+            alike.extend(said)
+        return stratified_class_split(groups, [labels[row] for row in rows], shares, seed=source.options.split_seed)
 
     parts = keep_named_parts([image.split for image in source.images], source.options.fractions, deal)
-    return parts, _classes_read(source, parts) + _thin_parts(source, parts)
+    findings = check_copies(files, labels, source.groups, source.digests, parts)
+    findings += check_copies_across_parts(files, parts) + _classes_read(source, parts) + _thin_parts(source, parts)
+    return parts, findings + alike + check_lookalikes(names, parts, looks)
 
 
 def _classes_read(source: _Source, parts: Sequence[str]) -> list[Finding]:
@@ -208,13 +212,16 @@ def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
     return empty + lacking
 
 
-def _read(source: _Source, image: ClassImage) -> LabelledSample | Finding:
+def _read(source: _Source, image: ClassImage) -> np.ndarray | Finding:
     options = source.options
     try:
         upright = read_upright(source.root / image.file, least_px=options.image_size_px)
-        pixels = RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
+        return RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
     except BadFileError as error:
         return error.finding(plain_name(image.file))
+
+
+def _sample(source: _Source, image: ClassImage, pixels: np.ndarray) -> LabelledSample:
     return LabelledSample(
         name=plain_name(image.file),
         image=pixels,

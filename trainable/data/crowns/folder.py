@@ -7,9 +7,12 @@ in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from trainable.data.crowns.crown_counts import (
     ONE_KIND,
@@ -27,16 +30,20 @@ from trainable.data.io.copies import check_copies, check_copies_across_parts, so
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
+from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import FRACTIONS, check_division, group_ids, stratified_group_split
+from trainable.data.io.splits import DivisionOptions, group_ids, stratified_group_split
 
 _BYTES_PER_PIXEL = 8
 """Image and classes, with what the overlap adds."""
+_LOOK_PX = 128
+"""Side of the copy that images are compared in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrownFolderOptions:
+class CrownFolderOptions(DivisionOptions):
     """How a folder is read; all of it is part of the cache's key."""
 
     tile_px: int = 256
@@ -47,12 +54,6 @@ class CrownFolderOptions:
     """Every crown counts as of one kind, whatever it is labelled."""
     void_label: int = VOID
     """Label of pixels without a class in the label images, 0 to 255."""
-    group_pattern: str | None = None
-    """Regular expression whose match in the name keeps images of one origin in one split; None: each its own."""
-    split_seed: int = 0
-    """Another seed divides the images otherwise, 0 or more."""
-    fractions: tuple[float, float, float] = FRACTIONS
-    """Shares of train, validation and test, sum 1."""
 
     def __post_init__(self) -> None:
         if self.tile_px < 32 or self.tile_px % 32:
@@ -61,7 +62,7 @@ class CrownFolderOptions:
             raise ValueError(f"overlap_px is {self.overlap_px}; it must be 0 or more and less than tile_px.")
         if not 0 <= self.void_label <= VOID:
             raise ValueError(f"void_label is {self.void_label}; it must be from 0 to {VOID}.")
-        check_division(self.fractions, self.split_seed, self.group_pattern)
+        self.check_division()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def _build(
     on_progress: Callable[[int, int], None] | None,
     folder: Path,
 ) -> None:
-    parts, copies = _divided(sources, options, digests)
+    parts, copies = _divided(sources, options, digests, _looks(sources))
     images, findings = named_crowns(sources.images, one_kind=options.one_kind)
     kinds = _kinds(images, options)
     label_images = [image.label_image for image in images if image.label_image is not None]
@@ -130,8 +131,18 @@ def _build(
     write_findings(folder, findings)
 
 
+def _looks(sources: CrownSources) -> np.ndarray:
+    """Signatures of the whole images, shape (N, 4); zeros for one that is damaged, which is told as it is cut."""
+    looks = np.zeros((len(sources.images), 4), np.uint64)
+    for row, image in enumerate(sources.images):
+        with suppress(BadFileError):
+            upright = read_upright(sources.root / image.file, least_px=_LOOK_PX)
+            looks[row] = signature(shrink_image(upright, (_LOOK_PX, _LOOK_PX)))
+    return looks
+
+
 def _divided(
-    sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]
+    sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
     """The part of each image, by its folder or dealt, and what is said of copies.
 
@@ -141,17 +152,21 @@ def _divided(
     name_of = {image.file: image.name for image in sources.images}
     names = [name_of[file] for file in (source_files(files) if options.group_pattern is None else files)]
     groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
+    shown, alike = [plain_name(file) for file in files], list[Finding]()
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        crown_shares = [sources.images[row].crown_share for row in rows]
-        return stratified_group_split([groups[row] for row in rows], crown_shares, shares, seed=options.split_seed)
+        crown_shares, own = [sources.images[row].crown_share for row in rows], [groups[row] for row in rows]
+        if options.keeps_alike:
+            own, said = keep_alike_together([shown[row] for row in rows], own, looks[rows])
+            alike.extend(said)
+        return stratified_group_split(own, crown_shares, shares, seed=options.split_seed)
 
     try:
         parts = keep_named_parts([image.part for image in sources.images], options.fractions, deal)
     except ValueError as error:
         raise DataError(f"{sources.root}: {error}", sources.findings) from error
     same = check_copies(files, [None] * len(files), groups, digests, parts)
-    return parts, same + check_copies_across_parts(files, parts)
+    return parts, same + check_copies_across_parts(files, parts) + alike + check_lookalikes(shown, parts, looks)
 
 
 def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[str, ...]:
@@ -163,7 +178,6 @@ def _cut(
     root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str], dropped: DroppedCrowns
 ) -> Iterator[Tile]:
     upright = read_upright(root / image.file)
-    pixels = shrink_image(upright, image.size)
     semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)
     if semantic is not None and semantic.shape != image.size:
         raise BadFileError(
@@ -172,7 +186,7 @@ def _cut(
         )
     yield from tiles_of(
         image.name,
-        pixels,
+        upright,
         shapes=image.shapes,
         semantic=semantic,
         label_of=lambda shape: 1 if options.one_kind else kinds.index(shape.label) + 1,

@@ -30,8 +30,9 @@ def read_label_image(path: Path, void_label: int) -> np.ndarray:
         )
     if image.format == "JPEG":
         raise BadFileError(f"is a JPEG, whose compression changes class numbers: {value_counts(image)}", _AS_NUMBERS)
-    labels = np.asarray(image).astype(np.uint8)
-    return np.where(labels == void_label, VOID, labels).astype(np.uint8)
+    labels = np.array(image, np.uint8)
+    labels[labels == void_label] = VOID
+    return labels
 
 
 def semantic_classes(root: Path, files: Sequence[Path], void_label: int) -> tuple[tuple[str, ...], list[Finding]]:

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
 from trainable.data.crowns.shapes import CrownShape
+from trainable.data.io.decoding import shrink_image
 
 MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3
 """A crown that a tile's edge leaves less of than this belongs to the neighbouring tile alone."""
@@ -26,7 +27,7 @@ def tile_corners(size: tuple[int, ...], tile_px: int, overlap_px: int) -> list[t
 
 def tiles_of(
     name: str,
-    image: np.ndarray,
+    image: Image.Image,
     *,
     shapes: Sequence[CrownShape] | None,
     semantic: np.ndarray | None,
@@ -35,21 +36,22 @@ def tiles_of(
     overlap_px: int,
     on_drop: Callable[[CrownShape, str], None] = lambda shape, reason: None,
 ) -> Iterator[Tile]:
-    """Every tile of a picture (H, W, 3); what a tile lacks of the picture is black and VOID.
+    """Every tile of a picture, cut from it one by one; what a tile lacks of the picture is black and VOID.
 
     Args:
         label_of: the number of a shape's kind, from 1.
         on_drop: is told, after the last tile, of each shape that is on no tile, and why.
     """
-    crowns = None if shapes is None else [rasterised(shape, label_of(shape), image.shape[:2]) for shape in shapes]
+    size = (image.height, image.width)
+    crowns = None if shapes is None else [rasterised(shape, label_of(shape), size) for shape in shapes]
     shown: set[int] = set()
-    for top, left in tile_corners(image.shape[:2], tile_px, overlap_px):
+    for top, left in tile_corners(size, tile_px, overlap_px):
         window = (slice(top, top + tile_px), slice(left, left + tile_px))
         seen = {i: own for i, crown in enumerate(crowns or ()) if (own := _seen(crown, left, top, tile_px))}
         shown.update(seen)
         yield Tile(
             name=f"{name}_{top:05d}_{left:05d}",
-            image=filled(image[window], tile_px, 0),
+            image=filled(_cut(image, left, top, tile_px), tile_px, 0),
             crowns=None if crowns is None else tuple(seen.values()),
             semantic=None if semantic is None else filled(semantic[window], tile_px, VOID),
         )
@@ -97,6 +99,12 @@ def _seen(crown: Crown | None, left: int, top: int, tile_px: int) -> Crown | Non
     if mask.sum() < max(MIN_SEEN_PX, MIN_SEEN_SHARE * crown.mask.sum()):
         return None
     return Crown(label=crown.label, box=(first_x - left, first_y - top, end_x - left, end_y - top), mask=mask)
+
+
+def _cut(image: Image.Image, left: int, top: int, tile_px: int) -> np.ndarray:
+    """uint8 RGB of what the picture has of a tile, shape (h, w, 3)."""
+    right, bottom = min(left + tile_px, image.width), min(top + tile_px, image.height)
+    return shrink_image(image.crop((left, top, right, bottom)), (bottom - top, right - left))
 
 
 def filled(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:

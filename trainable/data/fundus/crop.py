@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from trainable.data.io.decoding import crop_image
+from trainable.data.io.decoding import LARGE_PIXELS, crop_image
 from trainable.data.io.findings import BadFileError
 
 _LOOK_PX = 256
@@ -76,7 +76,9 @@ def cropped_to_retina(image: Image.Image, size_px: int) -> np.ndarray:
     scale = min(1.0, _LOOK_PX / max(width, height))
     box = find_retina(crop_image(image, (max(1, round(scale * height)), max(1, round(scale * width)))))
     native = [round(edge / scale) for edge in (box.left, box.top, box.right, box.bottom)]
-    cut = image.convert("RGB").crop((native[0], native[1], min(native[2], width), min(native[3], height)))
+    edges = (native[0], native[1], min(native[2], width), min(native[3], height))
+    factor = max(native[2] - native[0], native[3] - native[1]) // (3 * size_px) if width * height > LARGE_PIXELS else 1
+    cut = (image.reduce(factor, edges) if factor > 1 else image.crop(edges)).convert("RGB")
     side = max(cut.size)
     square = Image.new("RGB", (side, side))
     square.paste(cut, ((side - cut.width) // 2, (side - cut.height) // 2))

@@ -20,8 +20,9 @@ from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.io.copies import check_copies, check_copies_across_parts
+from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import read_upright
-from trainable.data.io.files import Ticker, in_parallel
+from trainable.data.io.files import Ticker
 from trainable.data.io.findings import (
     BadFileError,
     DataError,
@@ -32,12 +33,14 @@ from trainable.data.io.findings import (
 )
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.lookalikes import Look, check_lookalikes, signature
+from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.picture_names import picture_key
 from trainable.data.io.splits import stratified_class_split
 
 _COUNTS_FILE = "table_counts.json"
+_RETINA_SHARE = 2
+"""A large photograph may be decoded at this many times the size of the images and more; the retina is part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def open_fundus_folder(
     cache_dir = cache_dir or default_cache_dir()
     source = FundusSource.find(root, options, cache_dir)
     build = partial(_build, source, on_progress)
-    folder = cached(source.key(), cache_dir, build, needed_bytes=4 * len(source.files) * options.image_size_px**2)
+    folder = cached(source.key(), cache_dir, build, needed_bytes=8 * len(source.files) * options.image_size_px**2)
     counts = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
     tasks = tuple(TASK_NAMES[task] for task in source.tasks)
     splits = GradedSplits.of(open_labelled(folder), tuple(map(tuple, counts)), tasks)
@@ -75,40 +78,47 @@ def open_fundus_folder(
 
 def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
     """Reads every photograph even after the first bad one, so that all problems are told at once."""
-    parts = _divided(source)
-    findings = [*source.findings, *check_copies(source.files, source.labels, source.groups, source.digests, parts)]
-    findings += check_copies_across_parts(source.files, parts) + _unlabelled_parts(source, parts)
-    looks: list[Look] = []
-    tick, size_px = Ticker(len(source.files), on_progress), source.options.image_size_px
+    with array_file(folder) as decoded:
+        tick = Ticker(len(source.files), on_progress)
+        pictures, looks = decode_pictures(partial(_read, source), source.files, tick, decoded)
+        parts, findings = _divided(source, looks)
+        findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
+        if errors := errors_among(findings):
+            what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+            raise DataError(f"{source.root} cannot be used: {what} in {len(source.files)} photographs.", findings)
 
-    def samples(part: str) -> Iterator[LabelledSample]:
-        rows = [row for row, own in enumerate(parts) if own == part]
-        for result in in_parallel(partial(_read, source), rows, tick):
-            if isinstance(result, Finding):
-                findings.append(result)
-            else:
-                looks.append((result.name, part, signature(result.image)))
-                yield result
+        def samples(part: str) -> Iterator[LabelledSample]:
+            for row, picture in enumerate(pictures):
+                if parts[row] == part:
+                    assert isinstance(picture, Stored), picture
+                    yield _sample(source, row, decoded.read(picture))
 
-    class_names = tuple(CLASS_NAMES[task] for task in source.tasks)
-    write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, (size_px, size_px), class_names)
-    findings += check_lookalikes(looks)
-    if errors := errors_among(findings):
-        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        raise DataError(f"{source.root} cannot be used: {what} in {len(source.files)} photographs.", findings)
+        size, class_names = (source.options.image_size_px,) * 2, tuple(CLASS_NAMES[task] for task in source.tasks)
+        write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, class_names)
     write_findings(folder, findings)
     (folder / _COUNTS_FILE).write_text(json.dumps(_table_counts(source, parts)), encoding="utf-8")
 
 
-def _divided(source: FundusSource) -> list[str]:
-    """The part of each photograph: what its path says, else by patient and grade of the first task."""
+def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
+    """The part of each photograph, and what is said of copies and of parts without a label.
+
+    The part is what its path says, else by patient and grade of the first task.
+    """
     first = source.tasks[0] if source.tasks else 0
+    names = [plain_name(file) for file in source.files]
+    alike: list[Finding] = []
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         groups, grades = [source.groups[row] for row in rows], [source.labels[row][first] for row in rows]
+        if source.options.group_pattern is None:
+            groups, said = keep_alike_together([names[row] for row in rows], groups, looks[rows])
+            alike.extend(said)
         return stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
 
-    return keep_named_parts([part_in(file) for file in source.files], source.options.fractions, deal)
+    parts = keep_named_parts([part_in(file) for file in source.files], source.options.fractions, deal)
+    findings = check_copies(source.files, source.labels, source.groups, source.digests, parts)
+    findings += check_copies_across_parts(source.files, parts) + _unlabelled_parts(source, parts)
+    return parts, findings + alike + check_lookalikes(names, parts, looks)
 
 
 def _unlabelled_parts(source: FundusSource, parts: Sequence[str]) -> list[Finding]:
@@ -158,11 +168,15 @@ def _parts_of(table: GradeTable) -> tuple[str | None, ...]:
     return (None, *SPLIT_NAMES) if table.part is None else (None, table.part)
 
 
-def _read(source: FundusSource, row: int) -> LabelledSample | Finding:
-    file = source.files[row]
+def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:
+    size_px = source.options.image_size_px
     try:
-        image = cropped_to_retina(read_upright(source.root / file), source.options.image_size_px)
+        return cropped_to_retina(read_upright(source.root / file, least_px=_RETINA_SHARE * size_px), size_px)
     except BadFileError as error:
         return error.finding(plain_name(file))
+
+
+def _sample(source: FundusSource, row: int, image: np.ndarray) -> LabelledSample:
+    file = source.files[row]
     label = tuple(source.labels[row][task] for task in source.tasks)
     return LabelledSample(name=plain_name(file.with_suffix("")), image=image, label=label, digest=source.digests[file])

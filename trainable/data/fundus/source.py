@@ -19,30 +19,23 @@ from trainable.data.io.folder_layout import files_below, is_image, plain_name, r
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.splits import FRACTIONS, check_division, group_ids
+from trainable.data.io.splits import DivisionOptions, group_ids
 
 _CROP_VERSION = 1
 _EYE = re.compile(r"[-_ ](left|right|od|os|l|r)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FundusFolderOptions:
+class FundusFolderOptions(DivisionOptions):
     """How a folder is read; all of it is part of the cache's key."""
 
     image_size_px: int
     """Side of the square images in the cache, from 16."""
-    group_pattern: str | None = None
-    """Regular expression that finds the patient in a file's name; None: the table's column of patients, else the name
-    without `_left`, `_OD` and such."""
-    fractions: tuple[float, float, float] = FRACTIONS
-    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
-    split_seed: int = 0
-    """Which of the possible divisions into these parts, 0 or more."""
 
     def __post_init__(self) -> None:
         if self.image_size_px < MIN_SIDE_PX:
             raise ValueError(f"image_size_px is {self.image_size_px}, but must be at least {MIN_SIDE_PX}.")
-        check_division(self.fractions, self.split_seed, self.group_pattern)
+        self.check_division()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,11 @@ from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
-from trainable.data.io.splits import FRACTIONS, check_division, group_ids
+from trainable.data.io.splits import DivisionOptions, group_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderOptions:
+class FolderOptions(DivisionOptions):
     """How a folder is read; all of it is part of the cache's key."""
 
     image_size: tuple[int, int] | None = None
@@ -27,19 +27,13 @@ class FolderOptions:
     inverted_masks: bool | None = None
     """True: 255 is the background. False: it is the object, however large. None: it is the object, and masks that
     look otherwise are an error."""
-    group_pattern: str | None = None
-    """Regular expression that finds in a name the source that it shares with others; None: each is its own."""
-    fractions: tuple[float, float, float] = FRACTIONS
-    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
-    split_seed: int = 0
-    """Which of the possible divisions into these parts, 0 or more."""
 
     def __post_init__(self) -> None:
         if self.image_size is not None and min(self.image_size) < MIN_SIDE_PX:
             raise ValueError(f"image_size is {self.image_size}, but height and width must be at least {MIN_SIDE_PX}.")
         if self.long_side_px < MIN_SIDE_PX:
             raise ValueError(f"long_side_px is {self.long_side_px}, but must be at least {MIN_SIDE_PX}.")
-        check_division(self.fractions, self.split_seed, self.group_pattern)
+        self.check_division()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

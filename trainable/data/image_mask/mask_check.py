@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from trainable.data.image_mask.mask_values import class_levels, value_counts
+from trainable.data.image_mask.mask_values import class_levels, level_counts, value_counts
 from trainable.data.io.decoding import Header, has_transparency, is_deep
 from trainable.data.io.findings import BadFileError, Finding, Severity
 
@@ -48,8 +48,8 @@ def binarise(image: Image.Image, file: str, *, inverted: bool = False) -> tuple[
         kind = "transparency" if has_transparency(image) else "more than 8 bits per pixel"
         raise BadFileError(f"is a mask with {kind} (mode {image.mode}): {value_counts(image)}", _AS_BINARY)
     findings = _check_colours(image, file)
-    grey = np.asarray(image.convert("L"))
-    counts = np.bincount(grey.ravel(), minlength=256)
+    grey = np.asarray(image if image.mode == "L" else image.convert("L"))
+    counts = level_counts(grey)
     findings += _check_levels(grey, counts, file, is_jpeg=image.format == "JPEG")
     threshold = 0 if _is_zero_one(counts) else BINARISE_ABOVE
     mask = (grey > threshold) ^ inverted

@@ -1,6 +1,6 @@
 """Which values a mask holds, how many pixels of each, and which of them are areas of their own and no soft edges."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,8 @@ _EDGE_NOISE = 8
 _AREA = 0.0005
 """Share of the pixels from which on a level is no stray."""
 _JPEG_AREA = 0.005
+_COUNTED_AT_ONCE = 2**20
+"""Pixels."""
 
 
 def value_counts(image: Image.Image) -> str:
@@ -49,21 +51,41 @@ def class_levels(grey: np.ndarray, *, is_jpeg: bool) -> list[int]:
     Args:
         grey: uint8, shape (H, W).
     """
-    levels = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
+    levels = np.flatnonzero(level_counts(grey))
     if len(levels) <= 2:
         return []
-    darkest, brightest = ndimage.minimum_filter(grey, 3), ndimage.maximum_filter(grey, 3)
     if len(levels) <= _FEW and not is_jpeg:
-        own = (darkest == grey) | (grey == brightest)
-        return [int(level) for level in levels[1:-1] if (own & (grey == level)).mean() >= _AREA]
-    flat = grey[(brightest - darkest) <= _NEAR]
-    shares = np.bincount(flat, minlength=256) / grey.size
+        own = _counts_where(grey, lambda level, darkest, brightest: (darkest == level) | (level == brightest))
+        return [int(level) for level in levels[1:-1] if own[level] / grey.size >= _AREA]
+    shares = _counts_where(grey, lambda level, darkest, brightest: (brightest - darkest) <= _NEAR) / grey.size
     found: list[int] = []
     if shares[_BAND].sum() >= _JPEG_AREA:
         found = (np.flatnonzero(shares[_BAND] >= _AREA) + _BAND.start).tolist()
     if len(levels) <= _SOME and not is_jpeg:
-        exact = np.bincount(grey[brightest == darkest], minlength=256) / grey.size
+        exact = _counts_where(grey, lambda level, darkest, brightest: brightest == darkest) / grey.size
         areas = (np.flatnonzero(exact[1:255] >= _JPEG_AREA) + 1).tolist()
         if len(areas) > 1 or any(_EDGE_NOISE < area < 255 - _EDGE_NOISE for area in areas):
             found = areas
     return found
+
+
+def level_counts(grey: np.ndarray) -> np.ndarray:
+    """Pixels at each of the 256 levels of uint8, counted in parts: numpy counts in copies of eight bytes a pixel."""
+    flat = grey.ravel()
+    parts = (flat[start : start + _COUNTED_AT_ONCE] for start in range(0, flat.size, _COUNTED_AT_ONCE))
+    return np.sum([np.bincount(part, minlength=256) for part in parts], axis=0, initial=0)
+
+
+def _counts_where(grey: np.ndarray, keep: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Pixels at each level that `keep` takes by their level and the darkest and brightest of the 3 x 3 around them.
+
+    In strips of rows, so that filters of a large mask take little memory.
+    """
+    counts = np.zeros(256, np.int64)
+    num_rows = max(1, _COUNTED_AT_ONCE // grey.shape[1])
+    for top in range(0, len(grey), num_rows):
+        above = min(top, 1)
+        strip, own = grey[top - above : top + num_rows + 1], slice(above, above + num_rows)
+        darkest, brightest = ndimage.minimum_filter(strip, 3)[own], ndimage.maximum_filter(strip, 3)[own]
+        counts += level_counts(strip[own][keep(strip[own], darkest, brightest)])
+    return counts

@@ -17,7 +17,8 @@ MAX_PIXELS = 2**29 // 3
 """Of a picture that is decoded at once, 179 million: as RGB it takes half a gigabyte."""
 # Pillow warns from half as many on and calls what is larger an attack; here it is one's own data, and told as large.
 Image.MAX_IMAGE_PIXELS = None
-_DRAFT_ABOVE_PIXELS = 24_000_000
+LARGE_PIXELS = 24_000_000
+"""From so many on a picture is shrunk as it is decoded or cut, where that is enough."""
 _ROWS_AT_ONCE = 1024
 MIN_SIDE_PX = 16
 """Of an image in the cache."""
@@ -59,7 +60,7 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
     """
     try:
         with _opened(path) as image:
-            if least_px is not None and image.width * image.height > _DRAFT_ABOVE_PIXELS:
+            if least_px is not None and image.width * image.height > LARGE_PIXELS:
                 image.draft(None, (2 * least_px, 2 * least_px))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)

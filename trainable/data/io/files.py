@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ class Ticker:
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Iterable[Item], tick: Callable[[], None]
+    function: Callable[[Item], Result], items: Iterable[Item], tick: Callable[[], None] = lambda: None
 ) -> Iterator[Result]:
     """In order, with at most a few results for each core in memory. Threads: decoders let go of the interpreter."""
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
@@ -59,8 +60,7 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
     known = _recall(memory)
     lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
     changed = [file for file in files if file not in lines]
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        read = list(pool.map(lambda file: _read(root, file), changed))
+    read = list(in_parallel(partial(_read, root), changed))
     unreadable = [line for line in read if isinstance(line, Finding)]
     if unreadable:
         raise DataError(f"{root}: {len(unreadable)} of {len(files)} files cannot be opened.", unreadable)

@@ -22,7 +22,7 @@ from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, ImageMaskSet, 
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Also raised when a folder is checked or read otherwise: what an earlier version built must not stand for it."""
 CACHE_VARIABLE = "VISION_TUNER_CACHE"
 _MANIFEST = "manifest.json"

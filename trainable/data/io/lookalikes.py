@@ -1,9 +1,11 @@
-"""Pictures that look the same in two parts, whatever their files are called: saved again, resized, cut a little.
+"""Pictures that look the same, whatever their files are called: saved again, resized, cut a little.
+
+A division of our own keeps them in one part; across parts that folders name they are told.
 
 What: the signs of the 255 lowest frequencies of a picture of 32 x 32 grey levels, a perceptual hash. Of unrelated
 pictures half of them differ; saved again at another size and quality, 2 to 6 % do.
 Source: DCT hash (Zauner 2010), here with 16 x 16 frequencies, since 8 x 8 take two retinas for one. Cost: 0.2 ms a
-picture, and 0.2 s for 10 000 against 2 000.
+picture, and 1 s for 10 000 among themselves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.splits import joined_groups
 
 _SIDE_PX, _NUM_FREQUENCIES = 32, 16
 _COSINES = np.cos(np.pi / _SIDE_PX * np.outer(np.arange(_NUM_FREQUENCIES), np.arange(_SIDE_PX) + 0.5)).astype(
@@ -23,10 +26,10 @@ _MOST_DIFFERENT_BITS = 16
 """Of 255. Two retinas of 863 patients differ in 22 or more, one photograph and its copy in 15 or fewer."""
 _FLAT = 2.0
 """Grey levels of contrast below which a picture looks like any other."""
-_CHUNK_ROWS = 512
+_PAIRS_AT_ONCE = 2**18
+"""Compared at a time, in 2 MB, however many pictures there are."""
 
-Look = tuple[str, str, np.ndarray]
-"""A picture's name, its part and its signature."""
+_MAX_NAMED = 3
 
 
 def signature(image: np.ndarray) -> np.ndarray:
@@ -40,13 +43,43 @@ def signature(image: np.ndarray) -> np.ndarray:
     return np.packbits(frequencies > 0).view(np.uint64)
 
 
-def check_lookalikes(looks: Sequence[Look]) -> list[Finding]:
-    """A warning for each picture that looks like one of another part, by the first such one."""
-    files, parts = [file for file, _, _ in looks], [part for _, part, _ in looks]
-    table, part_of = np.array([bits for _, _, bits in looks], np.uint64).reshape(-1, 4), np.array(parts)
+def keep_alike_together(
+    files: Sequence[str], groups: Sequence[str], looks: np.ndarray
+) -> tuple[list[str], list[Finding]]:
+    """The groups after pictures that look the same joined theirs, and a warning that counts these.
+
+    Args:
+        looks: the pictures' signatures, shape (N, 4).
+    """
+    rows = np.arange(len(files))
+    apart: dict[int, int] = {}
+
+    def twins() -> Iterator[tuple[int, int]]:
+        for row, other in _alike(looks, rows, rows):
+            if other < row and groups[row] != groups[other]:
+                apart.setdefault(row, other)
+                yield row, other
+
+    joined = joined_groups(groups, twins())
+    if not apart:
+        return joined, []
+    named = [f"{files[row]} as {files[other]}" for row, other in sorted(apart.items())]
+    more = f" and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
+    problem = f"{len(named)} look the same as another: {', '.join(named[:_MAX_NAMED])}{more}"
+    action = "They stay in one part; --set group_pattern='.+' divides them by their files' names instead."
+    return joined, [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
+
+
+def check_lookalikes(files: Sequence[str], parts: Sequence[str], looks: np.ndarray) -> list[Finding]:
+    """A warning for each picture that looks like one of another part, by the first such one.
+
+    Args:
+        looks: the pictures' signatures, shape (N, 4).
+    """
+    part_of = np.array(parts)
     found: dict[int, int] = {}
     for later, earlier in combinations([part for part in ("test", "validation", "train") if part in parts], 2):
-        for row, other in _alike(table, np.flatnonzero(part_of == later), np.flatnonzero(part_of == earlier)):
+        for row, other in _alike(looks, np.flatnonzero(part_of == later), np.flatnonzero(part_of == earlier)):
             found.setdefault(row, other)
     return [
         Finding(
@@ -60,15 +93,15 @@ def check_lookalikes(looks: Sequence[Look]) -> list[Finding]:
     ]
 
 
-def _alike(table: np.ndarray, rows: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Each row with the first of the others that it looks like; flat pictures look like none."""
-    others = others[table[others].any(axis=1)]
-    rows = rows[table[rows].any(axis=1)]
-    for start in range(0, len(rows) if len(others) else 0, _CHUNK_ROWS):
-        chunk = rows[start : start + _CHUNK_ROWS]
+def _alike(looks: np.ndarray, rows: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Each row with each of the others that it looks like, in order; flat pictures look like none."""
+    others = others[looks[others].any(axis=1)]
+    rows = rows[looks[rows].any(axis=1)]
+    num_rows = max(1, _PAIRS_AT_ONCE // max(1, len(others)))
+    for start in range(0, len(rows) if len(others) else 0, num_rows):
+        chunk = rows[start : start + num_rows]
         different = np.zeros((len(chunk), len(others)), np.uint16)
         for word in range(4):
-            different += np.bitwise_count(table[chunk, None, word] ^ table[None, others, word])
-        alike = different <= _MOST_DIFFERENT_BITS
-        for place in np.flatnonzero(alike.any(axis=1)):
-            yield int(chunk[place]), int(others[alike[place].argmax()])
+            different += np.bitwise_count(looks[chunk, None, word] ^ looks[None, others, word])
+        at, of = np.nonzero(different <= _MOST_DIFFERENT_BITS)
+        yield from zip(chunk[at].tolist(), others[of].tolist(), strict=True)

@@ -9,7 +9,8 @@ Labelled images are dealt out class by class instead.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -31,22 +32,40 @@ def check_drawn(what: str, *, split_seed: int, split_fractions: Sequence[float] 
             raise ValueError(f"{name} is {value}, but the embedded {what} are drawn, not divided; give --data with it.")
 
 
-def check_division(fractions: Sequence[float], split_seed: int, group_pattern: str | None) -> None:
-    """Raises ValueError for shares that are none, a negative seed, or a pattern that is no regular expression."""
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(
-            f"split_fractions is {fractions}, but must be three positive shares, of train, validation and test, "
-            "that add up to 1."
-        )
-    if split_seed < 0:
-        raise ValueError(f"split_seed is {split_seed}, but must be 0 or more.")
-    try:
-        re.compile(group_pattern or "")
-    except re.error as error:
-        raise ValueError(
-            f"group_pattern is {group_pattern!r}, which is no regular expression ({error}); "
-            r"for frames named clip_0001 it would be '(.+)_\d+'."
-        ) from error
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DivisionOptions:
+    """How a folder is divided where its own folders or lists name no parts."""
+
+    group_pattern: str | None = None
+    """Regular expression that finds in a file's name the source that it shares with others, all of one part; None:
+    what a name calls a copy, a table a patient or a group, or an eye's name its patient, shares its source."""
+    keep_alike: bool | None = None
+    """Pictures that look the same stay in one part; None: unless a group_pattern says what belongs together."""
+    fractions: tuple[float, float, float] = FRACTIONS
+    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
+    split_seed: int = 0
+    """Which of the possible divisions into these parts, 0 or more."""
+
+    @property
+    def keeps_alike(self) -> bool:
+        return self.group_pattern is None if self.keep_alike is None else self.keep_alike
+
+    def check_division(self) -> None:
+        """Raises ValueError for shares that are none, a negative seed, or a pattern that is no regular expression."""
+        if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(
+                f"split_fractions is {self.fractions}, but must be three positive shares, of train, validation and "
+                "test, that add up to 1."
+            )
+        if self.split_seed < 0:
+            raise ValueError(f"split_seed is {self.split_seed}, but must be 0 or more.")
+        try:
+            re.compile(self.group_pattern or "")
+        except re.error as error:
+            raise ValueError(
+                f"group_pattern is {self.group_pattern!r}, which is no regular expression ({error}); "
+                r"for frames named clip_0001 it would be '(.+)_\d+'."
+            ) from error
 
 
 def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None = None) -> list[str]:
@@ -56,7 +75,12 @@ def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None 
         ValueError: a name does not hold the pattern.
     """
     ids = list(names) if pattern is None else _matched(names, pattern)
-    first_with: dict[str, str] = {}
+    first_with: dict[str, int] = {}
+    return joined_groups(ids, ((row, first_with.setdefault(digest, row)) for row, digest in enumerate(digests)))
+
+
+def joined_groups(groups: Sequence[str], twins: Iterable[tuple[int, int]]) -> list[str]:
+    """The groups after those of each two rows became one, which has the first of their names."""
     joined: dict[str, str] = {}
 
     def root(group: str) -> str:
@@ -64,11 +88,11 @@ def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None 
             group = joined[group]
         return group
 
-    for group, digest in sorted(zip(ids, digests, strict=True)):
-        one, other = root(first_with.setdefault(digest, group)), root(group)
-        if one != other:
-            joined[max(one, other)] = min(one, other)
-    return [root(group) for group in ids]
+    for row, other in twins:
+        one, two = root(groups[row]), root(groups[other])
+        if one != two:
+            joined[max(one, two)] = min(one, two)
+    return [root(group) for group in groups]
 
 
 def stratified_group_split(

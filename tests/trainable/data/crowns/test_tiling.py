@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.shapes import CrownShape
@@ -48,7 +49,13 @@ def test_a_box_is_taken_whole_and_cut_at_the_edge_of_the_picture():
 def cut(shapes, *, size=(64, 96), semantic=None):
     image = np.arange(size[0] * size[1] * 3, dtype=np.uint32).reshape(*size, 3).astype(np.uint8)
     tiles = tiles_of(
-        "plot", image, shapes=shapes, semantic=semantic, label_of=lambda shape: 1, tile_px=64, overlap_px=32
+        "plot",
+        Image.fromarray(image),
+        shapes=shapes,
+        semantic=semantic,
+        label_of=lambda shape: 1,
+        tile_px=64,
+        overlap_px=32,
     )
     return image, {tile.name: tile for tile in tiles}
 

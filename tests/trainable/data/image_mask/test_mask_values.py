@@ -102,3 +102,12 @@ def test_a_coloured_object_of_few_pixels_is_not_dropped():
 )
 def test_values_are_told_with_their_shares(image, said):
     assert value_counts(image).endswith(said)
+
+
+@pytest.mark.parametrize("row", [500, 1023, 1024, 2098])
+def test_an_area_of_a_large_mask_is_found_wherever_it_lies(row):
+    """Of 2.1 megapixels, which are looked at in strips of 1024 rows."""
+    values = np.zeros((2100, 1024), np.uint8)
+    values[:, 300:600] = 255
+    values[row : row + 2] = 128
+    assert class_levels(values, is_jpeg=False) == [128]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from trainable.data.io.lookalikes import check_lookalikes, signature
+from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
 
 
 def scene(seed):
@@ -17,7 +17,7 @@ def scene(seed):
 
 def told(names, parts, pictures):
     signatures = [signature(np.asarray(picture)) for picture in pictures]
-    return check_lookalikes(list(zip(names, parts, signatures, strict=True)))
+    return check_lookalikes(names, parts, np.array(signatures))
 
 
 def saved_again(image, quality=60):
@@ -48,3 +48,18 @@ def test_a_copy_in_another_part_is_told_with_both_names(change):
 def test_other_pictures_copies_within_a_part_and_flat_pictures_are_not_told():
     pictures = [scene(1), scene(1), scene(2), Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64), (90, 90, 90))]
     assert told("abcde", ["train", "train", "test", "train", "test"], pictures) == []
+
+
+def test_what_looks_the_same_joins_one_group_also_by_way_of_a_third():
+    """One row of the table for each picture: a and b differ in 12 bits, b and c in 12 others, d looks like none."""
+    looks = np.random.default_rng(0).integers(0, 2**63, (4, 4)).astype(np.uint64)
+    looks[1] = looks[0] ^ np.array([0xFFF, 0, 0, 0], np.uint64)
+    looks[2] = looks[1] ^ np.array([0, 0xFFF, 0, 0], np.uint64)
+    groups, (warning,) = keep_alike_together(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ["a", "b", "c", "d"], looks)
+    assert groups == ["a", "a", "a", "d"]
+    assert warning.problem == "2 look the same as another: b.jpg as a.jpg, c.jpg as b.jpg"
+
+
+def test_one_group_is_not_told_as_alike_and_flat_pictures_join_nothing():
+    looks = np.array([[5, 0, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint64)
+    assert keep_alike_together("abcd", ["x", "x", "c", "d"], looks) == (["x", "x", "c", "d"], [])
