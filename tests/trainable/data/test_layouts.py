@@ -1,0 +1,302 @@
+"""Every layout that docs/data.md and docs/data_annotations.md draw: built, opened, and told in at most fifteen lines.
+
+What `--dry-run` prints of a folder is what `open_data` logs.
+"""
+
+import json
+import logging
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainable.config import from_params
+from trainable.tasks.registry import get_task
+
+SIZE = (64, 64)
+
+
+def picture(path: Path) -> None:
+    """Noise that only this path has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(zlib.crc32(path.as_posix().encode()))
+    Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(path, quality=95)
+
+
+def mask(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[16:40, 20 : 30 + zlib.crc32(path.name.encode()) % 16] = 255
+    Image.fromarray(pixels).save(path)
+
+
+def pairs(root: Path, images: str, masks: str, names: str) -> None:
+    """Such as `train/images/{}.jpg` and `train/masks/{}.png`."""
+    for name in names:
+        picture(root / images.format(name))
+        mask(root / masks.format(name))
+
+
+def pictures(root: Path, pattern: str, names: str) -> list[str]:
+    for name in names:
+        picture(root / pattern.format(name))
+    return list(names)
+
+
+def text(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def side_by_side(root):
+    pairs(root, "Imgs/{}.jpg", "GT/{}.png", "abcdefghij")
+
+
+def parts_below(root):
+    pairs(root, "images/train/{}.jpg", "masks/train/{}.png", "abcdef")
+    pairs(root, "images/val/{}.jpg", "masks/val/{}.png", "gh")
+
+
+def camo(root):
+    pairs(root, "Images/Train/{}.jpg", "GT/{}.png", "abcdef")
+    pairs(root, "Images/Test/{}.jpg", "GT/{}.png", "gh")
+
+
+def duts(root):
+    pairs(root, "DUTS-TR/DUTS-TR-Image/{}.jpg", "DUTS-TR/DUTS-TR-Mask/{}.png", "abcdef")
+    pairs(root, "DUTS-TE/DUTS-TE-Image/{}.jpg", "DUTS-TE/DUTS-TE-Mask/{}.png", "gh")
+
+
+def parts_above(root):
+    pairs(root, "train/images/{}.jpg", "train/masks/{}.png", "abcdef")
+    pairs(root, "valid/images/{}.jpg", "valid/masks/{}.png", "gh")
+
+
+def carvana(root):
+    pairs(root, "train/{}.jpg", "train_masks/{}_mask.gif", "abcdefghij")
+
+
+def isic_segmentation(root):
+    images = "ISIC2018_Task1-2_Training_Input/ISIC_{}.jpg"
+    pairs(root, images, "ISIC2018_Task1_Training_GroundTruth/ISIC_{}_segmentation.png", "abcdefghij")
+
+
+def voc_segmentation(root):
+    pairs(root, "JPEGImages/{}.jpg", "SegmentationClass/{}.png", "abcdefgh")
+    pictures(root, "JPEGImages/{}.jpg", "xy")
+    for part, names in (("train", "abcd"), ("val", "ef"), ("test", "gh")):
+        text(root / "ImageSets" / "Segmentation" / f"{part}.txt", *names)
+
+
+def several_test_sets(root):
+    pairs(root, "TrainDataset/Imgs/{}.jpg", "TrainDataset/GT/{}.png", "abcdef")
+    pairs(root, "TestDataset/CAMO/Imgs/{}.jpg", "TestDataset/CAMO/GT/{}.png", "gh")
+
+
+def cod10k(root):
+    pairs(root, "Train/Image/{}.jpg", "Train/GT_Object/{}.png", "abcdef")
+    pairs(root, "Test/Image/{}.jpg", "Test/GT_Object/{}.png", "gh")
+    for name in "abcdef":
+        mask(root / "Train" / "GT_Instance" / f"{name}.png")
+
+
+def one_folder_by_mark(root):
+    pairs(root, "set/{}.jpg", "set/{}_mask.png", "abcdefghij")
+
+
+def one_folder_with_parts(root):
+    pairs(root, "train/{}_sat.jpg", "train/{}_mask.png", "abcdefghij")
+
+
+def one_folder_by_ending(root):
+    pairs(root, "MT_Crack/Imgs/{}.jpg", "MT_Crack/Imgs/{}.png", "abcdefghij")
+
+
+def class_folders(root):
+    pictures(root, "clean/{}.jpg", "abcdef")
+    pictures(root, "dirty/{}.jpg", "klmnop")
+
+
+def class_folders_in_parts(root):
+    for part, names in (("train", "abcd"), ("valid", "ef"), ("test", "gh")):
+        pictures(root, f"{part}/healthy/{{}}.jpg", names)
+        pictures(root, f"{part}/rust/{{}}.jpg", names)
+
+
+def deeper_class_folders(root):
+    for kind in ("healthy", "rust"):
+        pictures(root, f"{kind}/orig/{{}}.jpg", "abcdef")
+        pictures(root, f"{kind}/rotated/{{}}.jpg", "abcdef")
+
+
+def aptos_classes(root):
+    names = pictures(root, "train_images/{}.png", "abcdefghijklmnop")
+    text(root / "train.csv", "id_code,diagnosis", *(f"{name},{row % 2}" for row, name in enumerate(names)))
+
+
+def isic_classes(root):
+    names = pictures(root, "ISIC_2019_Training_Input/{}.jpg", "abcdefghijkl")
+    rows = (f"{name},{row % 2}.0,{1 - row % 2}.0" for row, name in enumerate(names))
+    text(root / "ISIC_2019_Training_GroundTruth.csv", "image,MEL,NV", *rows)
+
+
+def ham_classes(root):
+    names = pictures(root, "HAM10000_images_part_1/{}.jpg", "abcdef")
+    names += pictures(root, "HAM10000_images_part_2/{}.jpg", "ghijkl")
+    rows = (f"lesion{row // 2},{name},{('nv', 'mel')[row // 2 % 2]}" for row, name in enumerate(names))
+    text(root / "HAM10000_metadata.csv", "lesion_id,image_id,dx", *rows)
+
+
+def coco(root, folder="", names="abcdefgh"):
+    pictures(root, f"{folder}{{}}.jpg", names)
+    images = [{"id": row, "file_name": f"{name}.jpg", "width": 64, "height": 64} for row, name in enumerate(names)]
+    boxes = [{"id": row, "image_id": row, "category_id": 1, "bbox": [4, 6, 30, 30]} for row in range(len(names))]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "palm"}]}
+    text(root / folder / "_annotations.coco.json", json.dumps(content))
+
+
+def coco_in_parts(root):
+    for part, names in (("train", "abcd"), ("valid", "ef"), ("test", "gh")):
+        coco(root, f"{part}/", names)
+
+
+def coco_above(root):
+    coco(root)
+    (root / "_annotations.coco.json").rename(root / "crowns.json")
+    (root / "images").mkdir()
+    for path in root.glob("*.jpg"):
+        path.rename(root / "images" / path.name)
+
+
+def yolo(root):
+    text(root / "data.yaml", "names: [palm]")
+    for part, names in (("train", "abcdef"), ("val", "gh")):
+        for name in pictures(root, f"images/{part}/{{}}.jpg", names):
+            text(root / "labels" / part / f"{name}.txt", "0 0.5 0.5 0.4 0.4")
+
+
+def voc_boxes(root):
+    for name in pictures(root, "{}.jpg", "abcdefgh"):
+        box = "<bndbox><xmin>4</xmin><ymin>6</ymin><xmax>34</xmax><ymax>36</ymax></bndbox>"
+        content = f"<annotation><filename>{name}.jpg</filename><object><name>palm</name>{box}</object></annotation>"
+        text(root / f"{name}.xml", content)
+
+
+def labelme(root):
+    for name in pictures(root, "{}.jpg", "abcdefgh"):
+        shape = {"label": "palm", "shape_type": "polygon", "points": [[4, 4], [30, 4], [30, 30], [4, 30]]}
+        content = {"imagePath": f"{name}.jpg", "imageHeight": 64, "imageWidth": 64, "shapes": [shape]}
+        text(root / f"{name}.json", json.dumps(content))
+
+
+def via(root):
+    regions = [{"shape_attributes": {"name": "circle", "cx": 30, "cy": 30, "r": 12}, "region_attributes": {}}]
+    names = pictures(root, "{}.jpg", "abcdefgh")
+    text(root / "via.json", json.dumps({name: {"filename": f"{name}.jpg", "regions": regions} for name in names}))
+
+
+def csv_boxes(root):
+    rows = (f"{name}.jpg,4,6,34,36,palm" for name in pictures(root, "{}.jpg", "abcdefgh"))
+    text(root / "boxes.csv", "image_path,xmin,ymin,xmax,ymax,label", *rows)
+
+
+def csv_outlines(root):
+    outline = '"POLYGON ((4 4, 30 4, 30 30, 4 30, 4 4))"'
+    rows = (f"{name}.jpg,{outline},palm" for name in pictures(root, "{}.jpg", "abcdefgh"))
+    text(root / "crowns.csv", "image_path,geometry,label", *rows)
+
+
+def csv_without_a_header(root):
+    text(root / "boxes.csv", *(f"{name}.jpg,4,6,34,36,palm" for name in pictures(root, "{}.jpg", "abcdefgh")))
+
+
+def label_images(root):
+    csv_boxes(root)
+    for name in "abcdefgh":
+        classes = np.zeros(SIZE, np.uint8)
+        classes[:20], classes[20:30] = 1, 2
+        (root / "semantic").mkdir(exist_ok=True)
+        Image.fromarray(classes).save(root / "semantic" / f"{name}.png")
+
+
+def aptos(root):
+    names = pictures(root, "images/{}.png", "abcdefghijkl")
+    text(root / "train.csv", "id_code,diagnosis", *(f"{name},{row % 3}" for row, name in enumerate(names)))
+
+
+def idrid(root):
+    for part, names, table in (("a. Training Set", "abcdefghij", "Training"), ("b. Testing Set", "kl", "Testing")):
+        pictures(root, f"1. Original Images/{part}/{{}}.jpg", names)
+        rows = (f"{name},{row % 3},{row % 2}" for row, name in enumerate(names))
+        header = "Image name,Retinopathy grade,Risk of macular edema "
+        text(root / "2. Groundtruths" / f"{part[0]}. IDRiD_Disease Grading_{table} Labels.csv", header, *rows)
+
+
+def odir(root):
+    names = pictures(root, "images/{}_left.jpg", "abcdefghijkl")
+    rows = (f"{name}_left,{row // 2},{row // 2 % 2}" for row, name in enumerate(names))
+    text(root / "labels.csv", "image,patient,retinopathy grade", *rows)
+
+
+LAYOUTS = {
+    "moe": [
+        (side_by_side, ["10 images with the masks of GT"]),
+        (parts_below, ["8 images with the masks of masks", "train is train (6), val is validation (2)"]),
+        (camo, ["Test is test (2)", "Train is train (6)"]),
+        (duts, ["6 images with the masks of DUTS-TR/DUTS-TR-Mask (train)", "(test)"]),
+        (parts_above, ["(train)", "(validation)"]),
+        (carvana, ["10 images with the masks of train_masks"]),
+        (isic_segmentation, ["10 images with the masks of ISIC2018_Task1_Training_GroundTruth"]),
+        (voc_segmentation, ["names 4 pictures of train", "2 images have no mask in SegmentationClass"]),
+        (several_test_sets, ["TestDataset is test (2)"]),
+        (cod10k, ["Train/GT_Instance  pictures: 6", "Left out"]),
+        (one_folder_by_mark, ["10 images and masks in this folder"]),
+        (one_folder_with_parts, ["10 images and masks in this folder (train)"]),
+        (one_folder_by_ending, ["10 images and masks in this folder"]),
+    ],
+    "leaf": [
+        (class_folders, ["train       clean 4, dirty 4"]),
+        (class_folders_in_parts, ["train       healthy 4, rust 4", "test        healthy 2, rust 2"]),
+        (deeper_class_folders, ["healthy 8, rust 8"]),
+        (aptos_classes, ["'id_code'", "'diagnosis'"]),
+        (isic_classes, ["MEL", "NV"]),
+        (ham_classes, ["'lesion_id'", "'dx'"]),
+    ],
+    "agroforestry": [
+        (coco, ["8 on 8 pictures: 8 palm"]),
+        (coco_in_parts, ["test is test (2), train is train (4), valid is validation (2)"]),
+        (coco_above, ["8 on 8 pictures: 8 palm"]),
+        (yolo, ["8 on 8 pictures: 8 palm"]),
+        (voc_boxes, ["8 on 8 pictures: 8 palm"]),
+        (labelme, ["8 on 8 pictures: 8 palm"]),
+        (via, ["8 on 8 pictures: 8 crown"]),
+        (csv_boxes, ["8 on 8 pictures: 8 palm"]),
+        (csv_outlines, ["8 on 8 pictures: 8 palm"]),
+        (csv_without_a_header, ["is read with no header", "8 on 8 pictures: 8 palm"]),
+        (label_images, ["the label images hold 0"]),
+    ],
+    "retina": [
+        (aptos, ["train.csv", "12 rows: photograph from 'id_code', retinopathy from 'diagnosis'"]),
+        (idrid, ["a. Training Set is train (10)", "edema from 'Risk of macular edema'"]),
+        (odir, ["patient from 'patient'", "Only retinopathy is trained and measured"]),
+    ],
+}
+CASES = [(space, build, said) for space, layouts in LAYOUTS.items() for build, said in layouts]
+
+
+@pytest.mark.parametrize(
+    ("space", "build", "said"), CASES, ids=[f"{space}-{build.__name__}" for space, build, _ in CASES]
+)
+def test_what_was_found_is_told_in_at_most_fifteen_lines(tmp_path, caplog, space, build, said):
+    root = tmp_path / "data"
+    build(root)
+    task = get_task(space)
+    config = from_params({}, task.default_config(source=str(root)))
+    with caplog.at_level(logging.INFO, "trainable"):
+        splits = task.open_data(config, cache_dir=tmp_path / "cache")
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert min(len(splits.train), len(splits.validation), len(splits.test)) > 0
+    assert 0 < len(told.splitlines()) <= 15, told
+    assert [words for words in said if words not in told] == [], told
