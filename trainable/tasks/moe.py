@@ -62,6 +62,8 @@ class CamouflageData:
     """Longer side that images are resized to when no size is given."""
     inverted_masks: bool | None = None
     """True when 255 is the background, False when it surely is not; None stops when it looks so."""
+    foreground_values: tuple[str, ...] = ()
+    """Grey levels ("255") and colours ("255/0/0") of a folder's masks that are the object; none: what is above 127."""
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
     split_seed: int = 0
@@ -84,6 +86,7 @@ class CamouflageData:
             image_size=None if height is None or width is None else (height, width),
             long_side_px=self.long_side_px,
             inverted_masks=self.inverted_masks,
+            foreground_values=self.foreground_values,
             group_pattern=self.group_pattern,
             split_seed=self.split_seed,
             fractions=self.split_fractions or FRACTIONS,

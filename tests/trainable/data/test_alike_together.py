@@ -13,7 +13,7 @@ from trainable.data.fundus.folder import open_fundus_folder
 from trainable.data.fundus.source import FundusFolderOptions
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.folder_source import FolderOptions
-from trainable.data.io.findings import Severity
+from trainable.data.io.findings import DataError, Severity
 
 NUM_SCENES, NUM_TWINS = 24, 8
 
@@ -94,3 +94,15 @@ def test_a_group_pattern_divides_by_names_alone_and_what_looks_the_same_across_p
     across = [scene for scene, parts in parts_by_scene(opened).items() if len(parts) > 1]
     told = [finding for finding in opened.findings if "looks the same" in finding.problem]
     assert len(across) == len(told) > 0
+
+
+@pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])
+def test_where_all_pictures_look_the_same_the_error_says_so_and_how_to_divide_them(
+    tmp_path, open_folder: Callable, monkeypatch
+):
+    one = scene(0)
+    monkeypatch.setitem(globals(), "scene", lambda number: one.point(lambda level: 0.8 * level + number))
+    with pytest.raises(DataError) as refused:
+        open_folder(tmp_path / "data", tmp_path / "cache")
+    assert "31 look the same as another: " in str(refused.value)
+    assert "--set group_pattern='.+' divides them by their files' names" in str(refused.value)

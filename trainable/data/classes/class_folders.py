@@ -16,6 +16,8 @@ from trainable.data.io.folder_layout import (
 )
 from trainable.data.io.parts import split_of
 
+_MOST_NAMED = 5
+
 
 def part_folders(pictures: Sequence[Path]) -> set[str]:
     """Names of the folders of parts, which hold folders of classes in turn."""
@@ -74,7 +76,7 @@ def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
 
 
 def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Finding]:
-    """For each class folder: that it holds no picture, or files that are none."""
+    """For each class folder: that it holds no picture, folders alone where others hold pictures, or other files."""
     parts = part_folders(pictures)
     tops = [Path(name) for name in sorted(parts)] or [Path()]
     endings: dict[Path, Counter[str]] = {}
@@ -82,6 +84,7 @@ def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[
         if len(file.parts) > len(tops[0].parts) + 1:
             ending = "" if is_image(file) else file.suffix.lower() or "without an ending"
             endings.setdefault(Path(*file.parts[: len(tops[0].parts) + 1]), Counter())[ending] += 1
+    yield from _folders_alone(root, pictures, len(tops[0].parts))
     for folder in (top / child.name for top in tops for child in subfolders(root / top)):
         held = endings.get(folder, Counter())
         num_pictures = held.pop("", 0)
@@ -93,6 +96,25 @@ def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[
             yield Finding(file=plain_name(folder), problem="holds no image", action=action)
         elif held:
             yield _strays(folder, held, num_pictures)
+
+
+def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator[Finding]:
+    """Class folders whose pictures lie in folders of their own, which may be the classes, beside one with pictures."""
+    inside: dict[Path, set[str]] = {}
+    for file in pictures:
+        if len(file.parts) > depth + 1:
+            deeper = file.parts[depth + 1] if len(file.parts) > depth + 2 else ""
+            inside.setdefault(Path(*file.parts[: depth + 1]), set()).add(deeper)
+    for folder, names in inside.items() if any("" in names for names in inside.values()) else ():
+        if "" not in names and len(names) > 1 and not all(map(marks_copies, names)):
+            listed = ", ".join(sorted(map(plain_name, names))[:_MOST_NAMED])
+            yield Finding(
+                file=plain_name(folder),
+                problem=f"holds no image itself, but the folders {listed}",
+                action="Read as one class. If these folders are the classes, give the folder that holds them, such as "
+                f"--data {shlex.quote(str(root / folder))}.",
+                severity=Severity.WARNING,
+            )
 
 
 def _check_spellings(root: Path, names: Sequence[str]) -> None:
@@ -109,7 +131,7 @@ def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> Non
     """Of class folders that hold folders alone."""
     if len(below) == 1:
         ((only, inside),) = below.items()
-        listed = ", ".join(sorted(map(plain_name, inside))[:5])
+        listed = ", ".join(sorted(map(plain_name, inside))[:_MOST_NAMED])
         if parts:
             raise DataError(
                 f"{root} holds one class, {only}, in each part, and in it the folders {listed}: if these are the "

@@ -163,7 +163,7 @@ def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Findin
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         groups = [source.groups[row] for row in rows]
-        if source.options.keeps_alike:
+        if source.options.keeps_alike and len(shares) > 1:
             groups, said = keep_alike_together([names[row] for row in rows], groups, looks[rows])
             alike.extend(said)
         return stratified_class_split(groups, [labels[row] for row in rows], shares, seed=source.options.split_seed)
@@ -189,10 +189,13 @@ def _classes_read(source: _Source, parts: Sequence[str]) -> list[Finding]:
 def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
     """A part without images cannot be used; one that lacks a class says less than it seems to."""
     found = {(part, image.class_name) for part, image in zip(parts, source.images, strict=True)}
+    sources = Counter(
+        name for name, _ in {(own.class_name, group) for own, group in zip(source.images, source.groups, strict=True)}
+    )
     empty = [
         Finding(
             file=part,
-            problem="gets no image",
+            problem=f"gets no image: no class has images of more than {max(sources.values())} sources",
             action="Add images of other sources: each class is divided by source, train first.",
         )
         for part in SPLIT_NAMES

@@ -15,7 +15,7 @@ from trainable.data.io.findings import BadFileError, DataError, Finding, Severit
 from trainable.data.io.folder_layout import files_below, is_image, plain_name
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
-from trainable.data.io.table import TABLE_ENDINGS, Row, Table, read_table
+from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, read_table
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
 _MAX_NAMED = 3
@@ -27,12 +27,15 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     """The images that tables label, and what was left out; None where folders say the classes, or no table does.
 
     Raises:
-        DataError: a column is in doubt, or an image has two classes.
+        DataError: a column is in doubt, an image has two classes, or the only table is a spreadsheet.
     """
     paths = files_below(root)
     pictures = [path for path in paths if is_image(path)]
     tables = [path for path in paths if path.suffix.lower() in TABLE_ENDINGS]
-    if not tables or not pictures or len(_class_folders(pictures)) > 1:
+    if not pictures or len(_class_folders(pictures)) > 1:
+        return None
+    if not tables:
+        _refuse_spreadsheets(root, paths)
         return None
     names = PictureNames(pictures)
     keys = PictureKeys(picture_key(picture.name) for picture in pictures)
@@ -56,6 +59,16 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     if bare:
         findings.append(_counted("images", bare, len(pictures), "have no class in a table", "They are left out."))
     return [found[picture] for picture in sorted(found, key=Path.as_posix)], findings
+
+
+def _refuse_spreadsheets(root: Path, paths: Sequence[Path]) -> None:
+    """Raises DataError where the classes are likely to stand in a file that is not read."""
+    sheets = [plain_name(path) for path in paths if path.suffix.lower() in SPREADSHEET_ENDINGS]
+    if sheets:
+        raise DataError(
+            f"{root} has no class folders and no csv of classes, but a spreadsheet, {sheets[0]}, which is not read: "
+            "save it as csv (Save as, CSV UTF-8), one row an image."
+        )
 
 
 def _class_folders(pictures: Sequence[Path]) -> set[Path]:

@@ -156,7 +156,7 @@ def _divided(
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         crown_shares, own = [sources.images[row].crown_share for row in rows], [groups[row] for row in rows]
-        if options.keeps_alike:
+        if options.keeps_alike and len(shares) > 1:
             own, said = keep_alike_together([shown[row] for row in rows], own, looks[rows])
             alike.extend(said)
         return stratified_group_split(own, crown_shares, shares, seed=options.split_seed)
@@ -164,7 +164,7 @@ def _divided(
     try:
         parts = keep_named_parts([image.part for image in sources.images], options.fractions, deal)
     except ValueError as error:
-        raise DataError(f"{sources.root}: {error}", sources.findings) from error
+        raise DataError(f"{sources.root}: {error}", [*sources.findings, *alike]) from error
     same = check_copies(files, [None] * len(files), groups, digests, parts)
     return parts, same + check_copies_across_parts(files, parts) + alike + check_lookalikes(shown, parts, looks)
 

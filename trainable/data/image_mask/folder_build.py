@@ -22,6 +22,7 @@ from trainable.data.image_mask.mask_check import (
     check_polarity,
     check_size,
     describe_foreground,
+    describe_values,
     facts_of,
 )
 from trainable.data.image_mask.pairs import Pair
@@ -106,7 +107,8 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
         findings.append(error.finding(image_file))
     try:
         upright = read_upright(source.root / pair.mask)
-        mask, warnings = binarise(upright, mask_file, inverted=bool(source.options.inverted_masks))
+        inverted, values = bool(source.options.inverted_masks), source.options.foreground_values
+        mask, warnings = binarise(upright, mask_file, inverted=inverted, foreground_values=values)
         brightest = max(level for level, number in enumerate(upright.convert("L").histogram()) if number)
         stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, brightest=brightest)
         findings += warnings
@@ -121,6 +123,8 @@ def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> li
     """What was found in each file, then in all masks together."""
     facts = [inspection.facts for inspection in inspections if inspection.facts]
     findings = [finding for inspection in inspections for finding in inspection.findings]
+    if values := source.options.foreground_values:
+        return findings + describe_values(facts, values)
     findings += check_conventions(facts) + check_polarity(facts, source.options.inverted_masks)
     return findings + describe_foreground(facts)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from trainable.data.image_mask.leakage import without_known_leaks
+from trainable.data.image_mask.mask_values import levels_of
 from trainable.data.image_mask.pairs import Pair, find_pairs
 from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
@@ -27,12 +28,18 @@ class FolderOptions(DivisionOptions):
     inverted_masks: bool | None = None
     """True: 255 is the background. False: it is the object, however large. None: it is the object, and masks that
     look otherwise are an error."""
+    foreground_values: tuple[str, ...] = ()
+    """Grey levels (`255`) and colours (`255/0/0`) of masks that are the object; none: what is above 127."""
 
     def __post_init__(self) -> None:
         if self.image_size is not None and min(self.image_size) < MIN_SIDE_PX:
             raise ValueError(f"image_size is {self.image_size}, but height and width must be at least {MIN_SIDE_PX}.")
         if self.long_side_px < MIN_SIDE_PX:
             raise ValueError(f"long_side_px is {self.long_side_px}, but must be at least {MIN_SIDE_PX}.")
+        for value in self.foreground_values:
+            levels_of(value)
+        if self.foreground_values and self.inverted_masks is not None:
+            raise ValueError("foreground_values say what the object is; give them, or --inverted-masks, not both.")
         self.check_division()
 
 
@@ -71,7 +78,7 @@ class FolderSource:
 
     def content(self, pair: Pair) -> str:
         """sha256 of what this pair teaches: both files, and which way round the mask is read."""
-        polarity = "inverted" if self.options.inverted_masks else "plain"
+        polarity = "inverted" if self.options.inverted_masks else " ".join(self.options.foreground_values) or "plain"
         return hashlib.sha256(f"{self.digests[pair.image]} {self.digests[pair.mask]} {polarity}".encode()).hexdigest()
 
 

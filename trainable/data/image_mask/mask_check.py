@@ -10,14 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from trainable.data.image_mask.mask_values import class_levels, level_counts, value_counts
+from trainable.data.image_mask.mask_values import class_levels, level_counts, levels_of, value_counts
 from trainable.data.io.decoding import Header, has_transparency, is_deep
 from trainable.data.io.findings import BadFileError, Finding, Severity
 
 BINARISE_ABOVE = 127
 _ALL = "all masks"
 _AS_BINARY = "Save masks as 8-bit grey images of 0 (background) and 255 (object)."
-_TWO_CLASSES = "Save masks of two classes: 0 (background) and 255 (object), void as one of them."
+_OR_VALUES = "or say which of these values are the object, such as --set foreground_values='[\"{}\"]'."
+_TWO_COLOURS = f"Save masks as 8-bit grey images of 0 (background) and 255 (object), {_OR_VALUES.format('255/0/0')}"
+_TWO_CLASSES = f"Save masks of two classes, 0 and 255 (object), void as one of them, {_OR_VALUES.format('255')}"
 _COLOUR_SPREAD = 64
 _COLOUR_FRACTION = 0.001
 _SOFT_FRACTION = 0.02
@@ -38,12 +40,20 @@ class MaskFacts:
     """The brightest value of the file: 1 where it holds 0 and 1, 0 where it is black."""
 
 
-def binarise(image: Image.Image, file: str, *, inverted: bool = False) -> tuple[np.ndarray, list[Finding]]:
+def binarise(
+    image: Image.Image, file: str, *, inverted: bool = False, foreground_values: Sequence[str] = ()
+) -> tuple[np.ndarray, list[Finding]]:
     """uint8 0 or 1, shape (h, w), and the warnings about this file.
+
+    Args:
+        foreground_values: grey levels (`255`) and colours (`255/0/0`) that are the object, and nothing else is; none:
+            what is above 127, where the mask can mean nothing else.
 
     Raises:
         BadFileError: the picture can be read in more than one way.
     """
+    if foreground_values:
+        return _with_values(image, foreground_values), []
     if is_deep(image) or has_transparency(image):
         kind = "transparency" if has_transparency(image) else "more than 8 bits per pixel"
         raise BadFileError(f"is a mask with {kind} (mode {image.mode}): {value_counts(image)}", _AS_BINARY)
@@ -117,6 +127,18 @@ def check_polarity(facts: Sequence[MaskFacts], inverted_masks: bool | None) -> l
     return [Finding(file=_ALL, problem=seen, action=action)]
 
 
+def describe_values(facts: Sequence[MaskFacts], foreground_values: Sequence[str]) -> list[Finding]:
+    """How many masks hold a value that is the object, and how large it is; an error where none does."""
+    number = sum(fact.foreground > 0 for fact in facts)
+    held = f"{number} of {len(facts)} masks hold {' or '.join(foreground_values)}"
+    if facts and not number:
+        action = "Give values that the masks hold; those of each mask are named where foreground_values are left out."
+        return [Finding(file=_ALL, problem=held, action=action)]
+    action = "Read as the object, as foreground_values say; all other values are background."
+    read = Finding(file=_ALL, problem=held, action=action, severity=Severity.NOTE)
+    return [read, *describe_foreground(facts)]
+
+
 def describe_foreground(facts: Sequence[MaskFacts]) -> list[Finding]:
     """The histogram of object sizes; empty masks are legal and counted, but not all may be."""
     num_empty = sum(fact.foreground == 0 for fact in facts)
@@ -132,6 +154,18 @@ def describe_foreground(facts: Sequence[MaskFacts]) -> list[Finding]:
         f"({histogram}; empty: {num_empty} of {len(facts)})"
     )
     return [Finding(file=_ALL, problem=problem, action="Object sizes.", severity=Severity.NOTE)]
+
+
+def _with_values(image: Image.Image, foreground_values: Sequence[str]) -> np.ndarray:
+    """uint8 0 or 1, shape (h, w): 1 where a pixel has one of the values exactly."""
+    if image.format == "JPEG" or is_deep(image):
+        kind = "a JPEG, whose compression changes its values" if image.format == "JPEG" else "of more than 8 bits"
+        raise BadFileError(f"is {kind}: {value_counts(image)}", "Save it without loss to use data.foreground_values.")
+    pixels = np.asarray(image.convert("RGB"))
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    for value in foreground_values:
+        mask |= (pixels == np.array(levels_of(value), np.uint8)).all(axis=2)
+    return mask
 
 
 def _single_inverted(filled: Sequence[MaskFacts]) -> list[Finding]:
@@ -153,7 +187,7 @@ def _check_colours(image: Image.Image, file: str) -> list[Finding]:
     channels = np.asarray(image.convert("RGB"))
     spread = channels.max(axis=2).astype(np.int16) - channels.min(axis=2)
     if (spread > _COLOUR_SPREAD).mean() > (_COLOUR_FRACTION if image.format == "JPEG" else 0):
-        raise BadFileError(f"is a mask in colours, as of several classes: {value_counts(image)}", _AS_BINARY)
+        raise BadFileError(f"is a mask in colours, as of several classes: {value_counts(image)}", _TWO_COLOURS)
     if image.mode == "P":
         return []
     action = "Its channels agree and are read as grey levels; nothing to do."

@@ -35,6 +35,22 @@ def value_counts(image: Image.Image) -> str:
     return format_shares(names, counts)
 
 
+def levels_of(value: str) -> tuple[int, int, int]:
+    """Red, green and blue of a value as `value_counts` writes it: `255`, or `255/0/0`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    levels = value.split("/")
+    if len(levels) not in (1, 3) or not all(level.isdecimal() and int(level) <= 255 for level in levels):
+        raise ValueError(
+            f'foreground_values holds {value!r}; give grey levels such as "255" or colours such as "255/0/0", '
+            "of 0 to 255."
+        )
+    red, green, blue = levels * 3 if len(levels) == 1 else levels
+    return int(red), int(green), int(blue)
+
+
 def format_shares(names: Sequence[str], counts: np.ndarray) -> str:
     """The names with the largest counts, in their own order, each with its share."""
     most = np.argsort(-counts, kind="stable")[:_MAX_NAMED]

@@ -176,6 +176,40 @@ def test_one_class_alone_and_a_folder_without_classes_are_refused(tmp_path, open
         opened(tmp_path / "some")
 
 
+def test_a_class_folder_of_folders_beside_one_of_pictures_is_told_with_the_folder_to_give(tmp_path, opened):
+    for number in range(8):
+        for place in ("cells/defective", "cells/functional", "unsure"):
+            write(tmp_path / "solar" / place / f"{number}.png", seed=len(place) * 100 + number)
+    (told,) = [finding for finding in opened(tmp_path / "solar").findings if finding.file == "cells"]
+    assert told.severity is Severity.WARNING
+    assert told.problem == "holds no image itself, but the folders defective, functional"
+    assert told.action.endswith(f"such as --data {tmp_path / 'solar' / 'cells'}.")
+
+
+def test_folders_of_copies_and_classes_that_all_hold_pictures_are_no_such_folder(tmp_path, opened):
+    for number in range(8):
+        for place in ("a/orig", "a/rotated", "b", "b/more"):
+            write(tmp_path / "leaves" / place / f"{place[0]}_{number}.png", seed=[number, *place.encode()])
+    assert not [
+        finding for finding in opened(tmp_path / "leaves").findings if "holds no image itself" in finding.problem
+    ]
+
+
+def test_a_part_without_images_says_how_many_sources_there_are(tmp_path, opened):
+    for number in range(2):
+        for name in "ab":
+            write(tmp_path / "few" / name / f"{name}{number}.png", seed=ord(name) * 10 + number)
+    with pytest.raises(DataError, match="test  gets no image: no class has images of more than 2 sources"):
+        opened(tmp_path / "few")
+
+
+def test_a_spreadsheet_of_classes_is_named_with_what_to_do(tmp_path, opened):
+    write(tmp_path / "flat" / "images" / "a.png", seed=1)
+    (tmp_path / "flat" / "labels.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"a spreadsheet, labels.xlsx, which is not read: save it as csv"):
+        opened(tmp_path / "flat")
+
+
 def test_a_class_too_small_for_every_part_is_a_warning(plates, opened):
     write(plates / "broken" / "only.png", 500)
     findings = opened(plates).findings

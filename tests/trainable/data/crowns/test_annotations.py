@@ -72,7 +72,8 @@ def test_a_damaged_file_is_an_error_of_that_file(tmp_path, name, text, sentence)
     ("name", "text", "sentence"),
     [
         ("classes.csv", "Dead,0\nAlive,1\n", "has the columns 0, Dead"),
-        ("points.csv", "image_path,x,y\nplot.png,3,4\n", "a csv needs image_path and either geometry or xmin"),
+        ("points.csv", "image_path,x,y\nplot.png,3,4\n", r"holds points \(x, y\)"),
+        ("other.csv", "image_path,size\nplot.png,3\n", "a csv needs image_path and either geometry or xmin"),
         ("empty.csv", "", "has the columns none"),
         ("package.json", '{"name": "x"}', "is JSON with name, not COCO, LabelMe or VIA"),
         ("results.json", "[]", "holds a JSON list"),

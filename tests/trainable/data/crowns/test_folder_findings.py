@@ -226,3 +226,11 @@ def test_other_names_of_yolo_s_classes_are_other_data(root, opened):
         (root / "obj.names").write_text(name)
         kinds.append(opened(root).splits.train.kinds)
     assert kinds == [("palm",), ("cacao",)]
+
+
+def test_points_are_told_with_what_to_write_instead(root, opened):
+    (root / "csv").mkdir()
+    for index in range(6):
+        (root / "csv" / f"plot{index}.csv").write_text("x,y\n10,12\n40,30\n")
+    with pytest.raises(DataError, match=r"6 files, such as plot0.csv: holds points \(x, y\).* Write a box around each"):
+        opened(root)

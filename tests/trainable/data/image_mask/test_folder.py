@@ -144,6 +144,59 @@ def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
     assert flipped.fingerprint["all"] != plain.fingerprint["all"]
 
 
+def save_masks_in_colours(folder):
+    """A leaf of green with a red spot of 6 x 6 pixels: RGB, but for one mask with a palette."""
+    for number in range(10):
+        values = np.zeros((32, 48, 3), np.uint8)
+        values[4:28, 4:40] = (0, 176, 0)
+        values[8:14, 8 + number : 14 + number] = (255, 0, 0)
+        mask = Image.fromarray(values)
+        mask = mask.convert("P", palette=Image.Palette.ADAPTIVE, colors=4) if number == 3 else mask
+        mask.save(folder / "GT" / f"img_{number:03d}.png")
+
+
+def test_colours_are_read_as_the_object_where_they_are_said_to_be(folder, cache):
+    save_masks_in_colours(folder)
+    with pytest.raises(DataError, match=r"--set foreground_values='\[\"255/0/0\"\]'"):
+        open_pairs(folder, cache)
+    opened = open_pairs(folder, cache, foreground_values=("255/0/0",))
+    for part in (opened.splits.train, opened.splits.validation, opened.splits.test):
+        for row in range(len(part)):
+            assert part.native_mask(row).sum() == 36
+    both = open_pairs(folder, cache, foreground_values=("255/0/0", "0/176/0"))
+    assert both.splits.train.native_mask(0).sum() == 24 * 36
+    assert both.splits.fingerprint != opened.splits.fingerprint
+    assert "10 of 10 masks hold 255/0/0" in [finding.problem for finding in opened.findings]
+
+
+def test_levels_are_read_as_the_object_where_they_are_said_to_be(folder, cache):
+    for path in (folder / "GT").iterdir():
+        values = np.zeros((32, 48), np.uint8)
+        values[4:10, 4:10], values[20:24, 20:24] = 1, 255
+        Image.fromarray(values).save(path)
+    with pytest.raises(DataError, match="more than two classes, or void"):
+        open_pairs(folder, cache)
+    assert open_pairs(folder, cache, foreground_values=("1",)).splits.train.native_mask(0).sum() == 36
+
+
+def test_values_that_no_mask_holds_or_that_are_none_are_refused(folder, cache):
+    with pytest.raises(DataError, match="0 of 10 masks hold 254"):
+        open_pairs(folder, cache, foreground_values=("254",))
+    for value in ("red", "1/2", "256", "-1", "1/2/3/4"):
+        with pytest.raises(ValueError, match="foreground_values holds"):
+            FolderOptions(foreground_values=(value,))
+    with pytest.raises(ValueError, match="not both"):
+        FolderOptions(foreground_values=("255",), inverted_masks=True)
+
+
+def test_a_jpeg_mask_has_no_exact_values(folder, cache):
+    mask = Image.open(folder / "GT" / "img_003.png")
+    (folder / "GT" / "img_003.png").unlink()
+    mask.save(folder / "GT" / "img_003.jpg")
+    with pytest.raises(DataError, match="whose compression changes its values"):
+        open_pairs(folder, cache, foreground_values=("255",))
+
+
 def test_large_objects_are_let_through_when_told(folder, cache):
     for path in (folder / "GT").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)

@@ -31,6 +31,11 @@ _CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("left", "top", "right", "bottom"),
 )
+_POINT = (re.compile("^x$"), re.compile("^y$"))
+_POINTS = (
+    "holds points (x, y), which say where a crown is and not how large. Write a box around each, of the usual width of "
+    "a crown: a csv with image_path, xmin, ymin, xmax, ymax."
+)
 _OUTER_RING = re.compile(r"\(\(([^()]+)\)")
 _NEEDED = "To be read as annotations, a csv needs image_path and either geometry or xmin, ymin, xmax, ymax."
 
@@ -93,6 +98,8 @@ def _columns(table: Table) -> _Columns:
     picture = _only(table, _PICTURE, "the picture")
     geometry = _only(table, _GEOMETRY, "the outline")
     corners = next(filter(None, (_corners(table, names) for names in _CORNERS)), None)
+    if geometry is None and corners is None and all(columns_named(table.header, side) for side in _POINT):
+        raise OtherFileError(_POINTS)
     if picture is None or (geometry is None and corners is None):
         raise OtherFileError(f"has the columns {', '.join(sorted(table.header)) or 'none'}. {_NEEDED}")
     height, width = (columns_named(table.header, re.compile(f"^{side}$")) for side in ("height", "width"))
