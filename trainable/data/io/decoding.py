@@ -1,5 +1,7 @@
 """Files to pixels: turned as EXIF says, in RGB or grey levels, whole or not at all."""
 
+import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ MIN_SIDE_PX = 16
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
 _DAMAGED = "Copy the file again from its source, or remove the pair."
+_PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -43,7 +46,7 @@ class Header:
 def read_header(path: Path) -> Header:
     try:
         with _opened(path) as image:
-            turned = image.getexif().get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
+            turned = _exif_of(image, path).get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
             size = image.size if turned else image.size[::-1]
             return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned)
     except BadFileError:
@@ -123,6 +126,27 @@ def _pixels(image: Image.Image) -> np.ndarray:
         bottom = min(top + _ROWS_AT_ONCE, image.height)
         pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
     return pixels
+
+
+def _exif_of(image: Image.Image, path: Path) -> Image.Exif:
+    """Of a PNG Pillow decodes all pixels, to see whether it lies behind them; it seldom does."""
+    if image.format == "PNG" and not _has_text_behind_pixels(path):
+        return Image.Image.getexif(image)
+    return image.getexif()
+
+
+def _has_text_behind_pixels(path: Path) -> bool:
+    """Whether a PNG has EXIF, or texts that may hold it, behind its first pixels; reads lengths and kinds alone."""
+    seen_pixels = False
+    with path.open("rb", buffering=0) as file:
+        file.seek(_PNG_SIGNATURE_BYTES)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            seen_pixels |= kind == b"IDAT"
+            if seen_pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            file.seek(length + _PNG_CHECKSUM_BYTES, os.SEEK_CUR)
+    return False
 
 
 @contextmanager

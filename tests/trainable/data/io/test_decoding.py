@@ -34,6 +34,36 @@ def test_images_are_turned_as_exif_says(tmp_path, orientation):
     assert read_header(tmp_path / "a.png").size == expected.shape[:2]
 
 
+def chunks(png: bytes) -> list[bytes]:
+    """The parts of a PNG behind its signature, each with length, kind and checksum."""
+    found, start = [], 8
+    while start < len(png):
+        (length,) = struct.unpack_from(">I", png, start)
+        found.append(png[start : start + length + 12])
+        start += length + 12
+    return found
+
+
+def test_a_turn_that_a_png_states_behind_its_pixels_counts_in_the_header_too(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 6
+    path = tmp_path / "a.png"
+    Image.new("RGB", (6, 4)).save(path, exif=exif)
+    *before, end = chunks(path.read_bytes())
+    (turn,) = [chunk for chunk in before if chunk[4:8] == b"eXIf"]
+    path.write_bytes(path.read_bytes()[:8] + b"".join(chunk for chunk in before if chunk != turn) + turn + end)
+    assert read_header(path).size == read_upright(path).size[::-1] == (6, 4)
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert read_header(path).size == (40, 60)
+    with pytest.raises(BadFileError, match="is damaged"):
+        read_upright(path)
+
+
 def test_shrinking_averages_fine_detail_away():
     checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     small = shrink_image(Image.fromarray(checkerboard), (16, 16))
