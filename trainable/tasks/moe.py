@@ -78,6 +78,10 @@ class CamouflageData:
             raise ValueError("Give both image_height_px and image_width_px, or neither.")
         if self.source == EMBEDDED:
             check_drawn("scenes", split_seed=self.split_seed, split_fractions=self.split_fractions)
+            if self.foreground_values:
+                raise ValueError(
+                    "foreground_values are of a folder's masks; the embedded scenes have none: give --data."
+                )
 
     @property
     def folder_options(self) -> FolderOptions:
