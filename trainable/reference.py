@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import platform
 import sys
 import traceback
 from collections.abc import Iterable
@@ -64,8 +65,8 @@ def activate(references: Iterable[Reference]) -> None:
         file = Path(reference.file)
         if not file.is_file():
             raise ValueError(
-                f"{reference.file}, which holds {reference.text}, is missing; restore it, or start anew with the file "
-                "where it is now."
+                f"{reference.file}, which holds {reference.text}, is missing on {platform.node()}; restore it, or "
+                "start anew with the file where it is now."
             )
         if hashlib.sha256(file.read_bytes()).hexdigest() != reference.sha256:
             raise ValueError(

@@ -72,7 +72,7 @@ def test_a_file_that_has_changed_or_gone_is_a_sentence_with_both_ways_out(file):
     with pytest.raises(ValueError, match=r"\.py, which holds .*:NET, has changed since; restore it, or start anew"):
         activate([recorded])
     file.unlink()
-    with pytest.raises(ValueError, match=r"\.py, which holds .*:NET, is missing; restore it, or start anew"):
+    with pytest.raises(ValueError, match=r"\.py, which holds .*:NET, is missing on .*; restore it, or start"):
         activate([recorded])
 
 

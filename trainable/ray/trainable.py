@@ -18,8 +18,9 @@ with collector_paused():
     from trainable.config import TrialConfig, from_params
     from trainable.leg import Leg, LegReport, checkpoint_name
     from trainable.ray.ranks import RankActors, RankedRun
+    from trainable.reference import Reference
     from trainable.run_setup import open_trial_data
-    from trainable.tasks.registry import get_task
+    from trainable.tasks.registry import CarriedConfig, get_task
     from trainable.techniques.checkpoint import DamagedCheckpointError
     from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
@@ -40,6 +41,8 @@ class LegTrainable(tune.Trainable):
 
     base: TrialConfig
     """The configuration that the parameters of every leg override."""
+    references: tuple[Reference, ...] = ()
+    """Objects of the user's own in it."""
     fingerprint: dict[str, str]
     cache_dir: str
     device: str
@@ -65,7 +68,8 @@ class LegTrainable(tune.Trainable):
         self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()
-        self._data: dict[str, Any] = {"base": self.base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
+        base = CarriedConfig(self.base, self.references)
+        self._data: dict[str, Any] = {"base": base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
         # Each rank opens its own data; the memory maps are shared.
         is_alone = self.ranks == 1
         self._splits = (

@@ -1,13 +1,14 @@
 """The workloads by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from trainable.config import TrialConfig, from_dict
+from trainable.config import TrialConfig, from_dict, to_dict
 from trainable.fields import unknown_name
-from trainable.reference import is_reference, load
+from trainable.reference import Reference, activate, is_reference, load
 from trainable.tasks.task import Task
 
 TASKS = {
@@ -20,6 +21,8 @@ TASKS = {
     # One line for each workload.
 }
 """Where each lies. Only the one that is asked for is imported: the detection of one takes seconds to import."""
+ENTRY_POINTS = "vision_tuner.tasks"
+"""The group in which an installed package lists its workloads by name."""
 
 
 def get_task(name: str) -> Task[Any]:
@@ -34,13 +37,40 @@ def get_task(name: str) -> Task[Any]:
             raise ValueError(f"{name} is the class {task.__name__}; it must derive from trainable.tasks.task.Task.")
         return task()
     if name not in TASKS:
-        raise ValueError(unknown_name("workload", name, TASKS))
+        installed = installed_tasks()
+        if name not in installed:
+            raise ValueError(unknown_name("workload", name, {*TASKS, *installed}))
+        return get_task(installed[name].value)
     return resolve_name(TASKS[name])()
+
+
+def installed_tasks() -> Mapping[str, EntryPoint]:
+    """The workloads of other installed packages, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in TASKS}
 
 
 def default_config(workload: str, source: str | None = None) -> TrialConfig:
     """The default of a workload, which names the workload as it was given: by name or by reference."""
     return replace(get_task(workload).default_config(source), workload=workload)
+
+
+class CarriedConfig:
+    """A configuration on its way to another process, where it arrives as itself.
+
+    The folders of the user's own objects are put on `sys.path` there before it is read; a machine that lacks a file
+    raises the ValueError of `activate`.
+    """
+
+    def __init__(self, config: TrialConfig, references: Iterable[Reference]) -> None:
+        self._config, self._references = config, tuple(references)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (self._references, to_dict(self._config))
+
+
+def _arrived(references: tuple[Reference, ...], data: Mapping[str, object]) -> TrialConfig:
+    activate(references)
+    return read_config(data)
 
 
 def read_config(data: object) -> TrialConfig:

@@ -8,16 +8,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trainable.config import TrialConfig
 from trainable.exported_config import ExportedConfig
 from trainable.run_setup import open_data, open_run
-from trainable.tasks.registry import get_task
+from trainable.tasks.registry import CarriedConfig, get_task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.training_run import run_epochs
 from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
-from tuner.export import exported_config_of
+from tuner.export import trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
@@ -102,7 +103,7 @@ def confirm(
     remaining = Remaining(record, todo)
     pending = [(trial.name, seed) for trial, seed in todo]
     _log_start(len(wanted), len(todo), num_seeds, remaining.seconds(pending))
-    for training, run in _trained(folder, record, todo):
+    for training, run in _trained(record, todo):
         pending.remove(training)
         if run is not None:
             append_run(folder, run)
@@ -135,11 +136,11 @@ def _log_start(num_wanted: int, num_todo: int, num_seeds: int, seconds: float) -
 
 
 def _trained(
-    folder: Path, record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]]
+    record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]]
 ) -> Iterator[tuple[Training, ConfirmedRun | None]]:
     """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
-    resources = record.settings.resources
-    calls = (((trial, seed), (_exported(record, trial, seed, folder), resources.device)) for trial, seed in todo)
+    resources, fingerprint = record.settings.resources, record.settings.data_fingerprint
+    calls = (((trial, seed), (_carried(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo)
     # One process in any case: the same batch, so the same training as of several.
     for (trial, seed), training in run_tasks(_train_and_test, calls, resources):
         if (error := training.exception()) is not None:
@@ -151,18 +152,19 @@ def _trained(
         yield (trial.name, seed), _measured(record, trial, seed, validation=validation, test=test)
 
 
-def _exported(record: SearchRecord, trial: TrialRecord, seed: int, folder: Path) -> ExportedConfig:
-    """What `tuner.export` would write of the trial, with another seed."""
-    exported = exported_config_of(record, trial, folder)
-    return replace(exported, config=replace(exported.config, seed=seed))
+def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConfig:
+    """The configuration of a trial with another seed, for another process."""
+    return CarriedConfig(replace(trial_config(record, trial), seed=seed), record.settings.references)
 
 
-def _train_and_test(exported: ExportedConfig, device: str) -> tuple[float | None, Mapping[str, float | None]]:
+def _train_and_test(
+    config: TrialConfig, fingerprint: dict[str, str], device: str
+) -> tuple[float | None, Mapping[str, float | None]]:
     """The objective on the validation split and the metrics on the test split, both of the handed-over weights.
 
     After divergence or out of memory, None and the objective as None.
     """
-    run = open_run(exported, device)
+    run = open_run(ExportedConfig(config=config, data_fingerprint=fingerprint), device)
     try:
         with shortages_named():
             objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}

@@ -13,7 +13,7 @@ from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig, from_params
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.tasks.registry import get_task
+from trainable.tasks.registry import CarriedConfig, get_task
 from tuner import formatting
 from tuner.confirm.wanted import NUM_SEEDS
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines, timing_lines
@@ -44,7 +44,8 @@ def dry_run(settings: SearchSettings, plan: Plan, *, began: float) -> str:
         connected = time.monotonic()
         resources = allocate_resources(settings, node_resources())
         configs = extremes(plan)
-        timings, process_seconds = _time_configs(configs, resources)
+        carried = {name: CarriedConfig(config, plan.references) for name, config in configs.items()}
+        timings, process_seconds = _time_configs(carried, resources)
     start_up = StartUp(command=planned - began, ray=connected - planned, process=process_seconds)
     expected = forecast(
         schedule_of(settings, plan, resources),
@@ -122,7 +123,9 @@ def most_similar(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> st
     return min(measured, key=distance)
 
 
-def _time_configs(configs: Mapping[str, TrialConfig], resources: TrialResources) -> tuple[dict[str, StepTiming], float]:
+def _time_configs(
+    configs: Mapping[str, CarriedConfig], resources: TrialResources
+) -> tuple[dict[str, StepTiming], float]:
     """Times each configuration in a fresh process, with all slots busy as in a search.
 
     With more slots than configurations, some are repeated only to keep the other slots busy. Also returns the seconds

@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial as RayTrial
 
 from trainable.config import TrialConfig
 from trainable.ray.trainable import LEG, LegTrainable
+from trainable.tasks.registry import CarriedConfig
 from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher, SessionStopper, StepCallback
 from tuner.ray.cluster import LocalNode
 from tuner.records import RecordedSettings
@@ -66,7 +67,8 @@ def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -
     """A subclass with the values that all trials share, under a name that people recognise on the dashboard."""
     resources = settings.resources
     shared = {
-        "base": base,
+        "base": CarriedConfig(base, settings.references),
+        "references": settings.references,
         "fingerprint": settings.data_fingerprint,
         "cache_dir": str(cache_dir),
         "device": resources.device,
