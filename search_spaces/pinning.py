@@ -1,18 +1,25 @@
-"""A space in one situation, with some parameters fixed by the user (`--set name=value`).
+"""A space in one situation, with some parameters fixed by the user (`--set name=value`) or searched over a range of
+theirs (`--set name=low..high`, `--set name=a,b,c`).
 
 A pinned parameter is not suggested by Optuna, so that the sampler learns nothing from a fixed value; parameters that
-depend on it are suggested, or not, as if it had been drawn.
+depend on it are suggested, or not, as if it had been drawn. A range takes the place of the space's own, and is asked
+for where the space asks for the parameter; one that the space does not ask for is asked for after the others, where the
+part of the configuration that holds it is on.
 """
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+from search_spaces.ranges import SearchedRange, is_number, of_answer
 from search_spaces.space import Params, Situation, Space, Trial
 from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial, ends_or_inside, given_or_middle
 
 NUM_DRAWS = 200
 """Configurations drawn to find a space's parameters: enough for branches that 1 in 30 takes."""
+BATCH, IMAGES_PER_UPDATE, ACCUMULATION = "batch_size", "effective_batch", "accumulation_steps"
+"""A space draws the images of an update and derives the other two; a range of `batch_size` is asked for instead."""
 
 
 class PinnedSpace:
@@ -20,74 +27,146 @@ class PinnedSpace:
 
     Args:
         pins: fixed values by name, of parameters that the space asks for or returns as constants.
+        ranges: what is searched in place of the space's ranges, or of a value of the base configuration, by name.
 
     Raises:
-        ValueError: a pin is unknown or has no effect.
+        ValueError: a pin is unknown, or a pin or a range has no effect.
     """
 
-    def __init__(self, space: Space, situation: Situation, *, pins: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        situation: Situation,
+        *,
+        pins: Mapping[str, Any] | None = None,
+        ranges: Mapping[str, SearchedRange] | None = None,
+    ) -> None:
         self._space = space
         self._situation = situation
         self._pins = dict(pins or {})
-        asked, returned = self._parameter_names()
-        self._fixed = returned - asked
+        # Whether a part is on decides whether what is in it is asked for.
+        self._ranges = dict(sorted((ranges or {}).items(), key=lambda item: item[1].section is not None))
+        self.asked, returned = self._parameters()
+        self._returned = returned - self.asked.keys()
         for values in self._own_values():
-            assert values.keys() <= asked, f"{space.name} never asks for {values.keys() - asked}"
-        self._check_pins(known=asked | returned)
+            assert values.keys() <= self.asked.keys(), f"{space.name} never asks for {values.keys() - self.asked}"
+        self._replaced = {IMAGES_PER_UPDATE: BATCH} if BATCH in self._ranges and IMAGES_PER_UPDATE in self.asked else {}
+        self._check_effects(known={*self.asked, *returned})
+
+    asked: dict[str, Distribution]
+    """What the space asks for, if nothing is pinned: each with its first range or choices."""
 
     def __call__(self, trial: Trial) -> Params:
-        # A decision draws 300 candidates, most of them of a search without pins.
-        answering = _pinned_trial(trial, self._pins) if self._pins else trial
-        params = self._space.suggest(answering, self._situation)
-        return params | {name: self._pins[name] for name in self._pins.keys() & params.keys() & self._fixed}
+        # A decision draws 300 candidates, most of them of a search without pins and ranges.
+        if not self._pins and not self._ranges:
+            return self._space.suggest(trial, self._situation)
+        params = dict(self._space.suggest(self._answering(trial), self._situation))
+        params |= {name: self._pins[name] for name in self._pins.keys() & params.keys() & self._returned}
+        if self._replaced:
+            params |= {ACCUMULATION: 1}
+        for name, one in self._ranges.items():
+            if self._is_asked_after(name, one, params):
+                params[name] = self._drawn(name, trial)
+        return params
 
     def points_to_evaluate(self) -> list[Params]:
-        """Answers to try first: the defaults, then the recommended; without pinned parameters and duplicates."""
+        """Answers to try first: the defaults, then the recommended; without pinned parameters and duplicates.
+
+        A value outside the user's range becomes the nearest one inside.
+        """
         points = []
         for values in self._own_values():
-            trial = given_or_middle(values)
+            trial = StubTrial(partial(self._nearest, values))
             self(trial)
             if trial.params not in points:
                 points.append(trial.params)
         return points
 
+    def default_of(self, name: str) -> Any:
+        """The value that trial 0 would have of a parameter with a range, were it not for the range."""
+        return self._own_value(name, self._space.defaults(self._situation))
+
+    def points_at_ends(self) -> list[Params]:
+        """The default with each end of each range, or each choice, in turn."""
+        default, points = self.points_to_evaluate()[0], []
+        for name, one in self._ranges.items():
+            distribution = one.distribution
+            ends = distribution.values if isinstance(distribution, Choices) else (distribution.low, distribution.high)
+            for end in ends:
+                trial = given_or_middle({**default, name: end})
+                self(trial)
+                points.append(trial.params)
+        return points
+
+    def _answering(self, trial: Trial) -> StubTrial:
+        """Returns pinned values, asks for the user's ranges, and passes other calls to the trial."""
+
+        def answer(name: str, distribution: Distribution) -> Any:
+            name = self._replaced.get(name, name)
+            if name in self._pins:
+                return _checked(name, self._pins[name], distribution)
+            return self._drawn(name, trial) if name in self._ranges else distribution.passed_on(trial, name)
+
+        return StubTrial(answer)
+
+    def _drawn(self, name: str, trial: Trial) -> Any:
+        return of_answer(self._ranges[name].distribution.passed_on(trial, name))
+
+    def _is_asked_after(self, name: str, one: SearchedRange, params: Params) -> bool:
+        """A range that the space has not asked for itself; one that it returns only at times is its decision."""
+        if name in self.asked or (name in self._returned and name not in params):
+            return False
+        return one.section is None or params.get(one.section, one.is_section_on) not in (None, False)
+
+    def _nearest(self, values: Params, name: str, distribution: Distribution) -> Any:
+        if name not in self._ranges:
+            return values.get(name, distribution.middle)
+        return self._ranges[name].nearest(self._own_value(name, values))
+
+    def _own_value(self, name: str, values: Params) -> Any:
+        own = {new: values[old] for old, new in self._replaced.items()} | values
+        return own.get(name, self._ranges[name].own_value)
+
     def _own_values(self) -> list[Params]:
         defaults = self._space.defaults(self._situation)
         return [defaults, *(defaults | values for values in self._space.recommended(self._situation))]
 
-    def _parameter_names(self) -> tuple[set[str], set[str]]:
-        """All names that the space may ask for, and all that it may return, before pinning."""
-        asked: set[str] = set()
+    def _parameters(self) -> tuple[dict[str, Distribution], set[str]]:
+        """All that the space may ask for, and all names that it may return, before pinning."""
+        asked: dict[str, Distribution] = {}
         returned: set[str] = set()
         for seed in range(NUM_DRAWS):
             trial = ends_or_inside(seed)
             returned |= self._space.suggest(trial, self._situation).keys()
-            asked |= trial.params.keys()
+            asked = trial.distributions | asked
         return asked, returned
 
-    def _check_pins(self, *, known: set[str]) -> None:
-        in_effect = set(self._fixed)
+    def _check_effects(self, *, known: set[str]) -> None:
+        given = self._pins | self._ranges
+        for old, new in self._replaced.items():
+            if old in given:
+                raise ValueError(f"--set {new}={given[new]} takes the place of {old}: leave one of them out")
+        in_effect, asked = set(self._returned), set[str]()
         for seed in range(NUM_DRAWS):
-            trial = _pinned_trial(ends_or_inside(seed), self._pins)
-            self._space.suggest(trial, self._situation)
-            in_effect |= trial.params.keys()
+            trial = ends_or_inside(seed)
+            answering = self._answering(trial)
+            self._space.suggest(answering, self._situation)
+            in_effect |= answering.params.keys()
+            if self._ranges:
+                self(drawn := ends_or_inside(seed))
+                asked |= drawn.params.keys()
         for name in self._pins:
             if name not in known:
                 raise ValueError(_unknown(name, known=known, space=self._space.name))
-            if name not in in_effect:
-                others = " ".join(f"--set {other}={value}" for other, value in self._pins.items() if other != name)
+        for name in [*(self._pins.keys() - in_effect), *(self._ranges.keys() - asked)]:
+            one = self._ranges.get(name)
+            if one is not None and one.section is not None and not one.is_section_on and one.section not in known:
                 raise ValueError(
-                    f"--set {name}={self._pins[name]} has no effect together with {others}: leave one of them out"
+                    f"--set {name}={one} has no effect, because {one.section} is off: add --set {one.section}=true"
                 )
-
-
-def _pinned_trial(trial: Trial, pins: Mapping[str, Any]) -> StubTrial:
-    """Returns pinned values, and passes other calls to the trial."""
-    return StubTrial(
-        lambda name, distribution: (
-            _checked(name, pins[name], distribution) if name in pins else distribution.passed_on(trial, name)
-        )
-    )
+            others = " ".join(f"--set {other}={value}" for other, value in given.items() if other != name)
+            together = f"together with {others}: leave one of them out" if others else "in this space: leave it out"
+            raise ValueError(f"--set {name}={given[name]} has no effect {together}")
 
 
 def _checked(name: str, value: Any, distribution: Distribution) -> Any:
@@ -97,7 +176,7 @@ def _checked(name: str, value: Any, distribution: Distribution) -> Any:
             raise ValueError(_wrong_type(name, value, f"like one of {', '.join(map(str, distribution.values))}"))
         return value
     is_whole = isinstance(distribution, IntRange)
-    if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
+    if not is_number(value) or (is_whole and not isinstance(value, int)):
         kind = "a whole number" if is_whole else "a number"
         raise ValueError(
             _wrong_type(name, value, f"{kind}, such as from {distribution.low:g} to {distribution.high:g}")

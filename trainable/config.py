@@ -4,9 +4,9 @@ A configuration has one section per technique or part; a technique that is off i
 sections, so that a search space can set `max_lr` without naming its section.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 from trainable.fields import built, changed, unknown_name
 from trainable.techniques.best_epoch import BestEpochConfig
@@ -133,7 +133,7 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     for name in params:
         if name not in own and name not in owners and name not in sections:
             known = {*own, *owners, *sections}
-            raise ValueError(unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ())))
+            raise ValueError(unknown_parameter(name, known))
     changes = {name: value for name, value in params.items() if name in own}
     for section, kind in sections.items():
         inner = {name: value for name, value in params.items() if owners.get(name) == section}
@@ -141,6 +141,37 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
         changes[section] = _switched(section, kind, current, params.get(section, current is not None), inner)
     _check_always_on(changes)
     return changed(type(base), base, changes)
+
+
+class Parameter(NamedTuple):
+    """A flat name of `from_params`."""
+
+    section: str | None
+    """The part that holds it; None for the configuration's own, and for a part's switch."""
+    hint: object
+    """The type of its values."""
+    is_switch: bool = False
+    """It turns a part on or off as a whole."""
+
+
+def parameters_of(base: TrialConfig) -> dict[str, Parameter]:
+    """Everything that `from_params` takes, also of parts that are off in `base`."""
+    sections, hints = _sections(base), get_type_hints(type(base))
+    found = {
+        outer.name: Parameter(None, bool, is_switch=True)
+        if outer.name in sections
+        else Parameter(None, hints[outer.name])
+        for outer in fields(base)
+    }
+    for section, kind in sections.items():
+        inner_hints = get_type_hints(kind)
+        found |= {inner.name: Parameter(section, inner_hints[inner.name]) for inner in fields(kind)}
+    return found
+
+
+def unknown_parameter(name: str, known: Iterable[str]) -> str:
+    """The message for a name that is no parameter."""
+    return unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ()))
 
 
 def flat_params(config: TrialConfig) -> dict[str, object]:

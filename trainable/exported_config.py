@@ -17,6 +17,7 @@ from trainable.reference import Reference, activate
 from trainable.tasks.registry import read_config
 
 FORMAT = 1
+_WANTED = "the config.json that python -m tuner.export wrote"
 _SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
@@ -92,21 +93,24 @@ def read_exported_config(path: Path) -> ExportedConfig:
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_mapping(path: Path) -> Mapping[str, Any]:
+def read_mapping(path: Path, *, wanted: str = _WANTED) -> Mapping[str, Any]:
     """The names and values of a JSON file, or of a YAML file by its ending.
+
+    Args:
+        wanted: what the file should hold, for the error.
 
     Raises:
         ValueError: no such file, or its content is neither.
     """
     if not path.is_file():
-        raise ValueError(f"{path} is not a file; give the config.json that python -m tuner.export wrote.")
+        raise ValueError(f"{path} is not a file; give {wanted}.")
     is_yaml = path.suffix.lower() in (".yaml", ".yml")
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.load(text, _YamlLoader) if is_yaml else json.loads(text)
     except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
         kind = "YAML" if is_yaml else "JSON"
-        raise ValueError(f"{path} is not {kind} ({error}); give the config.json that tuner.export wrote.") from error
+        raise ValueError(f"{path} is not {kind} ({error}); give {wanted}.") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} holds a {type(content).__name__}; it must hold names and values.")
     return content

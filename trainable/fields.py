@@ -5,7 +5,7 @@ import difflib
 import json
 import math
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
@@ -86,8 +86,13 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[
     return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")
 
 
-def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+def parse_assignments(
+    texts: Iterable[str], parse: Callable[[str, str], Any] = lambda name, text: parse_value(text)
+) -> dict[str, Any]:
     """Parses `["max_lr=3e-4", "averaging=true"]`: values are JSON or Python constants, else text.
+
+    Args:
+        parse: the value of a name and its text.
 
     Raises:
         ValueError: a name or a value is missing, or a name is given twice.
@@ -99,7 +104,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
             raise ValueError(f"--set is {text!r}; give name=value, such as --set max_lr=3e-4")
         if name in params:
             raise ValueError(f"--set {name} was given twice: leave one of them out")
-        params[name] = parse_value(value)
+        params[name] = parse(name, value)
     return params
 
 

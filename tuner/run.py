@@ -180,6 +180,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         image_size_px=plan.image_size_px,
         pinned=settings.pinned,
         pins=plan.pins,
+        ranges=plan.ranges,
         situation=plan.situation,
         first_answers=plan.first_answers,
         warm_start=None if settings.warm_start is None else str(settings.warm_start),

@@ -17,9 +17,9 @@ from typing import Any
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from trainable import process
-from trainable.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.disk import parse_size
+from tuner.planning.given import read_given
 from tuner.ray.address import cluster_address
 from tuner.ray.cluster import restored_environment
 from tuner.records import SETTINGS
@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     check_trackers(settings.track)
     plan = plan_search(settings, on_progress=_show_preparation)
     settings = limited_to_space(settings, plan)
-    preflight.check_configurations(plan, settings.pinned)
+    preflight.check_configurations(plan, settings.pinned, settings.ranges)
     if options.dry_run:
         from tuner.planning.dry_run import dry_run
 
@@ -110,7 +110,8 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     if options.disk_budget is not None:
         given["disk_budget_bytes"] = parse_size(options.disk_budget)
     given["address"] = cluster_address(options.address)
-    lists = {"pinned": _with_absolute_weights(parse_assignments(options.set)), "track": tuple(options.track or ())}
+    pinned, ranges = read_given(options.set, options.space_file)
+    lists = {"pinned": _with_absolute_weights(pinned), "ranges": ranges, "track": tuple(options.track or ())}
     settings = SearchSettings(**given | lists)
     space = settings.found_space.space
     defaults: dict[str, Any] = {"num_trials": space.num_trials, "confirm": space.confirm}

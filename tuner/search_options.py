@@ -44,7 +44,14 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         help="white in masks is the background; with --no- the object (default: the object; stop if it looks wrong)",
     )
     group.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], help="fix a parameter; may be repeated"
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="fix a parameter, or search it: NAME=LOW..HIGH, NAME=A,B,C; may be repeated",
+    )
+    group.add_argument(
+        "--space-file", type=Path, metavar="FILE", help="YAML or JSON with values and ranges of many parameters"
     )
     group.add_argument(
         "--scheduler",

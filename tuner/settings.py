@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
+from search_spaces.ranges import OneOf, Range
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 from tuner.spaces import FoundSpace, find_space
 
@@ -76,6 +77,8 @@ class SearchSettings:
     """Folder of an earlier search of the same space to start from."""
     pinned: dict[str, object] = field(default_factory=dict)
     """Parameters that do not vary."""
+    ranges: dict[str, Range | OneOf] = field(default_factory=dict)
+    """Parameters that vary as the user says, not as the space does."""
 
     def __post_init__(self) -> None:
         _ = self.found_space
@@ -93,7 +96,7 @@ class SearchSettings:
         _check_pair(self.scheduler, self.sampler)
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)
-        for name, value in self.pinned.items():
+        for name, value in (self.pinned | self.ranges).items():
             if name in _OWN_OPTION:
                 raise ValueError(f"--set {name}={value} would be overruled; give it as {_OWN_OPTION[name]}.")
         if self.init is not None and "weights" in self.pinned:

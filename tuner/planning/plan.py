@@ -1,8 +1,8 @@
 """Plans a search before Ray starts: its data, its space with the user's pins, its rungs."""
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
+from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import TrialConfig, flat_params, from_params
@@ -17,6 +18,7 @@ from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.reference import Reference
 from trainable.run_setup import initial_weights
 from trainable.tasks.registry import default_config, get_task, read_config
+from tuner.planning.ranges import searched_ranges
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
@@ -40,6 +42,8 @@ class Plan:
     pinned: PinnedSpace
     pins: dict[str, Any]
     """Fixed values of parameters that the space asks for."""
+    ranges: dict[str, SearchedRange] = field(default_factory=dict)
+    """What is searched as the user says, by name."""
     base: TrialConfig
     fingerprint: dict[str, str]
     trivial: TrivialScore | None = None
@@ -69,7 +73,10 @@ class Plan:
     @property
     def first_configs(self) -> list[TrialConfig]:
         """The configurations of `points_to_evaluate`."""
-        return [self.config_of(given_or_middle(point)) for point in self.points_to_evaluate]
+        return [self.config_of_answers(point) for point in self.points_to_evaluate]
+
+    def config_of_answers(self, answers: dict[str, Any]) -> TrialConfig:
+        return self.config_of(given_or_middle(answers))
 
     def config_of(self, trial: Any) -> TrialConfig:
         """The configuration that an Optuna trial, or a stub, draws from the space."""
@@ -93,7 +100,9 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     situation = _situation(settings, base, num_train_images=len(splits.train))
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if name in own}
-    pinned = PinnedSpace(space, situation, pins=pins)
+    ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
+    pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
+    _log_ranges(pinned, ranges)
     rungs: tuple[int, ...] = ()
     if settings.scheduler != "none":
         rungs = rung_epochs(
@@ -109,6 +118,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         situation=situation,
         pinned=pinned,
         pins=pins,
+        ranges=ranges,
         base=base,
         fingerprint=splits.fingerprint,
         trivial=None if floor is None else TrivialScore(**floor._asdict()),
@@ -135,8 +145,9 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
         space_reference=settings.space_reference,
         references=settings.references,
         situation=settings.situation,
-        pinned=PinnedSpace(space, settings.situation, pins=settings.pins),
+        pinned=PinnedSpace(space, settings.situation, pins=settings.pins, ranges=settings.ranges),
         pins=settings.pins,
+        ranges=settings.ranges,
         base=read_config(settings.base_config),
         fingerprint=settings.data_fingerprint,
         images=settings.images,
@@ -165,6 +176,15 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
     logger.info("There are %d configurations left to try.", len(remaining))
     num_trials = settings.num_trials + min(more, len(remaining))
     return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *remaining))
+
+
+def _log_ranges(pinned: PinnedSpace, ranges: Mapping[str, SearchedRange]) -> None:
+    """Says what is searched, and which values of trial 0 are not the default's."""
+    for name, one in ranges.items():
+        logger.info("Searched: %s %s.", name, one.in_words)
+        default, first = pinned.default_of(name), pinned.points_to_evaluate()[0]
+        if name in first and first[name] != default:
+            logger.info("The default, %s=%s, is outside: trial 0 has %s.", name, default, first[name])
 
 
 def limited_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:

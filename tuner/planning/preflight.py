@@ -32,20 +32,23 @@ def check_folder(folder: Path) -> None:
     check_writable(folder, "--storage")
 
 
-def check_configurations(plan: Plan, pinned: Mapping[str, object]) -> None:
-    """Raises ValueError when a configuration can't be trained with the pinned values."""
-    task = get_task(plan.base.workload)
+def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mapping[str, object] | None = None) -> None:
+    """Raises ValueError when a configuration can't be trained with the pinned values and the user's ranges.
+
+    The default, the recommended and the default at each end of each range are built, all others checked unbuilt.
+    """
+    task, given = get_task(plan.base.workload), {**pinned, **(ranges or {})}
     try:
-        first = plan.first_configs
+        first = [*plan.first_configs, *map(plan.config_of_answers, plan.pinned.points_at_ends())]
         for config in first:
             build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
         configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]
     except (ValueError, MemoryShortage) as error:
-        fixed = " ".join(f"--set {name}={value}" for name, value in pinned.items())
+        fixed = " ".join(f"--set {name}={value}" for name, value in given.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
     for config in configs:
         _check_pins_hold(pinned, config)
-        _check_warmup(config, plan.rungs, pinned)
+        _check_warmup(config, plan.rungs, given)
 
 
 def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
@@ -58,17 +61,17 @@ def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
             )
 
 
-def _check_warmup(config: TrialConfig, rungs: Sequence[int], pinned: Mapping[str, object]) -> None:
+def _check_warmup(config: TrialConfig, rungs: Sequence[int], given: Mapping[str, object]) -> None:
     """A trial that still warms up at the first rung would be compared before it has reached its learning rate."""
     fraction, max_epochs = config.schedule.warmup_fraction, config.max_epochs
     if not rungs or warmup_ends_by(rungs[0], warmup_fraction=fraction, max_epochs=max_epochs):
         return
     longest = longest_warmup_fraction(rungs[0], max_epochs=max_epochs)
-    is_pinned = "warmup_fraction" in pinned
-    given = "--set warmup_fraction=" if is_pinned else "A trial of this space with warmup_fraction="
-    advice = f"give at most {longest:g}" if is_pinned else f"give --set warmup_fraction={longest:g} or less"
+    is_given = "warmup_fraction" in given
+    whose = "--set warmup_fraction=" if is_given else "A trial of this space with warmup_fraction="
+    advice = f"give at most {longest:g}" if is_given else f"give --set warmup_fraction={longest:g} or less"
     raise ValueError(
-        f"{given}{fraction:g} warms up for {fraction * max_epochs:g} epochs, past the first rung at epoch {rungs[0]}; "
+        f"{whose}{fraction:g} warms up for {fraction * max_epochs:g} epochs, past the first rung at epoch {rungs[0]}; "
         f"{advice}, or --scheduler none."
     )
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from search_spaces.ranges import SearchedRange
 from search_spaces.space import Mode, Situation
 from trainable.reference import Reference
 from tuner.atomic_file import replacing
@@ -117,6 +118,8 @@ class RecordedSettings:
     """Parameters that the user fixed."""
     pins: dict[str, Plain]
     """Those of them that the space asks for."""
+    ranges: dict[str, SearchedRange] = field(default_factory=dict)
+    """What is searched as the user said, by name."""
     situation: Situation
     """What the ranges of the space depend on."""
     first_answers: tuple[Answers, ...]

@@ -67,6 +67,7 @@ def say_what_was_searched(search: SearchRecord) -> str:
         "resources": str(settings.resources),
         "data": settings.data or "embedded",
         "data_fingerprint": settings.data_fingerprint["all"][:16],
+        "ranges": {name: one.in_words for name, one in settings.ranges.items()},
         "images": counts_in_words(settings.images, settings.image_size_px),
         "ran for": formatting.duration(search.elapsed),
         "precision in effect": sorted(progress.precisions(search)),

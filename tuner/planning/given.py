@@ -1,0 +1,109 @@
+"""Reads what the user gives for parameters: one value, or what it is searched over.
+
+    NAME=VALUE        one value: JSON, True, False, None, or text
+    NAME=LOW..HIGH    a range: two JSON numbers
+    NAME=A,B,C        choices, each a value; a comma inside quotes or brackets divides nothing
+
+What is JSON as a whole is one value, whatever it holds: `[0.8,0.1,0.1]`, `"a,b"`. Paths and patterns are always one
+text. A file holds the same, as YAML or JSON: see `read_given`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from search_spaces.ranges import OneOf, Range
+from trainable.fields import built, parse_assignments, parse_value
+
+FREE_TEXT = ("weights", "init_weights", "source", "group_pattern")
+"""Parameters that hold a path or a pattern, in which commas and dots mean nothing."""
+_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+def read_given(assignments: Iterable[str], file: Path | None = None) -> tuple[dict[str, Any], dict[str, Range | OneOf]]:
+    """The values and the ranges of `--set` and of a file, by name.
+
+    Args:
+        file: YAML or JSON with names and, for each, a value, text as for `--set`, a list of choices, or
+            `{low: 1e-4, high: 1e-2, log: true}`.
+
+    Raises:
+        ValueError: it cannot be read, or a name is given twice.
+    """
+    given = parse_assignments(assignments, parse_given)
+    of_file = {} if file is None else _read(file)
+    for name in given.keys() & of_file.keys():
+        raise ValueError(f"--set {name} is in {file} too: leave one of them out")
+    given |= of_file
+    ranges = {name: value for name, value in given.items() if isinstance(value, Range | OneOf)}
+    return {name: value for name, value in given.items() if name not in ranges}, ranges
+
+
+def parse_given(name: str, text: str) -> Any:
+    """A value, a `Range` or a `OneOf`.
+
+    Raises:
+        ValueError: a range is empty, or choices are missing or repeated.
+    """
+    value = parse_value(text)
+    if name in FREE_TEXT or value != text:
+        return value
+    try:
+        if found := _RANGE.fullmatch(text):
+            return Range(low=parse_value(found[1]), high=parse_value(found[2]))
+        parts = _divided(text)
+        if len(parts) == 1:
+            return value
+        if "" in parts:
+            raise ValueError(f"{text} has a choice without a value; give each, or the text in quotes: '\"...\"'.")
+        return OneOf(values=tuple(map(_choice, parts)))
+    except ValueError as error:
+        raise ValueError(f"--set {name}={error}") from error
+
+
+def _divided(text: str) -> list[str]:
+    """At the commas that are not in quotes or brackets."""
+    parts, depth, is_quoted = [""], 0, False
+    for letter in text:
+        is_quoted ^= letter == '"'
+        depth += (letter in _OPENING) - (letter in _CLOSING) if not is_quoted else 0
+        if letter == "," and not depth and not is_quoted:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _choice(text: str) -> Any:
+    return _hashable(parse_value(text))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def _read(file: Path) -> dict[str, Any]:
+    # It imports torch, which options without a file don't need.
+    from trainable.exported_config import read_mapping
+
+    content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
+    return {str(name): _of_file(str(name), value, file) for name, value in content.items()}
+
+
+def _of_file(name: str, value: Any, file: Path) -> Any:
+    try:
+        if isinstance(value, str):
+            return parse_given(name, value)
+        if isinstance(value, list):
+            if not value:
+                raise ValueError("there are no choices; give one or more.")
+            values = tuple(map(_hashable, value))
+            return values[0] if len(values) == 1 else OneOf(values=values)
+        if isinstance(value, Mapping):
+            return built(Range, value, name)
+    except ValueError as error:
+        raise ValueError(f"{file}: {name}: {str(error).removeprefix(f'--set {name}=')}") from error
+    return value
