@@ -21,7 +21,7 @@ from trainable.exported_config import ExportedConfig, read_exported_config, read
 from trainable.fields import unknown_name
 from trainable.reference import find, is_reference
 from trainable.run_setup import open_data
-from trainable.tasks.registry import TASKS, default_config, get_task
+from trainable.tasks.registry import TASKS, default_config, get_task, installed_tasks
 from trainable.tasks.task import Preset
 
 DEFAULT = "default"
@@ -110,14 +110,14 @@ def preset_config(
 
 
 def _listed() -> list[str]:
-    return [f"{name}: {', '.join([DEFAULT, *get_task(name).presets])}" for name in TASKS]
+    return [f"{name}: {', '.join([DEFAULT, *get_task(name).presets])}" for name in (*TASKS, *installed_tasks())]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainable.preset", description="Write a preset of a workload as a configuration file."
     )
-    parser.add_argument("workload", help=f"one of {', '.join(TASKS)}")
+    parser.add_argument("workload", help=f"one of {', '.join(TASKS)}, or one of your own, file.py:NAME or module:NAME")
     parser.add_argument("preset", help=f"one, or several joined by + on top of each other: {'; '.join(_listed())}")
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the workload's data (default: embedded)")

@@ -96,7 +96,8 @@ def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
     if not isinstance(found, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         allowed = " or ".join(one.__name__ for one in kinds)
-        raise ValueError(f"{text} is a {type(found).__name__}; it must be a {allowed}.")
+        what = f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
+        raise ValueError(f"{text} is {what}; it must be a {allowed}.")
     return found
 
 

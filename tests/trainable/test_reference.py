@@ -106,7 +106,7 @@ def test_what_is_not_found_is_a_sentence(name, text, sentence):
         ("import no_such_library\n", r"cannot be imported: .*\.py, line 1: ModuleNotFoundError: No module named"),
         ("NETS = 1\n", r"has no NET; did you mean NETS\?"),
         ("", r"has no NET; it has nothing"),
-        ("NET = 5\n", r":NET is a int; it must be a str or float"),
+        ("NET = 5\n", r":NET is of type int; it must be a str or float"),
     ],
 )
 def test_a_module_that_cannot_be_used_is_told_by_file_and_line(file, source, sentence):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces.pinning import PinnedSpace
+from search_spaces.ranges import SearchedRange
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from search_spaces.stub_trials import ends_or_inside
@@ -234,3 +235,18 @@ def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
     warm = started(folder, pinned, first=pinned.points_to_evaluate(), base=base, **facts)
     first = pinned.points_to_evaluate()
     assert [one.answers for one in warm.past_trials] == [answers for answers in points if answers not in first]
+
+
+def test_what_lies_inside_the_users_ranges_is_known_and_the_rest_is_counted(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    situation = Situation(num_train_images=70, pretrained=False)
+    ranges = {
+        "max_lr": SearchedRange(low=1e-3, high=5e-3, log=True),
+        "max_grad_norm": SearchedRange(low=0.5, high=5.0, own_value=1.0),
+    }
+    plain, narrow = (PinnedSpace(get_space("moe"), situation, ranges=given) for given in ({}, ranges))
+    points = [plain.points_to_evaluate()[0] | {"max_lr": rate} for rate in (2e-3, 4e-3, 2e-2)]
+    folder = recorded(tmp_path / "moe" / "old", plain, points, [0.1, 0.2, 0.3])
+    warm = started(folder, narrow, first=narrow.points_to_evaluate())
+    assert [(one.answers["max_lr"], one.answers["max_grad_norm"]) for one in warm.past_trials] == [(2e-3, 1), (4e-3, 1)]
+    assert "1 outside this space are skipped" in caplog.text

@@ -1,0 +1,182 @@
+"""A space and a workload of the user's own: found by file, module or installed name, planned, recorded, found again."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from search_spaces.ranges import Range
+from search_spaces.registry import SPACES
+from search_spaces.space import Space
+from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from tuner.planning.plan import plan_from_records, plan_search
+from tuner.planning.preflight import check_configurations
+from tuner.records import Recorder, TrialResources, read_search
+from tuner.run import recorded_settings
+from tuner.search import main
+from tuner.settings import SearchSettings
+from tuner.spaces import find_space
+
+MODULE = "spaces_of_a_test"
+SOURCE = """
+from dataclasses import dataclass
+
+from torch import nn
+
+from search_spaces.space import Space
+from trainable.models.output import ModelOutput
+from trainable.tasks.dishes import DishesTask
+from dataclasses import replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetConfig:
+    width: int = 8
+    class_names: tuple[str, ...] = ()
+
+
+class Net(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, config.width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(config.width, 2)
+        )
+
+    def forward(self, images):
+        return ModelOutput(predictions=self.layers(images))
+
+
+class MyTask(DishesTask):
+    def default_config(self, source=None):
+        return replace(super().default_config(source), model=NetConfig())
+
+    def build_model(self, config):
+        return Net(config.model)
+
+
+def suggest(trial, situation):
+    return {"width": trial.suggest_int("width", 4, 16), "max_lr": trial.suggest_float("max_lr", 1e-3, 1e-1, log=True)}
+
+
+SPACE = Space(
+    name="mine",
+    workload="spaces_of_a_test:MyTask",
+    objective="val/macro_f1",
+    suggest=suggest,
+    defaults=lambda situation: {"width": 8, "max_lr": 1e-2},
+    recommended=lambda situation: [],
+    max_epochs=4,
+    grace_epochs=1,
+)
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """A project of one file, unknown to this process."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    file = tmp_path / "project" / f"{MODULE}.py"
+    file.parent.mkdir()
+    file.write_text(SOURCE)
+    yield file
+    sys.modules.pop(MODULE, None)
+
+
+@pytest.fixture
+def planned(file, tmp_path):
+    settings = SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run")
+    return settings, plan_search(settings)
+
+
+@pytest.fixture
+def recorded(planned) -> Path:
+    settings, plan = planned
+    resources = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    Recorder.create(settings.folder, recorded_settings(settings, plan, resources)).close()
+    return settings.folder
+
+
+def elsewhere(monkeypatch, tmp_path, file):
+    """As a later command in another folder: nothing imported, nothing on the path."""
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(file.parent)])
+    sys.modules.pop(MODULE)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_space_is_found_by_its_file_and_by_its_module(file, monkeypatch):
+    by_file = find_space(f"{file}:SPACE")
+    monkeypatch.chdir(file.parent)
+    assert find_space(f"{MODULE}:SPACE") == by_file
+    assert isinstance(by_file.space, Space)
+    assert by_file.reference == f"{MODULE}:SPACE"
+    assert [one.text for one in by_file.references] == [f"{MODULE}:SPACE", f"{MODULE}:MyTask"]
+
+
+def test_the_results_lie_under_the_name_of_the_space(planned, tmp_path):
+    assert planned[0].folder == tmp_path / "results" / "mine" / "run"
+
+
+def test_a_network_without_the_fields_of_the_builtin_ones_is_planned_and_built(planned):
+    _, plan = planned
+    check_configurations(plan, {})
+    assert not plan.situation.pretrained
+    assert plan.first_configs[0].model.width == 8
+
+
+def test_a_parameter_of_the_users_network_can_be_searched(file):
+    settings = SearchSettings(space=f"{file}:SPACE", ranges={"width": Range(low=2, high=3)})
+    assert plan_search(settings).points_to_evaluate[0]["width"] == 3
+
+
+def test_a_recorded_search_finds_its_space_and_workload_from_another_folder(recorded, file, monkeypatch, tmp_path):
+    elsewhere(monkeypatch, tmp_path, file)
+    plan = plan_from_records(read_search(recorded).settings)
+    assert (plan.space.name, plan.base.workload, plan.base.model.width) == ("mine", f"{MODULE}:MyTask", 8)
+
+
+def test_an_exported_configuration_finds_its_workload_from_another_folder(planned, file, monkeypatch, tmp_path):
+    _, plan = planned
+    exported = ExportedConfig(config=plan.first_configs[0], data_fingerprint={}, references=plan.references)
+    write_exported_config(tmp_path / "config.json", exported)
+    elsewhere(monkeypatch, tmp_path, file)
+    assert read_exported_config(tmp_path / "config.json").config.model.width == 8
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_file_that_has_gone_or_changed_is_told_with_both_ways_out(
+    recorded, file, gone, monkeypatch, tmp_path, capsys
+):
+    file.unlink() if gone else file.write_text(SOURCE + "# changed\n")
+    elsewhere(monkeypatch, tmp_path, file)
+    assert main(["--resume", str(recorded)]) == 2
+    why = "is missing on " if gone else "has changed since; "
+    assert f"{MODULE}.py, which holds {MODULE}:SPACE, {why}" in (told := capsys.readouterr().err)
+    assert "restore it, or start anew" in told
+
+
+@pytest.fixture
+def package(file, monkeypatch):
+    """The same project as an installed package."""
+    info = file.parent / "my_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vision_tuner.spaces]\nmine = {MODULE}:SPACE\nmoe = {MODULE}:SPACE\n")
+    monkeypatch.syspath_prepend(file.parent)
+
+
+def test_an_installed_space_has_a_name_and_no_builtin_one_is_replaced(package):
+    assert find_space("mine").space.name == "mine"
+    assert find_space("moe").space is SPACES["moe"]
+
+
+def test_the_list_says_where_an_installed_space_comes_from(package, capsys):
+    assert main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert f"mine ({MODULE}:SPACE): max val/macro_f1, 4 epochs\n  width " in listed
+    assert "\nmoe: max val/s_measure" in f"\n{listed}"
+
+
+def test_a_reference_to_something_else_is_told(file):
+    with pytest.raises(ValueError, match=rf"{MODULE}:MyTask is the class MyTask; it must be a Space"):
+        find_space(f"{file}:MyTask")
