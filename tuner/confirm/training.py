@@ -18,7 +18,7 @@ from trainable.training_run import run_epochs
 from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
-from tuner.export import trial_config
+from tuner.export import exported_config_of, trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
