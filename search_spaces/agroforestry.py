@@ -6,7 +6,13 @@ from scratch needs some thirty times more. Fewer trials than elsewhere: a detect
 
 import math
 
-from search_spaces.shared import MAX_WARMUP_FRACTION, suggest_averaging, suggest_optimizer
+from search_spaces.shared import (
+    MAX_WARMUP_FRACTION,
+    default_unfreezing,
+    suggest_averaging,
+    suggest_optimizer,
+    suggest_unfreezing,
+)
 from search_spaces.space import Params, Situation, Space, Trial
 
 SCRATCH_MAX_LR = (5e-4, 1e-2)
@@ -26,6 +32,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | _suggest_loss(trial)
         | _suggest_resolution(trial)
         | suggest_averaging(trial)
+        | suggest_unfreezing(trial, situation)
         | {"anchor_px": trial.suggest_int("anchor_px", 8, 16, step=2)}
     )
 
@@ -50,6 +57,7 @@ def defaults(situation: Situation) -> Params:
         "averaging": False,
         "half_life_epochs": 0.5,
         "anchor_px": 12,
+        **default_unfreezing(situation, unfreezing=False),
     }
 
 

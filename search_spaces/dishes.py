@@ -6,12 +6,14 @@ or `resnet50`, with `--set weights=imagenet` where there is a network to fetch t
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_unfreezing,
     max_lr_range,
     suggest_averaging,
     suggest_batch,
     suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
+    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -28,6 +30,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_augmentation(trial)
         | suggest_averaging(trial)
+        | suggest_unfreezing(trial, situation)
     )
 
 
@@ -74,6 +77,7 @@ def defaults(situation: Situation) -> Params:
         "mixing_probability": 0.5,
         "averaging": False,
         "half_life_epochs": 0.5,
+        **default_unfreezing(situation, unfreezing=False),
     }
 
 

@@ -2,11 +2,13 @@
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_unfreezing,
     suggest_averaging,
     suggest_batch,
     suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
+    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -25,6 +27,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_loss(trial)
         | suggest_mixing(trial, search_cutmix=True)
         | suggest_averaging(trial)
+        | suggest_unfreezing(trial, situation)
     )
 
 
@@ -71,6 +74,7 @@ def defaults(situation: Situation) -> Params:
         "mixing_probability": 0.5,
         "averaging": False,
         "half_life_epochs": 0.5,
+        **default_unfreezing(situation, unfreezing=False),
     }
 
 

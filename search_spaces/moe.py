@@ -6,6 +6,7 @@ needs some thirty times more, so its default and its range are its own.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_unfreezing,
     max_lr_range,
     recommended_batch_size,
     recommended_schedule,
@@ -14,6 +15,7 @@ from search_spaces.shared import (
     suggest_batch,
     suggest_optimizer,
     suggest_schedule,
+    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -29,6 +31,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_experts(trial)
         | suggest_augmentation(trial)
         | suggest_averaging(trial)
+        | suggest_unfreezing(trial, situation)
     )
 
 
@@ -75,6 +78,7 @@ def defaults(situation: Situation) -> Params:
         **_augmentation(initial=0.3, rise=0.0, start=0.2, ramp=0.1),
         "averaging": False,
         "half_life_epochs": 0.5,
+        **default_unfreezing(situation, unfreezing=False),
     }
 
 

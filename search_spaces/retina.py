@@ -8,12 +8,14 @@ the two grades, there is nothing to weigh.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_unfreezing,
     max_lr_range,
     suggest_augmentation,
     suggest_averaging,
     suggest_batch,
     suggest_optimizer,
     suggest_schedule,
+    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -28,7 +30,8 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_recipe(trial)
         | suggest_averaging(trial)
-        | (suggest_transfer(trial) if situation.pretrained else {"unfreezing": False})
+        | suggest_backbone_rate(trial, situation)
+        | suggest_unfreezing(trial, situation)
     )
 
 
@@ -65,26 +68,16 @@ def suggest_recipe(trial: Trial) -> Params:
     return params
 
 
-def suggest_transfer(trial: Trial) -> Params:
-    """How carefully pre-trained weights are treated: a lower rate, and blocks that join from the top down."""
-    params = {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.03, 1.0, log=True)}
-    if not trial.suggest_categorical("unfreezing", [True, False]):
-        return params | {"unfreezing": False}
-    heads_alone = trial.suggest_float("heads_alone_fraction", 0.02, 0.2)
-    thawing = trial.suggest_float("thawing_fraction", 0.05, 0.4)
-    steps = ((0.0, 0.0), (heads_alone, 0.25), (heads_alone + thawing / 2, 0.5), (heads_alone + thawing, 1.0))
-    return params | {"unfreezing": True, "milestones": steps}
+def suggest_backbone_rate(trial: Trial, situation: Situation) -> Params:
+    """Pre-trained weights are treated with care; what starts from scratch has one rate."""
+    if not situation.pretrained:
+        return {}
+    return {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.03, 1.0, log=True)}
 
 
 def defaults(situation: Situation) -> Params:
     """Trial 0: the document's where weights are pre-trained, else what a person who knows the field would write."""
     pretrained = situation.pretrained
-    transfer = {
-        "backbone_lr_ratio": 0.1,
-        "unfreezing": True,
-        "heads_alone_fraction": 0.12,
-        "thawing_fraction": 0.2,
-    }
     weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0, "gradnorm_alpha": 1.5}
     return {
         "max_lr": 1e-4 if pretrained else 3e-3,
@@ -107,7 +100,8 @@ def defaults(situation: Situation) -> Params:
         "ramp_fraction": 0.1,
         "averaging": False,
         "half_life_epochs": 0.5,
-        **(transfer if pretrained else {}),
+        **({"backbone_lr_ratio": 0.1} if pretrained else {}),
+        **default_unfreezing(situation, unfreezing=True),
     }
 
 

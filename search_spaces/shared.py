@@ -83,6 +83,24 @@ def suggest_mixing(trial: Trial, *, search_cutmix: bool) -> Params:
     }
 
 
+def suggest_unfreezing(trial: Trial, situation: Situation) -> Params:
+    """When the blocks of a trained backbone join, from the top down; a network from scratch has nothing to keep."""
+    if not situation.pretrained:
+        return {}
+    if not trial.suggest_categorical("unfreezing", [True, False]):
+        return {"unfreezing": False}
+    heads_alone = trial.suggest_float("heads_alone_fraction", 0.02, 0.2)
+    thawing = trial.suggest_float("thawing_fraction", 0.05, 0.4)
+    steps = ((0.0, 0.0), (heads_alone, 0.25), (heads_alone + thawing / 2, 0.5), (heads_alone + thawing, 1.0))
+    return {"unfreezing": True, "milestones": steps}
+
+
+def default_unfreezing(situation: Situation, *, unfreezing: bool) -> Params:
+    """The documents' steps: heads alone for 6 of 50 epochs, the whole backbone from epoch 16."""
+    steps = {"unfreezing": unfreezing, "heads_alone_fraction": 0.12, "thawing_fraction": 0.2}
+    return steps if situation.pretrained else {}
+
+
 def suggest_averaging(trial: Trial) -> Params:
     if not trial.suggest_categorical("averaging", [False, True]):
         return {"averaging": False}

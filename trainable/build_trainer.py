@@ -15,6 +15,7 @@ from trainable.techniques.memory import shortages_named
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
 from trainable.techniques.optim.precision import resolve_precision
+from trainable.techniques.optim.unfreezing import GradualUnfreezing
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.trainer import Trainer
 
@@ -41,6 +42,7 @@ def build_trainer(
     techniques = replace(
         task.build_techniques(config, model, optimizer),
         max_grad_norm=config.max_grad_norm,
+        unfreezing=_built_unfreezing(config, model),
         averaging=None if averaging is None else WeightAverage(model, decay=averaging.decay(updates_per_epoch)),
     )
     max_lr, total_epochs = config.optimizer.max_lr, config.max_epochs
@@ -78,3 +80,15 @@ def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
         # In place, so that the names of the weights stay what they are.
         model.compile(backend=config.compile_backend)
     return model
+
+
+def _built_unfreezing(config: TrialConfig, model: nn.Module) -> GradualUnfreezing | None:
+    """Of the part of the network that is called `backbone`, whatever its workload."""
+    if config.unfreezing is None:
+        return None
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        raise ValueError(
+            f"unfreezing is on, but the network of {config.workload} has no part called backbone; turn it off."
+        )
+    return GradualUnfreezing(backbone, config.unfreezing.milestones, total_epochs=config.max_epochs)

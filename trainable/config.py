@@ -16,6 +16,7 @@ from trainable.techniques.optim.averaging import AveragingConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.optim.precision import PRECISIONS
 from trainable.techniques.optim.schedule_config import ScheduleConfig
+from trainable.techniques.optim.unfreezing import UnfreezingConfig
 
 MAX_SEED = 2**32 - 1
 SCRATCH = "scratch"
@@ -53,6 +54,7 @@ class TrialConfig:
         "compile_backend",
         "gradient_checkpointing",
         "engine",
+        "unfreezing",
     )
     """What decides the memory per image of a micro-batch; a task adds its own."""
 
@@ -85,6 +87,8 @@ class TrialConfig:
     """Path of a network's weights: each part of the network that the file holds whole starts from it; None: none."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    unfreezing: UnfreezingConfig | None = None
+    """The heads train alone first, and the backbone joins from the top down; for trained weights. None: all train."""
     averaging: AveragingConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
     best_epoch: BestEpochConfig | None = field(default_factory=BestEpochConfig)
@@ -130,9 +134,9 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     sections = _sections(base)
     owners = {inner.name: name for name, kind in sections.items() for inner in fields(kind)}
     own = {outer.name for outer in fields(base)} - set(sections)
+    known = parameter_names(base)
     for name in params:
-        if name not in own and name not in owners and name not in sections:
-            known = {*own, *owners, *sections}
+        if name not in known:
             raise ValueError(unknown_parameter(name, known))
     changes = {name: value for name, value in params.items() if name in own}
     for section, kind in sections.items():
@@ -186,6 +190,12 @@ def flat_params(config: TrialConfig) -> dict[str, object]:
 def section_names(config: TrialConfig) -> set[str]:
     """The names that switch a part of the configuration on or off as a whole."""
     return set(_sections(config))
+
+
+def parameter_names(config: TrialConfig) -> set[str]:
+    """All flat names of `from_params`, those of sections that are off included."""
+    inner = {field.name for kind in _sections(config).values() for field in fields(kind)}
+    return inner | {outer.name for outer in fields(config)}
 
 
 def to_dict(config: TrialConfig) -> dict[str, object]:

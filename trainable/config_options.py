@@ -7,12 +7,12 @@ they may be given as absolute values: `warmup_epochs` for `warmup_fraction`, `mi
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from trainable.config import TrialConfig, flat_params, from_params
-from trainable.fields import changed, parse_assignments, unknown_name
+from trainable.config import TrialConfig, flat_params, from_params, parameter_names
+from trainable.fields import changed, parse_assignments, typed, unknown_name
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
 """Options whose value is the parameter's."""
@@ -65,10 +65,10 @@ def with_params(config: TrialConfig, params: Mapping[str, object]) -> TrialConfi
     Raises:
         ValueError: as `from_params`; or a share is given as an absolute value too.
     """
-    known = flat_params(config)
+    known, names = flat_params(config), parameter_names(config)
     planned: Any = {name: params.get(name, known.get(name)) for name in ("max_epochs", "max_lr")}
     flat = {name: value for name, value in params.items() if "." not in name}
-    shares = dict(_as_share(name, value, params, known, planned) for name, value in flat.items())
+    shares = dict(_as_share(name, value, params, names, planned) for name, value in flat.items())
     return from_params(shares | _parts({name: params[name] for name in params.keys() - flat.keys()}, known), config)
 
 
@@ -87,9 +87,11 @@ def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[st
 
 
 def _as_share(
-    name: str, value: object, params: Mapping[str, object], known: Mapping[str, object], planned: Mapping[str, float]
+    name: str, value: object, params: Mapping[str, object], known: Collection[str], planned: Mapping[str, float]
 ) -> tuple[str, object]:
     """`warmup_epochs=5` of 50 planned as `warmup_fraction=0.1`; other parameters as they are."""
+    if name == "milestone_epochs":
+        return _as_milestones(value, params, planned["max_epochs"])
     for ending, share_ending, whole in (("_epochs", "_fraction", "max_epochs"), ("_lr", "_lr_ratio", "max_lr")):
         share = name.removesuffix(ending) + share_ending
         if name in known or not name.endswith(ending) or share not in known:
@@ -100,3 +102,12 @@ def _as_share(
             raise ValueError(f"{name} is {value!r}; it must be a number.")
         return share, value / planned[whole]
     return name, value
+
+
+def _as_milestones(value: object, params: Mapping[str, object], max_epochs: float) -> tuple[str, object]:
+    """The epochs from which shares of the backbone train as fractions of those planned."""
+    if "milestones" in params:
+        raise ValueError("milestone_epochs and milestones are the same parameter; leave one of them out.")
+    pairs = typed(value, tuple[tuple[float, float], ...], "milestone_epochs")
+    assert isinstance(pairs, tuple)
+    return "milestones", [[epoch / max_epochs, share] for epoch, share in pairs]

@@ -28,7 +28,7 @@ def test_no_parameters_leave_the_default():
 
 
 def test_no_two_sections_share_the_name_of_a_field():
-    off = ("averaging", "contrastive", "crop", "early_stopping", "test_time_augmentation")
+    off = ("averaging", "contrastive", "crop", "early_stopping", "test_time_augmentation", "unfreezing")
     everything_on = from_params(dict.fromkeys(off, True), BASE)
     names = [name for name, value in to_dict(everything_on).items() if not isinstance(value, dict)]
     for section in to_dict(everything_on).values():

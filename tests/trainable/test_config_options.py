@@ -6,6 +6,7 @@ import pytest
 
 from trainable.config_options import add_config_options, params_of, with_params
 from trainable.tasks.registry import get_task
+from trainable.techniques.optim.unfreezing import UnfreezingConfig
 
 
 @pytest.fixture
@@ -55,9 +56,23 @@ def test_shares_of_the_budget_and_of_the_rate_can_be_given_as_absolute_values(co
     assert changed(config, "--lr", "1e-3", "--set", "min_lr=1e-6").schedule.min_lr_ratio == pytest.approx(1e-3)
 
 
+def test_the_steps_of_the_unfreezing_can_be_given_as_epochs(config):
+    steps = "milestone_epochs=[[0, 0], [6, 0.25], [11, 0.5], [16, 1]]"
+    found = changed(config, "--epochs", "50", "--set", "unfreezing=true", "--set", steps)
+    assert found.unfreezing == UnfreezingConfig()
+
+
+def test_an_absolute_value_of_a_section_that_is_switched_on_counts(config):
+    off = changed(config, "--set", "augmentation=false")
+    found = changed(off, "--epochs", "50", "--set", "augmentation=true", "--set", "start_epochs=15")
+    assert found.augmentation.start_fraction == 0.3
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--set", "unfreezing=true", "--set", "milestone_epochs=6"), "milestone_epochs is 6; it must be a list"),
+        (("--set", "milestone_epochs=[[0, 1]]"), "milestones given while unfreezing is off"),
         (("--lr", "1e-3", "--set", "max_lr=1e-2"), "max_lr is given by --set max_lr=0.01 and by its own option"),
         (("--set", "warmup_epochs=2", "--set", "warmup_fraction=0.1"), "are the same parameter"),
         (("--set", "warmup_epochs=long"), "warmup_epochs is 'long'; it must be a number"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -31,7 +32,6 @@ from trainable.tasks.retina_presets import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
-from trainable.techniques.optim.unfreezing import GradualUnfreezing, UnfreezingConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import AveragedLooksConfig, Averaging, single_look
@@ -78,10 +78,11 @@ class FundusData:
 class RetinaConfig(TrialConfig):
     """A training of the graders on one backbone."""
 
+    memory_fields: ClassVar[tuple[str, ...]] = (*TrialConfig.memory_fields, "loss_weighting")
+
     tasks: tuple[str, ...] = TASK_NAMES
     """The grades that are learned, of TASK_NAMES; set from the opened data."""
     loss_weighting: LossWeightingConfig = field(default_factory=LossWeightingConfig)
-    unfreezing: UnfreezingConfig | None = None
     augmentation: ImageAugmentationConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
     """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
@@ -160,13 +161,10 @@ class RetinaTask(Task[RetinaConfig]):
         return MultiTaskSupervision(num_classes, config.loss, weighting)
 
     def build_techniques(self, config: RetinaConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
-        augmentation, unfreezing = None, None
-        if config.augmentation is not None:
-            augmentation = config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation"))
-        if config.unfreezing is not None:
-            backbone, milestones = model.get_submodule("backbone"), config.unfreezing.milestones
-            unfreezing = GradualUnfreezing(backbone, milestones, total_epochs=config.max_epochs)
-        return Techniques(augmentation=augmentation, unfreezing=unfreezing)
+        if config.augmentation is None:
+            return Techniques()
+        seed = stream_seed(config.seed, "augmentation")
+        return Techniques(augmentation=config.augmentation.build(config.max_epochs, seed))
 
     def averaging(self, config: RetinaConfig) -> Averaging:
         if config.test_time_augmentation is None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainable.build_trainer import build_trainer
-from trainable.config import TrialConfig, from_params, section_names
+from trainable.config import TrialConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (
@@ -97,9 +97,8 @@ def _time_steps(config: TrialConfig, splits: Any, device: torch.device) -> StepT
     training = task.training_batches(config, splits.train, device)
     validation = task.evaluation_batches(config, splits.validation, device)
     updates_per_epoch = updates_of(training, config.accumulation_steps)
-    if "unfreezing" in section_names(config):
-        # What takes most is measured: the epochs in which every block trains.
-        config = from_params({"unfreezing": False}, config)
+    # What takes most is measured: the epochs in which every block trains.
+    config = replace(config, unfreezing=None)
     trainer, build_seconds = _timed(
         device, lambda: build_trainer(task, config, updates_per_epoch=updates_per_epoch, device=device)
     )

@@ -7,6 +7,7 @@ from trainable.data.image_mask.batches import CropConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.contrastive_term import ContrastiveConfig
 from trainable.techniques.memory import FittingBatches, can_be_halved, halved, memory_key
+from trainable.techniques.optim.unfreezing import UnfreezingConfig
 from trainable.training_run import TrainingRun
 
 
@@ -44,11 +45,18 @@ def test_a_pre_training_of_two_images_that_does_not_fit_is_short_of_memory_and_n
         {"gradient_checkpointing": True},
         {"compile_backend": "inductor"},
         {"precision": "bf16"},
+        {"unfreezing": UnfreezingConfig()},
     ],
 )
 def test_trainings_whose_images_take_other_memory_share_no_limit(change):
     default = get_task("moe").default_config()
     assert memory_key(replace(default, **change)) != memory_key(default)
+
+
+def test_trainings_that_weigh_their_losses_otherwise_share_no_limit():
+    default = get_task("retina").default_config()
+    other = replace(default, loss_weighting=replace(default.loss_weighting, weighting="dynamic"))
+    assert memory_key(other) != memory_key(default)
 
 
 def test_trainings_that_differ_in_seed_and_rate_share_their_limit():
