@@ -45,7 +45,8 @@ def build_trainer(
         unfreezing=_built_unfreezing(config, model),
         averaging=None if averaging is None else WeightAverage(model, decay=averaging.decay(updates_per_epoch)),
     )
-    max_lr, total_epochs = config.optimizer.max_lr, config.max_epochs
+    # That of the fastest group, which a custom layer may be.
+    max_lr, total_epochs = max(group["lr"] for group in optimizer.param_groups), config.max_epochs
     return Trainer(
         model,
         optimizer,

@@ -1,9 +1,11 @@
 """Checks a configuration before or after a long training: data, network, one gradient, one curve.
 
     python -m trainable.diagnose --config results/dishes/<run>/best/config.json
+    python -m trainable.diagnose --config results/dishes/<run>/best/config.json --groups
 
-Runs one batch forward and backward through a new network; a running training is not affected. Exit status 1: an
-error was found; 0: at most warnings. Each check is a pure function that returns findings.
+The first runs one batch forward and backward through a new network; a running training is not affected. Exit status 1:
+an error was found; 0: at most warnings. Each check is a pure function that returns findings. The second prints which
+parameters train at which peak rate, and which do not decay; it opens no data.
 """
 
 import argparse
@@ -19,13 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from trainable.build_trainer import build_trainer
+from trainable.config import TrialConfig
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
 from trainable.exported_config import ExportedConfig, read_exported_config
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.reporting.output_folder import read_curve
+from trainable.reporting.parameter_groups import format_groups
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.constant_predictions import ADVICE, constant_shares
+from trainable.techniques.optim.optimizer import ParameterGroup, parameter_groups
 from trainable.techniques.random_streams import seed_everything
 
 SMALLEST_NETWORK = 100_000
@@ -139,7 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        findings = diagnose(read_exported_config(options.config))
+        exported = read_exported_config(options.config)
+        if options.groups:
+            logger.info("%s", format_groups(groups_of(exported.config)))
+            return 0
+        findings = diagnose(exported)
         if options.curve is not None:
             last = read_curve(options.curve)[-1]["metrics"]
             findings += check_answers(last) + check_curve(last)
@@ -178,6 +187,12 @@ def diagnose(exported: ExportedConfig) -> list[Finding]:
     return findings or [Finding(file=task.name, problem="no finding", action="Nothing to do.", severity=Severity.NOTE)]
 
 
+def groups_of(config: TrialConfig) -> list[ParameterGroup]:
+    """The optimizer's groups of a new network of this configuration."""
+    task = get_task(config.workload)
+    return parameter_groups(task.build_model(config), config.optimizer, task.build_supervision(config))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainable.diagnose", description="Check a configuration: data, network, gradient, curve."
@@ -185,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     curve_help = "curve.jsonl of a training, to look for overfitting and for constant predictions"
     parser.add_argument("--curve", type=Path, metavar="FILE", help=curve_help)
+    parser.add_argument("--groups", action="store_true", help="print the optimizer's groups of parameters instead")
     return parser
 
 

@@ -131,3 +131,18 @@ def test_a_pre_training_is_looked_over_with_the_looks_that_it_trains_on(tmp_path
 def test_what_cannot_be_read_is_a_sentence(tmp_path, caplog):
     assert main(["--config", str(tmp_path / "none.json")]) == 2
     assert "is not a file" in caplog.text
+
+
+def test_the_groups_of_the_optimizer_are_printed_with_what_does_not_decay(tmp_path, caplog):
+    caplog.set_level("INFO", "trainable.diagnose")
+    out = tmp_path / "config.json"
+    changes = ["backbone_lr_ratio=0.1", 'custom_layers=["backbone.stages.3"]', "custom_lr=2e-3", "max_lr=1e-3"]
+    assert preset_main(["dishes", "default", str(out), *(word for one in changes for word in ("--set", one))]) == 0
+    assert main(["--config", str(out), "--groups"]) == 0
+    lines = caplog.text.splitlines()
+    for part, rate in (("backbone", "1.00e-04"), ("custom", "2.00e-03"), ("heads", "1.00e-03")):
+        assert any(f"{part:<8}  peak rate {rate}  weight decay 0.0001  " in line for line in lines)
+        assert any(f"{part:<8}  peak rate {rate}  weight decay 0  " in line for line in lines)
+    undecayed = {line.strip() for line in lines}
+    assert {"head.bias", "backbone.stages.0.0.bias"} <= undecayed
+    assert "head.weight" not in undecayed

@@ -1,8 +1,8 @@
 """The optimizer, over parameter groups that decay only what should decay.
 
 What: matrices and convolution kernels get weight decay; biases, normalisation weights and other vectors do not. A
-pre-trained backbone may train at a fraction of the rate of what is new. Parameters of the loss, such as learned task
-weights, form a group that never decays.
+pre-trained backbone may train at a fraction of the rate of the heads, and layers of one's choice at a third rate.
+Parameters of the loss, such as learned task weights, form a group that never decays.
 Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101;
 He et al., Bag of Tricks for Image Classification, 2019, https://arxiv.org/abs/1812.01187 (no decay on vectors).
 Cost: none. Off: `weight_decay=0`, `backbone_lr_ratio=1`.
@@ -27,11 +27,15 @@ class OptimizerConfig:
     algorithm: str = "adamw"
     """adamw, adam, sgd or rmsprop; the decay of all but adamw is part of the gradient."""
     max_lr: float = 3e-3
-    """Peak learning rate of the fastest group, > 0."""
+    """Peak learning rate of all that is neither backbone nor a custom layer, > 0."""
     weight_decay: float = 0.01
     """Decoupled weight decay, >= 0."""
     backbone_lr_ratio: float = 1.0
-    """Rate of the backbone relative to the rest, 0 to 1; 0 freezes it."""
+    """Rate of the backbone relative to `max_lr`, 0 to 1; 0 freezes it."""
+    custom_layers: tuple[str, ...] | None = None
+    """Layers with a rate of their own, by their names in the network, such as density_head or backbone.stages.3."""
+    custom_lr_ratio: float | None = None
+    """Rate of these layers relative to `max_lr`, 0 or more: 2 is twice as fast as the heads."""
     beta1: float = 0.9
     """Decay of the mean gradient, of adamw and adam, in [0, 1)."""
     beta2: float = 0.999
@@ -52,10 +56,20 @@ class OptimizerConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must be 0 or more.")
         if not 0 <= self.backbone_lr_ratio <= 1:
             raise ValueError(f"backbone_lr_ratio is {self.backbone_lr_ratio}; it must lie between 0 and 1.")
+        self._check_custom()
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise ValueError(f"beta1 and beta2 are {self.beta1} and {self.beta2}; both must lie in [0, 1).")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum is {self.momentum}; it must lie in [0, 1).")
+
+    def _check_custom(self) -> None:
+        if bool(self.custom_layers) != (self.custom_lr_ratio is not None):
+            raise ValueError(
+                f"custom_layers is {self.custom_layers} and custom_lr_ratio {self.custom_lr_ratio}; give both, or "
+                "neither."
+            )
+        if self.custom_lr_ratio is not None and self.custom_lr_ratio < 0:
+            raise ValueError(f"custom_lr_ratio is {self.custom_lr_ratio}; it must be 0 or more.")
 
 
 Algorithm = Callable[[list[dict], OptimizerConfig], torch.optim.Optimizer]
@@ -68,21 +82,54 @@ class WithoutAlgorithm(torch.optim.Optimizer):
         self.param_groups, self.defaults, self.state = groups, {}, defaultdict(dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterGroup:
+    """Parameters of one rate and one decay."""
+
+    part: str
+    """backbone, custom, heads or loss; heads are all the rest of the network."""
+    lr: float
+    """Peak rate."""
+    weight_decay: float
+    parameters: dict[str, nn.Parameter]
+    """By their names in the network or the loss."""
+
+
+def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module | None = None) -> list[ParameterGroup]:
+    """Every trainable parameter of `model` and `loss` in one group.
+
+    Raises:
+        ValueError: a custom layer is not in the model.
+    """
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    _check_layers(config.custom_layers or (), trainable, model)
+    rates = {
+        "heads": config.max_lr,
+        "backbone": config.max_lr * config.backbone_lr_ratio,
+        "custom": config.max_lr * (config.custom_lr_ratio or 0.0),
+    }
+    grouped: dict[tuple[str, float], dict[str, nn.Parameter]] = {}
+    for name, parameter in trainable.items():
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        grouped.setdefault((_part_of(name, config), decay), {})[name] = parameter
+    groups = [
+        ParameterGroup(part=part, lr=rates[part], weight_decay=decay, parameters=parameters)
+        for (part, decay), parameters in grouped.items()
+    ]
+    own = {} if loss is None else {name: p for name, p in loss.named_parameters() if p.requires_grad}
+    if own:
+        groups.append(ParameterGroup(part="loss", lr=config.max_lr, weight_decay=0.0, parameters=own))
+    return groups
+
+
 def build_optimizer(
     model: nn.Module, config: OptimizerConfig, loss: nn.Module | None = None, *, algorithm: Algorithm | None = None
 ) -> torch.optim.Optimizer:
-    """Over every trainable parameter of `model` and `loss`; those named `backbone.*` get the backbone's rate."""
+    """Over the `parameter_groups` of both, at their peak rates."""
     groups = [
-        {
-            "params": parameters,
-            "lr": config.max_lr * (config.backbone_lr_ratio if in_backbone else 1.0),
-            "weight_decay": config.weight_decay if decays else 0.0,
-        }
-        for (in_backbone, decays), parameters in _grouped(model).items()
+        {"params": [*group.parameters.values()], "lr": group.lr, "weight_decay": group.weight_decay}
+        for group in parameter_groups(model, config, loss)
     ]
-    loss_parameters = [] if loss is None else [parameter for parameter in loss.parameters() if parameter.requires_grad]
-    if loss_parameters:
-        groups.append({"params": loss_parameters, "lr": config.max_lr, "weight_decay": 0.0})
     return (algorithm or _fused)(groups, config)
 
 
@@ -103,12 +150,21 @@ def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Mod
         )
 
 
-def _grouped(model: nn.Module) -> dict[tuple[bool, bool], list[nn.Parameter]]:
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
-    return groups
+def _part_of(name: str, config: OptimizerConfig) -> str:
+    if any(_lies_in(name, layer) for layer in config.custom_layers or ()):
+        return "custom"
+    return "backbone" if _lies_in(name, "backbone") else "heads"
+
+
+def _lies_in(name: str, layer: str) -> bool:
+    return name == layer or name.startswith(f"{layer}.")
+
+
+def _check_layers(layers: Iterable[str], names: Iterable[str], model: nn.Module) -> None:
+    for layer in layers:
+        if not any(_lies_in(name, layer) for name in names):
+            known = [name for name, _ in model.named_modules() if name]
+            raise ValueError(f"custom_layers: {unknown_name('layer with trainable parameters', layer, known)}")
 
 
 def _fused(groups: list[dict], config: OptimizerConfig) -> torch.optim.Optimizer:
