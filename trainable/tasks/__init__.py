@@ -1,1 +1,1 @@
-"""What differs between workloads, and nothing else: the interface (task), one file a workload, its presets."""
+"""What differs between workloads, and nothing else: the interface (task), one file a workload; presets in a room."""

@@ -22,7 +22,7 @@ from trainable.models.crown_net import CrownNet, CrownNetConfig
 from trainable.prediction.crowns import CrownsPredictor
 from trainable.supervision.crowns import CrownSupervision
 from trainable.supervision.trivial import TrivialPredictor, no_crowns
-from trainable.tasks.agroforestry_presets import PRESETS
+from trainable.tasks.presets.agroforestry import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
 

@@ -21,7 +21,7 @@ from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes
-from trainable.tasks.dishes_presets import PRESETS
+from trainable.tasks.presets.dishes import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig

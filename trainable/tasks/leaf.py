@@ -15,7 +15,7 @@ from trainable.metrics.calibrated import CalibratedMetrics
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
-from trainable.tasks.leaf_presets import PRESETS
+from trainable.tasks.presets.leaf import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import MixingConfig

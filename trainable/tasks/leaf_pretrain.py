@@ -25,7 +25,7 @@ from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import ContrastiveSupervision
 from trainable.supervision.trivial import TrivialPredictor, equal_features
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
-from trainable.tasks.leaf_presets import PRETRAIN_PRESETS
+from trainable.tasks.presets.leaf import PRETRAIN_PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig

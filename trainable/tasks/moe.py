@@ -26,7 +26,7 @@ from trainable.models.moe import MixtureOfExperts
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.trivial import TrivialPredictor, constant_masks
-from trainable.tasks.moe_presets import PRESETS
+from trainable.tasks.presets.moe import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
 from trainable.techniques.contrastive_term import ContrastiveConfig, ContrastiveTerm

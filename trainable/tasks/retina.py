@@ -28,7 +28,7 @@ from trainable.prediction.base import Prepare
 from trainable.prediction.classes import GradesPredictor
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, most_common_grades
-from trainable.tasks.retina_presets import PRESETS
+from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from search_spaces.leaf import recommended_row
 from trainable.config import flat_params, to_dict
 from trainable.tasks.registry import TASKS, get_task, read_config
 
@@ -26,6 +27,37 @@ def test_a_preset_is_a_configuration_unlike_the_default_and_all_others(workload,
 
 
 DOCUMENTED = {
+    "moe/document": {
+        "max_epochs": 100, "batch_size": 8, "accumulation_steps": 2, "algorithm": "adamw", "max_lr": 1e-4,
+        "weight_decay": 1e-4, "warmup_fraction": 0.05, "min_lr_ratio": 1e-6 / 1e-4, "max_grad_norm": 1.0,
+        "num_experts": 4, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.4,
+        "initial_strength": 0.3, "max_strength": 0.8, "start_fraction": 0.2, "ramp_fraction": 0.1,
+    },
+    "moe/small_data": {"max_lr": 5e-5, "warmup_fraction": 0.03, "min_lr_ratio": 1e-6 / 5e-5},
+    "moe/medium_data": {"max_lr": 1e-4, "warmup_fraction": 0.05, "min_lr_ratio": 1e-6 / 1e-4},
+    "moe/large_data": {"max_lr": 2e-4, "warmup_fraction": 0.1, "min_lr_ratio": 1e-6 / 2e-4},
+    "moe/memory_8gb": {"batch_size": 2, "accumulation_steps": 8},
+    "moe/memory_16gb": {"batch_size": 4, "accumulation_steps": 4},
+    "moe/memory_24gb": {"batch_size": 8, "accumulation_steps": 2},
+    "moe/memory_40gb": {"batch_size": 16, "accumulation_steps": 1},
+    "moe/epochs_50": {
+        "max_epochs": 50, "start_fraction": 15 / 50, "ramp_fraction": 10 / 50, "initial_strength": 0.3,
+        "max_strength": 0.7,
+    },
+    "moe/epochs_100": {"max_epochs": 100, "start_fraction": 0.2, "initial_strength": 0.3, "max_strength": 0.8},
+    "moe/epochs_200": {"max_epochs": 200, "start_fraction": 0.2, "initial_strength": 0.3, "max_strength": 0.9},
+    "moe/experts_4": {"num_experts": 4, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.1 * 4},
+    "moe/experts_6": {"num_experts": 6, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.05 * 6},
+    "moe/experts_8": {"num_experts": 8, "alpha_l2": 0.02, "alpha_cv": 0.02, "collapse_threshold": 0.03 * 8},
+    "moe/collapsing": {"alpha_l2": 0.05, "alpha_cv": 0.05, "router_noise": 0.1, "capacity_factor": 1.0},
+    "moe/not_finite": {"precision": "fp32", "max_grad_norm": 0.5, "warmup_fraction": 0.1},
+    "moe/out_of_memory": {"batch_size": 2, "accumulation_steps": 8, "gradient_checkpointing": True},
+    "moe/unstable_augmentation": {
+        "initial_strength": 0.2, "max_strength": 0.6, "start_fraction": 0.3, "ramp_fraction": 0.2,
+    },
+    "moe/stage_2": {
+        "max_epochs": 70, "max_lr": 5e-5, "start_fraction": 10 / 70, "initial_strength": 0.3, "max_strength": 0.8,
+    },
     "dishes/document": {
         "backbone": "small", "image_size_px": 224, "max_epochs": 10, "batch_size": 16, "max_lr": 1e-3,
         "weight_decay": 1e-4, "algorithm": "adam", "schedule_kind": "step", "step_fraction": 0.5, "step_factor": 0.1,
@@ -70,6 +102,18 @@ DOCUMENTED = {
         "focal_share": 0.5, "label_smoothing": 0.1, "severity": "moderate", "patience_epochs": 15, "min_delta": 0.001,
         "accumulation_steps": 2, "half_life_epochs": 0.5, "tta_flips": True,
     },
+    "leaf/small_data": {
+        "batch_size": 16, "accumulation_steps": 1, "max_lr": 5e-5, "warmup_fraction": 0.10, "weight_decay": 0.05,
+        "drop_path": 0.3,
+    },
+    "leaf/medium_data": {
+        "batch_size": 32, "accumulation_steps": 1, "max_lr": 1e-4, "warmup_fraction": 0.05, "weight_decay": 0.01,
+        "drop_path": 0.2,
+    },
+    "leaf/large_data": {
+        "batch_size": 64, "accumulation_steps": 2, "max_lr": 3e-4, "warmup_fraction": 0.03, "weight_decay": 0.001,
+        "drop_path": 0.1,
+    },
     "leaf/not_converging": {
         "max_lr": 1e-5, "warmup_fraction": 0.15, "severity": "light", "class_weights": "inverse",
     },
@@ -86,6 +130,25 @@ DOCUMENTED = {
 def test_a_preset_holds_the_numbers_of_its_document(name):
     params = flat_params(config_of(*name.split("/")))
     assert {key: params[key] for key in DOCUMENTED[name]} == DOCUMENTED[name]
+
+
+def test_every_preset_of_moe_but_the_first_stage_holds_numbers():
+    assert {f"moe/{name}" for name in get_task("moe").presets} - DOCUMENTED.keys() == {"moe/stage_1"}
+
+
+def test_the_first_stage_of_two_trains_thirty_epochs_without_augmentation():
+    config = config_of("moe", "stage_1")
+    assert (config.max_epochs, config.augmentation) == (30, None)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "name"),
+    [(4_999, "small_data"), (5_000, "medium_data"), (50_000, "medium_data"), (50_001, "large_data")],
+)
+def test_a_search_recommends_the_row_of_leaf_that_the_preset_has(num_images, name):
+    row, config = recommended_row(num_images), config_of("leaf", name)
+    params = flat_params(config) | {"effective_batch": config.batch_size * config.accumulation_steps}
+    assert {key: params[key] for key in row} == row
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ document: what the documents train, on a folder with their encoder and 256 px. O
 trouble. out_of_memory: the same update from a quarter of the images, activations computed twice. not_converging: slow,
 gentle, every class alike. not_finite: very slow, clipped, full precision; look at the data first, with
 `python -m trainable.diagnose`. poor_generalisation: what keeps a network in check that knows its training images.
+small_data, medium_data, large_data: below 5 000 images, up to 50 000, above; to be joined: document+small_data.
 """
 
 from collections.abc import Mapping
 
-from trainable.tasks.task import Preset
+from trainable.tasks.task import Params, Preset
 
 _FULL_SIZE = {"encoder": "documented", "image_size_px": 256, "gradient_checkpointing": True}
 
@@ -57,8 +58,36 @@ _UNMIXED = Preset(
 )
 _DOCUMENT = _UNMIXED.but(mixing=True, mixup_alpha=0.8, cutmix_alpha=1.0)
 
+
+def _by_data(
+    batch_size: int,
+    accumulation_steps: int,
+    *,
+    max_lr: float,
+    warmup_epochs: int,
+    weight_decay: float,
+    drop_path: float,
+) -> Params:
+    """A row of the documents' table; warm-ups are those of 100 epochs."""
+    return {
+        "batch_size": batch_size,
+        "accumulation_steps": accumulation_steps,
+        "max_lr": max_lr,
+        "warmup_fraction": warmup_epochs / 100,
+        "weight_decay": weight_decay,
+        "drop_path": drop_path,
+    }
+
+
+_BY_DATA: dict[str, Params] = {
+    "small_data": _by_data(16, 1, max_lr=5e-5, warmup_epochs=10, weight_decay=0.05, drop_path=0.3),
+    "medium_data": _by_data(32, 1, max_lr=1e-4, warmup_epochs=5, weight_decay=0.01, drop_path=0.2),
+    "large_data": _by_data(64, 2, max_lr=3e-4, warmup_epochs=3, weight_decay=0.001, drop_path=0.1),
+}
+
 PRESETS: Mapping[str, Preset] = {
     "document": _DOCUMENT,
+    **{name: Preset(params=params) for name, params in _BY_DATA.items()},
     "out_of_memory": _DOCUMENT.but(batch_size=8, accumulation_steps=8, gradient_checkpointing=True),
     "not_converging": _UNMIXED.but(max_lr=1e-5, warmup_fraction=15 / 100, severity="light", class_weights="inverse"),
     "not_finite": _DOCUMENT.but(max_lr=1e-6, max_grad_norm=1.0, precision="fp32"),

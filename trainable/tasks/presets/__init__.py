@@ -1,0 +1,1 @@
+"""Strategies of each workload by name, as parameters over its default: the numbers of its document."""
