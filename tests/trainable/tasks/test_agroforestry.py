@@ -12,8 +12,10 @@ from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.exported_config import ExportedConfig, read_exported_config
+from trainable.preset import main as preset_main
 from trainable.reporting.output_folder import read_curve
 from trainable.tasks.registry import get_task
+from trainable.train import main as train_main
 from trainable.train import train
 from trainable.training_run import TrainingRun
 
@@ -163,3 +165,24 @@ def test_data_with_classes_and_no_crowns_trains_the_semantic_head_and_cannot_be_
     after = run.trainer.model.state_dict()
     moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved == {"backbone", "pyramid", "semantic_head"}
+
+
+def test_two_commands_train_at_low_resolution_and_then_at_full_from_those_weights(tmp_path, monkeypatch, caplog):
+    """The commands of docs/training.md, on eight small tiles."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    caplog.set_level("INFO")
+    changes = ["generator.tile_px=64", "generator.num_train=8", "generator.num_validation=4", "generator.num_test=4"]
+    small = [word for change in (*changes, "pyramid_channels=8") for word in ("--set", change)]
+    one, two = tmp_path / "one", tmp_path / "two"
+    for stage, folder in (("stage_1", one), ("stage_2", two)):
+        command = ["agroforestry", f"document+{stage}", str(folder / "config.json"), "--epochs", "1", *small]
+        assert preset_main(command) == 0
+    on_cpu = ["--device", "cpu"]
+    assert train_main(["--config", str(one / "config.json"), "--output", str(one), *on_cpu]) == 0
+    begun = ["--init", str(one), "--output", str(two / "train")]
+    assert train_main(["--config", str(two / "config.json"), *begun, *on_cpu]) == 0
+    first, second = (read_exported_config(path / "config.json").config for path in (one, two / "train"))
+    assert first.progressive_resolution.build(first.max_epochs).side_px(64, epoch=0) == 32
+    assert (second.progressive_resolution, second.optimizer.max_lr) == (None, 1e-5)
+    assert second.init_weights == str(one / "weights.pt")
+    assert "starts fresh: nothing; not used: nothing" in caplog.text

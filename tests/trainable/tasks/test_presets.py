@@ -189,6 +189,13 @@ def test_patiences_are_the_documented_epochs():
     assert [config.schedule.plateau_patience_fraction * config.max_epochs for config in (light, plateau)] == [5, 10]
 
 
+def test_as_two_trainings_the_first_sees_half_the_side_throughout_and_the_second_all_of_it_at_the_documented_rate():
+    first, second = config_of("agroforestry", "stage_1"), config_of("agroforestry", "stage_2")
+    sides = [first.progressive_resolution.build(first.max_epochs).side_px(512, epoch) for epoch in (0, 29)]
+    assert (first.max_epochs, sides) == (30, [256, 256])
+    assert (second.progressive_resolution, second.optimizer.max_lr) == (None, 1e-5)
+
+
 def test_the_first_stage_of_progressive_resolution_is_the_documented_one():
     config = config_of("agroforestry", "progressive")
     sides = [config.progressive_resolution.build(config.max_epochs).side_px(512, epoch) for epoch in (0, 29, 30)]

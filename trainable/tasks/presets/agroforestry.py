@@ -1,12 +1,13 @@
-"""The strategies of `agroforestry` by name; all but the first are changes of the documented training.
+"""The strategies of `agroforestry` by name; all but the two stages are whole trainings.
 
     python -m trainable.preset agroforestry document config.json --data path/to/tiles
 
 document: 100 epochs of tiles of 512 px. laptop: small tiles, little memory. light: short, for a slow machine.
 transfer: pre-trained weights that learn ten times more slowly than the heads. progressive: three tenths of the budget
-at half the resolution. one_cycle, plateau, warm_restarts, exponential: the documented settings of the other schedules.
-out_of_memory: the same update from single tiles, activations computed twice. slow_training: half precision where the
-GPU has it, larger batches, memory in the order that convolutions like.
+at half the resolution. stage_1, stage_2: the same as two trainings; joined, such as document+stage_1. one_cycle,
+plateau, warm_restarts, exponential: the documented settings of the other schedules. out_of_memory: the same update from
+single tiles, activations computed twice. slow_training: half precision where the GPU has it, larger batches, memory in
+the order that convolutions like.
 """
 
 from collections.abc import Mapping
@@ -54,6 +55,15 @@ PRESETS: Mapping[str, Preset] = {
     "progressive": _DOCUMENT.but(
         progressive_resolution=True, low_resolution_fraction=30 / 100, low_resolution_scale=256 / 512
     ),
+    "stage_1": Preset(
+        params={
+            "max_epochs": 30,
+            "progressive_resolution": True,
+            "low_resolution_fraction": 1.0,
+            "low_resolution_scale": 256 / 512,
+        }
+    ),
+    "stage_2": Preset(params={"max_epochs": 70, "max_lr": 1e-5, "min_lr_ratio": 1e-7 / 1e-5}),
     "one_cycle": _DOCUMENT.but(
         schedule_kind="one_cycle", max_lr=1e-3, warmup_fraction=0.3, start_lr_ratio=1 / 25, min_lr_ratio=1 / 25e4
     ),

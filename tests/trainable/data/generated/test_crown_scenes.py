@@ -128,7 +128,7 @@ def test_tiles_that_cannot_be_drawn_are_refused(fields, sentence):
         CrownSceneConfig(**fields)
 
 
-@pytest.mark.parametrize("fields", [{"low_resolution_fraction": 1.0}, {"low_resolution_scale": 0.1}])
+@pytest.mark.parametrize("fields", [{"low_resolution_fraction": 1.1}, {"low_resolution_scale": 0.1}])
 def test_stages_that_are_none_are_refused(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         ProgressiveResolutionConfig(**fields)
