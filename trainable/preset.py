@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         exported = preset_config(options.workload, options.preset, options.data, params_of(options))
         write_exported_config(options.out, exported)
+        if options.plot is not None:
+            draw_plan(options.plot, exported)
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
@@ -109,6 +111,13 @@ def preset_config(
     )
 
 
+def draw_plan(path: Path, exported: ExportedConfig) -> None:
+    """matplotlib takes a second to import, so only who asks for a picture does."""
+    from trainable.reporting.schedule_picture import draw_schedule
+
+    draw_schedule(path, exported.config)
+
+
 def _listed() -> list[str]:
     return [f"{name}: {', '.join([DEFAULT, *get_task(name).presets])}" for name in (*TASKS, *installed_tasks())]
 
@@ -121,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("preset", help=f"one, or several joined by + on top of each other: {'; '.join(_listed())}")
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the workload's data (default: embedded)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="also draw learning rate and augmentation against epochs"
+    )
     add_config_options(parser)
     return parser
 

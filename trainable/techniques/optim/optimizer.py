@@ -95,6 +95,12 @@ class ParameterGroup:
     """By their names in the network or the loss."""
 
 
+def peak_rates(config: OptimizerConfig) -> dict[str, float]:
+    """The peak rate of each part of a network: heads and backbone, and custom where there are such layers."""
+    rates = {"heads": config.max_lr, "backbone": config.max_lr * config.backbone_lr_ratio}
+    return rates if config.custom_lr_ratio is None else rates | {"custom": config.max_lr * config.custom_lr_ratio}
+
+
 def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module | None = None) -> list[ParameterGroup]:
     """Every trainable parameter of `model` and `loss` in one group.
 
@@ -103,11 +109,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module 
     """
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     _check_layers(config.custom_layers or (), trainable, model)
-    rates = {
-        "heads": config.max_lr,
-        "backbone": config.max_lr * config.backbone_lr_ratio,
-        "custom": config.max_lr * (config.custom_lr_ratio or 0.0),
-    }
+    rates = peak_rates(config)
     grouped: dict[tuple[str, float], dict[str, nn.Parameter]] = {}
     for name, parameter in trainable.items():
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
