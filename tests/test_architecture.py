@@ -14,6 +14,7 @@ import pytest
 from benchmarks.searches.search import ROOT as CHECKOUT
 from benchmarks.training.metrics import WORKER as PYSODMETRICS_WORKER
 from tuner.page import SCRIPT as PAGE_SCRIPT
+from tuner.page import TRAINING_SCRIPT
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("search_spaces", "trainable", "tuner", "benchmarks")
@@ -200,7 +201,6 @@ def test_private_parts_are_found(tmp_path, code, found):
 PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "_pickle"}
 CATCH_ITS_ERROR = {
     "trainable/techniques/checkpoint.py": "a checkpoint that holds pickled code is named as such",
-    "trainable/predict.py": "a file without this network's weights is named as such",
     "trainable/models/backbones.py": "a file that holds no weights is named as such",
 }
 """Files that import pickle, each for UnpicklingError alone: torch.load(weights_only=True) raises it."""
@@ -262,5 +262,6 @@ def test_importing_trainable_loads_no_torch():
 def test_paths_that_are_made_from_the_place_of_a_file_exist():
     """Files that moved took such constants with them, and nothing imports what they name."""
     assert PAGE_SCRIPT.is_file()
+    assert TRAINING_SCRIPT.is_file()
     assert PYSODMETRICS_WORKER.is_file()
     assert (CHECKOUT / "pyproject.toml").is_file()

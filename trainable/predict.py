@@ -10,7 +10,6 @@ goes on with the pictures that have none. The weights are those beside the confi
 
 import argparse
 import logging
-import pickle
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
 from trainable.exported_config import read_exported_config
+from trainable.models.backbones import read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.prediction.base import Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
@@ -110,8 +110,8 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
     model = get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))
     try:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        model.load_state_dict(read_state_dict(weights))
+    except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{weights} does not hold the weights of this configuration; give the weights.pt that was written with it."
         ) from error
@@ -183,7 +183,8 @@ def _forward(model: nn.Module, device: torch.device, images: Tensor) -> ModelOut
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Say what is on pictures.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights.pt (default: beside the configuration)")
+    weights_help = "weights.pt or a checkpoint (default: weights.pt beside the configuration)"
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
     parser.add_argument(
         "--image", type=Path, required=True, nargs="+", metavar="PATH", help="pictures, or their folder"
     )

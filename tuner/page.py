@@ -1,8 +1,10 @@
-"""Shows one search in the browser, running or finished: curves, trials, configurations, checkpoints, this machine.
+"""Shows a search or a standalone training in the browser, running or finished.
 
-    python -m tuner.page results/moe/<run>
+    python -m tuner.page results/moe/<run>      curves, trials, configurations, checkpoints, this machine
+    python -m tuner.page runs/first/train       the same of one training, compared with others
 
-It listens on this machine only, sends no usage statistics, and only reads the records, so it does not slow the search.
+It listens on this machine only and sends no usage statistics. A search's page only reads the records, so it does not
+slow the search; a training's page also deletes checkpoints, after a question.
 Needs Streamlit: pip install 'vision-tuner[page]'.
 """
 
@@ -14,8 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tuner.records import read_search
+from tuner.views.training_data import is_training, read_training
 
 SCRIPT = Path(__file__).with_name("views") / "page_view.py"
+TRAINING_SCRIPT = SCRIPT.with_name("training_page.py")
 OPTIONS = {
     "server.address": "127.0.0.1",
     "server.headless": "true",
@@ -27,14 +31,21 @@ OPTIONS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command: replaces this process with the server, or returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.page", description="Show a search in the browser.")
-    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.page", description="Show a search or a training in the browser."
+    )
+    parser.add_argument(
+        "folder", type=Path, help="results/<space>/<run> of a search, or the --output of trainable.train"
+    )
     folder = parser.parse_args(arguments).folder
     try:
-        read_search(folder)
+        if is_training(folder):
+            read_training(folder)
+        else:
+            read_search(folder)
         if find_spec("streamlit") is None:
             raise ValueError("The page needs streamlit; install it with: pip install 'vision-tuner[page]'.")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return os.execv(sys.executable, server_command(folder))
@@ -42,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def server_command(folder: Path) -> list[str]:
     """The command line of the server; it works from any working folder."""
+    script = TRAINING_SCRIPT if is_training(folder) else SCRIPT
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options, "--", str(folder)]
+    return [sys.executable, "-m", "streamlit", "run", str(script), *options, "--", str(folder)]
 
 
 if __name__ == "__main__":

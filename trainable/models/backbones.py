@@ -205,6 +205,8 @@ def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a state dict file, without the prefixes that wrappers add.
 
+    Of a checkpoint of a training here those that its last epoch was validated with: averaged where averaging is on.
+
     Raises:
         ValueError: no such file, or no state dict.
     """
@@ -215,6 +217,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path} cannot be read as weights; give a state dict written by torch.save.") from error
+    if isinstance(payload, Mapping) and isinstance(payload.get("trainer"), Mapping):
+        trained = payload["trainer"]
+        payload = trained["parts"].get("averaging", {}).get("average", trained["model"])
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(payload, Mapping) and isinstance(payload.get(wrapper), Mapping):
             payload = payload[wrapper]

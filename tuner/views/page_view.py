@@ -38,7 +38,7 @@ def _draw(folder: Path) -> None:
     with checkpoints:
         st.dataframe(page_data.checkpoints(search, folder))
     with machine:
-        _show_machine()
+        show_machine()
 
 
 def _show_progress(search: SearchRecord, folder: Path) -> None:
@@ -67,7 +67,8 @@ def _named(trial: TrialRecord) -> str:
     return f"trial {trial.name}" + (" (the default)" if trial.number == 0 else "")
 
 
-def _show_machine() -> None:
+def show_machine() -> None:
+    """CPUs, memory and GPUs of the machine that the page runs on."""
     for column, (name, value) in zip(st.columns(2), page_data.machine().items(), strict=True):
         column.metric(name, value)
     gpus = page_data.gpus()
