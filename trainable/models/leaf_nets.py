@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from trainable.models.contrastive_net import projection_head
 from trainable.models.hierarchical_vit import EncoderConfig, HierarchicalEncoder
 from trainable.models.output import ModelOutput
 from trainable.models.spectral_attention import SpectralAttention
@@ -46,15 +47,7 @@ class Projector(nn.Module):
     def __init__(self, config: ProjectorConfig) -> None:
         super().__init__()
         self.backbone = HierarchicalEncoder(config)
-        width = config.shape.num_features
-        # A LayerNorm leaves the features of all images nearly alike at first; the batch's spread tells them apart.
-        self.head = nn.Sequential(
-            nn.BatchNorm1d(width),
-            nn.Linear(width, width),
-            nn.ReLU(),
-            nn.Linear(width, config.projection_channels),
-            nn.BatchNorm1d(config.projection_channels, affine=False),
-        )
+        self.head = projection_head(config.shape.num_features, config.projection_channels)
 
     def forward(self, images: Tensor) -> ModelOutput:
         features = self.backbone(images).mean(dim=(1, 2))

@@ -36,3 +36,16 @@ class ContrastiveSupervision(Supervision):
             mirrored = forward(images.flip(-1))
             losses["loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
         return Judged(output.predictions, output.embeddings.float(), losses)
+
+
+class PairSupervision(ContrastiveSupervision):
+    """The same loss in an evaluation, whose batches are pairs of looks (B, 2, 3, H, W), too; there are no labels."""
+
+    def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
+        """Scores are the features of both looks (B, 2, D)."""
+        output = forward(images.flatten(0, 1))
+        if output.embeddings is None:
+            raise ValueError("The model's output has no embeddings (B, D), which a backbone is evaluated by.")
+        first, second = output.predictions.unflatten(0, (-1, 2)).unbind(dim=1)
+        loss = nt_xent(first, second, temperature=self.temperature)
+        return Judged(output.predictions, output.embeddings.float().unflatten(0, (-1, 2)), {"loss": loss})

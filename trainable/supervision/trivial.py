@@ -94,6 +94,11 @@ def equal_features() -> TrivialPredictor:
     return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets["label"]), 1))
 
 
+def equal_looks() -> TrivialPredictor:
+    """Features that tell no image from another, of both looks."""
+    return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1))
+
+
 def _most_likely(counts: Sequence[int]) -> Tensor:
     probabilities = torch.zeros(1, len(counts))
     probabilities[0, int(np.argmax(counts))] = 1.0

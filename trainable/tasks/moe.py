@@ -97,6 +97,17 @@ class CamouflageData:
         )
 
 
+def open_camouflage(data: CamouflageData, cache_dir: Path | None, on_progress: Progress | None) -> Splits:
+    """The splits of images and masks; of a folder what was found in it is told."""
+    cache_dir = cache_dir or default_cache_dir()
+    if data.source == EMBEDDED:
+        return scene_splits(data.scenes, cache_dir, on_progress)
+    folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
+    if folder.findings:
+        logger.info("%s", format_summary(folder.findings))
+    return folder.splits
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoeConfig(TrialConfig):
     """A training of the camouflage network."""
@@ -145,13 +156,7 @@ class MoeTask(Task[MoeConfig]):
     def open_data(
         self, config: MoeConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> Splits:
-        data, cache_dir = config.data, cache_dir or default_cache_dir()
-        if data.source == EMBEDDED:
-            return scene_splits(data.scenes, cache_dir, on_progress)
-        folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
-        if folder.findings:
-            logger.info("%s", format_summary(folder.findings))
-        return folder.splits
+        return open_camouflage(config.data, cache_dir, on_progress)
 
     def fresh_test_set(self, config: MoeConfig, count: int) -> ImageMaskSet:
         if config.data.source != EMBEDDED:

@@ -18,6 +18,7 @@ TASKS = {
     "leaf": "trainable.tasks.leaf:LeafTask",
     "retina": "trainable.tasks.retina:RetinaTask",
     "agroforestry": "trainable.tasks.agroforestry:AgroforestryTask",
+    "moe_pretrain": "trainable.tasks.moe_pretrain:MoePretrainTask",
     # One line for each workload.
 }
 """Where each lies. Only the one that is asked for is imported: the detection of one takes seconds to import."""

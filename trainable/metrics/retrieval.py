@@ -1,0 +1,60 @@
+"""How well one look at an image finds the other look at it among those of all images of a split.
+
+What: cosine similarities of the features of all first and all second looks; each look asks for its partner among the
+looks of the other kind. Chance is 1 in N. Unlike a contrastive loss it means the same whatever the temperature and the
+batch were; with other views it means something else.
+Source: the instance retrieval of Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
+CVPR 2018, https://arxiv.org/abs/1805.01978.
+Cost: one product of N x N cosines.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainable.metrics.probes import standardised
+
+METRIC_NAMES = ("mean_reciprocal_rank", "retrieval_accuracy")
+
+
+class RetrievalMetrics:
+    """Accumulates features (B, 2, D) of both looks; the targets are not read."""
+
+    def __init__(self) -> None:
+        self._features: list[Tensor] = []
+
+    def update(self, scores: Tensor, targets: object) -> None:
+        self._features.append(scores)
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        return {"features": self._features}
+
+    def merge(self, states: Sequence[dict[str, list[Tensor]]]) -> None:
+        """Takes the features of all `states` in place of its own: those of the parts of a split."""
+        self._features = [part for state in states for part in state["features"]]
+
+    def compute(self) -> dict[str, float]:
+        ranks = partner_ranks(*torch.cat(self._features).unbind(dim=1))
+        return {
+            "mean_reciprocal_rank": float((1 / ranks).mean()),
+            "retrieval_accuracy": float((ranks == 1).float().mean()),
+        }
+
+
+def partner_ranks(first: Tensor, second: Tensor) -> Tensor:
+    """The place of each look's partner among the N looks of the other kind, 1 is the nearest; shape (2 N,).
+
+    Args:
+        first: features (N, D); row by row those of the same images as `second`.
+    """
+    first, second = (F.normalize(one, dim=1) for one in standardised(first, second))
+    cosines = first @ second.T
+    partners = cosines.diagonal()
+    # Equals count half: features that are all alike find nothing.
+    before = [
+        (cosines > own).sum(dim=axis) + ((cosines == own).sum(dim=axis) - 1) / 2
+        for axis, own in ((1, partners[:, None]), (0, partners[None]))
+    ]
+    return 1 + torch.cat(before)

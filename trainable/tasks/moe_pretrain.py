@@ -1,0 +1,134 @@
+"""The backbone of `moe`, pre-trained without masks: two looks at one picture should be alike, at two pictures not.
+
+    python -m trainable.preset moe_pretrain default runs/pretrain/config.json --data path/to/images-and-masks
+    python -m trainable.train --config runs/pretrain/config.json --output runs/pretrain/train
+
+The weights start `moe` by `--init runs/pretrain/train`. Masks are never read but to open the folder.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainable.config import TrialConfig
+from trainable.data.classes.batches import LabelledTrainingBatches
+from trainable.data.classes.labelled_images import MISSING, LabelledImages
+from trainable.data.classes.look_pairs import LookPairBatches
+from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.io.decoding import shrink_image
+from trainable.losses.contrastive import NtXentConfig
+from trainable.metrics.retrieval import METRIC_NAMES, RetrievalMetrics
+from trainable.models.contrastive_net import ContrastiveNet, ContrastiveNetConfig
+from trainable.prediction.embedding import EmbeddingPredictor
+from trainable.supervision.contrastive import PairSupervision
+from trainable.supervision.trivial import TrivialPredictor, equal_looks
+from trainable.tasks.moe import EMBEDDED, CamouflageData, open_camouflage
+from trainable.tasks.task import Progress, Task
+from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
+from trainable.techniques.optim.optimizer import OptimizerConfig
+from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.techniques import Techniques
+
+MIN_BATCH_SIZE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoePretrainConfig(TrialConfig):
+    """A pre-training of the camouflage network's backbone."""
+
+    min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
+
+    views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
+    trained_size_px: tuple[int, int] | None = None
+    """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
+
+    def __post_init__(self) -> None:
+        TrialConfig.__post_init__(self)
+        if self.batch_size < MIN_BATCH_SIZE:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; a look is compared with those at other images of its micro-batch, "
+                f"so give {MIN_BATCH_SIZE} or more, 32 is usual."
+            )
+
+
+class MoePretrainTask(Task[MoePretrainConfig]):
+    """The place of each picture's second look among those at all pictures of the validation split is its objective."""
+
+    name = "moe_pretrain"
+    objective = "val/mean_reciprocal_rank"
+    mode = "max"
+    worst_objective = 0.0
+    metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
+
+    def default_config(self, source: str | None = None) -> MoePretrainConfig:
+        return MoePretrainConfig(
+            workload=self.name,
+            max_epochs=12,
+            batch_size=32,
+            data=CamouflageData(source=source or EMBEDDED),
+            model=ContrastiveNetConfig(),
+            loss=NtXentConfig(temperature=0.1),
+            optimizer=OptimizerConfig(max_lr=2e-3, weight_decay=1e-4),
+            # The document's changes of brightness and contrast, by up to one half.
+            views=TwoViewsConfig(smallest_crop_area=0.4, colour_strength=0.5),
+        )
+
+    def open_data(
+        self, config: MoePretrainConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> Splits:
+        splits = open_camouflage(config.data, cache_dir, on_progress)
+        train, validation, test = map(_without_masks, (splits.train, splits.validation, splits.test))
+        return replace(splits, train=train, validation=validation, test=test)
+
+    def adapt_to_data(self, config: MoePretrainConfig, splits: Splits) -> MoePretrainConfig:
+        """Micro-batches are no larger than the training split."""
+        batch_size = max(MIN_BATCH_SIZE, min(config.batch_size, len(splits.train)))
+        return replace(config, batch_size=batch_size, trained_size_px=splits.train.images.shape[1:3])
+
+    def build_model(self, config: MoePretrainConfig) -> nn.Module:
+        return ContrastiveNet(config.model).to(memory_format=torch.channels_last)
+
+    def build_supervision(self, config: MoePretrainConfig) -> PairSupervision:
+        return PairSupervision(temperature=config.loss.temperature)
+
+    def build_techniques(
+        self, config: MoePretrainConfig, model: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> Techniques:
+        generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
+        return Techniques(augmentation=TwoViews(config.views, generator=generator))
+
+    def predictor(self, config: MoePretrainConfig) -> EmbeddingPredictor:
+        if config.trained_size_px is None:
+            raise ValueError("trained_size_px is null; give the config.json that a search or a training wrote.")
+        return EmbeddingPredictor(prepare=partial(shrink_image, size=config.trained_size_px))
+
+    def build_metrics(self, config: MoePretrainConfig, *, final: bool) -> RetrievalMetrics:
+        return RetrievalMetrics()
+
+    def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
+        return (equal_looks(),)
+
+    def training_batches(
+        self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
+    ) -> LabelledTrainingBatches:
+        """Whole batches alone: the fewer images, the easier it is to find a partner among them."""
+        whole_batches = max(1, len(data) // config.batch_size)
+        return LabelledTrainingBatches(
+            data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches
+        )
+
+    def evaluation_batches(
+        self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
+    ) -> LookPairBatches:
+        return LookPairBatches(data.images, config.views, batch_size=config.batch_size, device=device)
+
+
+def _without_masks(data: ImageMaskSet) -> LabelledImages:
+    return LabelledImages(
+        images=data.images, labels=np.full(len(data), MISSING), names=data.names, class_names=("picture",)
+    )
