@@ -1,1 +1,1 @@
-"""What differs between workloads, and nothing else: the interface (task), one file a workload; presets in a room."""
+"""What differs between workloads: the interface (task.py), one file per workload, and their presets in presets/."""

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = "tiles"
 _FRESH_SEEDS = 1_000_003
-"""So far from a data set's seed lies that of its fresh tiles."""
+"""Added to a data set's seed to get that of its fresh tiles."""
 _FOLDER_OPTIONS = [option for option in fields(CrownFolderOptions) if option.name not in ("fractions", "keep_alike")]
 
 
@@ -43,9 +43,9 @@ class AgroforestryData:
     tile_px: int = 256
     """Side of the tiles that a folder's images are cut into, a multiple of 32."""
     overlap_px: int = 64
-    """How far neighbouring tiles reach into each other, less than tile_px."""
+    """Overlap of neighbouring tiles, less than tile_px."""
     one_kind: bool = False
-    """Every crown of a folder counts as of one kind, whatever it is labelled."""
+    """All crowns of a folder count as one kind, whatever their labels."""
     void_label: int = VOID
     """Label of pixels without a class in a folder's label images, 0 to 255."""
     group_pattern: str | None = None
@@ -87,7 +87,7 @@ class AgroforestryConfig(TrialConfig):
 
 
 class AgroforestryTask(Task[AgroforestryConfig]):
-    """The crown workload; mean average precision at an overlap of one half is its objective."""
+    """The crown workload; its objective is mean average precision at an IoU of 0.5."""
 
     name = "agroforestry"
     presets = PRESETS
@@ -120,7 +120,7 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         return folder.splits
 
     def adapt_to_data(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
-        """As many classes as the data has, and the names of the kinds of crowns."""
+        """Sets the numbers of classes and the names of the kinds of crowns to those of the data."""
         data = splits.train
         classes = {"num_instance_classes": len(data.kinds)}
         if data.semantic_classes:
@@ -180,7 +180,7 @@ def _check_measurable(source: str, splits: Splits) -> None:
 
 
 def _check_classes(model: CrownNetConfig, data: CrownSet) -> None:
-    """A label beyond the network's outputs would otherwise be an index error deep inside it."""
+    """Raises ValueError when the data has more classes than the network has outputs."""
     for name, found in (("num_instance_classes", data.kinds), ("num_semantic_classes", data.semantic_classes)):
         if len(found) > getattr(model, name):
             raise ValueError(

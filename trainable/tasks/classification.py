@@ -1,4 +1,4 @@
-"""What workloads share that tell classes of single images apart; each adds its data and its network."""
+"""Shared by the workloads that classify single images; each adds its data and its network."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +39,7 @@ Config = TypeVar("Config", bound=ClassificationConfig)
 
 
 class ClassificationTask(Task[Config]):
-    """Macro-F1 on the validation split is the objective."""
+    """The objective is macro-F1 on the validation split."""
 
     objective = "val/macro_f1"
     mode = "max"
@@ -47,7 +47,7 @@ class ClassificationTask(Task[Config]):
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
     def adapt_to_data(self, config: Config, splits: Splits) -> Config:
-        """Classes and their numbers of training images are those of the data."""
+        """Sets the classes, and the number of training images of each, to those of the data."""
         model = replace(config.model, class_names=splits.train.class_names)
         loss = replace(config.loss, class_counts=splits.train.class_counts())
         return replace(config, model=model, loss=loss)

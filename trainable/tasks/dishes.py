@@ -15,7 +15,7 @@ from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
 from trainable.data.image_mask.image_mask_set import Splits
 from trainable.data.io.copies import COPY_MARKS
-from trainable.data.io.findings import Finding, format_summary
+from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.losses.classification import ClassificationLossConfig
@@ -30,8 +30,7 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = "plates"
 SOURCE_OF_A_FILE = rf"(?i)(.+?)((_(dirty|{COPY_MARKS})|(_(jpe?g|png))?\.rf\.).*)?$"
-"""A variant's name goes on after its clean parent's: plate_01_dirty_medium_02 and plate_01_rotated come from plate_01.
-"""
+"""A variant's name begins with its clean parent's: plate_01_dirty_medium_02 and plate_01_rotated come from plate_01."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,8 @@ class DishesTask(ClassificationTask[DishesConfig]):
         if config.dirty_variants is not None:
             splits, reached = with_dirty_variants(splits, config.dirty_variants, cache_dir, reading=data.options)
             findings.append(reached)
-        _tell(findings)
+        if findings:
+            logger.info("%s", format_summary(findings))
         return splits
 
     def build_model(self, config: DishesConfig) -> nn.Module:
@@ -133,8 +133,3 @@ class DishesTask(ClassificationTask[DishesConfig]):
             device=device,
             max_batches=config.max_train_batches,
         )
-
-
-def _tell(findings: list[Finding]) -> None:
-    if findings:
-        logger.info("%s", format_summary(findings))

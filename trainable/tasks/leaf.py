@@ -67,7 +67,7 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         *,
         weights: Mapping[str, Tensor],
     ) -> dict[str, float]:
-        """Of averaged looks where they are on, with the calibration error before and after a temperature.
+        """Averages several looks where that is on, and adds the calibration error before and after a temperature.
 
         The temperature is fitted on the validation split, under the same looks.
         """

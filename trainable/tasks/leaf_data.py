@@ -39,7 +39,7 @@ class LeafData:
     split_fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
     labels_per_class: int | None = None
-    """Of the training split, how many images of each class keep their label; None is all of them."""
+    """Images of each class that keep their label in the training split; None keeps all labels."""
     leaves: LeafPictureConfig = field(default_factory=LeafPictureConfig)
     """The embedded generator's settings."""
 
@@ -77,13 +77,10 @@ def labelled_part(images: LabelledImages, labels_per_class: int | None = None) -
     """The images with a label, or the first few of each class; they are copied unless all of them are meant."""
     rows = np.flatnonzero(images.labels != MISSING)
     if labels_per_class is not None:
-        rows = np.sort(np.concatenate([rows[images.labels[rows] == k][:labels_per_class] for k in _classes(images)]))
+        labels, classes = images.labels[rows], range(len(images.class_names))
+        rows = np.sort(np.concatenate([rows[labels == label][:labels_per_class] for label in classes]))
     if len(rows) == len(images):
         return images
     return replace(
         images, images=images.images[rows], labels=images.labels[rows], names=tuple(images.names[row] for row in rows)
     )
-
-
-def _classes(images: LabelledImages) -> range:
-    return range(len(images.class_names))

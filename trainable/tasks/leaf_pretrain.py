@@ -1,6 +1,6 @@
 """An encoder of leaves, pre-trained without labels: two looks at one leaf should be alike, at two leaves not.
 
-Labels are used by the probes alone, and of the training split alone.
+Only the probes use labels, and only those of the training split.
 """
 
 from dataclasses import dataclass, field, replace
@@ -55,7 +55,7 @@ class LeafPretrainConfig(TrialConfig):
 
 
 class LeafPretrainTask(Task[LeafPretrainConfig]):
-    """The pre-training workload; the k-NN probe's accuracy on the validation split is its objective."""
+    """The pre-training workload; its objective is the k-NN probe's accuracy on the validation split."""
 
     name = "leaf_pretrain"
     presets = PRETRAIN_PRESETS
@@ -80,7 +80,7 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
     def open_data(
         self, config: LeafPretrainConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> Splits:
-        """Training has every image, labelled or not; the other two are asked for what the labelled ones are."""
+        """The training split has every image; the probes of the other two know only the labelled ones."""
         splits = open_leaves(config.data, cache_dir, on_progress)
         bank = labelled_part(splits.train, config.data.labels_per_class)
         validation, test = (ProbeSet(bank=bank, queries=queries) for queries in (splits.validation, splits.test))
@@ -116,7 +116,7 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
     def training_batches(
         self, config: LeafPretrainConfig, data: LabelledImages, device: torch.device
     ) -> LabelledTrainingBatches:
-        """Whole batches alone: the fewer images, the easier it is to find a partner among them."""
+        """Only whole batches: among fewer images a partner is easier to find."""
         whole_batches = max(1, len(data) // config.batch_size)
         return LabelledTrainingBatches(
             data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches

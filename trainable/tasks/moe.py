@@ -42,11 +42,11 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
-"""Objects that cover less of the image than this, in the median, are trained on crops."""
+"""Crops are trained on where the median object covers less of the image than this."""
 JUDGED_PIXELS = 2**19
-"""What a processor judges quickest at a time, whatever the batch that a trial is trained on."""
+"""Pixels of an evaluation batch on a CPU: the fastest size, whatever the training batch."""
 COLLAPSE_PATIENCE = 0.75
-"""Nine epochs of twelve: by then every step of the response was taken and had an epoch to help."""
+"""Nine of twelve epochs: every step of the response was taken by then and had an epoch to help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +59,9 @@ class CamouflageData:
     """Height that images are resized to; None keeps the shape and takes `long_side_px`."""
     image_width_px: int | None = None
     long_side_px: int = 240
-    """Longer side that images are resized to when no size is given."""
+    """Longer side of the resized images when no size is given."""
     inverted_masks: bool | None = None
-    """True when 255 is the background, False when it surely is not; None stops when it looks so."""
+    """True: 255 is the background. False: it is not. None: an error when it looks so."""
     foreground_values: tuple[str, ...] = ()
     """Grey levels ("255") and colours ("255/0/0") of a folder's masks that are the object; none: what is above 127."""
     group_pattern: str | None = None
@@ -98,7 +98,7 @@ class CamouflageData:
 
 
 def open_camouflage(data: CamouflageData, cache_dir: Path | None, on_progress: Progress | None) -> Splits:
-    """The splits of images and masks; of a folder what was found in it is told."""
+    """The three splits; logs what was found in a folder."""
     cache_dir = cache_dir or default_cache_dir()
     if data.source == EMBEDDED:
         return scene_splits(data.scenes, cache_dir, on_progress)

@@ -3,7 +3,7 @@
     python -m trainable.preset moe_pretrain default runs/pretrain/config.json --data path/to/images-and-masks
     python -m trainable.train --config runs/pretrain/config.json --output runs/pretrain/train
 
-The weights start `moe` by `--init runs/pretrain/train`. Masks are never read but to open the folder.
+The weights start `moe` by `--init runs/pretrain/train`. Masks are checked when the folder is opened, and not used.
 """
 
 from dataclasses import dataclass, field, replace
@@ -57,7 +57,7 @@ class MoePretrainConfig(TrialConfig):
 
 
 class MoePretrainTask(Task[MoePretrainConfig]):
-    """The place of each picture's second look among those at all pictures of the validation split is its objective."""
+    """The objective is the mean reciprocal rank of each picture's second look among those of the validation split."""
 
     name = "moe_pretrain"
     objective = "val/mean_reciprocal_rank"
@@ -116,7 +116,7 @@ class MoePretrainTask(Task[MoePretrainConfig]):
     def training_batches(
         self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
     ) -> LabelledTrainingBatches:
-        """Whole batches alone: the fewer images, the easier it is to find a partner among them."""
+        """Only whole batches: among fewer images a partner is easier to find."""
         whole_batches = max(1, len(data) // config.batch_size)
         return LabelledTrainingBatches(
             data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches
