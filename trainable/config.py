@@ -6,7 +6,7 @@ sections, so that a search space can set `max_lr` without naming its section.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args, get_type_hints
 
 from trainable.fields import built, changed, unknown_name
 from trainable.techniques.best_epoch import BestEpochConfig
@@ -38,10 +38,41 @@ _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialConfig:
-    """Everything that determines a training run except the machine.
+class RunConfig:
+    """What every run has, whoever wrote its loop."""
 
-    The sections that every workload has; a task derives its own class with more.
+    free_params: ClassVar[str | None] = None
+    """The field that takes every parameter that is no field of its own; None refuses such parameters."""
+
+    workload: str
+    """What trains it: the name of a task, such as "moe", or the reference of a loop."""
+    max_epochs: int
+    """The planned budget in epochs: schedule, warm-up and augmentation are fractions of it."""
+    data: Any
+    """The data, with its `source`; the workload's own type."""
+    seed: int = 0
+    """Seed of weights, data order, augmentation and router noise; 0 to MAX_SEED."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_epochs <= MOST_EPOCHS:
+            raise ValueError(f"max_epochs is {self.max_epochs}; it must be from 1 to {MOST_EPOCHS}.")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}.")
+
+    @property
+    def warmup_fraction(self) -> float:
+        """Share of `max_epochs` in which the learning rate still rises; 0 where the configuration does not say."""
+        return 0.0
+
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialConfig(RunConfig):
+    """Everything that determines a run of a task except the machine.
+
+    The sections that every task has; a task derives its own class with more.
     """
 
     min_batch_size: ClassVar[int] = 1
@@ -58,18 +89,10 @@ class TrialConfig:
     )
     """What decides the memory per image of a micro-batch; a task adds its own."""
 
-    workload: str
-    """Name of the task, such as "moe"."""
-    max_epochs: int
-    """The planned budget in epochs: schedule, warm-up and augmentation are fractions of it."""
-    data: Any
-    """The data; the task's own type."""
     model: Any
     """The network; the task's own type."""
     loss: Any
     """The criterion; the task's own type."""
-    seed: int = 0
-    """Seed of weights, data order, augmentation and router noise; 0 to MAX_SEED."""
     batch_size: int = 16
     """Images of a micro-batch."""
     accumulation_steps: int = 1
@@ -102,18 +125,19 @@ class TrialConfig:
         return self.init_weights is not None or getattr(self.model, "weights", SCRATCH) != SCRATCH
 
     @property
+    def warmup_fraction(self) -> float:
+        return self.schedule.warmup_fraction
+
+    @property
     def num_tasks(self) -> int:
         """Tasks that one network learns side by side, each with a loss of its own to be weighed."""
         return 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_epochs <= MOST_EPOCHS:
-            raise ValueError(f"max_epochs is {self.max_epochs}; it must be from 1 to {MOST_EPOCHS}.")
+        RunConfig.__post_init__(self)
         for name in ("batch_size", "accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise ValueError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}.")
         if self.compile_backend is not None and self.compile_backend not in COMPILE_BACKENDS:
             raise ValueError(f"compile_backend is {self.compile_backend!r}; allowed: {', '.join(COMPILE_BACKENDS)}.")
         if self.precision not in PRECISIONS:
@@ -122,7 +146,7 @@ class TrialConfig:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be positive, or None for no clipping.")
 
 
-def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
+def from_params(params: Mapping[str, object], base: Config) -> Config:
     """Puts flat parameters such as `{"max_lr": 3e-3, "averaging": False}` over a workload's default configuration.
 
     A section's own name switches it: False or None is off, True is on with the values of `base` or its defaults.
@@ -135,10 +159,13 @@ def from_params(params: Mapping[str, object], base: TrialConfig) -> TrialConfig:
     owners = {inner.name: name for name, kind in sections.items() for inner in fields(kind)}
     own = {outer.name for outer in fields(base)} - set(sections)
     known = parameter_names(base)
-    for name in params:
-        if name not in known:
-            raise ValueError(unknown_parameter(name, known))
+    others = {name: value for name, value in params.items() if name not in known}
     changes = {name: value for name, value in params.items() if name in own}
+    if others and base.free_params is not None:
+        changes[base.free_params] = {**getattr(base, base.free_params), **others}
+    elif others:
+        name = next(iter(others))
+        raise ValueError(unknown_parameter(name, known))
     for section, kind in sections.items():
         inner = {name: value for name, value in params.items() if owners.get(name) == section}
         current = getattr(base, section)
@@ -158,7 +185,7 @@ class Parameter(NamedTuple):
     """It turns a part on or off as a whole."""
 
 
-def parameters_of(base: TrialConfig) -> dict[str, Parameter]:
+def parameters_of(base: RunConfig) -> dict[str, Parameter]:
     """Everything that `from_params` takes, also of parts that are off in `base`."""
     sections, hints = _sections(base), get_type_hints(type(base))
     found = {
@@ -178,32 +205,33 @@ def unknown_parameter(name: str, known: Iterable[str]) -> str:
     return unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ()))
 
 
-def flat_params(config: TrialConfig) -> dict[str, object]:
+def flat_params(config: RunConfig) -> dict[str, object]:
     """The configuration under the flat names of `from_params`, without sections that are off."""
     params = {outer.name: getattr(config, outer.name) for outer in fields(config)}
+    params |= {} if config.free_params is None else params.pop(config.free_params)
     for section in _sections(config):
         inner = params.pop(section)
         params |= {} if inner is None else {field.name: getattr(inner, field.name) for field in fields(inner)}
     return params
 
 
-def section_names(config: TrialConfig) -> set[str]:
+def section_names(config: RunConfig) -> set[str]:
     """The names that switch a part of the configuration on or off as a whole."""
     return set(_sections(config))
 
 
-def parameter_names(config: TrialConfig) -> set[str]:
+def parameter_names(config: RunConfig) -> set[str]:
     """All flat names of `from_params`, those of sections that are off included."""
     inner = {field.name for kind in _sections(config).values() for field in fields(kind)}
     return inner | {outer.name for outer in fields(config)}
 
 
-def to_dict(config: TrialConfig) -> dict[str, object]:
+def to_dict(config: RunConfig) -> dict[str, object]:
     """The configuration as nested plain data, complete: every default is written out."""
     return asdict(config)
 
 
-def from_dict(data: Mapping[str, object], base: TrialConfig) -> TrialConfig:
+def from_dict(data: Mapping[str, object], base: Config) -> Config:
     """Reads what `to_dict` wrote; `base` is the workload's default and gives the types of its sections.
 
     Raises:
@@ -228,7 +256,7 @@ def _renamed(data: Mapping[str, object]) -> Mapping[str, object]:
     return {**data, "model": former, "gradient_checkpointing": is_on}
 
 
-def _sections(base: TrialConfig) -> dict[str, type]:
+def _sections(base: RunConfig) -> dict[str, type]:
     """The dataclass of each section, also of those that are off in `base`."""
     found: dict[str, type] = {}
     for name, hint in get_type_hints(type(base)).items():

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from trainable.config import TrialConfig, flat_params, from_params, parameter_names
+from trainable.config import Config, flat_params, from_params, parameter_names
 from trainable.fields import changed, parse_assignments, typed, unknown_name
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
@@ -59,7 +59,7 @@ def params_of(options: argparse.Namespace) -> dict[str, object]:
     return params | by_option
 
 
-def with_params(config: TrialConfig, params: Mapping[str, object]) -> TrialConfig:
+def with_params(config: Config, params: Mapping[str, object]) -> Config:
     """The configuration with some parameters changed: absolute values included, `scenes.num_train` inside a part.
 
     Raises:

@@ -32,6 +32,7 @@ from trainable.tasks.registry import get_task
 from trainable.techniques.constant_predictions import ADVICE, constant_shares
 from trainable.techniques.optim.optimizer import ParameterGroup, parameter_groups
 from trainable.techniques.random_streams import seed_everything
+from trainable.workloads.registry import task_of
 
 SMALLEST_NETWORK = 100_000
 VANISHING_NORM, EXPLODING_NORM = 1e-6, 100.0
@@ -165,7 +166,7 @@ def diagnose(exported: ExportedConfig) -> list[Finding]:
     Raises:
         ValueError: the data cannot be used.
     """
-    config, task, device = exported.config, get_task(exported.config.workload), torch.device("cpu")
+    (task, config), device = task_of(exported.config), torch.device("cpu")
     seed_everything(config.seed)
     splits = open_data(config, exported.data_fingerprint)
     batches = task.training_batches(config, splits.train, device)

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from trainable.config import TrialConfig, to_dict
+from trainable.config import RunConfig, to_dict
 from trainable.fields import built, typed
 from trainable.reference import Reference, activate
-from trainable.tasks.registry import read_config
+from trainable.workloads.registry import read_config
 
 FORMAT = 1
 _WANTED = "the config.json that python -m tuner.export wrote"
@@ -32,7 +32,7 @@ _YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("
 class ExportedConfig:
     """A configuration and the conditions of its training."""
 
-    config: TrialConfig
+    config: RunConfig
     data_fingerprint: dict[str, str]
     """sha256 of each split, to check that a later run has the same data."""
     num_threads: int = 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainable.training_run import Ending, EpochResult
+    from trainable.run import Ending, EpochResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from trainable.run_setup import chosen_device
 from trainable.supervision.base import Forward
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage, shortages_named
+from trainable.workloads.registry import task_of
 
 OUTPUT = Path("predictions")
 _PART_SECONDS = 10.0
@@ -76,8 +77,8 @@ def predict(
         ValueError: the configuration, the weights or the folder can't be used; nothing was written then.
         MemoryShortage: a picture does not fit.
     """
-    config = read_exported_config(config_file).config
-    predictor = get_task(config.workload).predictor(config)
+    task, config = task_of(read_exported_config(config_file).config)
+    predictor = task.predictor(config)
     if overlay and not predictor.kind.drawable:
         raise ValueError(f"--overlay draws predictions, and {config.workload} has nothing to draw; leave it out.")
     model = trained_model(config, weights).to(device)

@@ -21,8 +21,9 @@ from trainable.exported_config import ExportedConfig, read_exported_config, read
 from trainable.fields import unknown_name
 from trainable.reference import find, is_reference
 from trainable.run_setup import open_data
-from trainable.tasks.registry import TASKS, default_config, get_task, installed_tasks
+from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.tasks.task import Preset
+from trainable.workloads.registry import get_workload, task_of
 
 DEFAULT = "default"
 
@@ -96,7 +97,7 @@ def preset_config(
     workload = references[0].text if references else workload
     task = get_task(workload)
     presets = {DEFAULT: Preset(params={}), **task.presets}
-    config = default_config(workload, None if source is None else str(Path(source).absolute()))
+    _, config = task_of(get_workload(workload).default_config(None if source is None else str(Path(source).absolute())))
     for name in preset.split("+"):
         if name not in presets:
             raise ValueError(unknown_name(f"preset of {workload}", name, presets))

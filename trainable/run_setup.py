@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from trainable.config import TrialConfig
+from trainable.config import RunConfig, TrialConfig
 from trainable.exported_config import ExportedConfig
 from trainable.reporting.output_folder import WEIGHTS
-from trainable.tasks.registry import get_task
+from trainable.run import Run
 from trainable.techniques.parallel.data_parallel import Ranks
-from trainable.training_run import TrainingRun
+from trainable.workloads.registry import get_workload
 
 logger = logging.getLogger(__name__)
 
@@ -47,28 +47,26 @@ def started_from(config: TrialConfig, given: Path) -> TrialConfig:
     return replace(config, model=model, init_weights=path)
 
 
-def open_run(
-    exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None, log_interval: int = 0
-) -> TrainingRun:
+def open_run(exported: ExportedConfig, device: str = "auto", *, ranks: Ranks | None = None) -> Run:
     """The run of a configuration before its first epoch; refuses data that differs from the fingerprint.
 
     Without a fingerprint the data is new on purpose, and the configuration is adapted to it.
     """
     chosen = chosen_device(device)
     config, expected = exported.config, exported.data_fingerprint
-    splits = open_data(config, expected)
+    workload, data = get_workload(config.workload), open_data(config, expected)
     if not expected:
-        config = get_task(config.workload).adapt_to_data(config, splits)
-    return TrainingRun(config, splits, device=chosen, ranks=ranks, log_interval=log_interval)
+        config = workload.adapt_to_data(config, data)
+    return workload.begin(config, data, device=chosen, ranks=ranks)
 
 
-def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
+def open_data(config: RunConfig, expected: Mapping[str, str]) -> Any:
     """The data of a configuration.
 
     Raises:
         ValueError: it can't be used, or its fingerprint is not the expected one; an empty one accepts any data.
     """
-    splits = get_task(config.workload).open_data(config, on_progress=_preparing)
+    splits = get_workload(config.workload).open_data(config, on_progress=_preparing)
     differing = _differing(splits.fingerprint, expected)
     if differing:
         raise ValueError(
@@ -78,13 +76,13 @@ def open_data(config: TrialConfig, expected: Mapping[str, str]) -> Any:
     return splits
 
 
-def open_trial_data(config: TrialConfig, expected: Mapping[str, str], *, cache_dir: Path) -> Any:
+def open_trial_data(config: RunConfig, expected: Mapping[str, str], *, cache_dir: Path) -> Any:
     """The data of a search on the machine of one of its trials.
 
     Raises:
         ValueError: it can't be used, or it is not the data that the search started with.
     """
-    splits = get_task(config.workload).open_data(config, cache_dir=cache_dir)
+    splits = get_workload(config.workload).open_data(config, cache_dir=cache_dir)
     differing = _differing(splits.fingerprint, expected)
     if differing:
         raise ValueError(

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -34,11 +35,13 @@ from trainable.reporting.output_folder import (
 )
 from trainable.reporting.profiling import DEFAULT_UPDATES, parse_updates, profiled
 from trainable.reporting.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
+from trainable.run import Run, TrainedEpoch
 from trainable.run_setup import chosen_device, open_run, started_from
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
-from trainable.training_run import TrainedEpoch, TrainingRun
+from trainable.training_run import TrainingRun
+from trainable.workloads.registry import task_of
 
 logger = logging.getLogger("trainable.train")
 
@@ -109,8 +112,10 @@ def train(
     check_trackers(track)
     torch.set_num_threads(exported.num_threads)
     with ranks_of_torchrun(chosen_device(device)) as ranks, shortages_named():
-        run = open_run(exported, device, ranks=ranks, log_interval=log_interval)
-        fresh = None if num_fresh is None else run.task.fresh_test_set(run.config, num_fresh)
+        run = open_run(exported, device, ranks=ranks)
+        if log_interval:
+            _of_task(run, "--log-interval").log_interval = log_interval
+        fresh = None if num_fresh is None else _of_task(run, "--fresh-test").task.fresh_test_set(run.config, num_fresh)
         if resume and (output / CHECKPOINT).exists():
             _restore(run, output / CHECKPOINT)
         writes = ranks is None or ranks.is_first
@@ -125,7 +130,8 @@ def train(
         handed_over = run.handed_over
         judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
     if writes:
-        torch.save(handed_over.weights, output / WEIGHTS)
+        if handed_over.weights:
+            torch.save(handed_over.weights, output / WEIGHTS)
         ended = {"epoch": handed_over.epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
         (output / METRICS).write_text(json.dumps(judged | ended, indent=2) + "\n")
     for name, values in judged.items():
@@ -166,16 +172,30 @@ def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
     write_exported_config(output / CONFIG, exported)
 
 
-def _epochs(run: TrainingRun, validate_every: int) -> Iterator[TrainedEpoch]:
+def _epochs(run: Run, validate_every: int) -> Iterator[TrainedEpoch]:
     """What is left of the budget; every so-many-th epoch of the training is validated, and the last one."""
-    while not run.is_complete:
+    if validate_every > 1:
+        yield from _sparsely_validated(_of_task(run, "--validate-every-epochs"), validate_every)
+    while run.ending is None:
+        yield run.run_epoch()
+
+
+def _sparsely_validated(run: TrainingRun, validate_every: int) -> Iterator[TrainedEpoch]:
+    while run.ending is None:
         epoch, since = run.epoch + 1, run.epoch % validate_every + 1
         is_validated = since == validate_every or epoch == run.config.max_epochs
         yield run.run_epoch(span_epochs=since) if is_validated else run.train_epoch()
 
 
+def _of_task(run: Run, option: str) -> TrainingRun:
+    """The same run; raises ValueError where its loop is the user's own, for an option that reaches into ours."""
+    if not isinstance(run, TrainingRun):
+        raise ValueError(f"{option} needs a loop of this project, and {run.config.workload} is your own; leave it out.")
+    return run
+
+
 def _train_on_record(
-    run: TrainingRun,
+    run: Run,
     epochs: Iterator[TrainedEpoch],
     output: Path,
     *,
@@ -185,18 +205,21 @@ def _train_on_record(
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
     cut_curve(output / CURVE, run.epoch)
-    precision = run.trainer.precision
-    logger.info("%s on %s in %s (%s)", run.config.workload, run.device, precision.name, precision.reason)
+    logger.info("%s", run.summary)
     logger.info("results in %s", output)
     params = flat_params(run.config)
     tracked = TrackedRun(folder=output, name=output.name, experiment=run.config.workload, params=params)
-    with opened_trackers(track, tracked) as told, profiled(run.trainer.optimizer, profile, output):
+    with opened_trackers(track, tracked) as told, _profiled(run, profile, output):
         for result in epochs:
             _record(run, result, output, told, save_every_epochs)
 
 
+def _profiled(run: Run, profile: range | None, output: Path) -> AbstractContextManager[None]:
+    return nullcontext() if profile is None else profiled(_of_task(run, "--profile").trainer.optimizer, profile, output)
+
+
 def _record(
-    run: TrainingRun, result: TrainedEpoch, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
+    run: Run, result: TrainedEpoch, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
 ) -> None:
     """Saves an epoch: first its line of the curve, then its checkpoint, from which a resume continues."""
     with (output / CURVE).open("a") as curve:
@@ -205,11 +228,11 @@ def _record(
         tracker.log(result.epoch, result.metrics)
     run.save(output / CHECKPOINT)
     keep_checkpoints(output, run.epoch, is_best=run.is_at_best_epoch, every_epochs=save_every_epochs)
-    line = epoch_line(result, objective=run.task.objective, max_epochs=run.config.max_epochs)
+    line = epoch_line(result, objective=run.objective, max_epochs=run.config.max_epochs)
     logger.info("%s", line)
 
 
-def _restore(run: TrainingRun, checkpoint: Path) -> None:
+def _restore(run: Run, checkpoint: Path) -> None:
     try:
         run.restore(checkpoint)
     except CheckpointError as error:
@@ -233,7 +256,7 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
     exported = read_training_config(options.config, source=options.data)
     config = with_params(exported.config, params_of(options))
     if options.init is not None:
-        config = started_from(config, options.init)
+        config = started_from(task_of(config)[1], options.init)
     # Pictures read in another way are other data.
     is_same_data = config.data == exported.config.data
     return replace(exported, config=config, data_fingerprint=exported.data_fingerprint if is_same_data else {})

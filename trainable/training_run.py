@@ -6,15 +6,16 @@ The same object trains inside Ray and standalone; that is why the curve is the s
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from trainable.build_trainer import build_trainer, monitor_of
 from trainable.config import TrialConfig
+from trainable.run import Ending, EpochResult, HandedOver, TrainedEpoch
 from trainable.tasks.registry import get_task
 from trainable.techniques.best_epoch import BestEpoch
 from trainable.techniques.checkpoint import read_checkpoint, run_state, write_checkpoint
@@ -40,46 +41,6 @@ from trainable.techniques.memory import (
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.random_streams import seed_everything
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """Why there is no next epoch."""
-
-    outcome: str
-    """completed, plateaued or experts_collapsed; in a leg's report also diverged or out_of_memory."""
-    numbers: Mapping[str, float | str] = field(default_factory=dict)
-    """What it rests on, by name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedEpoch:
-    """What one epoch gave; every value a finite float."""
-
-    epoch: int
-    """Epochs completed, 1 after the first."""
-    metrics: dict[str, float]
-    """Flat names: train/..., val/..., moe/..., aug_strength."""
-    seconds: float
-    precision: str
-    """The number format in effect, whatever was asked for: fp32, fp16 or bf16."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochResult(TrainedEpoch):
-    """What one epoch gave that was validated too."""
-
-    objective: float
-
-
-class HandedOver(NamedTuple):
-    """What is tested and exported."""
-
-    epoch: int
-    weights: dict[str, torch.Tensor]
-    """On the CPU; averaged where averaging is on."""
-    value: float | None
-    """The monitored metric of the best epoch; None where no best epoch is kept and these are the last weights."""
 
 
 class TrainingRun:
@@ -124,6 +85,22 @@ class TrainingRun:
         self.best_epoch = None if config.best_epoch is None else BestEpoch(mode)
         self.lasting_collapse = self.task.build_lasting_collapse(config)
         self.constant_predictions = ConstantPredictions()
+
+    @property
+    def objective(self) -> str:
+        """The metric that is compared."""
+        return self.task.objective
+
+    @property
+    def summary(self) -> str:
+        """Such as `moe on cpu in fp32 (asked for)`."""
+        precision = self.trainer.precision
+        return f"{self.config.workload} on {self.device} in {precision.name} ({precision.reason})"
+
+    @property
+    def constant_since(self) -> int | None:
+        """The epoch since which all predictions are alike; None while they differ."""
+        return self.constant_predictions.began
 
     @property
     def ending(self) -> Ending | None:
@@ -319,15 +296,6 @@ class TrainingRun:
         self._fitting.limit(self._memory_key, self.batch_size)
         empty_cache(self.device)
         log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
-
-
-def run_epochs(run: TrainingRun, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:
-    """Trains what is left of the budget."""
-    results = []
-    while not run.is_complete:
-        results.append(run.run_epoch())
-        on_epoch(results[-1])
-    return results
 
 
 def _flat_training(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainable.config import TrialConfig
+from trainable.config import RunConfig
 from trainable.models.output import as_model_output
 from trainable.run_setup import chosen_device, open_data
-from trainable.tasks.registry import get_task
 from trainable.techniques.parallel.tensor_tree import map_tensors
+from trainable.workloads.registry import task_of
 from tuner import formatting
 from tuner.atomic_file import replacing
 from tuner.export import exported_config_of, trained_weights, trial_config
@@ -89,6 +89,7 @@ def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleR
     if len(trials) < top:
         raise ValueError(f"{folder} has {len(trials)} trials that were trained to the end; give --top {len(trials)}.")
     first = exported_config_of(record, trials[0], folder)
+    task_of(first.config)
     splits = open_data(first.config, first.data_fingerprint)
     members = {trial.name: _member(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
     objective = formatting.metric(record.settings.objective)
@@ -99,9 +100,9 @@ Member = Callable[[Any, Any], Any]
 """Maps the images and targets of a batch to scores."""
 
 
-def _member(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch.device) -> Member:
+def _member(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.device) -> Member:
     """The trained model of a trial."""
-    task = get_task(config.workload)
+    task, config = task_of(config)
     model = task.build_model(config).to(device).eval()
     judge = task.final_judge(task.build_supervision(config).to(device), config)
     model.load_state_dict(trained_weights(folder, trial))
@@ -110,9 +111,9 @@ def _member(folder: Path, trial: TrialRecord, config: TrialConfig, device: torch
 
 @torch.no_grad()
 def _evaluate(
-    objective: str, members: dict[str, Member], config: TrialConfig, data: Any, device: torch.device
+    objective: str, members: dict[str, Member], config: RunConfig, data: Any, device: torch.device
 ) -> EnsembleResult:
-    task = get_task(config.workload)
+    task, config = task_of(config)
     alone = {name: task.build_metrics(config, final=True) for name in members}
     together = task.build_metrics(config, final=True)
     for batch in task.evaluation_batches(config, data, device):

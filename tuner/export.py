@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from trainable.config import TrialConfig, from_params
+from trainable.config import RunConfig, from_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.reference import activate
+from trainable.run import run_epochs
 from trainable.run_setup import open_run
-from trainable.tasks.registry import read_config
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
-from trainable.training_run import run_epochs
+from trainable.workloads.registry import read_config
 from tuner.confirm.comparison import choose
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
@@ -75,7 +75,8 @@ def export(folder: Path) -> Path:
     winner = _winner(record, folder)
     weights = trained_weights(folder, winner)
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, winner, folder))
-    torch.save(weights, folder / NEW / WEIGHTS)
+    if weights:
+        torch.save(weights, folder / NEW / WEIGHTS)
     trivial = {split: asdict(score) for split, score in read_trivial(folder).items()}
     measured = _metrics(record, winner) | ({"trivial": trivial} if trivial else {})
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
@@ -101,7 +102,7 @@ def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -
     )
 
 
-def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
+def trial_config(record: SearchRecord, trial: TrialRecord) -> RunConfig:
     """The configuration that a trial was trained with."""
     activate(record.settings.references)
     return from_params(trial.params, read_config(record.settings.base_config))
@@ -109,6 +110,8 @@ def trial_config(record: SearchRecord, trial: TrialRecord) -> TrialConfig:
 
 def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]:
     """The weights of a trial's last checkpoint that are handed over: of its best epoch, unless it kept none.
+
+    None of a loop that names no model.
 
     Raises:
         ValueError: the checkpoint is gone.

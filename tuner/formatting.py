@@ -76,8 +76,10 @@ FEW = 20
 """Below this, one image changes a mean score by more than configurations usually differ."""
 
 
-def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int]) -> str:
-    """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width."""
+def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int] | None) -> str | None:
+    """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width. None without a size."""
+    if size_px is None:
+        return None
     counts = ", ".join(f"{split} {count}" for split, count in images.items())
     height, width = size_px
     return f"{counts} images at {width} x {height} px"

@@ -24,7 +24,7 @@ from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
 
 if TYPE_CHECKING:
-    from trainable.training_run import Ending, EpochResult
+    from trainable.run import Ending, EpochResult
 
 logger = logging.getLogger(__name__)
 

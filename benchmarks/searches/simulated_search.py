@@ -24,7 +24,7 @@ from ray.tune.search.optuna import OptunaSearch
 from benchmarks.claims import OURS
 from search_spaces.space import Situation
 from trainable.leg import LegReport
-from trainable.training_run import Ending, EpochResult
+from trainable.run import Ending, EpochResult
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.candidates import Candidate
 from tuner.policy.halving import HalvingConfig

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.searches.sleep import Sleep
-from trainable.training_run import Ending, EpochResult
+from trainable.run import Ending, EpochResult
 
 
 class SleepingRun:

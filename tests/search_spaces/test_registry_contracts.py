@@ -15,7 +15,8 @@ from search_spaces.space import Situation
 from search_spaces.stub_trials import ends_or_inside
 from trainable.build_trainer import build_trainer
 from trainable.config import from_params, to_dict
-from trainable.tasks.registry import get_task, read_config
+from trainable.tasks.registry import get_task
+from trainable.workloads.registry import read_config
 
 NUM_SAMPLES = 50
 SITUATIONS = {

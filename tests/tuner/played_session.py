@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainable.leg import Leg, LegReport, checkpoint_name
-from trainable.training_run import Ending, EpochResult
+from trainable.run import Ending, EpochResult
 from tuner.policy.actions import NoWork
 from tuner.policy.simulation import SimulatedSlots
 from tuner.records import Recorder

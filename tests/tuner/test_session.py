@@ -14,7 +14,7 @@ from tests.tuner import played_session
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import FIRST, PAIRS, Player, objective, opened, report_of
 from trainable.leg import Leg, LegReport
-from trainable.training_run import Ending
+from trainable.run import Ending
 from tuner.policy.actions import NoWork
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search

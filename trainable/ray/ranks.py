@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import TCPStore
 
 from trainable.config import TrialConfig
+from trainable.run import Ending, EpochResult
 from trainable.run_setup import open_trial_data
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import (
@@ -35,7 +36,7 @@ from trainable.techniques.memory import (
     memory_key,
 )
 from trainable.techniques.parallel.data_parallel import join
-from trainable.training_run import Ending, EpochResult, TrainingRun
+from trainable.training_run import TrainingRun
 
 HOST = "127.0.0.1"
 """All ranks of a trial are on one machine."""

@@ -1,4 +1,4 @@
-"""The trainable that Ray runs: a thin class around a TrainingRun."""
+"""The trainable that Ray runs: a thin class around a run."""
 
 import errno
 import logging
@@ -15,16 +15,16 @@ with collector_paused():
     from ray import tune
     from ray.util.metrics import Gauge
 
-    from trainable.config import TrialConfig, from_params
+    from trainable.config import RunConfig, TrialConfig, from_params
     from trainable.leg import Leg, LegReport, checkpoint_name
     from trainable.ray.ranks import RankActors, RankedRun
     from trainable.reference import Reference
+    from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
-    from trainable.tasks.registry import CarriedConfig, get_task
     from trainable.techniques.checkpoint import DamagedCheckpointError
     from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
-    from trainable.training_run import Ending, EpochResult, TrainingRun
+    from trainable.workloads.registry import CarriedConfig, get_workload
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class LegTrainable(tune.Trainable):
     A search derives its own class with the values that its trials share.
     """
 
-    base: TrialConfig
+    base: RunConfig
     """The configuration that the parameters of every leg override."""
     references: tuple[Reference, ...] = ()
     """Objects of the user's own in it."""
@@ -65,7 +65,7 @@ class LegTrainable(tune.Trainable):
             # The first optimizer of a process imports torch's compiler, which has more modules than torch itself.
             torch.optim.SGD([torch.zeros(1)])
         freeze_imports()
-        self._task, self._torch_device = get_task(self.base.workload), torch.device(self.device)
+        self._workload, self._torch_device = get_workload(self.base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()
         base = CarriedConfig(self.base, self.references)
@@ -82,7 +82,7 @@ class LegTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Drops the last leg; the next one is built in its first step, which reports running out of memory."""
         self._leg: Leg = new_config[LEG]
-        self._run: TrainingRun | RankedRun | None = None
+        self._run: EpochRun | None = None
         return True
 
     def step(self) -> dict[str, LegReport]:
@@ -119,14 +119,14 @@ class LegTrainable(tune.Trainable):
         self._publish(result)
         return LegReport(result=result, ending=run.ending, process=self._process)
 
-    def _run_or_begin(self) -> TrainingRun | RankedRun:
+    def _run_or_begin(self) -> EpochRun:
         if self._run is None:
             self._run = self._begun()
             if self._leg.from_epoch:
                 self._restore(self._run)
         return self._run
 
-    def _restore(self, run: TrainingRun | RankedRun) -> None:
+    def _restore(self, run: EpochRun) -> None:
         """A trial with a lost or damaged checkpoint starts over."""
         try:
             run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
@@ -134,14 +134,15 @@ class LegTrainable(tune.Trainable):
             logger.warning("trial %s starts over: %s", self._leg.trial, error)
             self._run = self._begun()
 
-    def _begun(self) -> TrainingRun | RankedRun:
+    def _begun(self) -> EpochRun:
         config = from_params(self._leg.params, self.base)
         if self.ranks > 1:
+            assert isinstance(config, TrialConfig), "no other workload can use ranks"
             return RankedRun(config, self._living_ranks, fitting=self._fitting)
         empty_cache(self._torch_device)
         # Concurrent trials must not compete for threads.
         torch.set_num_threads(max(1, int(self.cpus_per_rank)))
-        return TrainingRun(config, self._splits, device=self._torch_device, fitting=self._fitting)
+        return self._workload.begin(config, self._splits, device=self._torch_device, fitting=self._fitting)
 
     def _living_ranks(self) -> RankActors:
         if self._rank_actors is None or not self._rank_actors.are_alive:

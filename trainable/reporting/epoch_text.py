@@ -2,8 +2,8 @@
 
 import time
 
-from trainable.config import TrialConfig, flat_params
-from trainable.training_run import EpochResult, TrainedEpoch, TrainingRun
+from trainable.config import RunConfig, flat_params
+from trainable.run import EpochResult, Run, TrainedEpoch
 
 
 def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
@@ -23,11 +23,13 @@ def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
     clock = time.strftime("%M:%S" if left_seconds < 3600 else "%H:%M:%S", time.gmtime(left_seconds))
     if isinstance(result, EpochResult):
         parts.append(f"{objective}: {result.objective:.4f}")
-    parts += [f"lr {metrics['train/lr']:.2e}", f"{result.seconds:.1f} s"]
+    if "train/lr" in metrics:
+        parts.append(f"lr {metrics['train/lr']:.2e}")
+    parts.append(f"{result.seconds:.1f} s")
     return f"Epoch {result.epoch}/{max_epochs}: {', '.join(parts)}, about {clock} left"
 
 
-def why_ended(run: TrainingRun) -> str:
+def why_ended(run: Run) -> str:
     """Why a finished training ended, with its numbers, and which epoch's weights are exported."""
     ending = run.ending
     assert ending is not None, "the training is over"
@@ -44,12 +46,12 @@ def why_ended(run: TrainingRun) -> str:
     if handed_over.value is not None:
         value = f"{run.monitor.name} ({handed_over.value:.4f})"
         weights = f"the weights are those of epoch {handed_over.epoch}, the best by {value}"
-    began = run.constant_predictions.began
+    began = run.constant_since
     warning = "" if began is None else f" Predictions have been constant since epoch {began}."
     return f"Ended after epoch {run.epoch}: {reason}; {weights}.{warning}"
 
 
-def changes_line(before: TrialConfig, after: TrialConfig) -> str:
+def changes_line(before: RunConfig, after: RunConfig) -> str:
     """Parameters that differ, `max_epochs 12 -> 20, seed 0 -> 1`; empty where none does."""
     old, new = flat_params(before), flat_params(after)
     names = [*new, *(name for name in old if name not in new)]

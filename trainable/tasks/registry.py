@@ -1,14 +1,14 @@
 """The workloads by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from trainable.config import TrialConfig, from_dict, to_dict
+from trainable.config import TrialConfig
 from trainable.fields import unknown_name
-from trainable.reference import Reference, activate, is_reference, load
+from trainable.reference import is_reference, load
 from trainable.tasks.task import Task
 
 TASKS = {
@@ -53,33 +53,3 @@ def installed_tasks() -> Mapping[str, EntryPoint]:
 def default_config(workload: str, source: str | None = None) -> TrialConfig:
     """The default of a workload, which names the workload as it was given: by name or by reference."""
     return replace(get_task(workload).default_config(source), workload=workload)
-
-
-class CarriedConfig:
-    """A configuration on its way to another process, where it arrives as itself.
-
-    The folders of the user's own objects are put on `sys.path` there before it is read; a machine that lacks a file
-    raises the ValueError of `activate`.
-    """
-
-    def __init__(self, config: TrialConfig, references: Iterable[Reference]) -> None:
-        self._config, self._references = config, tuple(references)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (self._references, to_dict(self._config))
-
-
-def _arrived(references: tuple[Reference, ...], data: Mapping[str, object]) -> TrialConfig:
-    activate(references)
-    return read_config(data)
-
-
-def read_config(data: object) -> TrialConfig:
-    """A configuration from what `to_dict` wrote of it.
-
-    Raises:
-        ValueError: a field is missing, unknown (the nearest is given), of another type or out of its range.
-    """
-    if not isinstance(data, Mapping) or not isinstance(data.get("workload"), str):
-        raise ValueError("config must hold the fields of a configuration, workload first.")
-    return from_dict(data, get_task(data["workload"]).default_config())

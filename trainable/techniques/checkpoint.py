@@ -203,7 +203,9 @@ def run_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def weights_to_hand_over(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What `TrainingRun.handed_over` gives of the run that wrote this checkpoint: the weights to test and to export."""
+    """What `handed_over` gives of the run that wrote this checkpoint: the weights to test and to export."""
+    if "handed_over" in checkpoint:
+        return checkpoint["handed_over"]
     best, trained = run_state(checkpoint).get("best_epoch"), checkpoint["trainer"]
     if best is not None and best["weights"]:
         return best["weights"]

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainable.config import TrialConfig
+from trainable.config import RunConfig
 from trainable.exported_config import ExportedConfig
+from trainable.run import Run, run_epochs
 from trainable.run_setup import open_data, open_run
-from trainable.tasks.registry import CarriedConfig, get_task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
-from trainable.training_run import run_epochs
+from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
@@ -119,7 +119,7 @@ def _measure_trivial(folder: Path, record: SearchRecord) -> None:
         return
     exported = exported_config_of(record, record.default_trial, folder)
     splits = open_data(exported.config, exported.data_fingerprint)
-    floor = get_task(exported.config.workload).trivial_floor(exported.config, splits, "test")
+    floor = get_workload(exported.config.workload).trivial_floor(exported.config, splits, "test")
     if floor is not None:
         write_trivial(folder, "test", TrivialScore(**floor._asdict()))
 
@@ -158,7 +158,7 @@ def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConf
 
 
 def _train_and_test(
-    config: TrialConfig, fingerprint: dict[str, str], device: str
+    config: RunConfig, fingerprint: dict[str, str], device: str
 ) -> tuple[float | None, Mapping[str, float | None]]:
     """The objective on the validation split and the metrics on the test split, both of the handed-over weights.
 
@@ -168,9 +168,21 @@ def _train_and_test(
     try:
         with shortages_named():
             objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}
-            return objectives[run.handed_over.epoch], run.test()
+            return objectives[run.handed_over.epoch], _with_objective(run.test(), run)
     except (DivergedError, MemoryShortage):
-        return None, {formatting.metric(run.task.objective): None}
+        return None, {formatting.metric(run.objective): None}
+
+
+def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
+    """The metrics on the test split; raises ValueError where a loop of the user's own returns no such objective."""
+    name = formatting.metric(run.objective)
+    if name not in test:
+        returned = ", ".join(test) or "nothing"
+        raise ValueError(
+            f"{run.config.workload} returned {returned} after its loop: return {{'test/{name}': ...}}, or search with "
+            "--confirm 0."
+        )
+    return test
 
 
 def _measured(

@@ -11,15 +11,16 @@ import torch
 
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
-from trainable.config import TrialConfig, from_params
+from trainable.config import RunConfig, TrialConfig, from_params
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.tasks.registry import CarriedConfig, get_task
+from trainable.tasks.registry import get_task
+from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
 from tuner.confirm.wanted import NUM_SEEDS
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines, timing_lines
 from tuner.planning.duration import Schedule, Seconds, forecast
 from tuner.planning.plan import Plan
-from tuner.planning.step_timing import StepTiming, time_steps
+from tuner.planning.step_timing import StepTiming, time_epoch, time_steps
 from tuner.policy.candidates import SpaceSource
 from tuner.ray.cluster import allocate_resources, node_resources, ray_running
 from tuner.ray.tasks import assigned_cpus, run_tasks
@@ -87,15 +88,21 @@ def seconds_of(timing: StepTiming) -> Seconds:
     )
 
 
-def extremes(plan: Plan) -> dict[str, TrialConfig]:
-    """The default configuration and, of many drawn ones, the smallest and largest by batch size times parameters."""
+def extremes(plan: Plan) -> dict[str, RunConfig]:
+    """The default configuration and, of many drawn ones, the smallest and largest by batch size times parameters.
+
+    Of a loop of the user's own the default alone: only a task tells what is small or large.
+    """
     default = plan.first_configs[0]
-    sizes = {(config.model, config.batch_size): config for config in drawn_configs(plan)}
+    drawn = [config for config in drawn_configs(plan) if isinstance(config, TrialConfig)]
+    if not drawn:
+        return {"default": default}
+    sizes = {(config.model, config.batch_size): config for config in drawn}
     ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(config))
     return {"default": default, "smallest": ordered[0], "largest": ordered[-1]}
 
 
-def drawn_configs(plan: Plan) -> list[TrialConfig]:
+def drawn_configs(plan: Plan) -> list[RunConfig]:
     """Configurations that the space may propose, with the ends of its ranges as often as the inside."""
     return [plan.config_of(ends_or_inside(seed)) for seed in range(NUM_DRAWS)]
 
@@ -105,17 +112,19 @@ def _num_parameters(config: TrialConfig) -> int:
         return sum(parameter.numel() for parameter in get_task(config.workload).build_model(config).parameters())
 
 
-def proposed_configs(plan: Plan) -> list[TrialConfig]:
+def proposed_configs(plan: Plan) -> list[RunConfig]:
     """Random configurations of the space."""
     generator, source = random.Random(0), SpaceSource(plan.pinned)
     return [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
 
 
-def most_similar(config: TrialConfig, measured: Mapping[str, TrialConfig]) -> str:
+def most_similar(config: RunConfig, measured: Mapping[str, RunConfig]) -> str:
     """The measured configuration with the most similar epoch time: by images per update, then by network."""
 
     def distance(name: str) -> tuple[float, bool]:
         other = measured[name]
+        if not isinstance(config, TrialConfig) or not isinstance(other, TrialConfig):
+            return 0.0, False
         micro_batches = config.batch_size / other.batch_size
         updates = micro_batches * config.accumulation_steps / other.accumulation_steps
         return abs(math.log(updates)) + abs(math.log(micro_batches)), other.model != config.model
@@ -150,10 +159,14 @@ def _time_configs(
     return {name: timings[name] for name in configs}, process_seconds
 
 
-def _time_steps(config: TrialConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
+def _time_steps(config: RunConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
     """The timing, and the seconds that it took after opening the data."""
     torch.set_num_threads(assigned_cpus())
-    splits = get_task(config.workload).open_data(config, cache_dir=Path(cache_dir))
+    workload = get_workload(config.workload)
+    data = workload.open_data(config, cache_dir=Path(cache_dir))
     began = time.monotonic()
-    timing = time_steps(config, splits, device=torch.device(device))
+    if isinstance(config, TrialConfig):
+        timing = time_steps(config, data, device=torch.device(device))
+    else:
+        timing = time_epoch(workload, config, data, device=torch.device(device))
     return timing, time.monotonic() - began

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainable.config import TrialConfig
+from trainable.config import RunConfig, TrialConfig
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.planning.duration import Forecast
@@ -30,27 +30,35 @@ class StartUp:
         return self.command + self.ray + self.process
 
 
-def checked_line(plan: Plan, configs: Sequence[TrialConfig]) -> str:
-    """The values that preflight checks."""
-    warmup_epochs = max(config.schedule.warmup_fraction * config.max_epochs for config in configs)
-    images = sorted(config.batch_size * config.accumulation_steps for config in configs)
+def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
+    """The values that preflight checks; of a loop of the user's own the rung alone is known."""
     rung = f"the first rung is at epoch {plan.rungs[0]}" if plan.rungs else "no rungs"
+    of_task = [config for config in configs if isinstance(config, TrialConfig)]
+    if not of_task:
+        return f"checked       {rung}"
+    warmup_epochs = max(config.warmup_fraction * config.max_epochs for config in of_task)
+    images = sorted(config.batch_size * config.accumulation_steps for config in of_task)
     warmup = f"the longest warm-up ends at {warmup_epochs:.1f}"
     return f"checked       {rung}, {warmup}; updates of {images[0]} to {images[-1]} images"
 
 
 def image_lines(plan: Plan) -> list[str]:
     counts, caution = counts_in_words(plan.images, plan.image_size_px), warning_of_few(plan.images)
-    return [f"images        {counts}", *([f"caution       {caution}"] if caution else [])]
+    return [*([f"images        {counts}"] if counts else []), *([f"caution       {caution}"] if caution else [])]
 
 
 def timing_lines(timings: Mapping[str, StepTiming]) -> list[str]:
     head = f"{'':10}{'update':>10}{'per epoch':>10}{'micro-batch':>13}{'epoch':>10}{'memory':>12}{'checkpoint':>12}"
     return [head] + [
-        f"{name:10}{one.update_seconds:8.3f} s{one.updates_per_epoch:10}{one.batch_size:13}{one.epoch_seconds:8.2f} s"
-        f"{one.peak_gib:8.2f} GiB{one.checkpoint_mb:9.1f} MB"
+        f"{name:10}{_update(one)}{one.epoch_seconds:8.2f} s{one.peak_gib:8.2f} GiB{one.checkpoint_mb:9.1f} MB"
         for name, one in timings.items()
     ]
+
+
+def _update(one: StepTiming) -> str:
+    if one.batch_size is None:
+        return f"{'-':>10}{'-':>10}{'-':>13}"
+    return f"{one.update_seconds:8.3f} s{one.updates_per_epoch:10}{one.batch_size:13}"
 
 
 def expected_lines(

@@ -13,11 +13,11 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import given_or_middle
-from trainable.config import TrialConfig, flat_params, from_params
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.config import RunConfig, flat_params, from_params
 from trainable.reference import Reference
 from trainable.run_setup import initial_weights
-from trainable.tasks.registry import default_config, get_task, read_config
+from trainable.workloads.registry import get_workload, read_config
+from trainable.workloads.workload import DataFacts, Workload
 from tuner.planning.ranges import searched_ranges
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
@@ -44,14 +44,14 @@ class Plan:
     """Fixed values of parameters that the space asks for."""
     ranges: dict[str, SearchedRange] = field(default_factory=dict)
     """What is searched as the user says, by name."""
-    base: TrialConfig
+    base: RunConfig
     fingerprint: dict[str, str]
     trivial: TrivialScore | None = None
     """What a prediction scores on the validation split that looks at no image."""
     images: dict[str, int]
     """Number of images by split."""
-    image_size_px: tuple[int, int]
-    """Height and width."""
+    image_size_px: tuple[int, int] | None
+    """Height and width; None where there are no images, or nobody says."""
     rungs: tuple[int, ...]
     points_to_evaluate: tuple[dict, ...]
     """Answers to try first, in this order, by name: the default, the recommended ones, those of the warm start."""
@@ -71,14 +71,14 @@ class Plan:
         return (*self.points_to_evaluate, *others)
 
     @property
-    def first_configs(self) -> list[TrialConfig]:
+    def first_configs(self) -> list[RunConfig]:
         """The configurations of `points_to_evaluate`."""
         return [self.config_of_answers(point) for point in self.points_to_evaluate]
 
-    def config_of_answers(self, answers: dict[str, Any]) -> TrialConfig:
+    def config_of_answers(self, answers: dict[str, Any]) -> RunConfig:
         return self.config_of(given_or_middle(answers))
 
-    def config_of(self, trial: Any) -> TrialConfig:
+    def config_of(self, trial: Any) -> RunConfig:
         """The configuration that an Optuna trial, or a stub, draws from the space."""
         return from_params(self.pinned(trial), self.base)
 
@@ -93,13 +93,15 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     space = found.space
     if settings.max_epochs is not None:
         space = space.with_max_epochs(settings.max_epochs)
-    task = get_task(space.workload)
+    workload = get_workload(space.workload)
+    _check_own_loop(settings, workload)
     base = _base_config(settings, space)
-    splits = task.open_data(base, on_progress=on_progress)
-    base = from_params(_fixed(settings, space, known=flat_params(base)), task.adapt_to_data(base, splits))
-    situation = _situation(settings, base, num_train_images=len(splits.train))
+    data = workload.open_data(base, on_progress=on_progress)
+    base = from_params(_fixed(settings, space, base), workload.adapt_to_data(base, data))
+    facts = workload.facts(base, data)
+    situation = _situation(settings, facts)
     own = space.defaults(situation).keys()
-    pins = {name: value for name, value in settings.pinned.items() if name in own}
+    pins = {name: value for name, value in settings.pinned.items() if _is_of_space(name, own, base)}
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
     pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
     _log_ranges(pinned, ranges)
@@ -108,9 +110,8 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         rungs = rung_epochs(
             grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
         )
-    warm = _warm_start(settings, space, pinned, base, splits.fingerprint)
-    height, width = splits.train.images.shape[1:3]
-    floor = task.trivial_floor(base, splits, "validation")
+    warm = _warm_start(settings, space, pinned, base, data.fingerprint)
+    floor = workload.trivial_floor(base, data, "validation")
     return Plan(
         space=space,
         space_reference=found.reference,
@@ -120,10 +121,10 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         pins=pins,
         ranges=ranges,
         base=base,
-        fingerprint=splits.fingerprint,
+        fingerprint=data.fingerprint,
         trivial=None if floor is None else TrivialScore(**floor._asdict()),
-        images={name: len(getattr(splits, name)) for name in SPLIT_NAMES},
-        image_size_px=(int(height), int(width)),
+        images=dict(facts.images),
+        image_size_px=facts.image_size_px,
         rungs=rungs,
         points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
@@ -203,7 +204,7 @@ def _all_configurations(pinned: PinnedSpace, known: Sequence[dict], *, num_trial
 
 
 def _warm_start(
-    settings: SearchSettings, space: Space, pinned: PinnedSpace, base: TrialConfig, fingerprint: dict[str, str]
+    settings: SearchSettings, space: Space, pinned: PinnedSpace, base: RunConfig, fingerprint: dict[str, str]
 ) -> WarmStart:
     if settings.warm_start is None:
         return WarmStart()
@@ -221,13 +222,13 @@ def _warm_start(
     )
 
 
-def _situation(settings: SearchSettings, base: TrialConfig, *, num_train_images: int) -> Situation:
+def _situation(settings: SearchSettings, facts: DataFacts) -> Situation:
     return Situation(
-        num_train_images=num_train_images,
-        pretrained=base.has_trained_weights,
-        max_batch_size=base.batch_size,
+        num_train_images=facts.images.get("train", 1),
+        pretrained=facts.pretrained,
+        max_batch_size=facts.batch_size,
         gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
-        num_tasks=base.num_tasks,
+        num_tasks=facts.num_tasks,
     )
 
 
@@ -239,23 +240,43 @@ def gpu_memory_gb(settings: SearchSettings) -> float | None:
     return share * torch.cuda.get_device_properties(0).total_memory / 1e9
 
 
-def _base_config(settings: SearchSettings, space: Space) -> TrialConfig:
+def _base_config(settings: SearchSettings, space: Space) -> RunConfig:
     """The workload's default with the user's values outside the space."""
     # Trial processes have other working folders.
     source = None if settings.data is None else str(Path(settings.data).absolute())
-    default = default_config(space.workload, source)
+    default = get_workload(space.workload).default_config(source)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
         raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
-    return from_params(_fixed(settings, space, known=flat_params(default)), default)
+    return from_params(_fixed(settings, space, default), default)
 
 
-def _fixed(settings: SearchSettings, space: Space, *, known: Collection[str]) -> dict[str, object]:
-    """The user's values of parameters that the space does not ask for; `known` are those of the workload."""
+def _check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
+    """Raises ValueError for what a loop of the user's own can't be given."""
+    if workload.can_use_ranks:
+        return
+    if max(settings.ranks_per_trial or 1, settings.gpus_per_trial or 1) > 1:
+        raise ValueError(
+            f"{workload.name} is a loop of your own, which trains in one process; give at most --ranks-per-trial 1 and "
+            "--gpus-per-trial 1."
+        )
+    if settings.init is not None:
+        raise ValueError(
+            f"--init is for networks of this project, and {workload.name} is a loop of your own; load it there."
+        )
+
+
+def _is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
+    """Whether the space asks for a parameter, or should, because the configuration knows no names of parameters."""
+    return name in asked or (base.free_params is not None and name not in flat_params(base))
+
+
+def _fixed(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str, object]:
+    """The user's values of parameters that the space does not ask for."""
     situation = Situation(num_train_images=1, pretrained=False)
     searched = space.defaults(situation).keys()
-    fixed = {name: value for name, value in settings.pinned.items() if name not in searched}
+    fixed = {name: value for name, value in settings.pinned.items() if not _is_of_space(name, searched, base)}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     if settings.init is not None:
         path = initial_weights(settings.init)
-        fixed |= {"init_weights": path} | ({"weights": path} if "weights" in known else {})
+        fixed |= {"init_weights": path} | ({"weights": path} if "weights" in flat_params(base) else {})
     return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})

@@ -3,20 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside
-from trainable.build_trainer import build_trainer
-from trainable.config import TrialConfig, flat_params, section_names
+from trainable.config import RunConfig, flat_params, section_names
 from trainable.reference import activate
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
 from trainable.run_setup import open_data
-from trainable.tasks.registry import get_task, read_config
 from trainable.techniques.memory import MemoryShortage
-from trainable.techniques.optim.optimizer import WithoutAlgorithm
+from trainable.workloads.registry import get_workload, read_config
 from tuner import formatting
 from tuner.planning.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
@@ -37,11 +33,11 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mappi
 
     The default, the recommended and the default at each end of each range are built, all others checked unbuilt.
     """
-    task, given = get_task(plan.base.workload), {**pinned, **(ranges or {})}
+    workload, given = get_workload(plan.base.workload), {**pinned, **(ranges or {})}
     try:
         first = [*plan.first_configs, *map(plan.config_of_answers, plan.pinned.points_at_ends())]
         for config in first:
-            build_trainer(task, config, updates_per_epoch=1, device=torch.device("cpu"), algorithm=WithoutAlgorithm)
+            workload.check(config)
         configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]
     except (ValueError, MemoryShortage) as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in given.items())
@@ -51,7 +47,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mappi
         _check_warmup(config, plan.rungs, given)
 
 
-def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
+def _check_pins_hold(pins: Mapping[str, object], config: RunConfig) -> None:
     became = flat_params(config) | {name: getattr(config, name) is not None for name in section_names(config)}
     for name, value in became.items():
         if name in pins and pins[name] != value:
@@ -61,9 +57,9 @@ def _check_pins_hold(pins: Mapping[str, object], config: TrialConfig) -> None:
             )
 
 
-def _check_warmup(config: TrialConfig, rungs: Sequence[int], given: Mapping[str, object]) -> None:
+def _check_warmup(config: RunConfig, rungs: Sequence[int], given: Mapping[str, object]) -> None:
     """A trial that still warms up at the first rung would be compared before it has reached its learning rate."""
-    fraction, max_epochs = config.schedule.warmup_fraction, config.max_epochs
+    fraction, max_epochs = config.warmup_fraction, config.max_epochs
     if not rungs or warmup_ends_by(rungs[0], warmup_fraction=fraction, max_epochs=max_epochs):
         return
     longest = longest_warmup_fraction(rungs[0], max_epochs=max_epochs)

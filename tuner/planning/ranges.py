@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from search_spaces.ranges import Number, OneOf, Range, SearchedRange, as_answer
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
-from trainable.config import Parameter, TrialConfig, parameters_of, unknown_parameter
+from trainable.config import Parameter, RunConfig, parameters_of, unknown_parameter
 from trainable.fields import typed
 from tuner.planning.given import FREE_TEXT
 
@@ -19,7 +19,7 @@ LOG_RATIO = 10
 
 
 def searched_ranges(
-    given: Mapping[str, Range | OneOf], base: TrialConfig, asked: Mapping[str, Distribution]
+    given: Mapping[str, Range | OneOf], base: RunConfig, asked: Mapping[str, Distribution]
 ) -> dict[str, SearchedRange]:
     """What is searched, by name.
 
@@ -38,7 +38,7 @@ def searched_ranges(
 
 
 def _searched(
-    name: str, one: Range | OneOf, base: TrialConfig, parameter: Parameter | None, own: Distribution | None
+    name: str, one: Range | OneOf, base: RunConfig, parameter: Parameter | None, own: Distribution | None
 ) -> SearchedRange:
     section = None if parameter is None else parameter.section
     if section == "data" or name in FREE_TEXT:

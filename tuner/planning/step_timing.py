@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainable.build_trainer import build_trainer
-from trainable.config import TrialConfig
+from trainable.config import RunConfig, TrialConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (
@@ -24,8 +24,11 @@ from trainable.techniques.memory import (
     shortages_named,
 )
 from trainable.techniques.optim.gradient_update import updates_of
+from trainable.workloads.workload import Workload
 
 EVALUATION_BATCHES = 2
+WARM_SECONDS = 60.0
+"""A shorter first epoch of a loop is not its time: it allocates memory, selects kernels and imports."""
 STEADY_SECONDS, MOST_REPEATS = 2.0, 30
 """Short work is timed repeatedly, for this long and at most this often, because other processes disturb it."""
 
@@ -36,8 +39,9 @@ class StepTiming:
 
     update_seconds: float
     updates_per_epoch: int
-    batch_size: int
-    """Images of a micro-batch: the requested number, halved until it fits, as in a search."""
+    batch_size: int | None
+    """Images of a micro-batch: the requested number, halved until it fits, as in a search. None where a loop of the
+    user's own does not say; its epoch counts as one update."""
     build_seconds: float
     """Before the first epoch, without opening the data."""
     validation_seconds: float
@@ -118,6 +122,34 @@ def _time_steps(config: TrialConfig, splits: Any, device: torch.device) -> StepT
         batch_size=config.batch_size,
         build_seconds=build_seconds,
         validation_seconds=seconds * len(validation) / len(some),
+        peak_gib=peak_gib(device),
+        device_gib=device_gib(device),
+        checkpoint_mb=checkpoint_mb,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+
+def time_epoch(workload: Workload[Any], config: RunConfig, data: Any, *, device: torch.device) -> StepTiming:
+    """Trains an epoch, or a second one where the first was short; call it in a fresh process, whose memory it measures.
+
+    Raises:
+        DivergedError: the training diverged at once.
+        MemoryShortage: it does not fit.
+    """
+    run, build_seconds = _timed(device, lambda: workload.begin(config, data, device=device))
+    _, epoch_seconds = _timed(device, run.run_epoch)
+    if epoch_seconds < WARM_SECONDS and run.ending is None:
+        _, epoch_seconds = _timed(device, run.run_epoch)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.pt"
+        _, checkpoint_seconds = _timed(device, lambda: run.save(path))
+        checkpoint_mb = path.stat().st_size / 1e6
+    return StepTiming(
+        update_seconds=epoch_seconds,
+        updates_per_epoch=1,
+        batch_size=None,
+        build_seconds=build_seconds,
+        validation_seconds=0.0,
         peak_gib=peak_gib(device),
         device_gib=device_gib(device),
         checkpoint_mb=checkpoint_mb,

@@ -19,9 +19,9 @@ from typing import Any
 import optuna
 
 from search_spaces.stub_trials import given_or_middle
-from trainable.config import TrialConfig, flat_params, from_params
+from trainable.config import RunConfig, flat_params, from_params
 from trainable.reference import activate
-from trainable.tasks.registry import read_config
+from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
@@ -61,7 +61,7 @@ def warm_start(
     folder: Path,
     space: Callable[[Any], dict],
     *,
-    base: TrialConfig,
+    base: RunConfig,
     points_to_evaluate: Sequence[Mapping],
     settings: Mapping[str, object],
 ) -> WarmStart:
@@ -106,7 +106,7 @@ def _known(
     folder: Path,
     search: SearchRecord,
     space: Callable[[Any], dict],
-    base: TrialConfig,
+    base: RunConfig,
     points_to_evaluate: Sequence[Mapping],
 ) -> list[PastTrial]:
     """The ended trials that this space can train, except those that the new search tries anyway."""
@@ -134,7 +134,7 @@ def _known(
 
 
 def _equivalent_answers(
-    trial: TrialRecord, space: Callable[[Any], dict], base: TrialConfig, default: Mapping, *, trained: Mapping
+    trial: TrialRecord, space: Callable[[Any], dict], base: RunConfig, default: Mapping, *, trained: Mapping
 ) -> dict | None:
     """Answers with which this space trains the same configuration; None if there are none."""
     try:
@@ -173,7 +173,7 @@ def _check_answers(space: Callable[[Any], dict], answers: dict[str, Any]) -> Non
         raise ValueError(f"{answers} is not in the space, which does not ask for {unknown[0]!r}, but for {asked}")
 
 
-def _full(params: Mapping, base: TrialConfig) -> dict:
+def _full(params: Mapping, base: RunConfig) -> dict:
     """The whole configuration without seed and data folder."""
     whole = flat_params(from_params(params, base))
     return {name: value for name, value in whole.items() if name not in _MAY_DIFFER}

@@ -7,9 +7,9 @@ from pathlib import Path
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from trainable.config import TrialConfig
+from trainable.config import RunConfig
 from trainable.ray.trainable import LEG, LegTrainable
-from trainable.tasks.registry import CarriedConfig
+from trainable.workloads.registry import CarriedConfig
 from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher, SessionStopper, StepCallback
 from tuner.ray.cluster import LocalNode
 from tuner.records import RecordedSettings
@@ -22,7 +22,7 @@ ENDLESS = -1
 def run_legs(
     session: Session,
     settings: RecordedSettings,
-    base: TrialConfig,
+    base: RunConfig,
     *,
     cache_dir: Path,
     scratch: Path,
@@ -63,7 +63,7 @@ def run_legs(
         raise guard.error
 
 
-def _trainable(settings: RecordedSettings, base: TrialConfig, cache_dir: Path) -> type[LegTrainable]:
+def _trainable(settings: RecordedSettings, base: RunConfig, cache_dir: Path) -> type[LegTrainable]:
     """A subclass with the values that all trials share, under a name that people recognise on the dashboard."""
     resources = settings.resources
     shared = {

@@ -111,9 +111,9 @@ class RecordedSettings:
     """Folder of the data as given; None is the embedded data."""
     data_fingerprint: dict[str, str]
     images: dict[str, AtLeastOne]
-    """Number of images by split."""
-    image_size_px: tuple[AtLeastOne, AtLeastOne]
-    """Height and width."""
+    """Number of images by split; empty where a loop of the user's own does not say."""
+    image_size_px: tuple[AtLeastOne, AtLeastOne] | None
+    """Height and width; None where a loop of the user's own does not say."""
     pinned: dict[str, Plain]
     """Parameters that the user fixed."""
     pins: dict[str, Plain]

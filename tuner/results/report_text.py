@@ -65,8 +65,8 @@ def say_what_was_searched(search: SearchRecord) -> str:
     settings = search.settings
     shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
         "resources": str(settings.resources),
-        "data": settings.data or "embedded",
-        "data_fingerprint": settings.data_fingerprint["all"][:16],
+        "data": settings.data or ("embedded" if settings.images else "the loop's own"),
+        "data_fingerprint": settings.data_fingerprint.get("all", "")[:16] or None,
         "ranges": {name: one.in_words for name, one in settings.ranges.items()},
         "images": counts_in_words(settings.images, settings.image_size_px),
         "ran for": formatting.duration(search.elapsed),

@@ -15,10 +15,10 @@ from trainable.config import from_params
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.ray import ranks as ray_ranks
 from trainable.ray.ranks import RankActors, RankedRun
+from trainable.run import Ending
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import FittingBatches, MemoryShortage
 from trainable.trainer import Trainer
-from trainable.training_run import Ending
 
 PLAIN = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}
 

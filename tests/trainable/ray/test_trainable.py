@@ -15,13 +15,15 @@ import torch
 from tests.conftest import leg
 from trainable.config import from_params
 from trainable.leg import LegReport, checkpoint_name
-from trainable.ray import trainable
 from trainable.ray.trainable import REPORT, LegTrainable
+from trainable.run import Ending, EpochResult
 from trainable.supervision.evaluation import Evaluation
+from trainable.tasks.moe import MoeTask
 from trainable.tasks.registry import get_task
 from trainable.techniques.checkpoint import CheckpointError, read_checkpoint
 from trainable.trainer import Trainer
-from trainable.training_run import Ending, EpochResult, TrainingRun
+from trainable.training_run import TrainingRun
+from trainable.workloads import task_workload
 
 QUIET = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "averaging": True}
 NOISY = {"num_experts": 4, "top_k": 2, "router_noise": 0.3, "max_lr": 1e-3, "contrastive": True}
@@ -236,7 +238,7 @@ def test_a_machine_with_other_data_than_the_search_began_with_is_named_and_train
 
 def test_a_reused_process_opens_its_data_once(begin, next_leg, monkeypatch):
     trial = begin(QUIET)
-    monkeypatch.setattr(type(trial._task), "open_data", None)
+    monkeypatch.setattr(MoeTask, "open_data", None)
     assert next_report(next_leg(trial, NOISY)).result.epoch == 1
 
 
@@ -279,7 +281,7 @@ def test_a_trial_that_runs_out_of_memory_ends_with_its_numbers_and_keeps_the_epo
 
 
 def test_out_of_memory_while_the_network_is_built_ends_the_trial_too(begin, monkeypatch):
-    monkeypatch.setattr(trainable, "TrainingRun", out_of_memory)
+    monkeypatch.setattr(task_workload, "TrainingRun", out_of_memory)
     report = next_report(begin(QUIET))
     assert (report.ending.outcome, report.result) == ("out_of_memory", None)
 
@@ -290,7 +292,7 @@ def test_a_shortage_without_numbers_is_told_in_its_own_words(begin, monkeypatch)
     def refuse(*_, **__):
         raise RuntimeError(error)
 
-    monkeypatch.setattr(trainable, "TrainingRun", refuse)
+    monkeypatch.setattr(task_workload, "TrainingRun", refuse)
     assert next_report(begin(QUIET)).ending.numbers["error"] == error
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainable.run import run_epochs
 from trainable.tasks.registry import get_task
-from trainable.training_run import TrainingRun, run_epochs
+from trainable.training_run import TrainingRun
 
 pytestmark = pytest.mark.slow
 

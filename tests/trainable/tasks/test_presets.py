@@ -5,7 +5,8 @@ import torch
 
 from search_spaces.leaf import recommended_row
 from trainable.config import flat_params, to_dict
-from trainable.tasks.registry import TASKS, get_task, read_config
+from trainable.tasks.registry import TASKS, get_task
+from trainable.workloads.registry import read_config
 
 NAMED = [(workload, name) for workload in TASKS for name in get_task(workload).presets]
 

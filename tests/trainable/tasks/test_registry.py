@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from trainable.reference import find
-from trainable.tasks.registry import CarriedConfig, default_config, installed_tasks
+from trainable.tasks.registry import default_config, installed_tasks
+from trainable.workloads.registry import CarriedConfig
 
 SOURCE = """
 from dataclasses import dataclass, fields

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from ray.exceptions import WorkerCrashedError
 
+from trainable.run import run_epochs
 from trainable.run_setup import open_run
-from trainable.training_run import run_epochs
 from tuner.confirm.__main__ import main
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.training import Progress, Remaining, confirm, full_seconds, log_training

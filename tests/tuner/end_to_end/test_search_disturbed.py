@@ -10,8 +10,8 @@ import pytest
 from tests.tuner.end_to_end.killed_at import MOMENTS
 from tests.tuner.end_to_end.search_process import QUICK_TO_MISS_A_NODE, Search, assert_no_epoch_is_repeated, new_search
 from tests.tuner.end_to_end.undisturbed import assert_decided_as_undisturbed
+from trainable.run import run_epochs
 from trainable.run_setup import open_run
-from trainable.training_run import run_epochs
 from tuner.export import exported_config_of
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from trainable.exported_config import read_exported_config
+from trainable.run import run_epochs
 from trainable.run_setup import open_run
-from trainable.training_run import run_epochs
 from tuner.export import main as export_command
 from tuner.records import read_search
 

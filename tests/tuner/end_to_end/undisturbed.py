@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.tuner.end_to_end.search_process import Search
 from tests.tuner.played_session import Player, opened
 from trainable.leg import Leg, LegReport
-from trainable.training_run import EpochResult
+from trainable.run import EpochResult
 from tuner.planning.plan import plan_from_records
 from tuner.records import Recorder, SearchRecord, read_search
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from trainable.config import from_params
+from trainable.run import run_epochs
 from trainable.tasks.registry import get_task
 from trainable.techniques.experts.collapse_evidence import CollapseLimits, CollapseVerdict, judge_layer
 from trainable.techniques.experts.lasting_collapse import LastingCollapse, is_lost
-from trainable.training_run import TrainingRun, run_epochs
+from trainable.training_run import TrainingRun
 
 LIMITS = CollapseLimits(share=0.1, cv=None, confidence=None, level=0.001)
 EAGER = {"num_experts": 4, "top_k": 1, "max_epochs": 5, "collapse_threshold": 0.9, "false_alarm_rate": 0.5}

@@ -1,0 +1,122 @@
+"""A run: one training that stands after so many epochs, whoever wrote its loop."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainable.config import RunConfig
+    from trainable.techniques.best_epoch import Monitor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why there is no next epoch."""
+
+    outcome: str
+    """completed, plateaued or experts_collapsed; in a leg's report also diverged or out_of_memory."""
+    numbers: Mapping[str, float | str] = field(default_factory=dict)
+    """What it rests on, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedEpoch:
+    """What one epoch gave; every value a finite float."""
+
+    epoch: int
+    """Epochs completed, 1 after the first."""
+    metrics: dict[str, float]
+    """Flat names: train/..., val/..., moe/..., aug_strength."""
+    seconds: float
+    precision: str | None
+    """The number format in effect, whatever was asked for: fp32, fp16 or bf16; None where a loop does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult(TrainedEpoch):
+    """What one epoch gave that was validated too."""
+
+    objective: float
+
+
+class HandedOver(NamedTuple):
+    """What is tested and exported."""
+
+    epoch: int
+    weights: "dict[str, Tensor]"
+    """On the CPU; averaged where averaging is on."""
+    value: float | None
+    """The monitored metric of the best epoch; None where no best epoch is kept and these are the last weights."""
+
+
+class EpochRun(Protocol):
+    """What trains epoch after epoch, and goes on from a checkpoint."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why there is no next epoch; None when there is one."""
+
+    def run_epoch(self) -> EpochResult:
+        """Trains and validates one epoch.
+
+        Raises:
+            DivergedError: a loss, a gradient or a metric is not finite.
+            MemoryShortage: it does not fit.
+        """
+
+    def save(self, path: Path) -> None:
+        """Writes the state after the last completed epoch."""
+
+    def restore(self, path: Path) -> None:
+        """Goes on where `save` left off; raises CheckpointError when the file is no such checkpoint."""
+
+
+class Run(EpochRun, Protocol):
+    """One that is also tested and handed over."""
+
+    @property
+    def config(self) -> "RunConfig":
+        """The complete configuration."""
+
+    @property
+    def objective(self) -> str:
+        """The metric that is compared, such as `val/accuracy`."""
+
+    @property
+    def monitor(self) -> "Monitor":
+        """The metric that decides about its end and its best epoch."""
+
+    @property
+    def summary(self) -> str:
+        """What trains where, for people."""
+
+    @property
+    def constant_since(self) -> int | None:
+        """The epoch since which all predictions are alike; None while they differ, or nobody looks."""
+
+    @property
+    def handed_over(self) -> HandedOver:
+        """What is tested and exported."""
+
+    @property
+    def is_at_best_epoch(self) -> bool:
+        """The epoch that stands is the best one so far; False where no best epoch is kept."""
+
+    def test(self, data: Any = None) -> dict[str, float]:
+        """Metrics on the test split, without a prefix, or on `data` in its place."""
+
+
+def run_epochs(run: Run, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:
+    """Trains what is left of the budget."""
+    results = []
+    while run.ending is None:
+        results.append(run.run_epoch())
+        on_epoch(results[-1])
+    return results

@@ -1,0 +1,64 @@
+"""The workload of a name, and the configuration of what it wrote."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trainable.config import RunConfig, TrialConfig, from_dict, to_dict
+from trainable.reference import Reference, activate
+from trainable.tasks.registry import get_task
+from trainable.tasks.task import Task
+from trainable.workloads.task_workload import TaskWorkload
+from trainable.workloads.workload import Workload
+
+
+def get_workload(name: str) -> Workload[Any]:
+    """The workload of that name, or of a reference to a task of the user's whose folder is on `sys.path`.
+
+    Raises:
+        ValueError: there is none (the nearest name is given), or the reference is to no class of tasks.
+    """
+    return TaskWorkload(get_task(name), name=name)
+
+
+def task_of(config: RunConfig) -> tuple[Task[Any], TrialConfig]:
+    """The task that trains a configuration, and the same configuration.
+
+    Raises:
+        ValueError: a loop of the user's own trains it, of whose data and network this project knows nothing.
+    """
+    if not isinstance(config, TrialConfig):
+        raise ValueError(
+            f"{config.workload} is a loop of your own, and this command needs data and a network that it can build; "
+            "load weights.pt with your own code."
+        )
+    return get_task(config.workload), config
+
+
+class CarriedConfig:
+    """A configuration on its way to another process, where it arrives as itself.
+
+    The folders of the user's own objects are put on `sys.path` there before it is read; a machine that lacks a file
+    raises the ValueError of `activate`.
+    """
+
+    def __init__(self, config: RunConfig, references: Iterable[Reference]) -> None:
+        self._config, self._references = config, tuple(references)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (self._references, to_dict(self._config))
+
+
+def _arrived(references: tuple[Reference, ...], data: Mapping[str, object]) -> RunConfig:
+    activate(references)
+    return read_config(data)
+
+
+def read_config(data: object) -> RunConfig:
+    """A configuration from what `to_dict` wrote of it.
+
+    Raises:
+        ValueError: a field is missing, unknown (the nearest is given), of another type or out of its range.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("workload"), str):
+        raise ValueError("config must hold the fields of a configuration, workload first.")
+    return from_dict(data, get_workload(data["workload"]).default_config())

@@ -1,0 +1,67 @@
+"""A task as a workload: its loop is the trainer's."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainable.build_trainer import build_trainer
+from trainable.config import TrialConfig
+from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.supervision.trivial import TrivialFloor
+from trainable.tasks.registry import default_config
+from trainable.tasks.task import Task
+from trainable.techniques.memory import FittingBatches
+from trainable.techniques.optim.optimizer import WithoutAlgorithm
+from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.training_run import TrainingRun
+from trainable.workloads.workload import DataFacts, Progress, Workload
+
+
+class TaskWorkload(Workload[TrialConfig]):
+    """Trains a task's configurations with a `TrainingRun`."""
+
+    can_use_ranks = True
+
+    def __init__(self, task: Task[Any], *, name: str) -> None:
+        """`name` is that of the task, or the reference by which it was found."""
+        self._task, self.name, self.objective = task, name, task.objective
+
+    def default_config(self, source: str | None = None) -> TrialConfig:
+        return default_config(self.name, source)
+
+    def open_data(
+        self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> Any:
+        return self._task.open_data(config, cache_dir=cache_dir, on_progress=on_progress)
+
+    def adapt_to_data(self, config: TrialConfig, data: Any) -> TrialConfig:
+        return self._task.adapt_to_data(config, data)
+
+    def facts(self, config: TrialConfig, data: Any) -> DataFacts:
+        height, width = data.train.images.shape[1:3]
+        return DataFacts(
+            images={name: len(getattr(data, name)) for name in SPLIT_NAMES},
+            image_size_px=(int(height), int(width)),
+            pretrained=config.has_trained_weights,
+            batch_size=config.batch_size,
+            num_tasks=config.num_tasks,
+        )
+
+    def trivial_floor(self, config: TrialConfig, data: Any, split: str) -> TrivialFloor | None:
+        return self._task.trivial_floor(config, data, split)
+
+    def check(self, config: TrialConfig) -> None:
+        device = torch.device("cpu")
+        build_trainer(self._task, config, updates_per_epoch=1, device=device, algorithm=WithoutAlgorithm)
+
+    def begin(
+        self,
+        config: TrialConfig,
+        data: Any,
+        *,
+        device: torch.device | str,
+        ranks: Ranks | None = None,
+        fitting: FittingBatches | None = None,
+    ) -> TrainingRun:
+        return TrainingRun(config, data, device=device, ranks=ranks, fitting=fitting)

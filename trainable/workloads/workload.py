@@ -1,0 +1,84 @@
+"""What a search asks of whatever trains one configuration, and nothing of how it is trained."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+
+from trainable.config import Config
+from trainable.run import Run
+from trainable.supervision.trivial import TrivialFloor
+from trainable.techniques.memory import FittingBatches
+from trainable.techniques.parallel.data_parallel import Ranks
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """What the ranges of a space depend on and a report says of the data; the defaults say nothing of it."""
+
+    images: Mapping[str, int] = field(default_factory=dict)
+    """Number of images by split."""
+    image_size_px: tuple[int, int] | None = None
+    """Height and width."""
+    pretrained: bool = False
+    """The network starts from trained weights."""
+    batch_size: int = 1
+    """Images of a micro-batch."""
+    num_tasks: int = 1
+
+
+class Workload(ABC, Generic[Config]):
+    """One workload. Stateless: everything it makes comes from a configuration and opened data."""
+
+    name: str
+    """Its word in records and configurations."""
+    objective: str
+    """The metric that a search compares."""
+    can_use_ranks: bool
+    """Several processes may train one trial together."""
+
+    @abstractmethod
+    def default_config(self, source: str | None = None) -> Config:
+        """The configuration that parameters override, for the data at `source`."""
+
+    @abstractmethod
+    def open_data(self, config: Config, *, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Any:
+        """The data with its `fingerprint`; raises ValueError when it cannot be trained on."""
+
+    @abstractmethod
+    def adapt_to_data(self, config: Config, data: Any) -> Config:
+        """The configuration with what only the opened data can tell."""
+
+    @abstractmethod
+    def facts(self, config: Config, data: Any) -> DataFacts:
+        """What a plan and a report need to know of the opened data."""
+
+    def trivial_floor(self, config: Config, data: Any, split: str) -> TrivialFloor | None:
+        """What a prediction scores on a split that looks at no image; None where nobody can tell."""
+        return None
+
+    @abstractmethod
+    def check(self, config: Config) -> None:
+        """Raises ValueError or MemoryShortage when a run cannot be built of it; costs no training."""
+
+    @abstractmethod
+    def begin(
+        self,
+        config: Config,
+        data: Any,
+        *,
+        device: torch.device | str,
+        ranks: Ranks | None = None,
+        fitting: FittingBatches | None = None,
+    ) -> Run:
+        """The run before its first epoch.
+
+        Args:
+            ranks: this process' place among those that train together; None trains alone.
+            fitting: micro-batches that are known to fit from earlier runs of this process.
+        """
