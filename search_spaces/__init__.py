@@ -1,1 +1,6 @@
-"""The search spaces, one file per workload. They use an Optuna trial's `suggest_` methods; neither torch nor ray."""
+"""The search spaces, one file per workload, and that of a loop of one's own. They use an Optuna trial's `suggest_`
+methods; neither torch nor ray."""
+
+from search_spaces.loop_space import LoopSpace
+
+__all__ = ["LoopSpace"]

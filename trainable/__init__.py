@@ -3,6 +3,7 @@
 import importlib
 
 _HOMES = {
+    "LoopTrial": "trainable.loop.loop_trial",
     "OptimizedTrainer": "trainable.optimized_trainer",
     "CosineAnnealingWithWarmup": "trainable.techniques.optim.schedule",
     "ExpertCollapseDetector": "trainable.techniques.experts.expert_collapse",

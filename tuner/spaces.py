@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from search_spaces.loop_space import LoopSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Space
 from trainable.reference import Reference, activate, find, is_reference, load
@@ -51,12 +52,19 @@ def recorded_space(settings: RecordedSettings) -> Space:
     if settings.space_reference is None:
         return get_space(settings.space)
     activate(settings.references)
-    return load(settings.space_reference, Space)
+    return _as_space(settings.space_reference)
 
 
 def _own(given: str) -> FoundSpace:
     reference = find(given)
-    space: Space = load(reference.text, Space)
+    space = _as_space(reference.text)
     # It may lie beside the space, whose folder is known by now.
     workload = [find(space.workload)] if is_reference(space.workload) else []
-    return FoundSpace(space=space, reference=reference.text, references=(reference, *workload))
+    references = tuple(dict.fromkeys([reference, *workload]))
+    return FoundSpace(space=space, reference=reference.text, references=references)
+
+
+def _as_space(reference: str) -> Space:
+    """The user's space, or that of a loop of theirs."""
+    found: Space | LoopSpace = load(reference, (Space, LoopSpace))
+    return found.as_space(reference) if isinstance(found, LoopSpace) else found

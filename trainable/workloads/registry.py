@@ -4,19 +4,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainable.config import RunConfig, TrialConfig, from_dict, to_dict
-from trainable.reference import Reference, activate
+from trainable.reference import Reference, activate, is_reference, load
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
+from trainable.workloads.loop_workload import Loop, LoopWorkload
 from trainable.workloads.task_workload import TaskWorkload
 from trainable.workloads.workload import Workload
 
 
 def get_workload(name: str) -> Workload[Any]:
-    """The workload of that name, or of a reference to a task of the user's whose folder is on `sys.path`.
+    """The workload of that name, or of a reference to a task or a loop of the user's whose folder is on `sys.path`.
 
     Raises:
-        ValueError: there is none (the nearest name is given), or the reference is to no class of tasks.
+        ValueError: there is none (the nearest name is given), or the reference is to neither.
     """
+    if is_reference(name) and isinstance(loop := load(name), Loop):
+        return LoopWorkload(loop, name=name)
     return TaskWorkload(get_task(name), name=name)
 
 

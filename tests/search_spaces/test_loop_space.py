@@ -1,0 +1,69 @@
+"""The space of a loop of the user's own, in the form that every search takes."""
+
+import pickle
+import re
+
+import pytest
+
+from search_spaces import LoopSpace
+from search_spaces.pinning import PinnedSpace
+from search_spaces.space import Situation
+from search_spaces.stub_trials import given_or_middle
+
+ANY = Situation(num_train_images=1, pretrained=False)
+
+
+def train(params, trial):
+    """Nothing is trained here."""
+
+
+def suggest(trial):
+    params = {"optimizer": trial.suggest_categorical("optimizer", ("adam", "sgd"))}
+    if params["optimizer"] == "sgd":
+        params["momentum"] = trial.suggest_float("momentum", 0.5, 0.99)
+    return params
+
+
+def space(**changes) -> LoopSpace:
+    given = {"name": "mine", "train": train, "objective": "val/loss", "mode": "min", "suggest": suggest}
+    return LoopSpace(**given | {"defaults": {"optimizer": "adam"}, "max_epochs": 8} | changes)
+
+
+def test_it_asks_what_the_user_asks_and_begins_with_their_defaults_and_recommendations():
+    found = space(recommended=[{"optimizer": "sgd", "momentum": 0.9}]).as_space("mine:SPACE")
+    assert (found.workload, found.objective, found.mode, found.max_epochs) == ("mine:SPACE", "val/loss", "min", 8)
+    pinned = PinnedSpace(found, ANY)
+    assert pinned.points_to_evaluate() == [{"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.9}]
+    assert pinned(given_or_middle({"optimizer": "sgd", "momentum": 0.7})) == {"optimizer": "sgd", "momentum": 0.7}
+
+
+def test_a_parameter_that_is_asked_for_at_times_may_be_fixed():
+    pinned = PinnedSpace(space().as_space("mine:SPACE"), ANY, pins={"momentum": 0.8})
+    assert pinned(given_or_middle({"optimizer": "sgd"})) == {"optimizer": "sgd", "momentum": 0.8}
+
+
+def test_it_can_be_sent_to_another_process():
+    found = space().as_space("mine:SPACE")
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"train": "train.py"}, "train of mine is 'train.py'; give a function."),
+        ({"suggest": None}, "suggest of mine is None; give a function."),
+        ({"defaults": [1]}, "defaults of mine is [1]; it must be a dict of parameters by name."),
+        ({"defaults": {"seed": 1}}, "defaults of mine holds seed, a name that every run has"),
+        ({"grace_epochs": 9}, "grace_epochs of mine is 9, but must be from 1 to max_epochs (8)"),
+        ({"mode": "best"}, "mode of mine is 'best', but must be one of max, min"),
+    ],
+)
+def test_a_mistake_is_a_sentence(changes, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        space(**changes)
+
+
+def test_a_suggest_that_returns_nothing_is_named():
+    found = space(suggest=lambda trial: None).as_space("mine:SPACE")
+    with pytest.raises(ValueError, match="what <lambda> returns is None; it must be a dict of parameters by name"):
+        PinnedSpace(found, ANY)

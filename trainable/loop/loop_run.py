@@ -1,0 +1,219 @@
+"""A run of a loop of the user's own, in the interface of every run."""
+
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainable.loop.loop_config import LoopConfig
+from trainable.loop.loop_error import LoopError, told
+from trainable.loop.loop_trial import EpochEnd, LoopTrial
+from trainable.loop.state import check_plain, state_of
+from trainable.loop.stepped_function import Raised, Returned, SteppedFunction
+from trainable.run import Ending, EpochResult, HandedOver
+from trainable.techniques.best_epoch import Monitor
+from trainable.techniques.checkpoint import (
+    CheckpointError,
+    random_state,
+    read_checkpoint,
+    restore_random_state,
+    write_checkpoint,
+)
+from trainable.techniques.memory import MemoryShortage, as_shortage, forget_peak, peak_gib
+from trainable.techniques.optim.gradient_update import DivergedError, check_finite
+from trainable.techniques.random_streams import seed_everything
+
+Train = Callable[[Any, LoopTrial], Mapping[str, Any] | None]
+"""The user's function: parameters and the handle; returns metrics on the test split, or nothing."""
+MODEL = "model"
+"""The state whose weights are handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """The function has returned this, perhaps before the end of its last epoch."""
+
+    value: Any
+    unfinished: EpochEnd | None
+
+
+class LoopRun:
+    """A loop that stands after `epoch` completed epochs; it begins with the first `run_epoch`.
+
+    Args:
+        config: the complete configuration.
+        train: the user's function.
+        params: what it is called with: the parameters of `config`, or the user's dataclass of them.
+        data: the folder of `--data`; None without.
+        monitor: the objective, which every report must hold.
+    """
+
+    def __init__(
+        self,
+        config: LoopConfig,
+        train: Train,
+        params: Any,
+        *,
+        data: Path | None,
+        monitor: Monitor,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config, self.monitor, self.objective = config, monitor, monitor.name
+        self.device = torch.device(device)
+        self.epoch = 0
+        self._train, self._params, self._data = train, params, data
+        self._checkpoint: Mapping[str, Any] | None = None
+        self._function: SteppedFunction | None = None
+        self._end: EpochEnd | None = None
+        self._random: dict[str, Any] | None = None
+        self._finished: _Finished | None = None
+
+    @property
+    def summary(self) -> str:
+        return f"{self.config.workload} on {self.device}"
+
+    @property
+    def constant_since(self) -> None:
+        """Nobody looks at a loop's predictions."""
+        return
+
+    @property
+    def ending(self) -> Ending | None:
+        """Completed after the last epoch, or where the loop has ended by itself; None while there is a next epoch."""
+        has_returned = self._finished is not None or (self._checkpoint or {}).get("has_returned", False)
+        return Ending(outcome="completed") if has_returned or self.epoch >= self.config.max_epochs else None
+
+    @property
+    def handed_over(self) -> HandedOver:
+        """The last epoch, with the weights of `model` where the loop names one."""
+        if self._end is None:
+            return HandedOver(self.epoch, dict((self._checkpoint or {}).get("handed_over", {})), None)
+        weights = state_of(self._end.states[MODEL]) if MODEL in self._end.states else {}
+        return HandedOver(self.epoch, {name: value.cpu() for name, value in weights.items()}, None)
+
+    @property
+    def is_at_best_epoch(self) -> bool:
+        """Only the last epoch is kept."""
+        return False
+
+    def run_epoch(self) -> EpochResult:
+        """Lets the loop run until its epoch is over.
+
+        Raises:
+            DivergedError: a reported number is not finite.
+            MemoryShortage: the loop ran out of memory.
+            LoopError: the loop failed, with the user's frames.
+        """
+        began = time.perf_counter()
+        forget_peak(self.device)
+        news = self._advanced()
+        if isinstance(news, _Finished):
+            self._finished, news = news, news.unfinished
+            if news is None:
+                raise LoopError(
+                    f"{self._train.__name__} returned after epoch {self.epoch} without a report of the next; report "
+                    "before the break, or train all of epochs()."
+                )
+        metrics = news.metrics | ({"peak_gib": peak_gib(self.device)} if self.device.type == "cuda" else {})
+        check_finite(metrics, epoch=self.epoch, step=0)
+        self._end, self.epoch = news, news.epoch
+        seconds = time.perf_counter() - began
+        return EpochResult(
+            epoch=self.epoch, objective=metrics[self.objective], metrics=metrics, seconds=seconds, precision=None
+        )
+
+    def test(self, data: Any = None) -> dict[str, float]:
+        """What the function returns after its loop, without a prefix; empty where it returns nothing.
+
+        Raises:
+            LoopError: the function failed, or returned no numbers.
+        """
+        assert data is None, "a loop knows its own test split alone"
+        if self._finished is None:
+            news = self._advanced()
+            assert isinstance(news, _Finished), "there is no epoch after the last"
+            self._finished = news
+        value = self._finished.value
+        if value is None:
+            return {}
+        try:
+            return {name.rpartition("/")[2]: float(number) for name, number in value.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise LoopError(
+                f'{self._train.__name__} returned {value!r:.200}; return numbers by name, such as {{"test/accuracy": '
+                "0.9}, or nothing."
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Writes what the loop named, and the random generators, as they stood at the end of the epoch.
+
+        Raises:
+            LoopError: a state can't be held by a file without pickled code.
+        """
+        assert self._end is not None, "an epoch comes first"
+        states = {name: state_of(state) for name, state in self._end.states.items()}
+        check_plain(states)
+        checkpoint = {"epoch": self.epoch, "has_returned": self._finished is not None, "states": states}
+        # The same tensors, which are written once.
+        write_checkpoint(path, checkpoint | {"handed_over": states.get(MODEL, {}), "random": self._random})
+
+    def restore(self, path: Path) -> None:
+        """The loop will go on where `save` left off.
+
+        Raises:
+            CheckpointError: the file is no checkpoint of a loop.
+        """
+        assert self._function is None, "the loop has begun"
+        checkpoint = read_checkpoint(path, self.device)
+        if "states" not in checkpoint:
+            raise CheckpointError(f"{path} is the checkpoint of another workload; give one that this loop wrote.")
+        self._checkpoint, self.epoch = checkpoint, checkpoint["epoch"]
+
+    def _advanced(self) -> Any:
+        """The end of the loop's next epoch, or of the function; whatever else draws random numbers in between."""
+        if self._function is None:
+            seed_everything(self.config.seed)
+            self._function = self._begun()
+        else:
+            assert self._random is not None, "it was kept when the loop paused"
+            restore_random_state(self._random, self.device)
+        news = self._function.advance()
+        if isinstance(news, Raised):
+            raise _named(news.error) from None
+        self._random = random_state(self.device)
+        return news.value if isinstance(news, Returned) else news
+
+    def _begun(self) -> SteppedFunction:
+        """The function at its start. Its thread holds no reference to this run: when that goes, the loop is unwound."""
+        trial = partial(
+            LoopTrial,
+            seed=self.config.seed,
+            device=self.device,
+            max_epochs=self.config.max_epochs,
+            data=self._data,
+            objective=self.objective,
+            checkpoint=self._checkpoint,
+        )
+        function = SteppedFunction(partial(_trained, self._train, self._params, trial))
+        weakref.finalize(self, function.close)
+        return function
+
+
+def _trained(train: Train, params: Any, trial: Callable[..., LoopTrial], pause: Callable[[Any], None]) -> _Finished:
+    handle = trial(pause=pause)
+    return _Finished(train(params, handle), handle.unfinished)
+
+
+def _named(error: BaseException) -> Exception:
+    """Divergence and a shortage of memory as such, anything else as the user's own failure."""
+    if isinstance(error, DivergedError):
+        return error
+    if isinstance(error, MemoryError):
+        return MemoryShortage(str(error) or "out of memory", asked_bytes=None, available_bytes=None)
+    shortage = as_shortage(error) if isinstance(error, RuntimeError) else None
+    return told(error) if shortage is None else shortage

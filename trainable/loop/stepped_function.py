@@ -1,0 +1,95 @@
+"""Runs a function in a thread, from one pause to the next: whoever advances it and the function never run at once.
+
+A generator would do it in one thread, but a pause may lie deep in the calls of a library, such as a callback's.
+"""
+
+import ctypes
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+CLOSE_SECONDS = 10.0
+"""How long a function that is not at a pause is given to unwind."""
+
+
+class Unwound(BaseException):
+    """Ends the function at a pause; no `Exception`, so that the function's own handlers let it through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The function has come to its end."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The function has failed."""
+
+    error: BaseException
+
+
+class SteppedFunction:
+    """A function that stands at a pause; it begins with the first `advance`.
+
+    Args:
+        function: is given `pause`, to be called inside it.
+    """
+
+    def __init__(self, function: Callable[[Callable[[Any], None]], Any]) -> None:
+        self._function = function
+        self._news: SimpleQueue[Any] = SimpleQueue()
+        self._goes_on: SimpleQueue[bool] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="training loop", daemon=True)
+        self._is_closed = False
+        self._is_at_pause = False
+
+    def advance(self) -> Any:
+        """Lets it run until its next pause: returns what that was given, or `Returned`, or `Raised`."""
+        if not self._thread.ident:
+            self._thread.start()
+        else:
+            self._goes_on.put(True)
+        return self._news.get()
+
+    def pause(self, news: Any) -> None:
+        """Called inside the function: gives this to whoever advances it, and waits until they do so again.
+
+        Raises:
+            Unwound: nobody will.
+        """
+        if self._is_closed:
+            raise Unwound
+        self._is_at_pause = True
+        self._news.put(news)
+        goes_on = self._goes_on.get()
+        self._is_at_pause = False
+        if not goes_on:
+            raise Unwound
+
+    def close(self) -> None:
+        """Unwinds the function: at its pause, or where it is after an interruption."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._thread.is_alive() or self._thread is threading.current_thread():
+            return
+        if self._is_at_pause:
+            self._goes_on.put(False)
+        else:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Unwound)
+            )
+        self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            news: Any = Returned(self._function(self.pause))
+        except Unwound:
+            news = None
+        except BaseException as error:  # noqa: BLE001 - whoever advances the function is told
+            news = Raised(error)
+        self._news.put(news)

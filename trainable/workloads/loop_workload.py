@@ -1,0 +1,112 @@
+"""A loop of the user's own as a workload."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from trainable.fields import changed, unknown_name
+from trainable.loop.loop_config import LoopConfig, LoopData
+from trainable.loop.loop_run import LoopRun
+from trainable.techniques.best_epoch import Monitor
+from trainable.techniques.memory import FittingBatches
+from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.workloads.workload import DataFacts, Progress, Workload
+
+
+@runtime_checkable
+class Loop(Protocol):
+    """What a loop says of itself; a `LoopSpace` is one."""
+
+    train: Callable[..., Any]
+    objective: str
+    mode: str
+    max_epochs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFiles:
+    """The folder or file of `--data`."""
+
+    path: Path | None
+    """None: the loop knows where its data is."""
+    fingerprint: dict[str, str]
+    """Of the names and sizes of all files, which tell another folder at little cost; empty without one."""
+
+
+class LoopWorkload(Workload[LoopConfig]):
+    """Trains a loop's configurations with a `LoopRun`. `name` is the reference to the loop."""
+
+    can_use_ranks = False
+
+    def __init__(self, loop: Loop, *, name: str) -> None:
+        self.name, self.objective = name, loop.objective
+        self._loop = loop
+
+    def default_config(self, source: str | None = None) -> LoopConfig:
+        return LoopConfig(workload=self.name, max_epochs=self._loop.max_epochs, data=LoopData(source=source))
+
+    def open_data(
+        self, config: LoopConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
+    ) -> LoopFiles:
+        if config.data.source is None:
+            return LoopFiles(path=None, fingerprint={})
+        path = Path(config.data.source)
+        if not path.exists():
+            raise ValueError(f"--data is {path}, which does not exist; give a folder or file that the loop reads.")
+        return LoopFiles(path=path, fingerprint={"all": _listing(path)})
+
+    def adapt_to_data(self, config: LoopConfig, data: LoopFiles) -> LoopConfig:
+        return config
+
+    def facts(self, config: LoopConfig, data: LoopFiles) -> DataFacts:
+        return DataFacts()
+
+    def check(self, config: LoopConfig) -> None:
+        self._params(config)
+
+    def begin(
+        self,
+        config: LoopConfig,
+        data: LoopFiles,
+        *,
+        device: torch.device | str,
+        ranks: Ranks | None = None,
+        fitting: FittingBatches | None = None,
+    ) -> LoopRun:
+        if ranks is not None:
+            raise ValueError(
+                f"{self.name} is a loop of your own, which trains in one process; run it without torchrun."
+            )
+        monitor = Monitor(name=self.objective, mode=self._loop.mode)
+        params = self._params(config)
+        return LoopRun(config, self._loop.train, params, data=data.path, monitor=monitor, device=device)
+
+    def _params(self, config: LoopConfig) -> Any:
+        """The parameters as the function takes them: a dict, or the dataclass that its annotation names."""
+        first = next(iter(inspect.signature(self._loop.train, eval_str=True).parameters.values()), None)
+        kind: Any = None if first is None else first.annotation
+        return _built(kind, config.params) if isinstance(kind, type) and is_dataclass(kind) else dict(config.params)
+
+
+def _built(kind: type, params: Mapping[str, Any]) -> Any:
+    """The user's dataclass; raises ValueError for a name or a value that it does not take."""
+    names = {one.name for one in fields(kind)}
+    for name in params:
+        if name not in names:
+            raise ValueError(unknown_name(f"field of {kind.__name__}", name, names))
+    required = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
+    if missing := sorted(required - params.keys()):
+        raise ValueError(f"{kind.__name__} needs {', '.join(missing)}; suggest it, or give the field a default.")
+    return changed(kind, None, params)
+
+
+def _listing(path: Path) -> str:
+    """sha256 over the names and sizes of all files."""
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    lines = (f"{one.relative_to(path)} {one.stat().st_size}\n" for one in files)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
