@@ -34,6 +34,7 @@ from trainable.techniques.optim.optimizer import ParameterGroup, parameter_group
 from trainable.techniques.random_streams import seed_everything
 from trainable.workloads.registry import task_of
 
+PROG = "python -m trainable.diagnose"
 SMALLEST_NETWORK = 100_000
 VANISHING_NORM, EXPLODING_NORM = 1e-6, 100.0
 IMBALANCE = 3.0
@@ -140,9 +141,9 @@ def _found(what: str, problem: str, action: str, severity: Severity = Severity.E
     return Finding(file=what, problem=problem, action=action, severity=severity)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    options = _parser().parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         exported = read_exported_config(options.config)
@@ -194,10 +195,8 @@ def groups_of(config: TrialConfig) -> list[ParameterGroup]:
     return parameter_groups(task.build_model(config), config.optimizer, task.build_supervision(config))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.diagnose", description="Check a configuration: data, network, gradient, curve."
-    )
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Check a configuration: data, network, gradient, curve.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     curve_help = "curve.jsonl of a training, to look for overfitting and for constant predictions"
     parser.add_argument("--curve", type=Path, metavar="FILE", help=curve_help)

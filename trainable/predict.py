@@ -9,6 +9,8 @@ goes on with the pictures that have none. The weights are those beside the confi
 """
 
 import argparse
+import csv
+import json
 import logging
 import sys
 import time
@@ -16,8 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from trainable.config import TrialConfig
@@ -27,15 +31,16 @@ from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
 from trainable.exported_config import read_exported_config
 from trainable.models.backbones import read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
-from trainable.prediction.base import Predictor
+from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
-from trainable.reporting.output_folder import WEIGHTS
+from trainable.reporting.output_folder import CONFIG, WEIGHTS
 from trainable.run_setup import chosen_device
 from trainable.supervision.base import Forward
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.workloads.registry import task_of
 
+PROG = "python -m trainable.predict"
 OUTPUT = Path("predictions")
 _PART_SECONDS = 10.0
 """How often a picture that takes longer tells how far it is."""
@@ -43,13 +48,13 @@ _PART_SECONDS = 10.0
 logger = logging.getLogger("trainable.predict")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """The command; returns its exit status: 1 when a picture could not be read, 2 when what was asked can't be done."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    options = build_parser(prog).parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr if options.json else sys.stdout)
     try:
         with shortages_named():
-            return predict(
+            status = predict(
                 options.config,
                 pictures_in(options.image),
                 weights=options.weights or options.config.with_name(WEIGHTS),
@@ -57,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 overlay=options.overlay,
                 device=chosen_device(options.device),
             )
+        if options.json:
+            sys.stdout.write(f"{json.dumps(_summary(options.output), indent=2)}\n")
+        return status
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
@@ -94,6 +102,42 @@ def predict(
     unreadable = f"; {num_unreadable} of {len(missing)} could not be read" if num_unreadable else ""
     logger.info("%d pictures in %s%s", len(folder.rows), output / TABLE, unreadable)
     return 1 if num_unreadable else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A trained network, and what it takes to show it a picture."""
+
+    config: TrialConfig
+    network: nn.Module
+    """In evaluation mode, with its weights, on `device`; images (B, 3, H, W) in [0, 1], which it normalises itself."""
+    predictor: Predictor
+    device: torch.device
+
+    @classmethod
+    def read(cls, folder: str | Path, device: str = "auto") -> Self:
+        """The network of a folder `best` or `train`: its config.json and weights.pt.
+
+        Raises:
+            ValueError: a file is missing or does not fit the other, or the device is not on this machine.
+        """
+        config = read_exported_config(Path(folder) / CONFIG).config
+        chosen = chosen_device(device)
+        network = trained_model(config, Path(folder) / WEIGHTS).to(chosen)
+        return cls(config, network, get_task(config.workload).predictor(config), chosen)
+
+    def predict(self, picture: str | Path | Image.Image) -> Prediction:
+        """What the network says of a picture of any size, prepared and judged as the final test does it.
+
+        Returns:
+            The workload's answer, such as a class or a mask: `in_words()`, `row()`, `draw(picture)`.
+
+        Raises:
+            BadFileError: the picture cannot be read, or not be shown to this network; a ValueError.
+        """
+        upright = ImageOps.exif_transpose(picture) if isinstance(picture, Image.Image) else read_upright(Path(picture))
+        with shortages_named():
+            return self.predictor(partial(_forward, self.network, self.device), upright)
 
 
 def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
@@ -177,12 +221,18 @@ def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Pat
     return num_unreadable
 
 
+def _summary(output: Path) -> dict[str, object]:
+    """The table as plain data; a picture that could not be read has no row."""
+    with (output / TABLE).open(encoding="utf-8", newline="") as table:
+        return {"output": str(output), "predictions": list(csv.DictReader(table))}
+
+
 def _forward(model: nn.Module, device: torch.device, images: Tensor) -> ModelOutput:
     return as_model_output(model(images.to(device)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m trainable.predict", description="Say what is on pictures.")
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Say what is on pictures.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     weights_help = "weights.pt or a checkpoint (default: weights.pt beside the configuration)"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
@@ -193,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=OUTPUT, metavar="DIR", help=f"where predictions go (default: {OUTPUT})"
     )
     parser.add_argument("--overlay", action="store_true", help="draw each prediction on its picture too")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON; progress goes to standard error")
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a CUDA device or the CPU)"
     )

@@ -25,19 +25,20 @@ from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.tasks.task import Preset
 from trainable.workloads.registry import get_workload, task_of
 
+PROG = "python -m trainable.preset"
 DEFAULT = "default"
 
 logger = logging.getLogger("trainable.preset")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         logger.info("%s", "\n".join(_listed()))
         return 0
-    options = _parser().parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     try:
         exported = preset_config(options.workload, options.preset, options.data, params_of(options))
         write_exported_config(options.out, exported)
@@ -123,10 +124,8 @@ def _listed() -> list[str]:
     return [f"{name}: {', '.join([DEFAULT, *get_task(name).presets])}" for name in (*TASKS, *installed_tasks())]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.preset", description="Write a preset of a workload as a configuration file."
-    )
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Write a preset of a workload as a configuration file.")
     parser.add_argument("workload", help=f"one of {', '.join(TASKS)}, or one of your own, file.py:NAME or module:NAME")
     parser.add_argument("preset", help=f"one, or several joined by + on top of each other: {'; '.join(_listed())}")
     parser.add_argument("out", type=Path, help="the file to write")

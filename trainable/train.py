@@ -43,12 +43,13 @@ from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
 from trainable.training_run import TrainingRun
 from trainable.workloads.registry import task_of
 
+PROG = "python -m trainable.train"
 logger = logging.getLogger("trainable.train")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    options = _parser().parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     output = _output_folder(options)
     if os.environ.get("RANK", "0") != "0":
@@ -262,10 +263,8 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
     return replace(exported, config=config, data_fingerprint=exported.data_fingerprint if is_same_data else {})
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.train", description="Train one configuration, without Ray."
-    )
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Train one configuration, without Ray.")
     parser.add_argument(
         "--config",
         type=Path,

@@ -1,3 +1,35 @@
-"""Chooses configurations, runs them and reports the results. The commands are here: search, export, ensemble, explain,
-report, page, and confirm as a room. May import trainable and search_spaces; ray only in tuner.ray.
+"""Chooses configurations, runs them and reports the results. Scripts and notebooks: `from tuner import load, resume,
+search`. The commands are here: search, export, ensemble, explain, report, page, and confirm as a room; __main__ lists
+them. May import trainable and search_spaces; ray only in tuner.ray.
 """
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tuner.api.result import load
+    from tuner.api.searches import resume, search
+
+__all__ = ["load", "resume", "search"]
+
+_MODULES = {"load": "tuner.api.result", "resume": "tuner.api.searches", "search": "tuner.api.searches"}
+
+
+def __getattr__(name: str) -> object:
+    """Importing tuner alone loads neither torch nor ray; each function comes when it is asked for."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'tuner' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """`tuner.search` is the function, also after something has imported the command's module of that name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _MODULES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -32,6 +32,7 @@ from tuner.export import exported_config_of, trained_weights, trial_config
 from tuner.records import TrialRecord, locked, read_search
 from tuner.records.settings import read_settings
 
+PROG = "python -m tuner.ensemble"
 FILE = "ensemble.json"
 DEFAULT_TOP = 5
 
@@ -48,17 +49,9 @@ class EnsembleResult:
     """Test metrics of the averaged predictions."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tuner.ensemble", description="Average the best trials' predictions."
-    )
-    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
-    parser.add_argument(
-        "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"number of best trials (default: {DEFAULT_TOP})"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    options = parser.parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     try:
         device = chosen_device(options.device)
         read_settings(options.folder)
@@ -73,6 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"trial {name}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
     sys.stdout.write(f"ensemble of {len(result.members)}: {result.ensemble[result.objective]:.4f}\n")
     return 0
+
+
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Average the best trials' predictions.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument(
+        "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"number of best trials (default: {DEFAULT_TOP})"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    return parser
 
 
 def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleResult:

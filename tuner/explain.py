@@ -5,8 +5,10 @@ python -m tuner.explain results/moe/<run> 17     # one trial, by its number or i
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tuner import formatting
@@ -17,23 +19,26 @@ from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.results import progress
 from tuner.results.importance import measure_importance
 
+PROG = "python -m tuner.explain"
 MOST_PARAMETERS = 5
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    options = _parser().parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     try:
         search = read_search(options.folder)
+        trial = search.winner if options.trial is None else find_trial(search, options.trial)
         lines = (
             explain_search(search, options.folder)
-            if options.trial is None
-            else explain_trial(search, find_trial(search, options.trial))
+            if options.trial is None or trial is None
+            else explain_trial(search, trial)
         )
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sys.stdout.write("\n".join(lines) + "\n")
+    facts = {"trial": None if trial is None else _facts(search, trial), "sentences": lines}
+    sys.stdout.write((json.dumps(facts, indent=2) if options.json else "\n".join(lines)) + "\n")
     return 0
 
 
@@ -72,6 +77,18 @@ def find_trial(search: SearchRecord, called: str) -> TrialRecord:
     raise ValueError(
         f"There is no trial {called}; give a number from 0 to {last.number}, or a name such as {last.name}."
     )
+
+
+def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
+    """A trial as plain data, for --json."""
+    return {
+        "name": trial.name,
+        "params": trial.params,
+        "outcome": trial.outcome,
+        "numbers": dict(trial.numbers),
+        "objectives": {epoch: result.objective for epoch, result in trial.results.items()},
+        "decisions": [asdict(decision) for decision in search.decisions_of(trial.name)],
+    }
 
 
 def _ending(trial: TrialRecord) -> str:
@@ -157,12 +174,11 @@ _MEANINGS = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tuner.explain", description="Explain why trials ended and why the winner won."
-    )
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Explain why trials ended and why the winner won.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="a search, results/<space>/<run>")
     parser.add_argument("trial", nargs="?", metavar="TRIAL", help="a trial's number or name (default: the winner)")
+    parser.add_argument("--json", action="store_true", help="print the trial and the sentences as JSON")
     return parser
 
 

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tuner.records.settings import read_settings
 from tuner.records.trivial import read_trivial
 from tuner.results.progress import handed_over_result
 
+PROG = "python -m tuner.export"
 FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
 NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
 """The new export and the one it replaces; both exist only while an export runs."""
@@ -47,21 +49,28 @@ class Verification:
         return max(abs(a - b) for a, b in zip(self.searched, self.retrained, strict=True))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command; returns its exit status: 0 done, 1 not verified, 2 user error."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.export", description="Export the winner of a search.")
-    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
-    parser.add_argument("--verify", action="store_true", help="retrain it and compare the curves")
-    options = parser.parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     try:
         read_settings(options.folder)
         with locked(options.folder):
             best = export(options.folder)
-        sys.stdout.write(f"{best / CONFIG}\n")
-        return _report_verification(options.folder) if options.verify else 0
+        exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
+        sys.stdout.write(f"{json.dumps(exported, indent=2) if options.json else best / CONFIG}\n")
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            return _report_verification(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+
+
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Export the winner of a search.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument("--verify", action="store_true", help="retrain it and compare the curves")
+    parser.add_argument("--json", action="store_true", help="print the paths as JSON; a verification goes to stderr")
+    return parser
 
 
 def export(folder: Path) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from tuner.records import read_search
 from tuner.views.training_data import is_training, read_training
 
+PROG = "python -m tuner.page"
 SCRIPT = Path(__file__).with_name("views") / "page_view.py"
 TRAINING_SCRIPT = SCRIPT.with_name("training_page.py")
 OPTIONS = {
@@ -29,15 +30,9 @@ OPTIONS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command: replaces this process with the server, or returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tuner.page", description="Show a search or a training in the browser."
-    )
-    parser.add_argument(
-        "folder", type=Path, help="results/<space>/<run> of a search, or the --output of trainable.train"
-    )
-    folder = parser.parse_args(arguments).folder
+    folder = build_parser(prog).parse_args(arguments).folder
     try:
         if is_training(folder):
             read_training(folder)
@@ -49,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return os.execv(sys.executable, server_command(folder))
+
+
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Show a search or a training in the browser.")
+    parser.add_argument(
+        "folder", type=Path, help="results/<space>/<run> of a search, or the --output of trainable.train"
+    )
+    return parser
 
 
 def server_command(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ python -m tuner.report results/moe/<run> --output DIR     writes them to DIR; wo
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -22,12 +23,29 @@ from tuner.results import progress, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.figures import remove_other_pictures, save_pictures
 
+PROG = "python -m tuner.report"
 REPORT, FIGURES, TABLE = "report.md", "figures", "results.csv"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command; returns its exit status: 0 done, 2 user error."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.report", description="Write the report of a search.")
+    options = build_parser(prog).parse_args(arguments)
+    folder, output = options.folder, options.output or options.folder
+    try:
+        read_settings(folder)
+        check_writable(output, "--output")
+        with locked(folder) if output.resolve() == folder.resolve() else nullcontext():
+            report = write_report(folder, output)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    paths = {"report": str(report), "table": str(output / TABLE), "figures": str(output / FIGURES)}
+    sys.stdout.write(f"{json.dumps(paths, indent=2) if options.json else report}\n")
+    return 0
+
+
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Write the report of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument(
         "--output",
@@ -35,17 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="write the report there; works while the search runs (default: the search's folder)",
     )
-    options = parser.parse_args(arguments)
-    folder, output = options.folder, options.output or options.folder
-    try:
-        read_settings(folder)
-        check_writable(output, "--output")
-        with locked(folder) if output.resolve() == folder.resolve() else nullcontext():
-            sys.stdout.write(f"{write_report(folder, output)}\n")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    parser.add_argument("--json", action="store_true", help="print the paths as JSON")
+    return parser
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:

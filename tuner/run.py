@@ -16,7 +16,7 @@ from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
 from tuner.confirm.training import confirm, log_training
-from tuner.confirm.wanted import is_confirmed
+from tuner.confirm.wanted import is_over
 from tuner.export import CONFIG, METRICS, export
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
@@ -58,12 +58,6 @@ def finish(folder: Path, search: SearchRecord) -> int:
         lines.append(f"Continue    python -m tuner.search --resume {formatting.argument(folder)}")
     sys.stdout.write("\n".join(lines) + "\n")
     return INTERRUPTED if was_interrupted else 0
-
-
-def is_over(folder: Path, search: SearchRecord) -> bool:
-    """Whether nothing is left to train: every trial has ended, and the best are confirmed as asked."""
-    top = search.settings.confirm
-    return not search.is_unfinished and (top == 0 or search.winner is None or is_confirmed(folder, search, top))
 
 
 def _why_none(search: SearchRecord) -> str:

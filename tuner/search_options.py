@@ -8,10 +8,12 @@ from search_spaces.registry import SPACES
 from tuner.records.settings import SAMPLERS, SamplerName
 from tuner.settings import DEFAULT_TRIALS, DEVICES
 
+PROG = "python -m tuner.search"
 
-def search_parser() -> argparse.ArgumentParser:
+
+def search_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tuner.search",
+        prog=prog,
         description="Find a better training configuration with Optuna spaces, successive halving and Ray.",
         epilog="Without options it searches the space moe on its embedded data, with all of this machine.",
     )
@@ -73,7 +75,7 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
 
 def _add_budget(group: argparse._ArgumentGroup) -> None:
     trials_help = f"configurations to try (default: the space's, usually {DEFAULT_TRIALS})"
-    group.add_argument("--trials", dest="num_trials", type=int, metavar="N", help=trials_help)
+    group.add_argument("--trials", type=int, metavar="N", help=trials_help)
     group.add_argument("--max-epochs", type=int, metavar="N", help="epochs of a full training (default: the space's)")
     group.add_argument(
         "--time-budget",
@@ -142,6 +144,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="log to mlflow or wandb too, beside TensorBoard; may be repeated",
     )
+    group.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
     group.add_argument("--name", metavar="NAME", help="name of this search's folder (default: date and time)")
     group.add_argument(
         "--resume", type=Path, metavar="DIR", help="continue an interrupted search, results/<space>/<run>"

@@ -11,11 +11,17 @@ from search_spaces.ranges import OneOf, Range
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 from tuner.spaces import FoundSpace, find_space
 
+DEFAULT_SPACE = "moe"
 DEFAULT_TRIALS = 30
 MOST = 100_000
 """Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")
-_OPTIONS = {"num_trials": "--trials", "time_budget_seconds": "--time-budget", "disk_budget_bytes": "--disk-budget"}
+_OPTIONS = {
+    "num_trials": "--trials",
+    "time_budget_seconds": "--time-budget",
+    "disk_budget_bytes": "--disk-budget",
+    "pinned": "--set",
+}
 """Options whose names differ from their settings'."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
 """Fields of a configuration that an option sets; --set can't."""
@@ -30,7 +36,7 @@ def option_of(setting: str) -> str:
 class SearchSettings:
     """The user's settings of one search; None leaves the choice to the machine or the space."""
 
-    space: str = "moe"
+    space: str = DEFAULT_SPACE
     """Name of the search space, or a reference to one of the user's: `module:NAME` or `file.py:NAME`."""
     data: str | None = None
     """Folder of the workload's data; None is the embedded data."""

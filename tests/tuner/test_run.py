@@ -18,13 +18,14 @@ from ray.tune.execution import class_cache
 from tests.tuner.played_session import Player, space
 from tests.tuner.test_session import new_search
 from trainable.tasks.registry import get_task
-from tuner import run, search
+from tuner import run
 from tuner.planning.plan import plan_search
 from tuner.policy.outcomes import Outcome
 from tuner.ray.cluster import RunningRay
 from tuner.ray.signals import TAKEN
 from tuner.records import Recorder, read_search
 from tuner.run import run_search
+from tuner.search import _settings
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings
 
@@ -92,7 +93,7 @@ def test_weights_that_are_named_from_here_are_found_from_everywhere(tmp_path, mo
     named = {}
     for weights in ("own.pt", "imagenet", "gone.pt"):
         options = search_parser().parse_args(["--set", f"weights={weights}"])
-        named[weights] = search._settings(options).pinned["weights"]
+        named[weights] = _settings(options).pinned["weights"]
     assert named == {"own.pt": str(tmp_path / "own.pt"), "imagenet": "imagenet", "gone.pt": "gone.pt"}
 
 

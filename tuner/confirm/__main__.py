@@ -20,20 +20,12 @@ from tuner.ray.address import cluster_address
 from tuner.ray.cluster import ray_running
 from tuner.records import ConfirmedRun, SearchRecord, locked, read_search
 
+PROG = "python -m tuner.confirm"
 
-def main(arguments: Sequence[str] | None = None) -> int:
+
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command; returns its exit status: 0 done, 1 a training is missing, 2 user error, 130 Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tuner.confirm", description="Score the best trials on the test split."
-    )
-    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
-    parser.add_argument(
-        "--top", type=int, default=NUM_BEST, metavar="K", help=f"number of best trials (default: {NUM_BEST})"
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings per trial (default: {NUM_SEEDS})"
-    )
-    options = parser.parse_args(arguments)
+    options = build_parser(prog).parse_args(arguments)
     try:
         check_confirmable(options.folder, top=options.top, num_seeds=options.seeds)
         with process.shown(), locked(options.folder), ray_running(cluster_address(None)):
@@ -45,6 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Finished trainings are saved; run the same command to continue.\n")
         return 130
+
+
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Score the best trials on the test split.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    parser.add_argument(
+        "--top", type=int, default=NUM_BEST, metavar="K", help=f"number of best trials (default: {NUM_BEST})"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=NUM_SEEDS, metavar="N", help=f"trainings per trial (default: {NUM_SEEDS})"
+    )
+    return parser
 
 
 def check_confirmable(folder: Path, *, top: int, num_seeds: int) -> None:

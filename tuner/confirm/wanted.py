@@ -34,5 +34,11 @@ def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
     return wanted <= identified(confirmed_runs(folder, record))
 
 
+def is_over(folder: Path, search: SearchRecord) -> bool:
+    """Whether nothing is left to train: every trial has ended, and the best are confirmed as asked."""
+    top = search.settings.confirm
+    return not search.is_unfinished and (top == 0 or search.winner is None or is_confirmed(folder, search, top))
+
+
 def identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:
     return {(run.trial, run.seed) for run in runs}

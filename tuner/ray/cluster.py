@@ -13,7 +13,7 @@ from typing import Any
 from trainable.process import silenced
 from trainable.reporting.tracking import QUIET
 from tuner.ray.address import token_file
-from tuner.ray.compat import inherited_environment
+from tuner.ray.compat import inherited_environment, job_with_own_packages_first
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.starting import PATIENCE, start_ray
 from tuner.ray.temporary_folder import temporary_ray_folder
@@ -97,6 +97,7 @@ def ray_running(
 
         own_folder = temporary_ray_folder()
         options: dict[str, Any] = {"log_to_driver": verbose, "logging_level": "INFO" if verbose else "ERROR"}
+        options["job_config"] = job_with_own_packages_first()
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
                 context = (

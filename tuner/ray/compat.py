@@ -6,6 +6,11 @@ docstring says what is lost without it, so that it can be dropped.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PACKAGES = Path(__file__).resolve().parents[2]
+"""The folder that our packages are in."""
 
 
 @contextmanager
@@ -24,3 +29,21 @@ def inherited_environment() -> Iterator[None]:
         yield
     finally:
         class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = former
+
+
+def job_with_own_packages_first() -> Any:
+    """A `ray.job_config.JobConfig` with which every process of the job imports our packages, whatever lies beside it.
+
+    Why: Ray puts the working folder of the driver first on the path of its processes. A user's file tuner.py in it
+    would be imported instead of the package, and each training of a confirmation would fail. Ray inserts the paths of
+    `_py_driver_sys_path` one after the other at the front, after it has added the working folder to them.
+    """
+    from ray.job_config import JobConfig
+
+    class Paths(list):
+        def extend(self, others: Any) -> None:
+            super().extend([*others, str(PACKAGES)])
+
+    job = JobConfig()
+    job._py_driver_sys_path = Paths()
+    return job

@@ -1,6 +1,7 @@
 """A signal ends a search in good order, whoever started it, and its handlers are given back."""
 
 import signal
+import sys
 import threading
 
 import pytest
@@ -63,6 +64,6 @@ def test_ctrl_c_promises_a_resume_only_when_something_is_on_record(tmp_path, mon
             (settings.folder / "settings.json").touch()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tuner.search._run", cut_off)
+    monkeypatch.setattr(sys.modules[search.__module__], "_run", cut_off)
     assert search(["--storage", str(tmp_path)]) == 130
     assert told in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""The keywords of `tuner.search`: every setting has one, and wrong ones are told as the command tells them."""
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from tuner import search
+from tuner.api.keywords import SETTING_OF, SearchOptions, settings_from
+from tuner.search import _settings
+from tuner.search_options import search_parser
+from tuner.settings import SearchSettings
+
+
+def test_every_setting_of_a_search_has_a_keyword():
+    names = {SETTING_OF.get(keyword, keyword) for keyword in SearchOptions.__annotations__}
+    assert names | {"space"} == {field.name for field in fields(SearchSettings)}
+
+
+@pytest.mark.parametrize(
+    ("options", "keywords"),
+    [
+        ("--trials 7 --seed 3", {"trials": 7, "seed": 3}),
+        ("--space dishes", {"space": "dishes"}),
+        ("--data there --init w.pt --storage s", {"data": Path("there"), "init": "w.pt", "storage": "s"}),
+        ("--set max_lr=1e-3 --set averaging=false", {"pinned": {"max_lr": 1e-3, "averaging": False}}),
+        ("--disk-budget 20G --time-budget 60", {"disk_budget": "20G", "time_budget_seconds": 60}),
+        ("--track mlflow --confirm 0", {"track": ["mlflow"], "confirm": 0}),
+        ("--scheduler none --sampler tpe", {"scheduler": "none", "sampler": "tpe"}),
+    ],
+)
+def test_a_keyword_means_what_the_option_means(options, keywords):
+    of_command = _settings(search_parser().parse_args([*options.split(), "--name", "one"]))
+    of_python = settings_from(keywords.pop("space", "moe"), keywords | {"name": "one"})
+    assert of_python == replace(of_command)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"trails": 3}, "trails is no keyword of search; did you mean trials?"),
+        ({"trials": 0}, "--trials is 0; it must be from 1 to 100000."),
+        ({"trials": "many"}, "--trials is 'many'; it must be a whole number."),
+        ({"trials": 2.5}, "--trials is 2.5; it must be a whole number."),
+        ({"scheduler": "ahsa"}, "--scheduler is 'ahsa'; allowed: asha, asha-stopping, none."),
+        ({"disk_budget": "20"}, "--disk-budget is '20'; give a number above 0 with K, M, G or T, such as 20G."),
+        ({"pinned": {"seed": 3}}, "--set seed=3 would be overruled; give it as --seed."),
+        ({"space": "meo"}, "meo is no search space"),
+    ],
+)
+def test_a_wrong_keyword_is_told_in_the_commands_sentence(keywords, sentence):
+    with pytest.raises(ValueError) as error:
+        search(**keywords)
+    assert str(error.value).startswith(sentence)
+
+
+def test_importing_the_package_and_its_functions_loads_neither_torch_nor_ray():
+    code = "import sys; from tuner import load, resume, search; sys.exit(bool({'torch', 'ray'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_function_keeps_its_name_after_the_command_of_that_name_is_imported():
+    import tuner.search  # noqa: F401
+    from tuner import search as found
+
+    assert found is search

@@ -1,0 +1,80 @@
+"""One command for all: `vision-tuner NAME`, its list, its version, its completion, and JSON for scripts."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from tuner.__main__ import COMMANDS, main
+from tuner.commands import open_report
+
+
+def test_every_command_of_the_list_shows_its_options_under_its_own_name(capsys):
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as end:
+            main([name, "--help"])
+        assert end.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: vision-tuner {name} ")
+
+
+def test_without_a_command_all_are_listed(capsys):
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {name} " in listed and command.purpose in listed for name, command in COMMANDS.items())
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == ["vision-tuner", "0.2.0"]
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(capsys):
+    assert main(["serch"]) == 2
+    assert capsys.readouterr().err == "error: serch is no command; did you mean search?\n"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_commands_and_options(capsys, tmp_path):
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "completion.sh").write_text(capsys.readouterr().out)
+
+    def completed(*words: str) -> list[str]:
+        line = f"""
+            shopt -s extglob; source {tmp_path / "completion.sh"}
+            COMP_WORDS=({" ".join(f'"{word}"' for word in words)}); COMP_CWORD={len(words) - 1}
+            $(complete -p vision-tuner | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout.split()
+
+    assert completed("vision-tuner", "exp") == ["explain", "export"]
+    assert "--max-epochs" in completed("vision-tuner", "search", "--m")
+
+
+def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tmp_path, monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(open_report.sys, "platform", "linux")
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    assert main(["open", str(folder)]) == 2
+    assert f"has no report.md yet; write it with: vision-tuner report {folder}" in capsys.readouterr().err
+    assert main(["report", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["open", str(folder)]) == 0
+    assert "trials" in capsys.readouterr().out
+
+
+def test_what_is_printed_as_json_names_files_that_are_there(trained_folder, tmp_path, capsys):
+    folder = shutil.copytree(trained_folder, tmp_path / "run")
+    for command in ("report", "export"):
+        assert main([command, str(folder), "--json"]) == 0
+        paths = json.loads(capsys.readouterr().out)
+        assert len(paths) == 3
+        assert all(shutil.os.path.exists(path) for path in paths.values())
+
+
+def test_an_explanation_as_json_has_the_trial_and_the_sentences(finished_folder, capsys):
+    assert main(["explain", str(finished_folder), "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["trial"]["name"].startswith("003-")
+    assert told["sentences"][0].startswith(f"Trial {told['trial']['name']} ")

@@ -1,0 +1,104 @@
+"""The keywords of `tuner.search`, which the command's options become too."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, get_args, get_type_hints
+
+from search_spaces.ranges import OneOf, Range
+from trainable.fields import typed, unknown_name
+from tuner.disk import parse_size
+from tuner.planning.given import parse_given
+from tuner.ray.address import cluster_address
+from tuner.records.settings import SamplerName, SchedulerName
+from tuner.settings import SearchSettings, option_of
+from tuner.spaces import find_space
+
+
+class SearchOptions(TypedDict, total=False):
+    """The keywords of `tuner.search`: each means what the command's option of that name means."""
+
+    data: str | Path | None
+    init: str | Path | None
+    trials: int
+    max_epochs: int | None
+    time_budget_seconds: float | None
+    disk_budget: str | None
+    concurrent: int | None
+    cpus_per_trial: float | None
+    gpus_per_trial: float | None
+    ranks_per_trial: int | None
+    device: str | None
+    address: str | None
+    num_cpus: int | None
+    num_gpus: int | None
+    storage: str | Path
+    name: str
+    seed: int
+    scheduler: SchedulerName
+    sampler: SamplerName | None
+    confirm: int
+    track: Sequence[str]
+    inverted_masks: bool | None
+    warm_start: str | Path | None
+    pinned: Mapping[str, object]
+    ranges: Mapping[str, object]
+
+
+SETTING_OF = {"trials": "num_trials", "disk_budget": "disk_budget_bytes"}
+"""Keywords whose names differ from their settings'."""
+
+
+def settings_from(space: str, options: Mapping[str, Any]) -> SearchSettings:
+    """The settings of a search from keywords; those left out take the space's defaults, and the address RAY_ADDRESS.
+
+    Args:
+        options: as in `SearchOptions`.
+
+    Raises:
+        ValueError: an unknown keyword, or a value that is not allowed.
+    """
+    for name in options:
+        if name not in SearchOptions.__annotations__:
+            raise ValueError(unknown_name("keyword of search", name, SearchOptions.__annotations__))
+    found = find_space(space).space
+    given: dict[str, Any] = {"trials": found.num_trials, "confirm": found.confirm} | dict(options)
+    given["address"] = cluster_address(given.get("address"))
+    values = {SETTING_OF.get(name, name): _value_of(name, value) for name, value in given.items()}
+    return SearchSettings(space=space, **values)
+
+
+def _value_of(keyword: str, value: Any) -> Any:
+    """The value of a keyword as its setting holds it; raises ValueError when it has another type."""
+    if keyword == "disk_budget":
+        return None if value is None else parse_size(str(value))
+    if keyword == "track":
+        return (value,) if isinstance(value, str) else tuple(value)
+    if keyword == "ranges":
+        return {name: _range_of(name, given) for name, given in value.items()}
+    if keyword == "pinned":
+        return _with_absolute_weights(dict(value))
+    hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
+    if Path in (hint, *get_args(hint)):
+        return None if value is None else Path(value)
+    if keyword == "data" and isinstance(value, Path):
+        return str(value)
+    # Schedulers, samplers and numbers that are not finite have sentences of their own.
+    is_checked_later = keyword in ("scheduler", "sampler") or (isinstance(value, float) and not math.isfinite(value))
+    return value if is_checked_later else typed(value, hint, option_of(keyword))
+
+
+def _range_of(name: str, given: object) -> Range | OneOf:
+    """A range as it is, or from its text, such as "1e-3..1e-2" or "4,6,8"."""
+    found = parse_given(name, given) if isinstance(given, str) else given
+    if not isinstance(found, Range | OneOf):
+        raise ValueError(f"ranges has {name}={given!r}; give a text such as '1e-3..1e-2' or '4,6,8', or pin it.")
+    return found
+
+
+def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
+    """Trial processes have other working folders, so a weights file needs its absolute path."""
+    weights = pinned.get("weights")
+    if isinstance(weights, str) and Path(weights).is_file():
+        return pinned | {"weights": str(Path(weights).absolute())}
+    return pinned

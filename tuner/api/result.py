@@ -1,0 +1,180 @@
+"""The result of a search, read from its folder."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuner.confirm.comparison import Confirmation, choose, read_confirmations
+from tuner.records import SearchRecord, TrialRecord, locked, read_search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainable.config import TrialConfig
+    from trainable.predict import TrainedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestTrial:
+    """The trial that is exported: the best over several seeds where the search is confirmed, else the best of it."""
+
+    trial: str
+    """Its name, such as 029-7682ec2b; number 0 is the default configuration."""
+    config: "TrialConfig"
+    """The complete configuration."""
+    params: Mapping[str, object]
+    """The parameters that the space gave it."""
+    epoch: int
+    """The epoch of the exported weights."""
+    objective: float
+    """The search's objective at that epoch, on the validation split."""
+    metrics: Mapping[str, float | None]
+    """All metrics of that epoch, by name, such as "val/s_measure"."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A search, finished or not, as its records were when it was loaded."""
+
+    folder: Path
+    """Its results, results/<space>/<run>."""
+    search: SearchRecord
+    """All that is recorded."""
+
+    @property
+    def objective(self) -> str:
+        """The metric that is searched for, such as "val/s_measure"."""
+        return self.search.settings.objective
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train; if not, `tuner.resume` continues the search."""
+        from tuner.confirm.wanted import is_over
+
+        return is_over(self.folder, self.search)
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All trials, by number: `params`, `results` by epoch, `outcome`, `sentence`. The first is the default."""
+        return self.search.trials
+
+    @cached_property
+    def confirmations(self) -> list[Confirmation]:
+        """The best trials compared with the default on the test split: `gains` by seed, `interval`, `sentence`."""
+        return read_confirmations(self.folder, self.search)
+
+    @cached_property
+    def best(self) -> BestTrial | None:
+        """The trial that is exported; None while no trial has a finite objective."""
+        from tuner.export import trial_config
+        from tuner.results.progress import handed_over_result
+
+        choice = choose(self.folder, self.search)
+        trial = self.search.winner if choice is None else choice.trial
+        if trial is None:
+            return None
+        result = handed_over_result(self.search, trial)
+        return BestTrial(
+            trial=trial.name,
+            config=trial_config(self.search, trial),
+            params=trial.params,
+            epoch=result.epoch,
+            objective=result.objective,
+            metrics=result.metrics,
+        )
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """One row for each trial, by number.
+
+        Columns: `number`, `trial` (its name), `outcome` ("unfinished" while it has none), `epochs` (trained so far),
+        `objective` (at the last epoch), `best_objective` and `best_epoch` (at its best one), `seconds` (of training),
+        one column for each parameter (missing where the trial has none), and `ending`, how it ended in words.
+        """
+        from tuner.report import results_table
+
+        return results_table(self.search)
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Writes report.md, its figures and results.csv again; returns the path of the report.
+
+        Args:
+            output: folder to write to, which works while the search runs; None is the search's own.
+
+        Raises:
+            ValueError: the search is running, or its records are damaged.
+        """
+        from tuner.report import write_report
+
+        with locked(self.folder) if output is None else nullcontext():
+            return write_report(self.folder, None if output is None else Path(output))
+
+    def export(self) -> Path:
+        """Writes the best trial's configuration, weights and metrics again; returns their folder, `best`.
+
+        Raises:
+            ValueError: the search is running, has no best trial, or its checkpoint is gone.
+        """
+        from tuner.export import export
+
+        with locked(self.folder):
+            return export(self.folder)
+
+    def model(self, device: str = "auto") -> "TrainedModel":
+        """The exported network with its weights, ready for pictures.
+
+        Args:
+            device: auto (a CUDA device if there is one, else the CPU), cpu, cuda, cuda:N or mps.
+
+        Raises:
+            ValueError: nothing is exported, or the device is not on this machine.
+        """
+        from trainable.predict import TrainedModel
+        from tuner.export import CONFIG, FOLDER
+
+        if not (self.folder / FOLDER / CONFIG).is_file():
+            raise ValueError(f"{self.folder} has no {FOLDER}/{CONFIG}; write it with export(), or resume the search.")
+        return TrainedModel.read(self.folder / FOLDER, device)
+
+    def summary(self) -> dict[str, Any]:
+        """The result as plain data, as `vision-tuner search --json` prints it."""
+        best = self.best
+        return {
+            "folder": str(self.folder),
+            "space": self.search.settings.space,
+            "objective": self.objective,
+            "is_over": self.is_over,
+            "trials": {"ended": len(self.trials) - len(self.search.unfinished), "of": self.search.settings.num_trials},
+            "best": None if best is None else _best_summary(best),
+            "confirmations": [_confirmation_summary(one) for one in self.confirmations],
+        }
+
+    def __repr__(self) -> str:
+        best = "no best trial yet" if self.best is None else f"best trial {self.best.trial}: {self.best.objective:.4g}"
+        state = "over" if self.is_over else "not over"
+        return f"SearchResult({str(self.folder)!r}, {state}, {len(self.trials)} trials, {best})"
+
+
+def load(folder: str | Path) -> SearchResult:
+    """A search from its results folder, results/<space>/<run>, also while it runs.
+
+    Raises:
+        ValueError: the folder holds no search, or a damaged one.
+    """
+    return SearchResult(Path(folder), read_search(Path(folder)))
+
+
+def _best_summary(best: BestTrial) -> dict[str, Any]:
+    names: Sequence[str] = ("trial", "epoch", "objective")
+    return {name: getattr(best, name) for name in names} | {"params": dict(best.params), "metrics": dict(best.metrics)}
+
+
+def _confirmation_summary(confirmation: Confirmation) -> dict[str, Any]:
+    return {
+        "trial": confirmation.trial,
+        "gains": confirmation.gains,
+        "interval": confirmation.interval,
+        "sentence": confirmation.sentence,
+    }

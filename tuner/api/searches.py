@@ -1,0 +1,161 @@
+"""Starts and continues searches, for scripts, notebooks and the commands."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from trainable import process
+from trainable.process import collector_paused
+from tuner.api.keywords import SearchOptions, settings_from
+from tuner.ray.cluster import restored_environment
+from tuner.settings import DEFAULT_SPACE, SearchSettings
+
+if TYPE_CHECKING:
+    from tuner.api.result import SearchResult
+    from tuner.planning.plan import Plan
+
+
+def search(space: str = "moe", *, verbose: bool = False, **options: Unpack[SearchOptions]) -> "SearchResult":
+    """Searches for a better training configuration, confirms the best on other seeds, and exports the winner.
+
+    Works in a script, a notebook and a thread, and shows its progress there. Ctrl-C, or Stop in a notebook, ends it
+    early with all finished epochs saved; `resume` continues it.
+
+    Args:
+        space: name of the search space, such as "moe".
+        verbose: show Ray's own messages too.
+        options: every option of `vision-tuner search`, by keyword.
+
+    Returns:
+        The result, as `load` reads it from the results folder.
+
+    Raises:
+        ValueError: an unknown keyword, a value that is not allowed, or data that cannot be used; nothing was trained.
+    """
+    with environment():
+        return run(settings_from(space, options), verbose=verbose)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    trials: int | None = None,
+    time_budget_seconds: float | None = None,
+    disk_budget: str | None = None,
+    address: str | None = None,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    verbose: bool = False,
+) -> "SearchResult":
+    """Continues a search that was interrupted, or extends one that is finished.
+
+    Args:
+        folder: its results, results/<space>/<run>.
+        trials: so many more trials, for a finished search.
+        time_budget_seconds: total time over all its sessions, without the confirmation; None is no limit.
+        disk_budget: limit for all its checkpoints from now on, such as "20G"; None keeps the recorded one.
+        address: a running Ray cluster, host:port; None starts Ray here.
+        num_cpus: CPUs of this machine for all trials; None is all that the process may use.
+        num_gpus: GPUs of this machine for all trials; None is all that the process sees.
+        verbose: show Ray's own messages too.
+
+    Raises:
+        ValueError: the folder holds no search that can be continued in this way, or its data has changed.
+    """
+    given = {"time_budget_seconds": time_budget_seconds, "disk_budget": disk_budget, "address": address}
+    given |= {"num_cpus": num_cpus, "num_gpus": num_gpus} | ({} if trials is None else {"trials": trials})
+    with environment():
+        checked = settings_from(DEFAULT_SPACE, given)
+        return continue_from(
+            Path(folder),
+            more=trials,
+            seconds=checked.time_budget_seconds,
+            disk_bytes=checked.disk_budget_bytes,
+            address=checked.address,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            verbose=verbose,
+        )
+
+
+def run(settings: SearchSettings, *, verbose: bool = False) -> "SearchResult":
+    """Checks, plans and runs a search; call it inside `environment`."""
+    settings, plan = planned(settings)
+    from tuner.api.result import load
+    from tuner.run import run_search
+
+    run_search(settings, plan, verbose=verbose)
+    return load(settings.folder)
+
+
+def planned(settings: SearchSettings) -> "tuple[SearchSettings, Plan]":
+    """The plan of a search, and its settings without trials that the space does not have.
+
+    Raises:
+        ValueError: the folder, a tracker, the data or a configuration cannot be used.
+    """
+    # Ray, torch and the figures take seconds to import; wrong settings are told before.
+    with collector_paused():
+        from trainable.reporting.tracking import check_trackers
+        from tuner.planning import preflight
+        from tuner.planning.plan import limited_to_space, plan_search
+
+    preflight.check_folder(settings.folder)
+    check_trackers(settings.track)
+    plan = plan_search(settings, on_progress=_show_preparation)
+    settings = limited_to_space(settings, plan)
+    preflight.check_configurations(plan, settings.pinned, settings.ranges)
+    return settings, plan
+
+
+def continue_from(
+    folder: Path,
+    *,
+    space: str | None = None,
+    more: int | None,
+    seconds: float | None,
+    disk_bytes: int | None,
+    address: str | None,
+    num_cpus: int | None,
+    num_gpus: int | None,
+    verbose: bool,
+) -> "SearchResult":
+    """Continues a search, or extends it with `more` trials; with `space`, only one of that space. Call it inside
+    `environment`."""
+    with collector_paused():
+        from tuner.api.result import load
+        from tuner.planning import preflight
+        from tuner.run import resume_search
+
+    check = preflight.check_resume if more is None else preflight.check_extension
+    check(folder, space=space)
+    resume_search(
+        folder,
+        more=more,
+        address=address,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        seconds=seconds,
+        disk_bytes=disk_bytes,
+        verbose=verbose,
+    )
+    return load(folder)
+
+
+@contextmanager
+def environment() -> Iterator[None]:
+    """What a search needs of its process; everything is as before on exit. Enter it before Ray is imported."""
+    with restored_environment(), process.shown():
+        # The matrices of the predictions are small; several threads would wait for each other beside busy trials.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        yield
+
+
+def _show_preparation(done: int, total: int) -> None:
+    """On a terminal a counter that stays on its line; otherwise only the last count."""
+    if sys.stderr.isatty() or done == total:
+        start, end = ("\r", "") if sys.stderr.isatty() and done < total else ("\r" * sys.stderr.isatty(), "\n")
+        sys.stderr.write(f"{start}Preparing data: {done} of {total}{end}")

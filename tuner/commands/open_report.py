@@ -1,0 +1,41 @@
+"""Shows the report of a search: in the viewer of the desktop, or as text on a terminal without one."""
+
+import argparse
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from tuner.records.settings import read_settings
+from tuner.report import REPORT
+
+
+def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
+    """Runs the command; returns its exit status: 0 done, 2 user error."""
+    folder = build_parser(prog).parse_args(arguments).folder
+    try:
+        read_settings(folder)
+        report = folder / REPORT
+        if not report.is_file():
+            raise ValueError(f"{folder} has no {REPORT} yet; write it with: vision-tuner report {folder}")
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    sys.stdout.write(f"{report}\n")
+    if not (has_desktop() and webbrowser.open(report.absolute().as_uri())):
+        Console(file=sys.stdout).print(Markdown(report.read_text(encoding="utf-8")))
+    return 0
+
+
+def build_parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Show the report of a search.")
+    parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
+    return parser
+
+
+def has_desktop() -> bool:
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
