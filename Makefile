@@ -13,7 +13,7 @@ help:
 	@echo "make search     search a better configuration on the embedded data set (about 5 minutes on 2 cores)"
 	@echo "make test       lint, format check, types, tests"
 	@echo "make test-slow  the tests that take minutes"
-	@echo "make test-examples  the examples around Lightning and transformers, which it installs"
+	@echo "make test-examples  the examples that need more packages"
 	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
 	@echo "make soak       a search that is killed thirty times at random moments"
 
@@ -50,7 +50,6 @@ test-slow: $(STAMP)
 	@$(PY) -m pytest -m slow
 
 test-examples: $(STAMP)
-	@echo "Adding lightning and transformers to $(VENV) ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[examples]'
 	@$(PY) -m pytest -m examples
 

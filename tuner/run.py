@@ -35,8 +35,8 @@ from tuner.records.settings import FORMAT
 from tuner.records.trivial import write_trivial
 from tuner.session import open_session
 from tuner.settings import SearchSettings
+from tuner.views.choice import make_view
 from tuner.views.first_rung_notice import FirstRungNotice
-from tuner.views.live_view import make_view
 from tuner.views.throttled_view import ThrottledView
 
 INTERRUPTED = 130

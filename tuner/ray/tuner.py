@@ -57,6 +57,8 @@ def run_legs(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
+            # Silent, as all of Tune is here; that of a notebook would clear the output of the cell.
+            progress_reporter=tune.CLIReporter(),
         ),
     ).fit()
     if guard.error is not None:

@@ -1,4 +1,4 @@
-"""The view of a running search on a terminal: a table that stays in place, or plain lines where that is not possible.
+"""The view of a running search on a terminal: a table that stays in place.
 
 It shows a `SearchRecord` and is independent of Ray. `update` is called after each event and copies what it needs; a
 thread redraws twice a second, so the clock runs during long epochs and the search never waits for the terminal.
@@ -7,7 +7,6 @@ thread redraws twice a second, so the clock runs during long epochs and the sear
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,7 +17,7 @@ from rich.text import Text
 from tuner import formatting
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
-from tuner.views.plain_view import PlainView, ended_words, heading
+from tuner.views.plain_view import ended_words, heading
 
 DRAWINGS_PER_SECOND = 2
 SPARKLINE_WIDTH = 12
@@ -31,27 +30,6 @@ HINT = "Ctrl-C stops and saves; --resume continues"
 
 Block = list[tuple[str, RenderableType]]
 """Lines that belong together: a label and a content each."""
-
-
-class View(Protocol):
-    """Shows a running search."""
-
-    def start(self) -> None: ...
-
-    def update(self, search: SearchRecord) -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard: str | None = None) -> View:
-    """The live view on a capable terminal, else plain lines. NO_COLOR switches colours off."""
-    console = Console(file=stream, highlight=False)
-    can_draw = console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only
-    if can_draw:
-        return LiveView(search, results=results, dashboard=dashboard, console=console)
-    return PlainView(search, results=results, dashboard=dashboard, stream=stream)
 
 
 class LiveView:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tuner.records import SearchRecord
 from tuner.records.events import Event
-from tuner.views.live_view import View
+from tuner.views.choice import View
 
 MAX_SHARE = 0.05
 """Largest share of the driver's time spent on drawing."""

@@ -6,7 +6,9 @@ from rich.console import Console
 
 from tuner.policy.outcomes import Outcome
 from tuner.records import TrialResources, trial_name
-from tuner.views.live_view import HINT, LiveView, PlainView, make_view, sparkline
+from tuner.views.choice import make_view
+from tuner.views.live_view import HINT, LiveView, sparkline
+from tuner.views.plain_view import PlainView
 
 RESULTS = Path("results/moe/spring")
 DASHBOARD = "http://127.0.0.1:8265"
