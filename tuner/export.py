@@ -2,6 +2,7 @@
 
 python -m tuner.export results/moe/<run>            writes best/config.json, best/weights.pt, best/metrics.json
 python -m tuner.export results/moe/<run> --verify   retrains it without Ray and compares the curves
+python -m tuner.export results/moe/<run> --onnx --torch-export   also for other programs, checked against the network
 """
 
 import argparse
@@ -16,21 +17,24 @@ from pathlib import Path
 import torch
 
 from trainable.config import RunConfig, from_params
+from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.predict import TrainedModel
 from trainable.reference import activate
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
 from trainable.workloads.registry import read_config
-from tuner.confirm.comparison import choose
+from tuner.confirm.comparison import choose, read_confirmations
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
 from tuner.records.trivial import read_trivial
+from tuner.results.model_card import model_card
 from tuner.results.progress import handed_over_result
 
 PROG = "python -m tuner.export"
-FOLDER, CONFIG, WEIGHTS, METRICS = "best", "config.json", "weights.pt", "metrics.json"
+FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "metrics.json", "README.md"
 NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
 """The new export and the one it replaces; both exist only while an export runs."""
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
@@ -53,11 +57,14 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command; returns its exit status: 0 done, 1 not verified, 2 user error."""
     options = build_parser(prog).parse_args(arguments)
     try:
-        read_settings(options.folder)
+        check_forms(options.folder, onnx=options.onnx, torch_export=options.torch_export)
         with locked(options.folder):
             best = export(options.folder)
+            forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
         exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
-        sys.stdout.write(f"{json.dumps(exported, indent=2) if options.json else best / CONFIG}\n")
+        exported |= {form.path.name: str(form.path) for form in forms}
+        lines = [str(best / CONFIG), *(form.sentence for form in forms)]
+        sys.stdout.write((json.dumps(exported, indent=2) if options.json else "\n".join(lines)) + "\n")
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             return _report_verification(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:
@@ -69,8 +76,44 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Export the winner of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument("--verify", action="store_true", help="retrain it and compare the curves")
+    parser.add_argument("--onnx", action="store_true", help=f"also write {FOLDER}/{ONNX}, checked with ONNX Runtime")
+    parser.add_argument("--torch-export", action="store_true", help=f"also write {FOLDER}/{PROGRAM}, checked")
     parser.add_argument("--json", action="store_true", help="print the paths as JSON; a verification goes to stderr")
     return parser
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The network for another program."""
+
+    path: Path
+    largest_difference: float
+    """Of a logit, from the network's."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.path}: differs from the network by at most {self.largest_difference:.2g} in a logit"
+
+
+def check_forms(folder: Path, *, onnx: bool, torch_export: bool) -> None:
+    """Raises ValueError when the network of this search can't be written in a form that is asked for."""
+    settings = read_settings(folder)
+    if onnx or torch_export:
+        check_exchangeable(str(settings.base_config["workload"]))
+    if onnx:
+        check_onnx()
+
+
+def write_forms(best: Path, *, onnx: bool, torch_export: bool) -> list[Form]:
+    """Writes the exported network in the forms that are asked for, beside its weights.
+
+    Raises:
+        ValueError: a form does not compute the same as the network; its file is not kept.
+    """
+    forms = []
+    for write, name in [(write_onnx, ONNX)] * onnx + [(write_program, PROGRAM)] * torch_export:
+        forms.append(Form(best / name, write(TrainedModel.read(best, "cpu"), best / name)))
+    return forms
 
 
 def export(folder: Path) -> Path:
@@ -89,6 +132,8 @@ def export(folder: Path) -> Path:
     trivial = {split: asdict(score) for split, score in read_trivial(folder).items()}
     measured = _metrics(record, winner) | ({"trivial": trivial} if trivial else {})
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
+    card = model_card(record, winner, read_confirmations(folder, record))
+    (folder / NEW / CARD).write_text(card, encoding="utf-8")
     _swap(folder)
     return folder / FOLDER
 

@@ -1,6 +1,7 @@
 """What the winner is handed over as: a whole configuration, the very weights that were judged, and the proof."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_an_epoch_whose_record_a_kill_prevented_is_not_exported(folder):
 def test_exported_twice_the_files_are_the_same(folder):
     first = content(export(folder))
     assert content(export(folder)) == first
-    assert first.keys() == {"config.json", "weights.pt", "metrics.json"}
+    assert first.keys() == {"config.json", "weights.pt", "metrics.json", "README.md"}
 
 
 def test_a_winner_without_weights_leaves_the_files_of_an_earlier_one_as_they_were(folder):
@@ -240,3 +241,14 @@ def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
     assert main([str(tmp_path / "gone")]) == 2
     assert "holds no search" in capsys.readouterr().err
     assert not (tmp_path / "gone").exists()
+
+
+def test_a_program_of_torch_export_is_written_beside_the_weights_with_its_difference(folder, capsys):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["base_config"]["trained_size_px"] = [48, 48]
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert main([str(folder), "--torch-export"]) == 0
+    assert re.search(r"best/model\.pt2: differs from the network by at most \S+ in a logit", capsys.readouterr().out)
+    assert (folder / "best" / "model.pt2").is_file()
+    export(folder)
+    assert not (folder / "best" / "model.pt2").exists(), "of an export before this one"

@@ -142,7 +142,7 @@ class MixtureOfExperts(nn.Module):
         return logits + self.router_noise * torch.randn_like(logits)
 
 
-class _ConvExperts(nn.Module):
+class ConvExperts(nn.Module):
     """N blocks of 3x3 convolution, ReLU, 1x1 convolution; all chosen pairs run as one grouped convolution."""
 
     def __init__(self, num_experts: int, channels: int):
@@ -171,7 +171,7 @@ class _ConvExperts(nn.Module):
         return y.view(x.shape)
 
 
-class _TokenExperts(nn.Module):
+class TokenExperts(nn.Module):
     """N perceptrons C -> 2C -> C; tokens are sorted by expert and multiplied group by group."""
 
     def __init__(self, num_experts: int, channels: int):
@@ -206,7 +206,7 @@ class _TokenExperts(nn.Module):
         return F.grouped_mm(hidden, self.down.to(dtype), offs=group_ends)
 
 
-_EXPERTS = {"image": _ConvExperts, "token": _TokenExperts}
+_EXPERTS = {"image": ConvExperts, "token": TokenExperts}
 
 
 def _queue_positions(experts: Tensor, num_experts: int) -> Tensor:
@@ -228,7 +228,8 @@ def _router_view(source: Tensor, routing: Routing) -> Tensor:
 
 
 def _everyone_to_the_only_expert(x: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
-    rows = len(x) if routing == "image" else len(x) * x.shape[2] * x.shape[3]
+    # Not len(x), which is a constant where the network is exported for any batch.
+    rows = x.shape[0] if routing == "image" else x.shape[0] * x.shape[2] * x.shape[3]
     return torch.zeros(rows, 1, dtype=torch.long, device=x.device), torch.ones(rows, 1, device=x.device)
 
 

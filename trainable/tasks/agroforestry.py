@@ -94,6 +94,10 @@ class AgroforestryTask(Task[AgroforestryConfig]):
     objective = "val/map_50"
     mode = "max"
     worst_objective = 0.0
+    not_exchangeable = (
+        "it returns boxes and masks of as many crowns as an image has, which depend on its pixels. Predict with "
+        "trainable.predict, or load it in Python as best/README.md says."
+    )
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
     def default_config(self, source: str | None = None) -> AgroforestryConfig:

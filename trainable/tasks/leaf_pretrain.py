@@ -62,6 +62,9 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
     objective = "val/knn_accuracy"
     mode = "max"
     worst_objective = 0.0
+    not_exchangeable = (
+        "it is an encoder without predictions. Start a search of leaf from it with --init, and export that one."
+    )
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
     def default_config(self, source: str | None = None) -> LeafPretrainConfig:

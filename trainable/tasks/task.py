@@ -68,6 +68,8 @@ class Task(ABC, Generic[Config]):
     """What a trial that diverged counts as."""
     metric_names: ClassVar[tuple[str, ...]]
     """Names of the validation metrics of an epoch, as they stand in the results."""
+    not_exchangeable: ClassVar[str | None] = None
+    """Why its network can't be written as ONNX or torch.export; None where it can."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """Strategies by name, for training without a search."""
 

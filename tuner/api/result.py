@@ -111,16 +111,24 @@ class SearchResult:
         with locked(self.folder) if output is None else nullcontext():
             return write_report(self.folder, None if output is None else Path(output))
 
-    def export(self) -> Path:
-        """Writes the best trial's configuration, weights and metrics again; returns their folder, `best`.
+    def export(self, *, onnx: bool = False, torch_export: bool = False) -> Path:
+        """Writes the best trial's configuration, weights, metrics and model card again; returns their folder, `best`.
+
+        Args:
+            onnx: also write model.onnx, checked with ONNX Runtime.
+            torch_export: also write model.pt2, a program of torch.export, checked.
 
         Raises:
-            ValueError: the search is running, has no best trial, or its checkpoint is gone.
+            ValueError: the search is running, has no best trial, its checkpoint is gone, or its network cannot be
+                written in that form.
         """
-        from tuner.export import export
+        from tuner.export import check_forms, export, write_forms
 
+        check_forms(self.folder, onnx=onnx, torch_export=torch_export)
         with locked(self.folder):
-            return export(self.folder)
+            best = export(self.folder)
+            write_forms(best, onnx=onnx, torch_export=torch_export)
+        return best
 
     def model(self, device: str = "auto") -> "TrainedModel":
         """The exported network with its weights, ready for pictures.

@@ -1,0 +1,80 @@
+"""The page beside an exported network: what it is, on what data, how good, and how to load it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuner import formatting
+from tuner.confirm.comparison import Confirmation
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results.progress import handed_over_result
+from tuner.results.report_text import table
+
+LOADING = """from trainable.predict import TrainedModel
+model = TrainedModel.read("best")                     # this folder
+print(model.predict("picture.jpg").in_words())        # model.network is the torch module"""
+
+
+def model_card(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> str:
+    """The page as Markdown; what comes from a user, such as the data's name, is shown as code."""
+    settings, result = search.settings, handed_over_result(search, trial)
+    objective = formatting.metric(settings.objective)
+    facts = [
+        ("workload", _code(str(settings.base_config["workload"]))),
+        ("data", _code(settings.data) if settings.data else "embedded, generated"),
+        ("images", formatting.counts_in_words(settings.images, settings.image_size_px)),
+        ("fingerprint of the data", _code(settings.data_fingerprint["all"][:16])),
+        (f"{objective}, validation", f"{formatting.number(result.objective)} at epoch {result.epoch}"),
+        ("found by", _code(f"{settings.space}/{settings.name}, trial {trial.name}")),
+        ("versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items())),
+    ]
+    return "\n\n".join(
+        [
+            f"# {settings.space}: trial {trial.name}",
+            table(("", ""), facts),
+            "## On the test split",
+            _tested(trial, search, confirmations),
+            "## What differs from the default configuration",
+            _differences(search, trial),
+            "## How to load it",
+            f"```python\n{LOADING}\n```",
+            "`config.json` is the complete configuration, `weights.pt` the weights, `metrics.json` all metrics. "
+            "`python -m trainable.train --config config.json` trains it again.\n",
+        ]
+    )
+
+
+def _tested(trial: TrialRecord, search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
+    own = [one for one in confirmations if one.trial == trial.name]
+    if own:
+        return own[0].sentence
+    if trial is search.default_trial and confirmations:
+        return "It is the default configuration, which no other trial beat on several seeds."
+    return "Not confirmed: the validation split chose it, so new data will be slightly worse."
+
+
+def _differences(search: SearchRecord, trial: TrialRecord) -> str:
+    default = search.default_trial
+    if default is None or default is trial:
+        return "Nothing: it is the default configuration."
+    names = dict.fromkeys([*default.params, *trial.params])
+    rows = [
+        (_code(name), _value(trial.params, name), _value(default.params, name))
+        for name in names
+        if trial.params.get(name, _ABSENT) != default.params.get(name, _ABSENT)
+    ]
+    return table(("parameter", "here", "default"), rows) if rows else "Nothing."
+
+
+_ABSENT = object()
+
+
+def _value(params: Mapping[str, Any], name: str) -> str:
+    return _code(formatting.parameter(params[name])) if name in params else "not used"
+
+
+def _code(text: str) -> str:
+    """As a code span, in which Markdown and HTML mean nothing, also around back-ticks."""
+    text = formatting.one_line(text)
+    longest = max(map(len, "".join(letter if letter == "`" else " " for letter in text).split()), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"`{text}`"
