@@ -15,7 +15,7 @@ from tuner.api.result import BestTrial, SearchResult
 from tuner.search_options import search_parser
 
 PAGE = Path(__file__).with_name("api.md")
-OPTION_OF = {"pinned": "set"}
+OPTION_OF = {"pinned": "set", "limits": "limit", "ranges": "space_file"}
 """Keywords whose options have another name."""
 HEAD = """# From Python
 

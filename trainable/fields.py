@@ -87,7 +87,10 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[
 
 
 def parse_assignments(
-    texts: Iterable[str], parse: Callable[[str, str], Any] = lambda name, text: parse_value(text)
+    texts: Iterable[str],
+    parse: Callable[[str, str], Any] = lambda name, text: parse_value(text),
+    *,
+    option: str = "--set",
 ) -> dict[str, Any]:
     """Parses `["max_lr=3e-4", "averaging=true"]`: values are JSON or Python constants, else text.
 
@@ -101,9 +104,10 @@ def parse_assignments(
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"--set is {text!r}; give name=value, such as --set max_lr=3e-4")
+            example = "max_lr=3e-4" if option == "--set" else "latency_ms=20"
+            raise ValueError(f"{option} is {text!r}; give name=value, such as {option} {example}")
         if name in params:
-            raise ValueError(f"--set {name} was given twice: leave one of them out")
+            raise ValueError(f"{option} {name} was given twice: leave one of them out")
         params[name] = parse(name, value)
     return params
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainable.run import Ending, EpochResult
 
+LIMIT_PREFIX = "limit/"
+"""Of the metrics that hold what was measured for the limits of a search, in the first result of a trial."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:

@@ -167,6 +167,8 @@ _MEANINGS = {
     Outcome.STOPPED_AT_RUNG: "Its value is from an early epoch: slow starters can be stopped too soon.",
     Outcome.DIVERGED: "The sampler counts the configuration as bad and avoids similar ones.",
     Outcome.OUT_OF_MEMORY: "A micro-batch of one image did not fit; the sampler counts the configuration as bad.",
+    Outcome.OVER_LIMIT: "It was measured before its training, which it did not cost; the sampler counts the "
+    "configuration as bad.",
     Outcome.EXPERTS_COLLAPSED: "Nearly all tokens went to the same experts, and the response did not help; the "
     "sampler counts the configuration as bad.",
     Outcome.PLATEAUED: "Stopped early; its last value is compared with those of full trainings.",

@@ -178,6 +178,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         situation=plan.situation,
         first_answers=plan.first_answers,
         warm_start=None if settings.warm_start is None else str(settings.warm_start),
+        limits=settings.limits,
         track=settings.track,
         base_config=to_dict(plan.base),
         versions=current_versions() | {"ray": version("ray")},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
+from trainable.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.api import searches
 from tuner.api.keywords import SearchOptions, settings_from
@@ -104,7 +105,9 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     keywords = SearchOptions.__annotations__
     given = {name: value for name, value in vars(options).items() if value is not None and name in keywords}
     pinned, ranges = read_given(options.set, options.space_file)
-    return settings_from(options.space or DEFAULT_SPACE, given | {"pinned": pinned, "ranges": ranges})
+    limits = parse_assignments(options.limit, option="--limit")
+    lists = {"pinned": pinned, "ranges": ranges, "limits": limits}
+    return settings_from(options.space or DEFAULT_SPACE, given | lists)
 
 
 def _check_alone(options: argparse.Namespace) -> None:

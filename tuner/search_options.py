@@ -6,7 +6,7 @@ from typing import get_args
 
 from search_spaces.registry import SPACES
 from tuner.records.settings import SAMPLERS, SamplerName
-from tuner.settings import DEFAULT_TRIALS, DEVICES
+from tuner.settings import DEFAULT_TRIALS, DEVICES, LIMITS
 
 PROG = "python -m tuner.search"
 
@@ -54,6 +54,13 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--space-file", type=Path, metavar="FILE", help="YAML or JSON with values and ranges of many parameters"
+    )
+    group.add_argument(
+        "--limit",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"do not train a network above it: {', '.join(LIMITS)}; may be repeated",
     )
     group.add_argument(
         "--scheduler",

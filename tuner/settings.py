@@ -2,12 +2,14 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
 from search_spaces.ranges import OneOf, Range
+from trainable.fields import unknown_name
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 from tuner.spaces import FoundSpace, find_space
 
@@ -16,11 +18,14 @@ DEFAULT_TRIALS = 30
 MOST = 100_000
 """Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")
+LIMITS = ("latency_ms", "params_m", "peak_gib")
+"""What a network may be limited in: trainable/limits.py."""
 _OPTIONS = {
     "num_trials": "--trials",
     "time_budget_seconds": "--time-budget",
     "disk_budget_bytes": "--disk-budget",
     "pinned": "--set",
+    "limits": "--limit",
 }
 """Options whose names differ from their settings'."""
 _OWN_OPTION = {"workload": "--space", "source": "--data", "seed": "--seed", "max_epochs": "--max-epochs"}
@@ -85,6 +90,8 @@ class SearchSettings:
     """Parameters that do not vary."""
     ranges: dict[str, Range | OneOf] = field(default_factory=dict)
     """Parameters that vary as the user says, not as the space does."""
+    limits: dict[str, float] = field(default_factory=dict)
+    """Limits on a network, by quantity, one of LIMITS; a configuration that breaks one is not trained."""
 
     def __post_init__(self) -> None:
         _ = self.found_space
@@ -99,6 +106,7 @@ class SearchSettings:
         _check_device(self.device, self.gpus_per_trial, self.ranks_per_trial)
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
             raise ValueError("--num-cpus and --num-gpus are about this machine; a cluster has its own: leave them out.")
+        _check_limits(self.limits, ranks=max(self.ranks_per_trial or 1, self.gpus_per_trial or 1))
         _check_pair(self.scheduler, self.sampler)
         _check_name(self.name)
         _check_data(self.data, self.inverted_masks)
@@ -145,6 +153,16 @@ def _check_between(name: str, value: float | None, low: int, high: float = math.
 def _check_positive(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < math.inf:
         raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
+
+
+def _check_limits(limits: Mapping[str, object], *, ranks: float) -> None:
+    for quantity, limit in limits.items():
+        if quantity not in LIMITS:
+            raise ValueError(unknown_name("quantity of --limit", quantity, LIMITS))
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
+            raise ValueError(f"--limit {quantity} is {limit!r}; it must be a number above 0.")
+    if limits and ranks > 1:
+        raise ValueError("--limit is measured in one process; leave it out for trials of several processes.")
 
 
 def _check_pair(scheduler: SchedulerName, sampler: SamplerName | None) -> None:

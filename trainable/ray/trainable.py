@@ -5,7 +5,9 @@ import logging
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trainable.process import collector_paused, freeze_imports
@@ -16,7 +18,8 @@ with collector_paused():
     from ray.util.metrics import Gauge
 
     from trainable.config import RunConfig, TrialConfig, from_params
-    from trainable.leg import Leg, LegReport, checkpoint_name
+    from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
+    from trainable.limits import first_over, measure
     from trainable.ray.ranks import RankActors, RankedRun
     from trainable.reference import Reference
     from trainable.run import Ending, EpochResult, EpochRun
@@ -24,7 +27,7 @@ with collector_paused():
     from trainable.techniques.checkpoint import DamagedCheckpointError
     from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
-    from trainable.workloads.registry import CarriedConfig, get_workload
+    from trainable.workloads.registry import CarriedConfig, get_workload, task_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,8 @@ class LegTrainable(tune.Trainable):
     cpus_per_rank: float
     gpus_per_rank: float
     ranks: int
+    limits: Mapping[str, float] = MappingProxyType({})
+    """Limits on the network, by quantity; a trial that breaks one is not trained."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -111,10 +116,19 @@ class LegTrainable(tune.Trainable):
 
     def _report(self) -> LegReport:
         """Trains the next epoch and writes its checkpoint; no epoch if the trial had ended before this leg."""
+        measured: dict[str, float] = {}
+        if self.limits and self._run is None and not self._leg.from_epoch:
+            _, config = task_of(from_params(self._leg.params, self.base))
+            measured = measure(config, self._splits, self._torch_device, self.limits)
+            if (numbers := first_over(self.limits, measured)) is not None:
+                return self._over("over_limit", **numbers)
         run = self._run_or_begin()
         if run.ending is not None:
             return LegReport(ending=run.ending, process=self._process)
         result = run.run_epoch()
+        if measured:
+            quantities = {f"{LIMIT_PREFIX}{name}": value for name, value in measured.items()}
+            result = replace(result, metrics={**result.metrics, **quantities})
         run.save(Path(self._leg.folder) / checkpoint_name(result.epoch))
         self._publish(result)
         return LegReport(result=result, ending=run.ending, process=self._process)

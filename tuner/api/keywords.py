@@ -43,6 +43,7 @@ class SearchOptions(TypedDict, total=False):
     warm_start: str | Path | None
     pinned: Mapping[str, object]
     ranges: Mapping[str, object]
+    limits: Mapping[str, float]
 
 
 SETTING_OF = {"trials": "num_trials", "disk_budget": "disk_budget_bytes"}
@@ -76,6 +77,8 @@ def _value_of(keyword: str, value: Any) -> Any:
         return (value,) if isinstance(value, str) else tuple(value)
     if keyword == "ranges":
         return {name: _range_of(name, given) for name, given in value.items()}
+    if keyword == "limits":
+        return dict(value)
     if keyword == "pinned":
         return _with_absolute_weights(dict(value))
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]

@@ -108,6 +108,7 @@ def planned(settings: SearchSettings) -> "tuple[SearchSettings, Plan]":
     plan = plan_search(settings, on_progress=_show_preparation)
     settings = limited_to_space(settings, plan)
     preflight.check_configurations(plan, settings.pinned, settings.ranges)
+    preflight.check_limits(plan, settings)
     return settings, plan
 
 

@@ -7,15 +7,17 @@ from search_spaces.pinning import NUM_DRAWS
 from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside
 from trainable.config import RunConfig, flat_params, section_names
+from trainable.limits import first_over, measure
 from trainable.reference import activate
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
-from trainable.run_setup import open_data
+from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.memory import MemoryShortage
-from trainable.workloads.registry import get_workload, read_config
+from trainable.workloads.registry import get_workload, read_config, task_of
 from tuner import formatting
 from tuner.planning.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
+from tuner.settings import SearchSettings
 
 
 def check_folder(folder: Path) -> None:
@@ -70,6 +72,23 @@ def _check_warmup(config: RunConfig, rungs: Sequence[int], given: Mapping[str, o
         f"{whose}{fraction:g} warms up for {fraction * max_epochs:g} epochs, past the first rung at epoch {rungs[0]}; "
         f"{advice}, or --scheduler none."
     )
+
+
+def check_limits(plan: Plan, settings: SearchSettings) -> None:
+    """Raises ValueError when the default configuration breaks a limit, or one can't be measured here."""
+    if not settings.limits:
+        return
+    device = chosen_device(settings.device or "auto")
+    if "peak_gib" in settings.limits and device.type != "cuda":
+        raise ValueError(f"--limit peak_gib is about a CUDA device, and the trials train on {device}; leave it out.")
+    _, default = task_of(plan.first_configs[0])
+    splits = open_data(default, plan.fingerprint)
+    over = first_over(settings.limits, measure(default, splits, device, settings.limits))
+    if over is not None:
+        raise ValueError(
+            f"The default configuration has {over['quantity']} {over['measured']:.4g}, above --limit "
+            f"{over['quantity']}={over['limit']:g}; give a higher limit, or a smaller default with --set."
+        )
 
 
 def check_resume(folder: Path, *, space: str | None = None) -> None:

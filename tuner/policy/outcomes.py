@@ -21,6 +21,8 @@ class Outcome(StrEnum):
     DIVERGED = "diverged"
     """A loss, a gradient or the objective was not finite."""
     OUT_OF_MEMORY = "out_of_memory"
+    OVER_LIMIT = "over_limit"
+    """The network breaks a limit of the user's; it was not trained."""
     EXPERTS_COLLAPSED = "experts_collapsed"
     PLATEAUED = "plateaued"
     """No progress for so long that the rest of the budget was saved."""
@@ -30,7 +32,8 @@ class Outcome(StrEnum):
     @property
     def counts_as_bad(self) -> bool:
         """Caused by the configuration: the sampler should avoid similar ones."""
-        return self in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.EXPERTS_COLLAPSED)
+        bad = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT, Outcome.EXPERTS_COLLAPSED)
+        return self in bad
 
     @property
     def may_win(self) -> bool:
@@ -57,6 +60,7 @@ _CLAUSES = {
         ": asked for {asked_bytes}",
         ", {available_bytes} available",
     ),
+    Outcome.OVER_LIMIT: ("over limit", ": {quantity} {measured}", ", limit {limit}"),
     Outcome.EXPERTS_COLLAPSED: (
         "experts collapsed",
         " in epoch {epoch}",

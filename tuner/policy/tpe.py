@@ -39,6 +39,7 @@ STATES = {
     Outcome.STOPPED_AT_RUNG: TrialState.PRUNED,
     Outcome.DIVERGED: TrialState.PRUNED,
     Outcome.OUT_OF_MEMORY: TrialState.PRUNED,
+    Outcome.OVER_LIMIT: TrialState.PRUNED,
     Outcome.EXPERTS_COLLAPSED: TrialState.PRUNED,
     Outcome.FAILED: TrialState.FAIL,
 }

@@ -78,6 +78,7 @@ def _trainable(settings: RecordedSettings, base: RunConfig, cache_dir: Path) -> 
         "cpus_per_rank": resources.cpus_per_rank,
         "gpus_per_rank": resources.gpus_per_rank,
         "ranks": resources.ranks_per_trial,
+        "limits": settings.limits,
     }
     return type(f"{settings.space.title().replace('_', '')}Trial", (LegTrainable,), shared)
 

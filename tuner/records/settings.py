@@ -126,6 +126,8 @@ class RecordedSettings:
     """Answers to try first, in this order, the default first."""
     warm_start: str | None
     """Folder of the earlier search that this one started from."""
+    limits: dict[str, float] = field(default_factory=dict)
+    """Limits on a network, by quantity."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard."""
     base_config: dict[str, Plain]

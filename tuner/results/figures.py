@@ -31,10 +31,11 @@ from tuner.results.figure_style import (
     new_axes,
 )
 from tuner.results.importance import measure_importance
+from tuner.results.limit_figures import draw_limits
 from tuner.results.parameter_figures import draw_importance, draw_parameters
 
 ENDING_COLOURS = {Outcome.COMPLETED: BLUE, Outcome.STOPPED_AT_RUNG: SKY, None: GREY}
-NAMES = ("learning_curves", "best_so_far", "importance", "parameters", "expert_usage", "endings")
+NAMES = ("learning_curves", "best_so_far", "importance", "parameters", "expert_usage", "limits", "endings")
 NOTHING_MEASURED = "No trial has a value to compare."
 
 
@@ -53,6 +54,8 @@ def _draw_all(search: SearchRecord) -> Iterator[tuple[str, Picture]]:
     yield "parameters", draw_parameters(search, importance)
     if any("moe/usage_0" in trial.last.metrics for trial in search.trials if trial.last):
         yield "expert_usage", draw_expert_usage(search)
+    if search.settings.limits:
+        yield "limits", draw_limits(search)
     yield "endings", draw_endings(search)
 
 

@@ -88,11 +88,12 @@ def _draw_slice(axes: Axes, search: SearchRecord, name: str, epoch: int) -> None
         axes.margins(x=0.2)
     for trial in trials:
         value = trial.params[name]
-        _draw_point(axes, search, trial, x=value if are_numbers else str(value), epoch=epoch)
+        draw_point(axes, search, trial, x=value if are_numbers else str(value), epoch=epoch)
     axes.set_xlabel(name)
 
 
-def _draw_point(axes: Axes, search: SearchRecord, trial: TrialRecord, *, x: float | str, epoch: int) -> None:
+def draw_point(axes: Axes, search: SearchRecord, trial: TrialRecord, *, x: float | str, epoch: int) -> None:
+    """A trial's value at an epoch; a bad configuration is a cross at the edge."""
     y = trial.objective_at(epoch)
     if trial.outcome is not None and trial.outcome.counts_as_bad:
         edge = {"max": 0.03, "min": 0.97}[search.settings.mode]

@@ -5,7 +5,7 @@ from tuner.policy.outcomes import Outcome, describe
 
 def test_only_what_the_configuration_is_to_blame_for_counts_as_bad():
     bad = {outcome for outcome in Outcome if outcome.counts_as_bad}
-    assert bad == {Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.EXPERTS_COLLAPSED}
+    assert bad == {Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT, Outcome.EXPERTS_COLLAPSED}
     assert {outcome for outcome in Outcome if not outcome.may_win} == bad | {Outcome.FAILED}
 
 

@@ -1,0 +1,60 @@
+"""What a network is measured for before it is trained, and a trial that breaks a limit."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainable.limits import first_over, measure
+from trainable.ray.trainable import REPORT
+from trainable.tasks.registry import get_task
+
+CPU = torch.device("cpu")
+
+
+def test_parameters_are_counted_as_the_built_network_has_them(disc_config):
+    splits = get_task("moe").open_data(disc_config)
+    built = get_task("moe").build_model(replace(disc_config, model=replace(disc_config.model, weights="scratch")))
+    assert measure(disc_config, splits, CPU, ["params_m"]) == {
+        "params_m": sum(parameter.numel() for parameter in built.parameters()) / 1e6
+    }
+
+
+def test_a_wider_network_has_more_parameters_and_a_latency_is_a_positive_time(disc_config):
+    splits = get_task("moe").open_data(disc_config)
+    wide = replace(disc_config, model=replace(disc_config.model, pyramid_channels=64))
+    found, wider = (measure(one, splits, CPU, ["params_m", "latency_ms"]) for one in (disc_config, wide))
+    assert wider["params_m"] > found["params_m"] > 0
+    assert found["latency_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "broken"),
+    [
+        ({"params_m": 2.0}, None),
+        ({"params_m": 1.5}, None),
+        ({"params_m": 1.0}, {"quantity": "params_m", "measured": 1.5, "limit": 1.0}),
+        ({"latency_ms": 9.0, "params_m": 1.0}, {"quantity": "params_m", "measured": 1.5, "limit": 1.0}),
+    ],
+)
+def test_the_first_limit_that_is_exceeded_is_told(limits, broken):
+    assert first_over(limits, {"params_m": 1.5, "latency_ms": 5.0}) == broken
+
+
+def test_a_trial_over_a_limit_ends_before_its_training_and_the_next_one_in_the_process_runs(begin, tmp_path):
+    process = begin({"pyramid_channels": 64})
+    process.limits = {"params_m": 1e-4}
+    report = process.step()[REPORT]
+    assert report.result is None
+    assert report.ending.outcome == "over_limit"
+    assert report.ending.numbers.keys() == {"quantity", "measured", "limit"}
+    process.limits = {"params_m": 100.0}
+    process.reset_config(process.config)
+    result = process.step()[REPORT].result
+    assert 0 < result.metrics["limit/params_m"] < 100
+
+
+def test_measuring_changes_nothing_of_the_training(begin):
+    with_limits, without = begin({"max_lr": 1e-3}), begin({"max_lr": 1e-3})
+    with_limits.limits = {"params_m": 100.0, "latency_ms": 1e6}
+    assert with_limits.step()[REPORT].result.objective == without.step()[REPORT].result.objective

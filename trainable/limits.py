@@ -1,0 +1,80 @@
+"""Limits on a network, measured on stand-in images before it is trained.
+
+What: params_m, parameters in millions, counted on torch's meta device; latency_ms, the median time of a forward pass of
+    one image on the trial's device; peak_gib, the peak memory of one update on a CUDA device.
+Cost: a second per trial. A configuration that breaks a limit is not trained. Off: no limits.
+"""
+
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainable.build_trainer import build_trainer
+from trainable.config import TrialConfig
+from trainable.models.output import as_model_output
+from trainable.tasks.registry import get_task
+from trainable.techniques.memory import forget_peak, peak_gib
+from trainable.techniques.random_streams import seed_everything
+
+WARMUP_PASSES, TIMED_PASSES = 3, 9
+
+
+def first_over(limits: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float | str] | None:
+    """The first limit that is broken, with its numbers; None where all are kept."""
+    for quantity, limit in limits.items():
+        if measured[quantity] > limit:
+            return {"quantity": quantity, "measured": measured[quantity], "limit": limit}
+    return None
+
+
+def measure(config: TrialConfig, splits: Any, device: torch.device, quantities: Iterable[str]) -> dict[str, float]:
+    """The quantities of a configuration, by name; changes torch's random streams."""
+    seed_everything(config.seed)
+    measures = {"params_m": _params_m, "latency_ms": _latency_ms, "peak_gib": _peak_gib}
+    return {quantity: measures[quantity](config, splits, device) for quantity in quantities}
+
+
+def _params_m(config: TrialConfig, splits: Any, device: torch.device) -> float:
+    with torch.device("meta"):
+        network = _fresh_network(config)
+    return sum(parameter.numel() for parameter in network.parameters()) / 1e6
+
+
+@torch.no_grad()
+def _latency_ms(config: TrialConfig, splits: Any, device: torch.device) -> float:
+    network = _fresh_network(config).to(device).eval()
+    image = torch.rand((1, 3, *splits.train.images.shape[1:3]), device=device)
+    seconds = []
+    for _ in range(WARMUP_PASSES + TIMED_PASSES):
+        began = time.perf_counter()
+        network(image)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds[WARMUP_PASSES:])
+
+
+def _peak_gib(config: TrialConfig, splits: Any, device: torch.device) -> float:
+    task = get_task(config.workload)
+    batches = task.training_batches(config, splits.train, device)
+    batches.set_epoch(0)
+    images, targets = next(iter(batches))
+    trainer = build_trainer(task, replace(config, compile_backend=None), updates_per_epoch=1, device=device)
+    forget_peak(device)
+    network = trainer.model.train()
+    losses = trainer.supervision.losses(lambda *inputs: as_model_output(network(*inputs)), images, targets)
+    losses.total.backward()
+    trainer.optimizer.step()
+    return peak_gib(device)
+
+
+def _fresh_network(config: TrialConfig) -> nn.Module:
+    """Fresh weights: trained ones have the same size and speed."""
+    scratch = {"weights": "scratch", "freeze_batch_norm": False}
+    own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
+    return get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))
