@@ -1,7 +1,7 @@
 """A folder of class folders, checked, split and cached, as the labelled images that a task trains on.
 
 Files are found and hashed; unless this content is in the cache already, they are decoded and resized once, then dealt
-to parts class by class, all images of one source together. Every bad file is told before anything trains.
+to parts class by class, all images of one source together. Every bad file is reported before anything trains.
 """
 
 import hashlib
@@ -131,7 +131,7 @@ class _Source:
 
 
 def _build(source: _Source, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
-    """Reads every image even after the first bad one, so that all problems are told at once."""
+    """Reads every image even after the first bad one, so that all problems are reported at once."""
     with array_file(folder) as decoded:
         tick = Ticker(len(source.images), on_progress)
         pictures, looks = decode_pictures(partial(_read, source), source.images, tick, decoded)
@@ -153,7 +153,7 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
 
 
 def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
-    """The part of each image, and what is said of copies and of the classes of each part.
+    """The part of each image, and findings about copies and about the classes of each part.
 
     The part is what its folder says, else that of the split; a part with its own folder takes no others.
     """
@@ -164,8 +164,8 @@ def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Findin
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         groups = [source.groups[row] for row in rows]
         if source.options.keeps_alike and len(shares) > 1:
-            groups, said = keep_alike_together([names[row] for row in rows], groups, looks[rows])
-            alike.extend(said)
+            groups, warnings = keep_alike_together([names[row] for row in rows], groups, looks[rows])
+            alike.extend(warnings)
         return stratified_class_split(groups, [labels[row] for row in rows], shares, seed=source.options.split_seed)
 
     parts = keep_named_parts([image.split for image in source.images], source.options.fractions, deal)

@@ -132,7 +132,7 @@ def _build(
 
 
 def _looks(sources: CrownSources) -> np.ndarray:
-    """Signatures of the whole images, shape (N, 4); zeros for one that is damaged, which is told as it is cut."""
+    """Signatures of the whole images, shape (N, 4); zeros for one that is damaged, which is reported when it is cut."""
     looks = np.zeros((len(sources.images), 4), np.uint64)
     for row, image in enumerate(sources.images):
         with suppress(BadFileError):
@@ -144,7 +144,7 @@ def _looks(sources: CrownSources) -> np.ndarray:
 def _divided(
     sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
-    """The part of each image, by its folder or dealt, and what is said of copies.
+    """The part of each image, by its folder or the split, and findings about copies.
 
     All tiles of an image, and all images of a group, are in one part.
     """
@@ -157,8 +157,8 @@ def _divided(
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         crown_shares, own = [sources.images[row].crown_share for row in rows], [groups[row] for row in rows]
         if options.keeps_alike and len(shares) > 1:
-            own, said = keep_alike_together([shown[row] for row in rows], own, looks[rows])
-            alike.extend(said)
+            own, warnings = keep_alike_together([shown[row] for row in rows], own, looks[rows])
+            alike.extend(warnings)
         return stratified_group_split(own, crown_shares, shares, seed=options.split_seed)
 
     try:

@@ -40,7 +40,7 @@ def tiles_of(
 
     Args:
         label_of: the number of a shape's kind, from 1.
-        on_drop: is told, after the last tile, of each shape that is on no tile, and why.
+        on_drop: called after the last tile for each shape that is on no tile, with the reason.
     """
     size = (image.height, image.width)
     crowns = None if shapes is None else [rasterised(shape, label_of(shape), size) for shape in shapes]

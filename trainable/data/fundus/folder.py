@@ -77,7 +77,7 @@ def open_fundus_folder(
 
 
 def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
-    """Reads every photograph even after the first bad one, so that all problems are told at once."""
+    """Reads every photograph even after the first bad one, so that all problems are reported at once."""
     with array_file(folder) as decoded:
         tick = Ticker(len(source.files), on_progress)
         pictures, looks = decode_pictures(partial(_read, source), source.files, tick, decoded)
@@ -100,7 +100,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
 
 
 def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
-    """The part of each photograph, and what is said of copies and of parts without a label.
+    """The part of each photograph, and findings about copies and about parts without a label.
 
     The part is what its path says, else by patient and grade of the first task.
     """
@@ -111,8 +111,8 @@ def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[F
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
         groups, grades = [source.groups[row] for row in rows], [source.labels[row][first] for row in rows]
         if source.options.group_pattern is None:
-            groups, said = keep_alike_together([names[row] for row in rows], groups, looks[rows])
-            alike.extend(said)
+            groups, warnings = keep_alike_together([names[row] for row in rows], groups, looks[rows])
+            alike.extend(warnings)
         return stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
 
     parts = keep_named_parts([part_in(file) for file in source.files], source.options.fractions, deal)

@@ -130,7 +130,7 @@ def _uneven(file: Path, table: Table) -> list[Finding]:
 
 
 def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
-    """Rows without one of the grades are legal, and worth knowing; a grade that no row has is told elsewhere."""
+    """Rows without one of the grades are legal, and worth knowing; a grade that no row has is reported elsewhere."""
     return [
         _note(
             file,

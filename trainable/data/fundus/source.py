@@ -59,8 +59,8 @@ class FundusSource:
         keys = PictureKeys(picture_key(file.name) for file in photographs)
         tables, findings = read_grade_tables(root, paths, keys)
         if any(split_of(file.parent) for file in photographs):
-            parts, said = named_parts(root, photographs)
-            findings += said
+            parts, notes = named_parts(root, photographs)
+            findings += notes
             photographs = [file for file, part in zip(photographs, parts, strict=True) if part != LEFT_OUT]
         found = [(file, _rows_of(file, tables)) for file in photographs]
         _require_match(root, found, tables, findings)
@@ -117,8 +117,8 @@ def _rows_of(file: Path, tables: Sequence[GradeTable]) -> list[Grades]:
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
     """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
     key = picture_key(file.name)
-    said = [table.patients[key] for table in _speaking(file, tables) if key in table.patients]
-    return f"patient {said[0]}" if said else plain_name(source.parent / patient_of(source.stem))
+    stated = [table.patients[key] for table in _speaking(file, tables) if key in table.patients]
+    return f"patient {stated[0]}" if stated else plain_name(source.parent / patient_of(source.stem))
 
 
 def _graded_tasks(labels: Sequence[Grades]) -> tuple[int, ...]:

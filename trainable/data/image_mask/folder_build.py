@@ -41,7 +41,7 @@ _BYTES_PER_PIXEL = 4
 
 
 def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:
-    """Reads every file even after the first bad one, so that all problems are told at once.
+    """Reads every file even after the first bad one, so that all problems are reported at once.
 
     Raises:
         DataError: with a table of them.
@@ -132,7 +132,7 @@ def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> li
 def _divide(
     source: FolderSource, inspections: Sequence[_Inspection], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
-    """The part of each pair, and what is said of copies.
+    """The part of each pair, and findings about copies.
 
     The part is what its folder says, else that of the split; a part with its own folder takes no others.
     """

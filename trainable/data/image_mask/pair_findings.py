@@ -1,4 +1,4 @@
-"""What is said of folders of images and masks: what was read, what was left out, and why nothing could be."""
+"""Findings about folders of images and masks: what was read, what was left out, and why nothing could be."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -16,8 +16,8 @@ _ORIENTATION_TAG = 0x0112
 _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
 MAX_PIXELS = 2**29 // 3
-"""Of a picture that is decoded at once, 179 million: as RGB it takes half a gigabyte."""
-# Pillow warns from half as many on and calls what is larger an attack; here it is one's own data, and told as large.
+"""Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB of RGB."""
+# Pillow warns from half as many on and calls larger ones an attack; these are the user's own, and reported as large.
 Image.MAX_IMAGE_PIXELS = None
 LARGE_PIXELS = 24_000_000
 """From so many on a picture is shrunk as it is decoded or cut, where that is enough."""

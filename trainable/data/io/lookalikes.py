@@ -1,6 +1,6 @@
 """Pictures that look the same, whatever their files are called: saved again, resized, cut a little.
 
-A division of our own keeps them in one part; across parts that folders name they are told.
+Where we divide the folder they stay in one part; across parts that folders name they are reported.
 
 What: the signs of the 255 lowest frequencies of a picture of 32 x 32 grey levels, a perceptual hash. Of unrelated
 pictures half of them differ; saved again at another size and quality, 2 to 6 % do.

@@ -14,7 +14,7 @@ _ENDINGS = (".txt", ".lst")
 
 
 def named_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None], list[Finding]]:
-    """The part of each picture by its folders, or by lists where no folder names one, and what is to be said.
+    """The part of each picture by its folders, or by lists where no folder names one, and findings about it.
 
     Beside a folder of training, pictures whose folders name no part are left out.
     """

@@ -1,6 +1,6 @@
 """Tables as people save them: comma, semicolon, tab or spaces; UTF-8, UTF-16 or Latin-1; with rows that are too short.
 
-How a table was read is kept beside it, to be told: a guess of the encoding or the separator is never silent.
+How a table was read is kept with it and reported: a guess of the encoding or the separator is never silent.
 """
 
 import codecs
