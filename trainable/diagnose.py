@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     try:
         exported = read_exported_config(options.config)
         if options.groups:
-            logger.info("%s", format_groups(groups_of(exported.config)))
+            logger.info("%s", format_groups(groups_of(task_of(exported.config)[1])))
             return 0
         findings = diagnose(exported)
         if options.curve is not None:

@@ -121,10 +121,10 @@ class TrainedModel:
         Raises:
             ValueError: a file is missing or does not fit the other, or the device is not on this machine.
         """
-        config = read_exported_config(Path(folder) / CONFIG).config
+        task, config = task_of(read_exported_config(Path(folder) / CONFIG).config)
         chosen = chosen_device(device)
         network = trained_model(config, Path(folder) / WEIGHTS).to(chosen)
-        return cls(config, network, get_task(config.workload).predictor(config), chosen)
+        return cls(config, network, task.predictor(config), chosen)
 
     def predict(self, picture: str | Path | Image.Image) -> Prediction:
         """What the network says of a picture of any size, prepared and judged as the final test does it.

@@ -117,7 +117,7 @@ def draw_plan(path: Path, exported: ExportedConfig) -> None:
     """matplotlib takes a second to import, so only who asks for a picture does."""
     from trainable.reporting.schedule_picture import draw_schedule
 
-    draw_schedule(path, exported.config)
+    draw_schedule(path, task_of(exported.config)[1])
 
 
 def _listed() -> list[str]:

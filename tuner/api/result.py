@@ -13,7 +13,7 @@ from tuner.records import SearchRecord, TrialRecord, locked, read_search
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainable.config import TrialConfig
+    from trainable.config import RunConfig
     from trainable.predict import TrainedModel
 
 
@@ -23,7 +23,7 @@ class BestTrial:
 
     trial: str
     """Its name, such as 029-7682ec2b; number 0 is the default configuration."""
-    config: "TrialConfig"
+    config: "RunConfig"
     """The complete configuration."""
     params: Mapping[str, object]
     """The parameters that the space gave it."""

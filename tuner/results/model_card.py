@@ -21,8 +21,8 @@ def model_card(search: SearchRecord, trial: TrialRecord, confirmations: Sequence
     facts = [
         ("workload", _code(str(settings.base_config["workload"]))),
         ("data", _code(settings.data) if settings.data else "embedded, generated"),
-        ("images", formatting.counts_in_words(settings.images, settings.image_size_px)),
-        ("fingerprint of the data", _code(settings.data_fingerprint["all"][:16])),
+        ("images", formatting.counts_in_words(settings.images, settings.image_size_px) or "-"),
+        ("fingerprint of the data", _code(settings.data_fingerprint.get("all", "none")[:16])),
         (f"{objective}, validation", f"{formatting.number(result.objective)} at epoch {result.epoch}"),
         ("found by", _code(f"{settings.space}/{settings.name}, trial {trial.name}")),
         ("versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items())),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from trainable.config import TrialConfig, flat_params
+from trainable.config import RunConfig, flat_params
 from trainable.exported_config import read_exported_config
 from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS
 from trainable.tasks.registry import get_task
@@ -25,7 +25,7 @@ class Training:
     """What a training's folder holds so far."""
 
     folder: Path
-    config: TrialConfig
+    config: RunConfig
     epochs: list[dict[str, Any]]
     """Lines of the curve, the first epoch first."""
     tested: Mapping[str, Any]
