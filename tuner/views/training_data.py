@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from trainable.config import RunConfig, flat_params
+from trainable.config import TrialConfig, flat_params
 from trainable.exported_config import read_exported_config
 from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS
 from trainable.tasks.registry import get_task
 from trainable.techniques.best_epoch import Monitor, resolve_monitor
+from trainable.workloads.registry import task_of
 from tuner import formatting
 
 KEPT = "checkpoints"
@@ -25,7 +26,7 @@ class Training:
     """What a training's folder holds so far."""
 
     folder: Path
-    config: RunConfig
+    config: TrialConfig
     epochs: list[dict[str, Any]]
     """Lines of the curve, the first epoch first."""
     tested: Mapping[str, Any]
@@ -54,14 +55,14 @@ def read_training(folder: Path) -> Training:
     """The training as it stands; a line that is being written is left out.
 
     Raises:
-        ValueError: the configuration is of another version, or no configuration.
+        ValueError: the configuration is of another version, no configuration, or that of a loop of the user's own.
         OSError: a file can't be read.
     """
     lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
     tested = folder / METRICS
     return Training(
         folder=folder,
-        config=read_exported_config(folder / CONFIG).config,
+        config=task_of(read_exported_config(folder / CONFIG).config)[1],
         epochs=[json.loads(line) for line in lines if line.endswith("\n")],
         tested=json.loads(tested.read_text(encoding="utf-8")) if tested.is_file() else {},
     )
