@@ -1,5 +1,8 @@
 """The search space of a training loop of the user's own: their function, what it reports, and what may vary."""
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +44,9 @@ class LoopSpace:
     """One in this many trials continues from each rung."""
     num_trials: int = 30
     """Default number of configurations."""
-    confirm: int = 3
-    """Default number of best trials to retrain with the default on several seeds; 0 where `train` returns nothing."""
+    confirm: int | None = None
+    """Default number of best trials to retrain with the default on several seeds; None: 3, or 0 where `train` has no
+    `return` with a value, so that nothing is measured on a test split."""
 
     def __post_init__(self) -> None:
         for name in ("train", "suggest"):
@@ -66,7 +70,7 @@ class LoopSpace:
             grace_epochs=self.grace_epochs,
             reduction_factor=self.reduction_factor,
             num_trials=self.num_trials,
-            confirm=self.confirm,
+            confirm=(3 if _returns_a_value(self.train) else 0) if self.confirm is None else self.confirm,
         )
 
 
@@ -88,6 +92,16 @@ class _Always:
 
     def __call__(self, situation: Situation) -> Any:
         return self.values
+
+
+def _returns_a_value(function: Callable[..., Any]) -> bool:
+    """As far as its source tells; True without one."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        returns = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Return)]
+    except (OSError, TypeError, SyntaxError):
+        return True
+    return any(node.value is not None for node in returns)
 
 
 def _checked(params: Any, where: str) -> Params:

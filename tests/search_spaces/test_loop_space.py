@@ -17,6 +17,10 @@ def train(params, trial):
     """Nothing is trained here."""
 
 
+def measured(params, trial):
+    return {"test/loss": 0.5}
+
+
 def suggest(trial):
     params = {"optimizer": trial.suggest_categorical("optimizer", ("adam", "sgd"))}
     if params["optimizer"] == "sgd":
@@ -40,6 +44,12 @@ def test_it_asks_what_the_user_asks_and_begins_with_their_defaults_and_recommend
 def test_a_parameter_that_is_asked_for_at_times_may_be_fixed():
     pinned = PinnedSpace(space().as_space("mine:SPACE"), ANY, pins={"momentum": 0.8})
     assert pinned(given_or_middle({"optimizer": "sgd"})) == {"optimizer": "sgd", "momentum": 0.8}
+
+
+def test_only_a_loop_that_returns_something_is_confirmed_unless_the_space_says_otherwise():
+    assert space().as_space("mine:SPACE").confirm == 0
+    assert space(train=measured).as_space("mine:SPACE").confirm == 3
+    assert space(confirm=5).as_space("mine:SPACE").confirm == 5
 
 
 def test_it_can_be_sent_to_another_process():

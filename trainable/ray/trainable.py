@@ -21,7 +21,7 @@ with collector_paused():
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
     from trainable.limits import first_over, measure
     from trainable.ray.ranks import RankActors, RankedRun
-    from trainable.reference import Reference
+    from trainable.reference import Reference, activate
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError
@@ -70,6 +70,7 @@ class LegTrainable(tune.Trainable):
             # The first optimizer of a process imports torch's compiler, which has more modules than torch itself.
             torch.optim.SGD([torch.zeros(1)])
         freeze_imports()
+        activate(self.references)
         self._workload, self._torch_device = get_workload(self.base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()

@@ -5,6 +5,7 @@ state is scratch, and what it saves of these objects is empty.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ray import tune
@@ -86,7 +87,9 @@ class LegScheduler(_NotSaved, FIFOScheduler):
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        lines = str(trial.get_error() or "").strip().splitlines()
+        # Not trial.get_error(): that looks where Ray copies the file to, and it has not done so yet.
+        text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+        lines = text.strip().splitlines()
         error = lines[-1] if lines else "the process exited without an error message"
         self._guard.call(lambda: self._guard.session.fail(trial.config[LEG].trial, error), otherwise=None)
 
