@@ -13,6 +13,7 @@ from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import FIRST, objective, opened, report_of
 from tests.tuner.test_session import story
 from trainable.ray.trainable import LEG, REPORT
+from trainable.workloads.registry import read_config
 from tuner.policy.outcomes import Outcome
 from tuner.ray import tuner as ray_tuner
 from tuner.ray.cluster import ray_running
@@ -61,12 +62,13 @@ def search(folder, toy, *, slots, **changes):
         num_trials=NUM_TRIALS, max_epochs=MAX_EPOCHS, resources=resources, first_answers=FIRST, **changes
     )
     Recorder.create(folder, settings).close()
+    base = read_config(settings.base_config)
     modules = [sys.modules[name] for name in (Toy.__module__, report_of.__module__)]
     for module in modules:
         ray.cloudpickle.register_pickle_by_value(module)
     with pytest.MonkeyPatch.context() as patch, ray_running(None) as cluster, opened(folder) as session:
         patch.setattr(ray_tuner, "LegTrainable", toy)
-        ray_tuner.run_legs(session, settings, None, cache_dir=folder, scratch=cluster.scratch, on_step=lambda: None)
+        ray_tuner.run_legs(session, settings, base, cache_dir=folder, scratch=cluster.scratch, on_step=lambda: None)
         session.close()
     for module in modules:
         ray.cloudpickle.unregister_pickle_by_value(module)
