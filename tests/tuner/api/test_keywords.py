@@ -26,6 +26,8 @@ def test_every_setting_of_a_search_has_a_keyword():
         ("--space dishes", {"space": "dishes"}),
         ("--data there --init w.pt --storage s", {"data": Path("there"), "init": "w.pt", "storage": "s"}),
         ("--set max_lr=1e-3 --set averaging=false", {"pinned": {"max_lr": 1e-3, "averaging": False}}),
+        ("--set max_lr=1e-3..1e-2 --set top_k=1,2", {"ranges": {"max_lr": "1e-3..1e-2", "top_k": "1,2"}}),
+        ("--limit params_m=5", {"limits": {"params_m": 5}}),
         ("--disk-budget 20G --time-budget 60", {"disk_budget": "20G", "time_budget_seconds": 60}),
         ("--track mlflow --confirm 0", {"track": ["mlflow"], "confirm": 0}),
         ("--scheduler none --sampler tpe", {"scheduler": "none", "sampler": "tpe"}),
@@ -47,6 +49,7 @@ def test_a_keyword_means_what_the_option_means(options, keywords):
         ({"scheduler": "ahsa"}, "--scheduler is 'ahsa'; allowed: asha, asha-stopping, none."),
         ({"disk_budget": "20"}, "--disk-budget is '20'; give a number above 0 with K, M, G or T, such as 20G."),
         ({"pinned": {"seed": 3}}, "--set seed=3 would be overruled; give it as --seed."),
+        ({"ranges": {"max_lr": "fast"}}, "ranges has max_lr='fast'; give a text such as '1e-3..1e-2' or '4,6,8'"),
         ({"space": "meo"}, "meo is no search space"),
     ],
 )
