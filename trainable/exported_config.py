@@ -85,6 +85,7 @@ def read_exported_config(path: Path) -> ExportedConfig:
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; export it again with python -m tuner.export.")
     circumstances = {name: value for name, value in content.items() if name not in ("format", "config")}
+    circumstances["references"] = content.get("references") or None
     try:
         references: Any = typed(content.get("references", []), tuple[Reference, ...], "references")
         activate(references)

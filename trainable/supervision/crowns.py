@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from trainable.losses.crowns import CELL_PX, TREES_PER, CrownLossConfig, CrownTarget, map_losses
 from trainable.models.crown_net import CrownOutput
 from trainable.models.output import ModelOutput
 from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.supervision.trivial import TrivialPredictor
 
 
 class CrownScores(NamedTuple):
@@ -68,3 +70,24 @@ def as_crown_output(output: ModelOutput) -> CrownOutput:
     if not isinstance(output, CrownOutput):
         raise TypeError(f"The model returned {type(output).__name__}; crown mapping needs a CrownOutput.")
     return output
+
+
+def no_crowns(num_trees: float) -> TrivialPredictor:
+    """No crown anywhere and soil throughout; as many trees as a training image has on average."""
+
+    def scores(targets: Sequence[CrownTarget]) -> CrownScores:
+        height, width = targets[0]["semantic"].shape
+        nothing = {
+            "boxes": torch.zeros(0, 4),
+            "labels": torch.zeros(0, dtype=torch.int64),
+            "scores": torch.zeros(0),
+            "masks": torch.zeros(0, height, width, dtype=torch.bool),
+        }
+        return CrownScores(
+            detections=[nothing for _ in targets],
+            semantic=torch.zeros(len(targets), height, width, dtype=torch.int64),
+            crown=torch.zeros(len(targets), height, width, dtype=torch.bool),
+            num_trees=torch.full((len(targets),), num_trees),
+        )
+
+    return TrivialPredictor("no crowns", scores)

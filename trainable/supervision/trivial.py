@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainable.losses.crowns import CrownTarget
 from trainable.supervision.base import resized
-from trainable.supervision.crowns import CrownScores
 from trainable.supervision.evaluation import Metrics
 
 
@@ -66,27 +64,6 @@ def most_common_grades(counts: Mapping[str, Sequence[int]]) -> TrivialPredictor:
         "the most common grades",
         lambda targets: tuple(_most_likely(own).expand(len(targets), -1) for own in counts.values()),
     )
-
-
-def no_crowns(num_trees: float) -> TrivialPredictor:
-    """No crown anywhere and soil throughout; as many trees as a training image has on average."""
-
-    def scores(targets: Sequence[CrownTarget]) -> CrownScores:
-        height, width = targets[0]["semantic"].shape
-        nothing = {
-            "boxes": torch.zeros(0, 4),
-            "labels": torch.zeros(0, dtype=torch.int64),
-            "scores": torch.zeros(0),
-            "masks": torch.zeros(0, height, width, dtype=torch.bool),
-        }
-        return CrownScores(
-            detections=[nothing for _ in targets],
-            semantic=torch.zeros(len(targets), height, width, dtype=torch.int64),
-            crown=torch.zeros(len(targets), height, width, dtype=torch.bool),
-            num_trees=torch.full((len(targets),), num_trees),
-        )
-
-    return TrivialPredictor("no crowns", scores)
 
 
 def equal_features() -> TrivialPredictor:

@@ -20,8 +20,8 @@ from trainable.losses.crowns import CrownLossConfig
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
 from trainable.prediction.crowns import CrownsPredictor
-from trainable.supervision.crowns import CrownSupervision
-from trainable.supervision.trivial import TrivialPredictor, no_crowns
+from trainable.supervision.crowns import CrownSupervision, no_crowns
+from trainable.supervision.trivial import TrivialPredictor
 from trainable.tasks.presets.agroforestry import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig

@@ -62,8 +62,8 @@ class CamouflageData:
     """Longer side of the resized images when no size is given."""
     inverted_masks: bool | None = None
     """True: 255 is the background. False: it is not. None: an error when it looks so."""
-    foreground_values: tuple[str, ...] = ()
-    """Grey levels ("255") and colours ("255/0/0") of a folder's masks that are the object; none: what is above 127."""
+    foreground_values: tuple[str, ...] | None = None
+    """Grey levels ("255") and colours ("255/0/0") of a folder's masks that are the object; None: what is above 127."""
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
     split_seed: int = 0
@@ -90,7 +90,7 @@ class CamouflageData:
             image_size=None if height is None or width is None else (height, width),
             long_side_px=self.long_side_px,
             inverted_masks=self.inverted_masks,
-            foreground_values=self.foreground_values,
+            foreground_values=self.foreground_values or (),
             group_pattern=self.group_pattern,
             split_seed=self.split_seed,
             fractions=self.split_fractions or FRACTIONS,

@@ -10,13 +10,8 @@ from trainable.metrics.classification import ClassificationMetrics
 from trainable.metrics.crowns import CrownMetrics
 from trainable.metrics.grading import GradingMetrics
 from trainable.metrics.probes import ProbeMetrics
-from trainable.supervision.trivial import (
-    constant_masks,
-    equal_features,
-    most_common_class,
-    most_common_grades,
-    no_crowns,
-)
+from trainable.supervision.crowns import no_crowns
+from trainable.supervision.trivial import constant_masks, equal_features, most_common_class, most_common_grades
 from trainable.tasks.registry import get_task
 
 SIDE_PX = 24
