@@ -22,6 +22,8 @@ MAX_SEED = 2**32 - 1
 SCRATCH = "scratch"
 """The `weights` of a network that starts afresh."""
 MOST_EPOCHS = 100_000
+NETWORK_PARAM = "network."
+"""How the names of arguments of a network of the user's own begin."""
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
 _SIDES = ("long_side_px", "image_size_px", "tile_px")
 _ELSEWHERE = {
@@ -155,6 +157,7 @@ def from_params(params: Mapping[str, object], base: Config) -> Config:
         ValueError: a name is unknown (the nearest is given), belongs to a section that is off, or a value is not of
             its field's type or range.
     """
+    params = _with_network_params(params, base)
     sections = _sections(base)
     owners = {inner.name: name for name, kind in sections.items() for inner in fields(kind)}
     own = {outer.name for outer in fields(base)} - set(sections)
@@ -197,12 +200,25 @@ def parameters_of(base: RunConfig) -> dict[str, Parameter]:
     for section, kind in sections.items():
         inner_hints = get_type_hints(kind)
         found |= {inner.name: Parameter(section, inner_hints[inner.name]) for inner in fields(kind)}
-    return found
+    arguments = getattr(base.model, "network_arguments", dict)()
+    return found | {f"{NETWORK_PARAM}{name}": Parameter("model", hint) for name, hint in arguments.items()}
 
 
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
     """The message for a name that is no parameter."""
     return unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ()))
+
+
+def _with_network_params(params: Mapping[str, object], base: TrialConfig) -> Mapping[str, object]:
+    """`network.width` and the like, collected over those of `base`: arguments of a network of the user's own."""
+    own = {name: value for name, value in params.items() if name.startswith(NETWORK_PARAM)}
+    if not own:
+        return params
+    if not hasattr(base.model, "network_params"):
+        raise ValueError(f"{next(iter(own))} is given, but {base.workload} takes no network of your own.")
+    inner = {name.removeprefix(NETWORK_PARAM): value for name, value in own.items()}
+    others = {name: value for name, value in params.items() if name not in own}
+    return {**others, "network_params": {**(base.model.network_params or {}), **inner}}
 
 
 def flat_params(config: RunConfig) -> dict[str, object]:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from trainable.config import Config, flat_params, from_params, parameter_names
+from trainable.config import NETWORK_PARAM, Config, flat_params, from_params, parameter_names
 from trainable.fields import changed, parse_assignments, typed, unknown_name
+from trainable.reference import with_found_network
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
 """Options whose value is the parameter's."""
@@ -65,9 +66,10 @@ def with_params(config: Config, params: Mapping[str, object]) -> Config:
     Raises:
         ValueError: as `from_params`; or a share is given as an absolute value too.
     """
+    params = with_found_network(params)
     known, names = flat_params(config), parameter_names(config)
     planned: Any = {name: params.get(name, known.get(name)) for name in ("max_epochs", "max_lr")}
-    flat = {name: value for name, value in params.items() if "." not in name}
+    flat = {name: value for name, value in params.items() if "." not in name or name.startswith(NETWORK_PARAM)}
     shares = dict(_as_share(name, value, params, names, planned) for name, value in flat.items())
     return from_params(shares | _parts({name: params[name] for name in params.keys() - flat.keys()}, known), config)
 

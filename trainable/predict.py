@@ -29,7 +29,7 @@ from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
 from trainable.exported_config import read_exported_config
-from trainable.models.backbones import read_state_dict
+from trainable.models.external.weight_files import named_as, read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
@@ -155,7 +155,7 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
     model = get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))
     try:
-        model.load_state_dict(read_state_dict(weights))
+        model.load_state_dict(named_as(model.state_dict(), read_state_dict(weights)))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{weights} does not hold the weights of this configuration; give the weights.pt that was written with it."

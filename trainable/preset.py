@@ -19,7 +19,7 @@ from pathlib import Path
 from trainable.config_options import add_config_options, params_of, with_params
 from trainable.exported_config import ExportedConfig, read_exported_config, read_mapping, write_exported_config
 from trainable.fields import unknown_name
-from trainable.reference import find, is_reference
+from trainable.reference import find, is_reference, references_of
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.tasks.task import Preset
@@ -109,7 +109,7 @@ def preset_config(
         config=task.adapt_to_data(config, splits),
         data_fingerprint=splits.fingerprint,
         found_by={"preset": f"{workload}/{preset}"},
-        references=references or None,
+        references=(*references, *references_of(config.model)) or None,
     )
 
 

@@ -12,7 +12,7 @@ import importlib.util
 import platform
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +53,22 @@ def find(text: str) -> Reference:
     module, file, folder = _of_file(text, Path(place)) if place.endswith(".py") else _of_module(text, place)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return Reference(text=f"{module}:{name}", folder=str(folder), file=str(file), sha256=digest)
+
+
+def with_found_network(params: Mapping[str, object]) -> dict[str, object]:
+    """Parameters whose network, given as `file.py:NAME` or `module:NAME`, is found; its folder is on `sys.path` then.
+
+    Raises:
+        ValueError: there is no such file or module.
+    """
+    network = params.get("network")
+    return {**params, "network": find(network).text} if isinstance(network, str) else dict(params)
+
+
+def references_of(model: object) -> tuple[Reference, ...]:
+    """The user's own objects that the section `model` of a configuration names, found on this machine."""
+    network = getattr(model, "network", None)
+    return () if network is None else (find(network),)
 
 
 def activate(references: Iterable[Reference]) -> None:

@@ -42,7 +42,10 @@ def initial_weights(given: Path) -> str:
 def started_from(config: TrialConfig, given: Path) -> TrialConfig:
     """The configuration with these initial weights; whether they fit is checked when the network is built."""
     path = initial_weights(given)
-    has_field = any(field.name == "weights" for field in fields(config.model))
+    has_field = (
+        any(field.name == "weights" for field in fields(config.model))
+        and getattr(config.model, "network", None) is None
+    )
     model = replace(config.model, weights=path) if has_field else config.model
     return replace(config, model=model, init_weights=path)
 

@@ -22,6 +22,7 @@ from trainable.config import flat_params
 from trainable.config_options import add_config_options, params_of, with_params
 from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.preset import read_training_config
+from trainable.reference import references_of
 from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
 from trainable.reporting.output_folder import (
     CHECKPOINT,
@@ -260,7 +261,9 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
         config = started_from(task_of(config)[1], options.init)
     # Pictures read in another way are other data.
     is_same_data = config.data == exported.config.data
-    return replace(exported, config=config, data_fingerprint=exported.data_fingerprint if is_same_data else {})
+    fingerprint = exported.data_fingerprint if is_same_data else {}
+    references = tuple(dict.fromkeys((*(exported.references or ()), *references_of(config.model))))
+    return replace(exported, config=config, data_fingerprint=fingerprint, references=references or None)
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:

@@ -1,1 +1,1 @@
-"""Networks, and what they return. May import torch, torchvision and trainable.fields."""
+"""Networks, and what they return. May import torch, torchvision, trainable.fields and trainable.reference."""

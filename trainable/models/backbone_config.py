@@ -4,30 +4,31 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainable.fields import unknown_name
-from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, Backbone, build_backbone
+from trainable.models.backbones import Backbone, build_backbone, check_backbone, has_batch_norm
+from trainable.models.external.own_network import OwnNetworkConfig
 
 MIN_SIDE_PX = 32
 """The coarsest map has stride 32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneConfig:
+class BackboneConfig(OwnNetworkConfig):
     """Which backbone, and what it starts from."""
 
     backbone: str = "small"
-    """One of BACKBONES; "small" trains from scratch on a CPU."""
+    """One of BACKBONES, or timm:NAME; "small" trains from scratch on a CPU."""
     weights: str = "scratch"
-    """"scratch", "imagenet", or the path of a state dict: of the backbone, or of a network that has it."""
+    """"scratch", "imagenet", package:NAME of an installed package, or the path of a state dict, or of a folder with
+    one: of the backbone, or of a network that has it."""
     freeze_batch_norm: bool = False
     """Keep the running statistics of pre-trained weights; sensible below about 8 images a batch."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(unknown_name("backbone", self.backbone, BACKBONES))
+        self.check_network()
+        check_backbone(self.backbone)
         if (self.backbone, self.weights) == ("small", "imagenet"):
             raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
-        if self.freeze_batch_norm and (self.weights == "scratch" or self.backbone in WITHOUT_BATCH_NORM):
+        if self.freeze_batch_norm and (self.weights == "scratch" or not has_batch_norm(self.backbone)):
             raise ValueError(
                 f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
                 f"{self.weights} has none; turn it off."

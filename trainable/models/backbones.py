@@ -1,17 +1,17 @@
 """Backbones with one shape: images in [0, 1] in, four maps at strides 4, 8, 16 and 32 out.
 
-"small" is the project's own encoder; the others are torchvision's classifiers without their heads, cut into four
-stages. Each normalises its input itself. Weights are "scratch", "imagenet" (torchvision's own, downloaded once), or
-the path of a file with a state dict.
+"small" is the project's own encoder, timm:NAME a network of timm; the others are torchvision's classifiers without
+their heads, cut into four stages. Each normalises its input itself. Weights are "scratch", "imagenet" (torchvision's or
+timm's own, downloaded once), the path of a file or folder with a state dict, or package:NAME of an installed package.
 """
 
 import logging
-import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from urllib.error import URLError
 
@@ -20,10 +20,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from trainable.fields import unknown_name
+from trainable.models.external.weight_files import read_state_dict, some_of
 from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
 
 logger = logging.getLogger(__name__)
 
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+TIMM = "timm:"
+"""How the name of a backbone begins that is one of timm's."""
+MOST_HEADS = 8
 MIN_MATCHED_FRACTION = 0.9
 """Share of the trunk's tensors that a weights file must hold."""
 
@@ -35,6 +40,9 @@ class Backbone(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.channels = channels
+        self.num_features, self.stride_px = channels[-1], 32
+        self.num_heads = math.gcd(channels[-1], MOST_HEADS)
+        """Of an attention over the coarsest map."""
         self.normalise = normalise
         self.batch_norm_frozen = False
         self.checkpointing = False
@@ -76,12 +84,42 @@ def build_backbone(
     Raises:
         ValueError: an unknown name, weights that cannot be had, or a file that does not fit.
     """
-    if name not in BACKBONES:
-        raise ValueError(unknown_name("backbone", name, BACKBONES))
+    if name.startswith(TIMM):
+        timm_backbone: Backbone = _of_timm("build_timm")(name, weights, drop_path=drop_path)
+        timm_backbone.batch_norm_frozen = freeze_batch_norm
+        return timm_backbone.train()
+    check_backbone(name)
     options = {"stochastic_depth_prob": drop_path} if name in WITH_DROP_PATH else {}
     backbone = _build_small(weights) if name == "small" else _build_torchvision(name, weights, options)
     backbone.batch_norm_frozen = freeze_batch_norm
     return backbone.train()
+
+
+def check_backbone(name: str) -> None:
+    """Raises ValueError for a name that is neither one of BACKBONES nor a network of timm."""
+    if name.startswith(TIMM):
+        _of_timm("check_timm_name")(name)
+    elif name not in BACKBONES:
+        raise ValueError(unknown_name("backbone", name, BACKBONES))
+
+
+def has_batch_norm(name: str) -> bool:
+    """Whether a backbone has layers that keep running statistics."""
+    if name.startswith(TIMM):
+        return _of_timm("has_batch_norm")(name)
+    return name not in WITHOUT_BATCH_NORM
+
+
+def has_drop_path(name: str) -> bool:
+    """Whether a backbone can leave residual branches out."""
+    if name.startswith(TIMM):
+        return _of_timm("has_drop_path")(name)
+    return name in WITH_DROP_PATH
+
+
+def _of_timm(function: str) -> Callable[..., Any]:
+    """By its name, when it is needed: its module is built on this one."""
+    return resolve_name(f"trainable.models.external.timm_backbone:{function}")
 
 
 def load_matching_weights(module: nn.Module, path: str) -> None:
@@ -116,8 +154,8 @@ class _ImageNetNormalisation(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
-        self.register_buffer("spread", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """By the moments of ImageNet, whatever those of the images."""
@@ -200,45 +238,6 @@ def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
             f"The ImageNet weights of {name} could not be downloaded ({error.reason}). Fetch {weights.url} where "
             "there is a network, copy it here, and give the file's path as weights."
         ) from error
-
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a state dict file, without the prefixes that wrappers add.
-
-    Of a checkpoint of a training here those that its last epoch was validated with: averaged where averaging is on.
-
-    Raises:
-        ValueError: no such file, or no state dict.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"Weights file {path} does not exist; give 'scratch', 'imagenet' or the path of a file.")
-    try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as weights; give a state dict written by torch.save.") from error
-    if isinstance(payload, Mapping) and isinstance(payload.get("trainer"), Mapping):
-        trained = payload["trainer"]
-        payload = trained["parts"].get("averaging", {}).get("average", trained["model"])
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(payload, Mapping) and isinstance(payload.get(wrapper), Mapping):
-            payload = payload[wrapper]
-    if not isinstance(payload, Mapping):
-        raise ValueError(f"{path} holds a {type(payload).__name__}; give a state dict: names and tensors.")
-    return {_without_prefixes(str(name)): value for name, value in payload.items() if isinstance(value, Tensor)}
-
-
-def _without_prefixes(name: str) -> str:
-    for prefix in ("module.", "_orig_mod.", "model."):
-        if name.startswith(prefix):
-            return _without_prefixes(name.removeprefix(prefix))
-    return name
-
-
-def some_of(names: Iterable[str]) -> str:
-    """The first few of many names, for a message."""
-    names = sorted(names)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
 
 
 def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:

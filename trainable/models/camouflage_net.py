@@ -44,6 +44,11 @@ class CamouflageNetConfig(BackboneConfig):
         check_pyramid_channels(self.pyramid_channels)
         self._check_experts()
 
+    @property
+    def num_routed_experts(self) -> int:
+        """1, which is no routing, of a network of the user's own."""
+        return 1 if self.network is not None else self.num_experts
+
     def _check_experts(self) -> None:
         if self.num_experts < 1:
             raise ValueError(f"num_experts is {self.num_experts}; give at least 1.")

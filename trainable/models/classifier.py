@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from trainable.models.backbone_config import BackboneConfig, check_sides
-from trainable.models.backbones import WITH_DROP_PATH
+from trainable.models.backbones import WITH_DROP_PATH, has_drop_path
 from trainable.models.output import ModelOutput
 
 
@@ -32,7 +32,7 @@ class ClassifierConfig(BackboneConfig):
         for name in ("dropout", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1).")
-        if self.drop_path and self.backbone not in WITH_DROP_PATH:
+        if self.drop_path and not has_drop_path(self.backbone):
             raise ValueError(
                 f"drop_path is {self.drop_path}, but {self.backbone} has none; set it to 0, or take one of "
                 f"{', '.join(WITH_DROP_PATH)}."

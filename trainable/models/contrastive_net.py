@@ -21,6 +21,7 @@ class ContrastiveNetConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         BackboneConfig.__post_init__(self)
+        self.refuse_network("moe_pretrain")
         if self.projection_channels < 2:
             raise ValueError(f"projection_channels is {self.projection_channels}; it must be 2 or more.")
 

@@ -44,6 +44,7 @@ class CrownNetConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         BackboneConfig.__post_init__(self)
+        self.refuse_network("agroforestry")
         check_pyramid_channels(self.pyramid_channels)
         for name, low in _SMALLEST.items():
             if getattr(self, name) < low:

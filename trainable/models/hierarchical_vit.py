@@ -18,7 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models.swin_transformer import Swin_T_Weights, SwinTransformer
 
 from trainable.fields import unknown_name
-from trainable.models.backbones import read_state_dict, some_of
+from trainable.models.backbones import Backbone, build_backbone, check_backbone, has_drop_path
+from trainable.models.external.own_network import OwnNetworkConfig
+from trainable.models.external.weight_files import read_state_dict, some_of
 
 ENCODER_PREFIX = "backbone."
 """How the encoder's tensors begin in the weights of every model that has one."""
@@ -55,20 +57,26 @@ ENCODERS: dict[str, EncoderShape] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig:
+class EncoderConfig(OwnNetworkConfig):
     """Which encoder, and from which weights."""
 
     encoder: str = "small"
     """One of ENCODERS."""
+    backbone: str | None = None
+    """One of `trainable.models.backbones.BACKBONES` or timm:NAME, in place of `encoder`; None: the encoder."""
     weights: str = "scratch"
-    """"scratch", "imagenet" (swin_t alone), or the path of weights that a pre-training exported."""
+    """"scratch", "imagenet" (swin_t and a `backbone`), or the path of weights that a pre-training exported; with a
+    `backbone` whatever that takes."""
     drop_path: float = 0.0
     """Chance that the deepest residual branch is skipped while training, in [0, 1); the others less, in proportion."""
 
     def __post_init__(self) -> None:
+        self.check_network()
         if self.encoder not in ENCODERS:
             raise ValueError(unknown_name("encoder", self.encoder, ENCODERS))
-        if self.weights == "imagenet" and self.encoder != "swin_t":
+        if self.backbone is not None:
+            self._check_backbone(self.backbone)
+        elif self.weights == "imagenet" and self.encoder != "swin_t":
             raise ValueError(
                 f"The encoder {self.encoder} has no ImageNet weights; set encoder to swin_t, or weights to scratch or "
                 "the path of exported weights."
@@ -80,6 +88,11 @@ class EncoderConfig:
     def shape(self) -> EncoderShape:
         return ENCODERS[self.encoder]
 
+    def _check_backbone(self, backbone: str) -> None:
+        check_backbone(backbone)
+        if self.drop_path and not has_drop_path(backbone):
+            raise ValueError(f"drop_path is {self.drop_path}, but {backbone} has none; set it to 0.")
+
 
 class HierarchicalEncoder(nn.Module):
     """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage."""
@@ -89,7 +102,9 @@ class HierarchicalEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.gradient_checkpointing = False
+        self.num_features, self.num_heads = config.shape.num_features, config.shape.heads[-1]
+        self.stride_px = config.shape.stride_px
+        self.checkpointing = False
         """Keep only what is between the stages and compute the rest again in the backward pass."""
         swin = _swin(config)
         if config.weights == "imagenet":
@@ -104,11 +119,23 @@ class HierarchicalEncoder(nn.Module):
         """Normalised tokens (B, h, w, D) of the last stage; their mean over h and w are an image's features."""
         tokens = (images - self.mean) / self.spread
         for stage in self.features:
-            if self.gradient_checkpointing and self.training:
+            if self.checkpointing and self.training:
                 tokens = checkpoint(stage, tokens, use_reentrant=False)
             else:
                 tokens = stage(tokens)
         return self.norm(tokens)
+
+
+def build_encoder(config: EncoderConfig) -> HierarchicalEncoder | Backbone:
+    """The encoder of a configuration; a backbone's tokens are its coarsest map."""
+    if config.backbone is None:
+        return HierarchicalEncoder(config)
+    return build_backbone(config.backbone, config.weights, drop_path=config.drop_path)
+
+
+def tokens_of(encoder: nn.Module, images: Tensor) -> Tensor:
+    """Tokens (B, h, w, D) of images (B, 3, H, W) in [0, 1]."""
+    return encoder(images)[-1].permute(0, 2, 3, 1) if isinstance(encoder, Backbone) else encoder(images)
 
 
 def load_encoder(encoder: nn.Module, path: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from trainable.models.backbones import read_state_dict
+from trainable.models.external.weight_files import named_as, read_state_dict
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,8 @@ def load_fitting_parts(module: nn.Module, path: str) -> None:
     Raises:
         ValueError: no such file, or it is no state dict.
     """
-    found, own = by_part(read_state_dict(path)), by_part(module.state_dict())
+    wanted = module.state_dict()
+    found, own = by_part(named_as(wanted, read_state_dict(path))), by_part(wanted)
     taken = [part for part, tensors in own.items() if _fits(tensors, found.get(part, {}))]
     module.load_state_dict({name: tensor for part in taken for name, tensor in found[part].items()}, strict=False)
     logger.info(

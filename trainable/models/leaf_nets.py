@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from trainable.models.contrastive_net import projection_head
-from trainable.models.hierarchical_vit import EncoderConfig, HierarchicalEncoder
+from trainable.models.hierarchical_vit import EncoderConfig, build_encoder, tokens_of
 from trainable.models.output import ModelOutput
 from trainable.models.spectral_attention import SpectralAttention
 
@@ -22,6 +22,7 @@ class ProjectorConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         EncoderConfig.__post_init__(self)
+        self.refuse_network("leaf_pretrain")
         if self.projection_channels < 2:
             raise ValueError(f"projection_channels is {self.projection_channels}; it must be 2 or more.")
 
@@ -46,16 +47,16 @@ class Projector(nn.Module):
 
     def __init__(self, config: ProjectorConfig) -> None:
         super().__init__()
-        self.backbone = HierarchicalEncoder(config)
-        self.head = projection_head(config.shape.num_features, config.projection_channels)
+        self.backbone = build_encoder(config)
+        self.head = projection_head(self.backbone.num_features, config.projection_channels)
 
     def forward(self, images: Tensor) -> ModelOutput:
-        features = self.backbone(images).mean(dim=(1, 2))
+        features = tokens_of(self.backbone, images).mean(dim=(1, 2))
         return ModelOutput(predictions=self.head(features), embeddings=features)
 
     def enable_gradient_checkpointing(self) -> None:
         """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
-        self.backbone.gradient_checkpointing = True
+        self.backbone.checkpointing = True
 
 
 class LeafClassifier(nn.Module):
@@ -63,17 +64,18 @@ class LeafClassifier(nn.Module):
 
     def __init__(self, config: LeafClassifierConfig) -> None:
         super().__init__()
-        shape = config.shape
-        self.backbone = HierarchicalEncoder(config)
+        self.backbone = build_encoder(config)
         self.spectral_attention: SpectralAttention | None = None
         if config.spectral_attention:
             self.spectral_attention = SpectralAttention(
-                shape.num_features, num_heads=shape.heads[-1], stride_px=shape.stride_px
+                self.backbone.num_features,
+                num_heads=self.backbone.num_heads,
+                stride_px=self.backbone.stride_px,
             )
-        self.head = nn.Linear(shape.num_features, len(config.class_names))
+        self.head = nn.Linear(self.backbone.num_features, len(config.class_names))
 
     def forward(self, images: Tensor) -> ModelOutput:
-        tokens = self.backbone(images)
+        tokens = tokens_of(self.backbone, images)
         if self.spectral_attention is not None:
             tokens = self.spectral_attention(tokens, images)
         features = tokens.mean(dim=(1, 2))
@@ -81,4 +83,4 @@ class LeafClassifier(nn.Module):
 
     def enable_gradient_checkpointing(self) -> None:
         """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
-        self.backbone.gradient_checkpointing = True
+        self.backbone.checkpointing = True

@@ -13,6 +13,7 @@ from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.image_mask.image_mask_set import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
+from trainable.models.external.own_network import build_own_network
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
 from trainable.supervision.trivial import TrivialPredictor, most_common_class
@@ -91,6 +92,16 @@ class ClassificationTask(Task[Config]):
             prepare=partial(RESIZES[data.resize], size=(data.side_px, data.side_px)),
             averaged=self.averaging(config),
         )
+
+
+def own_classifier(config: TrialConfig) -> nn.Module:
+    """The user's network in place of the workload's: images to logits (B, K) of `class_names`.
+
+    Raises:
+        ValueError: it cannot be built, or returns another form.
+    """
+    side_px, num_classes = config.data.side_px, len(config.model.class_names)
+    return build_own_network(config.model, num_outputs=num_classes, is_mask=False, size_px=(side_px, side_px))
 
 
 def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:

@@ -20,7 +20,7 @@ from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
-from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes
+from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes, own_classifier
 from trainable.tasks.presets.dishes import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -120,7 +120,8 @@ class DishesTask(ClassificationTask[DishesConfig]):
         return splits
 
     def build_model(self, config: DishesConfig) -> nn.Module:
-        return Classifier(config.model).to(memory_format=torch.channels_last)
+        network = Classifier(config.model) if config.model.network is None else own_classifier(config)
+        return network.to(memory_format=torch.channels_last)
 
     def training_batches(
         self, config: DishesConfig, data: LabelledImages, device: torch.device

@@ -22,6 +22,7 @@ from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
+from trainable.models.external.own_network import build_own_network
 from trainable.models.moe import MixtureOfExperts
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
@@ -45,6 +46,8 @@ SMALL_OBJECT_SHARE = 0.05
 """Crops are trained on where the median object covers less of the image than this."""
 JUDGED_PIXELS = 2**19
 """Pixels of an evaluation batch on a CPU: the fastest size, whatever the training batch."""
+CHECKED_SIDE_PX = 64
+"""Of the images that a network of the user's is tried on where no data was opened."""
 COLLAPSE_PATIENCE = 0.75
 """Nine of twelve epochs: every step of the response was taken by then and had an epoch to help."""
 
@@ -174,7 +177,8 @@ class MoeTask(Task[MoeConfig]):
         return replace(config, crop=CropConfig(crop_px=crop_px))
 
     def build_model(self, config: MoeConfig) -> nn.Module:
-        return CamouflageNet(config.model).to(memory_format=torch.channels_last)
+        network = CamouflageNet(config.model) if config.model.network is None else _own_network(config)
+        return network.to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: MoeConfig) -> DeepSupervision:
         return DeepSupervision(config.loss.build(), aux_weight=config.loss.aux_weight, fixed_loss=bce_loss)
@@ -185,10 +189,10 @@ class MoeTask(Task[MoeConfig]):
             augmentation = config.augmentation.build(config.max_epochs, stream_seed(config.seed, "augmentation"))
         if config.contrastive is not None:
             contrastive = ContrastiveTerm(config.contrastive, seed=stream_seed(config.seed, "contrastive"))
-        if config.load_balance is not None:
-            balancer = GlobalBatchLoadBalancer.from_config(config.model.num_experts, config.load_balance)
+        if config.load_balance is not None and config.model.network is None:
+            balancer = GlobalBatchLoadBalancer.from_config(config.model.num_routed_experts, config.load_balance)
         techniques = Techniques(augmentation=augmentation, contrastive=contrastive, load_balancer=balancer)
-        if config.model.num_experts == 1:
+        if config.model.num_routed_experts == 1:
             return techniques
         return _with_watched_experts(techniques, config, model, optimizer)
 
@@ -197,7 +201,7 @@ class MoeTask(Task[MoeConfig]):
 
     def build_lasting_collapse(self, config: MoeConfig) -> LastingCollapse | None:
         fraction = None if config.collapse is None else config.collapse.collapse_patience_fraction
-        if fraction is None or config.model.num_experts == 1:
+        if fraction is None or config.model.num_routed_experts == 1:
             return None
         return LastingCollapse.of_budget(fraction, config.max_epochs, top_k=config.model.top_k)
 
@@ -218,6 +222,11 @@ class MoeTask(Task[MoeConfig]):
     def evaluation_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> EvaluationBatches:
         batch_size = config.batch_size if device.type != "cpu" else _judged_at_a_time(data)
         return EvaluationBatches(data, batch_size=batch_size, device=device)
+
+
+def _own_network(config: MoeConfig) -> nn.Module:
+    size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
+    return build_own_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
 
 
 def _judged_at_a_time(data: ImageMaskSet) -> int:
@@ -243,7 +252,7 @@ def _with_watched_experts(
         )
     return replace(
         techniques,
-        collapse_detector=ExpertCollapseDetector.from_config(config.model.num_experts, watched, top_k=top_k),
+        collapse_detector=ExpertCollapseDetector.from_config(config.model.num_routed_experts, watched, top_k=top_k),
         collapse_response=response,
         z_loss_weight=config.loss.z_loss_weight,
     )

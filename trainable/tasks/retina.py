@@ -28,6 +28,7 @@ from trainable.prediction.base import Prepare
 from trainable.prediction.classes import GradesPredictor
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, most_common_grades
+from trainable.tasks.classification import own_classifier
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -153,7 +154,8 @@ class RetinaTask(Task[RetinaConfig]):
         )
 
     def build_model(self, config: RetinaConfig) -> nn.Module:
-        return Classifier(config.model).to(memory_format=torch.channels_last)
+        network = Classifier(config.model) if config.model.network is None else own_classifier(config)
+        return network.to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: RetinaConfig) -> MultiTaskSupervision:
         num_classes = {task: len(names) for task, names in config.classes.items()}

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, get_args, get_type_hints
 
 from search_spaces.ranges import OneOf, Range
 from trainable.fields import typed, unknown_name
+from trainable.reference import with_found_network
 from tuner.disk import parse_size
 from tuner.planning.given import parse_given
 from tuner.ray.address import cluster_address
@@ -80,7 +81,7 @@ def _value_of(keyword: str, value: Any) -> Any:
     if keyword == "limits":
         return dict(value)
     if keyword == "pinned":
-        return _with_absolute_weights(dict(value))
+        return with_found_network(_with_absolute_weights(dict(value)))
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
     if Path in (hint, *get_args(hint)):
         return None if value is None else Path(value)
@@ -100,8 +101,8 @@ def _range_of(name: str, given: object) -> Range | OneOf:
 
 
 def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
-    """Trial processes have other working folders, so a weights file needs its absolute path."""
+    """Trial processes have other working folders, so weights need their absolute path."""
     weights = pinned.get("weights")
-    if isinstance(weights, str) and Path(weights).is_file():
+    if isinstance(weights, str) and weights not in ("scratch", "imagenet") and Path(weights).exists():
         return pinned | {"weights": str(Path(weights).absolute())}
     return pinned

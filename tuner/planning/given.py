@@ -16,8 +16,8 @@ from typing import Any
 from search_spaces.ranges import OneOf, Range
 from trainable.fields import built, parse_assignments, parse_value
 
-FREE_TEXT = ("weights", "init_weights", "source", "group_pattern")
-"""Parameters that hold a path or a pattern, in which commas and dots mean nothing."""
+FREE_TEXT = ("weights", "init_weights", "network", "source", "group_pattern")
+"""Parameters that hold a path, a reference or a pattern, in which commas and dots mean nothing."""
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
 _OPENING, _CLOSING = "([{", ")]}"

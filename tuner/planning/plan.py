@@ -14,7 +14,7 @@ from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import RunConfig, flat_params, from_params
-from trainable.reference import Reference
+from trainable.reference import Reference, references_of
 from trainable.run_setup import initial_weights
 from trainable.workloads.registry import get_workload, read_config
 from trainable.workloads.workload import DataFacts, Workload
@@ -115,7 +115,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     return Plan(
         space=space,
         space_reference=found.reference,
-        references=found.references,
+        references=(*found.references, *references_of(base.model)),
         situation=situation,
         pinned=pinned,
         pins=pins,
@@ -278,5 +278,6 @@ def _fixed(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str,
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     if settings.init is not None:
         path = initial_weights(settings.init)
-        fixed |= {"init_weights": path} | ({"weights": path} if "weights" in flat_params(base) else {})
+        has_field = "weights" in flat_params(base) and "network" not in fixed
+        fixed |= {"init_weights": path} | ({"weights": path} if has_field else {})
     return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from search_spaces.ranges import Number, OneOf, Range, SearchedRange, as_answer
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
-from trainable.config import Parameter, RunConfig, parameters_of, unknown_parameter
+from trainable.config import NETWORK_PARAM, Parameter, RunConfig, parameters_of, unknown_parameter
 from trainable.fields import typed
 from tuner.planning.given import FREE_TEXT
 
@@ -45,7 +45,8 @@ def _searched(
         why = "the data is prepared once, for all trials" if section == "data" else "all trials start alike"
         raise ValueError(f"--set {name}={one} can't be searched: {why}; give one value.")
     holder = base if section is None else getattr(base, section)
-    value = getattr(holder, name, None)
+    is_argument = name.startswith(NETWORK_PARAM)
+    value = base.model.network_value(name.removeprefix(NETWORK_PARAM)) if is_argument else getattr(holder, name, None)
     place: dict[str, Any] = {
         "section": section,
         "is_section_on": holder is not None,

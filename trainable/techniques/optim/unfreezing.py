@@ -54,7 +54,13 @@ def unfrozen_share(milestones: Milestones, fraction: float) -> float:
 
 
 def blocks_in_order(backbone: nn.Module) -> list[nn.Module]:
-    """The blocks with parameters that a backbone is run through, bottom first; rows of blocks are opened."""
+    """The blocks with parameters that a backbone is run through, bottom first; rows of blocks are opened.
+
+    What only wraps another module, as around a network of timm, is that module.
+    """
+    children = _with_parameters(backbone)
+    if len(children) == 1 and len(_with_parameters(children[0])) > 0:
+        return blocks_in_order(children[0])
     return [block for child in _with_parameters(backbone) for block in _opened(child)]
 
 

@@ -1,0 +1,1 @@
+"""Networks and weights of other packages and of the user."""

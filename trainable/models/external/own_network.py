@@ -1,0 +1,143 @@
+"""A network of the user's own in a workload: found by its reference, built with its parameters, checked by its output.
+
+The network is a class, or a function, that returns an `nn.Module`. It gets images (B, 3, H, W) in [0, 1] and returns
+one of the forms of `as_model_output`: logits (B, 1, H, W) of masks, or (B, K) of classes.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainable.fields import unknown_name
+from trainable.models.output import as_model_output
+from trainable.reference import load
+
+SCRATCH = "scratch"
+CHECKED_IMAGES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnNetworkConfig:
+    """Which network of the user's takes the place of the workload's, and its parameters."""
+
+    network: str | None = None
+    """`module:NAME` of a network of the user's; None: the workload's own, which the other fields describe."""
+    network_params: dict[str, Any] | None = field(default=None, hash=False)
+    """Arguments of its constructor by name; each is set, or searched, as network.NAME."""
+
+    def check_network(self) -> None:
+        """Raises ValueError when there is no such network or it has no such parameters."""
+        if self.network is None:
+            if self.network_params:
+                raise ValueError(f"network.{next(iter(self.network_params))} is given without a network; set network.")
+            return
+        weights = getattr(self, "weights", SCRATCH)
+        if weights != SCRATCH:
+            raise ValueError(
+                f"weights is {weights}, but {self.network} is a network of your own; load them in its constructor, or "
+                "give init_weights (--init), the path of its state dict."
+            )
+        accepted = _parameters(self.network)
+        for name in self.network_params or {}:
+            if accepted is not None and name not in accepted:
+                raise ValueError(unknown_name(f"parameter of {self.network}", name, accepted))
+
+    def network_arguments(self) -> dict[str, object]:
+        """The arguments that can be set, and their types: those that are declared, else of their defaults."""
+        if self.network is None:
+            return {}
+        parameters = inspect.signature(load(self.network)).parameters.values()
+        return {one.name: _hint(one) for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+
+    def network_value(self, name: str) -> object:
+        """An argument as it is set, or its default; None where there is neither."""
+        assert self.network is not None
+        default = inspect.signature(load(self.network)).parameters[name].default
+        return (self.network_params or {}).get(name, None if default is inspect.Parameter.empty else default)
+
+    def refuse_network(self, workload: str) -> None:
+        if self.network is not None:
+            raise ValueError(f"{workload} takes no network of your own; moe, dishes, leaf and retina do.")
+
+
+def build_own_network(
+    config: OwnNetworkConfig, *, num_outputs: int, is_mask: bool, size_px: tuple[int, int]
+) -> nn.Module:
+    """The user's network, after two black images of height and width `size_px` passed through a copy of it.
+
+    Args:
+        num_outputs: classes, or 1 of a mask; also given to a constructor that takes `num_classes`.
+
+    Raises:
+        ValueError: it cannot be built, or does not return logits of this form.
+    """
+    assert config.network is not None
+    network = _built(config.network, config.network_params or {}, num_outputs)
+    expected = (num_outputs, *size_px) if is_mask else (num_outputs,)
+    images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
+    with torch.random.fork_rng(devices=[]):
+        for is_training in (True, False):
+            _check_output(config.network, copy.deepcopy(network).train(is_training), images, expected)
+    return network
+
+
+def _built(name: str, params: Mapping[str, object], num_outputs: int) -> nn.Module:
+    build: Callable[..., object] = load(name)
+    accepted = _parameters(name)
+    given = {"num_classes": num_outputs} if accepted and "num_classes" in accepted else {}
+    try:
+        network = build(**(given | dict(params)))
+    except Exception as error:
+        raise ValueError(_failed(f"{name} cannot be built", error)) from error
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{name} gives a {type(network).__name__}; it must give a torch.nn.Module.")
+    return network
+
+
+def _check_output(name: str, network: nn.Module, images: Tensor, expected: tuple[int, ...]) -> None:
+    mode, shape = "training" if network.training else "evaluation", ("B", *expected)
+    wanted = f"logits of shape ({', '.join(map(str, shape))})"
+    try:
+        with torch.no_grad():
+            output = as_model_output(network(images))
+    except (TypeError, KeyError) as error:
+        raise ValueError(_failed(f"{name} must return {wanted} in {mode}", error)) from error
+    except Exception as error:
+        size = "x".join(map(str, images.shape[-2:]))
+        raise ValueError(_failed(f"{name} fails on images of {size} px in {mode}", error)) from error
+    predictions = output.predictions
+    if tuple(predictions.shape) != (len(images), *expected):
+        found = ", ".join(map(str, ("B", *predictions.shape[1:])))
+        raise ValueError(f"{name} returns predictions of shape ({found}) in {mode}; it must return {wanted}.")
+    if not predictions.is_floating_point():
+        raise ValueError(f"{name} returns predictions of {predictions.dtype} in {mode}; it must return {wanted}.")
+
+
+def _parameters(name: str) -> list[str] | None:
+    """Names that the constructor takes; None where it takes any.
+
+    Raises:
+        ValueError: it is neither a class nor a function, or cannot be imported.
+    """
+    build = load(name)
+    if not callable(build):
+        raise ValueError(f"{name} is a {type(build).__name__}; it must be a class of networks, or a function.")
+    parameters = inspect.signature(build).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
+
+
+def _hint(parameter: inspect.Parameter) -> object:
+    if parameter.annotation is not parameter.empty and not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    return Any if parameter.default in (None, parameter.empty) else type(parameter.default)
+
+
+def _failed(what: str, error: Exception) -> str:
+    return f"{what}: {type(error).__name__}: {error}"

