@@ -200,7 +200,7 @@ def parameters_of(base: RunConfig) -> dict[str, Parameter]:
     for section, kind in sections.items():
         inner_hints = get_type_hints(kind)
         found |= {inner.name: Parameter(section, inner_hints[inner.name]) for inner in fields(kind)}
-    arguments = getattr(base.model, "network_arguments", dict)()
+    arguments: Mapping[str, object] = getattr(base.model, "network_arguments", dict)()
     return found | {f"{NETWORK_PARAM}{name}": Parameter("model", hint) for name, hint in arguments.items()}
 
 
