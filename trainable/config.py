@@ -200,7 +200,7 @@ def parameters_of(base: RunConfig) -> dict[str, Parameter]:
     for section, kind in sections.items():
         inner_hints = get_type_hints(kind)
         found |= {inner.name: Parameter(section, inner_hints[inner.name]) for inner in fields(kind)}
-    arguments: Mapping[str, object] = getattr(base.model, "network_arguments", dict)()
+    arguments: Mapping[str, object] = getattr(getattr(base, "model", None), "network_arguments", dict)()
     return found | {f"{NETWORK_PARAM}{name}": Parameter("model", hint) for name, hint in arguments.items()}
 
 
@@ -214,7 +214,7 @@ def _with_network_params(params: Mapping[str, object], base: TrialConfig) -> Map
     own = {name: value for name, value in params.items() if name.startswith(NETWORK_PARAM)}
     if not own:
         return params
-    if not hasattr(base.model, "network_params"):
+    if not hasattr(getattr(base, "model", None), "network_params"):
         raise ValueError(f"{next(iter(own))} is given, but {base.workload} takes no network of your own.")
     inner = {name.removeprefix(NETWORK_PARAM): value for name, value in own.items()}
     others = {name: value for name, value in params.items() if name not in own}

@@ -7,7 +7,7 @@ timm's own, downloaded once), the path of a file or folder with a state dict, or
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,7 @@ MIN_MATCHED_FRACTION = 0.9
 class Backbone(nn.Module):
     """Four stages in a row; the result is one map per stage, finest first."""
 
-    def __init__(self, stages: list[nn.Sequential], channels: tuple[int, ...], normalise: Callable[..., Tensor]):
+    def __init__(self, stages: Sequence[nn.Module], channels: tuple[int, ...], normalise: Callable[..., Tensor]):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.channels = channels

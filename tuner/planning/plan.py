@@ -115,7 +115,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     return Plan(
         space=space,
         space_reference=found.reference,
-        references=(*found.references, *references_of(base.model)),
+        references=(*found.references, *references_of(getattr(base, "model", None))),
         situation=situation,
         pinned=pinned,
         pins=pins,

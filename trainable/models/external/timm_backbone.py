@@ -21,7 +21,7 @@ from trainable.models.external.weight_files import known_package, read_state_dic
 
 PREFIX = "timm:"
 STRIDES = (4, 8, 16, 32)
-_ANY_SIZE = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
+_ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
 """What lets a network take images of another size than its weights were trained on; by its constructor."""
 _MULTIPLES = (2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
 
@@ -30,7 +30,8 @@ class TimmBackbone(Backbone):
     """One network of timm as the only stage, and its maps brought to STRIDES."""
 
     def __init__(self, name: str, trunk: nn.Module, normalise: "Normalisation") -> None:
-        strides, channels = trunk.feature_info.reduction(), trunk.feature_info.channels()
+        info: Any = trunk.feature_info
+        strides, channels = info.reduction(), info.channels()
         self._chosen = [_nearest(stride, strides) for stride in STRIDES]
         super().__init__([trunk], tuple(channels[index] for index in self._chosen), normalise)
         self._name = name
@@ -197,7 +198,7 @@ def _resized(one: Tensor, size: list[int]) -> Tensor:
     if list(one.shape[-2:]) == size:
         return one
     if one.shape[-2] >= size[0] and one.shape[-1] >= size[1]:
-        return F.adaptive_avg_pool2d(one, size)
+        return F.adaptive_avg_pool2d(one, (size[0], size[1]))
     return F.interpolate(one, size=size, mode="bilinear", align_corners=False)
 
 
