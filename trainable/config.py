@@ -209,16 +209,17 @@ def unknown_parameter(name: str, known: Iterable[str]) -> str:
     return unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ()))
 
 
-def _with_network_params(params: Mapping[str, object], base: TrialConfig) -> Mapping[str, object]:
+def _with_network_params(params: Mapping[str, object], base: RunConfig) -> Mapping[str, object]:
     """`network.width` and the like, collected over those of `base`: arguments of a network of the user's own."""
     own = {name: value for name, value in params.items() if name.startswith(NETWORK_PARAM)}
     if not own:
         return params
-    if not hasattr(getattr(base, "model", None), "network_params"):
+    model: Any = getattr(base, "model", None)
+    if not hasattr(model, "network_params"):
         raise ValueError(f"{next(iter(own))} is given, but {base.workload} takes no network of your own.")
     inner = {name.removeprefix(NETWORK_PARAM): value for name, value in own.items()}
     others = {name: value for name, value in params.items() if name not in own}
-    return {**others, "network_params": {**(base.model.network_params or {}), **inner}}
+    return {**others, "network_params": {**(model.network_params or {}), **inner}}
 
 
 def flat_params(config: RunConfig) -> dict[str, object]:

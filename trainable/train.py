@@ -262,7 +262,7 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
     # Pictures read in another way are other data.
     is_same_data = config.data == exported.config.data
     fingerprint = exported.data_fingerprint if is_same_data else {}
-    references = tuple(dict.fromkeys((*(exported.references or ()), *references_of(config.model))))
+    references = tuple(dict.fromkeys((*(exported.references or ()), *references_of(getattr(config, "model", None)))))
     return replace(exported, config=config, data_fingerprint=fingerprint, references=references or None)
 
 

@@ -44,9 +44,13 @@ def _searched(
     if section == "data" or name in FREE_TEXT:
         why = "the data is prepared once, for all trials" if section == "data" else "all trials start alike"
         raise ValueError(f"--set {name}={one} can't be searched: {why}; give one value.")
-    holder = base if section is None else getattr(base, section)
+    holder: Any = base if section is None else getattr(base, section)
     is_argument = name.startswith(NETWORK_PARAM)
-    value = base.model.network_value(name.removeprefix(NETWORK_PARAM)) if is_argument else getattr(holder, name, None)
+    value = (
+        holder.network_value(name.removeprefix(NETWORK_PARAM))
+        if is_argument and holder
+        else getattr(holder, name, None)
+    )
     place: dict[str, Any] = {
         "section": section,
         "is_section_on": holder is not None,
