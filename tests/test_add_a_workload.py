@@ -54,6 +54,7 @@ def test_the_code_of_the_page_is_in_the_style_of_the_project(project):
     run(project, "ruff", "format", "--check", "--config", str(ROOT / "pyproject.toml"), "my_project")
 
 
+@pytest.mark.slow
 def test_it_is_searched_exported_and_trained_alone_to_the_same_curve_from_any_folder(project, tmp_path):
     space = "my_project.space:SPACE"
     run(project, "tuner.search", "--space", space, "--trials", "3", "--name", "first", "--confirm", "0")
