@@ -8,7 +8,8 @@ import pytest
 from trainable.build_trainer import build_trainer
 from trainable.config import from_params, to_dict
 from trainable.config_options import with_params
-from trainable.tasks.registry import get_task, read_config
+from trainable.tasks.registry import get_task
+from trainable.workloads.registry import read_config
 
 EPOCHS, WARMUP_EPOCHS, FLOOR = 10, 2, 0.01
 RATES = {"backbone": 1e-5, "heads": 1e-4, "custom": 2e-4}

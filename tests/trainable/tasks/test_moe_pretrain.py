@@ -76,9 +76,9 @@ def test_looks_of_an_evaluation_are_the_same_each_time(config):
 
 
 def test_features_that_are_all_alike_are_the_floor(config):
-    name, floor = TASK.trivial_floor(config, TASK.open_data(config), "validation")
-    assert name == "features that are all the same"
-    assert floor["mean_reciprocal_rank"] == pytest.approx(1 / 5), "the middle of nine"
+    floor = TASK.trivial_floor(config, TASK.open_data(config), "validation")
+    assert floor.name == "features that are all the same"
+    assert floor.metrics["mean_reciprocal_rank"] == pytest.approx(1 / 5), "the middle of nine"
 
 
 def test_a_resumed_pre_training_goes_on_to_the_bit(config, tmp_path):

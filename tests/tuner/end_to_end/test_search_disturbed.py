@@ -155,7 +155,8 @@ def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed
     assert_decided_as_undisturbed(search, tmp_path)
     left = {path.name for path in search.folder.iterdir()}
     assert {"report.md", "results.csv", "best", "figures"} <= left
-    assert {path.name for path in (search.folder / "best").iterdir()} == {"config.json", "weights.pt", "metrics.json"}
+    exported = {path.name for path in (search.folder / "best").iterdir()}
+    assert exported == {"config.json", "weights.pt", "metrics.json", "README.md"}
     assert not [name for name in left if name.startswith(".") and name != ".lock"]
     for trial in read_search(search.folder).trials:
         kept = [path.name for path in (search.folder / "checkpoints" / trial.name).iterdir()]

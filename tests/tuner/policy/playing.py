@@ -161,7 +161,9 @@ class Player(SimulatedSearch):
         outcome = self._draw.choice([*Outcome, "lost", "lost"])
         if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED):
             self.policy.report(trial.name, epoch=trial.epoch, value=value)
-        if outcome in (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED, Outcome.OUT_OF_MEMORY, Outcome.FAILED):
+        ended = (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED, Outcome.OUT_OF_MEMORY, Outcome.FAILED)
+        # What is over a limit is found out before its first epoch.
+        if outcome in ended or (outcome is Outcome.OVER_LIMIT and trial.epoch == 1):
             self.policy.end(trial.name, outcome)
             return Consequences(outcome=outcome)
         # Its checkpoint is damaged, and it begins anew; or the epoch is trained once more.

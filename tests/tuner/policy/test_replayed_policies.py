@@ -90,7 +90,7 @@ def played(kind, *, seed, stop_after=None, asks=False):
 
 
 def test_everything_happens_in_these_plays():
-    calls = [call for seed in range(3) for call in played("asha-stopping random", seed=seed)]
+    calls = [call for seed in range(8) for call in played("asha-stopping random", seed=seed)]
     assert {call[2] for call in calls if call[0] == "end"} == set(Outcome)
 
 
