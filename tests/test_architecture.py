@@ -122,8 +122,8 @@ def test_records_know_of_trainable_no_more_than_what_a_leg_and_a_reference_are()
     assert {name for name in names if begins_with(name, "trainable")} <= {
         "trainable.leg",
         "trainable.leg.checkpoint_name",
-        "trainable.reference",
-        "trainable.reference.Reference",
+        "trainable.configuration.reference",
+        "trainable.configuration.reference.Reference",
     }
 
 

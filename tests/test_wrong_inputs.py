@@ -24,7 +24,7 @@ from PIL import Image
 from search_spaces.registry import SPACES
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
-from trainable.exported_config import ExportedConfig, current_versions, write_exported_config
+from trainable.configuration.exported_config import ExportedConfig, current_versions, write_exported_config
 from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.train import train

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, NamedTuple, TypeVar, get_args, get_type_hints
 
-from trainable.fields import built, changed, unknown_name
+from trainable.configuration.fields import built, changed, unknown_name
 from trainable.techniques.best_epoch import BestEpochConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
 from trainable.techniques.engine import EngineConfig

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
-from trainable.exported_config import ExportedConfig, read_exported_config
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.reporting.output_folder import read_curve
 from trainable.reporting.parameter_groups import format_groups

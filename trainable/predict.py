@@ -25,10 +25,10 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from trainable.config import TrialConfig
+from trainable.configuration.exported_config import read_exported_config
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
-from trainable.exported_config import read_exported_config
 from trainable.models.external.weight_files import named_as, read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.prediction.base import Prediction, Predictor

@@ -16,10 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainable.config_options import add_config_options, params_of, with_params
-from trainable.exported_config import ExportedConfig, read_exported_config, read_mapping, write_exported_config
-from trainable.fields import unknown_name
-from trainable.reference import find, is_reference, references_of
+from trainable.configuration.config_options import add_config_options, params_of, with_params
+from trainable.configuration.exported_config import (
+    ExportedConfig,
+    read_exported_config,
+    read_mapping,
+    write_exported_config,
+)
+from trainable.configuration.fields import unknown_name
+from trainable.configuration.reference import find, is_reference, references_of
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.tasks.task import Preset

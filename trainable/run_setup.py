@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from trainable.config import RunConfig, TrialConfig
-from trainable.exported_config import ExportedConfig
+from trainable.configuration.exported_config import ExportedConfig
 from trainable.reporting.output_folder import WEIGHTS
 from trainable.run import Run
 from trainable.techniques.parallel.data_parallel import Ranks

@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 
 from trainable.config import flat_params
-from trainable.config_options import add_config_options, params_of, with_params
-from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.config_options import add_config_options, params_of, with_params
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.reference import references_of
 from trainable.preset import read_training_config
-from trainable.reference import references_of
 from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
 from trainable.reporting.output_folder import (
     CHECKPOINT,

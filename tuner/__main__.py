@@ -10,7 +10,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 from tuner.records.code_version import code_version
 
 PROG = "vision-tuner"

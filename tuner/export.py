@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 
 from trainable.config import RunConfig, from_params
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.reference import activate
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
-from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.predict import TrainedModel
-from trainable.reference import activate
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over

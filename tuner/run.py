@@ -10,8 +10,8 @@ from pathlib import Path
 import optuna
 
 from trainable.config import to_dict
+from trainable.configuration.exported_config import current_versions
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.exported_config import current_versions
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting

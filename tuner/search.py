@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from trainable.fields import parse_assignments
+from trainable.configuration.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.api import searches
 from tuner.api.keywords import SearchOptions, settings_from
 from tuner.planning.given import read_given
+from tuner.planning.spaces import find_space, installed_spaces
 from tuner.records import SETTINGS
 from tuner.search_options import PROG, search_parser
 from tuner.settings import DEFAULT_SPACE, SearchSettings, option_of
-from tuner.spaces import find_space, installed_spaces
 
 if TYPE_CHECKING:
     from tuner.api.result import SearchResult

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from search_spaces.ranges import OneOf, Range
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
+from tuner.planning.spaces import FoundSpace, find_space
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
-from tuner.spaces import FoundSpace, find_space
 
 DEFAULT_SPACE = "moe"
 DEFAULT_TRIALS = 30

@@ -8,8 +8,8 @@ import torch
 
 from search_spaces import LoopSpace
 from trainable.config import from_params
-from trainable.exported_config import ExportedConfig
-from trainable.reference import find, load
+from trainable.configuration.exported_config import ExportedConfig
+from trainable.configuration.reference import find, load
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.workloads.registry import get_workload

@@ -9,7 +9,7 @@ from search_spaces.leaf import SPACE, recommended_row
 from search_spaces.space import Situation
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import from_params
-from trainable.config_options import with_params
+from trainable.configuration.config_options import with_params
 from trainable.tasks.registry import get_task
 
 SITUATION = Situation(num_train_images=300, pretrained=False)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainable.configuration.exported_config import ExportedConfig
 from trainable.data.generated.leaf_pictures import LeafPictureConfig
 from trainable.data.io.findings import Severity
 from trainable.data.io.image_cache import CACHE_VARIABLE
@@ -23,7 +24,6 @@ from trainable.diagnose import (
     diagnose,
     main,
 )
-from trainable.exported_config import ExportedConfig
 from trainable.models.output import ModelOutput
 from trainable.preset import main as preset_main
 from trainable.tasks.registry import get_task

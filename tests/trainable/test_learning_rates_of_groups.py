@@ -7,7 +7,7 @@ import pytest
 
 from trainable.build_trainer import build_trainer
 from trainable.config import from_params, to_dict
-from trainable.config_options import with_params
+from trainable.configuration.config_options import with_params
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import read_config
 

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from trainable.config import from_params
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.data.generated.camouflage_scenes import SceneConfig
-from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over

@@ -12,7 +12,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from trainable.config import from_params
-from trainable.exported_config import ExportedConfig, write_exported_config
+from trainable.configuration.exported_config import ExportedConfig, write_exported_config
 from trainable.models.camouflage_net import CamouflageNet
 from trainable.reporting.epoch_text import why_ended
 from trainable.supervision.evaluation import Evaluation
@@ -147,7 +147,7 @@ def resume_in_new_process(folder):
     code = """
 import json, sys, torch
 from pathlib import Path
-from trainable.exported_config import read_exported_config
+from trainable.configuration.exported_config import read_exported_config
 from trainable.run_setup import open_run
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces.space import Situation
 from trainable.config import from_params, to_dict
-from trainable.exported_config import current_versions
+from trainable.configuration.exported_config import current_versions
 from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun

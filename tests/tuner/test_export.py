@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.exported_config import read_exported_config
+from trainable.configuration.exported_config import read_exported_config
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
 from tuner.export import export, main, trial_config

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 from trainable.models.output import ModelOutput
 
 Criterion = Callable[[Tensor, Tensor], Tensor]

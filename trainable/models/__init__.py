@@ -1,1 +1,3 @@
-"""Networks, and what they return. May import torch, torchvision, trainable.fields and trainable.reference."""
+"""Networks, and what they return. May import torch, torchvision, trainable.configuration.fields and
+trainable.configuration.reference.
+"""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 from trainable.models.external.weight_files import read_state_dict, some_of
 from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
 

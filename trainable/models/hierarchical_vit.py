@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torchvision.models.swin_transformer import Swin_T_Weights, SwinTransformer
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 from trainable.models.backbones import Backbone, build_backbone, check_backbone, has_drop_path
 from trainable.models.external.own_network import OwnNetworkConfig
 from trainable.models.external.weight_files import read_state_dict, some_of

@@ -18,10 +18,10 @@ with collector_paused():
     from ray.util.metrics import Gauge
 
     from trainable.config import RunConfig, TrialConfig, from_params
+    from trainable.configuration.reference import Reference, activate
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
     from trainable.limits import first_over, measure
     from trainable.ray.ranks import RankActors, RankedRun
-    from trainable.reference import Reference, activate
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError

@@ -7,8 +7,8 @@ from pkgutil import resolve_name
 from typing import Any
 
 from trainable.config import TrialConfig
-from trainable.fields import unknown_name
-from trainable.reference import is_reference, load
+from trainable.configuration.fields import unknown_name
+from trainable.configuration.reference import is_reference, load
 from trainable.tasks.task import Task
 
 TASKS = {

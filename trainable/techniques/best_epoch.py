@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 
 if TYPE_CHECKING:
     from torch import Tensor

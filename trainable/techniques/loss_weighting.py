@@ -24,7 +24,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 
 WEIGHTINGS = ("equal", "fixed", "uncertainty", "dynamic", "gradnorm")
 CLASSIFICATION, REGRESSION = 1.0, 0.5

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from trainable.fields import changed, unknown_name
+from trainable.configuration.fields import changed, unknown_name
 from trainable.loop.loop_config import LoopConfig, LoopData
 from trainable.loop.loop_run import LoopRun
 from trainable.techniques.best_epoch import Monitor

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainable.config import RunConfig, TrialConfig, from_dict, to_dict
-from trainable.reference import Reference, activate, is_reference, load
+from trainable.configuration.reference import Reference, activate, is_reference, load
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.workloads.loop_workload import Loop, LoopWorkload

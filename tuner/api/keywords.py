@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, TypedDict, get_args, get_type_hints
 
 from search_spaces.ranges import OneOf, Range
-from trainable.fields import typed, unknown_name
-from trainable.reference import with_found_network
+from trainable.configuration.fields import typed, unknown_name
+from trainable.configuration.reference import with_found_network
 from tuner.disk import parse_size
 from tuner.planning.given import parse_given
+from tuner.planning.spaces import find_space
 from tuner.ray.address import cluster_address
 from tuner.records.settings import SamplerName, SchedulerName
 from tuner.settings import SearchSettings, option_of
-from tuner.spaces import find_space
 
 
 class SearchOptions(TypedDict, total=False):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.config import RunConfig
-from trainable.exported_config import ExportedConfig
+from trainable.configuration.exported_config import ExportedConfig
 from trainable.run import Run, run_epochs
 from trainable.run_setup import open_data, open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named

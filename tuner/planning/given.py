@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.ranges import OneOf, Range
-from trainable.fields import built, parse_assignments, parse_value
+from trainable.configuration.fields import built, parse_assignments, parse_value
 
 FREE_TEXT = ("weights", "init_weights", "network", "source", "group_pattern")
 """Parameters that hold a path, a reference or a pattern, in which commas and dots mean nothing."""
@@ -87,7 +87,7 @@ def _hashable(value: Any) -> Any:
 
 def _read(file: Path) -> dict[str, Any]:
     # It imports torch, which options without a file don't need.
-    from trainable.exported_config import read_mapping
+    from trainable.configuration.exported_config import read_mapping
 
     content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
     return {str(name): _of_file(str(name), value, file) for name, value in content.items()}

@@ -14,17 +14,17 @@ from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import RunConfig, flat_params, from_params
-from trainable.reference import Reference, references_of
+from trainable.configuration.reference import Reference, references_of
 from trainable.run_setup import initial_weights
 from trainable.workloads.registry import get_workload, read_config
 from trainable.workloads.workload import DataFacts, Workload
 from tuner.planning.ranges import searched_ranges
+from tuner.planning.spaces import recorded_space
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
 from tuner.records.trivial import TrivialScore
 from tuner.settings import MOST, SearchSettings
-from tuner.spaces import recorded_space
 
 logger = logging.getLogger(__name__)
 

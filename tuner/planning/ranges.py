@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from search_spaces.ranges import Number, OneOf, Range, SearchedRange, as_answer
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
 from trainable.config import NETWORK_PARAM, Parameter, RunConfig, parameters_of, unknown_parameter
-from trainable.fields import typed
+from trainable.configuration.fields import typed
 from tuner.planning.given import FREE_TEXT
 
 LOG_RATIO = 10

@@ -20,7 +20,7 @@ import optuna
 
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import RunConfig, flat_params, from_params
-from trainable.reference import activate
+from trainable.configuration.reference import activate
 from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.policy.outcomes import Outcome

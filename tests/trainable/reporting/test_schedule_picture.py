@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from trainable.config import from_params
-from trainable.config_options import with_params
+from trainable.configuration.config_options import with_params
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.preset import main
 from trainable.reporting.schedule_picture import draw_schedule, planned_rates, planned_strengths

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from trainable.config import from_params
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
-from trainable.exported_config import ExportedConfig, read_exported_config
 from trainable.preset import main as preset_main
 from trainable.reporting.output_folder import read_curve
 from trainable.tasks.registry import get_task

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from trainable.config import from_params
+from trainable.configuration.exported_config import read_exported_config
 from trainable.data.io.image_cache import CACHE_VARIABLE
-from trainable.exported_config import read_exported_config
 from trainable.preset import main as preset_main
 from trainable.tasks.registry import get_task
 from trainable.train import main as train_main

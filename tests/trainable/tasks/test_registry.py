@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from trainable.reference import find
+from trainable.configuration.reference import find
 from trainable.tasks.registry import default_config, installed_tasks
 from trainable.workloads.registry import CarriedConfig
 

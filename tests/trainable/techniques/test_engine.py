@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainable.config import from_dict, from_params, to_dict
-from trainable.config_options import with_params
+from trainable.configuration.config_options import with_params
 from trainable.tasks.registry import get_task
 from trainable.techniques.engine import EngineConfig, engine_switched
 from trainable.training_run import TrainingRun

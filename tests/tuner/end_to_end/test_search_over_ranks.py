@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.exported_config import read_exported_config
+from trainable.configuration.exported_config import read_exported_config
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from tuner.export import main as export_command

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainable.exported_config import ExportedConfig, write_exported_config
+from trainable.configuration.exported_config import ExportedConfig, write_exported_config
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.run_setup import initial_weights, started_from
 from trainable.tasks.registry import get_task

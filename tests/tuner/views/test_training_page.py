@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.models.backbones import read_state_dict
 from trainable.predict import main as predict_main
 from trainable.reporting.output_folder import read_curve

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
+from trainable.configuration.reference import load
 from trainable.models.output import as_model_output
-from trainable.reference import load
 
 SCRATCH = "scratch"
 CHECKED_IMAGES = 2

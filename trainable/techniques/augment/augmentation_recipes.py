@@ -8,7 +8,7 @@ Convolutional Neural Networks with Cutout", 2017, https://arxiv.org/abs/1708.045
 
 from dataclasses import dataclass, replace
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 
 BLUR_REFERENCE_PX = 256
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 
 ALGORITHMS = ("adamw", "adam", "sgd", "rmsprop")
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from torch.optim import Optimizer
 
-from trainable.fields import unknown_name
+from trainable.configuration.fields import unknown_name
 from trainable.techniques.optim import schedule as shapes
 from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup, PlateauSchedule, Schedule, ShapedSchedule
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.fields import typed
+from trainable.configuration.fields import typed
 from trainable.models.backbones import build_backbone
 from trainable.supervision.base import DeepSupervision
 from trainable.techniques.optim.averaging import WeightAverage

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from trainable.config import from_params
-from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.supervision.base import DeepSupervision
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.averaging import WeightAverage

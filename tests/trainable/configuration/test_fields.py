@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from trainable.fields import built, parse_assignments
+from trainable.configuration.fields import built, parse_assignments
 
 
 def test_assignments_are_read_as_json_or_as_text():

@@ -12,8 +12,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from trainable.config import NETWORK_PARAM, Config, flat_params, from_params, parameter_names
-from trainable.fields import changed, parse_assignments, typed, unknown_name
-from trainable.reference import with_found_network
+from trainable.configuration.fields import changed, parse_assignments, typed, unknown_name
+from trainable.configuration.reference import with_found_network
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
 """Options whose value is the parameter's."""

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from trainable.config_options import add_config_options, params_of, with_params
+from trainable.configuration.config_options import add_config_options, params_of, with_params
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 

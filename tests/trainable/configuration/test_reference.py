@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from trainable.reference import activate, find, is_reference, load
+from trainable.configuration.reference import activate, find, is_reference, load
 from trainable.tasks.registry import get_task
 
 numbers = itertools.count()

@@ -8,14 +8,14 @@ import pytest
 from search_spaces.ranges import Range
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
-from trainable.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from tuner.planning.plan import plan_from_records, plan_search
 from tuner.planning.preflight import check_configurations
+from tuner.planning.spaces import find_space
 from tuner.records import Recorder, TrialResources, read_search
 from tuner.run import recorded_settings
 from tuner.search import main
 from tuner.settings import SearchSettings
-from tuner.spaces import find_space
 
 MODULE = "spaces_of_a_test"
 SOURCE = """

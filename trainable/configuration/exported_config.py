@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from trainable.config import RunConfig, to_dict
-from trainable.fields import built, typed
-from trainable.reference import Reference, activate
+from trainable.configuration.fields import built, typed
+from trainable.configuration.reference import Reference, activate
 from trainable.workloads.registry import read_config
 
 FORMAT = 1

@@ -6,7 +6,12 @@ from dataclasses import fields, replace
 import pytest
 
 from trainable.config import from_params
-from trainable.exported_config import ExportedConfig, current_versions, read_exported_config, write_exported_config
+from trainable.configuration.exported_config import (
+    ExportedConfig,
+    current_versions,
+    read_exported_config,
+    write_exported_config,
+)
 from trainable.tasks.registry import get_task
 
 SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}

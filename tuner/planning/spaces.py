@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from search_spaces.loop_space import LoopSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Space
-from trainable.reference import Reference, activate, find, is_reference, load
+from trainable.configuration.reference import Reference, activate, find, is_reference, load
 from tuner.records import RecordedSettings
 
 ENTRY_POINTS = "vision_tuner.spaces"
