@@ -5,6 +5,14 @@ import socket
 import pytest
 
 from tuner.ray.address import cluster_address
+from tuner.ray.cluster import restored_environment
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    """An address also decides how Ray's password is used, which the next Ray of this process would inherit."""
+    with restored_environment():
+        yield
 
 
 @pytest.fixture
