@@ -191,7 +191,8 @@ def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tm
 
     def interrupt_its_reader():
         with endless.open("wb"):
-            os.kill(os.getpid(), signal.SIGINT)
+            # To the thread that reads: a signal of the process may go to another, and the read goes on.
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             ended.wait()
 
     ended = threading.Event()

@@ -14,10 +14,11 @@ from tuner.results.report_text import table
 
 
 @pytest.fixture(scope="module")
-def reported(finished_folder):
-    """The folder of a finished search with its report."""
-    write_report(finished_folder)
-    return finished_folder
+def reported(finished_folder, tmp_path_factory):
+    """A copy of the folder of a finished search, with its report."""
+    folder = Path(shutil.copytree(finished_folder, tmp_path_factory.mktemp("reported") / "finished"))
+    write_report(folder)
+    return folder
 
 
 @pytest.fixture
