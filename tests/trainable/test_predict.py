@@ -197,10 +197,15 @@ def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tm
 
     ended = threading.Event()
     thread = threading.Thread(target=interrupt_its_reader)
-    thread.start()
-    assert run(tmp_path) == 130
-    ended.set()
-    thread.join()
+    # A process in the background of a script ignores Ctrl-C.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        assert run(tmp_path) == 130
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGINT, former)
     assert "the same command goes on" in caplog.text
     interrupted = json.loads((tmp_path / "out" / "crowns.json").read_text())
     endless.unlink()
