@@ -101,7 +101,7 @@ def classification_losses(
     focal_share: float = 1.0,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The loss of each sample, shape (B,); 0 for a label of -1, which still counts in the mean."""
+    """The loss of each sample, shape (B,); 0 for a label of -1, which still counts as a sample."""
     log_probabilities = F.log_softmax(logits.float(), dim=-1)
     soft = soft_targets(targets, logits.shape[-1])
     costs = -log_probabilities if weights is None else -log_probabilities * weights
