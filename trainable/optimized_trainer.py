@@ -175,7 +175,7 @@ class OptimizedTrainer(Trainer):
         return {
             "current_epoch": self.current_epoch,
             "global_step": self.global_step,
-            "current_lr": self.scheduler.get_last_lr()[0],
+            "current_lr": max(self.scheduler.get_last_lr()),
             "best_loss": self.best_loss,
             "latest_loss": self.latest_loss,
             "precision": self.precision_effective,

@@ -100,7 +100,7 @@ class Trainer(Resumable):
                 loss = means.compute()["loss"]
                 logger.info("epoch %d, update %d of %d, loss %.4f", epoch + 1, index + 1, updates, loss)
         self.supervision.end_epoch(means.compute())
-        return {**means.compute(), "lr": self.scheduler.get_last_lr()[0]} | self._end_epoch()
+        return {**means.compute(), **self.scheduler.named_rates()} | self._end_epoch()
 
     def evaluate(
         self,

@@ -60,3 +60,12 @@ def test_a_third_rate_survives_the_file_and_files_without_one_have_none():
     older = {name: value for name, value in written["optimizer"].items() if not name.startswith("custom_")}
     none = replace(config.optimizer, custom_layers=None, custom_lr_ratio=None)
     assert read_config({**written, "optimizer": older}).optimizer == none
+
+
+def test_an_epoch_reports_the_rate_of_the_fastest_part_and_those_of_slower_ones():
+    task, config = documented_config()
+    scheduler = build_trainer(task, config, updates_per_epoch=4, device="cpu").scheduler
+    scheduler.step(WARMUP_EPOCHS)
+    assert scheduler.named_rates() == pytest.approx({"lr": 2e-4, "lr_backbone": 1e-5, "lr_heads": 1e-4})
+    alike = from_params({"max_epochs": EPOCHS}, task.default_config())
+    assert build_trainer(task, alike, updates_per_epoch=4, device="cpu").scheduler.named_rates().keys() == {"lr"}

@@ -129,7 +129,12 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Over the `parameter_groups` of both, at their peak rates."""
     groups = [
-        {"params": [*group.parameters.values()], "lr": group.lr, "weight_decay": group.weight_decay}
+        {
+            "params": [*group.parameters.values()],
+            "part": group.part,
+            "lr": group.lr,
+            "weight_decay": group.weight_decay,
+        }
         for group in parameter_groups(model, config, loss)
     ]
     return (algorithm or _fused)(groups, config)

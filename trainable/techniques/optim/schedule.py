@@ -101,6 +101,10 @@ class Schedule(ABC):
         self.total_epochs, self.max_lr = total_epochs, max_lr
         peaks = _peak_lrs(optimizer)
         self.group_scales = [peak / max(peaks) for peak in peaks]
+        parts = [group.get("part") for group in optimizer.param_groups]
+        self._slower_parts = {
+            part: scale for part, scale in zip(parts, self.group_scales, strict=True) if part is not None and scale < 1
+        }
         self.last_epoch = 0.0
 
     @abstractmethod
@@ -119,6 +123,11 @@ class Schedule(ABC):
     def get_last_lr(self) -> list[float]:
         """Rates in effect, one per parameter group."""
         return [scale * self.lr_at(self.last_epoch) for scale in self.group_scales]
+
+    def named_rates(self) -> dict[str, float]:
+        """Rates in effect: `lr` of the fastest group, and `lr_PART` of each slower part that the optimizer names."""
+        fastest = self.lr_at(self.last_epoch)
+        return {"lr": fastest} | {f"lr_{part}": scale * fastest for part, scale in self._slower_parts.items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"last_epoch": self.last_epoch}
