@@ -3,17 +3,18 @@
 import difflib
 from collections.abc import Iterable
 
-from search_spaces import agroforestry, dishes, dishes_grid, leaf, leaf_pretrain, moe, retina
+from search_spaces import agroforestry, dishes, dishes_grid, leaf, moe, pretraining, retina
 from search_spaces.space import Space
 
 _SPACES: tuple[Space, ...] = (
     moe.SPACE,
     dishes.SPACE,
     dishes_grid.SPACE,
-    leaf_pretrain.SPACE,
+    pretraining.LEAVES,
     leaf.SPACE,
     retina.SPACE,
     agroforestry.SPACE,
+    pretraining.SCENES,
     # One line for each space.
 )
 SPACES: dict[str, Space] = {space.name: space for space in _SPACES}

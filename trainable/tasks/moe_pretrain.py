@@ -35,6 +35,9 @@ from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 
 MIN_BATCH_SIZE = 2
+VIEWS = TwoViewsConfig(smallest_crop_area=0.4, colour_strength=0.5)
+"""The document's changes of brightness and contrast, by up to one half: the views of the default, and those at which
+every configuration is judged, so that gentler views in training do not make the task easier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class MoePretrainConfig(TrialConfig):
     min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
 
     views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
+    """How much the two looks of a training image differ."""
     trained_size_px: tuple[int, int] | None = None
     """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
 
@@ -74,8 +78,7 @@ class MoePretrainTask(Task[MoePretrainConfig]):
             model=ContrastiveNetConfig(),
             loss=NtXentConfig(temperature=0.1),
             optimizer=OptimizerConfig(max_lr=2e-3, weight_decay=1e-4),
-            # The document's changes of brightness and contrast, by up to one half.
-            views=TwoViewsConfig(smallest_crop_area=0.4, colour_strength=0.5),
+            views=VIEWS,
         )
 
     def open_data(
@@ -125,7 +128,7 @@ class MoePretrainTask(Task[MoePretrainConfig]):
     def evaluation_batches(
         self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
     ) -> LookPairBatches:
-        return LookPairBatches(data.images, config.views, batch_size=config.batch_size, device=device)
+        return LookPairBatches(data.images, VIEWS, batch_size=config.batch_size, device=device)
 
 
 def _without_masks(data: ImageMaskSet) -> LabelledImages:

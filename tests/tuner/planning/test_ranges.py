@@ -56,6 +56,13 @@ def test_trial_0_has_the_default_or_the_nearest_value_inside(plan, caplog):
     assert "The default, max_lr=0.003, is outside: trial 0 has 0.002." in caplog.text
 
 
+def test_the_weight_of_the_boundary_which_the_criterion_decides_is_searched_where_a_range_is_given():
+    plan = planned(boundary_emphasis=Range(low=0, high=10))
+    drawn = [plan.pinned(ends_or_inside(seed))["boundary_emphasis"] for seed in range(20)]
+    assert min(drawn) == 0
+    assert max(drawn) == 10
+
+
 def test_what_is_on_record_asks_for_the_same(plan, tmp_path):
     settings = SearchSettings(space="moe", storage=tmp_path, name="run")
     resources = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)

@@ -1,8 +1,11 @@
-"""What may vary when an encoder of leaves is pre-trained without labels.
+"""What may vary when an encoder is pre-trained without labels, by contrast: of leaves, or of camouflaged scenes.
 
 The batch is never accumulated: an image is told apart from the others of its micro-batch alone. The contrastive loss
-means something else at every temperature, batch and view, so that a probe of the features is compared instead.
+means something else at every temperature, batch and view, so that something else is compared: a probe of the features,
+or how near the second look at a picture is, at looks that are the same for every trial.
 """
+
+from dataclasses import replace
 
 from search_spaces.shared import MAX_WARMUP_FRACTION, suggest_averaging, suggest_optimizer, suggest_schedule
 from search_spaces.space import Params, Situation, Space, Trial
@@ -38,7 +41,7 @@ def suggest_views(trial: Trial) -> Params:
     }
 
 
-def defaults(situation: Situation) -> Params:
+def defaults_of_leaves(situation: Situation) -> Params:
     """The method's recipe with views that leave something to recognise in small pictures, at a small network's rate."""
     return {
         "max_lr": 3e-4 if situation.pretrained else 2e-3,
@@ -57,6 +60,11 @@ def defaults(situation: Situation) -> Params:
     }
 
 
+def defaults_of_scenes(situation: Situation) -> Params:
+    """As for leaves; a lower temperature, since scenes are told apart one by one and not class by class."""
+    return defaults_of_leaves(situation) | {"temperature": 0.1}
+
+
 def recommended(situation: Situation) -> list[Params]:
     """The published views with the documents' temperature, rate and batch, then gentler views at a higher rate."""
     published = {"smallest_crop_area": 0.2, "colour_strength": 0.8}
@@ -66,14 +74,21 @@ def recommended(situation: Situation) -> list[Params]:
     ]
 
 
-SPACE = Space(
+LEAVES = Space(
     name="leaf_pretrain",
     workload="leaf_pretrain",
     objective="val/knn_accuracy",
     suggest=suggest,
-    defaults=defaults,
+    defaults=defaults_of_leaves,
     recommended=recommended,
     max_warmup_fraction=MAX_WARMUP_FRACTION,
     num_trials=12,
     confirm=1,
+)
+SCENES = replace(
+    LEAVES,
+    name="moe_pretrain",
+    workload="moe_pretrain",
+    objective="val/mean_reciprocal_rank",
+    defaults=defaults_of_scenes,
 )
