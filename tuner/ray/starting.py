@@ -28,7 +28,7 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
         try:
             return _init(num_cpus=_usable_cpus() if num_cpus is None else num_cpus, num_gpus=num_gpus, **options)
         except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()).removesuffix(".")
             _end(_own_processes() - before)
             logger.warning("Ray did not start, attempt %d of %d: %s", attempt, ATTEMPTS, reason)
     raise ValueError(

@@ -44,8 +44,8 @@ def warning_of_nothing_learned(
     if is_above:
         return None
     return (
-        f"Nothing was learned for sure: trial {exported.name} has {formatting.number(reached)}, and {trivial.name} has "
-        f"{formatting.number(trivial.objective)} without looking at an image ({where}). {ADVICE}"
+        f"Nothing was learned for sure: trial {exported.name} scores {formatting.number(reached)}; predicting "
+        f"{trivial.name} for every image scores {formatting.number(trivial.objective)} ({where}). {ADVICE}"
     )
 
 
@@ -58,8 +58,9 @@ def warning_at_first_rung(search: SearchRecord, score: TrivialScore) -> str | No
         return None
     best = max(there, key=lambda value: settings.sign * value)
     return (
-        f"After epoch {rung} none of {len(there)} trials has learned anything: the best has {formatting.number(best)}, "
-        f"{score.name} {formatting.number(score.objective)} without looking at an image. {ADVICE}"
+        f"After epoch {rung} none of {len(there)} trials has learned anything: the best scores "
+        f"{formatting.number(best)}; predicting {score.name} for every image scores "
+        f"{formatting.number(score.objective)}. {ADVICE}"
     )
 
 

@@ -108,7 +108,7 @@ def a_broken_link(root):
     (root / "Imgs" / "img_003.png").symlink_to("annex")
 
 
-@case("error: Copy the file again from its source, or remove the pair.\n  Imgs/img_003.png  is empty: 0 bytes")
+@case("error: Copy the file again from its source, or remove it.\n  Imgs/img_003.png  is empty: 0 bytes")
 def an_empty_image(root):
     (root / "Imgs" / "img_003.png").write_bytes(b"")
 
@@ -304,6 +304,6 @@ def test_files_that_may_not_be_read_are_told_by_name(tmp_path, write_pairs, monk
         open_image_masks(tmp_path / "data", FolderOptions(), cache_dir=tmp_path / "cache")
     assert str(caught.value).splitlines()[:3] == [
         f"{tmp_path / 'data'}: 20 of 20 files cannot be opened.",
-        "error: Make the file readable, or remove the pair.",
+        "error: Make the file readable, or remove it.",
         "  Imgs/img_000.png  cannot be opened: Permission denied",
     ]

@@ -28,6 +28,7 @@ def test_a_ray_that_does_not_start_is_tried_again_and_ends_in_a_sentence_without
     assert re.findall(r"^Ray did not start, attempt (\d) of 2", done.stderr, flags=re.MULTILINE) == ["1", "2"]
     sentence, left = done.stdout.splitlines()
     assert re.match("Ray did not start on this machine: .*Wait until it is less busy and has memory", sentence)
+    assert ".." not in sentence
     assert left == "0 processes left"
 
 

@@ -33,7 +33,15 @@ def test_on_several_seeds_the_interval_must_lie_above_it(search):
     assert warned(search, [0.60, 0.61, 0.62], test=0.5) is None
     told = warned(search, [0.40, 0.61, 0.62], test=0.5)
     assert "Nothing was learned for sure" in told
-    assert "an empty mask has 0.500 without looking at an image (on the test split, 3 seeds)" in told
+    assert "predicting an empty mask for every image scores 0.500 (on the test split, 3 seeds)" in told
+
+
+@pytest.mark.parametrize("name", ["the most common grades", "features that are all the same", "no crowns"])
+def test_both_sentences_read_well_with_what_is_many(search, name):
+    floor = replace(score(2.0), name=name)
+    told = warning_of_nothing_learned(search, search.winner, [], {"validation": floor})
+    assert f"predicting {name} for every image scores 2.000 (on the validation split). What helps" in told
+    assert f"predicting {name} for every image scores 2.000. What helps" in warning_at_first_rung(search, floor)
 
 
 def test_where_less_is_better_the_sign_is_turned(search):

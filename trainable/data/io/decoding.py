@@ -26,7 +26,7 @@ MIN_SIDE_PX = 16
 """Of an image in the cache."""
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
-_DAMAGED = "Copy the file again from its source, or remove the pair."
+_DAMAGED = "Copy the file again from its source, or remove it."
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")

@@ -84,7 +84,7 @@ def _read(root: Path, file: Path) -> list | Finding:
             return [*stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
     except OSError as error:
         problem = f"cannot be opened: {error.strerror}"
-        return Finding(file=plain_name(file), problem=problem, action="Make the file readable, or remove the pair.")
+        return Finding(file=plain_name(file), problem=problem, action="Make the file readable, or remove it.")
 
 
 def _recall(memory: Path) -> dict[str, list]:
