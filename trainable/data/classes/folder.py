@@ -36,7 +36,7 @@ from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import DivisionOptions, group_ids, stratified_class_split
+from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids, stratified_class_split
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 8
@@ -126,7 +126,8 @@ class _Source:
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
         images = [(image.file, image.class_name, image.split, self.digests[image.file]) for image in self.images]
-        parts = [images, self.groups, asdict(self.options), [asdict(finding) for finding in self.findings]]
+        findings = [asdict(finding) for finding in self.findings]
+        parts = [DIVISION_VERSION, images, self.groups, asdict(self.options), findings]
         return "classes-" + hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:24]
 
 

@@ -27,6 +27,7 @@ from trainable.data.io.findings import (
     BadFileError,
     DataError,
     Finding,
+    Severity,
     errors_among,
     read_findings,
     write_findings,
@@ -117,7 +118,8 @@ def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[F
 
     parts = keep_named_parts([part_in(file) for file in source.files], source.options.fractions, deal)
     findings = check_copies(source.files, source.labels, source.groups, source.digests, parts)
-    findings += check_copies_across_parts(source.files, parts) + _unlabelled_parts(source, parts)
+    findings += check_copies_across_parts(source.files, parts)
+    findings += _unlabelled_parts(source, parts) + _missing_grades(source, parts)
     return parts, findings + alike + check_lookalikes(names, parts, looks)
 
 
@@ -139,6 +141,24 @@ def _unlabelled_parts(source: FundusSource, parts: Sequence[str]) -> list[Findin
         for task in source.tasks
         if (part, task) not in labelled
     ]
+
+
+def _missing_grades(source: FundusSource, parts: Sequence[str]) -> list[Finding]:
+    """Grades that some photograph of the folder has, and none of a part whose photographs have others of the task."""
+    found = {
+        (part, task, labels[task])
+        for part, labels in zip(parts, source.labels, strict=True)
+        for task in source.tasks
+        if labels[task] != MISSING
+    }
+    findings = []
+    for part, task in sorted({(part, task) for part, task, _ in found}, key=lambda own: SPLIT_NAMES.index(own[0])):
+        there = {grade for own_part, own_task, grade in found if (own_part, own_task) == (part, task)}
+        if lacking := sorted({grade for _, own_task, grade in found if own_task == task} - there):
+            problem = f"has no photograph of {TASK_NAMES[task]} grade {', '.join(map(str, lacking))}"
+            action = "Add photographs of other patients; until then metrics of that part do not know the grade."
+            findings.append(Finding(file=part, problem=problem, action=action, severity=Severity.WARNING))
+    return findings
 
 
 def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]:

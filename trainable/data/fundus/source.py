@@ -19,7 +19,7 @@ from trainable.data.io.folder_layout import files_below, is_image, plain_name, r
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.splits import DivisionOptions, group_ids
+from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids
 
 _CROP_VERSION = 1
 _EYE = re.compile(r"[-_ ](left|right|od|os|l|r)$", re.IGNORECASE)
@@ -93,7 +93,8 @@ class FundusSource:
         tables = [(table.file, table.grades) for table in self.tables]
         findings = [asdict(finding) for finding in self.findings]
         everything = json.dumps(
-            [_CROP_VERSION, photographs, tables, asdict(self.options), findings], default=Path.as_posix
+            [_CROP_VERSION, DIVISION_VERSION, photographs, tables, asdict(self.options), findings],
+            default=Path.as_posix,
         )
         return "fundus-folder-" + hashlib.sha256(everything.encode()).hexdigest()[:24]
 

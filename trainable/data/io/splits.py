@@ -16,6 +16,8 @@ from typing import TypeVar
 import numpy as np
 
 MAX_STRATA = 5
+DIVISION_VERSION = 2
+"""Of `stratified_class_split`: part of the keys of caches that hold its parts."""
 _MIN_GROUPS_PER_STRATUM = 5
 
 Label = TypeVar("Label", int, str)
@@ -124,7 +126,8 @@ def stratified_class_split(
 ) -> list[str]:
     """The part of each image, class by class; a group of several classes counts as one of its rarest.
 
-    A class with fewer groups than parts is in the first parts alone.
+    A class with fewer groups than parts is in the first parts alone, train first. One with more is in every part,
+    unless that would take another class from one.
     """
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
@@ -136,9 +139,42 @@ def stratified_class_split(
         strata.setdefault(rarest, []).append(group)
     part_of: dict[str, str] = {}
     for stratum in strata.values():
-        parts = _cut([len(members[group]) for group in stratum], dict(list(shares.items())[: len(stratum)]))
-        part_of.update(zip(stratum, parts, strict=True))
+        part_of |= _dealt({group: len(members[group]) for group in stratum}, shares)
+    _bring_missing_classes(
+        part_of, {group: {labels[row] for row in rows} for group, rows in members.items()}, list(shares)
+    )
     return [part_of[group] for group in groups]
+
+
+def _dealt(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, str]:
+    """The part of each group of a class, in order; by size where the first part would get less than half its share."""
+    kept = dict(list(shares.items())[: len(sizes)])
+    first, least = next(iter(kept)), sum(sizes.values()) * next(iter(kept.values())) / sum(kept.values()) / 2
+    parts = dict(zip(sizes, _cut([*sizes.values()], kept), strict=True))
+    if sum(sizes[group] for group, part in parts.items() if part == first) >= least:
+        return parts
+    largest_first = sorted(sizes, key=lambda group: -sizes[group])
+    return dict(zip(largest_first, _cut([sizes[group] for group in largest_first], kept), strict=True))
+
+
+def _bring_missing_classes(part_of: dict[str, str], classes_of: Mapping[str, set[Label]], parts: Sequence[str]) -> None:
+    """Moves groups of several classes: a class with enough groups comes to every part, one with fewer to the first.
+
+    A group leaves a part only where others of its classes stay, or to bring its class to the first part.
+    """
+    groups_of: dict[Label, list[str]] = {}
+    for group in part_of:
+        for label in classes_of[group]:
+            groups_of.setdefault(label, []).append(group)
+    for label, groups in sorted(groups_of.items(), key=lambda item: (len(item[1]), item[0])):
+        for part in parts:
+            if any(part_of[group] == part for group in groups):
+                continue
+            counts = Counter((part_of[group], own) for group in part_of for own in classes_of[group])
+            needed = {group: classes_of[group] - ({label} if part == parts[0] else set()) for group in groups}
+            movable = [group for group in groups if all(counts[part_of[group], own] > 1 for own in needed[group])]
+            if movable:
+                part_of[max(movable, key=lambda group: counts[part_of[group], label])] = part
 
 
 def _counted(number: int, noun: str) -> str:

@@ -239,6 +239,31 @@ def test_a_group_of_two_classes_is_dealt_with_its_rarer_one():
     assert parts[0:6:2] == parts[1:6:2]
 
 
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("sizes", [(1, 2, 10), (1, 1, 1), (1, 1, 30, 1), (2, 3), (40, 1, 1, 1, 1, 1)])
+def test_a_class_of_few_sources_of_unequal_size_is_mostly_trained_on(sizes, seed):
+    groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    parts = stratified_class_split(groups, ["rust"] * len(groups), SHARES, seed=seed)
+    assert set(parts) == {*list(SHARES)[: len(sizes)]}
+    assert parts.count("train") >= 0.3 * len(parts)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_class_of_three_sources_is_in_every_part_though_they_hold_rarer_classes_too(seed):
+    groups = [f"g{number}" for number in range(12) for _ in range(2)]
+    pairs = [("a", "b")] * 3 + [("b", "c")] * 2 + [("c", "d")] * 3 + [("d", "d")] * 4
+    labels = [label for pair in pairs for label in pair]
+    parts = stratified_class_split(groups, labels, SHARES, seed=seed)
+    assert {*zip(labels, parts, strict=True)} == {(label, part) for label in "abcd" for part in SHARES}
+
+
+def test_a_class_of_two_sources_is_trained_on_first():
+    groups = ["x", "x", "y", "y", *map(str, range(9))]
+    for seed in range(10):
+        parts = stratified_class_split(groups, ["a", "b", "a", "b", *"c" * 9], SHARES, seed=seed)
+        assert {parts[0], parts[2]} == {"train", "validation"}
+
+
 @pytest.mark.parametrize("bad", [{"image_size_px": 8}, {"resize": "pad"}, {"group_pattern": "("}, {"split_seed": -1}])
 def test_impossible_options_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):

@@ -155,7 +155,8 @@ def test_the_mark_of_the_eye_is_no_part_of_the_patient(name, patient):
 def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
     write_photograph(root / TRAINING / "IDRiD_077.png", 77)
     folder = opened(root)
-    (warning,) = (finding for finding in folder.findings if finding.severity is Severity.WARNING)
+    (warning,) = (finding for finding in folder.findings if "IDRiD_077" in finding.file)
+    assert warning.severity is Severity.WARNING
     assert (warning.file, warning.problem) == (f"{TRAINING}/IDRiD_077.png", "has no row in a table of its part")
     assert not any("077" in name for name in folder.splits.train.names + folder.splits.validation.names)
 
@@ -297,3 +298,10 @@ def test_photographs_behind_a_link_are_read(tmp_path, root):
     (root / TRAINING).rename(tmp_path / "store" / "training")
     (root / TRAINING).symlink_to(tmp_path / "store" / "training")
     assert len(opened(root).splits.train) > 0
+
+
+def test_grades_that_a_part_lacks_are_told_once_for_each_task(root):
+    told = [(one.file, one.problem) for one in opened(root).findings if one.severity is Severity.WARNING]
+    assert ("test", "has no photograph of retinopathy grade 0, 1, 2") in told
+    assert ("test", "has no photograph of edema grade 0, 1") in told
+    assert ("train", "has no photograph of retinopathy grade 4") in told
