@@ -21,7 +21,7 @@ from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
-from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, read_upright, shrink_image
+from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import (
     BadFileError,
@@ -135,7 +135,13 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
     """Reads every image even after the first bad one, so that all problems are reported at once."""
     with array_file(folder) as decoded:
         tick = Ticker(len(source.images), on_progress)
-        pictures, looks = decode_pictures(partial(_read, source), source.images, tick, decoded)
+        pictures, looks = decode_pictures(
+            partial(_read, source),
+            source.images,
+            tick,
+            decoded,
+            num_pixels=lambda image: num_pixels(source.root / image.file),
+        )
         parts, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
         if errors := errors_among(findings):

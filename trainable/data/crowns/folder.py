@@ -7,7 +7,6 @@ in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +22,13 @@ from trainable.data.crowns.crown_counts import (
 )
 from trainable.data.crowns.crown_set import VOID, Tile, count_tiles, open_tiles, write_tiles
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
+from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
 from trainable.data.io.decoding import read_upright, shrink_image
-from trainable.data.io.files import Ticker, content_digests
+from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
@@ -114,13 +114,17 @@ def _build(
     tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
 
     def tiles(part: str) -> Iterator[Tile]:
-        for image, own in zip(images, parts, strict=True):
-            if own == part:
-                tick()
-                try:
-                    yield from filter(_teaches, _cut(sources.root, image, options, kinds, dropped))
-                except BadFileError as error:
-                    findings.append(error.finding(image.file.as_posix()))
+        own = [image for image, its_part in zip(images, parts, strict=True) if its_part == part]
+        cut = partial(_cut, sources.root, options=options, kinds=kinds)
+        for image, result in zip(
+            own, in_parallel(cut, own, tick, num_pixels=lambda image: image.num_pixels), strict=True
+        ):
+            if isinstance(result, BadFileError):
+                findings.append(result.finding(image.file.as_posix()))
+                continue
+            for shape, reason in result.dropped:
+                dropped.add(image, shape, reason)
+            yield from result.tiles
 
     write_tiles(folder, {part: tiles(part) for part in SPLIT_NAMES}, kinds=kinds, semantic_classes=classes)
     findings += dropped.findings(images)
@@ -133,12 +137,16 @@ def _build(
 
 def _looks(sources: CrownSources) -> np.ndarray:
     """Signatures of the whole images, shape (N, 4); zeros for one that is damaged, which is reported when it is cut."""
-    looks = np.zeros((len(sources.images), 4), np.uint64)
-    for row, image in enumerate(sources.images):
-        with suppress(BadFileError):
+
+    def look(image: CrownImage) -> np.ndarray:
+        try:
             upright = read_upright(sources.root / image.file, least_px=_LOOK_PX)
-            looks[row] = signature(shrink_image(upright, (_LOOK_PX, _LOOK_PX)))
-    return looks
+            return signature(shrink_image(upright, (_LOOK_PX, _LOOK_PX)))
+        except BadFileError:
+            return np.zeros(4, np.uint64)
+
+    looks = in_parallel(look, sources.images, num_pixels=lambda image: image.num_pixels)
+    return np.array([*looks], np.uint64).reshape(-1, 4)
 
 
 def _divided(
@@ -174,17 +182,29 @@ def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[s
     return (ONE_KIND,) if options.one_kind or not found else tuple(sorted(found))
 
 
+@dataclass(frozen=True, slots=True)
+class _CutImage:
+    tiles: list[Tile]
+    dropped: list[tuple[CrownShape, str]]
+    """Crowns that are on no tile, each with the reason."""
+
+
 def _cut(
-    root: Path, image: CrownImage, options: CrownFolderOptions, kinds: Sequence[str], dropped: DroppedCrowns
-) -> Iterator[Tile]:
-    upright = read_upright(root / image.file)
-    semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)
+    root: Path, image: CrownImage, *, options: CrownFolderOptions, kinds: Sequence[str]
+) -> _CutImage | BadFileError:
+    """The tiles of an image that teach something, or what is wrong with a file of it."""
+    try:
+        upright = read_upright(root / image.file)
+        semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)
+    except BadFileError as error:
+        return error
     if semantic is not None and semantic.shape != image.size:
-        raise BadFileError(
+        return BadFileError(
             f"is {image.size[1]}x{image.size[0]}, its label image {semantic.shape[1]}x{semantic.shape[0]}",
             "Give the label image the size of its image.",
         )
-    yield from tiles_of(
+    dropped: list[tuple[CrownShape, str]] = []
+    tiles = tiles_of(
         image.name,
         upright,
         shapes=image.shapes,
@@ -192,8 +212,9 @@ def _cut(
         label_of=lambda shape: 1 if options.one_kind else kinds.index(shape.label) + 1,
         tile_px=options.tile_px,
         overlap_px=options.overlap_px,
-        on_drop=partial(dropped.add, image),
+        on_drop=lambda shape, reason: dropped.append((shape, reason)),
     )
+    return _CutImage([*filter(_teaches, tiles)], dropped)
 
 
 def _teaches(tile: Tile) -> bool:

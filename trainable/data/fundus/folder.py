@@ -21,7 +21,7 @@ from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.io.copies import check_copies, check_copies_across_parts
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
-from trainable.data.io.decoding import read_upright
+from trainable.data.io.decoding import num_pixels, read_upright
 from trainable.data.io.files import Ticker
 from trainable.data.io.findings import (
     BadFileError,
@@ -81,7 +81,13 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
     """Reads every photograph even after the first bad one, so that all problems are reported at once."""
     with array_file(folder) as decoded:
         tick = Ticker(len(source.files), on_progress)
-        pictures, looks = decode_pictures(partial(_read, source), source.files, tick, decoded)
+        pictures, looks = decode_pictures(
+            partial(_read, source),
+            source.files,
+            tick,
+            decoded,
+            num_pixels=lambda file: num_pixels(source.root / file),
+        )
         parts, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
         if errors := errors_among(findings):

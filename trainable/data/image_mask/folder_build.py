@@ -28,7 +28,15 @@ from trainable.data.image_mask.mask_check import (
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.copies import check_copies_across_parts
 from trainable.data.io.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
-from trainable.data.io.decoding import Header, fitting_size, read_header, read_upright, shrink_image, shrink_mask
+from trainable.data.io.decoding import (
+    Header,
+    fitting_size,
+    num_pixels,
+    read_header,
+    read_upright,
+    shrink_image,
+    shrink_mask,
+)
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
 from trainable.data.io.folder_layout import plain_name
@@ -48,11 +56,21 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
     """
     tick = Ticker(2 * len(source.pairs), on_progress)
     with array_file(folder) as decoded:
-        inspections = list(in_parallel(partial(_inspect, source, decoded), source.pairs, tick))
+        inspect = partial(_inspect, source, decoded)
+        inspected = in_parallel(
+            inspect, source.pairs, tick, num_pixels=lambda pair: num_pixels(source.root / pair.mask)
+        )
+        inspections = list(inspected)
         sizes = [inspection.header.size for inspection in inspections if inspection.header]
         size = source.options.image_size or fitting_size(sizes, source.options.long_side_px)
         require_space(folder, 2 * len(source.pairs) * size[0] * size[1] * _BYTES_PER_PIXEL)
-        images, looks = decode_pictures(partial(_decode, source, size), source.pairs, tick, decoded)
+        images, looks = decode_pictures(
+            partial(_decode, source, size),
+            source.pairs,
+            tick,
+            decoded,
+            num_pixels=lambda pair: num_pixels(source.root / pair.image),
+        )
         parts, findings = _divide(source, inspections, looks)
         findings = [*source.findings, *_check_masks(source, inspections), *findings]
         findings += [image for image in images if isinstance(image, Finding)]

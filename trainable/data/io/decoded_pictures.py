@@ -57,12 +57,18 @@ def array_file(folder: Path) -> Iterator[ArrayFile]:
 
 
 def decode_pictures(
-    decode: Callable[[Item], np.ndarray | Finding], items: Sequence[Item], tick: Callable[[], None], file: ArrayFile
+    decode: Callable[[Item], np.ndarray | Finding],
+    items: Sequence[Item],
+    tick: Callable[[], None],
+    file: ArrayFile,
+    *,
+    num_pixels: Callable[[Item], int],
 ) -> tuple[list[Stored | Finding], np.ndarray]:
     """Decodes each picture once: where it lies in the file, or what is wrong with it, and how all look.
 
     Args:
         decode: gives uint8 (H, W, 3), or what is wrong.
+        num_pixels: of a picture before it is shrunk.
 
     Returns:
         The looks are signatures, shape (N, 4), zeros for a picture that could not be read.
@@ -76,4 +82,5 @@ def decode_pictures(
         looks[row] = signature(picture)
         return file.append(picture)
 
-    return list(in_parallel(keep, range(len(items)), tick)), looks
+    rows = in_parallel(keep, range(len(items)), tick, num_pixels=lambda row: num_pixels(items[row]))
+    return list(rows), looks

@@ -55,6 +55,15 @@ def read_header(path: Path) -> Header:
         raise _bad_file(path, error) from error
 
 
+def num_pixels(path: Path) -> int:
+    """What decoding it takes at most; 0 where it cannot be read, which is told when it is decoded."""
+    try:
+        with _opened(path) as image:
+            return image.width * image.height
+    except (BadFileError, *_DECODER_ERRORS):
+        return 0
+
+
 def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
     """The whole picture, decoded and turned; `format` stays that of the file.
 

@@ -20,6 +20,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _NUM_THREADS = os.cpu_count() or 1
 _MOST_WAITING = 4 * _NUM_THREADS
+MOST_PIXELS_WAITING = 250_000_000
+"""Of pictures that are decoded at once, or wait to be taken: more threads than fit do not take more memory."""
 
 
 class Ticker:
@@ -35,19 +37,33 @@ class Ticker:
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Iterable[Item], tick: Callable[[], None] = lambda: None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    tick: Callable[[], None] = lambda: None,
+    *,
+    num_pixels: Callable[[Item], int] = lambda _: 0,
 ) -> Iterator[Result]:
-    """In order, with at most a few results for each core in memory. Threads: decoders let go of the interpreter."""
+    """Results in order, at most a few for each core at once. Threads: decoders let go of the interpreter.
+
+    Args:
+        tick: called before each result.
+        num_pixels: what an item's pictures hold; `MOST_PIXELS_WAITING` are in memory at once, or one larger item alone.
+    """
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[tuple[int, Future[Result]]] = deque()
+        pixels_waiting = 0
         for item in items:
-            if len(waiting) == _MOST_WAITING:
+            pixels = num_pixels(item)
+            while waiting and (len(waiting) == _MOST_WAITING or pixels_waiting + pixels > MOST_PIXELS_WAITING):
+                pixels_taken, future = waiting.popleft()
+                pixels_waiting -= pixels_taken
                 tick()
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(function, item))
-        while waiting:
+                yield future.result()
+            waiting.append((pixels, pool.submit(function, item)))
+            pixels_waiting += pixels
+        for _, future in waiting:
             tick()
-            yield waiting.popleft().result()
+            yield future.result()
 
 
 def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[Path, str]:
