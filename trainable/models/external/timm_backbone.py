@@ -8,7 +8,6 @@ Source: Ross Wightman, PyTorch Image Models, https://github.com/huggingface/pyto
 import difflib
 import math
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -16,10 +15,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from trainable.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN, Backbone, load_matching_weights
-from trainable.models.external.weight_files import known_package, read_state_dict, weights_file
+from trainable.models.backbones import Backbone, load_matching_weights
+from trainable.models.external.timm_weights import PREFIX, checked_tensors, moments_of, timm_package, whole_with
+from trainable.models.external.weight_files import known_package, read_state_dict
 
-PREFIX = "timm:"
 STRIDES = (4, 8, 16, 32)
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
 """What lets a network take images of another size than its weights were trained on; by its constructor."""
@@ -98,14 +97,16 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
     """
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     known, is_export = known_package(weights), False
-    mean, deviation = (known.mean, known.deviation) if known else _moments(name)
+    mean, deviation = (known.mean, known.deviation) if known else moments_of(name)
     if weights not in ("scratch", "imagenet"):
         is_export = any(key.startswith("backbone.stages.") for key in read_state_dict(weights))
     if weights != "scratch" and not is_export:
         options["pretrained"] = True
     if weights not in ("scratch", "imagenet") and not is_export:
-        options["pretrained_cfg_overlay"] = {"state_dict": _whole_with(name, weights).state_dict()}
-    backbone = TimmBackbone(name, _created(name, **options), Normalisation(mean, deviation))
+        options["pretrained_cfg_overlay"] = {"state_dict": whole_with(name, weights).state_dict()}
+    with checked_tensors(name):
+        trunk = _created(name, **options)
+    backbone = TimmBackbone(name, trunk, Normalisation(mean, deviation))
     if is_export:
         load_matching_weights(backbone, weights)
     return backbone
@@ -113,7 +114,7 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
 
 def check_timm_name(name: str) -> None:
     """Raises ValueError when timm is not installed or has no such network."""
-    timm, bare = _timm(), name.removeprefix(PREFIX)
+    timm, bare = timm_package(), name.removeprefix(PREFIX)
     if not timm.is_model(bare.partition(".")[0]):
         nearest = difflib.get_close_matches(bare, timm.list_models(), n=1)
         hint = f"did you mean {PREFIX}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
@@ -136,21 +137,10 @@ def has_drop_path(name: str) -> bool:
     return True
 
 
-def _timm() -> ModuleType:
-    """Imported when a network of it is asked for: it takes seconds."""
-    try:
-        import timm
-    except ImportError as error:
-        raise ValueError(
-            "A backbone timm:NAME needs the package timm; install it: pip install 'vision-tuner[timm]'."
-        ) from error
-    return timm
-
-
 def _created(name: str, **options: Any) -> nn.Module:
     for any_size in _ANY_SIZE:
         try:
-            return _timm().create_model(name.removeprefix(PREFIX), features_only=True, **any_size, **options)
+            return timm_package().create_model(name.removeprefix(PREFIX), features_only=True, **any_size, **options)
         except TypeError as error:
             refused = error
         except (OSError, RuntimeError, AttributeError, NotImplementedError) as error:
@@ -161,32 +151,6 @@ def _created(name: str, **options: Any) -> nn.Module:
                 ) from error
             raise ValueError(f"{name} gives no maps of features ({error}); take another.") from error
     raise ValueError(f"{name} cannot be built with {', '.join(options) or 'maps of features'}: {refused}.")
-
-
-def _moments(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of the images behind the weights of this name; ImageNet's where timm knows of none."""
-    known = _timm().get_pretrained_cfg(name.removeprefix(PREFIX))
-    return (IMAGENET_MEAN, IMAGENET_DEVIATION) if known is None else (known.mean, known.std)
-
-
-def _whole_with(name: str, weights: str) -> nn.Module:
-    """The network with its other layers, by whose names files of weights are written."""
-    known, bare = known_package(weights), name.removeprefix(PREFIX)
-    if known is None:
-        whole = _timm().create_model(bare, num_classes=0)
-        load_matching_weights(whole, weights)
-        return whole
-    if name != known.backbone:
-        raise ValueError(
-            f"{weights} holds the weights of {known.backbone}; {name} would compute something else with them. "
-            f"Set backbone={known.backbone}."
-        )
-    whole = _timm().create_model(bare)
-    wanted, found = whole.state_dict(), list(read_state_dict(weights).values())
-    if [tensor.shape for tensor in wanted.values()] != [tensor.shape for tensor in found]:
-        raise ValueError(f"{weights_file(weights)} does not hold the tensors of {name}; install the package again.")
-    whole.load_state_dict(dict(zip(wanted, found, strict=True)))
-    return whole
 
 
 def _nearest(stride: int, strides: list[int]) -> int:

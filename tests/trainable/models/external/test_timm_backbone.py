@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from trainable.models.backbones import build_backbone
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
+from trainable.models.external.timm_weights import checked_tensors
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
 from trainable.techniques.optim.unfreezing import blocks_in_order
 
@@ -144,6 +145,34 @@ def test_weights_of_another_network_are_refused(tmp_path):
     torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.pt")
     with pytest.raises(ValueError, match="holds 0 of the"):
         build_backbone("timm:pvt_v2_b0", str(tmp_path / "weights.pt"))
+
+
+@pytest.mark.parametrize("source", ["package", "file"])
+def test_loading_expected_weights_says_nothing(source, tmp_path, caplog, capfd):
+    torch.save(trained_by_hand("tf_efficientnet_lite0").state_dict(), tmp_path / "weights.pt")
+    build_backbone("timm:tf_efficientnet_lite0", TRAINED if source == "package" else str(tmp_path / "weights.pt"))
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+
+
+def changed_weights(name: str, *, without: str = "", extra: str = "") -> dict[str, torch.Tensor]:
+    kept = {key: tensor for key, tensor in timm.create_model(name).state_dict().items() if key != without}
+    return kept | ({extra: torch.ones(1)} if extra else {})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"without": "layer1.0.conv1.weight"}, "Missing: layer1.0.conv1.weight. Not expected: none"),
+        ({"extra": "layer9.weight"}, "Missing: none. Not expected: layer9.weight"),
+    ],
+)
+def test_tensors_that_timm_could_not_place_are_an_error(change, sentence):
+    weights = {"state_dict": changed_weights("resnet10t", **change)}
+    with (
+        pytest.raises(ValueError, match=f"The weights are not those of timm:resnet10t. {sentence}"),
+        checked_tensors("timm:resnet10t"),
+    ):
+        timm.create_model("resnet10t", features_only=True, pretrained=True, pretrained_cfg_overlay=weights)
 
 
 def test_without_timm_a_sentence_says_how_to_install_it(monkeypatch):
