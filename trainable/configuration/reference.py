@@ -1,8 +1,8 @@
 """References to a user's own objects: `module:NAME` or `path/to/file.py:NAME`.
 
 A reference is found once, in the process that was given it, and recorded with the folder that goes on `sys.path` and
-the hash of its file. Other processes and later commands activate what was recorded and then import it by its module,
-so that classes compare equal and pickle by reference.
+the hashes of its file and of the files of the project that it imports. Other processes and later commands activate what
+was recorded and then import it by its module, so that classes compare equal and pickle by reference.
 """
 
 import difflib
@@ -18,6 +18,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from trainable.configuration.imported_files import imported_files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file of the user's as it was."""
+
+    path: str
+    """Absolute."""
+    sha256: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
@@ -31,6 +42,8 @@ class Reference:
     """The module's source, an absolute path."""
     sha256: str
     """Of the file."""
+    imports: tuple[SourceFile, ...] = ()
+    """Files of the project that it imports; empty where an older version recorded it."""
 
 
 def is_reference(text: str) -> bool:
@@ -51,8 +64,8 @@ def find(text: str) -> Reference:
     if not (colon and place and name.isidentifier()):
         raise ValueError(f"{text!r} is no reference; give module:NAME or path/to/file.py:NAME.")
     module, file, folder = _of_file(text, Path(place)) if place.endswith(".py") else _of_module(text, place)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Reference(text=f"{module}:{name}", folder=str(folder), file=str(file), sha256=digest)
+    imports = tuple(SourceFile(path=str(one), sha256=_sha256(one)) for one in imported_files(module, file, folder))
+    return Reference(text=f"{module}:{name}", folder=str(folder), file=str(file), sha256=_sha256(file), imports=imports)
 
 
 def with_found_network(params: Mapping[str, object]) -> dict[str, object]:
@@ -78,17 +91,9 @@ def activate(references: Iterable[Reference]) -> None:
         ValueError: a file is missing or has changed since.
     """
     for reference in references:
-        file = Path(reference.file)
-        if not file.is_file():
-            raise ValueError(
-                f"{reference.file}, which holds {reference.text}, is missing on {platform.node()}; restore it, or "
-                "start anew with the file where it is now."
-            )
-        if hashlib.sha256(file.read_bytes()).hexdigest() != reference.sha256:
-            raise ValueError(
-                f"{reference.file}, which holds {reference.text}, has changed since; restore it, or start anew with it "
-                "as it is."
-            )
+        _check_unchanged(Path(reference.file), reference.sha256, f"which holds {reference.text}")
+        for one in reference.imports:
+            _check_unchanged(Path(one.path), one.sha256, f"which {reference.text} imports")
         _add_to_path(Path(reference.folder))
 
 
@@ -115,6 +120,19 @@ def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
         what = f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
         raise ValueError(f"{text} is {what}; it must be a {allowed}.")
     return found
+
+
+def _check_unchanged(file: Path, sha256: str, role: str) -> None:
+    if not file.is_file():
+        raise ValueError(
+            f"{file}, {role}, is missing on {platform.node()}; restore it, or start anew with the file where it is now."
+        )
+    if _sha256(file) != sha256:
+        raise ValueError(f"{file}, {role}, has changed since; restore it, or start anew with it as it is.")
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _of_file(text: str, given: Path) -> tuple[str, Path, Path]:

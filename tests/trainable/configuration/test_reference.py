@@ -76,6 +76,52 @@ def test_a_file_that_has_changed_or_gone_is_a_sentence_with_both_ways_out(file):
         activate([recorded])
 
 
+@pytest.fixture
+def project(tmp_path, name, monkeypatch):
+    """A package with a module that imports two others of it, one through the other, and none of a third."""
+    package = tmp_path / name
+    (package / "parts").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "nets.py").write_text("import torch\n\nfrom .parts import layers\n\nNET = layers.WIDTH\n")
+    (package / "parts" / "__init__.py").write_text("")
+    (package / "parts" / "layers.py").write_text(f"def width():\n    from {name} import sizes\n\nWIDTH = 4\n")
+    (package / "sizes.py").write_text("WIDTH = 4\n")
+    (package / "notes.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return package
+
+
+def test_the_files_that_a_reference_imports_from_its_project_are_recorded(project, name):
+    imported = find(f"{name}.nets:NET").imports
+    expected = ["__init__.py", "parts/__init__.py", "parts/layers.py", "sizes.py"]
+    assert [one.path for one in imported] == [str(project / file) for file in expected]
+
+
+def test_a_changed_or_missing_file_that_it_imports_is_named(project, name):
+    recorded = find(f"{name}.nets:NET")
+    (project / "notes.py").write_text("# not imported\n")
+    activate([recorded])
+    (project / "sizes.py").write_text("WIDTH = 5\n")
+    with pytest.raises(ValueError, match=rf"sizes\.py, which {name}\.nets:NET imports, has changed since; restore it"):
+        activate([recorded])
+    (project / "sizes.py").unlink()
+    with pytest.raises(ValueError, match=rf"sizes\.py, which {name}\.nets:NET imports, is missing on .*; restore it"):
+        activate([recorded])
+
+
+def test_neither_installed_packages_nor_ours_are_followed(file):
+    file.write_text("import optuna\nimport numpy.linalg\nfrom trainable.models import output\nNET = 1\n")
+    assert find(f"{file}:NET").imports == ()
+    assert find("trainable.tasks.moe:MoeTask").imports == find("optuna:Trial").imports == ()
+
+
+def test_modules_that_import_each_other_are_recorded_once(file, name):
+    file.write_text(f"import {name}_b\nNET = 1\n")
+    other = file.with_name(f"{name}_b.py")
+    other.write_text(f"import {name}\n")
+    assert [one.path for one in find(f"{file}:NET").imports] == [str(other)]
+
+
 def test_an_installed_module_is_not_replaced_by_a_file_of_its_name(tmp_path, name):
     (tmp_path / "tuner.py").write_text("SPACE = 1\n")
     with pytest.raises(ValueError, match=r"tuner.py has the name of another module, .*; rename the file"):

@@ -123,6 +123,16 @@ def test_a_changed_file_is_a_sentence(nets, tmp_path, caplog):
     assert "has changed since" in caplog.text
 
 
+def test_a_changed_file_that_it_imports_is_named(nets, tmp_path, caplog):
+    config, layers = tmp_path / "config.json", tmp_path / f"layers_of_{nets}.py"
+    layers.write_text("WIDTH = 8\n")
+    (tmp_path / f"{nets}.py").write_text(f"from layers_of_{nets} import WIDTH\n{NETS}")
+    assert preset(["dishes", "default", str(config), "--set", f"network={nets}:Classes"]) == 0
+    layers.write_text("WIDTH = 9\n")
+    assert train(["--config", str(config), "--output", str(tmp_path / "run")]) == 2
+    assert f"layers_of_{nets}.py, which {nets}:Classes imports, has changed since" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("network", "sentence"),
     [
