@@ -39,12 +39,13 @@ def begin(disc_config, tmp_path) -> Iterator[Callable]:
     """A function that makes a process of a search on the discs as Ray does, without Ray, with its first leg."""
 
     from trainable.ray.trainable import LegTrainable
+    from trainable.workloads.registry import CarriedConfig
 
     begun = []
 
     def begin_process(params, *, fingerprint=None, ranks=1, **changes) -> LegTrainable:
         shared = {
-            "base": disc_config,
+            "base": CarriedConfig(disc_config, ()),
             "fingerprint": fingerprint or {},
             "cache_dir": str(default_cache_dir()),
             "device": "cpu",

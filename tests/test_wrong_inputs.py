@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.configuration.exported_config import ExportedConfig, current_versions, write_exported_config
 from trainable.leg import checkpoint_name
+from trainable.preset import preset_config
 from trainable.tasks.registry import get_task
 from trainable.train import train
 from tuner.policy.outcomes import Outcome
@@ -180,6 +182,7 @@ def world(tmp_path_factory):
         patch.setenv("VISION_TUNER_CACHE", str(folder / "cache"))
         write_data(Path("data"))
         write_annotated()
+        write_own_code()
         Path("a-file").write_text("I am a file")
         Path("empty").mkdir()
         exported = small_export()
@@ -246,6 +249,60 @@ def crowns_as_json(image: dict[str, int], box: list[float]) -> str:
             "annotations": [{"id": number, "image_id": number} | crown for number in range(6)],
         }
     )
+
+
+MY_LOOP = """
+import torch
+
+from search_spaces import LoopSpace
+
+
+def train(params, trial):
+    model = torch.nn.Linear(8, params["width"])
+    for _ in trial.epochs(model=model):
+        trial.report({"val/loss": params["lr"]})
+
+
+def suggest(trial):
+    return {"lr": trial.suggest_float("lr", 1e-3, 1e-1, log=True), "width": trial.suggest_int("width", 4, 16)}
+
+
+SPACE = LoopSpace(
+    name="my_loop",
+    train=train,
+    objective="val/loss",
+    mode="min",
+    suggest=suggest,
+    defaults={"lr": 1e-2, "width": 8},
+    max_epochs=2,
+)
+"""
+MY_NETS = """
+from torch import nn
+
+SIZE = 3
+
+
+class Masks(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 1))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+class Classes(Masks):
+    def forward(self, images):
+        return super().forward(images).mean(dim=(2, 3))
+"""
+
+
+def write_own_code() -> None:
+    """A loop and networks of a user's."""
+    Path("my_loop.py").write_text(MY_LOOP)
+    Path("loop.yaml").write_text("workload: my_loop.py:SPACE\n")
+    Path("my_nets.py").write_text(MY_NETS)
 
 
 def small_export() -> ExportedConfig:
@@ -369,7 +426,14 @@ def rewrite_result(folder: Path, **changes: object) -> None:
     rewrite_line(folder, 2, json.dumps(line | changes))
 
 
+def of_a_loop(folder: Path) -> None:
+    own = preset_config("my_loop.py:SPACE", "default")
+    references = [asdict(reference) for reference in own.references]
+    resettle(folder, base_config=to_dict(own.config), references=references, space_reference="my_loop:SPACE")
+
+
 SEARCHES = {
+    "of-a-loop": of_a_loop,
     "baseless": lambda folder: forget(folder, "base_config"),
     "endless": lambda folder: forget(folder, "max_epochs"),
     "counted": lambda folder: resettle(folder, num_trials="6"),

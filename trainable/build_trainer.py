@@ -85,9 +85,15 @@ def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
 
 def _built_unfreezing(config: TrialConfig, model: nn.Module) -> GradualUnfreezing | None:
     """Of the part of the network that is called `backbone`, whatever its workload."""
+    backbone = getattr(model, "backbone", None)
+    has_backbone = isinstance(backbone, nn.Module)
+    if not has_backbone and config.optimizer.backbone_lr_ratio != 1:
+        raise ValueError(
+            f"backbone_lr_ratio is {config.optimizer.backbone_lr_ratio:g}, but the network of {config.workload} has no "
+            "part called backbone; set it to 1."
+        )
     if config.unfreezing is None:
         return None
-    backbone = getattr(model, "backbone", None)
     if not isinstance(backbone, nn.Module):
         raise ValueError(
             f"unfreezing is on, but the network of {config.workload} has no part called backbone; turn it off."

@@ -21,6 +21,8 @@ from trainable.models.dense_experts import with_dense_experts
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.predict import TrainedModel
 from trainable.tasks.registry import get_task
+from trainable.workloads.loop_workload import LoopWorkload
+from trainable.workloads.registry import get_workload
 
 ONNX, PROGRAM = "model.onnx", "model.pt2"
 TOLERANCE = 1e-4
@@ -69,7 +71,12 @@ def check_onnx() -> None:
 
 
 def check_exchangeable(workload: str) -> None:
-    """Raises ValueError for a workload whose network no fixed graph can hold, with the reason."""
+    """Raises ValueError for a workload whose network no fixed graph can hold or nobody here can build: why."""
+    if isinstance(get_workload(workload), LoopWorkload):
+        raise ValueError(
+            f"The network of {workload}, a loop of your own, is built by your code alone; load best/weights.pt there, "
+            "and call torch.onnx.export or torch.export.export."
+        )
     reason = get_task(workload).not_exchangeable
     if reason is not None:
         raise ValueError(f"The network of {workload} can't be written as ONNX or torch.export: {reason}")

@@ -25,13 +25,13 @@ from trainable.configuration.exported_config import (
 )
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import find, is_reference, references_of
+from trainable.loop.loop_config import LoopConfig
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
-from trainable.tasks.task import Preset
 from trainable.workloads.registry import get_workload, task_of
+from trainable.workloads.workload import DEFAULT
 
 PROG = "python -m trainable.preset"
-DEFAULT = "default"
 
 logger = logging.getLogger("trainable.preset")
 
@@ -46,6 +46,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     options = build_parser(prog).parse_args(arguments)
     try:
         exported = preset_config(options.workload, options.preset, options.data, params_of(options))
+        if options.plot is not None and isinstance(exported.config, LoopConfig):
+            raise ValueError(
+                f"--plot draws the schedule of a loop of this project, and {exported.config.workload} is your own; "
+                "leave it out."
+            )
         write_exported_config(options.out, exported)
         if options.plot is not None:
             draw_plan(options.plot, exported)
@@ -101,20 +106,19 @@ def preset_config(
     """
     references = (find(workload),) if is_reference(workload) else ()
     workload = references[0].text if references else workload
-    task = get_task(workload)
-    presets = {DEFAULT: Preset(params={}), **task.presets}
-    _, config = task_of(get_workload(workload).default_config(None if source is None else str(Path(source).absolute())))
+    trained = get_workload(workload)
+    config = trained.default_config(None if source is None else str(Path(source).absolute()))
     for name in preset.split("+"):
-        if name not in presets:
-            raise ValueError(unknown_name(f"preset of {workload}", name, presets))
-        config = presets[name].over(config, has_folder=source is not None)
+        if name not in trained.presets:
+            raise ValueError(unknown_name(f"preset of {workload}", name, trained.presets))
+        config = trained.presets[name].over(config, has_folder=source is not None)
     config = with_params(config, params or {})
-    splits = open_data(config, {})
+    data = open_data(config, {})
     return ExportedConfig(
-        config=task.adapt_to_data(config, splits),
-        data_fingerprint=splits.fingerprint,
+        config=trained.adapt_to_data(config, data),
+        data_fingerprint=data.fingerprint,
         found_by={"preset": f"{workload}/{preset}"},
-        references=(*references, *references_of(config.model)) or None,
+        references=(*references, *references_of(getattr(config, "model", None))) or None,
     )
 
 

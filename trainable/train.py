@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from trainable.config import flat_params
+from trainable.config import TrialConfig, flat_params
 from trainable.configuration.config_options import add_config_options, params_of, with_params
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.configuration.reference import references_of
@@ -42,7 +42,6 @@ from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
 from trainable.training_run import TrainingRun
-from trainable.workloads.registry import task_of
 
 PROG = "python -m trainable.train"
 logger = logging.getLogger("trainable.train")
@@ -257,8 +256,12 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
     """The configuration with the changes of the command line."""
     exported = read_training_config(options.config, source=options.data)
     config = with_params(exported.config, params_of(options))
-    if options.init is not None:
-        config = started_from(task_of(config)[1], options.init)
+    if options.init is not None and not isinstance(config, TrialConfig):
+        raise ValueError(
+            f"--init is for networks of this project, and {config.workload} is a loop of your own; load it there."
+        )
+    if options.init is not None and isinstance(config, TrialConfig):
+        config = started_from(config, options.init)
     # Pictures read in another way are other data.
     is_same_data = config.data == exported.config.data
     fingerprint = exported.data_fingerprint if is_same_data else {}

@@ -99,6 +99,7 @@ def check_forms(folder: Path, *, onnx: bool, torch_export: bool) -> None:
     """Raises ValueError when the network of this search can't be written in a form that is asked for."""
     settings = read_settings(folder)
     if onnx or torch_export:
+        activate(settings.references)
         check_exchangeable(str(settings.base_config["workload"]))
     if onnx:
         check_onnx()

@@ -1,6 +1,7 @@
 """A strategy is written as the file that everything else reads."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -96,3 +97,44 @@ def test_only_a_folder_is_asked_for_the_documented_size_of_images(tmp_path):
     real = preset_config("leaf", "document", str(folder)).config
     assert (real.model.encoder, real.data.image_size_px, real.max_epochs) == ("documented", 256, 100)
     assert real.model.class_names == ("sick", "sound")
+
+
+LOOP = """
+from search_spaces import LoopSpace
+
+
+def train(params, trial):
+    for epoch in trial.epochs():
+        trial.report({"val/loss": params["lr"] * (epoch + 1)})
+    return {"test/loss": params["lr"]}
+
+
+SPACE = LoopSpace(
+    name="loop", train=train, objective="val/loss", mode="min", suggest=lambda trial: {}, max_epochs=3,
+    defaults={"lr": 0.5, "width": 8},
+)
+"""
+
+
+@pytest.fixture
+def loop(tmp_path, monkeypatch):
+    """A file with a loop of the user's own, in the working folder."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop_to_train.py").write_text(LOOP)
+    yield "loop_to_train.py:SPACE"
+    sys.modules.pop("loop_to_train", None)
+
+
+def test_the_defaults_of_a_loop_of_ones_own_become_a_file_that_training_reads(loop, tmp_path):
+    assert main([loop, "default", "config.json", "--set", "lr=0.25", "--epochs", "2"]) == 0
+    assert train_main(["--config", "config.json", "--output", "run"]) == 0
+    curve = [json.loads(line)["objective"] for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
+    assert curve == [0.25, 0.5]
+    assert read_exported_config(tmp_path / "run" / "config.json").config.params == {"lr": 0.25, "width": 8}
+
+
+def test_a_short_configuration_of_a_loop_is_its_defaults_and_what_differs(loop, tmp_path):
+    (tmp_path / "short.yaml").write_text(f"workload: {loop}\nlr: 0.125\nmax_epochs: 1\n")
+    assert train_main(["--config", "short.yaml", "--output", "run"]) == 0
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] == {"loss": 0.125}

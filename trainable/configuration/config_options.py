@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from trainable.config import NETWORK_PARAM, Config, flat_params, from_params, parameter_names
+from trainable.config import NETWORK_PARAM, Config, RunConfig, flat_params, from_params, parameter_names
 from trainable.configuration.fields import changed, parse_assignments, typed, unknown_name
 from trainable.configuration.reference import with_found_network
 
@@ -67,11 +67,21 @@ def with_params(config: Config, params: Mapping[str, object]) -> Config:
         ValueError: as `from_params`; or a share is given as an absolute value too.
     """
     params = with_found_network(params)
+    if config.free_params is not None:
+        _check_free(config, params)
     known, names = flat_params(config), parameter_names(config)
     planned: Any = {name: params.get(name, known.get(name)) for name in ("max_epochs", "max_lr")}
     flat = {name: value for name, value in params.items() if "." not in name or name.startswith(NETWORK_PARAM)}
     shares = dict(_as_share(name, value, params, names, planned) for name, value in flat.items())
     return from_params(shares | _parts({name: params[name] for name in params.keys() - flat.keys()}, known), config)
+
+
+def _check_free(config: RunConfig, params: Mapping[str, object]) -> None:
+    """Raises ValueError for a parameter of our loop that a loop of the user's own does not have."""
+    known = flat_params(config)
+    for name in (*_RENAMED.values(), "precision", "compile_backend"):
+        if name in params and name not in known:
+            raise ValueError(unknown_name(f"parameter of {config.workload}", name, known))
 
 
 def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:

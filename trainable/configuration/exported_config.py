@@ -76,6 +76,8 @@ def read_exported_config(path: Path) -> ExportedConfig:
     """
     content = read_mapping(path)
     found = content.get("format")
+    if found is None:
+        raise ValueError(f"{path} has no format, so a person wrote it; give {_WANTED}, or that of a training.")
     if found != FORMAT:
         raise ValueError(
             f"{path} has configuration format {found}; this version reads format {FORMAT}: use the version that wrote "

@@ -42,8 +42,8 @@ class Reference:
     """The module's source, an absolute path."""
     sha256: str
     """Of the file."""
-    imports: tuple[SourceFile, ...] = ()
-    """Files of the project that it imports; empty where an older version recorded it."""
+    imports: tuple[SourceFile, ...] | None = None
+    """Files of the project that it imports; None where an older version recorded it."""
 
 
 def is_reference(text: str) -> bool:
@@ -92,7 +92,7 @@ def activate(references: Iterable[Reference]) -> None:
     """
     for reference in references:
         _check_unchanged(Path(reference.file), reference.sha256, f"which holds {reference.text}")
-        for one in reference.imports:
+        for one in reference.imports or ():
             _check_unchanged(Path(one.path), one.sha256, f"which {reference.text} imports")
         _add_to_path(Path(reference.folder))
 

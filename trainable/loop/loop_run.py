@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from trainable.loop.loop_config import LoopConfig
 from trainable.loop.loop_error import LoopError, told
-from trainable.loop.loop_trial import EpochEnd, LoopTrial
+from trainable.loop.loop_trial import EpochEnd, LoopTrial, UntrainedTrial
 from trainable.loop.state import check_plain, state_of
 from trainable.loop.stepped_function import Raised, Returned, SteppedFunction
 from trainable.run import Ending, EpochResult, HandedOver
@@ -30,6 +30,7 @@ from trainable.techniques.random_streams import seed_everything
 
 Train = Callable[[Any, LoopTrial], Mapping[str, Any] | None]
 """The user's function: parameters and the handle; returns metrics on the test split, or nothing."""
+Handle = TypeVar("Handle", bound=LoopTrial)
 MODEL = "model"
 """The state whose weights are handed over."""
 
@@ -100,6 +101,21 @@ class LoopRun:
     def is_at_best_epoch(self) -> bool:
         """Only the last epoch is kept."""
         return False
+
+    def states_before_training(self) -> Mapping[str, Any]:
+        """What the loop names in `epochs`; it is called up to there, and unwound.
+
+        Raises:
+            LoopError: it fails or returns before.
+        """
+        seed_everything(self.config.seed)
+        handle = self._handles(UntrainedTrial)(pause=_never)
+        news = SteppedFunction(lambda _: self._train(self._params, handle)).advance()
+        if isinstance(news, Raised):
+            raise _named(news.error) from None
+        if isinstance(news, Returned):
+            raise LoopError(f"{self._train.__name__} returned without a call of trial.epochs().")
+        return handle.states
 
     def run_epoch(self) -> EpochResult:
         """Lets the loop run until its epoch is over.
@@ -190,8 +206,13 @@ class LoopRun:
 
     def _begun(self) -> SteppedFunction:
         """The function at its start. Its thread holds no reference to this run: when that goes, the loop is unwound."""
-        trial = partial(
-            LoopTrial,
+        function = SteppedFunction(partial(_trained, self._train, self._params, self._handles(LoopTrial)))
+        weakref.finalize(self, function.close)
+        return function
+
+    def _handles(self, kind: type[Handle]) -> Callable[..., Handle]:
+        return partial(
+            kind,
             seed=self.config.seed,
             device=self.device,
             max_epochs=self.config.max_epochs,
@@ -199,14 +220,15 @@ class LoopRun:
             objective=self.objective,
             checkpoint=self._checkpoint,
         )
-        function = SteppedFunction(partial(_trained, self._train, self._params, trial))
-        weakref.finalize(self, function.close)
-        return function
 
 
 def _trained(train: Train, params: Any, trial: Callable[..., LoopTrial], pause: Callable[[Any], None]) -> _Finished:
     handle = trial(pause=pause)
     return _Finished(train(params, handle), handle.unfinished)
+
+
+def _never(end: EpochEnd) -> None:
+    raise AssertionError("no epoch is trained")
 
 
 def _named(error: BaseException) -> Exception:

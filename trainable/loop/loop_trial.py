@@ -9,6 +9,7 @@ import torch
 
 from trainable.loop.loop_error import LoopError
 from trainable.loop.state import check_states, restore_state
+from trainable.loop.stepped_function import Unwound
 from trainable.techniques.checkpoint import restore_random_state
 
 
@@ -115,6 +116,18 @@ class LoopTrial:
         for name, state in states.items():
             restore_state(state, saved[name])
         restore_random_state(checkpoint["random"], self.device)
+
+
+class UntrainedTrial(LoopTrial):
+    """One that ends its loop where the first epoch would begin."""
+
+    states: Mapping[str, Any]
+    """What the loop named."""
+
+    def epochs(self, **states: Any) -> Iterator[int]:
+        super().epochs(**states)
+        self.states = states
+        raise Unwound
 
 
 def _number(name: object, value: Any) -> float:

@@ -37,6 +37,7 @@ from trainable.techniques.memory import (
 )
 from trainable.techniques.parallel.data_parallel import join
 from trainable.training_run import TrainingRun
+from trainable.workloads.registry import CarriedConfig
 
 HOST = "127.0.0.1"
 """All ranks of a trial are on one machine."""
@@ -178,7 +179,7 @@ class _Rank:
         size: int,
         *,
         num_threads: int,
-        base: TrialConfig,
+        base: CarriedConfig,
         fingerprint: dict[str, str],
         cache_dir: str,
         device: torch.device,
@@ -187,7 +188,7 @@ class _Rank:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
         self._rank, self._size, self._device = rank, size, device
         self._store: TCPStore | None = None
-        self._splits = open_trial_data(base, fingerprint, cache_dir=Path(cache_dir))
+        self._splits = open_trial_data(base.read(), fingerprint, cache_dir=Path(cache_dir))
 
     def open_port(self) -> int:
         """A free port for the process group, from the first rank."""

@@ -17,17 +17,16 @@ with collector_paused():
     from ray import tune
     from ray.util.metrics import Gauge
 
-    from trainable.config import RunConfig, TrialConfig, from_params
-    from trainable.configuration.reference import Reference, activate
+    from trainable.config import TrialConfig, from_params
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
-    from trainable.limits import first_over, measure
+    from trainable.limits import first_over
     from trainable.ray.ranks import RankActors, RankedRun
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError
     from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
-    from trainable.workloads.registry import CarriedConfig, get_workload, task_of
+    from trainable.workloads.registry import CarriedConfig, get_workload
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +41,8 @@ class LegTrainable(tune.Trainable):
     A search derives its own class with the values that its trials share.
     """
 
-    base: RunConfig
+    base: CarriedConfig
     """The configuration that the parameters of every leg override."""
-    references: tuple[Reference, ...] = ()
-    """Objects of the user's own in it."""
     fingerprint: dict[str, str]
     cache_dir: str
     device: str
@@ -70,16 +67,19 @@ class LegTrainable(tune.Trainable):
             # The first optimizer of a process imports torch's compiler, which has more modules than torch itself.
             torch.optim.SGD([torch.zeros(1)])
         freeze_imports()
-        activate(self.references)
-        self._workload, self._torch_device = get_workload(self.base.workload), torch.device(self.device)
+        self._base = self.base.read()
+        self._workload, self._torch_device = get_workload(self._base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
         self._fitting = FittingBatches()
-        base = CarriedConfig(self.base, self.references)
-        self._data: dict[str, Any] = {"base": base, "fingerprint": self.fingerprint, "cache_dir": self.cache_dir}
+        self._data: dict[str, Any] = {
+            "base": self.base,
+            "fingerprint": self.fingerprint,
+            "cache_dir": self.cache_dir,
+        }
         # Each rank opens its own data; the memory maps are shared.
         is_alone = self.ranks == 1
         self._splits = (
-            open_trial_data(self.base, self.fingerprint, cache_dir=Path(self.cache_dir)) if is_alone else None
+            open_trial_data(self._base, self.fingerprint, cache_dir=Path(self.cache_dir)) if is_alone else None
         )
         self._process = f"{platform.node()}:{os.getpid()}"
         self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
@@ -119,8 +119,8 @@ class LegTrainable(tune.Trainable):
         """Trains the next epoch and writes its checkpoint; no epoch if the trial had ended before this leg."""
         measured: dict[str, float] = {}
         if self.limits and self._run is None and not self._leg.from_epoch:
-            _, config = task_of(from_params(self._leg.params, self.base))
-            measured = measure(config, self._splits, self._torch_device, self.limits)
+            config = from_params(self._leg.params, self._base)
+            measured = self._workload.measure(config, self._splits, self._torch_device, self.limits)
             if (numbers := first_over(self.limits, measured)) is not None:
                 return self._over("over_limit", **numbers)
         run = self._run_or_begin()
@@ -150,7 +150,7 @@ class LegTrainable(tune.Trainable):
             self._run = self._begun()
 
     def _begun(self) -> EpochRun:
-        config = from_params(self._leg.params, self.base)
+        config = from_params(self._leg.params, self._base)
         if self.ranks > 1:
             assert isinstance(config, TrialConfig), "no other workload can use ranks"
             return RankedRun(config, self._living_ranks, fitting=self._fitting)

@@ -33,9 +33,10 @@ def get_task(name: str) -> Task[Any]:
         ValueError: there is none (the nearest name is given), or the reference is to no class of tasks.
     """
     if is_reference(name):
-        task = load(name, type)
-        if not issubclass(task, Task):
-            raise ValueError(f"{name} is the class {task.__name__}; it must derive from trainable.tasks.task.Task.")
+        task = load(name)
+        if not (isinstance(task, type) and issubclass(task, Task)):
+            what = f"the class {task.__name__}" if isinstance(task, type) else f"of type {type(task).__name__}"
+            raise ValueError(f"{name} is {what}; it must derive from trainable.tasks.task.Task, or be a LoopSpace.")
         return task()
     if name not in TASKS:
         installed = installed_tasks()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainable.config import TrialConfig, from_params
+from trainable.config import RunConfig, TrialConfig, from_params
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
@@ -22,6 +22,7 @@ from trainable.trainer import Trainer
 Progress = Callable[[int, int], None]
 Params = Mapping[str, object]
 Config = TypeVar("Config", bound=TrialConfig)
+AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
 """The configuration of one workload."""
 
 
@@ -46,7 +47,7 @@ class Preset:
     of_folder: Params = field(default_factory=dict)
     """What it asks besides where there is a folder of images; embedded data is drawn small, in one size."""
 
-    def over(self, default: TrialConfig, *, has_folder: bool) -> TrialConfig:
+    def over(self, default: AnyConfig, *, has_folder: bool) -> AnyConfig:
         """The configuration of this strategy; raises ValueError for a parameter that the workload does not know."""
         return from_params({**self.params, **(self.of_folder if has_folder else {})}, default)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,11 +11,13 @@ import torch
 
 from trainable.configuration.fields import changed, unknown_name
 from trainable.loop.loop_config import LoopConfig, LoopData
+from trainable.loop.loop_limits import measure_loop
 from trainable.loop.loop_run import LoopRun
+from trainable.tasks.task import Preset
 from trainable.techniques.best_epoch import Monitor
 from trainable.techniques.memory import FittingBatches
 from trainable.techniques.parallel.data_parallel import Ranks
-from trainable.workloads.workload import DataFacts, Progress, Workload
+from trainable.workloads.workload import DEFAULT, DataFacts, Progress, Workload
 
 
 @runtime_checkable
@@ -26,6 +28,7 @@ class Loop(Protocol):
     objective: str
     mode: str
     max_epochs: int
+    defaults: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,10 @@ class LoopWorkload(Workload[LoopConfig]):
     def default_config(self, source: str | None = None) -> LoopConfig:
         return LoopConfig(workload=self.name, max_epochs=self._loop.max_epochs, data=LoopData(source=source))
 
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        return {DEFAULT: Preset(params=dict(self._loop.defaults))}
+
     def open_data(
         self, config: LoopConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> LoopFiles:
@@ -68,6 +75,11 @@ class LoopWorkload(Workload[LoopConfig]):
 
     def check(self, config: LoopConfig) -> None:
         self._params(config)
+
+    def measure(
+        self, config: LoopConfig, data: LoopFiles, device: torch.device, quantities: Iterable[str]
+    ) -> dict[str, float]:
+        return measure_loop(self.begin(config, data, device=device), quantities)
 
     def begin(
         self,

@@ -38,22 +38,21 @@ def task_of(config: RunConfig) -> tuple[Task[Any], TrialConfig]:
 
 
 class CarriedConfig:
-    """A configuration on its way to another process, where it arrives as itself.
-
-    The folders of the user's own objects are put on `sys.path` there before it is read; a machine that lacks a file
-    raises the ValueError of `activate`.
+    """A configuration on its way to another process, as plain data: it may pass through processes that know nothing of
+    the user's own classes in it.
     """
 
     def __init__(self, config: RunConfig, references: Iterable[Reference]) -> None:
-        self._config, self._references = config, tuple(references)
+        self._data, self._references = to_dict(config), tuple(references)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (self._references, to_dict(self._config))
+    def read(self) -> RunConfig:
+        """The configuration, after the folders of the user's own objects are on `sys.path`.
 
-
-def _arrived(references: tuple[Reference, ...], data: Mapping[str, object]) -> RunConfig:
-    activate(references)
-    return read_config(data)
+        Raises:
+            ValueError: a file is missing on this machine, or has changed.
+        """
+        activate(self._references)
+        return read_config(self._data)
 
 
 def read_config(data: object) -> RunConfig:

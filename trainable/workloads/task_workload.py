@@ -1,5 +1,6 @@
 """A task as a workload: its loop is the trainer's."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,15 @@ import torch
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.limits import measure
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.registry import default_config
-from trainable.tasks.task import Task
+from trainable.tasks.task import Preset, Task
 from trainable.techniques.memory import FittingBatches
 from trainable.techniques.optim.optimizer import WithoutAlgorithm
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.training_run import TrainingRun
-from trainable.workloads.workload import DataFacts, Progress, Workload
+from trainable.workloads.workload import DEFAULT, DataFacts, Progress, Workload
 
 
 class TaskWorkload(Workload[TrialConfig]):
@@ -29,6 +31,10 @@ class TaskWorkload(Workload[TrialConfig]):
 
     def default_config(self, source: str | None = None) -> TrialConfig:
         return default_config(self.name, source)
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        return {DEFAULT: Preset(params={}), **self._task.presets}
 
     def open_data(
         self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
@@ -54,6 +60,11 @@ class TaskWorkload(Workload[TrialConfig]):
     def check(self, config: TrialConfig) -> None:
         device = torch.device("cpu")
         build_trainer(self._task, config, updates_per_epoch=1, device=device, algorithm=WithoutAlgorithm)
+
+    def measure(
+        self, config: TrialConfig, data: Any, device: torch.device, quantities: Iterable[str]
+    ) -> dict[str, float]:
+        return measure(config, data, device, quantities)
 
     def begin(
         self,

@@ -1,7 +1,7 @@
 """What a search asks of whatever trains one configuration, and nothing of how it is trained."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
@@ -11,10 +11,13 @@ import torch
 from trainable.config import Config
 from trainable.run import Run
 from trainable.supervision.trivial import TrivialFloor
+from trainable.tasks.task import Preset
 from trainable.techniques.memory import FittingBatches
 from trainable.techniques.parallel.data_parallel import Ranks
 
 Progress = Callable[[int, int], None]
+DEFAULT = "default"
+"""The preset that every workload has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,11 @@ class Workload(ABC, Generic[Config]):
     def default_config(self, source: str | None = None) -> Config:
         """The configuration that parameters override, for the data at `source`."""
 
+    @property
+    @abstractmethod
+    def presets(self) -> Mapping[str, Preset]:
+        """Configurations by name, for training without a search; DEFAULT is one of each workload."""
+
     @abstractmethod
     def open_data(self, config: Config, *, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Any:
         """The data with its `fingerprint`; raises ValueError when it cannot be trained on."""
@@ -65,6 +73,14 @@ class Workload(ABC, Generic[Config]):
     @abstractmethod
     def check(self, config: Config) -> None:
         """Raises ValueError or MemoryShortage when a run cannot be built of it; costs no training."""
+
+    @abstractmethod
+    def measure(self, config: Config, data: Any, device: torch.device, quantities: Iterable[str]) -> dict[str, float]:
+        """The quantities of `--limit` that a configuration's network has, by name, without training it.
+
+        Raises:
+            ValueError: one of them can't be measured.
+        """
 
     @abstractmethod
     def begin(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainable.config import RunConfig
 from trainable.configuration.exported_config import ExportedConfig
 from trainable.run import Run, run_epochs
 from trainable.run_setup import open_data, open_run
@@ -158,13 +157,13 @@ def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConf
 
 
 def _train_and_test(
-    config: RunConfig, fingerprint: dict[str, str], device: str
+    carried: CarriedConfig, fingerprint: dict[str, str], device: str
 ) -> tuple[float | None, Mapping[str, float | None]]:
     """The objective on the validation split and the metrics on the test split, both of the handed-over weights.
 
     After divergence or out of memory, None and the objective as None.
     """
-    run = open_run(ExportedConfig(config=config, data_fingerprint=fingerprint), device)
+    run = open_run(ExportedConfig(config=carried.read(), data_fingerprint=fingerprint), device)
     try:
         with shortages_named():
             objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}

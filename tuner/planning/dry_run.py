@@ -159,9 +159,10 @@ def _time_configs(
     return {name: timings[name] for name in configs}, process_seconds
 
 
-def _time_steps(config: RunConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
+def _time_steps(carried: CarriedConfig, cache_dir: str, device: str) -> tuple[StepTiming, float]:
     """The timing, and the seconds that it took after opening the data."""
     torch.set_num_threads(assigned_cpus())
+    config = carried.read()
     workload = get_workload(config.workload)
     data = workload.open_data(config, cache_dir=Path(cache_dir))
     began = time.monotonic()

@@ -13,8 +13,9 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import given_or_middle
-from trainable.config import RunConfig, flat_params, from_params
+from trainable.config import NETWORK_PARAM, RunConfig, flat_params, from_params, parameters_of
 from trainable.configuration.reference import Reference, references_of
+from trainable.models.external.own_network import ANY_NETWORK
 from trainable.run_setup import initial_weights
 from trainable.workloads.registry import get_workload, read_config
 from trainable.workloads.workload import DataFacts, Workload
@@ -100,6 +101,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     base = from_params(_fixed(settings, space, base), workload.adapt_to_data(base, data))
     facts = workload.facts(base, data)
     situation = _situation(settings, facts)
+    _check_own_network(settings, base)
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if _is_of_space(name, own, base)}
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
@@ -263,6 +265,20 @@ def _check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
         raise ValueError(
             f"--init is for networks of this project, and {workload.name} is a loop of your own; load it there."
         )
+
+
+def _check_own_network(settings: SearchSettings, base: RunConfig) -> None:
+    """Raises ValueError for a value that describes the network in whose place the user's stands."""
+    network = getattr(getattr(base, "model", None), "network", None)
+    if network is None:
+        return
+    of_network = {name for name, parameter in parameters_of(base).items() if parameter.section == "model"}
+    for name in (settings.pinned | settings.ranges).keys() & of_network - ANY_NETWORK:
+        if not name.startswith(NETWORK_PARAM):
+            raise ValueError(
+                f"--set {name} has no effect: it describes a network of this project, and {network} takes its place; "
+                "leave it out."
+            )
 
 
 def _is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:

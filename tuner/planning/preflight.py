@@ -8,12 +8,12 @@ from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside
 from trainable.config import RunConfig, flat_params, section_names
 from trainable.configuration.reference import activate
-from trainable.limits import first_over, measure
+from trainable.limits import first_over
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
 from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.memory import MemoryShortage
-from trainable.workloads.registry import get_workload, read_config, task_of
+from trainable.workloads.registry import get_workload, read_config
 from tuner import formatting
 from tuner.planning.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
@@ -81,9 +81,9 @@ def check_limits(plan: Plan, settings: SearchSettings) -> None:
     device = chosen_device(settings.device or "auto")
     if "peak_gib" in settings.limits and device.type != "cuda":
         raise ValueError(f"--limit peak_gib is about a CUDA device, and the trials train on {device}; leave it out.")
-    _, default = task_of(plan.first_configs[0])
-    splits = open_data(default, plan.fingerprint)
-    over = first_over(settings.limits, measure(default, splits, device, settings.limits))
+    workload, default = get_workload(plan.base.workload), plan.first_configs[0]
+    data = open_data(default, plan.fingerprint)
+    over = first_over(settings.limits, workload.measure(default, data, device, settings.limits))
     if over is not None:
         raise ValueError(
             f"The default configuration has {over['quantity']} {over['measured']:.4g}, above --limit "

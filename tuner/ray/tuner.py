@@ -70,7 +70,6 @@ def _trainable(settings: RecordedSettings, base: RunConfig, cache_dir: Path) -> 
     resources = settings.resources
     shared = {
         "base": CarriedConfig(base, settings.references),
-        "references": settings.references,
         "fingerprint": settings.data_fingerprint,
         "cache_dir": str(cache_dir),
         "device": resources.device,

@@ -4,10 +4,12 @@ import importlib
 import itertools
 import pickle
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
-from trainable.configuration.reference import activate, find, is_reference, load
+from trainable.configuration.fields import typed
+from trainable.configuration.reference import Reference, activate, find, is_reference, load
 from trainable.tasks.registry import get_task
 
 numbers = itertools.count()
@@ -107,6 +109,12 @@ def test_a_changed_or_missing_file_that_it_imports_is_named(project, name):
     (project / "sizes.py").unlink()
     with pytest.raises(ValueError, match=rf"sizes\.py, which {name}\.nets:NET imports, is missing on .*; restore it"):
         activate([recorded])
+
+
+def test_what_an_older_version_recorded_is_read(file):
+    recorded = asdict(find(f"{file}:NET"))
+    del recorded["imports"]
+    assert typed([recorded], tuple[Reference, ...], "references") == (replace(find(f"{file}:NET"), imports=None),)
 
 
 def test_neither_installed_packages_nor_ours_are_followed(file):

@@ -19,6 +19,7 @@ from trainable.run import Ending
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import FittingBatches, MemoryShortage
 from trainable.trainer import Trainer
+from trainable.workloads.registry import CarriedConfig
 
 PLAIN = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False, "augmentation": False}
 
@@ -31,7 +32,7 @@ def config(disc_config):
 @pytest.fixture
 def shared(disc_config):
     return {
-        "base": disc_config,
+        "base": CarriedConfig(disc_config, ()),
         "fingerprint": {},
         "cache_dir": str(default_cache_dir()),
         "device": torch.device("cpu"),

@@ -25,7 +25,7 @@ class MyTask(MoeTask):
         inherited = super().default_config(source)
         return Mine(**{name: getattr(inherited, name) for name in [field.name for field in fields(inherited)]}, width=9)
 """
-ARRIVING = "import sys, pickle; print(pickle.load(sys.stdin.buffer).width)"
+ARRIVING = "import sys, pickle; print(pickle.load(sys.stdin.buffer).read().width)"
 
 
 @pytest.fixture
@@ -49,6 +49,10 @@ def test_a_configuration_of_the_users_class_arrives_where_its_folder_is_not_know
     assert received(sent).stdout.decode().strip() == "9"
 
 
+def test_it_arrives_after_a_process_that_only_hands_it_on(sent):
+    assert received(pickle.dumps(pickle.loads(sent))).stdout.decode().strip() == "9"
+
+
 def test_a_machine_that_lacks_the_file_says_so(sent, tmp_path):
     (tmp_path / "own_workload_of_a_test.py").unlink()
     assert b"own_workload_of_a_test:MyTask, is missing on " in received(sent).stderr
@@ -56,7 +60,7 @@ def test_a_machine_that_lacks_the_file_says_so(sent, tmp_path):
 
 def test_a_configuration_arrives_as_itself():
     config = default_config("dishes")
-    assert pickle.loads(pickle.dumps(CarriedConfig(config, []))) == config
+    assert pickle.loads(pickle.dumps(CarriedConfig(config, []))).read() == config
 
 
 @pytest.fixture

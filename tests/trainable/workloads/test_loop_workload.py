@@ -25,6 +25,7 @@ class Told:
     """A loop that keeps what it is called with."""
 
     objective, mode, max_epochs = "val/loss", "min", 3
+    defaults = {"lr": 0.5}
 
     def __init__(self) -> None:
         self.calls: list = []
@@ -122,3 +123,43 @@ def test_what_needs_a_network_of_this_project_says_so(mine):
 def test_a_loop_space_is_what_a_workload_takes_for_a_loop(mine):
     assert isinstance(Told(), Loop)
     assert not isinstance(Params(lr=1.0), Loop)
+
+
+class WithNetwork(Told):
+    """A loop that names a network of 8 * width parameters."""
+
+    def train(self, params, trial):
+        model = torch.nn.Linear(8, params["width"], bias=False)
+        for _ in trial.epochs(model=model):
+            raise AssertionError("an epoch is trained")
+
+
+def measured(loop, *quantities, **params):
+    workload = LoopWorkload(loop, name="mine:SPACE")
+    config = from_params(params, workload.default_config())
+    return workload.measure(config, workload.open_data(config), torch.device("cpu"), quantities)
+
+
+def test_the_parameters_of_the_model_are_counted_before_any_epoch():
+    assert measured(WithNetwork(), "params_m", width=5) == {"params_m": 40 / 1e6}
+
+
+@pytest.mark.parametrize(
+    ("loop", "quantity", "sentence"),
+    [
+        (WithNetwork(), "latency_ms", "--limit latency_ms shows images to the network, and only your loop knows which"),
+        (WithNetwork(), "peak_gib", "of a loop of your own params_m alone is measured"),
+        (Told(), "params_m", r"counts the parameters of model: call trial\.epochs\(model=\.\.\.\) with a network"),
+        (TypedTold(), "params_m", "Params needs lr"),
+    ],
+)
+def test_what_cannot_be_measured_of_a_loop_is_a_sentence(loop, quantity, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        measured(loop, quantity, **({"width": 2} if isinstance(loop, WithNetwork) else {}))
+
+
+def test_its_defaults_are_its_only_preset():
+    workload = LoopWorkload(Told(), name="mine:SPACE")
+    presets = workload.presets
+    assert list(presets) == ["default"]
+    assert presets["default"].over(workload.default_config(), has_folder=False).params == {"lr": 0.5}

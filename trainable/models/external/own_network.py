@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainable.configuration.fields import unknown_name
+from trainable.configuration.fields import typed, unknown_name
 from trainable.configuration.reference import load
 from trainable.models.output import as_model_output
 
 SCRATCH = "scratch"
+ANY_NETWORK = frozenset({"network", "network_params", "weights", "freeze_batch_norm"})
+"""Fields that mean something beside a network of the user's, or have a sentence of their own."""
 CHECKED_IMAGES = 2
 
 
@@ -43,9 +45,12 @@ class OwnNetworkConfig:
                 "give init_weights (--init), the path of its state dict."
             )
         accepted = _parameters(self.network)
-        for name in self.network_params or {}:
+        hints = self.network_arguments()
+        for name, value in (self.network_params or {}).items():
             if accepted is not None and name not in accepted:
                 raise ValueError(unknown_name(f"parameter of {self.network}", name, accepted))
+            if hints.get(name) in (bool, int, float) and isinstance(value, str):
+                typed(value, hints[name], f"network.{name}")
 
     def network_arguments(self) -> dict[str, object]:
         """The arguments that can be set, and their types: those that are declared, else of their defaults."""
