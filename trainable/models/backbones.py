@@ -61,7 +61,7 @@ class Backbone(nn.Module):
         """Frozen BatchNorm layers keep their running statistics in training too."""
         super().train(mode)
         if self.batch_norm_frozen:
-            for layer in _batch_norms(self):
+            for layer in batch_norms(self):
                 layer.eval()
         return self
 
@@ -240,7 +240,7 @@ def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
         ) from error
 
 
-def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
@@ -265,7 +265,7 @@ class _Recomputation(AbstractContextManager):
 @contextmanager
 def _running_statistics_kept(stage: nn.Module) -> Iterator[None]:
     """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice."""
-    layers = _batch_norms(stage)
+    layers = batch_norms(stage)
     momenta = [layer.momentum for layer in layers]
     counts = [(count, count.clone()) for layer in layers if (count := layer.num_batches_tracked) is not None]
     for layer in layers:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from trainable.models.backbones import Backbone, load_matching_weights
+from trainable.models.backbones import Backbone, batch_norms, load_matching_weights
 from trainable.models.external.timm_weights import PREFIX, checked_tensors, moments_of, timm_package, whole_with
 from trainable.models.external.weight_files import known_package, read_state_dict
 
@@ -34,6 +34,7 @@ class TimmBackbone(Backbone):
         self._chosen = [_nearest(stride, strides) for stride in STRIDES]
         super().__init__([trunk], tuple(channels[index] for index in self._chosen), normalise)
         self._name = name
+        self._momenta = {layer: layer.momentum for layer in batch_norms(trunk)}
         self._is_channels_last = str(getattr(trunk, "output_fmt", "")).endswith("NHWC")
 
     def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
@@ -51,13 +52,24 @@ class TimmBackbone(Backbone):
     def _maps(self, images: Tensor) -> list[Tensor]:
         trunk, (height, width) = self.stages[0], images.shape[-2:]
         try:
-            return trunk(images)
+            return self._run_trunk(trunk, images)
         except torch.OutOfMemoryError:
             raise
         except (AssertionError, RuntimeError) as error:
             if _takes(trunk, height, width):
                 raise
             raise ValueError(f"{self._name} does not take {height}x{width} px; {_allowed(trunk)}.") from error
+
+    def _run_trunk(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
+        if not (self.checkpointing and self.training):
+            return trunk(images)
+        for layer, momentum in self._momenta.items():
+            layer.momentum = momentum
+        maps = trunk(images)
+        # A recomputed forward pass sees the same batch again; the running statistics must not see it twice.
+        for layer in self._momenta:
+            layer.momentum = 0.0
+        return maps
 
     @property
     def checkpointing(self) -> bool:
@@ -67,10 +79,13 @@ class TimmBackbone(Backbone):
     @checkpointing.setter
     def checkpointing(self, is_on: bool) -> None:
         if is_on:
-            enable = getattr(self.stages[0], "set_grad_checkpointing", None)
-            if enable is None:
-                raise ValueError(f"gradient_checkpointing is on, but {self._name} has none; turn it off.")
-            enable(True)
+            trunk: Any = self.stages[0]
+            # Extractors that hook into a whole network keep it as `model`.
+            owner = trunk if hasattr(trunk, "set_grad_checkpointing") else getattr(trunk, "model", None)
+            try:
+                owner.set_grad_checkpointing(True)
+            except (AttributeError, AssertionError) as error:
+                raise ValueError(f"gradient_checkpointing is on, but {self._name} has none; turn it off.") from error
         self._checkpointing = is_on
 
 

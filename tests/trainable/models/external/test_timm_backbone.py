@@ -105,6 +105,40 @@ def test_the_networks_of_the_workloads_train_on_one(build, shape):
     assert all(parameter.grad is not None for parameter in network.backbone.parameters())
 
 
+def trained_pass(name: str, *, checkpointing: bool) -> tuple[list, dict, int]:
+    """Gradients and state after a pass, and the bytes that were kept for the backward pass."""
+    torch.manual_seed(0)
+    backbone, kept = build_backbone(f"timm:{name}"), [0]
+    backbone.checkpointing = checkpointing
+    own = {id(tensor) for tensor in backbone.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[0] += 0 if id(tensor) in own else tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = sum(one.square().mean() for one in backbone(torch.rand(2, 3, 64, 64)))
+    held = kept[0]
+    loss.backward()
+    return [parameter.grad for parameter in backbone.parameters()], backbone.state_dict(), held
+
+
+@pytest.mark.parametrize(
+    "name", ["pvt_v2_b0", "convnext_atto", "resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224"]
+)
+def test_gradient_checkpointing_keeps_less_and_changes_neither_gradients_nor_running_statistics(name):
+    plain, recomputed = (trained_pass(name, checkpointing=is_on) for is_on in (False, True))
+    assert recomputed[2] < 0.7 * plain[2]
+    assert all(torch.equal(one, other) for one, other in zip(plain[0], recomputed[0], strict=True))
+    statistics = [key for key in plain[1] if not key.endswith("num_batches_tracked")]
+    assert all(torch.equal(plain[1][key], recomputed[1][key]) for key in statistics)
+
+
+def test_a_network_that_cannot_recompute_is_a_sentence():
+    with pytest.raises(ValueError, match="gradient_checkpointing is on, but timm:hrnet_w18_small has none; turn it of"):
+        build_backbone("timm:hrnet_w18_small").checkpointing = True
+
+
 def test_unfreezing_opens_the_blocks_of_the_network():
     blocks = blocks_in_order(build_backbone("timm:tf_efficientnet_lite0"))
     assert len(blocks) > 10
