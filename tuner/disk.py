@@ -111,11 +111,11 @@ def _dispensable(search: SearchRecord) -> list[TrialRecord]:
 
 
 def _needed(search: SearchRecord) -> list[TrialRecord]:
-    """Trials that may be exported: with a confirmation all that it compares, else the winner."""
+    """Trials that may be exported: with a confirmation all that it compares, else the best on one seed."""
     num_confirmed = search.settings.confirm
     if num_confirmed:
         return progress.best_beside_default(search, num_confirmed)
-    return [] if search.winner is None else [search.winner]
+    return [] if search.leader is None else [search.leader]
 
 
 def _in_words(num_bytes: float) -> str:

@@ -1,6 +1,6 @@
-"""Explains why a trial ended and why the winner won, from the records alone.
+"""Explains why a trial ended and why one is exported, from the records alone.
 
-python -m tuner.explain results/moe/<run>        # the search and its winner
+python -m tuner.explain results/moe/<run>        # the search and the trial that is exported
 python -m tuner.explain results/moe/<run> 17     # one trial, by its number or its name
 """
 
@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tuner import formatting
-from tuner.confirm.comparison import choose, read_confirmations
+from tuner.confirm.handed_over import handed_over
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     options = build_parser(prog).parse_args(arguments)
     try:
         search = read_search(options.folder)
-        trial = search.winner if options.trial is None else find_trial(search, options.trial)
-        lines = (
-            explain_search(search, options.folder)
-            if options.trial is None or trial is None
-            else explain_trial(search, trial)
-        )
+        if options.trial is None:
+            answer = handed_over(options.folder, search)
+            trial, lines = None if answer is None else answer.trial, explain_search(search, options.folder)
+        else:
+            trial = find_trial(search, options.trial)
+            lines = explain_trial(search, trial)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -43,17 +43,19 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
 
 
 def explain_search(search: SearchRecord, folder: Path) -> list[str]:
-    """How the trials ended, why the winner won, and whether it beats the default on new data."""
+    """How the trials ended, which one is exported and why, and whether it beats the default on new data."""
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has started"
     lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
-    winner, epoch = search.winner, search.comparison_epoch
-    if winner is None or epoch is None:
-        return [*lines, "No trial has a value to compare, so there is no winner."]
-    lines += [*_why_it_won(search, winner, epoch), *explain_trial(search, winner)[1:]]
-    lines += [confirmation.sentence for confirmation in read_confirmations(folder, search)]
-    choice = choose(folder, search)
-    return lines if choice is None else [*lines, choice.sentence]
+    answer = handed_over(folder, search)
+    if answer is None:
+        return [*lines, "No trial has a value to compare, so none is exported."]
+    lines.append(_why_it_led(search, answer.trial) if answer.choice is None else answer.choice.sentence)
+    if answer.on_test is not None:
+        lines.append(answer.on_test.sentence)
+    if answer.remark is not None:
+        lines.append(answer.remark)
+    return lines + explain_trial(search, answer.trial)
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
@@ -98,17 +100,19 @@ def _ending(trial: TrialRecord) -> str:
     return f"is {trial.sentence}: it is training, waiting at a rung, or was interrupted"
 
 
-def _why_it_won(search: SearchRecord, winner: TrialRecord, epoch: int) -> list[str]:
-    rivals, result = search.ranked(epoch), winner.measured(epoch)
+def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
+    epoch = search.comparison_epoch or 0
+    rivals, result = search.ranked(epoch), leader.measured(epoch)
     objective = formatting.metric(search.settings.objective)
     value = formatting.number(result.objective)
     where = "the highest epoch reached" if result.epoch == epoch else "where it plateaued"
-    line = f"Trial {winner.name} won: its {objective} of {value} at epoch {result.epoch}, {where},"
+    verb = "leads" if search.is_unfinished else "is exported"
+    line = f"Trial {leader.name} {verb}: its {objective} of {value} at epoch {result.epoch}, {where},"
     if len(rivals) == 1:
-        return [f"{line} has no rival: no other trial reached that epoch."]
+        return f"{line} has no rival: no other trial reached that epoch."
     second = rivals[1]
     behind = formatting.number(abs(result.objective - second.measured(epoch).objective))
-    return [f"{line} is the best of {len(rivals)}; trial {second.name} is {behind} behind."]
+    return f"{line} is the best of {len(rivals)} on one seed; trial {second.name} is {behind} behind."
 
 
 def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
@@ -132,7 +136,7 @@ def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
     comparison = progress.compare_with_default(search, trial)
     if comparison is None or trial is search.default_trial:
         return ""
-    values = f"{formatting.number(comparison.winner_value)}, default {formatting.number(comparison.default_value)}"
+    values = f"{formatting.number(comparison.value)}, default {formatting.number(comparison.default_value)}"
     return f"At epoch {comparison.epoch}: {values}; {formatting.gain(comparison.gain)}."
 
 
@@ -177,9 +181,11 @@ _MEANINGS = {
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Explain why trials ended and why the winner won.")
+    parser = argparse.ArgumentParser(prog=prog, description="Explain why trials ended and why one is exported.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="a search, results/<space>/<run>")
-    parser.add_argument("trial", nargs="?", metavar="TRIAL", help="a trial's number or name (default: the winner)")
+    parser.add_argument(
+        "trial", nargs="?", metavar="TRIAL", help="a trial's number or name (default: the exported one)"
+    )
     parser.add_argument("--json", action="store_true", help="print the trial and the sentences as JSON")
     return parser
 

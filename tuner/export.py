@@ -1,4 +1,4 @@
-"""Exports the winner: its configuration file, weights and metrics.
+"""Exports the trial that is handed over: its configuration file, weights and metrics.
 
 python -m tuner.export results/moe/<run>            writes best/config.json, best/weights.pt, best/metrics.json
 python -m tuner.export results/moe/<run> --verify   retrains it without Ray and compares the curves
@@ -25,13 +25,13 @@ from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
 from trainable.workloads.registry import read_config
-from tuner.confirm.comparison import choose, read_confirmations
+from tuner.confirm.comparison import read_confirmations
+from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
 from tuner.records.trivial import read_trivial
 from tuner.results.model_card import model_card
-from tuner.results.progress import handed_over_result
 
 PROG = "python -m tuner.export"
 FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "metrics.json", "README.md"
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Export the winner of a search.")
+    parser = argparse.ArgumentParser(prog=prog, description="Export the best configuration of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     parser.add_argument("--verify", action="store_true", help="retrain it and compare the curves")
     parser.add_argument("--onnx", action="store_true", help=f"also write {FOLDER}/{ONNX}, checked with ONNX Runtime")
@@ -121,19 +121,19 @@ def export(folder: Path) -> Path:
     """Replaces the exported files all at once and returns their folder; the caller holds the search's lock.
 
     Raises:
-        ValueError: there is no search or no winner, or the winner's checkpoint is gone.
+        ValueError: there is no search or no trial with a value, or its checkpoint is gone.
     """
     record = read_search(folder)
     _tidy(folder)
-    winner = _winner(record, folder)
-    weights = trained_weights(folder, winner)
-    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, winner, folder))
+    answer = _answer(record, folder)
+    weights = trained_weights(folder, answer.trial)
+    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, answer.trial, folder))
     if weights:
         torch.save(weights, folder / NEW / WEIGHTS)
     trivial = {split: asdict(score) for split, score in read_trivial(folder).items()}
-    measured = _metrics(record, winner) | ({"trivial": trivial} if trivial else {})
+    measured = _metrics(answer) | ({"trivial": trivial} if trivial else {})
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
-    card = model_card(record, winner, read_confirmations(folder, record))
+    card = model_card(record, answer.trial, read_confirmations(folder, record))
     (folder / NEW / CARD).write_text(card, encoding="utf-8")
     _swap(folder)
     return folder / FOLDER
@@ -185,14 +185,14 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
 def verify(folder: Path) -> Verification:
     """Retrains the exported configuration in this process, without Ray."""
     record = read_search(folder)
-    winner = _winner(record, folder)
+    trial = _answer(record, folder).trial
     device = record.settings.resources.device
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
     exported = read_exported_config(folder / FOLDER / CONFIG)
     torch.set_num_threads(exported.num_threads)
     run = open_run(exported, device)
-    searched = [winner.results[epoch].objective for epoch in sorted(winner.results)]
+    searched = [trial.results[epoch].objective for epoch in sorted(trial.results)]
     retrained = run_epochs(run, on_epoch=lambda result: _print_epoch(result.epoch, result.objective, searched))
     return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
 
@@ -217,24 +217,24 @@ def _print_epoch(epoch: int, objective: float, searched: list[float]) -> None:
     sys.stdout.flush()
 
 
-def _winner(record: SearchRecord, folder: Path) -> TrialRecord:
-    """The best over several seeds where the search is confirmed, else the best of the search."""
-    if record.winner is None:
+def _answer(record: SearchRecord, folder: Path) -> HandedOver:
+    answer = handed_over(folder, record)
+    if answer is None:
         raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to export.")
-    choice = choose(folder, record)
-    return record.winner if choice is None else choice.trial
+    return answer
 
 
-def _metrics(record: SearchRecord, winner: TrialRecord) -> dict[str, object]:
+def _metrics(answer: HandedOver) -> dict[str, object]:
     """What was measured of its weights, and how its training ended."""
-    result = handed_over_result(record, winner)
+    trial = answer.trial
+    result = trial.results[answer.epoch]
     return {
-        "trial": winner.name,
+        "trial": trial.name,
         "epoch": result.epoch,
         "objective": result.objective,
         "metrics": result.metrics,
-        "last_epoch": winner.last_result.epoch,
-        "ended": winner.sentence,
+        "last_epoch": trial.last_result.epoch,
+        "ended": trial.sentence,
     }
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from trainable.reporting.output_folder import check_writable
 from tuner.atomic_file import replacing
-from tuner.confirm.comparison import choose, read_confirmations
+from tuner.confirm.comparison import read_confirmations
+from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.settings import read_settings
 from tuner.records.trivial import read_trivial
@@ -69,28 +70,27 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         ValueError: the folder holds no search, or a damaged one.
     """
     search = read_search(folder)
-    choice = choose(folder, search)
-    exported = search.winner if choice is None else choice.trial
+    answer = handed_over(folder, search)
+    exported = None if answer is None else answer.trial
     output = folder if output is None else output
     confirmations = read_confirmations(folder, search)
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / TABLE) as partial:
         results_table(search).to_csv(partial, index=False)
-    pictures = save_pictures(search, output / FIGURES)
+    pictures = save_pictures(search, exported, output / FIGURES)
     sections = [
         report_text.say_result(
             search,
             confirmations,
-            choice,
+            answer,
             nothing_learned=warning_of_nothing_learned(search, exported, confirmations, read_trivial(folder)),
         ),
-        "" if exported is None else progress.handed_over_sentence(search, exported),
         report_text.say_what_was_searched(search),
-        report_text.say_winner(search),
+        report_text.say_exported(search, answer),
         report_text.say_confirmations(search, confirmations),
         report_text.say_pictures([(p, path and path.relative_to(output)) for p, path in pictures]),
-        report_text.say_trials(search),
-        report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
+        report_text.say_trials(search, exported),
+        "" if answer is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
     ]
     with replacing(output / REPORT) as partial:
         partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")

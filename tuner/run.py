@@ -1,4 +1,4 @@
-"""One search from start to finish: Ray, trials, confirmation, report, the exported winner."""
+"""One search from start to finish: Ray, trials, confirmation, report, export."""
 
 import json
 import logging
@@ -15,12 +15,13 @@ from trainable.data.io.image_cache import default_cache_dir
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
+from tuner.confirm.handed_over import handed_over
 from tuner.confirm.training import confirm, log_training
 from tuner.confirm.wanted import is_over
 from tuner.export import CONFIG, METRICS, export
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
-from tuner.listeners.study_copy import StudyCopy
+from tuner.listeners.study_copy import StudyCopy, mark_exported
 from tuner.listeners.tensorboard import FOLDER as BOARDS
 from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
@@ -49,10 +50,12 @@ def finish(folder: Path, search: SearchRecord) -> int:
 
     report = write_report(folder)
     lines = [f"Report      {report}"]
-    if search.winner is not None:
+    answer = handed_over(folder, search)
+    if answer is not None:
         lines += _export_lines(folder)
+        mark_exported(folder, answer.trial, answer.remark)
     else:
-        lines.append(f"Winner      none: {_why_none(search)}")
+        lines.append(f"Exported    none: {_why_none(search)}")
     was_interrupted = not is_over(folder, search)
     if was_interrupted:
         lines.append(f"Continue    python -m tuner.search --resume {formatting.argument(folder)}")
@@ -70,10 +73,10 @@ def _export_lines(folder: Path) -> list[str]:
     try:
         best = export(folder)
     except ValueError as error:
-        return [f"Winner      not exported: {error}"]
+        return [f"Exported    nothing: {error}"]
     config, metrics = best / CONFIG, json.loads((best / METRICS).read_text())
     return [
-        f"Winner      {config}",
+        f"Exported    {config}",
         f"Weights     epoch {metrics['epoch']} of {metrics['last_epoch']}",
         f"Train it    python -m trainable.train --config {formatting.argument(config)}",
     ]
@@ -196,7 +199,7 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
     # Optuna logs each new study.
     with silenced(optuna.logging.get_logger("optuna").name):
         is_complete = _run_session(recorder, plan, cluster, seconds=seconds)
-    if is_complete and search.settings.confirm and search.winner is not None:
+    if is_complete and search.settings.confirm and search.leader is not None:
         # After an interruption a resume trains the rest.
         with suppress(KeyboardInterrupt):
             confirm(folder, top=search.settings.confirm, on_run=log_training)

@@ -39,7 +39,7 @@ def test_an_ensemble_of_one_is_the_winner_on_the_test_split(folder):
     result = judge_ensemble(folder, 1, device=CPU)
     winner = next(members(folder)).test()
     (alone,) = result.members
-    assert alone == read_search(folder).winner.name
+    assert alone == read_search(folder).leader.name
     assert result.ensemble == result.members[alone]
     assert result.ensemble == {name: value for name, value in winner.items() if name in result.ensemble}
 

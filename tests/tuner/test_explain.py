@@ -73,17 +73,19 @@ def test_the_default_is_not_compared_with_itself(folder):
     assert "default 0." not in told
 
 
-def test_the_search_tells_how_trials_ended_why_the_winner_won_and_by_how_much(folder):
+def test_the_search_tells_how_trials_ended_why_one_is_exported_and_by_how_much(folder):
     told = "\n".join(explain_search(read_search(folder), folder))
     assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in told
-    won = f"Trial {NAMES[2]} won: its s_measure of 0.800 at epoch 3, the highest epoch reached, is the best of 2;"
-    assert won in told
+    led = (
+        f"Trial {NAMES[2]} is exported: its s_measure of 0.800 at epoch 3, the highest epoch reached, is the best of 2 "
+    )
+    assert led + "on one seed;" in told
     assert f"trial {NAMES[0]} is 0.100 behind." in told
     assert "At epoch 3: 0.800, default 0.700; 0.100 better." in told
     assert "Differs from the default: max_lr 0.005 (0.001), averaging True (False)." in told
 
 
-def test_a_winner_that_plateaued_is_told_with_its_own_epoch(folder):
+def test_a_leader_that_plateaued_is_told_with_its_own_epoch(folder):
     lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
     cut = [line for line in lines if not ((NAMES[2] in line or NAMES[0] in line) and '"epoch": 3' in line)]
     (folder / "trials.jsonl").write_text("".join(cut))
@@ -93,7 +95,10 @@ def test_a_winner_that_plateaued_is_told_with_its_own_epoch(folder):
     resumed.end(NAMES[0], Outcome.COMPLETED, numbers={"epoch": 3}, epoch=3)
     resumed.close()
     told = "\n".join(explain_search(read_search(folder), folder))
-    assert f"Trial {NAMES[2]} won: its s_measure of 0.650 at epoch 2, where it plateaued, is the best of 2;" in told
+    assert (
+        f"Trial {NAMES[2]} is exported: its s_measure of 0.650 at epoch 2, where it plateaued, is the best of 2 "
+        in told
+    )
     assert "At epoch 3: 0.650, default 0.600; 0.050 better." in told
 
 
@@ -112,7 +117,7 @@ def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder)
     search = read_search(folder)
     told = "\n".join(explain_search(search, folder))
     assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 unfinished." in told
-    assert f"Trial {NAMES[0]} won" in told
+    assert f"Trial {NAMES[0]} leads" in told
     unfinished = f"Trial {NAMES[2]} is unfinished after epoch 2: it is training, waiting at a rung, or was interrupted."
     assert unfinished in told_of(folder, 2)
     (folder / "trials.jsonl").write_text("")

@@ -52,7 +52,7 @@ def content(best):
 def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_where_it_comes_from(folder):
     exported = read_exported_config(export(folder) / "config.json")
     record = read_search(folder)
-    assert exported.config == trial_config(record, record.winner)
+    assert exported.config == trial_config(record, record.leader)
     assert (exported.config.averaging is None, exported.config.augmentation) == (False, None)
     assert exported.found_by == {
         "search": "moe/discs",

@@ -42,7 +42,7 @@ def test_a_search_that_is_over_says_where_its_winner_lies_and_exits_with_0(ended
     folder = ended(confirm=confirm, seeds=seeds)
     assert finish(folder, read_search(folder)) == 0
     said = capsys.readouterr().out
-    assert f"Winner      {folder}/best/config.json" in said
+    assert f"Exported    {folder}/best/config.json" in said
     assert f"python -m trainable.train --config {folder}/best/config.json" in said
     assert "--resume" not in said
     assert (folder / "report.md").exists()
@@ -77,7 +77,7 @@ def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(e
     failed = {"outcome": "failed", "numbers": {"error": "x"}}
     rewrite(folder, [e | failed if e["event"] == "end" else e for e in events(folder) if e["event"] != "result"])
     assert finish(folder, read_search(folder)) == 0
-    assert "Winner      none: no trial has a finite objective" in capsys.readouterr().out
+    assert "Exported    none: no trial has a finite objective" in capsys.readouterr().out
     assert not (folder / "best").exists()
 
 
@@ -87,7 +87,7 @@ def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(train
     assert finish(folder, read_search(folder)) == 130
     said = capsys.readouterr().out
     assert f"Report      {folder}/report.md" in said
-    assert "Winner      not exported: Trial 001-" in said
+    assert "Exported    nothing: Trial 001-" in said
     assert f"Continue    python -m tuner.search --resume {folder}" in said
 
 
@@ -95,4 +95,4 @@ def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(tra
     folder = shutil.copytree(trained_folder, tmp_path / "discs")
     rewrite(folder, [event for event in events(folder) if event["event"] == "start"])
     assert finish(folder, read_search(folder)) == 130
-    assert "Winner      none: interrupted before any epoch ended." in capsys.readouterr().out
+    assert "Exported    none: interrupted before any epoch ended." in capsys.readouterr().out

@@ -25,15 +25,15 @@ def test_curves_are_the_recorded_ones(finished_folder):
 
 def test_the_winner_comes_first_and_every_metric_is_there(finished_folder):
     search = read_search(finished_folder)
-    table = page_data.last_metrics(search)
-    assert table.index[0] == search.winner.name
+    table = page_data.last_metrics(search, search.leader)
+    assert table.index[0] == search.leader.name
     assert {"epoch", *page_data.metric_names(search)} == set(table.columns)
     assert page_data.metric_names(search)[0] == "val/s_measure"
 
 
 def test_a_configuration_is_told_beside_the_default(trained_folder):
     search = read_search(trained_folder)
-    table = page_data.configuration(search, search.winner)
+    table = page_data.configuration(search, search.leader)
     different = table[table["differs"]]
     assert different.loc["max_lr"].tolist() == ["0.01", "0.0003", True]
     assert different.loc["alpha_cv", "value"] == page_data.NOT_USED
@@ -86,7 +86,7 @@ def test_the_page_is_drawn_and_another_trial_is_looked_at(trained_folder):
     drawn = AppTest.from_function(draw, args=(str(trained_folder),)).run(timeout=60)
     assert not drawn.exception
     search = read_search(trained_folder)
-    assert f"best trial {search.winner.name} s_measure" in drawn.markdown[0].value
+    assert f"best trial {search.leader.name} s_measure" in drawn.markdown[0].value
     metric, trial = drawn.selectbox
     assert metric.value == "val/s_measure"
     assert trial.value.number == 1

@@ -33,10 +33,10 @@ def report_of(recorder) -> str:
 
 def test_the_report_tells_the_winner_beside_the_default_at_the_same_epoch(reported):
     search, text = read_search(reported), (reported / "report.md").read_text()
-    best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
-    assert f"**Trial {search.winner.name} is {best - default:.3f} better than the default configuration: " in text
+    best, default = (trial.objective_at(12) for trial in (search.leader, search.default_trial))
+    assert f"**Trial {search.leader.name} is {best - default:.3f} better than the default configuration: " in text
     assert f"{best:.3f} at epoch 12 on the validation split, default {default:.3f}." in text
-    assert f"| `max_lr` | 0.003 | {search.winner.params['max_lr']:.3g} |" in text
+    assert f"| `max_lr` | 0.003 | {search.leader.params['max_lr']:.3g} |" in text
 
 
 def test_every_picture_of_the_report_exists_and_every_trial_has_its_line(reported):
@@ -73,7 +73,7 @@ def test_the_table_has_each_parameter_in_its_column_and_reads_back(reported):
 
 def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     search = read_search(copied)
-    default, winner = search.default_trial.name, search.winner.name
+    default, winner = search.default_trial.name, search.leader.name
     values = {(default, 1): 0.70, (default, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
     for (trial, seed), value in values.items():
         append_run(copied, ConfirmedRun(trial=trial, seed=seed, objective=value, test={"s_measure": value}))
@@ -137,7 +137,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     synthetic.sample = lambda number: sample(number) | ({"max_lr": 1.0} if number == 0 else {})
     synthetic.run()
     text = report_of(synthetic.recorder)
-    assert f"**Trial {synthetic.recorder.record.winner.name} is the best, " in text
+    assert f"**Trial {synthetic.recorder.record.leader.name} is the best, " in text
 
 
 @pytest.mark.parametrize(

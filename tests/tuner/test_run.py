@@ -172,7 +172,7 @@ def test_a_search_in_which_everything_diverges_ends_without_a_winner_and_says_wh
     search = read_search(diverged)
     assert [trial.outcome for trial in search.trials] == [Outcome.DIVERGED] * 2
     assert all("diverged in epoch 1 at step" in trial.sentence for trial in search.trials)
-    assert search.winner is None
+    assert search.leader is None
     assert search.is_finished
 
 

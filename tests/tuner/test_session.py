@@ -368,7 +368,7 @@ def test_a_full_disk_budget_ends_the_least_promising_waiting_trial_and_keeps_wha
     short = [trial for trial in search.trials if trial.numbers.get("short_of") == "disk"]
     assert short
     assert all("no disk space for its checkpoint" in trial.sentence for trial in short)
-    assert last_checkpoint(folder, search.winner) is not None
+    assert last_checkpoint(folder, search.leader) is not None
     kept = [trial for trial in search.trials if last_checkpoint(folder, trial)]
     assert len(kept) <= 4
 

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuner.confirm.comparison import Confirmation, choose, read_confirmations
+from tuner.confirm.comparison import Confirmation, read_confirmations
+from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class BestTrial:
     """The search's objective at that epoch, on the validation split."""
     metrics: Mapping[str, float | None]
     """All metrics of that epoch, by name, such as "val/s_measure"."""
+    is_confirmed: bool
+    """Whether several seeds chose it; otherwise it led the search on one."""
+    remark: str | None
+    """Names the trial that led the search on one seed, where that is another."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,11 @@ class SearchResult:
     def best(self) -> BestTrial | None:
         """The trial that is exported; None while no trial has a finite objective."""
         from tuner.export import trial_config
-        from tuner.results.progress import handed_over_result
 
-        choice = choose(self.folder, self.search)
-        trial = self.search.winner if choice is None else choice.trial
-        if trial is None:
+        answer = handed_over(self.folder, self.search)
+        if answer is None:
             return None
-        result = handed_over_result(self.search, trial)
+        trial, result = answer.trial, answer.trial.results[answer.epoch]
         return BestTrial(
             trial=trial.name,
             config=trial_config(self.search, trial),
@@ -84,6 +87,8 @@ class SearchResult:
             epoch=result.epoch,
             objective=result.objective,
             metrics=result.metrics,
+            is_confirmed=answer.is_confirmed,
+            remark=answer.remark,
         )
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -175,7 +180,7 @@ def load(folder: str | Path) -> SearchResult:
 
 
 def _best_summary(best: BestTrial) -> dict[str, Any]:
-    names: Sequence[str] = ("trial", "epoch", "objective")
+    names: Sequence[str] = ("trial", "epoch", "objective", "is_confirmed", "remark")
     return {name: getattr(best, name) for name in names} | {"params": dict(best.params), "metrics": dict(best.metrics)}
 
 

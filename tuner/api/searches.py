@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def search(space: str = "moe", *, verbose: bool = False, **options: Unpack[SearchOptions]) -> "SearchResult":
-    """Searches for a better training configuration, confirms the best on other seeds, and exports the winner.
+    """Searches for a better training configuration, confirms the best on other seeds, and exports one.
 
     Works in a script, a notebook and a thread, and shows its progress there. Ctrl-C, or Stop in a notebook, ends it
     early with all finished epochs saved; `resume` continues it.

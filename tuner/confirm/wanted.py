@@ -14,7 +14,7 @@ FIRST_SEED = 1000
 
 def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
     """The default and the best others; raises ValueError when nothing was measured."""
-    if record.winner is None:
+    if record.leader is None:
         raise ValueError("No trial has a finite objective; there is nothing to confirm.")
     return progress.best_beside_default(record, top)
 
@@ -37,7 +37,7 @@ def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
 def is_over(folder: Path, search: SearchRecord) -> bool:
     """Whether nothing is left to train: every trial has ended, and the best are confirmed as asked."""
     top = search.settings.confirm
-    return not search.is_unfinished and (top == 0 or search.winner is None or is_confirmed(folder, search, top))
+    return not search.is_unfinished and (top == 0 or search.leader is None or is_confirmed(folder, search, top))
 
 
 def identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:

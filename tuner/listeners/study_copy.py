@@ -5,6 +5,7 @@ short line. Off: do not add the listener.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 
 FILE = "study.journal"
+
+logger = logging.getLogger(__name__)
 
 
 class StudyCopy:
@@ -75,6 +78,22 @@ class StudyCopy:
         self._storage.set_trial_user_attr(identity, "outcome", str(outcome))
         values = [trial.last_result.objective] if state is TrialState.COMPLETE else None
         self._storage.set_trial_state_values(identity, state, values)
+
+
+def mark_exported(folder: Path, trial: TrialRecord, remark: str | None) -> None:
+    """Adds to the study which trial is exported, as `exported_number`, `exported_trial` and, if any, `remark`.
+
+    Nothing where a search has dropped its copy.
+    """
+    if not (folder / FILE).exists():
+        return
+    facts = {"exported_number": trial.number, "exported_trial": trial.name, "remark": remark}
+    try:
+        study = optuna.load_study(study_name=None, storage=JournalStorage(_OneWriter(folder / FILE)))
+        for name, value in facts.items():
+            study.set_user_attr(name, value)
+    except (OSError, ValueError, LookupError) as error:
+        logger.warning("The copy for Optuna (%s) does not say which trial is exported: %s", FILE, error)
 
 
 class _OneWriter(JournalFileBackend):

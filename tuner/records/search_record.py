@@ -142,7 +142,8 @@ class SearchRecord:
         return max((max(t.results) for t in self._trials.values() if t.may_win and t.results), default=None)
 
     @property
-    def winner(self) -> TrialRecord | None:
+    def leader(self) -> TrialRecord | None:
+        """The best on the search's one seed; what is handed over is `tuner.confirm.handed_over`."""
         epoch = self.comparison_epoch
         return None if epoch is None else self.ranked(epoch)[0]
 

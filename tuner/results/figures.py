@@ -39,23 +39,25 @@ NAMES = ("learning_curves", "best_so_far", "importance", "parameters", "expert_u
 NOTHING_MEASURED = "No trial has a value to compare."
 
 
-def save_pictures(search: SearchRecord, folder: Path) -> list[tuple[Picture, Path | None]]:
-    """Saves all figures in `folder`; the path is None where there is nothing to draw."""
+def save_pictures(
+    search: SearchRecord, exported: TrialRecord | None, folder: Path
+) -> list[tuple[Picture, Path | None]]:
+    """Saves all figures in `folder`, the exported trial marked; the path is None where there is nothing to draw."""
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        return [(picture, _save(picture, folder / f"{name}.png")) for name, picture in _draw_all(search)]
+        return [(picture, _save(picture, folder / f"{name}.png")) for name, picture in _draw_all(search, exported)]
 
 
-def _draw_all(search: SearchRecord) -> Iterator[tuple[str, Picture]]:
+def _draw_all(search: SearchRecord, exported: TrialRecord | None) -> Iterator[tuple[str, Picture]]:
     importance = measure_importance(search)
-    yield "learning_curves", draw_learning_curves(search)
-    yield "best_so_far", draw_best_so_far(search)
+    yield "learning_curves", draw_learning_curves(search, exported)
+    yield "best_so_far", draw_best_so_far(search, exported)
     yield "importance", draw_importance(search, importance)
-    yield "parameters", draw_parameters(search, importance)
+    yield "parameters", draw_parameters(search, importance, exported)
     if any("moe/usage_0" in trial.last.metrics for trial in search.trials if trial.last):
-        yield "expert_usage", draw_expert_usage(search)
+        yield "expert_usage", draw_expert_usage(exported)
     if search.settings.limits:
-        yield "limits", draw_limits(search)
+        yield "limits", draw_limits(search, exported)
     yield "endings", draw_endings(search)
 
 
@@ -73,21 +75,20 @@ def _save(picture: Picture, path: Path) -> Path | None:
     return path
 
 
-def draw_learning_curves(search: SearchRecord) -> Picture:
+def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None) -> Picture:
     title = "Learning curves"
     if search.comparison_epoch is None:
         return Picture(title=title, caption=NOTHING_MEASURED)
     axes = new_axes(height=5.0)
     for trial in search.trials:
         _draw_curve(axes, trial)
-    labels = [_highlight(axes, trial, name, colour) for name, trial, colour in _named_trials(search)]
+    labels = [_highlight(axes, trial, name, colour) for name, trial, colour in _named_trials(search, exported)]
     axes.set(xlabel="epoch", ylabel=_objective(search), xlim=(0.7, search.settings.max_epochs + 0.3))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _draw_rungs(axes, search)
     label_right(axes, labels)
-    highlights = (
-        "the default, which won" if search.winner is search.default_trial else "the default. Orange: the winner"
-    )
+    is_default = exported is search.default_trial
+    highlights = "the default, which is exported" if is_default else "the default. Orange: the exported trial"
     caption = (
         f"The objective of every trial on the validation split. Black: {highlights}. Blue: completed. Grey dot: "
         "stopped at a rung. Cross: failed, diverged, out of memory or collapsed."
@@ -116,15 +117,15 @@ def _highlight(axes: Axes, trial: TrialRecord, name: str, colour: str) -> Label:
     return Label(y=values[-1], text=f"{name}  {formatting.number(values[-1])}", colour=colour)
 
 
-def _named_trials(search: SearchRecord, epoch: int | None = None) -> list[tuple[str, TrialRecord, str]]:
-    """The default and the winner, if they have a value (at that epoch); once if they are the same trial."""
-    default, winner = search.default_trial, search.winner
-    named = []
-    if default is not None and (default.objective_at(epoch) is not None if epoch else bool(default.results)):
-        named.append(("default", default, BLACK))
-    if winner is not None and winner is not default:
-        named.append((f"trial {winner.name}", winner, RED))
-    return named
+def _named_trials(
+    search: SearchRecord, exported: TrialRecord | None, epoch: int | None = None
+) -> list[tuple[str, TrialRecord, str]]:
+    """The default and the exported trial, if they have a value (at that epoch); once if they are the same trial."""
+    default = search.default_trial
+    named = [] if default is None else [("default", default, BLACK)]
+    if exported is not None and exported is not default:
+        named.append((f"trial {exported.name}", exported, RED))
+    return [one for one in named if (one[1].objective_at(epoch) is not None if epoch else bool(one[1].results))]
 
 
 def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
@@ -140,7 +141,7 @@ def _draw_rungs(axes: Axes, search: SearchRecord) -> None:
         axes.annotate(words, (epoch, 1.0), xytext=(0, 3 + 11 * (len(rungs) - number)), color="#666666", **place)
 
 
-def draw_best_so_far(search: SearchRecord) -> Picture:
+def draw_best_so_far(search: SearchRecord, exported: TrialRecord | None) -> Picture:
     title = "Best so far against time"
     epoch = search.comparison_epoch
     if epoch is None:
@@ -154,7 +155,7 @@ def draw_best_so_far(search: SearchRecord) -> Picture:
     axes.step([*times, search.elapsed / divisor], [*best, best[-1]], color=RED, where="post", linewidth=2.4)
     axes.plot(times, values, "o", color=SKY, markeredgecolor="white", markersize=7, clip_on=False)
     axes.set(xlabel=f"{unit} since the search started", ylabel=f"{_objective(search)} at epoch {epoch}", xlim=(0, None))
-    label_right(axes, [_level(axes, search, *named, epoch) for named in _named_trials(search, epoch)])
+    label_right(axes, [_level(axes, search, *named, epoch) for named in _named_trials(search, exported, epoch)])
     caption = (
         f"Each dot is a trial that reached epoch {epoch} or plateaued before; trials are compared only at that epoch."
     )
@@ -174,12 +175,11 @@ def _time_unit(seconds: float) -> tuple[float, str]:
     return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
 
 
-def draw_expert_usage(search: SearchRecord) -> Picture:
-    title = "Expert usage of the best trial"
-    winner = search.winner
-    usage = {} if winner is None else _usage_by_epoch(winner)
-    if winner is None or len(usage) < 2:
-        caption = "The best trial has recorded its expert usage in fewer than two epochs."
+def draw_expert_usage(exported: TrialRecord | None) -> Picture:
+    title = "Expert usage of the exported trial"
+    usage = {} if exported is None else _usage_by_epoch(exported)
+    if exported is None or len(usage) < 2:
+        caption = "The exported trial has recorded its expert usage in fewer than two epochs."
         return Picture(title=title, caption=caption)
     epochs, shares = list(usage), list(zip(*usage.values(), strict=True))
     colours = [SERIES[expert % len(SERIES)] for expert in range(len(shares))]
@@ -191,7 +191,7 @@ def draw_expert_usage(search: SearchRecord) -> Picture:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     label_right(axes, _usage_labels(usage[epochs[-1]]))
     balanced = f"Balanced: {1 / len(shares):.0%} each."
-    caption = f"Trial {winner.name}: share of the token assignments per expert. {balanced}"
+    caption = f"Trial {exported.name}: share of the token assignments per expert. {balanced}"
     return Picture(title=title, caption=caption, figure=figure_of(axes))
 
 

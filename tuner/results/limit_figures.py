@@ -10,7 +10,7 @@ from tuner.results.figure_style import BLACK, Picture
 from tuner.results.parameter_figures import draw_point
 
 
-def draw_limits(search: SearchRecord) -> Picture:
+def draw_limits(search: SearchRecord, exported: TrialRecord | None) -> Picture:
     """One panel for each limit; a trial that was not trained is a cross at its edge."""
     limits = search.settings.limits
     figure = Figure(figsize=(8.0, 3.9))
@@ -19,7 +19,8 @@ def draw_limits(search: SearchRecord) -> Picture:
         for trial in search.trials:
             measured = measured_quantity(trial, quantity)
             if measured is not None:
-                draw_point(axes, search, trial, x=measured, epoch=trial.last.epoch if trial.last else 0)
+                epoch = trial.last.epoch if trial.last else 0
+                draw_point(axes, search, trial, x=measured, epoch=epoch, exported=exported)
         axes.axvline(limit, color=BLACK, linestyle="--", linewidth=1)
         axes.set_xlabel(quantity)
     panels[0].set_ylabel(f"{formatting.metric(search.settings.objective)} at the trial's last epoch")

@@ -60,7 +60,7 @@ def _too_few(search: SearchRecord) -> str:
     )
 
 
-def draw_parameters(search: SearchRecord, importance: Importance | None) -> Picture:
+def draw_parameters(search: SearchRecord, importance: Importance | None, exported: TrialRecord | None) -> Picture:
     title = "The two most important parameters"
     if importance is None:
         return Picture(title=title, caption="Left out, because the importance is unknown.")
@@ -68,7 +68,7 @@ def draw_parameters(search: SearchRecord, importance: Importance | None) -> Pict
     figure = Figure(figsize=(8.0, 3.9))
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        _draw_slice(axes, search, name, importance.epoch)
+        _draw_slice(axes, search, name, importance.epoch, exported)
     panels[0].set_ylabel(f"{formatting.metric(search.settings.objective)} at epoch {importance.epoch}")
     caption = (
         f"Value at epoch {importance.epoch} of every trial with the parameter. Blue: completed. Cross at the edge: "
@@ -77,7 +77,7 @@ def draw_parameters(search: SearchRecord, importance: Importance | None) -> Pict
     return Picture(title=title, caption=caption, figure=figure)
 
 
-def _draw_slice(axes: Axes, search: SearchRecord, name: str, epoch: int) -> None:
+def _draw_slice(axes: Axes, search: SearchRecord, name: str, epoch: int, exported: TrialRecord | None) -> None:
     trials = [trial for trial in search.trials if name in trial.params]
     values = [trial.params[name] for trial in trials]
     are_numbers = all(type(value) in (int, float) for value in values)
@@ -88,21 +88,23 @@ def _draw_slice(axes: Axes, search: SearchRecord, name: str, epoch: int) -> None
         axes.margins(x=0.2)
     for trial in trials:
         value = trial.params[name]
-        draw_point(axes, search, trial, x=value if are_numbers else str(value), epoch=epoch)
+        draw_point(axes, search, trial, x=value if are_numbers else str(value), epoch=epoch, exported=exported)
     axes.set_xlabel(name)
 
 
-def draw_point(axes: Axes, search: SearchRecord, trial: TrialRecord, *, x: float | str, epoch: int) -> None:
+def draw_point(
+    axes: Axes, search: SearchRecord, trial: TrialRecord, *, x: float | str, epoch: int, exported: TrialRecord | None
+) -> None:
     """A trial's value at an epoch; a bad configuration is a cross at the edge."""
     y = trial.objective_at(epoch)
     if trial.outcome is not None and trial.outcome.counts_as_bad:
         edge = {"max": 0.03, "min": 0.97}[search.settings.mode]
         style: dict[str, Any] = {"color": RED, "markeredgecolor": "white", "markersize": 8, "clip_on": False}
         axes.plot(x, edge, "X", transform=axes.get_xaxis_transform(), **style)
-    elif y is not None and trial in (search.winner, search.default_trial):
-        word, marker, colour = ("winner", "*", RED) if trial is search.winner else ("default", "D", BLACK)
+    elif y is not None and trial in (exported, search.default_trial):
+        word, marker, colour = ("exported", "*", RED) if trial is exported else ("default", "D", BLACK)
         axes.plot(x, y, marker, color=colour, markeredgecolor="white", markersize=15 if marker == "*" else 9, zorder=4)
-        offset = (0, 9) if word == "winner" else (0, -17)
+        offset = (0, 9) if word == "exported" else (0, -17)
         axes.annotate(word, (x, y), xytext=offset, textcoords="offset points", color=colour, ha="center", fontsize=9)
     elif y is not None:
         colour = BLUE if trial.outcome is Outcome.COMPLETED else GREY

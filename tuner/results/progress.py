@@ -22,17 +22,17 @@ PRIOR_TRIALS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The best trial and the default configuration, measured at the same epoch."""
+    """A trial and the default configuration, measured at the same epoch."""
 
-    winner: TrialRecord
+    trial: TrialRecord
     default: TrialRecord
     epoch: int
     gain: float
-    """Gain of the winner over the default, in the direction of the objective; negative is worse."""
+    """Gain of the trial over the default, in the direction of the objective; negative is worse."""
 
     @property
-    def winner_value(self) -> float:
-        return self.winner.measured(self.epoch).objective
+    def value(self) -> float:
+        return self.trial.measured(self.epoch).objective
 
     @property
     def default_value(self) -> float:
@@ -47,7 +47,7 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
     """
     default = search.default_trial
     if default is None or default.outcome is not None:
-        return compare_with_default(search, search.winner)
+        return compare_with_default(search, search.leader)
     ranked = search.ranked(last_epoch(default))
     return compare_with_default(search, ranked[0] if ranked else None)
 
@@ -60,7 +60,7 @@ def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Com
     for epoch in sorted(trial.results.keys() | default.results.keys(), reverse=True):
         gain = gain_over_default(search, trial, epoch)
         if gain is not None:
-            return Comparison(winner=trial, default=default, epoch=epoch, gain=gain)
+            return Comparison(trial=trial, default=default, epoch=epoch, gain=gain)
     return None
 
 
@@ -228,11 +228,3 @@ def handed_over_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:
         return -math.inf if value is None else sign * value
 
     return max((trial.results[epoch] for epoch in sorted(trial.results)), key=rank, default=trial.last_result)
-
-
-def handed_over_sentence(search: SearchRecord, trial: TrialRecord) -> str:
-    """Which epoch the exported weights are of."""
-    result, last = handed_over_result(search, trial), trial.last_result
-    return (
-        f"The exported weights of trial {trial.name} are those of epoch {result.epoch}; it ended at epoch {last.epoch}."
-    )

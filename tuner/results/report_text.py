@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tuner import formatting
-from tuner.confirm.comparison import Choice, Confirmation
+from tuner.confirm.comparison import Confirmation
+from tuner.confirm.handed_over import HandedOver
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
@@ -19,46 +20,47 @@ LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "
 def say_result(
     search: SearchRecord,
     confirmations: Sequence[Confirmation],
-    choice: Choice | None,
+    answer: HandedOver | None,
     *,
     nothing_learned: str | None = None,
 ) -> str:
-    """The title, the main result and its evidence; the confirmation on several seeds comes before the search's one.
+    """The title, what is exported and its evidence; what led the search on one seed is a remark below it.
 
-    That nothing was learned comes before both.
+    That nothing was learned comes before all.
     """
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
     if nothing_learned is not None:
         title += f"\n\n**{nothing_learned}**"
-    # The claim on the exported trial; if that is the default or there is none, the claims on all confirmed trials.
-    exported = [one for one in confirmations if choice is not None and one.trial == choice.trial.name]
-    claims = [one.sentence for one in exported or confirmations]
-    few = warning_of_few(settings.images)
-    caution = [few] if few else []
-    if choice is None:
-        return "\n\n".join([title, f"**{_headline(search)}**", *claims, *caution])
-    headline = f"In the search, on one seed: {_headline(search)}"
-    return "\n\n".join([title, f"**{choice.sentence}**", *claims, *caution, headline])
+    # The claim on the exported trial; if that is the default or nothing is chosen yet, those on all confirmed trials.
+    claims = confirmations if answer is None or answer.on_test is None else [answer.on_test]
+    remark = None if answer is None else answer.remark
+    headline = f"**{_headline(search, answer)}**"
+    parts = [title, headline, *(one.sentence for one in claims), warning_of_few(settings.images), remark]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _headline(search: SearchRecord) -> str:
-    winner, epoch = search.winner, search.comparison_epoch
-    if winner is None or epoch is None:
+def _headline(search: SearchRecord, answer: HandedOver | None) -> str:
+    if answer is None:
         return "No trial has a value to compare; the table below says how each ended."
-    comparison, result = progress.compare_with_default(search, winner), winner.measured(epoch)
+    return _on_one_seed(search, answer) if answer.choice is None else answer.choice.sentence
+
+
+def _on_one_seed(search: SearchRecord, answer: HandedOver) -> str:
+    """The exported trial beside the default, both in the search itself."""
+    trial, comparison, result = answer.trial, answer.in_search, answer.trial.last_result
     value = formatting.number(result.objective)
     best = f"{_objective(search)} {value} at epoch {result.epoch} on the validation split"
     if comparison is None:
-        return f"Trial {winner.name} is the best, with {best}; the default configuration was not measured."
-    if comparison.winner is comparison.default:
+        return f"Trial {trial.name} is the best, with {best}; the default configuration was not measured."
+    if trial is comparison.default:
         return f"The default configuration is the best, with {best}."
-    if comparison.epoch < epoch:
-        there = f"{formatting.number(comparison.winner_value)}, default {formatting.number(comparison.default_value)}"
+    if comparison.epoch < result.epoch:
+        there = f"{formatting.number(comparison.value)}, default {formatting.number(comparison.default_value)}"
         early = f"at epoch {comparison.epoch}, where the default ended, it had {there}"
-        return f"Trial {winner.name} is the best, with {best}; {early}."
+        return f"Trial {trial.name} is the best, with {best}; {early}."
     gain, default = formatting.gain(comparison.gain), formatting.number(comparison.default_value)
-    return f"Trial {winner.name} is {gain} than the default configuration: {best}, default {default}."
+    return f"Trial {trial.name} is {gain} than the default configuration: {best}, default {default}."
 
 
 def say_what_was_searched(search: SearchRecord) -> str:
@@ -96,30 +98,48 @@ def _setting(value: object) -> str:
     return formatting.parameter(value)
 
 
-def say_winner(search: SearchRecord) -> str:
-    """How the winner was chosen, and how it differs from the default."""
-    winner, default, epoch = search.winner, search.default_trial, search.comparison_epoch
-    if winner is None or epoch is None:
+def say_exported(search: SearchRecord, answer: HandedOver | None) -> str:
+    """How the exported trial was chosen, what it had in the search, and how it differs from the default."""
+    if answer is None:
         return ""
+    how = _chosen__on_one_seed(search, answer.trial) if answer.choice is None else _chosen_on_seeds(search, answer)
+    epoch, last = answer.epoch, answer.trial.last_result.epoch
+    weights = f"Its exported weights are those of epoch {epoch}; it ended at epoch {last}."
+    default = search.default_trial
+    differences = "" if default is None else _parameters(answer.trial, default)
+    return "\n\n".join(part for part in ("## The exported trial", f"{how} {weights}", differences) if part)
+
+
+def _chosen__on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
+    epoch = search.comparison_epoch or 0
     rivals = formatting.count(len(search.measured_at(epoch)), "trial")
-    how = (
-        f"Trial {winner.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
+    return (
+        f"Trial {trial.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
         "epoch reached; a trial that plateaued before counts with its last value. Because it was chosen on the "
         "validation split, it is likely to be slightly worse on new data."
     )
-    differences = "" if default is None else _parameters(winner, default)
-    return "\n\n".join(part for part in ("## The winner", how, differences) if part)
 
 
-def _parameters(winner: TrialRecord, default: TrialRecord) -> str:
-    if winner is default:
-        own = [(f"`{name}`", formatting.parameter(value)) for name, value in winner.params.items()]
+def _chosen_on_seeds(search: SearchRecord, answer: HandedOver) -> str:
+    comparison, value = answer.in_search, formatting.number(answer.trial.last_result.objective)
+    beside = ""
+    if comparison is not None and comparison.trial is not comparison.default:
+        beside = f", {formatting.gain(comparison.gain)} than the default at epoch {comparison.epoch}"
+    return (
+        "It was chosen on the validation split; the test split only judges it. In the search, on one seed, it had "
+        f"{_objective(search)} {value} at its last epoch{beside}."
+    )
+
+
+def _parameters(trial: TrialRecord, default: TrialRecord) -> str:
+    if trial is default:
+        own = [(f"`{name}`", formatting.parameter(value)) for name, value in trial.params.items()]
         return table(("parameter", "default"), own)
-    names = list(dict.fromkeys([*default.params, *winner.params]))
-    differing = [name for name in names if default.params.get(name, "") != winner.params.get(name, "")]
-    rows = [(f"`{name}`", _parameter(default, name), _parameter(winner, name)) for name in differing]
-    same = ", ".join(f"`{name}` {_parameter(winner, name)}" for name in names if name not in differing)
-    difference = table(("parameter", "default", f"trial {winner.name}"), rows)
+    names = list(dict.fromkeys([*default.params, *trial.params]))
+    differing = [name for name in names if default.params.get(name, "") != trial.params.get(name, "")]
+    rows = [(f"`{name}`", _parameter(default, name), _parameter(trial, name)) for name in differing]
+    same = ", ".join(f"`{name}` {_parameter(trial, name)}" for name in names if name not in differing)
+    difference = table(("parameter", "default", f"trial {trial.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")
 
 
@@ -161,8 +181,9 @@ def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
     return "\n\n".join(parts)
 
 
-def say_trials(search: SearchRecord) -> str:
-    rows = [_trial_row(search, trial) for trial in search.trials]
+def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:
+    """One row per trial; the exported one is bold."""
+    rows = [_trial_row(search, trial, exported) for trial in search.trials]
     header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ending")
     if not rows:
         return "## Trials\n\nNo trial has started."
@@ -170,9 +191,9 @@ def say_trials(search: SearchRecord) -> str:
     return f"## Trials\n\n{counts}. Their parameters are in `results.csv`.\n\n{table(header, rows)}"
 
 
-def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
+def _trial_row(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> tuple[str, ...]:
     best = progress.best_epoch(search, trial)
-    name = f"**{trial.name}**" if trial is search.winner else trial.name
+    name = f"**{trial.name}**" if trial is exported else trial.name
     return (
         f"{name} (default)" if trial is search.default_trial else name,
         str(progress.last_epoch(trial)),
@@ -185,10 +206,8 @@ def _trial_row(search: SearchRecord, trial: TrialRecord) -> tuple[str, ...]:
 
 def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> str:
     place = formatting.argument(formatting.path(folder))
-    if search.winner is None:
-        return ""
     steps = [
-        ("Export the winner's configuration and weights", f"python -m tuner.export {place}"),
+        ("Export its configuration and weights", f"python -m tuner.export {place}"),
         ("Retrain it without Ray and compare the curves", f"python -m tuner.export {place} --verify"),
         ("Train it for any number of epochs", f"python -m trainable.train --config {place}/best/config.json"),
         ("Show every metric of every trial", f"tensorboard --logdir {place}/tensorboard"),

@@ -107,16 +107,16 @@ def _best(search: SearchRecord) -> Block:
     if comparison is None:
         return [("best", Text("nothing measured yet", style="dim"))]
     rows = Table.grid(padding=(0, 2))
-    value, default = formatting.number(comparison.winner_value), formatting.number(comparison.default_value)
-    rows.add_row(f"trial {comparison.winner.name}", Text(value, style="bold"), _versus_default(search, comparison))
-    if comparison.winner is not comparison.default:
+    value, default = formatting.number(comparison.value), formatting.number(comparison.default_value)
+    rows.add_row(f"trial {comparison.trial.name}", Text(value, style="bold"), _versus_default(search, comparison))
+    if comparison.trial is not comparison.default:
         rows.add_row(f"trial {comparison.default.name}", default, Text("the default", style="dim"))
     return [("best", rows)]
 
 
 def _versus_default(search: SearchRecord, comparison: progress.Comparison) -> Text:
     text = Text(f"{formatting.metric(search.settings.objective)} at epoch {comparison.epoch}", style="dim")
-    if comparison.winner is comparison.default:
+    if comparison.trial is comparison.default:
         return text.append(", the default")
     colour = "green" if comparison.gain >= 0 else "red"
     return text.append(", ").append(formatting.gain(comparison.gain), style=f"not dim bold {colour}")

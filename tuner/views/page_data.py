@@ -36,9 +36,9 @@ def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
     return pd.DataFrame(found).rename_axis("epoch").sort_index().dropna(axis="columns", how="all")
 
 
-def last_metrics(search: SearchRecord) -> pd.DataFrame:
-    """All metrics of each trial's last epoch, one row per trial, the winner first."""
-    ordered = sorted(search.trials, key=lambda trial: trial is not search.winner)
+def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataFrame:
+    """All metrics of each trial's last epoch, one row per trial, the exported one first."""
+    ordered = sorted(search.trials, key=lambda trial: trial is not exported)
     rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in ordered if trial.last}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from tuner import formatting
+from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import results_table
 from tuner.results import progress
@@ -24,7 +25,9 @@ def show(folder: Path) -> None:
 
 def _draw(folder: Path) -> None:
     search = read_search(folder)
-    _show_progress(search, folder)
+    answer = handed_over(folder, search)
+    exported = None if answer is None else answer.trial
+    _show_progress(search, folder, answer)
     curves, trials, configuration, checkpoints, machine = st.tabs(
         ["Curves", "Trials", "Configuration", "Checkpoints", "Machine"]
     )
@@ -32,24 +35,27 @@ def _draw(folder: Path) -> None:
         st.line_chart(page_data.curves(search, st.selectbox("metric", page_data.metric_names(search))))
     with trials:
         st.dataframe(results_table(search), hide_index=True)
-        st.dataframe(page_data.last_metrics(search))
+        st.dataframe(page_data.last_metrics(search, exported))
     with configuration:
-        _show_configuration(search)
+        _show_configuration(search, exported)
     with checkpoints:
         st.dataframe(page_data.checkpoints(search, folder))
     with machine:
         show_machine()
 
 
-def _show_progress(search: SearchRecord, folder: Path) -> None:
+def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None) -> None:
     st.header(heading(search, results=folder, dashboard=None)["searching"])
     left = progress.expected_seconds_left(search) if search.is_unfinished else None
     clock = formatting.duration(search.elapsed) + ("" if left is None else f", about {formatting.duration(left)} left")
-    st.markdown(f"{best_words(search)}; {ended_words(search)} ended; {clock}")
+    best = best_words(search) if answer is None or answer.choice is None else answer.choice.sentence.rstrip(".")
+    st.markdown(f"{best}; {ended_words(search)} ended; {clock}")
+    if answer is not None and answer.remark is not None:
+        st.caption(answer.remark)
 
 
-def _show_configuration(search: SearchRecord) -> None:
-    first = search.trials.index(search.winner) if search.winner else 0
+def _show_configuration(search: SearchRecord, exported: TrialRecord | None) -> None:
+    first = 0 if exported is None else search.trials.index(exported)
     trial = st.selectbox("trial", search.trials, index=first, format_func=_named)
     if trial is None:
         return

@@ -79,10 +79,10 @@ def best_words(search: SearchRecord) -> str:
     if comparison is None:
         return "nothing measured yet"
     objective, default = formatting.metric(search.settings.objective), formatting.number(comparison.default_value)
-    if comparison.winner is comparison.default:
+    if comparison.trial is comparison.default:
         return f"best so far: the default, {objective} {default}"
-    best = formatting.number(comparison.winner_value)
-    return f"best trial {comparison.winner.name} {objective} {best} at epoch {comparison.epoch} (default {default})"
+    best = formatting.number(comparison.value)
+    return f"best trial {comparison.trial.name} {objective} {best} at epoch {comparison.epoch} (default {default})"
 
 
 def _running_words(search: SearchRecord) -> str:

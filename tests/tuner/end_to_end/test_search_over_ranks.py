@@ -79,7 +79,7 @@ def test_the_curve_is_that_of_one_process_on_the_same_batch(searched):
     exported = read_exported_config(folder / "best" / "config.json")
     run = open_run(exported, "cpu")
     alone = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
-    winner = read_search(folder).winner
+    winner = read_search(folder).leader
     assert [winner.results[epoch].objective for epoch in sorted(winner.results)] == pytest.approx(alone, abs=5e-3)
 
 

@@ -102,7 +102,7 @@ def assert_complete(folder):
 def test_they_hold_every_trial_of_a_search(folder):
     play(folder)
     assert_complete(folder)
-    assert study_of(folder).best_trial.user_attrs["trial"] == read_search(folder).winner.name
+    assert study_of(folder).best_trial.user_attrs["trial"] == read_search(folder).leader.name
 
 
 def test_a_resumed_search_has_each_epoch_once(folder):

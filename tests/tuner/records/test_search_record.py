@@ -12,13 +12,13 @@ from tuner.records import Recorder, SearchRecord, read_search
 
 def test_an_empty_record_is_empty():
     search = SearchRecord(recorded_settings())
-    assert (search.trials, search.default_trial, search.winner, search.elapsed) == ([], None, None, 0.0)
+    assert (search.trials, search.default_trial, search.leader, search.elapsed) == ([], None, None, 0.0)
     assert search.is_unfinished
 
 
 def test_a_search_without_results_has_no_winner(recorder):
     trial = record_curve(recorder)
-    assert recorder.record.winner is None
+    assert recorder.record.leader is None
     assert recorder.record.default_trial.name == trial
 
 
@@ -33,7 +33,7 @@ def test_the_winner_is_chosen_among_trials_measured_at_the_same_epoch(recorder):
     best = record_curve(recorder, 0.2, 0.3, 0.35, outcome=Outcome.COMPLETED)
     record_curve(recorder, 0.9, outcome=Outcome.STOPPED_AT_RUNG)
     assert recorder.record.comparison_epoch == 3
-    assert recorder.record.winner.name == best
+    assert recorder.record.leader.name == best
 
 
 @pytest.mark.parametrize(("mode", "winner"), [("max", 2), ("min", 0)])
@@ -41,7 +41,7 @@ def test_ties_go_to_the_earlier_and_less_is_better_where_the_mode_says_so(tmp_pa
     recorder = Recorder.create(tmp_path / "run", recorded_settings(mode=mode))
     names = [record_curve(recorder, value) for value in (0.2, 0.2, 0.3, 0.3)]
     recorder.close()
-    assert recorder.record.winner.name == names[winner]
+    assert recorder.record.leader.name == names[winner]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_ties_go_to_the_earlier_and_less_is_better_where_the_mode_says_so(tmp_pa
 def test_a_trial_that_broke_cannot_win(recorder, outcome):
     sound = record_curve(recorder, 0.1, 0.2, outcome=Outcome.COMPLETED)
     record_curve(recorder, 0.8, 0.9, 0.95, outcome=outcome)
-    assert recorder.record.winner.name == sound
+    assert recorder.record.leader.name == sound
 
 
 def test_a_trial_that_plateaued_stands_beside_full_trainings_with_its_last_value(recorder):
@@ -58,7 +58,7 @@ def test_a_trial_that_plateaued_stands_beside_full_trainings_with_its_last_value
     full = record_curve(recorder, 0.4, 0.5, 0.6, 0.61, outcome=Outcome.COMPLETED)
     record_curve(recorder, 0.95, outcome=Outcome.STOPPED_AT_RUNG)
     assert [trial.name for trial in recorder.record.ranked(4)] == [plateaued, full]
-    assert recorder.record.winner.objective_at(4) == recorder.record.winner.measured(4).objective == 0.9
+    assert recorder.record.leader.objective_at(4) == recorder.record.leader.measured(4).objective == 0.9
 
 
 def test_a_result_that_is_not_there_is_no_result(recorder):
@@ -76,7 +76,7 @@ def test_a_trial_without_an_end_is_unfinished_and_may_win(recorder):
     trial = record_curve(recorder, 0.2, 0.3)
     search = recorder.record
     assert [unfinished.name for unfinished in search.unfinished] == [trial]
-    assert (search.winner.name, search.winner.sentence) == (trial, "unfinished after epoch 2")
+    assert (search.leader.name, search.leader.sentence) == (trial, "unfinished after epoch 2")
 
 
 def test_a_search_is_done_when_all_its_trials_have_ended_and_finished_when_that_is_on_record(recorder, folder):

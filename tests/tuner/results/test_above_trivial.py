@@ -26,7 +26,7 @@ def confirmed(trial, values):
 
 def warned(search, values, *, test, validation=0.0):
     scores = {"test": score(test), "validation": score(validation)}
-    return warning_of_nothing_learned(search, search.winner, confirmed(search.winner, values), scores)
+    return warning_of_nothing_learned(search, search.leader, confirmed(search.leader, values), scores)
 
 
 def test_on_several_seeds_the_interval_must_lie_above_it(search):
@@ -51,14 +51,14 @@ def test_where_less_is_better_the_sign_is_turned(search):
 
 
 def test_without_a_confirmation_the_validation_split_decides(search):
-    reached = search.winner.last_result.objective
+    reached = search.leader.last_result.objective
     for floor, is_warned in ((reached - 0.01, False), (reached, True)):
-        told = warning_of_nothing_learned(search, search.winner, [], {"validation": score(floor)})
+        told = warning_of_nothing_learned(search, search.leader, [], {"validation": score(floor)})
         assert (told is not None) == is_warned
 
 
 def test_an_older_folder_without_a_score_is_warned_of_nothing(search):
-    assert warning_of_nothing_learned(search, search.winner, [], {}) is None
+    assert warning_of_nothing_learned(search, search.leader, [], {}) is None
     assert warning_of_nothing_learned(search, None, [], {"validation": score(2.0)}) is None
 
 

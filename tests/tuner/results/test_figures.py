@@ -34,7 +34,7 @@ def texts(picture):
 
 def test_a_search_of_forty_trials_has_every_picture_and_the_style_of_others_is_left_alone(finished, tmp_path):
     before = dict(matplotlib.rcParams)
-    saved = save_pictures(finished, tmp_path / "figures")
+    saved = save_pictures(finished, finished.leader, tmp_path / "figures")
     assert dict(matplotlib.rcParams) == before
     assert [path.stem for _, path in saved] == NAMES
     for _, path in saved:
@@ -43,27 +43,27 @@ def test_a_search_of_forty_trials_has_every_picture_and_the_style_of_others_is_l
         assert image[..., :3].std() > 0.02
 
 
-def test_the_curves_are_those_on_record_with_winner_and_default_named(finished):
-    picture = draw_learning_curves(finished)
+def test_the_curves_are_those_on_record_with_the_exported_trial_and_the_default_named(finished):
+    picture = draw_learning_curves(finished, finished.leader)
     lines = [list(line.get_ydata()) for line in picture.figure.axes[0].lines]
-    for trial in (finished.winner, finished.default_trial):
+    for trial in (finished.leader, finished.default_trial):
         assert [trial.objective_at(epoch) for epoch in range(1, 13)] in lines
     first_rung = [one.decision.action for one in finished.decisions if one.decision.epoch == 3]
     assert f"rung 1: {first_rung.count('stop')} of {len(first_rung)} stopped" in texts(picture)
-    assert f"trial {finished.winner.name}  {finished.winner.objective_at(12):.3f}" in texts(picture)
+    assert f"trial {finished.leader.name}  {finished.leader.objective_at(12):.3f}" in texts(picture)
     assert f"default  {finished.default_trial.objective_at(12):.3f}" in texts(picture)
 
 
-def test_the_best_so_far_never_falls_and_ends_at_the_winner(finished):
-    best = draw_best_so_far(finished).figure.axes[0].lines[0].get_ydata()
+def test_the_best_so_far_never_falls_and_ends_at_the_leader(finished):
+    best = draw_best_so_far(finished, finished.leader).figure.axes[0].lines[0].get_ydata()
     assert (best[1:] >= best[:-1]).all()
-    assert best[-1] == finished.winner.objective_at(12)
+    assert best[-1] == finished.leader.objective_at(12)
 
 
 def test_for_a_loss_the_best_so_far_never_rises(synthetic_search):
     synthetic = synthetic_search(mode="min")
     synthetic.run()
-    best = draw_best_so_far(synthetic.recorder.record).figure.axes[0].lines[0].get_ydata()
+    best = draw_best_so_far(synthetic.recorder.record, None).figure.axes[0].lines[0].get_ydata()
     assert (best[1:] <= best[:-1]).all()
 
 
@@ -72,7 +72,7 @@ def test_expert_usage_is_read_in_the_order_of_the_experts(synthetic_search):
     shares = {f"moe/usage_{expert}": share for expert, share in enumerate([0.5, *[0.04] * 10, 0.1])}
     synthetic._metrics = lambda params, epoch, value: dict(sorted(shares.items()))
     synthetic.run()
-    picture = draw_expert_usage(synthetic.recorder.record)
+    picture = draw_expert_usage(synthetic.recorder.record.leader)
     assert texts(picture).startswith("expert 0  50% | expert 1  4% | expert 2  4%")
     assert "expert 11  10%" in texts(picture)
 
@@ -81,7 +81,7 @@ def test_a_model_without_experts_has_a_sentence_instead_of_a_picture(synthetic_s
     synthetic = synthetic_search(num_trials=1)
     synthetic._metrics = lambda params, epoch, value: {"val/s_measure": value, "moe/usage_0": math.nan}
     synthetic.run()
-    picture = draw_expert_usage(synthetic.recorder.record)
+    picture = draw_expert_usage(synthetic.recorder.record.leader)
     assert picture.figure is None
     assert "recorded its expert usage in fewer than two epochs" in picture.caption
 
@@ -90,7 +90,7 @@ def test_a_workload_without_experts_is_not_told_about_them(synthetic_search, tmp
     synthetic = synthetic_search(num_trials=2)
     synthetic._metrics = lambda params, epoch, value: {"val/macro_f1": value}
     synthetic.run()
-    saved = save_pictures(synthetic.recorder.record, tmp_path)
+    saved = save_pictures(synthetic.recorder.record, synthetic.recorder.record.leader, tmp_path)
     assert [picture.title for picture, _ in saved if "xpert" in picture.title + picture.caption] == []
 
 
@@ -107,13 +107,13 @@ def test_importance_is_named_with_its_number_of_trials_and_its_epoch(finished):
     assert "of 40 trials" in picture.caption
     assert "epoch 3" in picture.caption
     assert "max_lr" in picture.caption
-    assert "max_lr" in texts(draw_parameters(finished, importance))
+    assert "max_lr" in texts(draw_parameters(finished, importance, finished.leader))
 
 
 def test_parameters_that_are_words_are_drawn_by_their_words(finished):
     for trial in finished.trials:
         trial.params = {"averaging": trial.params["averaging"], "switch": trial.params["top_k"] == 1}
-    picture = draw_parameters(finished, measure_importance(finished))
+    picture = draw_parameters(finished, measure_importance(finished), finished.leader)
     ticks = {tick.get_text() for axes in picture.figure.axes for tick in axes.get_xticklabels()}
     assert ticks >= {"ema", "off", "True", "False"}
 
@@ -123,7 +123,7 @@ def test_a_picture_of_an_earlier_report_does_not_outlive_its_reason_and_others_s
         (tmp_path / f"{name}.png").write_bytes(b"old")
     synthetic = synthetic_search(num_trials=1)
     synthetic.run()
-    saved = save_pictures(synthetic.recorder.record, tmp_path)
+    saved = save_pictures(synthetic.recorder.record, synthetic.recorder.record.leader, tmp_path)
     remove_other_pictures(tmp_path, saved)
     assert {path.name for path in tmp_path.glob("*.png")} == {"own.png"} | {path.name for _, path in saved if path}
     assert not (tmp_path / "importance.png").exists()

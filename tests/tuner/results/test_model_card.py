@@ -15,7 +15,7 @@ def search(finished_folder):
 
 
 def test_it_says_data_metric_interval_what_differs_and_how_to_load_it_in_three_lines(search):
-    winner = search.winner
+    winner = search.leader
     values = {"values": {0: 0.9, 1: 0.91, 2: 0.92}, "default_values": {0: 0.8, 1: 0.8, 2: 0.8}}
     confirmation = Confirmation(trial=winner.name, **values, higher_is_better=True)
     card = model_card(search, winner, [confirmation])
@@ -30,7 +30,7 @@ def test_it_says_data_metric_interval_what_differs_and_how_to_load_it_in_three_l
 
 
 def test_without_a_confirmation_it_claims_nothing_of_new_data(search):
-    assert "Not confirmed: the validation split chose it" in model_card(search, search.winner, [])
+    assert "Not confirmed: the validation split chose it" in model_card(search, search.leader, [])
 
 
 def test_the_default_differs_in_nothing(search):
@@ -40,7 +40,7 @@ def test_the_default_differs_in_nothing(search):
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a|b", "`rm`", "[a](http://b)", "line\nbreak"])
 def test_a_name_of_the_users_stays_text(search, name):
     search.settings = replace(search.settings, data=name)
-    row = next(line for line in model_card(search, search.winner, []).splitlines() if line.startswith("| data |"))
+    row = next(line for line in model_card(search, search.leader, []).splitlines() if line.startswith("| data |"))
     shown = row.removeprefix("| data |").removesuffix("|").strip()
     fence = shown[: len(shown) - len(shown.lstrip("`"))]
     inner = shown.removeprefix(fence).removesuffix(fence)

@@ -102,19 +102,19 @@ def test_without_early_stopping_every_trial_trains_to_its_full_length(tmp_path):
 def test_the_winner_is_compared_with_the_default_at_the_last_epoch_that_both_reached(tmp_path):
     curves, stopped = [[0.5, 0.6], [0.4, 0.7, 0.8, 0.9]], {0: Outcome.STOPPED_AT_RUNG}
     comparison = progress.compare_best_so_far(recorded(tmp_path, curves=curves, endings=stopped))
-    assert (comparison.winner.number, comparison.epoch) == (1, 2)
-    assert (comparison.winner_value, comparison.default_value) == (0.7, 0.6)
+    assert (comparison.trial.number, comparison.epoch) == (1, 2)
+    assert (comparison.value, comparison.default_value) == (0.7, 0.6)
     assert comparison.gain == pytest.approx(0.1)
 
 
 def test_a_trial_is_not_the_best_for_being_ahead_of_the_running_default(tmp_path):
     comparison = progress.compare_best_so_far(recorded(tmp_path, curves=[[0.5], [0.4, 0.6], [0.55]]))
-    assert (comparison.winner.number, comparison.epoch) == (2, 1)
+    assert (comparison.trial.number, comparison.epoch) == (2, 1)
 
 
 def test_a_lower_loss_is_a_gain(tmp_path):
     comparison = progress.compare_best_so_far(recorded(tmp_path, curves=[[0.5], [0.4]], mode="min"))
-    assert comparison.winner.number == 1
+    assert comparison.trial.number == 1
     assert comparison.gain == pytest.approx(0.1)
 
 

@@ -54,7 +54,7 @@ def test_the_picture_shows_the_best_beside_the_default_and_the_running_trials(sy
     synthetic.run(until=100)
     search = synthetic.recorder.record
     picture = drawn(search)
-    best, default = search.winner, search.default_trial
+    best, default = search.leader, search.default_trial
     assert f"trial {best.name}  {best.objective_at(12):.3f}" in picture
     assert f"{best.objective_at(12) - default.objective_at(12):.3f} better" in picture
     running = [trial for trial in search.trials if trial.outcome is None]
@@ -179,9 +179,9 @@ def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_sea
     synthetic = synthetic_search()
     line = said(synthetic, until=100).splitlines()[-1]
     search = synthetic.recorder.record
-    best, default = (trial.objective_at(12) for trial in (search.winner, search.default_trial))
+    best, default = (trial.objective_at(12) for trial in (search.leader, search.default_trial))
     where = f"at epoch {search.comparison_epoch} (default {default:.3f})"
-    assert f"best trial {search.winner.name} s_measure {best:.3f} {where}; " in line
+    assert f"best trial {search.leader.name} s_measure {best:.3f} {where}; " in line
     assert "left] trial" in line
 
 

@@ -1,0 +1,65 @@
+"""The one answer of a search: which trial is handed over. Every reader of a results folder shows this one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner import formatting
+from tuner.confirm.comparison import Choice, Confirmation, choose, read_confirmations
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results import progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver:
+    """The trial that is exported, and the evidence for it."""
+
+    trial: TrialRecord
+    epoch: int
+    """The epoch of its weights."""
+    in_search: progress.Comparison | None
+    """Compared with the default on the search's one seed, on the validation split; None where one has no value."""
+    choice: Choice | None
+    """How several seeds chose it on the validation split; None while it is not confirmed."""
+    on_test: Confirmation | None
+    """Compared with the default on the test split; None for the default, and while it is not confirmed."""
+    leader: TrialRecord
+    """The best on the search's one seed: `trial` itself, or one that several seeds did not confirm."""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether several seeds chose it."""
+        return self.choice is not None
+
+    @property
+    def remark(self) -> str | None:
+        """Names the trial that led on one seed, where that is another."""
+        if self.choice is None or self.leader is self.trial:
+            return None
+        name = "the default" if self.leader.number == 0 else f"trial {self.leader.name}"
+        there = f"On the search's one seed, {name} was the best"
+        if self.leader.name not in self.choice.others:
+            return f"{there}; it was not trained on other seeds."
+        mean, own = formatting.number(self.choice.others[self.leader.name]), formatting.number(self.choice.mean)
+        return f"{there}; its mean of {self.choice.num_seeds} seeds is {mean}, that of trial {self.trial.name} {own}."
+
+
+def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
+    """The best on the validation split over several seeds; while nothing is confirmed, the best on the search's one.
+
+    None while no trial has a value.
+
+    Raises:
+        ValueError: `confirm.jsonl` is damaged, or names a trial that the search does not have.
+    """
+    choice, leader = choose(folder, search), search.leader
+    if leader is None:
+        return None
+    trial = leader if choice is None else choice.trial
+    return HandedOver(
+        trial=trial,
+        epoch=progress.handed_over_result(search, trial).epoch,
+        in_search=progress.compare_with_default(search, trial),
+        choice=choice,
+        on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),
+        leader=leader,
+    )
