@@ -7,26 +7,23 @@ Each can weigh pixels near the object's boundary more: 1 + emphasis * |window me
 Source of the weights: Wei et al., F3Net: Fusion, Feedback and Focus for Salient Object Detection, AAAI 2020,
 https://arxiv.org/abs/1911.11445, with its cross-entropy and IoU; here any of the losses takes them.
 Cost: a few passes over the logits, each head at its own resolution; pixel weights add two cumulative sums.
-Off: `uncertainty_weight`, `aux_weight`, `z_loss_weight` and `boundary_emphasis` of zero.
+Off: `boundary_emphasis` and `aux_weight` of zero.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainable.configuration.fields import unknown_name
 from trainable.models.output import ModelOutput
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 _BOUNDARY_WINDOW = 31 / 352
 _BOUNDARY_EMPHASIS = 5.0
-_PER_IMAGE = (1, 2, 3)
+PER_IMAGE = (1, 2, 3)
 
 
 class HeadLosses(NamedTuple):
@@ -53,7 +50,7 @@ def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, a
 
 def bce_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
     """Binary cross-entropy, the mean over pixels and images."""
-    logits, masks = _matched(logits, masks)
+    logits, masks = matched(logits, masks)
     if not boundary_emphasis:
         return F.binary_cross_entropy_with_logits(logits, masks)
     return _weighted_entropy(logits, masks, boundary_weights(masks, emphasis=boundary_emphasis)).mean()
@@ -67,13 +64,13 @@ def dice_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) 
     Source: Milletari et al., V-Net, 3DV 2016, https://arxiv.org/abs/1606.04797; for soft masks Wang et al., Dice
     Semimetric Losses, MICCAI 2023, https://arxiv.org/abs/2303.16296.
     """
-    logits, masks = _matched(logits, masks)
+    logits, masks = matched(logits, masks)
     probabilities = logits.sigmoid()
     overlaps, sizes = torch.minimum(probabilities, masks), probabilities + masks
     if boundary_emphasis:
         weights = boundary_weights(masks, emphasis=boundary_emphasis)
         overlaps, sizes = weights * overlaps, weights * sizes
-    return (1 - (2 * overlaps.sum(_PER_IMAGE) + 1) / (sizes.sum(_PER_IMAGE) + 1)).mean()
+    return (1 - (2 * overlaps.sum(PER_IMAGE) + 1) / (sizes.sum(PER_IMAGE) + 1)).mean()
 
 
 def bce_dice_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
@@ -94,12 +91,12 @@ def structure_loss(
     Source: F3Net, as the weights. Widely copied code averages the cross-entropy before weighting it, which cancels the
     weights; here they apply.
     """
-    logits, masks = _matched(logits, masks)
+    logits, masks = matched(logits, masks)
     weights = boundary_weights(masks, emphasis=boundary_emphasis, window=boundary_window)
     weighted_entropy = _weighted_entropy(logits, masks, weights)
     probabilities = logits.sigmoid()
-    overlap = (weights * torch.minimum(probabilities, masks)).sum(_PER_IMAGE)
-    union = (weights * (probabilities + masks)).sum(_PER_IMAGE) - overlap
+    overlap = (weights * torch.minimum(probabilities, masks)).sum(PER_IMAGE)
+    union = (weights * (probabilities + masks)).sum(PER_IMAGE) - overlap
     return (weighted_entropy + 1 - (overlap + 1) / (union + 1)).mean()
 
 
@@ -122,58 +119,13 @@ def uncertainty_awareness(logits: Tensor) -> Tensor:
     return (1 - (2 * logits.float().sigmoid() - 1).square()).mean()
 
 
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    "bce": bce_loss,
-    "dice": dice_loss,
-    "bce_dice": bce_dice_loss,
-    "structure": structure_loss,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentationLossConfig:
-    """The loss of a segmentation network."""
-
-    criterion: str = "structure"
-    """bce, dice, bce_dice or structure."""
-    aux_weight: float = 0.4
-    """Weight of the mean loss of the auxiliary heads; 0 is off."""
-    z_loss_weight: float = 1e-3
-    """Weight of the router's z-loss, where there is a router; 0 is off."""
-    uncertainty_weight: float = 0.0
-    """Weight of the uncertainty awareness of every head; 0 is off."""
-    boundary_emphasis: float | None = None
-    """Extra weight of a pixel at the object's boundary, 0 or more; None: 5 for structure, 0 for the others."""
-
-    def __post_init__(self) -> None:
-        if self.criterion not in LOSSES:
-            raise ValueError(unknown_name("criterion", self.criterion, LOSSES))
-        if self.boundary_emphasis is not None and not 0 <= self.boundary_emphasis < float("inf"):
-            raise ValueError(
-                f"boundary_emphasis is {self.boundary_emphasis}; it must be 0 (off) or a positive number, or none for "
-                "the criterion's own."
-            )
-        for name in ("aux_weight", "z_loss_weight", "uncertainty_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 (off) or a positive number.")
-
-    def build(self) -> Criterion:
-        """The criterion of one head: `(logits, masks) -> mean loss over the images`."""
-        criterion = LOSSES[self.criterion]
-        if self.boundary_emphasis is not None:
-            criterion = partial(criterion, boundary_emphasis=self.boundary_emphasis)
-        if not self.uncertainty_weight:
-            return criterion
-        return lambda logits, masks: criterion(logits, masks) + self.uncertainty_weight * uncertainty_awareness(logits)
-
-
 def _weighted_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy of each image, shape (B,), as the weighted mean over its pixels."""
     cross_entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
-    return (weights * cross_entropy).sum(_PER_IMAGE) / weights.sum(_PER_IMAGE)
+    return (weights * cross_entropy).sum(PER_IMAGE) / weights.sum(PER_IMAGE)
 
 
-def _matched(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def matched(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32; a shape that merely broadcasts would be a silent error."""
     if logits.shape != masks.shape or logits.dim() != 4:
         raise ValueError(

@@ -19,7 +19,8 @@ from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, check_drawn
-from trainable.losses.segmentation import SegmentationLossConfig, bce_loss
+from trainable.losses.segmentation import bce_loss
+from trainable.losses.segmentation_config import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.external.own_network import build_own_network

@@ -8,8 +8,6 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 
 from trainable.losses.segmentation import (
-    LOSSES,
-    SegmentationLossConfig,
     bce_dice_loss,
     bce_loss,
     deep_supervision,
@@ -17,6 +15,7 @@ from trainable.losses.segmentation import (
     structure_loss,
     uncertainty_awareness,
 )
+from trainable.losses.segmentation_config import LOSSES, SegmentationLossConfig
 from trainable.models.output import ModelOutput
 
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)

@@ -127,6 +127,34 @@ def test_an_empty_mask_is_counted_and_agrees_with_an_empty_decision() -> None:
     assert values["f_measure_max"] == 0.0
 
 
+def test_on_an_image_without_an_object_each_metric_says_what_the_documents_say() -> None:
+    mask = torch.zeros(1, 1, 8, 8)
+    quarter = mask.clone()
+    quarter[..., :2] = 1
+    for prediction, share in ((mask, 0.0), (quarter, 0.25), (torch.ones_like(mask), 1.0)):
+        metrics = CamouflageMetrics(weighted_f=True)
+        metrics.update(prediction, mask)
+        values = metrics.compute()
+        assert values["s_measure"] == pytest.approx(1 - share)
+        assert values["mae"] == pytest.approx(share)
+        assert values["e_measure_max"] == pytest.approx((1 - share) * 64 / 63)
+        assert values["e_measure_adaptive"] == pytest.approx(0.75 * 64 / 63 if share == 0.25 else 0)
+        assert (values["f_measure_max"], values["weighted_f_measure"]) == (0.0, 0.0)
+        assert values["iou"] == values["dice"] == (share == 0)
+
+
+def test_a_faint_false_alarm_on_an_empty_mask_counts_in_full_unless_the_prediction_is_constant() -> None:
+    mask = torch.zeros(1, 1, 8, 8)
+    faint = mask.clone()
+    faint[..., :2] = 0.1
+    for prediction, mae in ((faint, 0.25), (mask + 0.1, 0.1)):
+        metrics = CamouflageMetrics()
+        metrics.update(prediction, mask)
+        values = metrics.compute()
+        assert values["mae"] == pytest.approx(mae, abs=2e-3)
+        assert values["iou"] == 1.0
+
+
 def test_an_image_answered_with_nothing_or_all_is_constant_unless_its_mask_is() -> None:
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1
