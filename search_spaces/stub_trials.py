@@ -148,3 +148,41 @@ def ends_or_inside(seed: int) -> StubTrial:
 def passing_on(trial: Trial) -> StubTrial:
     """Answers as the trial does, and remembers the distributions."""
     return StubTrial(lambda name, distribution: distribution.passed_on(trial, name))
+
+
+def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Params] | None:
+    """All configurations of a small space, as values by name; None if there are more than `at_most`.
+
+    Calls the space once per configuration, and each time advances the last answer that can change.
+    """
+    found: list[Params] = []
+    turns: list[int] | None = []
+    while turns is not None and len(found) <= at_most:
+        answers = _AnswersByTurn(turns)
+        trial = StubTrial(answers)
+        space(trial)
+        found.append(trial.params)
+        turns = answers.following
+    return found if turns is None and len(found) <= at_most else None
+
+
+class _AnswersByTurn:
+    """Answers with the alternatives of the given turns, and with the first one beyond them."""
+
+    def __init__(self, turns: list[int]) -> None:
+        self._turns = list(turns)
+        self._counts: list[float] = []
+
+    def __call__(self, name: str, distribution: Distribution) -> Any:
+        index = len(self._counts)
+        self._turns += [0] * (index == len(self._turns))
+        self._counts.append(distribution.num_values)
+        return distribution.nth(self._turns[index])
+
+    @property
+    def following(self) -> list[int] | None:
+        """The turns of the next configuration; None after the last one."""
+        for index in reversed(range(len(self._counts))):
+            if self._turns[index] + 1 < self._counts[index]:
+                return [*self._turns[:index], self._turns[index] + 1]
+        return None

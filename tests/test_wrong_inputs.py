@@ -26,6 +26,7 @@ from search_spaces.registry import SPACES
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.configuration.exported_config import ExportedConfig, current_versions, write_exported_config
+from trainable.configuration.train_options import TrainOptions
 from trainable.leg import checkpoint_name
 from trainable.preset import preset_config
 from trainable.tasks.registry import get_task
@@ -187,7 +188,7 @@ def world(tmp_path_factory):
         Path("empty").mkdir()
         exported = small_export()
         write_configurations(exported)
-        train(exported, Path("run"), device="cpu")
+        train(exported, Path("run"), TrainOptions(device="cpu"))
         write_runs()
         write_searches(exported)
     return folder

@@ -6,9 +6,10 @@ sections, so that a search space can set `max_lr` without naming its section.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 from trainable.configuration.fields import built, changed, unknown_name
+from trainable.configuration.run_config import Config, RunConfig
 from trainable.techniques.best_epoch import BestEpochConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
 from trainable.techniques.engine import EngineConfig
@@ -18,10 +19,8 @@ from trainable.techniques.optim.precision import PRECISIONS
 from trainable.techniques.optim.schedule_config import ScheduleConfig
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 
-MAX_SEED = 2**32 - 1
 SCRATCH = "scratch"
 """The `weights` of a network that starts afresh."""
-MOST_EPOCHS = 100_000
 NETWORK_PARAM = "network."
 """How the names of arguments of a network of the user's own begin."""
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
@@ -37,37 +36,6 @@ _ELSEWHERE = {
 }
 """What others call a parameter; of several, a workload has one."""
 _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
-    """What every run has, whoever wrote its loop."""
-
-    free_params: ClassVar[str | None] = None
-    """The field that takes every parameter that is no field of its own; None refuses such parameters."""
-
-    workload: str
-    """What trains it: the name of a task, such as "moe", or the reference of a loop."""
-    max_epochs: int
-    """The planned budget in epochs: schedule, warm-up and augmentation are fractions of it."""
-    data: Any
-    """The data, with its `source`; the workload's own type."""
-    seed: int = 0
-    """Seed of weights, data order, augmentation and router noise; 0 to MAX_SEED."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_epochs <= MOST_EPOCHS:
-            raise ValueError(f"max_epochs is {self.max_epochs}; it must be from 1 to {MOST_EPOCHS}.")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise ValueError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}.")
-
-    @property
-    def warmup_fraction(self) -> float:
-        """Share of `max_epochs` in which the learning rate still rises; 0 where the configuration does not say."""
-        return 0.0
-
-
-Config = TypeVar("Config", bound=RunConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainable.config import RunConfig
+    from trainable.configuration.run_config import RunConfig
     from trainable.techniques.best_epoch import Monitor
 
 

@@ -13,29 +13,23 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from trainable.config import TrialConfig, flat_params
-from trainable.configuration.config_options import add_config_options, params_of, with_params
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.config import TrialConfig
+from trainable.configuration.config_options import params_of, with_params
+from trainable.configuration.exported_config import ExportedConfig
 from trainable.configuration.reference import references_of
+from trainable.configuration.train_options import TrainOptions, train_parser
 from trainable.preset import read_training_config
-from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
-from trainable.reporting.output_folder import (
-    CHECKPOINT,
-    CONFIG,
-    CURVE,
-    METRICS,
-    WEIGHTS,
-    check_output,
-    cut_curve,
-    keep_checkpoints,
-)
-from trainable.reporting.profiling import DEFAULT_UPDATES, parse_updates, profiled
-from trainable.reporting.tracking import TRACKERS, TrackedRun, Tracker, check_trackers, opened_trackers
+from trainable.reporting.epoch_record import keep_config, record_epochs
+from trainable.reporting.epoch_text import why_ended
+from trainable.reporting.output_folder import CHECKPOINT, METRICS, WEIGHTS, check_output
+from trainable.reporting.profiling import parse_updates, profiled
+from trainable.reporting.tracking import check_trackers
 from trainable.run import Run, TrainedEpoch
 from trainable.run_setup import chosen_device, open_run, started_from
 from trainable.techniques.checkpoint import CheckpointError
@@ -49,22 +43,23 @@ logger = logging.getLogger("trainable.train")
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    options = build_parser(prog).parse_args(arguments)
+    options = train_parser(prog).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     output = _output_folder(options)
     if os.environ.get("RANK", "0") != "0":
         logging.getLogger().setLevel(logging.ERROR)
     try:
-        updates = None if options.profile is None else parse_updates(options.profile)
-        extras = {
-            "num_fresh": options.fresh_test,
-            "save_every_epochs": options.save_every_epochs,
-            "validate_every_epochs": options.validate_every_epochs,
-            "log_interval": options.log_interval,
-            "profile": updates,
-            "track": options.track,
-        }
-        train(_planned(options), output, resume=options.resume, device=options.device, **extras)
+        chosen = TrainOptions(
+            device=options.device,
+            resume=options.resume,
+            num_fresh=options.fresh_test,
+            save_every_epochs=options.save_every_epochs,
+            validate_every_epochs=options.validate_every_epochs,
+            log_interval=options.log_interval,
+            profile=None if options.profile is None else parse_updates(options.profile),
+            track=options.track,
+        )
+        train(_planned(options), output, chosen)
     except (ValueError, ArithmeticError) as error:
         logger.error("error: %s", error)
         return 2
@@ -82,25 +77,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     return 0
 
 
-def train(
-    exported: ExportedConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    device: str = "auto",
-    num_fresh: int | None = None,
-    save_every_epochs: int | None = None,
-    validate_every_epochs: int = 1,
-    log_interval: int = 0,
-    profile: range | None = None,
-    track: Sequence[str] = (),
-) -> dict[str, float]:
+def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict[str, float]:
     """Trains to the planned budget and returns the metrics on the test split.
 
-    `num_fresh` newly generated samples are scored too; each `save_every_epochs`-th checkpoint is kept; each
-    `validate_every_epochs`-th epoch and the last are validated; the loss is logged every `log_interval` updates, 0 is
-    never; the optimizer updates of `profile` are traced. Under torchrun each process computes its part, and the first
-    one writes.
+    Under torchrun each process computes its part, and the first one writes.
 
     Raises:
         ValueError: the data is not what the configuration was found on, `output` holds a run and `resume` is off,
@@ -108,69 +88,45 @@ def train(
         DivergedError: the training diverged.
         MemoryShortage: the smallest micro-batch does not fit, or, with several processes, the configured one.
     """
-    _check_intervals(1 if save_every_epochs is None else save_every_epochs, validate_every_epochs, log_interval)
-    check_output(output, resume=resume)
-    check_trackers(track)
+    check_output(output, resume=options.resume)
+    check_trackers(options.track)
     torch.set_num_threads(exported.num_threads)
-    with ranks_of_torchrun(chosen_device(device)) as ranks, shortages_named():
-        run = open_run(exported, device, ranks=ranks)
-        if log_interval:
-            _of_task(run, "--log-interval").log_interval = log_interval
-        fresh = None if num_fresh is None else _of_task(run, "--fresh-test").task.fresh_test_set(run.config, num_fresh)
-        if resume and (output / CHECKPOINT).exists():
+    with ranks_of_torchrun(chosen_device(options.device)) as ranks, shortages_named():
+        run = open_run(exported, options.device, ranks=ranks)
+        if options.log_interval:
+            _of_task(run, "--log-interval").log_interval = options.log_interval
+        tested: dict[str, Any] = {"test": None}
+        if options.num_fresh is not None:
+            own = _of_task(run, "--fresh-test")
+            tested["fresh_test"] = own.task.fresh_test_set(own.config, options.num_fresh)
+        if options.resume and (output / CHECKPOINT).exists():
             _restore(run, output / CHECKPOINT)
         writes = ranks is None or ranks.is_first
+        epochs = _epochs(run, options.validate_every_epochs)
         if writes:
-            _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
-            epochs = _epochs(run, validate_every_epochs)
-            _train_on_record(run, epochs, output, save_every_epochs=save_every_epochs, profile=profile, track=track)
+            keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
+            with _profiled(run, options.profile, output):
+                record_epochs(run, epochs, output, options.save_every_epochs, options.track)
         else:
-            for _ in _epochs(run, validate_every_epochs):
+            for _ in epochs:
                 # Saving also sums over ranks; only the first one writes.
                 run.save(output / CHECKPOINT)
-        handed_over = run.handed_over
-        judged = {"test": run.test()} | ({} if fresh is None else {"fresh_test": run.test(fresh)})
-    if writes:
-        if handed_over.weights:
-            torch.save(handed_over.weights, output / WEIGHTS)
-        ended = {"epoch": handed_over.epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
-        (output / METRICS).write_text(json.dumps(judged | ended, indent=2) + "\n")
-    for name, values in judged.items():
+        metrics = {name: run.test(data) for name, data in tested.items()}
+        if writes:
+            _write_results(run, metrics, output)
+    for name, values in metrics.items():
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
     logger.info("%s", why_ended(run))
-    return judged["test"]
+    return metrics["test"]
 
 
-def _check_intervals(save_every_epochs: int, validate_every_epochs: int, log_interval: int) -> None:
-    for option, number in (
-        ("--save-every-epochs", save_every_epochs),
-        ("--validate-every-epochs", validate_every_epochs),
-    ):
-        if number < 1:
-            raise ValueError(f"{option} is {number}; it must be 1 or more.")
-    if log_interval < 0:
-        raise ValueError(f"--log-interval is {log_interval}; it must be 0 (never) or more.")
-
-
-def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
-    """Keeps what is trained beside what comes of it; a run that is resumed with other values says so in the file.
-
-    Raises:
-        ValueError: the folder holds another configuration, of which nothing was trained here.
-    """
-    if (output / CONFIG).exists():
-        recorded = read_exported_config(output / CONFIG)
-        changes = changes_line(recorded.config, exported.config)
-        if not changes:
-            return
-        if epoch == 0:
-            raise ValueError(f"{output / CONFIG} is another configuration ({changes}); give another --output.")
-        logger.info("resumed after epoch %d with %s", epoch, changes)
-        earlier = recorded.found_by.get("resumed", [])
-        assert isinstance(earlier, list)
-        resumed = [*earlier, {"after_epoch": epoch, "changes": changes}]
-        exported = replace(exported, found_by=recorded.found_by | {"resumed": resumed})
-    write_exported_config(output / CONFIG, exported)
+def _write_results(run: Run, metrics: dict[str, dict[str, float]], output: Path) -> None:
+    """The weights that are handed over, and what they scored."""
+    handed_over = run.handed_over
+    if handed_over.weights:
+        torch.save(handed_over.weights, output / WEIGHTS)
+    ended = {"epoch": handed_over.epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
+    (output / METRICS).write_text(json.dumps(metrics | ended, indent=2) + "\n")
 
 
 def _epochs(run: Run, validate_every: int) -> Iterator[TrainedEpoch]:
@@ -195,42 +151,8 @@ def _of_task(run: Run, option: str) -> TrainingRun:
     return run
 
 
-def _train_on_record(
-    run: Run,
-    epochs: Iterator[TrainedEpoch],
-    output: Path,
-    *,
-    save_every_epochs: int | None,
-    profile: range | None,
-    track: Sequence[str],
-) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    cut_curve(output / CURVE, run.epoch)
-    logger.info("%s", run.summary)
-    logger.info("results in %s", output)
-    params = flat_params(run.config)
-    tracked = TrackedRun(folder=output, name=output.name, experiment=run.config.workload, params=params)
-    with opened_trackers(track, tracked) as told, _profiled(run, profile, output):
-        for result in epochs:
-            _record(run, result, output, told, save_every_epochs)
-
-
-def _profiled(run: Run, profile: range | None, output: Path) -> AbstractContextManager[None]:
-    return nullcontext() if profile is None else profiled(_of_task(run, "--profile").trainer.optimizer, profile, output)
-
-
-def _record(
-    run: Run, result: TrainedEpoch, output: Path, trackers: Sequence[Tracker], save_every_epochs: int | None
-) -> None:
-    """Saves an epoch: first its line of the curve, then its checkpoint, from which a resume continues."""
-    with (output / CURVE).open("a") as curve:
-        curve.write(json.dumps(asdict(result)) + "\n")
-    for tracker in trackers:
-        tracker.log(result.epoch, result.metrics)
-    run.save(output / CHECKPOINT)
-    keep_checkpoints(output, run.epoch, is_best=run.is_at_best_epoch, every_epochs=save_every_epochs)
-    line = epoch_line(result, objective=run.objective, max_epochs=run.config.max_epochs)
-    logger.info("%s", line)
+def _profiled(run: Run, updates: range | None, folder: Path) -> AbstractContextManager[None]:
+    return nullcontext() if updates is None else profiled(_of_task(run, "--profile").trainer.optimizer, updates, folder)
 
 
 def _restore(run: Run, checkpoint: Path) -> None:
@@ -267,57 +189,6 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
     fingerprint = exported.data_fingerprint if is_same_data else {}
     references = tuple(dict.fromkeys((*(exported.references or ()), *references_of(getattr(config, "model", None)))))
     return replace(exported, config=config, data_fingerprint=fingerprint, references=references or None)
-
-
-def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Train one configuration, without Ray.")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="config.json of an export or a preset, or a short one of your own, JSON or YAML: workload and parameters",
-    )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: beside the export)")
-    parser.add_argument("--experiment-name", metavar="NAME", help="name of that folder and of the run in trackers")
-    parser.add_argument("--data", metavar="DIR", help="folder of data (default: the file's)")
-    parser.add_argument(
-        "--save-every-epochs",
-        type=int,
-        metavar="N",
-        help="keep every Nth checkpoint in checkpoints/, beside that of the best epoch (default: none)",
-    )
-    parser.add_argument(
-        "--validate-every-epochs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="validate every Nth epoch and the last (default: each); a search compares trials after each",
-    )
-    parser.add_argument(
-        "--log-interval", type=int, default=0, metavar="N", help="log the loss every N updates (default: 0, never)"
-    )
-    parser.add_argument(
-        "--fresh-test", type=int, metavar="N", help="also score N newly generated samples (embedded data only)"
-    )
-    parser.add_argument(
-        "--init", type=Path, metavar="DIR", help="initial weights: the folder best of an export, or a weights file"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a CUDA device if any)"
-    )
-    profile_help = f"write a trace of some optimizer updates (default: {DEFAULT_UPDATES})"
-    parser.add_argument("--profile", nargs="?", const=DEFAULT_UPDATES, metavar="FIRST-LAST", help=profile_help)
-    parser.add_argument(
-        "--track",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=f"also log to {' or '.join(TRACKERS)}, beside TensorBoard; may be repeated",
-    )
-    parser.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
-    add_config_options(parser)
-    return parser
 
 
 if __name__ == "__main__":

@@ -27,12 +27,9 @@ from trainable.techniques.memory import (
     DividedBatches,
     FittingBatches,
     MemoryShortage,
-    can_be_halved,
+    MicroBatches,
     empty_cache,
     forget_peak,
-    halved,
-    log_micro_batch_halved,
-    memory_key,
     packed,
     peak_gib,
     shortages_named,
@@ -72,10 +69,9 @@ class TrainingRun:
         self.epoch = 0
         self.monitor = monitor_of(self.task, config)
         self._splits = splits
-        self._fitting = FittingBatches() if fitting is None else fitting
+        self._micro_batches = MicroBatches(config, FittingBatches() if fitting is None else fitting, self.device)
         seed_everything(config.seed)
-        self._memory_key = (*memory_key(config), self.device)
-        self._make_batches(*self._fitting.fitted(self._memory_key, config.batch_size, config.accumulation_steps))
+        self._make_batches()
         updates_per_epoch = updates_of(self._training, self.accumulation_steps)
         self.trainer = build_trainer(
             self.task, config, updates_per_epoch=updates_per_epoch, device=self.device, ranks=ranks
@@ -98,6 +94,16 @@ class TrainingRun:
         return f"{self.config.workload} on {self.device} in {precision.name} ({precision.reason})"
 
     @property
+    def batch_size(self) -> int:
+        """Images of a micro-batch that fits; at most that of the configuration."""
+        return self._micro_batches.size
+
+    @property
+    def accumulation_steps(self) -> int:
+        """Micro-batches per update, so many that the effective batch is the configuration's."""
+        return self._micro_batches.accumulation_steps
+
+    @property
     def constant_since(self) -> int | None:
         """The epoch since which all predictions are alike; None while they differ."""
         return self.constant_predictions.began
@@ -111,18 +117,8 @@ class TrainingRun:
         if collapse is not None and collapse.has_ended:
             return Ending(outcome="experts_collapsed", numbers=collapse.numbers)
         if stopping is not None and stopping.has_stopped:
-            best_epoch = self.epoch - stopping.epochs_without_improvement
-            numbers = {
-                "patience_epochs": stopping.config.patience_epochs,
-                "best": stopping.best,
-                "best_epoch": best_epoch,
-            }
-            return Ending(outcome="plateaued", numbers=numbers)
+            return Ending(outcome="plateaued", numbers=stopping.numbers(self.epoch))
         return None
-
-    @property
-    def is_complete(self) -> bool:
-        return self.ending is not None
 
     def run_epoch(self, *, span_epochs: int = 1) -> EpochResult:
         """Trains and validates one epoch; out of memory, it is tried again in smaller micro-batches.
@@ -177,7 +173,7 @@ class TrainingRun:
         splits = self._splits if data is None else replace(self._splits, test=data)
         weights = self.handed_over.weights
         with engine_switched(self.config.engine):
-            return self.task.test(self.trainer, self._config_that_fits, splits, self.device, weights=weights)
+            return self.task.test(self.trainer, self._micro_batches.config, splits, self.device, weights=weights)
 
     @property
     def handed_over(self) -> HandedOver:
@@ -186,10 +182,6 @@ class TrainingRun:
         if best is None or best.weights is None:
             return HandedOver(self.epoch, self.trainer.evaluated_weights(), None)
         return HandedOver(best.epoch, best.weights, best.value)
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """The weights that are handed over."""
-        return dict(self.handed_over.weights)
 
     @property
     def is_at_best_epoch(self) -> bool:
@@ -235,14 +227,12 @@ class TrainingRun:
             precision=self.trainer.precision_effective,
         )
 
-    def _make_batches(self, batch_size: int, accumulation_steps: int) -> None:
-        self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
-        config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
-        self._config_that_fits = config
+    def _make_batches(self) -> None:
+        config = self._micro_batches.config
         self._training = self.task.training_batches(config, self._splits.train, self.device)
         validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
-        is_halved = batch_size < self.config.batch_size
-        self._validation = DividedBatches(validation, batch_size) if is_halved else validation
+        is_halved = self.batch_size < self.config.batch_size
+        self._validation = DividedBatches(validation, self.batch_size) if is_halved else validation
 
     def _epoch_that_fits(self, computed: Callable[[], dict[str, float]]) -> dict[str, float]:
         computed = shortages_named()(computed)
@@ -254,10 +244,12 @@ class TrainingRun:
             try:
                 return computed()
             except MemoryShortage:
-                if not can_be_halved(self.batch_size, self.config.min_batch_size):
+                if not self._micro_batches.can_be_halved:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
-            self._shrink_batches()
+            self._micro_batches.halve(epoch=self.epoch + 1)
+            self._make_batches()
+            empty_cache(self.device)
             self.trainer.load_state_dict(unpacked(before, self.device))
 
     def _trained(self) -> dict[str, float]:
@@ -289,13 +281,6 @@ class TrainingRun:
     def _measured(self, *, averaged: bool) -> dict[str, float]:
         metrics = self.task.build_metrics(self.config, final=False)
         return self.trainer.evaluate(self._validation, metrics=metrics, averaged=averaged).flat
-
-    def _shrink_batches(self) -> None:
-        former = self.batch_size
-        self._make_batches(*halved(self.batch_size, self.accumulation_steps))
-        self._fitting.limit(self._memory_key, self.batch_size)
-        empty_cache(self.device)
-        log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
 
 
 def _flat_training(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -21,15 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainable.config import RunConfig
+from trainable.configuration.run_config import RunConfig
 from trainable.models.output import as_model_output
 from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
 from tuner import formatting
-from tuner.atomic_file import replacing
 from tuner.export import exported_config_of, trained_weights, trial_config
 from tuner.records import TrialRecord, locked, read_search
+from tuner.records.atomic_file import replacing
 from tuner.records.settings import read_settings
 
 PROG = "python -m tuner.ensemble"

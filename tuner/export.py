@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
-from trainable.config import RunConfig, from_params
+from trainable.config import from_params
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.configuration.reference import activate
+from trainable.configuration.run_config import RunConfig
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.run import run_epochs

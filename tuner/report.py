@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from trainable.reporting.output_folder import check_writable
-from tuner.atomic_file import replacing
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.records.atomic_file import replacing
 from tuner.records.settings import read_settings
 from tuner.records.trivial import read_trivial
 from tuner.results import progress, report_text

@@ -17,15 +17,16 @@ def search_parser(prog: str = PROG) -> argparse.ArgumentParser:
         description="Find a better training configuration with Optuna spaces, successive halving and Ray.",
         epilog="Without options it searches the space moe on its embedded data, with all of this machine.",
     )
-    _add_search(parser.add_argument_group("search"))
+    search = parser.add_argument_group("search")
+    _add_space(search)
+    _add_policy(search)
     _add_budget(parser.add_argument_group("budget"))
     _add_machine(parser.add_argument_group("machine"))
     _add_results(parser.add_argument_group("results"))
     return parser
 
 
-def _add_search(group: argparse._ArgumentGroup) -> None:
-    defaults = ", ".join(f"{samplers[0]} for {scheduler}" for scheduler, samplers in SAMPLERS.items())
+def _add_space(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--space",
         metavar="NAME",
@@ -62,6 +63,10 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         default=[],
         help=f"do not train a network above it: {', '.join(LIMITS)}; may be repeated",
     )
+
+
+def _add_policy(group: argparse._ArgumentGroup) -> None:
+    defaults = ", ".join(f"{samplers[0]} for {scheduler}" for scheduler, samplers in SAMPLERS.items())
     group.add_argument(
         "--scheduler",
         metavar="NAME",

@@ -17,14 +17,14 @@ from tuner.disk import CheckpointBudget
 from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
-from tuner.policy.outcomes import Numbers, Outcome
+from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
 from tuner.policy_from_records import MissingRecords, build_policy, replay_events
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
 
 if TYPE_CHECKING:
-    from trainable.run import Ending, EpochResult
+    from trainable.run import EpochResult
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class Session:
         if not abs(result.objective) <= MAX_OBJECTIVE:
             self._end(trial, Outcome.DIVERGED, {"term": "objective", "value": str(result.objective)})
             return False
-        ending = _own_ending(report)
+        ended = _own_end(report)
         last = self._search.by_name[trial].last
         if last is not None and result.epoch <= last.epoch:
             logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
@@ -185,13 +185,12 @@ class Session:
             seconds=result.seconds,
             process=report.process,
             precision=result.precision,
-            outcome=None if ending is None else Outcome(ending.outcome),
-            numbers={} if ending is None else ending.numbers,
+            ended=ended,
         )
         remove_others(self._recorder.folder, trial, result.epoch)
-        if ending is not None:
+        if ended is not None:
             self._policy.report(trial, epoch=result.epoch, value=result.objective)
-            self._end(trial, Outcome(ending.outcome))
+            self._end(trial, ended.outcome)
             return False
         return self._decide(trial, result.epoch, result.objective)
 
@@ -249,7 +248,8 @@ class Session:
             self._recorder.change(num_trials=started)
 
 
-def _own_ending(report: LegReport) -> "Ending | None":
+def _own_end(report: LegReport) -> TrialEnd | None:
     """Why the trial ended itself; None where it may continue, or is complete."""
-    ending = report.ending
-    return None if ending is None or Outcome(ending.outcome) is Outcome.COMPLETED else ending
+    if report.ending is None or report.ending.outcome == Outcome.COMPLETED:
+        return None
+    return TrialEnd(Outcome(report.ending.outcome), report.ending.numbers)

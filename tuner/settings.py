@@ -19,7 +19,7 @@ MOST = 100_000
 """Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")
 LIMITS = ("latency_ms", "params_m", "peak_gib")
-"""What a network may be limited in: trainable/limits.py."""
+"""What a network may be limited in: trainable/workloads/limits.py."""
 _OPTIONS = {
     "num_trials": "--trials",
     "time_budget_seconds": "--time-budget",

@@ -5,10 +5,10 @@ import functools
 import optuna
 import pytest
 
-from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
 from search_spaces.ranges import OneOf, Range, SearchedRange
 from search_spaces.space import Situation, Space
+from search_spaces.stub_trials import configurations
 
 SITUATION = Situation(num_train_images=240, pretrained=False)
 DEFAULT = {"max_lr": 3e-3, "effective_batch": 16, "averaging": False}

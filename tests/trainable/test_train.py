@@ -13,6 +13,7 @@ import yaml
 
 from trainable.config import from_params
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.configuration.train_options import TrainOptions
 from trainable.data.generated.camouflage_scenes import SceneConfig
 from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
@@ -124,7 +125,7 @@ def test_interrupted_between_validations_and_resumed_the_curve_is_that_of_one_go
 def test_the_patience_is_counted_in_epochs_however_seldom_they_are_validated(disc_config):
     params = {"early_stopping": True, "patience_epochs": 3, "min_delta": 100.0, "max_epochs": 12}
     run = TrainingRun(from_params(params, disc_config), get_task("moe").open_data(disc_config))
-    while not run.is_complete:
+    while run.ending is None:
         since = run.epoch % 2 + 1
         run.run_epoch(span_epochs=since) if since == 2 else run.train_epoch()
     # The first validation, after epoch 2, is the best; that after epoch 6 is the first three epochs later or more.
@@ -204,9 +205,9 @@ def test_a_name_is_the_folder_of_the_results(config_file, tmp_path):
 
 
 def test_each_epoch_is_a_line_in_the_documented_form_and_the_last_line_says_why_it_ended(train, caplog):
-    caplog.set_level("INFO", "trainable.train")
+    caplog.set_level("INFO", "trainable")
     assert train("out", "--set", "early_stopping=true", "--set", "patience_epochs=1", "--set", "min_delta=1") == 0
-    lines = [record.getMessage() for record in caplog.records if record.name == "trainable.train"]
+    lines = [record.getMessage() for record in caplog.records]
     epochs = [line for line in lines if line.startswith("Epoch ")]
     form = r"Epoch 1/3: Train Loss: \d+\.\d{4}, Val Loss: \d+\.\d{4}, val/s_measure: 0\.\d{4}, lr .* left"
     assert re.fullmatch(form, epochs[0])
@@ -332,7 +333,7 @@ def test_fresh_samples_are_judged_beside_the_test_split_and_are_in_none_of_the_s
     scenes = SceneConfig(image_size_px=48, num_train=8, num_validation=4, num_test=4)
     small = {"max_epochs": 1, "pyramid_channels": 8, "scenes": scenes, "augmentation": False}
     config = from_params(small, task.default_config())
-    train_run(ExportedConfig(config=config, data_fingerprint={}), tmp_path / "out", num_fresh=6)
+    train_run(ExportedConfig(config=config, data_fingerprint={}), tmp_path / "out", TrainOptions(num_fresh=6))
     judged = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert judged["fresh_test"].keys() == judged["test"].keys()
     assert judged["fresh_test"] != judged["test"]

@@ -63,7 +63,7 @@ def begin(disc_config, splits):
 def curve(run):
     """The metrics of every epoch that is left, and the weights in the end."""
     metrics = []
-    while not run.is_complete:
+    while run.ending is None:
         metrics.append(run.run_epoch().metrics)
     return metrics, run.trainer.model.state_dict()
 
@@ -155,7 +155,7 @@ folder = Path(sys.argv[1])
 run = open_run(read_exported_config(folder / "config.json"), "cpu")
 run.restore(folder / "checkpoint.pt")
 curve = []
-while not run.is_complete:
+while run.ending is None:
     curve.append(run.run_epoch().metrics)
 torch.save(run.trainer.model.state_dict(), folder / "weights.pt")
 print(json.dumps(curve))
@@ -336,14 +336,16 @@ def test_the_weights_of_the_best_epoch_are_tested_and_handed_over(begin, averagi
     assert losses[0] == max(losses)
     assert whole.handed_over.epoch == 1
     assert whole.test() == first.test()
-    assert all(torch.equal(whole.weights()[name], value) for name, value in first.weights().items())
+    assert all(torch.equal(whole.handed_over.weights[name], value) for name, value in first.handed_over.weights.items())
 
 
 def test_without_a_best_epoch_the_last_weights_are_handed_over(begin):
     run = begin(PLAIN | {"best_epoch": False})
     curve(run)
     assert run.handed_over.epoch == run.epoch
-    assert all(torch.equal(run.weights()[name], value) for name, value in run.trainer.model.state_dict().items())
+    assert all(
+        torch.equal(run.handed_over.weights[name], value) for name, value in run.trainer.model.state_dict().items()
+    )
 
 
 def test_a_finished_run_that_keeps_the_best_epoch_only_now_hands_over_its_last(begin, tmp_path):
@@ -357,7 +359,7 @@ def test_a_finished_run_that_keeps_the_best_epoch_only_now_hands_over_its_last(b
     resumed.save(tmp_path / "again.pt")
     for checkpoint in ("checkpoint.pt", "again.pt"):
         handed_over = weights_to_hand_over(read_checkpoint(tmp_path / checkpoint))
-        assert all(torch.equal(handed_over[name], value) for name, value in resumed.weights().items())
+        assert all(torch.equal(handed_over[name], value) for name, value in resumed.handed_over.weights.items())
 
 
 @pytest.mark.parametrize("written_by", ["this version", "an older version"])
@@ -375,7 +377,9 @@ def test_early_stopping_and_the_best_epoch_continue_after_a_resume(begin, tmp_pa
     resumed.run_epoch()
     assert (resumed.ending.outcome, resumed.ending.numbers["best_epoch"]) == ("plateaued", 1)
     assert resumed.handed_over.epoch == 1
-    assert all(torch.equal(resumed.weights()[name], value) for name, value in first.weights().items())
+    assert all(
+        torch.equal(resumed.handed_over.weights[name], value) for name, value in first.handed_over.weights.items()
+    )
 
 
 def test_keeping_the_best_epoch_leaves_the_curve_as_it_is(begin):

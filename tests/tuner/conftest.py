@@ -257,6 +257,6 @@ def record_training(recorder, splits, base, *, number, params, num_epochs):
             precision=result.precision,
         )
         remove_others(recorder.folder, trial, epoch)
-    if run.is_complete:
+    if run.ending is not None:
         numbers = {"epoch": num_epochs, "objective": result.objective}
         recorder.end(trial, Outcome.COMPLETED, numbers=numbers, epoch=num_epochs)

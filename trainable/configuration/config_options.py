@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from trainable.config import NETWORK_PARAM, Config, RunConfig, flat_params, from_params, parameter_names
+from trainable.config import NETWORK_PARAM, flat_params, from_params, parameter_names
 from trainable.configuration.fields import changed, parse_assignments, typed, unknown_name
 from trainable.configuration.reference import with_found_network
+from trainable.configuration.run_config import Config, RunConfig
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
 """Options whose value is the parameter's."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from trainable.config import RunConfig, to_dict
+from trainable.config import to_dict
 from trainable.configuration.fields import built, typed
 from trainable.configuration.reference import Reference, activate
+from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import read_config
 
 FORMAT = 1

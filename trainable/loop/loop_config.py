@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from trainable.config import RunConfig
+from trainable.configuration.run_config import RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

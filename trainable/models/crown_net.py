@@ -15,15 +15,22 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import paste_masks_in_image
-from torchvision.ops import FeaturePyramidNetwork
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads, paste_masks_in_image
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
 from trainable.models.backbone_config import BackboneConfig, check_pyramid_channels, check_sides
-from trainable.models.instance_heads import build_proposals, build_roi_heads
 from trainable.models.output import ModelOutput
 
 MASK_THRESHOLD = 0.5
+_LEVELS = ("0", "1", "2", "3")
+_BOX_PX, _MASK_PX = 7, 10
+_BOX_FEATURES = 128
+_MIN_SCORE = 0.05
 _SMALLEST = {"num_instance_classes": 1, "num_semantic_classes": 2, "anchor_px": 4, "max_detections": 1}
 
 
@@ -79,8 +86,8 @@ class CrownNet(nn.Module):
         width = config.pyramid_channels
         self.backbone = config.build_backbone()
         self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), width)
-        self.proposals = build_proposals(width, anchor_px=config.anchor_px)
-        self.instances = build_roi_heads(
+        self.proposals = _build_proposals(width, anchor_px=config.anchor_px)
+        self.instances = _build_roi_heads(
             width, num_classes=config.num_instance_classes, max_detections=config.max_detections
         )
         self.semantic_head = _head(width, config.num_semantic_classes)
@@ -134,6 +141,43 @@ class CrownNet(nn.Module):
         """Masks from the frame of their boxes to that of the image."""
         masks = paste_masks_in_image(found["masks"].float(), found["boxes"].float(), size)
         return found | {"masks": (masks[:, 0] > MASK_THRESHOLD).to(torch.uint8)}
+
+
+def _build_proposals(width: int, *, anchor_px: int) -> RegionProposalNetwork:
+    """Square anchors, one size a level: a crown is as wide as it is high."""
+    sizes = tuple((anchor_px * 2**level,) for level in range(len(_LEVELS)))
+    anchors = AnchorGenerator(sizes, ((1.0,),) * len(_LEVELS))
+    return RegionProposalNetwork(
+        anchors,
+        RPNHead(width, anchors.num_anchors_per_location()[0]),
+        fg_iou_thresh=0.6,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=64,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 200, "testing": 200},
+        post_nms_top_n={"training": 100, "testing": 100},
+        nms_thresh=0.7,
+    )
+
+
+def _build_roi_heads(width: int, *, num_classes: int, max_detections: int) -> RoIHeads:
+    """Boxes, their classes and masks; class 0 is the background."""
+    return RoIHeads(
+        box_roi_pool=MultiScaleRoIAlign(list(_LEVELS), output_size=_BOX_PX, sampling_ratio=2),
+        box_head=TwoMLPHead(width * _BOX_PX**2, _BOX_FEATURES),
+        box_predictor=FastRCNNPredictor(_BOX_FEATURES, num_classes + 1),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=32,
+        positive_fraction=0.25,
+        bbox_reg_weights=None,
+        score_thresh=_MIN_SCORE,
+        nms_thresh=0.5,
+        detections_per_img=max_detections,
+        mask_roi_pool=MultiScaleRoIAlign(list(_LEVELS), output_size=_MASK_PX, sampling_ratio=2),
+        mask_head=MaskRCNNHeads(width, (width, width), dilation=1),
+        mask_predictor=MaskRCNNPredictor(width, width, num_classes + 1),
+    )
 
 
 def _head(width: int, num_outputs: int) -> nn.Sequential:

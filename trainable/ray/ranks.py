@@ -10,7 +10,7 @@ import shutil
 import sys
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -26,15 +26,7 @@ from trainable.config import TrialConfig
 from trainable.run import Ending, EpochResult
 from trainable.run_setup import open_trial_data
 from trainable.techniques.checkpoint import CheckpointError
-from trainable.techniques.memory import (
-    FittingBatches,
-    MemoryShortage,
-    can_be_halved,
-    empty_cache,
-    halved,
-    log_micro_batch_halved,
-    memory_key,
-)
+from trainable.techniques.memory import FittingBatches, MemoryShortage, MicroBatches, empty_cache
 from trainable.techniques.parallel.data_parallel import join
 from trainable.training_run import TrainingRun
 from trainable.workloads.registry import CarriedConfig
@@ -111,18 +103,25 @@ class RankedRun:
 
     def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches) -> None:
         self.config = config
-        self._fitting = fitting
+        self._micro_batches = MicroBatches(config, fitting)
         self._living_ranks = living_ranks
         folder = mkdtemp(prefix="ranks-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._saved = Path(folder) / "state.pt"
-        self._memory_key = memory_key(config)
         self._status: RunStatus
-        self._begin(*self._fitting.fitted(self._memory_key, config.batch_size, config.accumulation_steps))
+        self._begin()
 
     @property
     def epoch(self) -> int:
         return self._status.epoch
+
+    @property
+    def batch_size(self) -> int:
+        return self._micro_batches.size
+
+    @property
+    def accumulation_steps(self) -> int:
+        return self._micro_batches.accumulation_steps
 
     @property
     def ending(self) -> Ending | None:
@@ -147,12 +146,10 @@ class RankedRun:
             raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.") from error
         self._status = self._actors.call("restore", self._saved)
 
-    def _begin(self, batch_size: int, accumulation_steps: int) -> None:
+    def _begin(self) -> None:
         """Restores ranks to the end of the last complete epoch, all with the same micro-batches."""
-        self.batch_size, self.accumulation_steps = batch_size, accumulation_steps
         self._actors = self._living_ranks()
-        config = replace(self.config, batch_size=batch_size, accumulation_steps=accumulation_steps)
-        self._status = self._actors.call("begin", config)
+        self._status = self._actors.call("begin", self._micro_batches.config)
         if self._saved.exists():
             self._status = self._actors.call("restore", self._saved)
 
@@ -162,12 +159,10 @@ class RankedRun:
                 result, self._status = self._actors.call("run_epoch")
                 return result
             except MemoryShortage:
-                if not can_be_halved(self.batch_size, self.config.min_batch_size):
+                if not self._micro_batches.can_be_halved:
                     raise
-            former = self.batch_size
-            self._begin(*halved(former, self.accumulation_steps))
-            self._fitting.limit(self._memory_key, self.batch_size)
-            log_micro_batch_halved(former, self.batch_size, self.accumulation_steps, epoch=self.epoch + 1)
+            self._micro_batches.halve(epoch=self.epoch + 1)
+            self._begin()
 
 
 class _Rank:

@@ -19,13 +19,13 @@ with collector_paused():
 
     from trainable.config import TrialConfig, from_params
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
-    from trainable.limits import first_over
     from trainable.ray.ranks import RankActors, RankedRun
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError
     from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
+    from trainable.workloads.limits import first_over
     from trainable.workloads.registry import CarriedConfig, get_workload
 
 logger = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""The outputs of a standalone training: its folder, its trackers, a picture, a profile of its time."""
+"""The outputs of a standalone training: its folder, curve and trackers, a picture, a profile of its time."""

@@ -2,7 +2,8 @@
 
 import time
 
-from trainable.config import RunConfig, flat_params
+from trainable.config import flat_params
+from trainable.configuration.run_config import RunConfig
 from trainable.run import EpochResult, Run, TrainedEpoch
 
 

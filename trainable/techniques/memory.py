@@ -21,6 +21,7 @@ import resource
 import sys
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -140,16 +141,6 @@ def memory_key(config: TrialConfig) -> tuple[object, ...]:
     return tuple(getattr(config, name) for name in config.memory_fields)
 
 
-def log_micro_batch_halved(former: int, batch_size: int, accumulation_steps: int, *, epoch: int) -> None:
-    logger.warning(
-        "out of memory with micro-batches of %d: restarting epoch %d with %d, accumulating %d per update",
-        former,
-        epoch,
-        batch_size,
-        accumulation_steps,
-    )
-
-
 class FittingBatches:
     """The largest micro-batch known to fit, by `memory_key`; one instance per process."""
 
@@ -164,6 +155,41 @@ class FittingBatches:
         while batch_size > self._limits.get(key, batch_size):
             batch_size, accumulation_steps = halved(batch_size, accumulation_steps)
         return batch_size, accumulation_steps
+
+
+class MicroBatches:
+    """How large the micro-batches of one training are: as configured, or halved so often that they fit.
+
+    Args:
+        fitting: what is known to fit from earlier trainings of this process.
+        device: where they must fit; None for the ranks of a trial, which have a device each.
+    """
+
+    def __init__(self, config: TrialConfig, fitting: FittingBatches, device: torch.device | None = None) -> None:
+        self._configured, self._fitting, self._key = config, fitting, (*memory_key(config), device)
+        self.size, self.accumulation_steps = fitting.fitted(self._key, config.batch_size, config.accumulation_steps)
+
+    @property
+    def config(self) -> TrialConfig:
+        """The configuration with the sizes that are in use."""
+        return replace(self._configured, batch_size=self.size, accumulation_steps=self.accumulation_steps)
+
+    @property
+    def can_be_halved(self) -> bool:
+        return can_be_halved(self.size, self._configured.min_batch_size)
+
+    def halve(self, *, epoch: int) -> None:
+        """After a shortage in this epoch, which starts again."""
+        former = self.size
+        self.size, self.accumulation_steps = halved(former, self.accumulation_steps)
+        self._fitting.limit(self._key, self.size)
+        logger.warning(
+            "out of memory with micro-batches of %d: restarting epoch %d with %d, accumulating %d per update",
+            former,
+            epoch,
+            self.size,
+            self.accumulation_steps,
+        )
 
 
 class DividedBatches:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trainable.config import RunConfig, TrialConfig, from_dict, to_dict
+from trainable.config import TrialConfig, from_dict, to_dict
 from trainable.configuration.reference import Reference, activate, is_reference, load
+from trainable.configuration.run_config import RunConfig
 from trainable.tasks.registry import get_task
 from trainable.tasks.task import Task
 from trainable.workloads.loop_workload import Loop, LoopWorkload

@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 import torch
 
-from trainable.config import Config
+from trainable.configuration.run_config import Config
 from trainable.run import Run
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.task import Preset

@@ -14,7 +14,7 @@ from tuner.records import SearchRecord, TrialRecord, locked, read_search
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainable.config import RunConfig
+    from trainable.configuration.run_config import RunConfig
     from trainable.predict import TrainedModel
 
 

@@ -11,7 +11,8 @@ import torch
 
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
-from trainable.config import RunConfig, TrialConfig, from_params
+from trainable.config import TrialConfig, from_params
+from trainable.configuration.run_config import RunConfig
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import CarriedConfig, get_workload

@@ -5,7 +5,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainable.config import RunConfig, TrialConfig
+from trainable.config import TrialConfig
+from trainable.configuration.run_config import RunConfig
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.planning.duration import Forecast

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from search_spaces.enumeration import configurations
 from search_spaces.pinning import PinnedSpace
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
-from search_spaces.stub_trials import given_or_middle
-from trainable.config import NETWORK_PARAM, RunConfig, flat_params, from_params, parameters_of
+from search_spaces.stub_trials import configurations, given_or_middle
+from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters_of
 from trainable.configuration.reference import Reference, references_of
+from trainable.configuration.run_config import RunConfig
 from trainable.models.external.own_network import ANY_NETWORK
 from trainable.run_setup import initial_weights
 from trainable.workloads.registry import get_workload, read_config
@@ -91,9 +91,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
     """
     found = settings.found_space
-    space = found.space
-    if settings.max_epochs is not None:
-        space = space.with_max_epochs(settings.max_epochs)
+    space = found.space if settings.max_epochs is None else found.space.with_max_epochs(settings.max_epochs)
     workload = get_workload(space.workload)
     _check_own_loop(settings, workload)
     base = _base_config(settings, space)
@@ -107,11 +105,6 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
     pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
     _log_ranges(pinned, ranges)
-    rungs: tuple[int, ...] = ()
-    if settings.scheduler != "none":
-        rungs = rung_epochs(
-            grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
-        )
     warm = _warm_start(settings, space, pinned, base, data.fingerprint)
     floor = workload.trivial_floor(base, data, "validation")
     return Plan(
@@ -127,7 +120,7 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
         trivial=None if floor is None else TrivialScore(**floor._asdict()),
         images=dict(facts.images),
         image_size_px=facts.image_size_px,
-        rungs=rungs,
+        rungs=_rungs(settings, space),
         points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
         all_points=_all_configurations(
@@ -203,6 +196,15 @@ def _all_configurations(pinned: PinnedSpace, known: Sequence[dict], *, num_trial
     """All new answers of a small space, because random draws would miss some of the last; None for a larger space."""
     found = configurations(pinned, at_most=num_trials + len(known))
     return None if found is None else tuple(answers for answers in found if answers not in known)
+
+
+def _rungs(settings: SearchSettings, space: Space) -> tuple[int, ...]:
+    """The epochs at which trials are compared; none where every trial trains to its full length."""
+    if settings.scheduler == "none":
+        return ()
+    return rung_epochs(
+        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
+    )
 
 
 def _warm_start(

@@ -6,13 +6,14 @@ from pathlib import Path
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside
-from trainable.config import RunConfig, flat_params, section_names
+from trainable.config import flat_params, section_names
 from trainable.configuration.reference import activate
-from trainable.limits import first_over
+from trainable.configuration.run_config import RunConfig
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.tracking import check_trackers
 from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.memory import MemoryShortage
+from trainable.workloads.limits import first_over
 from trainable.workloads.registry import get_workload, read_config
 from tuner import formatting
 from tuner.planning.plan import Plan

@@ -10,8 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from search_spaces.ranges import Number, OneOf, Range, SearchedRange, as_answer
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
-from trainable.config import NETWORK_PARAM, Parameter, RunConfig, parameters_of, unknown_parameter
+from trainable.config import NETWORK_PARAM, Parameter, parameters_of, unknown_parameter
 from trainable.configuration.fields import typed
+from trainable.configuration.run_config import RunConfig
 from tuner.planning.given import FREE_TEXT
 
 LOG_RATIO = 10

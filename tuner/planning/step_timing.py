@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from trainable.build_trainer import build_trainer
-from trainable.config import RunConfig, TrialConfig
+from trainable.config import TrialConfig
+from trainable.configuration.run_config import RunConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (

@@ -19,8 +19,9 @@ from typing import Any
 import optuna
 
 from search_spaces.stub_trials import given_or_middle
-from trainable.config import RunConfig, flat_params, from_params
+from trainable.config import flat_params, from_params
 from trainable.configuration.reference import activate
+from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.policy.outcomes import Outcome

@@ -7,6 +7,7 @@ A trial ends once, with one `Outcome` and the numbers behind it. The numbers are
 from collections.abc import Mapping
 from enum import StrEnum
 from string import Formatter
+from typing import NamedTuple
 
 Numbers = Mapping[str, float | str]
 
@@ -39,6 +40,13 @@ class Outcome(StrEnum):
     def may_win(self) -> bool:
         """Whether the trial's values are compared with those of other trials."""
         return not self.counts_as_bad and self is not Outcome.FAILED
+
+
+class TrialEnd(NamedTuple):
+    """The outcome of a trial that ended itself, and the numbers behind it."""
+
+    outcome: Outcome
+    numbers: Numbers
 
 
 _CLAUSES = {

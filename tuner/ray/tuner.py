@@ -7,7 +7,7 @@ from pathlib import Path
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from trainable.config import RunConfig
+from trainable.configuration.run_config import RunConfig
 from trainable.ray.trainable import LEG, LegTrainable
 from trainable.workloads.registry import CarriedConfig
 from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher, SessionStopper, StepCallback

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from tuner.policy.decision import Decision
-from tuner.policy.outcomes import Numbers, Outcome
+from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.events import (
     TRIALS,
@@ -135,10 +134,9 @@ class Recorder:
         seconds: float,
         process: str | None = None,
         precision: str | None = None,
-        outcome: Outcome | None = None,
-        numbers: Numbers = MappingProxyType({}),
+        ended: TrialEnd | None = None,
     ) -> None:
-        """Records one epoch; `objective` must be finite."""
+        """Records one epoch; `objective` must be finite. `ended` says that the trial ended itself with it."""
         self._write(
             EpochDone,
             trial=trial,
@@ -148,8 +146,8 @@ class Recorder:
             seconds=float(seconds),
             process=process,
             precision=precision,
-            outcome=outcome,
-            numbers=_readable(numbers),
+            outcome=None if ended is None else ended.outcome,
+            numbers={} if ended is None else _readable(ended.numbers),
         )
 
     def decision(self, trial: str, decision: Decision) -> None:

@@ -11,8 +11,8 @@ from pydantic import Field
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Mode, Situation
 from trainable.configuration.reference import Reference
-from tuner.atomic_file import replacing
 from tuner.policy.halving import sign_of
+from tuner.records.atomic_file import replacing
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from tuner.atomic_file import replacing
+from tuner.records.atomic_file import replacing
 from tuner.records.typed_json import STRICT, parsed
 
 TRIVIAL = "trivial.json"

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tuner import formatting
-from tuner.atomic_file import replacing
 from tuner.policy.decision import STOP
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
+from tuner.records.atomic_file import replacing
 from tuner.results import progress
 from tuner.results.figure_style import (
     BLACK,

@@ -33,12 +33,6 @@ def test_a_training_that_ends_too_soon_says_so(optimizer, tmp_path, caplog):
     assert not (tmp_path / TRACE).exists()
 
 
-def test_off_nothing_is_written(optimizer, tmp_path):
-    with profiled(optimizer, None, tmp_path):
-        work(optimizer, 3)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("text", ["", "7", "9-4", "1-5", "a-b"])
 def test_what_is_no_range_of_updates_is_refused(text):
     with pytest.raises(ValueError, match="give the first and the last update"):

@@ -9,6 +9,7 @@ import torch
 
 from trainable.config import from_params
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config
+from trainable.configuration.train_options import TrainOptions
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
@@ -47,7 +48,7 @@ def begin(small_config, splits):
 
 def curve(run):
     metrics = []
-    while not run.is_complete:
+    while run.ending is None:
         metrics.append(run.run_epoch().metrics)
     return metrics
 
@@ -67,7 +68,7 @@ def test_an_epoch_gives_exactly_the_promised_validation_metrics_beside_its_losse
 def test_a_standstill_of_the_precision_ends_the_training_and_its_folder_is_whole(small_config, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     patient = from_params({"max_epochs": 8, "early_stopping": True, "patience_epochs": 2, "max_lr": 1e-6}, small_config)
-    train(ExportedConfig(config=patient, data_fingerprint={}), tmp_path / "run", device="cpu")
+    train(ExportedConfig(config=patient, data_fingerprint={}), tmp_path / "run", TrainOptions(device="cpu"))
     precisions = [epoch["metrics"]["val/map_50"] for epoch in read_curve(tmp_path / "run" / "curve.jsonl")]
     assert len(precisions) == precisions.index(max(precisions)) + 1 + 2 < 8
     written = {path.name.split(".tfevents")[0] for path in (tmp_path / "run").iterdir()}

@@ -73,7 +73,7 @@ def test_an_epoch_has_the_announced_metrics_and_those_of_each_class(opened):
 def test_every_choice_changes_what_is_learned(opened, change):
     def learned(**params):
         run, _ = first_epoch(opened, **params)
-        return torch.cat([value.double().flatten() for value in run.weights().values()])
+        return torch.cat([value.double().flatten() for value in run.handed_over.weights.values()])
 
     assert not torch.equal(learned(), learned(**change))
 

@@ -42,7 +42,7 @@ def opened(cache):
 def trained(config, splits):
     run = TrainingRun(config, splits)
     results = []
-    while not run.is_complete:
+    while run.ending is None:
         results.append(run.run_epoch())
     return run, results
 
@@ -51,7 +51,7 @@ def trained(config, splits):
 def pre_trained(opened, tmp_path_factory):
     run, results = trained(*opened("leaf_pretrain"))
     path = tmp_path_factory.mktemp("best") / "weights.pt"
-    torch.save(run.weights(), path)
+    torch.save(run.handed_over.weights, path)
     return run, results, path
 
 
@@ -68,8 +68,8 @@ def test_pre_training_sees_every_leaf_and_no_label(opened, pre_trained):
     assert len(splits.train) == 32
     blinded = replace(splits, train=replace(splits.train, labels=splits.train.labels * 0 + MISSING))
     run, _ = trained(config, blinded)
-    for name, weight in run.weights().items():
-        assert torch.equal(weight, pre_trained[0].weights()[name]), name
+    for name, weight in run.handed_over.weights.items():
+        assert torch.equal(weight, pre_trained[0].handed_over.weights[name]), name
 
 
 def test_probes_learn_from_labelled_training_leaves_alone(opened):
@@ -91,7 +91,7 @@ def test_fine_tuning_starts_from_the_pre_trained_encoder(opened, pre_trained):
     config, splits = opened("leaf", weights=str(path))
     classifier = TrainingRun(config, splits).trainer.model
     for name, weight in classifier.backbone.state_dict().items():
-        torch.testing.assert_close(weight, run.weights()[f"backbone.{name}"])
+        torch.testing.assert_close(weight, run.handed_over.weights[f"backbone.{name}"])
     assert len(splits.train) == 20, "leaves without a label are of no use here"
 
 
@@ -148,7 +148,9 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_bit(name, opened, tmp_path):
     second = TrainingRun(config, splits)
     second.restore(tmp_path / "checkpoint.pt")
     assert second.run_epoch().metrics == results[1].metrics
-    assert all(torch.equal(weight, whole.weights()[name]) for name, weight in second.weights().items())
+    assert all(
+        torch.equal(weight, whole.handed_over.weights[name]) for name, weight in second.handed_over.weights.items()
+    )
 
 
 def test_labels_per_class_keeps_the_first_few_of_each(opened):

@@ -27,7 +27,7 @@ def trained(name, cache_dir, **changes):
 def test_pre_training_raises_the_probe_and_then_the_fine_tuned_classifier(tmp_path):
     run, before, after = trained("leaf_pretrain", tmp_path)
     assert after > before + 0.1
-    torch.save(run.weights(), tmp_path / "weights.pt")
+    torch.save(run.handed_over.weights, tmp_path / "weights.pt")
     _, _, from_scratch = trained("leaf", tmp_path)
     _, _, fine_tuned = trained("leaf", tmp_path, weights=str(tmp_path / "weights.pt"))
     assert fine_tuned > from_scratch + 0.1

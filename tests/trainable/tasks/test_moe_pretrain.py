@@ -52,7 +52,7 @@ def test_the_network_starts_from_the_backbone_that_was_pre_trained(config, tmp_p
     run = TrainingRun(from_params({"batch_size": 8}, config), TASK.open_data(config))
     fresh = {name: value.clone() for name, value in run.trainer.model.backbone.state_dict().items()}
     run.run_epoch()
-    torch.save(run.weights(), tmp_path / "weights.pt")
+    torch.save(run.handed_over.weights, tmp_path / "weights.pt")
     trained = run.trainer.model.backbone.state_dict()
     assert any(not torch.equal(value, fresh[name]) for name, value in trained.items())
     moe = get_task("moe")

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
-from trainable.data.io.table import Row, Table, columns_named
-from trainable.data.io.table_columns import IMAGE_COLUMN, PATIENT_COLUMN, image_column, only_column
+from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
 
 _LABEL = re.compile(
     r"^(label|labels|class|class name|class label|category|target|diagnosis|dx|level|grade|species|disease|variety)$"

@@ -1,6 +1,7 @@
 """Tables as people save them: comma, semicolon, tab or spaces; UTF-8, UTF-16 or Latin-1; with rows that are too short.
 
-How a table was read is kept with it and reported: a guess of the encoding or the separator is never silent.
+How a table was read is kept with it and reported: a guess of the encoding or the separator is never silent. Of several
+columns that could be the same thing one is chosen if they agree, else they are an error.
 """
 
 import codecs
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainable.data.io.findings import BadFileError
+from trainable.data.io.picture_names import PictureKeys
 
+IMAGE_COLUMN = re.compile(r"\bimage\b|^img( id| name| path)?$|^id\b|^name$|^file ?(name|path)?$|^path$|^photo(graph)?$")
+PATIENT_COLUMN = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|name|code))?$|^pid$")
 TABLE_ENDINGS = (".csv", ".tsv")
 SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -27,6 +31,7 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
     codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
 }
+_ONE_OF_THEM = "Remove the others from the table, or give them names that say what they are."
 _SAVE_AGAIN = "Save it again as csv: UTF-8, one row a line, separated by commas."
 
 
@@ -98,6 +103,35 @@ def normalised(name: str) -> str:
 def columns_named(header: Sequence[str], pattern: re.Pattern[str]) -> list[int]:
     """Where the columns stand whose normalised name holds the pattern."""
     return [index for index, name in enumerate(header) if pattern.search(normalised(name))]
+
+
+def only_column(table: Table, found: Sequence[int], meaning: str) -> int | None:
+    """The one column that was found, None for none.
+
+    Raises:
+        BadFileError: there are several.
+    """
+    if len(found) > 1:
+        names = ", ".join(repr(table.header[at]) for at in found)
+        raise BadFileError(f"has {len(found)} columns that could be {meaning}: {names}", _ONE_OF_THEM)
+    return found[0] if found else None
+
+
+def image_column(table: Table, found: Sequence[int], pictures: PictureKeys) -> int:
+    """Of one or more columns the one that names pictures which are here; of several such, any if they mean the same.
+
+    Raises:
+        BadFileError: two columns name different pictures in one row.
+    """
+    named = {at: [pictures.find(row.cells[at]) for row in table.body] for at in found}
+    fitting = {at: keys for at, keys in named.items() if any(keys)}
+    if len(fitting) < 2:
+        return next(iter(fitting), found[0])
+    best = max(fitting, key=lambda at: sum(key is not None for key in fitting[at]))
+    for keys in fitting.values():
+        if any(one and other and one != other for one, other in zip(keys, fitting[best], strict=True)):
+            only_column(table, list(fitting), "the picture")
+    return best
 
 
 def _decoded(content: bytes) -> tuple[str, str]:

@@ -111,7 +111,7 @@ def run_rank(rank: int, folder: Path) -> None:
         plain = read_exported_config(folder / "plain.json").config
         splits = get_task(plain.workload).open_data(plain)
         run = TrainingRun(plain, splits, ranks=ranks)
-        found["plain"] = [run.run_epoch().metrics for _ in range(2)], run.weights(), run.test()
+        found["plain"] = [run.run_epoch().metrics for _ in range(2)], run.handed_over.weights, run.test()
         found |= resumed(read_exported_config(folder / "noisy.json").config, splits, ranks, folder)
         found["refused"] = refusal(run, ranks)
     torch.save(found, folder / f"rank{rank}.pt")
@@ -132,7 +132,7 @@ def resumed(config, splits, ranks, folder):
 
 def curve(run):
     metrics = []
-    while not run.is_complete:
+    while run.ending is None:
         metrics.append(run.run_epoch().metrics)
     return metrics, dict(run.trainer.model.state_dict())
 
@@ -214,7 +214,7 @@ def test_both_ranks_report_the_metrics_of_one_process(both):
 def test_balanced_experts_are_trained_and_judged_as_in_one_process(both, disc_config):
     config = plain_config(disc_config)
     run = TrainingRun(config, get_task("moe").open_data(config))
-    metrics, weights, test = [run.run_epoch().metrics for _ in range(2)], run.weights(), run.test()
+    metrics, weights, test = [run.run_epoch().metrics for _ in range(2)], run.handed_over.weights, run.test()
     for found_metrics, found_weights, found_test in (found["plain"] for found in both):
         close(found_weights, weights, 1e-4)
         close(found_test, test, 1e-4)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainable.limits import first_over, measure
 from trainable.ray.trainable import REPORT
 from trainable.tasks.registry import get_task
+from trainable.workloads.limits import first_over, measure
 
 CPU = torch.device("cpu")
 
