@@ -3,8 +3,8 @@
     python -m trainable.predict --config results/dishes/<run>/best/config.json --image plate.jpg other.jpg
     python -m trainable.predict --config results/moe/<run>/best/config.json --image photographs --overlay
 
-Every workload has its answer: a class or grades with probabilities, a mask, crowns as COCO JSON, features. It is judged
-as the final test judges an image. `predictions.csv` has a row for each picture; the same command after an interruption
+Every workload has its answer: a class or grades with probabilities, a mask, crowns as COCO JSON, features. It is that
+of the final test. `predictions.csv` has a row for each picture; the same command after an interruption
 goes on with the pictures that have none. The weights are those beside the configuration unless others are named.
 """
 
@@ -127,7 +127,7 @@ class TrainedModel:
         return cls(config, network, task.predictor(config), chosen)
 
     def predict(self, picture: str | Path | Image.Image) -> Prediction:
-        """What the network says of a picture of any size, prepared and judged as the final test does it.
+        """What the network says of a picture of any size, prepared and evaluated as in the final test.
 
         Returns:
             The workload's answer, such as a class or a mask: `in_words()`, `row()`, `draw(picture)`.
@@ -141,7 +141,7 @@ class TrainedModel:
 
 
 def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
-    """The network of a configuration with the weights of a file, ready to judge.
+    """The network of a configuration with the weights of a file, ready to predict.
 
     Raises:
         ValueError: there is no such file, or it does not hold this network's weights.

@@ -39,7 +39,7 @@ class Trainer(Resumable):
     Args:
         model: what trainable/models/output.py takes its outputs for; on `device`, as the supervision is.
         optimizer: holds every trainable parameter of both.
-        supervision: makes a loss of a batch, and judges one.
+        supervision: makes a loss of a training batch, and scores of an evaluation batch.
         device: where batches are sent.
         scheduler: sets the optimizer's rates before every update.
         precision: the number format in effect on the device.
@@ -120,13 +120,15 @@ class Trainer(Resumable):
             loader: batches (images, masks); all masks of one batch have one size.
             metrics_fn: `(logits, masks) -> dict`; its values are averaged over the samples.
             metrics: an accumulator for what is no mean over batches, fed with the supervision's scores.
-            supervision: judges in place of the trainer's own, such as one that averages several looks.
-            averaged: with averaging on, the averaged weights are judged; False judges the raw ones.
-            weights: judged in place of the model's own, averaged or not; None judges those.
+            supervision: evaluates in place of the trainer's own, such as one that averages several looks.
+            averaged: with averaging on, the averaged weights are evaluated; False evaluates the raw ones.
+            weights: evaluated in place of the model's own, averaged or not; None evaluates those.
         """
-        batches, judge = map(self._to_device, loader), supervision or self.supervision
+        batches, supervision = map(self._to_device, loader), supervision or self.supervision
         with self._evaluating(averaged=averaged, weights=weights):
-            return evaluate(self._forward, batches, judge, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks)
+            return evaluate(
+                self._forward, batches, supervision, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks
+            )
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """A copy of the weights that validation uses: the averaged ones when averaging is on."""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from trainable.configuration.run_config import RunConfig
-from trainable.models.output import as_model_output
+from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         device = chosen_device(options.device)
         read_settings(options.folder)
         with locked(options.folder):
-            result = judge_ensemble(options.folder, options.top, device=device)
+            result = evaluate_ensemble(options.folder, options.top, device=device)
             with replacing(options.folder / FILE) as partial:
                 partial.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except (ValueError, OSError) as error:
@@ -78,7 +78,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     return parser
 
 
-def judge_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleResult:
+def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> EnsembleResult:
     """Scores the `top` best of the trials that reached the comparison epoch.
 
     Raises:
@@ -107,9 +107,13 @@ def _member(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.d
     """The trained model of a trial."""
     task, config = task_of(config)
     model = task.build_model(config).to(device).eval()
-    judge = task.final_judge(task.build_supervision(config).to(device), config)
+    supervision = task.test_supervision(task.build_supervision(config).to(device), config)
     model.load_state_dict(trained_weights(folder, trial))
-    return lambda images, targets: judge.judged(lambda *inputs: as_model_output(model(*inputs)), images, targets).scores
+
+    def forward(*inputs: Any) -> ModelOutput:
+        return as_model_output(model(*inputs))
+
+    return lambda images, targets: supervision.evaluate(forward, images, targets).scores
 
 
 @torch.no_grad()

@@ -58,7 +58,7 @@ def final_scores(config, folder, pixels, target):
     task = get_task(config.workload)
     model = trained_model(config, folder / "weights.pt")
     images = torch.tensor(pixels).permute(2, 0, 1)[None] / 255
-    return task.final_judge(task.build_supervision(config), config).judged(model, images, target).scores
+    return task.test_supervision(task.build_supervision(config), config).evaluate(model, images, target).scores
 
 
 @pytest.mark.parametrize("looks", [False, True])
@@ -133,7 +133,7 @@ def evaluated(config, path, folder) -> np.ndarray:
     data = ImageMaskSet.of_arrays(pixels, np.zeros(pixels.shape[:3], np.uint8), ["one"])
     task, model = get_task("moe"), trained_model(config, folder / "weights.pt")
     (batch,) = task.evaluation_batches(config, data, CPU)
-    return task.final_judge(task.build_supervision(config), config).judged(model, *batch).scores[0, 0].numpy()
+    return task.test_supervision(task.build_supervision(config), config).evaluate(model, *batch).scores[0, 0].numpy()
 
 
 def test_features_are_those_that_the_probes_get(tmp_path):

@@ -12,7 +12,7 @@ from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.run_setup import open_data
 from trainable.tasks.dishes import DishesTask
 from trainable.training_run import TrainingRun
-from tuner.ensemble import judge_ensemble, main
+from tuner.ensemble import evaluate_ensemble, main
 from tuner.export import trained_weights, trial_config
 from tuner.records import locked, read_search
 
@@ -36,7 +36,7 @@ def members(folder):
 
 
 def test_an_ensemble_of_one_is_the_winner_on_the_test_split(folder):
-    result = judge_ensemble(folder, 1, device=CPU)
+    result = evaluate_ensemble(folder, 1, device=CPU)
     winner = next(members(folder)).test()
     (alone,) = result.members
     assert alone == read_search(folder).leader.name
@@ -45,7 +45,7 @@ def test_an_ensemble_of_one_is_the_winner_on_the_test_split(folder):
 
 
 def test_the_mean_of_the_answers_is_judged(folder):
-    result = judge_ensemble(folder, 2, device=CPU)
+    result = evaluate_ensemble(folder, 2, device=CPU)
     first, second = members(folder)
     metrics = first.task.build_metrics(first.config, final=True)
     for images, masks in first.task.evaluation_batches(first.config, first._splits.test, CPU):
@@ -67,7 +67,7 @@ def test_each_member_looks_as_its_configuration_says(trained_search, tmp_path, m
     twice = {"test_time_augmentation": True, "tta_crop_share": None}
     folder = tmp_path / "results" / "dishes" / "plates"
     trained_search(folder, base, [{"max_lr": 1e-3}, {"max_lr": 1e-2} | twice], num_epochs=[1, 1])
-    result = judge_ensemble(folder, 2, device=CPU)
+    result = evaluate_ensemble(folder, 2, device=CPU)
 
     record, test = read_search(folder), DishesTask().open_data(base).test
     images = torch.tensor(test.images).permute(0, 3, 1, 2) / 255

@@ -1,4 +1,4 @@
-"""The four terms of crown mapping: instances, semantic classes, crowns and density, and how they are judged.
+"""The four terms of crown mapping: instances, semantic classes, crowns and density, and how they are evaluated.
 
 What: an annotation that an image lacks counts 0 for it, and means are over all images of the batch, so that an image
 weighs the same in accumulated micro-batches as in one large batch. This holds only approximately for torchvision's

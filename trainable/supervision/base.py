@@ -28,7 +28,7 @@ class Losses(NamedTuple):
     """Scalars that are part of the total or logged beside it, by their names in the results."""
 
 
-class Judged(NamedTuple):
+class EvaluatedBatch(NamedTuple):
     """The outputs of an evaluation batch."""
 
     predictions: Any
@@ -47,8 +47,8 @@ class Supervision(nn.Module, ABC):
         """The loss of a training batch."""
 
     @abstractmethod
-    def judged(self, forward: Forward, images: Any, targets: Any) -> Judged:
-        """An evaluation batch, without gradients and unaugmented."""
+    def evaluate(self, forward: Forward, images: Any, targets: Any) -> EvaluatedBatch:
+        """Scores and losses of an evaluation batch, without gradients and unaugmented."""
 
     def attach(self, model: nn.Module) -> None:
         """Receives the model before its first batch; what you keep of it must not become a submodule."""
@@ -80,13 +80,13 @@ class DeepSupervision(Supervision):
         heads = deep_supervision(output, targets, self.criterion, self.aux_weight)
         return Losses(heads.total, output, {"aux_loss": heads.aux})
 
-    def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
+    def evaluate(self, forward: Forward, images: Tensor, targets: Tensor) -> EvaluatedBatch:
         """Resizes the prediction to the masks' resolution, where metrics are defined."""
         logits = resized(forward(images).predictions.float(), targets.shape[-2:])
         losses = {"loss": self.criterion(logits, targets)}
         if self.fixed_loss is not None:
             losses["nll"] = self.fixed_loss(logits, targets)
-        return Judged(logits, logits.sigmoid(), losses)
+        return EvaluatedBatch(logits, logits.sigmoid(), losses)
 
 
 def resized(logits: Tensor, size: tuple[int, ...]) -> Tensor:

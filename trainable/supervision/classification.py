@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from trainable.losses.classification import soft_targets
-from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
 
 
 class ClassificationSupervision(Supervision):
@@ -27,7 +27,7 @@ class ClassificationSupervision(Supervision):
         called = logits.detach().argmax(dim=1, keepdim=True)
         return Losses(self.criterion(logits, targets), output, {"accuracy": soft.gather(1, called).mean()})
 
-    def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
+    def evaluate(self, forward: Forward, images: Tensor, targets: Tensor) -> EvaluatedBatch:
         """Scores are probabilities; the metric nll does not depend on the searched loss."""
         logits = forward(images).predictions.float()
-        return Judged(logits, logits.softmax(dim=1), {"loss": self.criterion(logits, targets)})
+        return EvaluatedBatch(logits, logits.softmax(dim=1), {"loss": self.criterion(logits, targets)})

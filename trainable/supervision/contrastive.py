@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.losses.contrastive import nt_xent
-from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
 
 
 class ContrastiveSupervision(Supervision):
@@ -23,7 +23,7 @@ class ContrastiveSupervision(Supervision):
         likeness = F.cosine_similarity(first.detach().float(), second.detach().float()).mean()
         return Losses(nt_xent(first, second, temperature=self.temperature), output, {"partner_cosine": likeness})
 
-    def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
+    def evaluate(self, forward: Forward, images: Tensor, targets: Any) -> EvaluatedBatch:
         """Scores are the features, for a probe; `loss` is NT-Xent of each query and its mirror image.
 
         Batches of the bank, which is training data, have no `loss`.
@@ -35,17 +35,17 @@ class ContrastiveSupervision(Supervision):
         if targets["is_query"].all():
             mirrored = forward(images.flip(-1))
             losses["loss"] = nt_xent(output.predictions, mirrored.predictions, temperature=self.temperature)
-        return Judged(output.predictions, output.embeddings.float(), losses)
+        return EvaluatedBatch(output.predictions, output.embeddings.float(), losses)
 
 
 class PairSupervision(ContrastiveSupervision):
     """The same loss in an evaluation, whose batches are pairs of looks (B, 2, 3, H, W), too; there are no labels."""
 
-    def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
+    def evaluate(self, forward: Forward, images: Tensor, targets: Any) -> EvaluatedBatch:
         """Scores are the features of both looks (B, 2, D)."""
         output = forward(images.flatten(0, 1))
         if output.embeddings is None:
             raise ValueError("The model's output has no embeddings (B, D), which a backbone is evaluated by.")
         first, second = output.predictions.unflatten(0, (-1, 2)).unbind(dim=1)
         loss = nt_xent(first, second, temperature=self.temperature)
-        return Judged(output.predictions, output.embeddings.float().unflatten(0, (-1, 2)), {"loss": loss})
+        return EvaluatedBatch(output.predictions, output.embeddings.float().unflatten(0, (-1, 2)), {"loss": loss})

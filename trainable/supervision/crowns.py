@@ -9,7 +9,7 @@ from torch import Tensor
 from trainable.losses.crowns import CELL_PX, TREES_PER, CrownLossConfig, CrownTarget, map_losses
 from trainable.models.crown_net import CrownOutput
 from trainable.models.output import ModelOutput
-from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
 from trainable.supervision.trivial import TrivialPredictor
 
 
@@ -45,14 +45,14 @@ class CrownSupervision(Supervision):
         total = sum(getattr(self.config, f"{name}_weight") * term for name, term in terms.items())
         return Losses(total, output, {f"{name}_loss": term for name, term in terms.items()})
 
-    def judged(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> Judged:
+    def evaluate(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> EvaluatedBatch:
         output = as_crown_output(forward(images))
         terms = map_losses(output, targets)
         losses = {
             "loss": sum(terms.values(), start=images.new_zeros(())),
             **{f"{name}_loss": term for name, term in terms.items()},
         }
-        return Judged(output.predictions, crown_scores(output), losses)
+        return EvaluatedBatch(output.predictions, crown_scores(output), losses)
 
 
 def crown_scores(output: CrownOutput) -> CrownScores:

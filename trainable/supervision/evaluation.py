@@ -53,16 +53,16 @@ def evaluate(
     """
     losses, by_function = RunningMeans(), RunningMeans()
     for images, targets in batches if ranks is None else ranks.share_of(batches):
-        judged = supervision.judged(forward, images, targets)
-        losses.add(judged.losses, len(images))
+        evaluated = supervision.evaluate(forward, images, targets)
+        losses.add(evaluated.losses, len(images))
         if metrics_fn is not None:
-            by_function.add(metrics_fn(judged.predictions, targets), len(images))
+            by_function.add(metrics_fn(evaluated.predictions, targets), len(images))
         if metrics is not None:
-            metrics.update(*_where_float64_is((judged.scores, targets)))
+            metrics.update(*_where_float64_is((evaluated.scores, targets)))
     if ranks is not None:
         ranks.merge(losses, by_function, *([] if metrics is None else [metrics]))
     if losses.is_empty:
-        raise ValueError("No batch was judged; the loader is empty.")
+        raise ValueError("No batch was evaluated; the loader is empty.")
     return Evaluation(losses.compute(), by_function.compute() | ({} if metrics is None else metrics.compute()))
 
 

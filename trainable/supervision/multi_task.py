@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.losses.classification import ClassificationLossConfig
-from trainable.supervision.base import Forward, Judged, Losses, Supervision
+from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
 from trainable.techniques.loss_weighting import LossWeighting
 
 
@@ -84,11 +84,11 @@ class MultiTaskSupervision(Supervision):
         parts |= {f"{name}_weight": weight for name, weight in weights}
         return Losses(self.weighting(losses), output, parts | self._gradient_norms(losses))
 
-    def judged(self, forward: Forward, images: Tensor, targets: Tensor) -> Judged:
+    def evaluate(self, forward: Forward, images: Tensor, targets: Tensor) -> EvaluatedBatch:
         """Scores are the tasks' probabilities; the loss weighs an image's labels equally."""
         logits = forward(images).predictions.float()
         scores = tuple(one.softmax(dim=1) for one in self._split(logits))
-        return Judged(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})
+        return EvaluatedBatch(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})
 
     def end_update(self, terms: Mapping[str, float]) -> None:
         """While the shared layer is frozen there are no gradient norms, and the weights stay."""

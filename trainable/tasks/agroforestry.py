@@ -81,7 +81,7 @@ class AgroforestryConfig(TrialConfig):
 
     progressive_resolution: ProgressiveResolutionConfig | None = None
     kinds: tuple[str, ...] = ()
-    """Names of the crowns' labels 1, 2, ...; set from the opened data, for pictures that are judged later."""
+    """Names of the crowns' labels 1, 2, ...; set from the opened data, for pictures that are predicted later."""
     channels_last: bool = False
     """Keeps weights and maps with their channels side by side, which tensor cores and CPUs' convolutions prefer."""
 

@@ -71,8 +71,8 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
 
         The temperature is fitted on the validation split, under the same looks.
         """
-        judge = self.final_judge(trainer.supervision, config)
+        supervision = self.test_supervision(trainer.supervision, config)
         validation, test = (self.evaluation_batches(config, data, device) for data in (splits.validation, splits.test))
-        judged = partial(trainer.evaluate, supervision=judge, weights=weights)
-        temperature = judged(validation, metrics=CollectedLogits()).metrics["temperature"]
-        return judged(test, metrics=CalibratedMetrics(config.model.class_names, temperature=temperature)).flat
+        evaluated = partial(trainer.evaluate, supervision=supervision, weights=weights)
+        temperature = evaluated(validation, metrics=CollectedLogits()).metrics["temperature"]
+        return evaluated(test, metrics=CalibratedMetrics(config.model.class_names, temperature=temperature)).flat

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
 """Crops are trained on where the median object covers less of the image than this."""
-JUDGED_PIXELS = 2**19
-"""Pixels of an evaluation batch on a CPU: the fastest size, whatever the training batch."""
+EVALUATED_PIXELS = 2**19
+"""Pixels of an evaluation batch on a CPU, the fastest size whatever the training batch: smaller batches wait for each
+layer's start, in larger ones each layer waits for the memory."""
 CHECKED_SIDE_PX = 64
 """Of the images that a network of the user's is tried on where no data was opened."""
 COLLAPSE_PATIENCE = 0.75
@@ -130,7 +131,7 @@ class MoeConfig(TrialConfig):
     test_time_augmentation: AveragedMasksConfig | None = None
     """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
     trained_size_px: tuple[int, int] | None = None
-    """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
+    """Height and width that images were resized to; set from the opened data, for pictures that are predicted later."""
 
 
 class MoeTask(Task[MoeConfig]):
@@ -221,19 +222,15 @@ class MoeTask(Task[MoeConfig]):
         return TrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device, crop=config.crop)
 
     def evaluation_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> EvaluationBatches:
-        batch_size = config.batch_size if device.type != "cpu" else _judged_at_a_time(data)
+        batch_size = config.batch_size
+        if device.type == "cpu":
+            batch_size = ceil(EVALUATED_PIXELS / prod(data.images.shape[1:3]))
         return EvaluationBatches(data, batch_size=batch_size, device=device)
 
 
 def _own_network(config: MoeConfig) -> nn.Module:
     size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
     return build_own_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
-
-
-def _judged_at_a_time(data: ImageMaskSet) -> int:
-    """Images of a batch; smaller ones wait for each layer's start, in larger ones each layer waits for the memory."""
-    height, width = data.images.shape[1:3]
-    return ceil(JUDGED_PIXELS / (height * width))
 
 
 def _with_watched_experts(

@@ -49,7 +49,7 @@ class MoePretrainConfig(TrialConfig):
     views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
     """How much the two looks of a training image differ."""
     trained_size_px: tuple[int, int] | None = None
-    """Height and width that images were resized to; set from the opened data, for pictures that are judged later."""
+    """Height and width that images were resized to; set from the opened data, for pictures that are predicted later."""
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)

@@ -98,7 +98,7 @@ class Task(ABC, Generic[Config]):
 
     @abstractmethod
     def build_supervision(self, config: Config) -> Supervision:
-        """How a batch becomes a loss, and an evaluation batch a judged prediction."""
+        """How a batch becomes a loss, and an evaluation batch scores."""
 
     def build_techniques(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
         """The techniques that only this workload has, around its network on its device; none unless overridden."""
@@ -128,11 +128,12 @@ class Task(ABC, Generic[Config]):
         A task overrides this where a final test does what the rungs of a search cannot afford.
         """
         batches = self.evaluation_batches(config, splits.test, device)
-        metrics, judge = self.build_metrics(config, final=True), self.final_judge(trainer.supervision, config)
-        return trainer.evaluate(batches, metrics=metrics, supervision=judge, weights=weights).flat
+        metrics = self.build_metrics(config, final=True)
+        supervision = self.test_supervision(trainer.supervision, config)
+        return trainer.evaluate(batches, metrics=metrics, supervision=supervision, weights=weights).flat
 
-    def final_judge(self, supervision: Supervision, config: Config) -> Supervision:
-        """What judges a sample of a final test: its looks averaged, where there are several."""
+    def test_supervision(self, supervision: Supervision, config: Config) -> Supervision:
+        """The supervision of a final test: it averages several looks at an image, where there are several."""
         return AveragedLooks(supervision, self.averaging(config))
 
     def averaging(self, config: Config) -> Averaging:
@@ -140,7 +141,7 @@ class Task(ABC, Generic[Config]):
         return single_look
 
     def predictor(self, config: Config) -> Predictor:
-        """What judges a single picture with a trained network.
+        """What predicts a single picture with a trained network.
 
         Raises:
             ValueError: the workload defines none, or the configuration lacks what only opened data can tell.

@@ -193,7 +193,7 @@ class MicroBatches:
 
 
 class DividedBatches:
-    """Batches (images, targets) in parts of at most `batch_size` samples, for a split that is judged in larger ones."""
+    """Batches (images, targets) in parts of at most `batch_size` samples, for a split with larger ones."""
 
     def __init__(self, batches: Iterable[tuple[Tensor, Any]], batch_size: int) -> None:
         self._batches, self._batch_size = batches, batch_size

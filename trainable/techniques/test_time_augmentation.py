@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.models.output import ModelOutput
-from trainable.supervision.base import Forward, Judged, Losses, Supervision, resized
+from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision, resized
 
 Averaging = Callable[[Forward], Forward]
 """Wraps a network into one that averages its looks."""
@@ -115,7 +115,7 @@ def logits_of_mean(logits: Sequence[Tensor]) -> Tensor:
 
 
 class AveragedLooks(Supervision):
-    """Judges a network by the average of several looks; does not train."""
+    """Evaluates a network by the average of several looks; does not train."""
 
     def __init__(self, supervision: Supervision, averaged: Averaging) -> None:
         super().__init__()
@@ -125,8 +125,8 @@ class AveragedLooks(Supervision):
     def losses(self, forward: Forward, images: Any, targets: Any) -> Losses:
         return self.supervision.losses(forward, images, targets)
 
-    def judged(self, forward: Forward, images: Tensor, targets: Any) -> Judged:
-        return self.supervision.judged(self.averaged(forward), images, targets)
+    def evaluate(self, forward: Forward, images: Tensor, targets: Any) -> EvaluatedBatch:
+        return self.supervision.evaluate(self.averaged(forward), images, targets)
 
 
 def _scaled(images: Tensor, scale: float) -> Tensor:

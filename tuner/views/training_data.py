@@ -149,7 +149,7 @@ def _files(training: Training) -> dict[str, int]:
 
 
 def _uses(training: Training, path: Path) -> tuple[str, str]:
-    """The commands that train from these weights and that judge pictures with them."""
+    """The commands that train from these weights and that predict pictures with them."""
     config, weights = (shlex.quote(formatting.path(one)) for one in (training.folder / CONFIG, path))
     return (
         f"python -m trainable.train --config {config} --init {weights} --output NEW",

@@ -39,7 +39,7 @@ def net(task, config):
 def test_of_a_picture_of_one_tile_it_says_what_the_evaluation_is_given(task, config, net, tmp_path):
     data = task.open_data(config, cache_dir=tmp_path).test
     ((images, targets),) = task.evaluation_batches(config, data, torch.device("cpu"))
-    scores = task.build_supervision(config).judged(net, images, targets).scores
+    scores = task.build_supervision(config).evaluate(net, images, targets).scores
     for row in range(len(data)):
         prediction = task.predictor(config)(net, Image.fromarray(np.array(data.images[row])))
         scored = scores.detections[row]

@@ -23,7 +23,7 @@ def test_of_a_mixed_image_the_share_of_the_called_class_counts():
     torch.testing.assert_close(losses.parts["accuracy"], torch.tensor((0.7 + 0.6 + 0.0) / 3))
 
 
-def test_judged_scores_are_probabilities():
-    judged = ClassificationSupervision(F.cross_entropy).judged(forward, None, torch.tensor([0, 1, 1]))
-    torch.testing.assert_close(judged.scores, torch.exp(LOGITS) / torch.exp(LOGITS).sum(1, keepdim=True))
-    assert judged.losses["loss"] == F.cross_entropy(LOGITS, torch.tensor([0, 1, 1]))
+def test_evaluated_scores_are_probabilities():
+    evaluated = ClassificationSupervision(F.cross_entropy).evaluate(forward, None, torch.tensor([0, 1, 1]))
+    torch.testing.assert_close(evaluated.scores, torch.exp(LOGITS) / torch.exp(LOGITS).sum(1, keepdim=True))
+    assert evaluated.losses["loss"] == F.cross_entropy(LOGITS, torch.tensor([0, 1, 1]))

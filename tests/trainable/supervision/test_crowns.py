@@ -128,7 +128,7 @@ def test_accumulated_micro_batches_weigh_an_image_as_one_batch_does(net, images)
 def test_the_judgement_does_not_depend_on_the_weights(net, images):
     def judged(config):
         with torch.no_grad():
-            return CrownSupervision(config).judged(net.eval(), images, [ANNOTATED, NO_CROWNS_KNOWN, NO_CLASSES_KNOWN])
+            return CrownSupervision(config).evaluate(net.eval(), images, [ANNOTATED, NO_CROWNS_KNOWN, NO_CLASSES_KNOWN])
 
     plain, other = judged(CrownLossConfig()), judged(CrownLossConfig(semantic_weight=7.0, crown_weight=0.0))
     assert {name: float(value) for name, value in plain.losses.items()} == {

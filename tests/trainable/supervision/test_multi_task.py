@@ -116,16 +116,16 @@ def test_class_weights_without_the_counts_of_all_classes_are_refused():
         supervision_of(class_weights="inverse", class_counts=(6, 3, 1))
 
 
-def test_a_judged_batch_has_the_probabilities_of_each_task_and_a_loss_without_learned_weights():
+def test_an_evaluated_batch_has_the_probabilities_of_each_task_and_a_loss_without_learned_weights():
     supervision = supervision_of("uncertainty")
     with torch.no_grad():
         supervision.weighting.raw_log_variances.fill_(3.0)
     logits = torch.randn(10, 5, generator=torch.Generator().manual_seed(1))
-    judged = supervision.judged(output, logits, LABELS)
+    evaluated = supervision.evaluate(output, logits, LABELS)
     grade, risk = logits.split([3, 2], dim=1)
-    torch.testing.assert_close(judged.scores, (grade.softmax(1), risk.softmax(1)))
+    torch.testing.assert_close(evaluated.scores, (grade.softmax(1), risk.softmax(1)))
     sums = [
         F.cross_entropy(own, LABELS[:, task], ignore_index=-1, reduction="sum")
         for task, own in enumerate((grade, risk))
     ]
-    torch.testing.assert_close(judged.losses["loss"], sum(sums) / 10)
+    torch.testing.assert_close(evaluated.losses["loss"], sum(sums) / 10)

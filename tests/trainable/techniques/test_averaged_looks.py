@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainable.models.output import ModelOutput
-from trainable.supervision.base import Judged, Losses, Supervision
+from trainable.supervision.base import EvaluatedBatch, Losses, Supervision
 from trainable.techniques.test_time_augmentation import (
     AveragedLooks,
     AveragedLooksConfig,
@@ -28,9 +28,9 @@ class CrossEntropy(Supervision):
         output = forward(images)
         return Losses(nn.functional.cross_entropy(output.predictions, targets), output)
 
-    def judged(self, forward, images, targets):
+    def evaluate(self, forward, images, targets):
         logits = forward(images).predictions
-        return Judged(logits, logits.softmax(1), {"loss": nn.functional.cross_entropy(logits, targets)})
+        return EvaluatedBatch(logits, logits.softmax(1), {"loss": nn.functional.cross_entropy(logits, targets)})
 
 
 def half_light() -> torch.Tensor:
@@ -48,8 +48,8 @@ def test_probabilities_are_averaged_and_not_logits():
 
 def test_the_averaged_loss_is_that_of_the_averaged_probabilities():
     model, images, label = LeftLightMeansFirst(), half_light(), torch.tensor([0])
-    single = CrossEntropy().judged(model, images, label)
-    averaged = AveragedLooks(CrossEntropy(), FLIPS_ALONE.averaged).judged(model, images, label)
+    single = CrossEntropy().evaluate(model, images, label)
+    averaged = AveragedLooks(CrossEntropy(), FLIPS_ALONE.averaged).evaluate(model, images, label)
     assert single.scores[0, 0] > 0.99
     torch.testing.assert_close(averaged.scores, torch.tensor([[0.5, 0.5]]))
     assert averaged.losses["loss"].item() == pytest.approx(0.6931, abs=1e-3)

@@ -66,7 +66,7 @@ def test_the_supervision_compares_the_two_looks_and_reports_how_alike_they_are()
 def test_judging_gives_the_features_of_the_image_as_it_is_and_the_loss_of_queries_alone():
     model, images = Projector(ProjectorConfig(projection_channels=8)).eval(), images_of(3)
     queries, bank = (
-        ContrastiveSupervision(temperature=0.2).judged(model, images, {"is_query": torch.full((3,), is_query)})
+        ContrastiveSupervision(temperature=0.2).evaluate(model, images, {"is_query": torch.full((3,), is_query)})
         for is_query in (True, False)
     )
     for judged in (queries, bank):
