@@ -3,16 +3,13 @@
 Only the probes use labels, and only those of the training split.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import nn
 
-from trainable.config import TrialConfig
-from trainable.data.classes.batches import LabelledTrainingBatches
 from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.classes.probe_set import ProbeBatches, ProbeSet
@@ -26,42 +23,26 @@ from trainable.supervision.contrastive import ContrastiveSupervision
 from trainable.supervision.trivial import TrivialPredictor, equal_features
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.presets.leaf import PRETRAIN_PRESETS
-from trainable.tasks.task import Progress, Task
-from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
+from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
+from trainable.tasks.task import Progress
+from trainable.techniques.augment.two_views import TwoViewsConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
-from trainable.techniques.random_streams import stream_seed
-from trainable.techniques.techniques import Techniques
-
-MIN_BATCH_SIZE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeafPretrainConfig(TrialConfig):
+class LeafPretrainConfig(PretrainingConfig):
     """A pre-training of the leaf encoder."""
 
-    min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
-
-    views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
     num_classes: int = len(CONDITIONS)
     """Classes that the probes tell apart; set from the opened data."""
 
-    def __post_init__(self) -> None:
-        TrialConfig.__post_init__(self)
-        if self.batch_size < MIN_BATCH_SIZE:
-            raise ValueError(
-                f"batch_size is {self.batch_size}; a look is compared with those at other images of its micro-batch, "
-                f"so give {MIN_BATCH_SIZE} or more, 32 is usual."
-            )
 
-
-class LeafPretrainTask(Task[LeafPretrainConfig]):
+class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
     """The pre-training workload; its objective is the k-NN probe's accuracy on the validation split."""
 
     name = "leaf_pretrain"
     presets = PRETRAIN_PRESETS
     objective = "val/knn_accuracy"
-    mode = "max"
-    worst_objective = 0.0
     not_exchangeable = (
         "it is an encoder without predictions. Start a search of leaf from it with --init, and export that one."
     )
@@ -90,8 +71,7 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
         return replace(splits, validation=validation, test=test)
 
     def adapt_to_data(self, config: LeafPretrainConfig, splits: Splits) -> LeafPretrainConfig:
-        """Micro-batches are no larger than the training split."""
-        batch_size = max(MIN_BATCH_SIZE, min(config.batch_size, len(splits.train)))
+        batch_size = fitting_batch_size(config, splits.train)
         return replace(config, num_classes=len(splits.train.class_names), batch_size=batch_size)
 
     def build_model(self, config: LeafPretrainConfig) -> nn.Module:
@@ -99,12 +79,6 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
 
     def build_supervision(self, config: LeafPretrainConfig) -> ContrastiveSupervision:
         return ContrastiveSupervision(temperature=config.loss.temperature)
-
-    def build_techniques(
-        self, config: LeafPretrainConfig, model: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> Techniques:
-        generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
-        return Techniques(augmentation=TwoViews(config.views, generator=generator))
 
     def predictor(self, config: LeafPretrainConfig) -> EmbeddingPredictor:
         data = config.data
@@ -115,15 +89,6 @@ class LeafPretrainTask(Task[LeafPretrainConfig]):
 
     def trivial_predictors(self, config: LeafPretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         return (equal_features(),)
-
-    def training_batches(
-        self, config: LeafPretrainConfig, data: LabelledImages, device: torch.device
-    ) -> LabelledTrainingBatches:
-        """Only whole batches: among fewer images a partner is easier to find."""
-        whole_batches = max(1, len(data) // config.batch_size)
-        return LabelledTrainingBatches(
-            data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches
-        )
 
     def evaluation_batches(self, config: LeafPretrainConfig, data: ProbeSet, device: torch.device) -> ProbeBatches:
         return ProbeBatches(data, batch_size=config.batch_size, device=device)

@@ -6,17 +6,14 @@
 The weights start `moe` by `--init runs/pretrain/train`. Masks are checked when the folder is opened, and not used.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from trainable.config import TrialConfig
-from trainable.data.classes.batches import LabelledTrainingBatches
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
 from trainable.data.classes.look_pairs import LookPairBatches
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
@@ -28,45 +25,29 @@ from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import PairSupervision
 from trainable.supervision.trivial import TrivialPredictor, equal_looks
 from trainable.tasks.moe import EMBEDDED, CamouflageData, open_camouflage
-from trainable.tasks.task import Progress, Task
-from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
+from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
+from trainable.tasks.task import Progress
+from trainable.techniques.augment.two_views import TwoViewsConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
-from trainable.techniques.random_streams import stream_seed
-from trainable.techniques.techniques import Techniques
 
-MIN_BATCH_SIZE = 2
 VIEWS = TwoViewsConfig(smallest_crop_area=0.4, colour_strength=0.5)
 """The document's changes of brightness and contrast, by up to one half: the views of the default, and those at which
 every configuration is judged, so that gentler views in training do not make the task easier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoePretrainConfig(TrialConfig):
+class MoePretrainConfig(PretrainingConfig):
     """A pre-training of the camouflage network's backbone."""
 
-    min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
-
-    views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
-    """How much the two looks of a training image differ."""
     trained_size_px: tuple[int, int] | None = None
     """Height and width that images were resized to; set from the opened data, for pictures that are predicted later."""
 
-    def __post_init__(self) -> None:
-        TrialConfig.__post_init__(self)
-        if self.batch_size < MIN_BATCH_SIZE:
-            raise ValueError(
-                f"batch_size is {self.batch_size}; a look is compared with those at other images of its micro-batch, "
-                f"so give {MIN_BATCH_SIZE} or more, 32 is usual."
-            )
 
-
-class MoePretrainTask(Task[MoePretrainConfig]):
+class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
     """The objective is the mean reciprocal rank of each picture's second look among those of the validation split."""
 
     name = "moe_pretrain"
     objective = "val/mean_reciprocal_rank"
-    mode = "max"
-    worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
     def default_config(self, source: str | None = None) -> MoePretrainConfig:
@@ -89,8 +70,7 @@ class MoePretrainTask(Task[MoePretrainConfig]):
         return replace(splits, train=train, validation=validation, test=test)
 
     def adapt_to_data(self, config: MoePretrainConfig, splits: Splits) -> MoePretrainConfig:
-        """Micro-batches are no larger than the training split."""
-        batch_size = max(MIN_BATCH_SIZE, min(config.batch_size, len(splits.train)))
+        batch_size = fitting_batch_size(config, splits.train)
         return replace(config, batch_size=batch_size, trained_size_px=splits.train.images.shape[1:3])
 
     def build_model(self, config: MoePretrainConfig) -> nn.Module:
@@ -98,12 +78,6 @@ class MoePretrainTask(Task[MoePretrainConfig]):
 
     def build_supervision(self, config: MoePretrainConfig) -> PairSupervision:
         return PairSupervision(temperature=config.loss.temperature)
-
-    def build_techniques(
-        self, config: MoePretrainConfig, model: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> Techniques:
-        generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))
-        return Techniques(augmentation=TwoViews(config.views, generator=generator))
 
     def predictor(self, config: MoePretrainConfig) -> EmbeddingPredictor:
         if config.trained_size_px is None:
@@ -115,15 +89,6 @@ class MoePretrainTask(Task[MoePretrainConfig]):
 
     def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         return (equal_looks(),)
-
-    def training_batches(
-        self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
-    ) -> LabelledTrainingBatches:
-        """Only whole batches: among fewer images a partner is easier to find."""
-        whole_batches = max(1, len(data) // config.batch_size)
-        return LabelledTrainingBatches(
-            data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches
-        )
 
     def evaluation_batches(
         self, config: MoePretrainConfig, data: LabelledImages, device: torch.device

@@ -9,7 +9,6 @@ import torch
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
-from trainable.limits import measure
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.registry import default_config
 from trainable.tasks.task import Preset, Task
@@ -17,6 +16,7 @@ from trainable.techniques.memory import FittingBatches
 from trainable.techniques.optim.optimizer import WithoutAlgorithm
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.training_run import TrainingRun
+from trainable.workloads.limits import measure
 from trainable.workloads.workload import DEFAULT, DataFacts, Progress, Workload
 
 

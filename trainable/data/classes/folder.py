@@ -25,11 +25,10 @@ from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read
 from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import (
     BadFileError,
-    DataError,
     Finding,
     Severity,
-    errors_among,
     read_findings,
+    refuse_errors,
     write_findings,
 )
 from trainable.data.io.folder_layout import plain_name, require_folder
@@ -144,9 +143,7 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
         )
         parts, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
-        if errors := errors_among(findings):
-            what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-            raise DataError(f"{source.root} cannot be used: {what} in {len(source.images)} images.", findings)
+        refuse_errors(findings, source.root, f"{len(source.images)} images")
 
         def samples(part: str) -> Iterator[LabelledSample]:
             for image, own, picture in zip(source.images, parts, pictures, strict=True):

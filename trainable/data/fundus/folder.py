@@ -23,15 +23,7 @@ from trainable.data.io.copies import check_copies, check_copies_across_parts
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import num_pixels, read_upright
 from trainable.data.io.files import Ticker
-from trainable.data.io.findings import (
-    BadFileError,
-    DataError,
-    Finding,
-    Severity,
-    errors_among,
-    read_findings,
-    write_findings,
-)
+from trainable.data.io.findings import BadFileError, Finding, Severity, read_findings, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
@@ -90,9 +82,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
         )
         parts, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
-        if errors := errors_among(findings):
-            what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-            raise DataError(f"{source.root} cannot be used: {what} in {len(source.files)} photographs.", findings)
+        refuse_errors(findings, source.root, f"{len(source.files)} photographs")
 
         def samples(part: str) -> Iterator[LabelledSample]:
             for row, picture in enumerate(pictures):

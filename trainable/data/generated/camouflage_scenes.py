@@ -9,7 +9,6 @@ A scene depends on (config, split, index) alone, never on what was drawn before.
 `python -m trainable.data.generated.scene_picture OUT.png` draws a sample.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from trainable.data.generated import textures
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, ImageMaskSet, Splits
-from trainable.data.io.image_cache import Sample, cached, open_splits, write_splits
+from trainable.data.io.image_cache import Sample, cached, drawing_key, open_splits, write_splits
 
 _FRESH_STREAM = len(SPLIT_NAMES)
 _WHOLE_NUMBERS = {
@@ -95,7 +94,8 @@ def scene_splits(config: SceneConfig, cache_dir: Path, on_progress: Callable[[in
         }
         write_splits(folder, samples, (config.image_size_px, config.image_size_px))
 
-    return open_splits(cached(_cache_key(config), cache_dir, build, needed_bytes=5 * total * config.image_size_px**2))
+    key = drawing_key("scenes", config, __file__, textures.__file__)
+    return open_splits(cached(key, cache_dir, build, needed_bytes=5 * total * config.image_size_px**2))
 
 
 def fresh_scenes(config: SceneConfig, seed: int, count: int) -> ImageMaskSet:
@@ -187,12 +187,6 @@ def _star_shaped_blob(
     pixel = (np.arange(size_px) + 0.5) / size_px
     across, down = pixel[None, :] - centre[0], pixel[:, None] - centre[1]
     return np.hypot(across, down) < np.interp(np.arctan2(down, across), angles, radii, period=2 * np.pi)
-
-
-def _cache_key(config: SceneConfig) -> str:
-    """Changes with the drawing code too: scenes of another version are other scenes."""
-    source = Path(__file__).read_bytes() + Path(textures.__file__).read_bytes()
-    return "scenes-" + hashlib.sha256(source + f"{config} numpy {np.__version__}".encode()).hexdigest()[:20]
 
 
 def _require_whole_number(name: str, value: object, low: int, high: int | None) -> None:

@@ -7,7 +7,6 @@ Colours of kinds overlap, so that texture and shape have to be learned. It prove
 A tile depends on (config, split, index) alone. About 4 ms for a tile of 64 px.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from trainable.data.crowns.crown_set import Crown, Tile, open_tiles, write_tiles
 from trainable.data.generated import textures
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
-from trainable.data.io.image_cache import cached
+from trainable.data.io.image_cache import cached, drawing_key
 
 SEMANTIC_CLASSES = ("grass", "soil", "water", "shadow", "cacao canopy", "tall canopy")
 _SHADOW, _CACAO_CANOPY, _TALL_CANOPY = 3, 4, 5
@@ -97,7 +96,8 @@ def crown_scene_splits(
             folder, {split: tiles(split) for split in SPLIT_NAMES}, kinds=KIND_NAMES, semantic_classes=SEMANTIC_CLASSES
         )
 
-    return open_tiles(cached(_cache_key(config), cache_dir, build, needed_bytes=5 * total * config.tile_px**2))
+    key = drawing_key("crowns", config, __file__, textures.__file__)
+    return open_tiles(cached(key, cache_dir, build, needed_bytes=5 * total * config.tile_px**2))
 
 
 def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
@@ -167,9 +167,3 @@ def _boxed(label: int, seen: np.ndarray) -> Crown:
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     return Crown(label=label, box=(left, top, right, bottom), mask=seen[top:bottom, left:right])
-
-
-def _cache_key(config: CrownSceneConfig) -> str:
-    """Changes with the drawing code too: tiles of another version are other tiles."""
-    source = Path(__file__).read_bytes() + Path(textures.__file__).read_bytes()
-    return "crowns-" + hashlib.sha256(source + f"{config} numpy {np.__version__}".encode()).hexdigest()[:20]

@@ -7,14 +7,12 @@ as hospital records do. The set is built to be learned in minutes, and proves no
 An image depends on (config, split, index) alone, never on what was drawn before. About 3 ms an image of 64 px.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
@@ -22,7 +20,7 @@ from trainable.data.fundus import grades
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.generated import fundus_drawing
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
-from trainable.data.io.image_cache import cached
+from trainable.data.io.image_cache import cached, drawing_key
 
 JOINT_SHARES = np.array([[320, 0, 0], [60, 15, 0], [80, 100, 150], [30, 40, 90], [45, 20, 50]]) / 1000
 """Share of the eyes with each grade of retinopathy (down) and risk of an edema (across)."""
@@ -87,7 +85,8 @@ def fundus_splits(
         }
         write_labelled(folder, samples, (size_px, size_px), CLASS_NAMES)
 
-    splits = open_labelled(cached(_cache_key(config), cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
+    key = drawing_key("fundus", config, __file__, fundus_drawing.__file__, grades.__file__)
+    splits = open_labelled(cached(key, cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
     return GradedSplits.of(splits, tuple(splits.train.class_counts(task) for task in range(len(TASK_NAMES))))
 
 
@@ -125,10 +124,3 @@ def _grades(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     # With an odd count the last patient has one eye, and stays last, so that eyes are counted in pairs.
     mixed = np.concatenate([*(patients[place] for place in rng.permutation(len(patients) - 1)), patients[-1]])
     return np.stack(np.divmod(mixed, JOINT_SHARES.shape[1]), axis=1)
-
-
-def _cache_key(config: FundusConfig) -> str:
-    """Changes with the drawing code too: images of another version are other images."""
-    sources = b"".join(Path(file).read_bytes() for file in (fundus_drawing.__file__, grades.__file__))
-    versions = f"{config} numpy {np.__version__} pillow {PIL.__version__}".encode()
-    return "fundus-" + hashlib.sha256(Path(__file__).read_bytes() + sources + versions).hexdigest()[:20]

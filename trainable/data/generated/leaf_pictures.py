@@ -7,7 +7,6 @@ conditions apart. A few leaves are labelled; many more are not, for pre-training
 Deterministic: a picture depends on (seed, split, index) alone. About 2 ms a picture of 48 px.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.generated import textures
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
-from trainable.data.io.image_cache import cached
+from trainable.data.io.image_cache import cached, drawing_key
 
 CONDITIONS = ("healthy", "mosaic", "rings", "spots", "streaks")
 _UNLABELLED_STREAM = len(SPLIT_NAMES)
@@ -94,7 +93,8 @@ def leaf_splits(
         samples = {split: told(leaves) for split, leaves in samples.items()}
         write_labelled(folder, samples, (config.picture_px, config.picture_px), CONDITIONS)
 
-    return open_labelled(cached(_cache_key(config), cache_dir, build, needed_bytes=4 * total * config.picture_px**2))
+    key = drawing_key("leaves", config, __file__, textures.__file__)
+    return open_labelled(cached(key, cache_dir, build, needed_bytes=4 * total * config.picture_px**2))
 
 
 def draw_leaf(config: LeafPictureConfig, rng: np.random.Generator, condition: str) -> NDArray[np.uint8]:
@@ -186,9 +186,3 @@ def _lesion_colour(rng: np.random.Generator) -> Plane:
 def _ground(rng: np.random.Generator, size_px: int) -> Plane:
     mottle = textures.blotches(rng, size_px, cycles=rng.uniform(3, 9))[..., None]
     return np.array([0.42, 0.35, 0.28], np.float32) * rng.uniform(0.7, 1.2) + 0.03 * mottle
-
-
-def _cache_key(config: LeafPictureConfig) -> str:
-    """Changes with the drawing code too: leaves of another version are other leaves."""
-    source = Path(__file__).read_bytes() + Path(textures.__file__).read_bytes()
-    return "leaves-" + hashlib.sha256(source + f"{config} numpy {np.__version__}".encode()).hexdigest()[:20]

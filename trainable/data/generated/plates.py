@@ -8,7 +8,6 @@ of `dirt.py`, as real ones would be.
 A plate depends on (config, split, index) alone, never on what was drawn before. About 2 ms a plate of 64 px.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from trainable.data.classes.dirt import covered, food_colour
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.generated import textures
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
-from trainable.data.io.image_cache import cached
+from trainable.data.io.image_cache import cached, drawing_key
 
 CLASS_NAMES = ("clean", "dirty")
 _SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 32, 1024
@@ -94,7 +93,8 @@ def plate_splits(config: PlateConfig, cache_dir: Path, on_progress: Callable[[in
         }
         write_labelled(folder, samples, (config.plate_size_px,) * 2, CLASS_NAMES)
 
-    return open_labelled(cached(_cache_key(config), cache_dir, build, needed_bytes=4 * sum(counts) * 64**2))
+    key = drawing_key("plates", config, __file__, dirt.__file__, textures.__file__)
+    return open_labelled(cached(key, cache_dir, build, needed_bytes=4 * sum(counts) * 64**2))
 
 
 def draw_plate(config: PlateConfig, rng: np.random.Generator, *, is_dirty: bool) -> NDArray[np.uint8]:
@@ -189,9 +189,3 @@ def _inner_place(rng: np.random.Generator, radius: float) -> NDArray[np.float64]
     """Somewhere on the flat part of the plate, measured from its middle."""
     angle, distance = rng.uniform(0, 2 * np.pi), _INNER_SHARE * radius * np.sqrt(rng.random())
     return distance * np.array([np.cos(angle), np.sin(angle)])
-
-
-def _cache_key(config: PlateConfig) -> str:
-    """Changes with the drawing code too: plates of another version are other plates."""
-    source = b"".join(Path(file).read_bytes() for file in (dirt.__file__, textures.__file__, __file__))
-    return "plates-" + hashlib.sha256(source + f"{config} numpy {np.__version__}".encode()).hexdigest()[:20]

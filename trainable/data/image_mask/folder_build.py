@@ -38,7 +38,7 @@ from trainable.data.io.decoding import (
     shrink_mask,
 )
 from trainable.data.io.files import Ticker, in_parallel
-from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, write_findings
+from trainable.data.io.findings import BadFileError, Finding, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import Sample, require_space, write_splits
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
@@ -75,7 +75,7 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
         findings = [*source.findings, *_check_masks(source, inspections), *findings]
         findings += [image for image in images if isinstance(image, Finding)]
         findings = list(dict.fromkeys(findings))
-        _raise_errors(source, findings)
+        refuse_errors(findings, source.root, f"{len(source.pairs)} pairs of image and mask")
 
         def samples(part: str) -> Iterator[Sample]:
             for row in (row for row, own in enumerate(parts) if own == part):
@@ -192,12 +192,3 @@ def _sample(source: FolderSource, row: int, image: np.ndarray, mask: np.ndarray)
         native_mask=mask,
         digest=source.content(pair),
     )
-
-
-def _raise_errors(source: FolderSource, findings: Sequence[Finding]) -> None:
-    errors = errors_among(findings)
-    if errors:
-        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        raise DataError(
-            f"{source.root} cannot be used: {what} in {len(source.pairs)} pairs of image and mask.", findings
-        )

@@ -58,6 +58,13 @@ def errors_among(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity is Severity.ERROR]
 
 
+def refuse_errors(findings: Sequence[Finding], root: Path, images: str) -> None:
+    """Raises DataError with all findings when one of them is an error; `images` is such as "80 photographs"."""
+    if errors := errors_among(findings):
+        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise DataError(f"{root} cannot be used: {what} in {images}.", findings)
+
+
 def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
     """Keeps them beside the data in the cache, for everyone who opens it later."""
     (folder / _FILE).write_text(json.dumps([asdict(finding) for finding in findings]), encoding="utf-8")

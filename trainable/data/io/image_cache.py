@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from filelock import FileLock
 
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, ImageMaskSet, Splits
@@ -56,6 +57,17 @@ class Sample:
 def default_cache_dir() -> Path:
     """$VISION_TUNER_CACHE, else ~/.cache/vision-tuner."""
     return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/vision-tuner").expanduser()
+
+
+def drawing_key(kind: str, config: object, *sources: str) -> str:
+    """The key of drawn data; changes with the drawing code too: pictures of another version are other pictures.
+
+    Args:
+        sources: the files that draw.
+    """
+    code = b"".join(Path(source).read_bytes() for source in sources)
+    versions = f"{config} numpy {np.__version__} pillow {PIL.__version__}"
+    return f"{kind}-{hashlib.sha256(code + versions.encode()).hexdigest()[:20]}"
 
 
 def cached(key: str, cache_dir: Path, build: Callable[[Path], None], *, needed_bytes: int = 0) -> Path:
