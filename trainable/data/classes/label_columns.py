@@ -14,6 +14,7 @@ _LABEL = re.compile(
 _GROUPS = (PATIENT_COLUMN, re.compile(r"^(lesion|plant|tile|tree|object|sequence|video)( (id|no|nr|number|name))?$"))
 _SPLIT = re.compile(r"^(split|set|subset|part|partition)$")
 CALL_IT_LABEL = "Call the column of the class label."
+_FLAGS = ("0", "1", "0.0", "1.0")
 _NO_LABEL = ("", "nan", "na", "n/a", "none", "null")
 
 
@@ -80,7 +81,7 @@ def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
     others = [at for at in every if at not in (image, group, split) and at not in images and table.header[at]]
     if not others:
         return None
-    one_hot = {at: table.header[at] for at in others if _is_flag(table, at)}
+    one_hot = {at: table.header[at] for at in others if all(row.cells[at] in _FLAGS for row in table.body)}
     if len(others) == 1:
         return LabelColumns(image=image, label=others[0], one_hot={}, group=group, split=split)
     if len(one_hot) == len(others):
@@ -89,10 +90,6 @@ def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
     raise BadFileError(
         f"says the class in none of its columns for sure: {names}", "Call the column of the class label."
     )
-
-
-def _is_flag(table: Table, column: int) -> bool:
-    return all(row.cells[column] in ("0", "1", "0.0", "1.0") for row in table.body)
 
 
 def _without_header(table: Table, keys: PictureKeys) -> LabelColumns:

@@ -90,7 +90,8 @@ def _add(
 ) -> list[Finding]:
     """Adds the images of one table, and says what was read and what left out."""
     rows = columns.rows(table)
-    findings = [_note(file, columns.described(table), "Read so; nothing to do.")]
+    described, action = columns.described(table), "Read so; nothing to do."
+    findings = [Finding(file=plain_name(file), problem=described, action=action, severity=Severity.NOTE)]
     left_out: dict[str, list[str]] = {}
     for row in table.uneven if columns.has_header else ():
         left_out.setdefault("have too few or too many cells", []).append(f"row {row.number}")
@@ -138,7 +139,3 @@ def _counted(file: str, items: Sequence[str], total: int, what: str, action: str
     more = f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
     problem = f"{len(items)} of {total} {what}: {', '.join(items[:_MAX_NAMED])}{more}"
     return Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)
-
-
-def _note(file: Path, problem: str, action: str) -> Finding:
-    return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE)

@@ -43,16 +43,12 @@ class CrownTrainingBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self._seed, self._epoch])
-        order = rng.permutation(len(self._data))
+        order, tile_px = rng.permutation(len(self._data)), self._data.images.shape[1]
+        side = tile_px if self._resolution is None else self._resolution.side_px(tile_px, self._epoch)
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             batch = gathered(self._data, rows, orientations=rng.integers(0, 8, len(rows)))
-            side = self._side_px()
-            yield batch if side == len(self._data.images[0]) else resized(batch, side)
-
-    def _side_px(self) -> int:
-        side = self._data.images.shape[1]
-        return side if self._resolution is None else self._resolution.side_px(side, self._epoch)
+            yield batch if side == tile_px else resized(batch, side)
 
 
 class CrownEvaluationBatches:

@@ -15,7 +15,7 @@ import numpy as np
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.fundus.crop import cropped_to_retina
-from trainable.data.fundus.grade_tables import GradeTable, part_in
+from trainable.data.fundus.grade_tables import part_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
@@ -169,7 +169,8 @@ def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]
         for table in source.tables
         if table.part in (None, "train")
         for image, labels in table.grades.items()
-        if held_out.isdisjoint((image, part) for part in _parts_of(table))
+        # Its photographs may lie in the folder of its part, or of any part if it names none, or in no part's folder.
+        if held_out.isdisjoint((image, part) for part in (None, *((table.part,) if table.part else SPLIT_NAMES)))
     ]
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [
@@ -177,11 +178,6 @@ def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]
         for task in source.tasks
         for own in [grades[:, task]]
     ]
-
-
-def _parts_of(table: GradeTable) -> tuple[str | None, ...]:
-    """Where the photographs lie that a table may speak of; None is in no part's folder."""
-    return (None, *SPLIT_NAMES) if table.part is None else (None, table.part)
 
 
 def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:

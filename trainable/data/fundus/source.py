@@ -62,7 +62,10 @@ class FundusSource:
             parts, notes = named_parts(root, photographs)
             findings += notes
             photographs = [file for file, part in zip(photographs, parts, strict=True) if part != LEFT_OUT]
-        found = [(file, _rows_of(file, tables)) for file in photographs]
+        found = [
+            (file, list(dict.fromkeys(table.grades[picture_key(file.name)] for table in _speaking(file, tables))))
+            for file in photographs
+        ]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
         files = [file for file, rows in found if len(rows) == 1]
@@ -108,11 +111,6 @@ def _speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:
     """The tables that may speak of a photograph, and name it."""
     part, key = part_in(file), picture_key(file.name)
     return [table for table in tables if key in table.grades and (part is None or table.part in (None, part))]
-
-
-def _rows_of(file: Path, tables: Sequence[GradeTable]) -> list[Grades]:
-    """The photograph's grades, each once."""
-    return list(dict.fromkeys(table.grades[picture_key(file.name)] for table in _speaking(file, tables)))
 
 
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:

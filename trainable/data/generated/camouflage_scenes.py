@@ -70,7 +70,9 @@ class SceneConfig:
         for name, (low, high) in _WHOLE_NUMBERS.items():
             _require_whole_number(name, getattr(self, name), low, high)
         for name, largest in _LARGEST_NUMBERS.items():
-            _require_number(name, getattr(self, name), largest)
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= largest:
+                raise ValueError(f"{name} is {value!r}; give a number from 0 to {largest}.")
 
 
 def scene_splits(config: SceneConfig, cache_dir: Path, on_progress: Callable[[int, int], None] | None = None) -> Splits:
@@ -193,8 +195,3 @@ def _require_whole_number(name: str, value: object, low: int, high: int | None) 
     if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"{low} to {high}"
         raise ValueError(f"{name} is {value!r}; give a whole number, {allowed}.")
-
-
-def _require_number(name: str, value: object, high: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= high:
-        raise ValueError(f"{name} is {value!r}; give a number from 0 to {high}.")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes
 
 _TEXTURE_GAPS = {"easy": 1.2, "default": SceneConfig().texture_gap, "hard": 0.5, "very hard": 0.3}
 _INK = "#22272e"
+_EDGES = {"left": 0.025, "right": 0.975, "bottom": 0.01, "top": 0.93, "wspace": 0.03, "hspace": 0.14}
 
 
 def draw_picture(path: Path, *, seed: int) -> None:
@@ -23,16 +24,11 @@ def draw_picture(path: Path, *, seed: int) -> None:
     for block, (label, texture_gap) in zip(blocks, _TEXTURE_GAPS.items(), strict=True):
         block.text(0.5, 0.965, f"{label}: texture gap {texture_gap:g}", ha="center", fontsize=12, color=_INK)
         scenes = fresh_scenes(replace(config, texture_gap=texture_gap), seed, config.num_domains)
-        for domain, pair in enumerate(_rows_of_pairs(block, config.num_domains)):
+        for domain, pair in enumerate(block.subplots(config.num_domains, 2, gridspec_kw=_EDGES)):
             rule = "finer" if domain % 2 == 0 else "coarser"
             pair[0].set_title(f"domain {domain}: the {rule} blob", loc="left", fontsize=9, color=_INK, pad=3)
             _show_pair(pair, scenes.images[domain], scenes.masks[domain])
     figure.savefig(path)
-
-
-def _rows_of_pairs(block: SubFigure, num_rows: int) -> Sequence[Sequence[Axes]]:
-    edges = {"left": 0.025, "right": 0.975, "bottom": 0.01, "top": 0.93, "wspace": 0.03, "hspace": 0.14}
-    return block.subplots(num_rows, 2, gridspec_kw=edges)
 
 
 def _show_pair(pair: Sequence[Axes], image: np.ndarray, mask: np.ndarray) -> None:

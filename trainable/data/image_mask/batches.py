@@ -105,7 +105,10 @@ class EvaluationBatches:
         sizes: dict[tuple[int, ...], list[int]] = {}
         for index, size in enumerate(data.native_table[:, 1:].tolist()):
             sizes.setdefault(tuple(size), []).append(index)
-        self._groups = [part for group in sizes.values() for part in _evenly(group, batch_size)]
+        self._groups: list[np.ndarray] = []
+        for group in sizes.values():
+            # Parts as equal as can be: a last batch of one image takes the time of several.
+            self._groups += np.array_split(group, -(-len(group) // batch_size))
         self._data = data
 
     def __len__(self) -> int:
@@ -134,11 +137,6 @@ class _ForegroundPixels:
         places = np.minimum(self._starts[index] + offsets, max(len(self._pixels) - 1, 0))
         flat = np.where(counts > 0, self._pixels[places] if len(self._pixels) else 0, 0)
         return np.where(counts[:, None] > 0, np.stack(np.divmod(flat, self._width), axis=1), -1)
-
-
-def _evenly(group: list[int], most: int) -> list[np.ndarray]:
-    """Parts of at most so many, as equal as can be: a last batch of one image takes the time of several."""
-    return np.array_split(group, -(-len(group) // most))
 
 
 def _cut(pixels: np.ndarray | Tensor, windows: Sequence[tuple]) -> Tensor:

@@ -63,8 +63,10 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
         findings += pair_findings.images_without_masks(root, _MAX_DEPTH)
     if pairs:
         findings += pair_findings.left_out(root, [(pair.images, pair.masks) for pair in folders])
-    pairs, beside = _in_parts(root, sorted(pairs, key=lambda pair: pair.name))
-    return pairs, findings + beside
+    pairs.sort(key=lambda pair: pair.name)
+    parts, beside = named_parts(root, [pair.image for pair in pairs])
+    kept = [replace(pair, split=part) for pair, part in zip(pairs, parts, strict=True) if part != LEFT_OUT]
+    return kept, findings + beside
 
 
 def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[FolderPair]:
@@ -131,9 +133,3 @@ def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Findin
     kept, twins = without_twins(place, [file for file, is_there in there.items() if is_there])
     findings += twins
     return kept
-
-
-def _in_parts(root: Path, pairs: list[Pair]) -> tuple[list[Pair], list[Finding]]:
-    parts, findings = named_parts(root, [pair.image for pair in pairs])
-    kept = [replace(pair, split=part) for pair, part in zip(pairs, parts, strict=True) if part != LEFT_OUT]
-    return kept, findings

@@ -33,17 +33,18 @@ def listed_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None]
 
     A line is the name of a picture, with or without folders and ending; what follows it on the line is passed over.
     """
-    lists = [file for file in files_below(root) if file.suffix.lower() in _ENDINGS and _is_list(file)]
     known = {name for picture in pictures for name in _names(picture)}
     parts_of: dict[str, dict[str, Path]] = {}
     findings, parts_listed = [], set()
-    for file in _preferred(lists):
+    for file in _lists_below(root):
         lines = [_named_in(line, known) for line in _lines(root / file)]
         here = [name for name in lines if name is not None]
         part = split_of(Path(file.stem))
         if here and part:
             parts_listed.add(part)
-            findings.append(_note(file, f"names {len(here)} pictures of {part}, {len(lines) - len(here)} not here"))
+            problem = f"names {len(here)} pictures of {part}, {len(lines) - len(here)} not here"
+            action = "Read as a list of a part; nothing to do."
+            findings.append(Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE))
             for name in here:
                 parts_of.setdefault(name, {}).setdefault(part, file)
     if not parts_of:
@@ -56,14 +57,13 @@ def listed_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None]
     return parts, findings + ([_unlisted(unlisted)] if unlisted else [])
 
 
-def _is_list(file: Path) -> bool:
-    """`trainval` says neither one part nor another."""
-    stem = file.stem.lower()
-    return split_of(Path(file.stem)) is not None and "trainval" not in stem
+def _lists_below(root: Path) -> Sequence[Path]:
+    """Texts that are called as a part; `trainval` says neither one part nor another.
 
-
-def _preferred(lists: Sequence[Path]) -> Sequence[Path]:
-    """VOC has lists for several tasks; those of segmentation name the pictures that have masks."""
+    VOC has lists for several tasks; those of segmentation name the pictures that have masks.
+    """
+    texts = [file for file in files_below(root) if file.suffix.lower() in _ENDINGS]
+    lists = [file for file in texts if split_of(Path(file.stem)) and "trainval" not in file.stem.lower()]
     segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
     return segmentation or lists
 
@@ -89,11 +89,6 @@ def _names(file: Path) -> list[str]:
     stem = file.name[: -len(file.suffix)] if file.suffix.lower() in IMAGE_ENDINGS else file.name
     names = [plain_name(stem)]
     return [f"{plain_name(file.parent.name)}/{names[0]}", *names] if file.parent.name else names
-
-
-def _note(file: Path, problem: str) -> Finding:
-    action = "Read as a list of a part; nothing to do."
-    return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE)
 
 
 def _named(pictures: Sequence[Path], parts: Sequence[str | None]) -> Finding:

@@ -150,28 +150,21 @@ def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
     label = UNNAMED if columns.label is None else label_text(row.cells[columns.label])
     geometry = "" if columns.geometry is None else row.cells[columns.geometry]
     sides = [row.cells[column] for column in columns.corners or ()]
-    box = sides if any(_says_something(side) for side in sides) else None
+    box = sides if any(side.lower() not in ("", "nan", "0", "0.0") for side in sides) else None
     place = f"row {row.number}"
     if geometry and geometry.lower() != "nan":
         return partial(_from_text, label, geometry, box, place)
     return None if box is None else partial(boxed, label, box, place=place)
 
 
-def _says_something(side: str) -> bool:
-    return side.lower() not in ("", "nan", "0", "0.0")
-
-
 def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: str) -> CrownShape:
     outlines = _OUTER_RING.findall(re.sub(r"\s*([()])\s*", r"\1", geometry))
     if not outlines and box is None:
         raise CrownError("have a geometry that is no POLYGON or MULTIPOLYGON", repr(geometry[:40]))
-    shape = outlined(label, [_points(outline) for outline in outlines], box=box, place=place)
+    # x and y of each point; heights are left.
+    points = [[point.split()[:2] for point in outline.split(",")] for outline in outlines]
+    shape = outlined(label, points, box=box, place=place)
     return boxed(label, shape.box, place=place) if _is_rectangle(shape) else shape
-
-
-def _points(outline: str) -> list[Sequence[str]]:
-    """x and y of each point; heights are left."""
-    return [point.split()[:2] for point in outline.split(",")]
 
 
 def _is_rectangle(shape: CrownShape) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -69,15 +68,12 @@ def _listed(path: Path) -> Names:
     if path.suffix.lower() not in _YAML_ENDINGS:
         return {}
     try:
-        names = _section(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadFileError(f"is no YAML ({type(error).__name__})", "Put it right, or remove it.") from error
+    names = content.get("names") if isinstance(content, dict) else None
     numbered = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
     return {int(number): str(name) for number, name in numbered if str(number).isdigit()}
-
-
-def _section(content: Any) -> Any:
-    return content.get("names") if isinstance(content, dict) else None
 
 
 def _are_numbers(texts: Sequence[str]) -> bool:
