@@ -81,7 +81,7 @@ class TimmBackbone(Backbone):
         if is_on:
             trunk: Any = self.stages[0]
             # Extractors that hook into a whole network keep it as `model`.
-            owner = trunk if hasattr(trunk, "set_grad_checkpointing") else getattr(trunk, "model", None)
+            owner: Any = trunk if hasattr(trunk, "set_grad_checkpointing") else getattr(trunk, "model", None)
             try:
                 owner.set_grad_checkpointing(True)
             except (AttributeError, AssertionError) as error:
