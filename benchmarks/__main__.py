@@ -44,7 +44,11 @@ def main(arguments: Sequence[str]) -> int:
         # Libraries read these when a process starts.
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *arguments], os.environ | AS_IN_A_SEARCH)
     torch.set_num_threads(1)
-    names = [name for name in options.names or BENCHMARKS if not (options.resume and _is_measured(name))]
+    measured: set[str] = set()
+    if options.resume:
+        commit = record.commit()
+        measured = {name for name, row in record.read(RESULTS / record.FILE).items() if row.commit == commit}
+    names = [name for name in options.names or BENCHMARKS if name not in measured]
     status = 0
     try:
         _measure(names, Size(rounds=options.rounds))
@@ -69,11 +73,6 @@ def _measure(names: Sequence[str], size: Size) -> None:
         rows = record.read(RESULTS / record.FILE) | {name: row}
         record.write(RESULTS / record.FILE, {known: rows[known] for known in BENCHMARKS if known in rows})
         Console(width=TABLE_CHARACTERS).print(table(claims))
-
-
-def _is_measured(name: str) -> bool:
-    rows = record.read(RESULTS / record.FILE)
-    return name in rows and rows[name].commit == record.commit()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,7 +59,7 @@ def parse_given(name: str, text: str) -> Any:
             return value
         if "" in parts:
             raise ValueError(f"{text} has a choice without a value; give each, or the text in quotes: '\"...\"'.")
-        return OneOf(values=tuple(map(_choice, parts)))
+        return OneOf(values=tuple(_hashable(parse_value(part)) for part in parts))
     except ValueError as error:
         raise ValueError(f"--set {name}={error}") from error
 
@@ -75,10 +75,6 @@ def _divided(text: str) -> list[str]:
         else:
             parts[-1] += letter
     return [part.strip() for part in parts]
-
-
-def _choice(text: str) -> Any:
-    return _hashable(parse_value(text))
 
 
 def _hashable(value: Any) -> Any:

@@ -149,7 +149,9 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
             for image, own, picture in zip(source.images, parts, pictures, strict=True):
                 if own == part:
                     assert isinstance(picture, Stored), picture
-                    yield _sample(source, image, decoded.read(picture))
+                    label, digest = source.class_names.index(image.class_name), source.digests[image.file]
+                    pixels = decoded.read(picture)
+                    yield LabelledSample(name=plain_name(image.file), image=pixels, label=label, digest=digest)
 
         size = (source.options.image_size_px, source.options.image_size_px)
         write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, source.class_names)
@@ -226,12 +228,3 @@ def _read(source: _Source, image: ClassImage) -> np.ndarray | Finding:
         return RESIZES[options.resize](upright, (options.image_size_px, options.image_size_px))
     except BadFileError as error:
         return error.finding(plain_name(image.file))
-
-
-def _sample(source: _Source, image: ClassImage, pixels: np.ndarray) -> LabelledSample:
-    return LabelledSample(
-        name=plain_name(image.file),
-        image=pixels,
-        label=source.class_names.index(image.class_name),
-        digest=source.digests[image.file],
-    )

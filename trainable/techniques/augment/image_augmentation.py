@@ -93,7 +93,10 @@ class ImageAugmentation:
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """The changed images [B, 3, H, W] of [0, 1] and the targets as they are; the inputs are never written to."""
-        self._check_first_pixels(images)
+        if not self._has_seen_pixels:
+            # Once, because reading pixels waits for the device.
+            check_unit_range(images)
+            self._has_seen_pixels = True
         if self.current_strength == 0:
             return images, targets
         return augmented(images, self.recipe, strength=self.current_strength, generator=self.generator), targets
@@ -105,12 +108,6 @@ class ImageAugmentation:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.generator.set_state(state["generator"].cpu())
         self.update_epoch(state["epoch"])
-
-    def _check_first_pixels(self, images: Tensor) -> None:
-        """Once, because reading pixels waits for the device."""
-        if not self._has_seen_pixels:
-            check_unit_range(images)
-        self._has_seen_pixels = True
 
 
 def augmented(images: Tensor, recipe: AugmentationRecipe, *, strength: float, generator: torch.Generator) -> Tensor:

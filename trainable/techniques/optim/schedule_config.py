@@ -79,14 +79,11 @@ class ScheduleConfig:
                 patience_epochs=self.plateau_patience_fraction * total_epochs,
                 mode=mode,
             )
-        rise, shape = self._rise(), self._shape()
-        lengths = {"warmup_epochs": warmup_epochs, "total_epochs": total_epochs}
-        return ShapedSchedule(optimizer, **lengths, max_lr=max_lr, rise=rise, shape=shape)
-
-    def _rise(self) -> Callable[[float], float]:
+        rise = partial(shapes.linear_rise, start=self.min_lr_ratio)
         if self.schedule_kind == "one_cycle":
-            return partial(shapes.cosine_rise, start=self.start_lr_ratio)
-        return partial(shapes.linear_rise, start=self.min_lr_ratio)
+            rise = partial(shapes.cosine_rise, start=self.start_lr_ratio)
+        lengths = {"warmup_epochs": warmup_epochs, "total_epochs": total_epochs}
+        return ShapedSchedule(optimizer, **lengths, max_lr=max_lr, rise=rise, shape=self._shape())
 
     def _shape(self) -> Callable[[float], float]:
         """The shape after the warm-up, whose fraction runs over what is left of the budget."""
