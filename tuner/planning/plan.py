@@ -1,9 +1,8 @@
 """Plans a search before Ray starts: its data, its space with the user's pins, its rungs."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,13 +11,12 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import configurations, given_or_middle
-from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters_of
+from trainable.config import from_params
 from trainable.configuration.reference import Reference, references_of
 from trainable.configuration.run_config import RunConfig
-from trainable.models.external.own_network import ANY_NETWORK
-from trainable.run_setup import initial_weights
 from trainable.workloads.registry import get_workload, read_config
-from trainable.workloads.workload import DataFacts, Workload
+from trainable.workloads.workload import DataFacts
+from tuner.planning.base_config import base_config, check_own_loop, check_own_network, fixed_params, is_of_space
 from tuner.planning.ranges import searched_ranges
 from tuner.planning.spaces import recorded_space
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
@@ -93,15 +91,15 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     found = settings.found_space
     space = found.space if settings.max_epochs is None else found.space.with_max_epochs(settings.max_epochs)
     workload = get_workload(space.workload)
-    _check_own_loop(settings, workload)
-    base = _base_config(settings, space)
+    check_own_loop(settings, workload)
+    base = base_config(settings, space)
     data = workload.open_data(base, on_progress=on_progress)
-    base = from_params(_fixed(settings, space, base), workload.adapt_to_data(base, data))
+    base = from_params(fixed_params(settings, space, base), workload.adapt_to_data(base, data))
     facts = workload.facts(base, data)
     situation = _situation(settings, facts)
-    _check_own_network(settings, base)
+    check_own_network(settings, base)
     own = space.defaults(situation).keys()
-    pins = {name: value for name, value in settings.pinned.items() if _is_of_space(name, own, base)}
+    pins = {name: value for name, value in settings.pinned.items() if is_of_space(name, own, base)}
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
     pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
     _log_ranges(pinned, ranges)
@@ -242,60 +240,3 @@ def gpu_memory_gb(settings: SearchSettings) -> float | None:
     if not share or settings.device in ("cpu", "mps") or not torch.cuda.is_available():
         return None
     return share * torch.cuda.get_device_properties(0).total_memory / 1e9
-
-
-def _base_config(settings: SearchSettings, space: Space) -> RunConfig:
-    """The workload's default with the user's values outside the space."""
-    # Trial processes have other working folders.
-    source = None if settings.data is None else str(Path(settings.data).absolute())
-    default = get_workload(space.workload).default_config(source)
-    if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
-        raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
-    return from_params(_fixed(settings, space, default), default)
-
-
-def _check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
-    """Raises ValueError for what a loop of the user's own can't be given."""
-    if workload.can_use_ranks:
-        return
-    if max(settings.ranks_per_trial or 1, settings.gpus_per_trial or 1) > 1:
-        raise ValueError(
-            f"{workload.name} is a loop of your own, which trains in one process; give at most --ranks-per-trial 1 and "
-            "--gpus-per-trial 1."
-        )
-    if settings.init is not None:
-        raise ValueError(
-            f"--init is for networks of this project, and {workload.name} is a loop of your own; load it there."
-        )
-
-
-def _check_own_network(settings: SearchSettings, base: RunConfig) -> None:
-    """Raises ValueError for a value that describes the network in whose place the user's stands."""
-    network = getattr(getattr(base, "model", None), "network", None)
-    if network is None:
-        return
-    of_network = {name for name, parameter in parameters_of(base).items() if parameter.section == "model"}
-    for name in (settings.pinned | settings.ranges).keys() & of_network - ANY_NETWORK:
-        if not name.startswith(NETWORK_PARAM):
-            raise ValueError(
-                f"--set {name} has no effect: it describes a network of this project, and {network} takes its place; "
-                "leave it out."
-            )
-
-
-def _is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
-    """Whether the space asks for a parameter, or should, because the configuration knows no names of parameters."""
-    return name in asked or (base.free_params is not None and name not in flat_params(base))
-
-
-def _fixed(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str, object]:
-    """The user's values of parameters that the space does not ask for."""
-    situation = Situation(num_train_images=1, pretrained=False)
-    searched = space.defaults(situation).keys()
-    fixed = {name: value for name, value in settings.pinned.items() if not _is_of_space(name, searched, base)}
-    fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
-    if settings.init is not None:
-        path = initial_weights(settings.init)
-        has_field = "weights" in flat_params(base) and "network" not in fixed
-        fixed |= {"init_weights": path} | ({"weights": path} if has_field else {})
-    return fixed | ({} if settings.inverted_masks is None else {"inverted_masks": settings.inverted_masks})
