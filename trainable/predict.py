@@ -173,7 +173,8 @@ def pictures_in(given: Sequence[Path]) -> list[Path]:
     for path in given:
         if not path.exists():
             raise ValueError(f"{path} does not exist; give images, or folders of images.")
-        inside = sorted(filter(_is_shown, path.iterdir())) if path.is_dir() else []
+        files = path.iterdir() if path.is_dir() else ()
+        inside = sorted(file for file in files if is_image(file) and not is_hidden(file.name))
         if path.is_dir() and not inside:
             raise ValueError(f"{path} holds no images; give a folder of {COMMON_ENDINGS} files.")
         pictures += inside or [path]
@@ -199,10 +200,6 @@ class _Progress:
         if done < total and time.monotonic() - max(self.started, self.told) > _PART_SECONDS:
             self.told = time.monotonic()
             logger.info("%s: tile %d of %d", path, done, total)
-
-
-def _is_shown(file: Path) -> bool:
-    return is_image(file) and not is_hidden(file.name)
 
 
 def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Path], folder: PredictionFolder) -> int:

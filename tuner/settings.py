@@ -101,7 +101,9 @@ class SearchSettings:
             _check_between(name, getattr(self, name), 0, MOST)
         _check_between("seed", self.seed, 0)
         for name in ("time_budget_seconds", "cpus_per_trial"):
-            _check_positive(name, getattr(self, name))
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
         _check_device(self.device, self.gpus_per_trial, self.ranks_per_trial)
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
@@ -148,11 +150,6 @@ def _check_between(name: str, value: float | None, low: int, high: float = math.
     if value is not None and not low <= value <= high:
         allowed = f"from {low} to {high}" if math.isfinite(high) else f"{low} or more"
         raise ValueError(f"{option_of(name)} is {value}; it must be {allowed}.")
-
-
-def _check_positive(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
 
 
 def _check_limits(limits: Mapping[str, object], *, ranks: float) -> None:

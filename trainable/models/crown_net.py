@@ -135,12 +135,11 @@ class CrownNet(nn.Module):
         listed = _listed(images)
         boxes, _ = self.proposals(listed, levels)
         found, _ = self.instances(levels, boxes, listed.image_sizes)
-        return [self._pasted(one, size) for one, size in zip(found, listed.image_sizes, strict=True)]
-
-    def _pasted(self, found: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
-        """Masks from the frame of their boxes to that of the image."""
-        masks = paste_masks_in_image(found["masks"].float(), found["boxes"].float(), size)
-        return found | {"masks": (masks[:, 0] > MASK_THRESHOLD).to(torch.uint8)}
+        for one, size in zip(found, listed.image_sizes, strict=True):
+            # From the frame of their boxes to that of the image.
+            masks = paste_masks_in_image(one["masks"].float(), one["boxes"].float(), size)
+            one["masks"] = (masks[:, 0] > MASK_THRESHOLD).to(torch.uint8)
+        return found
 
 
 def _build_proposals(width: int, *, anchor_px: int) -> RegionProposalNetwork:

@@ -75,7 +75,9 @@ class EncoderConfig(OwnNetworkConfig):
         if self.encoder not in ENCODERS:
             raise ValueError(unknown_name("encoder", self.encoder, ENCODERS))
         if self.backbone is not None:
-            self._check_backbone(self.backbone)
+            check_backbone(self.backbone)
+            if self.drop_path and not has_drop_path(self.backbone):
+                raise ValueError(f"drop_path is {self.drop_path}, but {self.backbone} has none; set it to 0.")
         elif self.weights == "imagenet" and self.encoder != "swin_t":
             raise ValueError(
                 f"The encoder {self.encoder} has no ImageNet weights; set encoder to swin_t, or weights to scratch or "
@@ -87,11 +89,6 @@ class EncoderConfig(OwnNetworkConfig):
     @property
     def shape(self) -> EncoderShape:
         return ENCODERS[self.encoder]
-
-    def _check_backbone(self, backbone: str) -> None:
-        check_backbone(backbone)
-        if self.drop_path and not has_drop_path(backbone):
-            raise ValueError(f"drop_path is {self.drop_path}, but {backbone} has none; set it to 0.")
 
 
 class HierarchicalEncoder(nn.Module):

@@ -92,9 +92,10 @@ class MixtureOfExperts(nn.Module):
         if self.router is None:
             return x + self.experts(tokens, *_everyone_to_the_only_expert(tokens, self.routing)), None
         logits = self._router_logits(self.router, tokens if router_input is None else router_input)
-        chosen = route(
-            self._with_noise(logits), self.top_k, capacity_factor=self.capacity_factor if self.training else None
-        )
+        noisy = logits
+        if self.training and self.router_noise:
+            noisy = logits + self.router_noise * torch.randn_like(logits)
+        chosen = route(noisy, self.top_k, capacity_factor=self.capacity_factor if self.training else None)
         y = x + self.experts(tokens, chosen.experts, chosen.gates)
         return y, RoutingInfo(
             routing_probs=chosen.probs,
@@ -135,11 +136,6 @@ class MixtureOfExperts(nn.Module):
         """In fp32 whatever the autocast: a rounding error in a logit changes which expert is chosen."""
         with torch.autocast(source.device.type, enabled=False):
             return router(_router_view(source.float(), self.routing))
-
-    def _with_noise(self, logits: Tensor) -> Tensor:
-        if not self.training or self.router_noise == 0:
-            return logits
-        return logits + self.router_noise * torch.randn_like(logits)
 
 
 class ConvExperts(nn.Module):
