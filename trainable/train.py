@@ -40,6 +40,8 @@ from trainable.training_run import TrainingRun
 PROG = "python -m trainable.train"
 logger = logging.getLogger("trainable.train")
 
+build_parser = train_parser
+
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
