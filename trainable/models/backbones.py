@@ -34,7 +34,13 @@ MIN_MATCHED_FRACTION = 0.9
 
 
 class Backbone(nn.Module):
-    """Four stages in a row; the result is one map per stage, finest first."""
+    """Four stages in a row; the result is one map per stage, finest first.
+
+    Args:
+        stages: with strides 4, 2, 2 and 2.
+        channels: of the map of each stage.
+        normalise: images (B, 3, H, W) in [0, 1] and their moments, or None, to what the first stage takes.
+    """
 
     def __init__(self, stages: Sequence[nn.Module], channels: tuple[int, ...], normalise: Callable[..., Tensor]):
         super().__init__()
@@ -48,7 +54,7 @@ class Backbone(nn.Module):
         self.checkpointing = False
 
     def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
-        """images (B, 3, H, W) in [0, 1] -> maps (B, channels[i], H / stride, W / stride).
+        """Images (B, 3, H, W) in [0, 1] to maps (B, channels[i], H / stride, W / stride), sides rounded up.
 
         A caller that knows the images' `channel_moments` passes them on: they take a twentieth of an evaluation.
         """
@@ -78,8 +84,11 @@ def build_backbone(
     """Builds a backbone of BACKBONES with its weights.
 
     Args:
-        drop_path: chance that the deepest residual branch is left out for an image, less in those before it; only
-            backbones of WITH_DROP_PATH have it.
+        name: one of BACKBONES, or timm:NAME.
+        weights: "scratch", "imagenet", package:NAME, or the path of a file or folder.
+        freeze_batch_norm: BatchNorm layers keep their running statistics in training, too.
+        drop_path: chance, in [0, 1), that the deepest residual branch is left out for an image, less in those before
+            it; only backbones of WITH_DROP_PATH have it.
 
     Raises:
         ValueError: an unknown name, weights that cannot be had, or a file that does not fit.

@@ -84,7 +84,13 @@ class CamouflageNet(nn.Module):
         self.aux_heads = nn.ModuleList(_Head(width) for _ in range(2))
 
     def forward(self, images: Tensor) -> ModelOutput:
-        """Predictions (B, 1, H, W) and embeddings at stride 4; while training auxiliary logits at strides 8 and 16."""
+        """Logits (B, 1, H, W) and embeddings (B, pyramid_channels, H / 4, W / 4), sides rounded up.
+
+        While training also auxiliary logits (B, 1, h, w) at strides 8 and 16.
+
+        Raises:
+            ValueError: a side is below 32 px.
+        """
         check_sides(images)
         moments = channel_moments(images) if self.config.routing == "image" else None
         fine, *coarse = self.pyramid(self.backbone(images, moments))

@@ -50,6 +50,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(self.backbone.channels[-1], len(config.class_names))
 
     def forward(self, images: Tensor) -> ModelOutput:
+        """Raises ValueError when a side is below 32 px."""
         check_sides(images)
         features = self.backbone(images)[-1].mean(dim=(2, 3))
         return ModelOutput(predictions=self.head(self.dropout(features)), embeddings=features)

@@ -35,6 +35,7 @@ class ContrastiveNet(nn.Module):
         self.head = projection_head(self.backbone.channels[-1], config.projection_channels)
 
     def forward(self, images: Tensor) -> ModelOutput:
+        """Raises ValueError when a side is below 32 px."""
         check_sides(images)
         features = self.backbone(images)[-1].mean(dim=(2, 3))
         return ModelOutput(predictions=self.head(features), embeddings=features)

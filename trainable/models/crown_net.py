@@ -95,7 +95,16 @@ class CrownNet(nn.Module):
         self.density_head = _head(width, 1)
 
     def forward(self, images: Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> CrownOutput:
-        """In training, `targets` belong to the first images of the batch; those beyond have no instances to learn."""
+        """Maps of all images; in training the losses of instances, in evaluation the detections.
+
+        Args:
+            targets: in training, of the first images of the batch, as torchvision's detection takes them: boxes
+                (n, 4) in px as left, top, right, bottom, labels (n,) from 1, masks (n, H, W) of 0 and 1. Images beyond
+                have no instances to learn.
+
+        Raises:
+            ValueError: a side is below 32 px.
+        """
         check_sides(images)
         maps = self.backbone(images)
         levels = self.pyramid(OrderedDict((str(level), one) for level, one in enumerate(maps)))

@@ -31,7 +31,7 @@ class DenseConvExperts(nn.Module):
         self.sparse = sparse
 
     def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
-        """x (B, C, H, W), experts and gates (B, k)."""
+        """x (B, C, H, W) to the same shape, by experts and gates (B, k)."""
         sparse, channels = self.sparse, x.shape[1]
         spatial = sparse.spatial.reshape(-1, channels, 3, 3)
         hidden = F.conv2d(x, spatial, sparse.spatial_bias.flatten(), padding=1).relu()
@@ -49,7 +49,7 @@ class DenseTokenExperts(nn.Module):
         self.sparse = sparse
 
     def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
-        """x (B, C, H, W), experts and gates (B*H*W, k)."""
+        """x (B, C, H, W) to the same shape, by experts and gates (B*H*W, k)."""
         sparse, (batch, channels, height, width) = self.sparse, x.shape
         tokens = x.permute(0, 2, 3, 1).reshape(-1, channels)
         hidden = torch.einsum("tc,nch->tnh", tokens, sparse.up).relu()

@@ -31,12 +31,15 @@ class EncoderShape:
     """Sizes of an encoder; depths and heads have one number for each stage."""
 
     patch_px: int
+    """Side of the pixels that become one token of the first stage."""
     channels: int
     """Of the first stage; each further one has twice as many."""
     depths: tuple[int, ...]
+    """Blocks."""
     heads: tuple[int, ...]
+    """Of each attention; they divide the channels of their stage."""
     window_tokens: int
-    """Side of the attention windows."""
+    """Side of the attention windows in tokens."""
 
     @property
     def stride_px(self) -> int:
@@ -45,6 +48,7 @@ class EncoderShape:
 
     @property
     def num_features(self) -> int:
+        """Channels of the last stage."""
         return self.channels * 2 ** (len(self.depths) - 1)
 
 
@@ -92,7 +96,11 @@ class EncoderConfig(OwnNetworkConfig):
 
 
 class HierarchicalEncoder(nn.Module):
-    """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage."""
+    """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage.
+
+    Raises:
+        ValueError: the weights cannot be had, or are those of another encoder.
+    """
 
     mean: Tensor
     spread: Tensor
@@ -113,7 +121,7 @@ class HierarchicalEncoder(nn.Module):
             load_encoder(self, config.weights)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised tokens (B, h, w, D) of the last stage; their mean over h and w are an image's features."""
+        """Normalised tokens (B, h, w, D) of the last stage; their mean over h and w is an image's features."""
         tokens = (images - self.mean) / self.spread
         for stage in self.features:
             if self.checkpointing and self.training:
@@ -124,7 +132,11 @@ class HierarchicalEncoder(nn.Module):
 
 
 def build_encoder(config: EncoderConfig) -> HierarchicalEncoder | Backbone:
-    """The encoder of a configuration; a backbone's tokens are its coarsest map."""
+    """The encoder of a configuration; a backbone's tokens are its coarsest map.
+
+    Raises:
+        ValueError: the weights cannot be had, or do not fit.
+    """
     if config.backbone is None:
         return HierarchicalEncoder(config)
     return build_backbone(config.backbone, config.weights, drop_path=config.drop_path)

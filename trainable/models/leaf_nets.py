@@ -60,7 +60,9 @@ class Projector(nn.Module):
 
 
 class LeafClassifier(nn.Module):
-    """Images (B, 3, H, W) in [0, 1] to logits (B, K); embeddings are the features (B, D)."""
+    """Images (B, 3, H, W) in [0, 1], any H and W that the encoder takes, to logits (B, K); embeddings are its features
+    (B, D), after the attention where there is one.
+    """
 
     def __init__(self, config: LeafClassifierConfig) -> None:
         super().__init__()

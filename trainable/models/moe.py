@@ -41,7 +41,12 @@ class Route:
 
 
 def route(logits: Tensor, top_k: int, *, capacity_factor: float | None = None) -> Route:
-    """Chooses top_k experts for each row of logits (T, N); an expert serves at most ceil(factor * T * k / N) rows."""
+    """Chooses experts for each row of logits (T, N).
+
+    Args:
+        top_k: experts a row, from 1 to N.
+        capacity_factor: an expert serves at most ceil(capacity_factor * T * top_k / N) rows; None is unlimited.
+    """
     probs = logits.float().softmax(dim=-1)
     chosen, experts = probs.topk(top_k, dim=-1)
     gates = chosen if top_k == 1 else chosen / chosen.sum(dim=-1, keepdim=True)
@@ -71,7 +76,19 @@ class MixtureOfExperts(nn.Module):
         capacity_factor: float | None = None,
         router_noise: float = 0.0,
     ):
-        """router_features is the length of forward's router_input; None lets the router read the map itself."""
+        """Builds the experts and, for more than one, their router.
+
+        Args:
+            channels: C of the maps; a multiple of 8 for routing by token.
+            num_experts: 1 or more.
+            top_k: experts that an image or a token goes to, from 1 to num_experts.
+            router_features: length of forward's `router_input`; None lets the router read the map itself.
+            capacity_factor: most assignments an expert serves in training, in fair shares, 1 or more; None: unlimited.
+            router_noise: standard deviation of the noise on the logits in training, 0 or more.
+
+        Raises:
+            ValueError: the channels do not suit routing by token.
+        """
         super().__init__()
         self.num_experts = num_experts
         self.top_k = top_k
@@ -84,7 +101,11 @@ class MixtureOfExperts(nn.Module):
         self.router = nn.Linear(router_features or own_features, num_experts) if num_experts > 1 else None
 
     def forward(self, x: Tensor, router_input: Tensor | None = None) -> tuple[Tensor, RoutingInfo | None]:
-        """Returns the map, same shape, and its routing; router_input (B, router_features) is for image routing."""
+        """A map (B, C, H, W) to one of the same shape, and its routing; None with one expert.
+
+        Args:
+            router_input: what the router reads instead of the map, (B, router_features); for routing by image.
+        """
         if self.routing == "image":
             # The layout of the experts' result: an addition across two takes five times as long on a CPU.
             x = x.contiguous()
@@ -118,6 +139,9 @@ class MixtureOfExperts(nn.Module):
 
         Returns:
             The rewritten rows as (parameter, index along its first axis): an optimizer's moments there are stale.
+
+        Raises:
+            ValueError: there is one expert only, or an index is none of another expert.
         """
         if self.router is None or dead == busiest or not {dead, busiest} <= set(range(self.num_experts)):
             raise ValueError(
@@ -139,7 +163,7 @@ class MixtureOfExperts(nn.Module):
 
 
 class ConvExperts(nn.Module):
-    """N blocks of 3x3 convolution, ReLU, 1x1 convolution; all chosen pairs run as one grouped convolution."""
+    """N blocks of 3x3 convolution, ReLU, 1x1 convolution, C channels throughout; all chosen run as one convolution."""
 
     def __init__(self, num_experts: int, channels: int):
         super().__init__()
@@ -168,7 +192,11 @@ class ConvExperts(nn.Module):
 
 
 class TokenExperts(nn.Module):
-    """N perceptrons C -> 2C -> C; tokens are sorted by expert and multiplied group by group."""
+    """N perceptrons C -> 2C -> C; tokens are sorted by expert and multiplied group by group.
+
+    Raises:
+        ValueError: C is no multiple of 8.
+    """
 
     def __init__(self, num_experts: int, channels: int):
         super().__init__()

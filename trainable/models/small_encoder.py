@@ -56,7 +56,7 @@ def _rows(images: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with GroupNorm around an identity path."""
+    """Maps (B, C, H, W) to the same shape: two 3x3 convolutions with GroupNorm beside an identity path."""
 
     def __init__(self, channels: int):
         super().__init__()

@@ -18,7 +18,7 @@ _FAINT = 0.05
 
 
 def spectral_planes(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] to five planes (B, 5, H, W) that a change of brightness leaves as they are."""
+    """Images (B, 3, H, W) in [0, 1] to five planes (B, 5, H, W) that a change of brightness hardly changes."""
     red, green, blue = images.float().unbind(dim=1)
     total = red + green + blue + _FAINT
     r, g, b = red / total, green / total, blue / total
@@ -34,7 +34,13 @@ def spectral_planes(images: Tensor) -> Tensor:
 
 
 class SpectralAttention(nn.Module):
-    """Tokens (B, h, w, D) of images whose last stage has one token in `stride_px` pixels, after asking the spectrum."""
+    """Adds to the tokens of images what they find in the spectrum.
+
+    Args:
+        channels: D of the tokens.
+        num_heads: of the attention; divides the channels.
+        stride_px: side of the pixels that one token stands for.
+    """
 
     def __init__(self, channels: int, *, num_heads: int, stride_px: int) -> None:
         super().__init__()
@@ -43,6 +49,7 @@ class SpectralAttention(nn.Module):
         self.attention = nn.MultiheadAttention(channels, num_heads, batch_first=True)
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """Tokens (B, h, w, D) of images (B, 3, H, W) in [0, 1] to tokens of the same shape."""
         spectrum = self.norm_keys(self.embed(spectral_planes(images)).flatten(2).transpose(1, 2))
         queries = self.norm_queries(tokens.flatten(1, 2))
         found, _ = self.attention(queries, spectrum, spectrum, need_weights=False)
