@@ -39,7 +39,7 @@ def test_on_several_seeds_the_interval_must_lie_above_it(search):
 @pytest.mark.parametrize("name", ["the most common grades", "features that are all the same", "no crowns"])
 def test_both_sentences_read_well_with_what_is_many(search, name):
     floor = replace(score(2.0), name=name)
-    told = warning_of_nothing_learned(search, search.winner, [], {"validation": floor})
+    told = warning_of_nothing_learned(search, search.leader, [], {"validation": floor})
     assert f"predicting {name} for every image scores 2.000 (on the validation split). What helps" in told
     assert f"predicting {name} for every image scores 2.000. What helps" in warning_at_first_rung(search, floor)
 
