@@ -51,11 +51,7 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     if answer is None:
         return [*lines, "No trial has a value to compare, so none is exported."]
     lines.append(_why_it_led(search, answer.trial) if answer.choice is None else answer.choice.sentence)
-    if answer.on_test is not None:
-        lines.append(answer.on_test.sentence)
-    if answer.remark is not None:
-        lines.append(answer.remark)
-    return lines + explain_trial(search, answer.trial)
+    return [*lines, *answer.evidence, *explain_trial(search, answer.trial)]
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:

@@ -169,6 +169,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         reduction_factor=plan.space.reduction_factor,
         seed=settings.seed,
         confirm=settings.confirm,
+        confirm_seeds=settings.confirm_seeds,
         resources=resources,
         disk_budget_bytes=settings.disk_budget_bytes,
         data=settings.data,
@@ -202,7 +203,7 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
     if is_complete and search.settings.confirm and search.leader is not None:
         # After an interruption a resume trains the rest.
         with suppress(KeyboardInterrupt):
-            confirm(folder, top=search.settings.confirm, on_run=log_training)
+            confirm(folder, top=search.settings.confirm, seeds=search.settings.confirm_seeds, on_run=log_training)
 
 
 def _report(recorder: Recorder) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from search_spaces.registry import SPACES
+from tuner.records.confirm_seeds import DEFAULT_SEEDS
 from tuner.records.settings import SAMPLERS, SamplerName
 from tuner.settings import DEFAULT_TRIALS, DEVICES, LIMITS
 
@@ -108,7 +109,13 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "--confirm",
         type=int,
         metavar="K",
-        help="retrain the default and the best K on 3 seeds each; 0 is off (default: 3, fewer for slow spaces)",
+        help="retrain the default and the best K on other seeds; 0 is off (default: 3, fewer for slow spaces)",
+    )
+    group.add_argument(
+        "--confirm-seeds",
+        metavar="N..M",
+        help="N seeds each, and up to M for the exported one and the default while they cannot be told apart; a single "
+        f"N is exactly N (default: {DEFAULT_SEEDS})",
     )
 
 

@@ -11,6 +11,7 @@ from typing import get_args
 from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import unknown_name
 from tuner.planning.spaces import FoundSpace, find_space
+from tuner.records.confirm_seeds import DEFAULT_SEEDS, ConfirmSeeds
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
 
 DEFAULT_SPACE = "moe"
@@ -80,6 +81,8 @@ class SearchSettings:
     """Who proposes: forecast is a Gaussian process over all rungs, tpe is Optuna's; None is the scheduler's default."""
     confirm: int = 3
     """How many of the best are retrained with the default, on several seeds; 0 is off."""
+    confirm_seeds: ConfirmSeeds = DEFAULT_SEEDS
+    """On how many seeds; of a range, the exported one and the default get more while their difference is undecided."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard: mlflow, wandb."""
     inverted_masks: bool | None = None

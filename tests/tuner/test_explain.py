@@ -136,7 +136,8 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
         f"default 0.710; better on 3 of 3 seeds. Trial {NAMES[1]} 0.800; better on 2 of 3 seeds."
     ) in told
     assert (
-        f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, 95 % interval" in told
+        f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, better on 3, 95 % "
+        in told
     )
 
 

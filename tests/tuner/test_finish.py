@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.confirm.wanted import FIRST_SEED, NUM_SEEDS
+from tuner.confirm.wanted import FIRST_SEED
 from tuner.records import ConfirmedRun, append_run, read_search
 from tuner.run import finish, is_over
 
@@ -37,7 +37,7 @@ def ended(trained_folder, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize(("confirm", "seeds"), [(0, 0), (1, NUM_SEEDS)])
+@pytest.mark.parametrize(("confirm", "seeds"), [(0, 0), (1, 3)])
 def test_a_search_that_is_over_says_where_its_winner_lies_and_exits_with_0(ended, capsys, confirm, seeds):
     folder = ended(confirm=confirm, seeds=seeds)
     assert finish(folder, read_search(folder)) == 0
@@ -49,7 +49,7 @@ def test_a_search_that_is_over_says_where_its_winner_lies_and_exits_with_0(ended
 
 
 def test_interrupted_between_two_confirmations_it_has_its_report_and_says_how_to_go_on(ended, capsys):
-    folder = ended(confirm=1, seeds=NUM_SEEDS - 1)
+    folder = ended(confirm=1, seeds=3 - 1)
     assert finish(folder, read_search(folder)) == 130
     assert f"Continue    python -m tuner.search --resume {folder}" in capsys.readouterr().out
     assert (folder / "report.md").exists()
@@ -61,9 +61,7 @@ def test_interrupted_between_two_trials_it_says_how_to_go_on(trained_folder, tmp
     assert f"--resume {folder}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("confirm", "seeds", "over"), [(0, 0, True), (1, NUM_SEEDS, True), (1, NUM_SEEDS - 1, False), (1, 0, False)]
-)
+@pytest.mark.parametrize(("confirm", "seeds", "over"), [(0, 0, True), (1, 3, True), (1, 3 - 1, False), (1, 0, False)])
 def test_a_search_is_over_when_its_trials_have_ended_and_what_was_asked_is_confirmed(ended, confirm, seeds, over):
     folder = ended(confirm=confirm, seeds=seeds)
     search = read_search(folder)

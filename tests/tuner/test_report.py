@@ -75,11 +75,12 @@ def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     search = read_search(copied)
     default, winner = search.default_trial.name, search.leader.name
     values = {(default, 1): 0.70, (default, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
+    values |= {(default, 3): 0.72, (winner, 3): 0.77}
     for (trial, seed), value in values.items():
         append_run(copied, ConfirmedRun(trial=trial, seed=seed, objective=value, test={"s_measure": value}))
     text = write_report(copied).read_text()
     assert "## Test split" in text
-    assert "| mean ± standard deviation | 0.725 ± 0.035 | 0.770 ± 0.042 |" in text
+    assert "| mean ± standard deviation | 0.723 ± 0.025 | 0.770 ± 0.030 |" in text
     assert "cannot be told from chance" in text
     assert "python -m tuner.confirm" not in text
 

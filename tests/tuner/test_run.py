@@ -141,7 +141,7 @@ def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_re
 ):
     asked = []
 
-    def cut_off(folder, *, top, on_run):
+    def cut_off(folder, *, top, seeds, on_run):
         asked.append(top)
         raise KeyboardInterrupt
 

@@ -12,6 +12,7 @@ from tuner.disk import parse_size
 from tuner.planning.given import parse_given
 from tuner.planning.spaces import find_space
 from tuner.ray.address import cluster_address
+from tuner.records import ConfirmSeeds
 from tuner.records.settings import SamplerName, SchedulerName
 from tuner.settings import SearchSettings, option_of
 
@@ -39,6 +40,7 @@ class SearchOptions(TypedDict, total=False):
     scheduler: SchedulerName
     sampler: SamplerName | None
     confirm: int
+    confirm_seeds: int | str
     track: Sequence[str]
     inverted_masks: bool | None
     warm_start: str | Path | None
@@ -74,6 +76,8 @@ def _value_of(keyword: str, value: Any) -> Any:
     """The value of a keyword as its setting holds it; raises ValueError when it has another type."""
     if keyword == "disk_budget":
         return None if value is None else parse_size(str(value))
+    if keyword == "confirm_seeds":
+        return ConfirmSeeds.parse(str(value), option=option_of(keyword))
     if keyword == "track":
         return (value,) if isinstance(value, str) else tuple(value)
     if keyword == "ranges":

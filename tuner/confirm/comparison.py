@@ -1,37 +1,24 @@
 """Compares the confirmed configurations with the default on data that the search never saw.
 
 What: both are trained on the same seeds and scored on the test split. The mean of the per-seed differences is given
-with its 95 % interval; only an interval that excludes zero tells the two apart.
-Source: Student, "The probable error of a mean", Biometrika 6, 1908, https://doi.org/10.2307/2331554: the paired t
-interval. Cost: none, it reads `confirm.jsonl`. Off: without that file nothing is claimed.
+with its 95 % interval, which holds whenever the confirmation ends (`sequential`); only an interval that excludes zero
+tells the two apart. Cost: none, it reads `confirm.jsonl`. Off: without that file nothing is claimed.
 """
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from scipy.special import stdtrit
-
 from tuner import formatting
+from tuner.confirm import sequential
 from tuner.records import CONFIRM, ConfirmedRun, SearchRecord, TrialRecord, read_runs
 from tuner.records.events import TRIALS
 from tuner.records.trial_name import number_of
 
-CONFIDENCE = 0.95
-
 Value = TypeVar("Value")
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.fmean(values) - half, statistics.fmean(values) + half
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +40,14 @@ class Confirmation:
         return [sign * (self.values[seed] - self.default_values[seed]) for seed in seeds]
 
     @property
+    def num_better(self) -> int:
+        """On how many seeds it beats the default."""
+        return sum(gain > 0 for gain in self.gains)
+
+    @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % confidence interval of the mean gain; None for fewer than two seeds."""
-        return mean_interval(self.gains)
+        """95 % confidence interval of the mean gain, over all looks; None for fewer than three seeds."""
+        return sequential.interval(self.gains)
 
     @property
     def is_distinguishable(self) -> bool:
@@ -70,9 +62,11 @@ class Confirmation:
             return f"On the test split, {name} and the default have no seed in common with a finite value."
         claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
         if self.interval is None:
-            return f"{claim} on one seed, too few for a confidence interval."
+            return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval."
         low, high = map(formatting.difference, self.interval)
-        evidence = f"mean of {len(gains)} seeds, 95 % interval of the paired gain {low} to {high}"
+        evidence = (
+            f"mean of {len(gains)} seeds, better on {self.num_better}, 95 % interval of the paired gain {low} to {high}"
+        )
         doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
         return f"{claim}{doubt} ({evidence})."
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner import formatting
+from tuner.confirm import sequential
 from tuner.confirm.comparison import Choice, Confirmation, choose, read_confirmations
 from tuner.records import SearchRecord, TrialRecord
+from tuner.records.confirm_seeds import MOST_SEEDS
 from tuner.results import progress
 
 
@@ -24,11 +26,39 @@ class HandedOver:
     """Compared with the default on the test split; None for the default, and while it is not confirmed."""
     leader: TrialRecord
     """The best on the search's one seed: `trial` itself, or one that several seeds did not confirm."""
+    pair_seconds: float
+    """Seconds to train it and the default on one more seed."""
 
     @property
     def is_confirmed(self) -> bool:
         """Whether several seeds chose it."""
         return self.choice is not None
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether several seeds chose it, but cannot tell it from the default."""
+        return self.is_confirmed and self.on_test is not None and not self.on_test.is_distinguishable
+
+    @property
+    def to_decide(self) -> str | None:
+        """What it would take to tell it from the default; None where that is decided or not confirmed."""
+        if not self.is_undecided or self.on_test is None or self.choice is None:
+            return None
+        more = sequential.seeds_to_decide(self.on_test.gains)
+        if more is None:
+            return f"More than {MOST_SEEDS} seeds would be needed to tell it from the default."
+        more = max(1, more)
+        return (
+            f"Undecided: about {formatting.count(more, 'more seed')} would tell it from the default if the gain stays, "
+            f"about {formatting.duration(more * self.pair_seconds)} (--seeds "
+            f"{self.choice.num_seeds}..{len(self.on_test.gains) + more})."
+        )
+
+    @property
+    def evidence(self) -> list[str]:
+        """On the test split, what is missing to decide, and the remark; each a sentence or two."""
+        claim = None if self.on_test is None else self.on_test.sentence
+        return [sentence for sentence in (claim, self.to_decide, self.remark) if sentence is not None]
 
     @property
     def remark(self) -> str | None:
@@ -62,4 +92,11 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
         choice=choice,
         on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),
         leader=leader,
+        pair_seconds=_pair_seconds(search, trial),
     )
+
+
+def _pair_seconds(search: SearchRecord, trial: TrialRecord) -> float:
+    default = search.default_trial or trial
+    total = progress.full_seconds(search, trial) + progress.full_seconds(search, default)
+    return total / min(2, search.settings.resources.concurrent)

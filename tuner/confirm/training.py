@@ -16,16 +16,17 @@ from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
-from tuner.confirm.wanted import NUM_SEEDS, identified, wanted_runs
+from tuner.confirm.wanted import Training, first_round, next_trainings
 from tuner.export import exported_config_of, trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
-from tuner.records import ConfirmedRun, SearchRecord, TrialRecord, append_run, read_search
+from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord, append_run, read_search
 from tuner.records.trivial import TrivialScore, read_trivial, write_trivial
 from tuner.records.typed_json import finite_or_none
+from tuner.results import progress
 
 logger = logging.getLogger(__name__)
-Training = tuple[str, int]
+TrainingKey = tuple[str, int]
 """Name of the trial, and seed."""
 
 
@@ -44,26 +45,19 @@ class Remaining:
     def __init__(
         self,
         record: SearchRecord,
-        todo: Sequence[tuple[TrialRecord, int]],
+        todo: Sequence[Training],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._expected = {(trial.name, seed): full_seconds(record, trial) for trial, seed in todo}
+        self._expected = {(trial.name, seed): progress.full_seconds(record, trial) for trial, seed in todo}
         self._lanes = record.settings.resources.concurrent
         self._clock, self._began = clock, clock()
 
-    def seconds(self, pending: Collection[Training]) -> float:
+    def seconds(self, pending: Collection[TrainingKey]) -> float:
         left = math.fsum(self._expected[training] for training in pending)
         done = math.fsum(self._expected.values()) - left
         pace = (self._clock() - self._began) / done if done else 1 / self._lanes
         return left * pace
-
-
-def full_seconds(record: SearchRecord, trial: TrialRecord) -> float:
-    """Seconds of a full training, from the trial's epochs in the search; without a result, from all trials' epochs."""
-    seen = [trial] if trial.results else record.trials
-    seconds = [result.seconds for one in seen for result in one.results.values()]
-    return record.settings.max_epochs * math.fsum(seconds) / len(seconds)
 
 
 def log_training(run: ConfirmedRun, progress: Progress) -> None:
@@ -76,11 +70,13 @@ def log_training(run: ConfirmedRun, progress: Progress) -> None:
 
 
 def confirm(
-    folder: Path, *, top: int, num_seeds: int = NUM_SEEDS, on_run: Callable[[ConfirmedRun, Progress], None]
+    folder: Path, *, top: int, seeds: ConfirmSeeds, on_run: Callable[[ConfirmedRun, Progress], None]
 ) -> list[ConfirmedRun]:
     """Runs the missing trainings of the confirmation on a running Ray, and saves each as it ends.
 
-    A training whose process died stays missing; the others continue.
+    First the default and the best on `seeds.first` seeds; then the exported one and the default on further seeds, until
+    they are told apart or there are `seeds.last`. A training whose process died stays missing, and ends it after those
+    beside it.
 
     Args:
         on_run: called with each finished training and the progress so far.
@@ -90,26 +86,36 @@ def confirm(
     """
     record = read_search(folder)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
-    done = confirmed_runs(folder, record)
-    known = identified(done)
-    wanted = wanted_runs(record, top, num_seeds)
-    todo = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in known]
-    if not wanted:
+    if not first_round(record, top, seeds.first):
         logger.info("confirming: nothing, because no other trial reached the default's last epoch")
-    if not todo:
-        return done
-    _measure_trivial(folder, record)
-    remaining = Remaining(record, todo)
+    has_all = True
+    while has_all and (todo := next_trainings(folder, record, top=top, seeds=seeds)):
+        _measure_trivial(folder, record)
+        has_all = _train_batch(folder, record, todo, _announcement(record, todo, top=top, seeds=seeds), on_run)
+    return confirmed_runs(folder, record)
+
+
+def _train_batch(
+    folder: Path,
+    record: SearchRecord,
+    todo: Sequence[Training],
+    announcement: str,
+    on_run: Callable[[ConfirmedRun, Progress], None],
+) -> bool:
+    """Trains and records; returns whether no process died."""
+    remaining, num_before = Remaining(record, todo), len(confirmed_runs(folder, record))
     pending = [(trial.name, seed) for trial, seed in todo]
-    _log_start(len(wanted), len(todo), num_seeds, remaining.seconds(pending))
+    logger.info("%s, about %s", announcement, formatting.duration(remaining.seconds(pending)))
+    has_all = True
     for training, run in _trained(record, todo):
         pending.remove(training)
-        if run is not None:
-            append_run(folder, run)
-            done.append(run)
-            seconds_left = remaining.seconds(pending)
-            on_run(run, Progress(done=len(wanted) - len(pending), total=len(wanted), seconds_left=seconds_left))
-    return done
+        if run is None:
+            has_all = False
+            continue
+        append_run(folder, run)
+        total = num_before + len(todo)
+        on_run(run, Progress(done=total - len(pending), total=total, seconds_left=remaining.seconds(pending)))
+    return has_all
 
 
 def _measure_trivial(folder: Path, record: SearchRecord) -> None:
@@ -123,20 +129,19 @@ def _measure_trivial(folder: Path, record: SearchRecord) -> None:
         write_trivial(folder, "test", TrivialScore(**floor._asdict()))
 
 
-def _log_start(num_wanted: int, num_todo: int, num_seeds: int, seconds: float) -> None:
-    logger.info(
-        "confirming: retraining the default and the best %d on %s each, then scoring them on the test split: "
-        "%s, about %s",
-        num_wanted // num_seeds - 1,
-        formatting.count(num_seeds, "seed"),
-        formatting.count(num_todo, "training"),
-        formatting.duration(seconds),
+def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, seeds: ConfirmSeeds) -> str:
+    """What is trained and why, such as `undecided after 4 seeds: 2 trainings`."""
+    trainings, first = formatting.count(len(todo), "training"), first_round(record, top, seeds.first)
+    if todo[0] not in first:
+        return f"confirming: not decided yet, {trainings} more on other seeds, of at most {seeds.last}"
+    more = f" (up to {seeds.last} for one of them while undecided)" if seeds.last > seeds.first else ""
+    return (
+        f"confirming: retraining the default and the best {len(first) // seeds.first - 1} on "
+        f"{formatting.count(seeds.first, 'seed')} each{more}, then scoring them on the test split: {trainings}"
     )
 
 
-def _trained(
-    record: SearchRecord, todo: Sequence[tuple[TrialRecord, int]]
-) -> Iterator[tuple[Training, ConfirmedRun | None]]:
+def _trained(record: SearchRecord, todo: Sequence[Training]) -> Iterator[tuple[TrainingKey, ConfirmedRun | None]]:
     """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
     resources, fingerprint = record.settings.resources, record.settings.data_fingerprint
     calls = (((trial, seed), (_carried(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo)

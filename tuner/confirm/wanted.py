@@ -1,15 +1,19 @@
-"""The trainings of a confirmation: the default and the best others, each on several seeds."""
+"""The trainings of a confirmation: the default and the best on the first seeds, then the undecided pair on more."""
 
+from collections.abc import Collection
 from itertools import count, islice
 from pathlib import Path
 
 from tuner.confirm.comparison import confirmed_runs
-from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
+from tuner.confirm.handed_over import handed_over
+from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord
 from tuner.results import progress
 
-NUM_BEST, NUM_SEEDS = 3, 3
+NUM_BEST = 3
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own seed is skipped."""
+Training = tuple[TrialRecord, int]
+"""A trial, and the seed to train it on."""
 
 
 def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
@@ -19,25 +23,50 @@ def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
     return progress.best_beside_default(record, top)
 
 
-def wanted_runs(record: SearchRecord, top: int, num_seeds: int = NUM_SEEDS) -> list[tuple[TrialRecord, int]]:
-    """Trials and the seeds to train them on; empty when there is nothing to compare."""
+def first_round(record: SearchRecord, top: int, num_seeds: int) -> list[Training]:
+    """The default and all candidates, by seed; empty when there is nothing to compare."""
     chosen = candidates(record, top)
     if chosen == [record.default_trial]:
         return []
-    seeds = islice((seed for seed in count(FIRST_SEED) if seed != record.settings.seed), num_seeds)
-    return [(trial, seed) for seed in seeds for trial in chosen]
+    return [(trial, seed) for seed in _seeds(record, num_seeds) for trial in chosen]
 
 
-def is_confirmed(folder: Path, record: SearchRecord, top: int) -> bool:
-    """Whether every training of the confirmation is done."""
-    wanted = {(trial.name, seed) for trial, seed in wanted_runs(record, top)}
-    return wanted <= identified(confirmed_runs(folder, record))
+def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> list[Training]:
+    """What to train next: the rest of the first round, then one batch of pairs; empty when nothing is left.
+
+    A pair is the exported trial and the default on a further seed. A batch has as many pairs as are trained at once.
+    """
+    known = identified(confirmed_runs(folder, record))
+    first = first_round(record, top, seeds.first)
+    missing = _without(first, known)
+    return missing if missing or not first else _pairs(folder, record, seeds, known)
+
+
+def _pairs(
+    folder: Path, record: SearchRecord, seeds: ConfirmSeeds, known: Collection[tuple[str, int]]
+) -> list[Training]:
+    answer, default = handed_over(folder, record), record.default_trial
+    if answer is None or default is None or not answer.is_undecided:
+        return []
+    pairs = [_without([(default, seed), (answer.trial, seed)], known) for seed in _seeds(record, seeds.last)]
+    batch = [pair for pair in pairs if pair][: max(1, record.settings.resources.concurrent // 2)]
+    return [training for pair in batch for training in pair]
+
+
+def _seeds(record: SearchRecord, number: int) -> list[int]:
+    return list(islice((seed for seed in count(FIRST_SEED) if seed != record.settings.seed), number))
+
+
+def _without(trainings: list[Training], known: Collection[tuple[str, int]]) -> list[Training]:
+    return [(trial, seed) for trial, seed in trainings if (trial.name, seed) not in known]
 
 
 def is_over(folder: Path, search: SearchRecord) -> bool:
     """Whether nothing is left to train: every trial has ended, and the best are confirmed as asked."""
-    top = search.settings.confirm
-    return not search.is_unfinished and (top == 0 or search.leader is None or is_confirmed(folder, search, top))
+    top, seeds = search.settings.confirm, search.settings.confirm_seeds
+    if search.is_unfinished or top == 0 or search.leader is None:
+        return not search.is_unfinished
+    return not next_trainings(folder, search, top=top, seeds=seeds)
 
 
 def identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:

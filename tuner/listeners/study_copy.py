@@ -89,7 +89,9 @@ def mark_exported(folder: Path, trial: TrialRecord, remark: str | None) -> None:
         return
     facts = {"exported_number": trial.number, "exported_trial": trial.name, "remark": remark}
     try:
-        study = optuna.load_study(study_name=None, storage=JournalStorage(_OneWriter(folder / FILE)))
+        storage = JournalStorage(_OneWriter(folder / FILE))
+        # Optuna logs a name that it finds by itself.
+        study = optuna.load_study(study_name=optuna.get_all_study_names(storage)[0], storage=storage)
         for name, value in facts.items():
             study.set_user_attr(name, value)
     except (OSError, ValueError, LookupError) as error:

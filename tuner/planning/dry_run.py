@@ -17,7 +17,6 @@ from trainable.data.io.image_cache import default_cache_dir
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
-from tuner.confirm.wanted import NUM_SEEDS
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines, timing_lines
 from tuner.planning.duration import Schedule, Seconds, forecast
 from tuner.planning.plan import Plan
@@ -76,7 +75,7 @@ def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources)
         reduction_factor=plan.space.reduction_factor,
         promotes=settings.scheduler == "asha",
         confirm=settings.confirm,
-        seeds=NUM_SEEDS,
+        seeds=settings.confirm_seeds,
     )
 
 

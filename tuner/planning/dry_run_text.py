@@ -12,7 +12,7 @@ from tuner.formatting import counts_in_words, warning_of_few
 from tuner.planning.duration import Forecast
 from tuner.planning.plan import Plan
 from tuner.planning.step_timing import StepTiming
-from tuner.records import TrialResources
+from tuner.records import ConfirmSeeds, TrialResources
 from tuner.settings import SearchSettings
 
 
@@ -73,14 +73,14 @@ def expected_lines(
     processor = "GPU" if resources.gpus_per_trial else "CPU"
     hours = expected.median.busy_seconds / 3600 * (resources.gpus_per_trial or resources.cpus_per_trial)
     return [
-        *_time_lines(plan, expected, start_up),
+        *_time_lines(settings, plan, expected, start_up),
         f"total         {hours:.2f} {processor}-hours",
         _memory_line(resources, timings),
         _disk_line(settings, resources, timings),
     ]
 
 
-def _time_lines(plan: Plan, expected: Forecast, start_up: StartUp) -> list[str]:
+def _time_lines(settings: SearchSettings, plan: Plan, expected: Forecast, start_up: StartUp) -> list[str]:
     """The parts scaled to the wall time of the search, which includes slots that wait for the last trial."""
     median = expected.median
     wall, shortest, longest = (
@@ -97,8 +97,16 @@ def _time_lines(plan: Plan, expected: Forecast, start_up: StartUp) -> list[str]:
         f"  validation    {formatting.duration(share * median.busy.validation)}",
         f"  checkpoints   {formatting.duration(share * median.busy.checkpoint)}",
         f"  confirmation  {formatting.duration(median.confirm_seconds)}  "
-        f"{formatting.count(median.trainings, 'training')} of {plan.max_epochs} epochs",
+        f"{formatting.count(median.trainings, 'training')} of {formatting.count(plan.max_epochs, 'epoch')}"
+        + _further_seeds(settings.confirm_seeds)
+        * bool(median.trainings),
     ]
+
+
+def _further_seeds(seeds: ConfirmSeeds) -> str:
+    if seeds.last == seeds.first:
+        return ""
+    return f"; {seeds.first} seeds, up to {seeds.last} for the exported one and the default while undecided"
 
 
 def _memory_line(resources: TrialResources, timings: Mapping[str, StepTiming]) -> str:

@@ -24,6 +24,7 @@ from tuner.policy.prediction import LastValues
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy.stopping import RandomSampler, StoppingPolicy
+from tuner.records.confirm_seeds import THREE_SEEDS, ConfirmSeeds
 
 DEFAULT = 0
 """Number of the default trial."""
@@ -49,8 +50,8 @@ class Schedule:
     """Trials wait at rungs; otherwise poor ones stop there."""
     confirm: int = 0
     """How many of the best are retrained with the default."""
-    seeds: int = 3
-    """Trainings of each."""
+    seeds: ConfirmSeeds = THREE_SEEDS
+    """Trainings of each; how many more the undecided pair takes is unknown, so each simulation draws it."""
 
 
 def simulated_policy(schedule: Schedule) -> Policy:
@@ -186,7 +187,7 @@ def _play(
     )
     search.run()
     busy = _busy(search, drawn)
-    trainings = _trainings(schedule, search, drawn, values)
+    trainings = _trainings(schedule, search, drawn, values, rng)
     return Play(
         search_seconds=search.now,
         confirm_seconds=_makespan(trainings, schedule.slots, process_seconds) if trainings else 0.0,
@@ -209,14 +210,16 @@ def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:
 
 
 def _trainings(
-    schedule: Schedule, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float]
+    schedule: Schedule, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float], rng: random.Random
 ) -> list[float]:
     """Seconds of each training of the confirmation: the default and the best that reached full length."""
     complete = [trial.number for trial in search.trials if trial.epoch == schedule.max_epochs]
     others = sorted((trial for trial in complete if trial != DEFAULT), key=values.__getitem__, reverse=True)
     best = others[: schedule.confirm]
     compared = [DEFAULT, *best] if best else []
-    return [drawn[trial].full_training(schedule.max_epochs) for trial in compared] * schedule.seeds
+    further = rng.randint(0, schedule.seeds.last - schedule.seeds.first)
+    trials = compared * schedule.seeds.first + compared[:2] * further
+    return [drawn[trial].full_training(schedule.max_epochs) for trial in trials]
 
 
 def _makespan(trainings: Sequence[float], slots: int, first_seconds: float) -> float:

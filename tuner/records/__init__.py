@@ -7,6 +7,7 @@ search_spaces.ranges, search_spaces.space, trainable.leg, trainable.configuratio
 tuner.policy; neither torch nor ray.
 """
 
+from tuner.records.confirm_seeds import ConfirmSeeds
 from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs
 from tuner.records.lock import locked
 from tuner.records.recorder import Recorder
@@ -17,6 +18,7 @@ from tuner.records.trial_name import trial_name
 __all__ = [
     "CONFIRM",
     "SETTINGS",
+    "ConfirmSeeds",
     "ConfirmedRun",
     "RecordedSettings",
     "Recorder",

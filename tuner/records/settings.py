@@ -13,6 +13,7 @@ from search_spaces.space import Mode, Situation
 from trainable.configuration.reference import Reference
 from tuner.policy.halving import sign_of
 from tuner.records.atomic_file import replacing
+from tuner.records.confirm_seeds import THREE_SEEDS, ConfirmSeeds
 from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"
@@ -104,6 +105,8 @@ class RecordedSettings:
     seed: int
     confirm: Annotated[int, Field(ge=0)]
     """How many of the best are retrained with the default; 0 is off."""
+    confirm_seeds: ConfirmSeeds = THREE_SEEDS
+    """On how many seeds each."""
     resources: TrialResources
     disk_budget_bytes: AtLeastOne | None = None
     """Total size of the checkpoints of all trials."""

@@ -9,7 +9,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation, mean_interval
+from tuner.confirm import sequential
+from tuner.confirm.comparison import Confirmation
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import Split, TrivialScore
 
@@ -74,5 +75,5 @@ def _test_values(search: SearchRecord, trial: TrialRecord, confirmations: Sequen
 
 
 def _clearly_above(gains: Sequence[float]) -> bool:
-    interval = mean_interval(gains)
+    interval = sequential.interval(gains)
     return math.fsum(gains) > 0 if interval is None else interval[0] > 0

@@ -142,6 +142,13 @@ def expected_seconds_left(search: SearchRecord) -> float | None:
     return left if budget is None else min(left, max(0.0, budget - search.elapsed))
 
 
+def full_seconds(search: SearchRecord, trial: TrialRecord) -> float:
+    """Seconds of a full training, from the trial's epochs in the search; without a result, from all trials' epochs."""
+    seen = [trial] if trial.results else search.trials
+    seconds = [result.seconds for one in seen for result in one.results.values()]
+    return search.settings.max_epochs * math.fsum(seconds) / len(seconds)
+
+
 def precisions(search: SearchRecord) -> set[str]:
     """The number formats that trials were trained in."""
     return {r.precision for trial in search.trials for r in trial.results.values() if r.precision is not None}

@@ -32,11 +32,12 @@ def say_result(
     title = f"# Search `{settings.space}`, {settings.name}"
     if nothing_learned is not None:
         title += f"\n\n**{nothing_learned}**"
-    # The claim on the exported trial; if that is the default or nothing is chosen yet, those on all confirmed trials.
-    claims = confirmations if answer is None or answer.on_test is None else [answer.on_test]
-    remark = None if answer is None else answer.remark
+    evidence = [] if answer is None else answer.evidence
+    if answer is not None and answer.trial is search.default_trial:
+        # No trial is claimed to beat it; what the others had on the test split is the evidence.
+        evidence = [*(one.sentence for one in confirmations), *evidence]
     headline = f"**{_headline(search, answer)}**"
-    parts = [title, headline, *(one.sentence for one in claims), warning_of_few(settings.images), remark]
+    parts = [title, headline, *evidence, warning_of_few(settings.images)]
     return "\n\n".join(part for part in parts if part)
 
 

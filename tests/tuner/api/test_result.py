@@ -42,14 +42,14 @@ def test_the_table_has_a_row_for_each_trial_and_a_column_for_each_parameter(resu
 
 def test_a_confirmation_changes_what_is_best_and_gives_its_interval(result):
     default, other = result.trials[0].name, result.trials[1].name
-    for seed in (FIRST_SEED, FIRST_SEED + 1):
+    for seed in (FIRST_SEED, FIRST_SEED + 1, FIRST_SEED + 2):
         gain = 0.1 * (seed - FIRST_SEED)
         append_run(result.folder, ConfirmedRun(trial=default, seed=seed, objective=0.5, test={}, validation=0.9))
         append_run(result.folder, ConfirmedRun(trial=other, seed=seed, objective=0.6 + gain, test={}, validation=0.8))
     again = load(result.folder)
     assert again.best.trial == default
     assert [one.trial for one in again.confirmations] == [other]
-    assert again.confirmations[0].gains == pytest.approx([0.1, 0.2])
+    assert again.confirmations[0].gains == pytest.approx([0.1, 0.2, 0.3])
     assert json.loads(json.dumps(again.summary()))["confirmations"][0]["interval"] is not None
 
 

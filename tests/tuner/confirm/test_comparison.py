@@ -3,6 +3,7 @@ from scipy.stats import ttest_rel
 
 from tests.tuner.conftest import recorded_settings
 from tuner.confirm.comparison import Confirmation, choose, read_confirmations
+from tuner.confirm.sequential import level
 from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
 from tuner.records.events import TrialStarted
 
@@ -21,16 +22,19 @@ def confirmed(default, values, *, higher_is_better=True):
     return Confirmation(trial=NAMES[7], higher_is_better=higher_is_better, **seeds)
 
 
-def test_the_interval_is_that_of_the_paired_t_test():
-    default, values = [0.71, 0.74, 0.70, 0.77], [0.75, 0.76, 0.77, 0.78]
-    expected = ttest_rel(values, default).confidence_interval(0.95)
+@pytest.mark.parametrize("num_seeds", [3, 4, 10, 20])
+def test_the_interval_is_that_of_the_paired_t_test_at_the_level_of_its_look(num_seeds):
+    default = [0.71, 0.74, 0.70, 0.77, 0.73] * 4
+    values = [0.75, 0.76, 0.77, 0.78, 0.74] * 4
+    default, values = default[:num_seeds], values[:num_seeds]
+    expected = ttest_rel(values, default).confidence_interval(1 - level(num_seeds))
     assert confirmed(default, values).interval == pytest.approx((expected.low, expected.high))
 
 
 def test_a_gain_that_all_seeds_share_is_claimed():
     sentence = confirmed([0.70, 0.72, 0.71], [0.80, 0.83, 0.81]).sentence
     assert sentence.startswith(
-        f"On the test split, trial {NAMES[7]} is 0.103 better than the default (mean of 3 seeds, 95 %"
+        f"On the test split, trial {NAMES[7]} is 0.103 better than the default (mean of 3 seeds, better on 3, 95 %"
     )
 
 
@@ -46,7 +50,7 @@ def test_a_loss_against_the_default_is_said_as_plainly_as_a_gain():
 
 
 def test_one_seed_has_no_interval_and_no_common_seed_says_nothing_at_all():
-    assert confirmed([0.7], [0.8]).sentence.endswith("on one seed, too few for a confidence interval.")
+    assert confirmed([0.7], [0.8]).sentence.endswith("on 1 seed, too few for a confidence interval.")
     assert "no seed in common" in confirmed([], [0.8]).sentence
 
 

@@ -14,13 +14,14 @@ from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from tuner.confirm.__main__ import main
 from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.training import Progress, Remaining, confirm, full_seconds, log_training
-from tuner.confirm.wanted import FIRST_SEED, candidates, wanted_runs
+from tuner.confirm.training import Progress, Remaining, confirm, log_training
+from tuner.confirm.wanted import FIRST_SEED, candidates, first_round
 from tuner.export import exported_config_of
 from tuner.ray.cluster import ray_running
 from tuner.records import (
     CONFIRM,
     ConfirmedRun,
+    ConfirmSeeds,
     Recorder,
     append_run,
     locked,
@@ -28,6 +29,7 @@ from tuner.records import (
     read_search,
     trial_name,
 )
+from tuner.results import progress
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,12 @@ def by_hand(folder, number, seed):
 
 def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
     told = []
-    confirm(folder, top=1, num_seeds=2, on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)))
+    confirm(
+        folder,
+        top=1,
+        seeds=ConfirmSeeds(first=2, last=2),
+        on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)),
+    )
     assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
     assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
     assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
@@ -71,7 +78,7 @@ def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoc
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["best_epoch"] = {"monitor": settings["objective"], "monitor_mode": "min"}
     (folder / "settings.json").write_text(json.dumps(settings))
-    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=2), on_run=lambda *_: None)
     curves = {(run.number, run.seed): trained(folder, run.number, run.seed)[1] for run in read_runs(folder)}
     assert {(run.number, run.seed): run.validation for run in read_runs(folder)} == {
         training: min(curve) for training, curve in curves.items()
@@ -83,10 +90,15 @@ def test_only_what_is_missing_is_trained_again(folder, ray_here):
     default = read_search(folder).default_trial.name
     append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.123, test={"s_measure": 0.123}))
     told = []
-    confirm(folder, top=1, num_seeds=1, on_run=lambda run, at: told.append((run.number, at.done, at.total)))
+    confirm(
+        folder,
+        top=1,
+        seeds=ConfirmSeeds(first=1, last=1),
+        on_run=lambda run, at: told.append((run.number, at.done, at.total)),
+    )
     assert told == [(1, 2, 2)]
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": 0.123}
-    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: pytest.fail("trained once more"))
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: pytest.fail("trained once more"))
 
 
 def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ray_here, capsys):
@@ -96,7 +108,7 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
     changed = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     next(event for event in changed if event["event"] == "start")["params"]["max_lr"] = 1e30
     (folder / "trials.jsonl").write_text("".join(json.dumps(event) + "\n" for event in changed))
-    confirm(folder, top=1, num_seeds=1, on_run=log_training)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=log_training)
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": None}
     assert runs(folder)[1, FIRST_SEED]["s_measure"] > 0.4
     assert "default, seed 1000: diverged" in capsys.readouterr().out
@@ -125,7 +137,7 @@ def dying(monkeypatch):
 
 
 def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
-    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None)
     assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
     assert f"trial {read_search(folder).trials[1].name}, seed 1000 was not confirmed" in caplog.text
 
@@ -140,7 +152,7 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
 def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
     training = math.inf, {"s_measure": math.nan, "mae": 0.1}
     monkeypatch.setattr("tuner.confirm.training.run_tasks", ended({0: training, 1: training}))
-    confirm(folder, top=1, num_seeds=1, on_run=lambda *_: None)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None)
     assert [(run.objective, run.validation, run.test) for run in read_runs(folder)] == [
         (None, None, {"s_measure": None, "mae": 0.1})
     ] * 2
@@ -150,7 +162,7 @@ def test_what_was_trained_before_is_not_written_again(folder, dying):
     default = read_search(folder).default_trial.name
     append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.1, test={"s_measure": 0.1}))
     before = (folder / CONFIRM).read_bytes()
-    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=2), on_run=lambda *_: None)
     assert (folder / CONFIRM).read_bytes().startswith(before)
     assert len(read_runs(folder)) == 2
 
@@ -170,15 +182,15 @@ def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
 
 def test_what_is_trained_is_announced_with_how_many_and_how_long(folder, dying, caplog):
     caplog.set_level("INFO", logger="tuner.confirm")
-    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=2), on_run=lambda *_: None)
     assert "confirming: retraining the default and the best 1 on 2 seeds each, then scoring them" in caplog.text
     assert "4 trainings, about 0:0" in caplog.text
 
 
 def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_better(folder):
     record = read_search(folder)
-    todo = wanted_runs(record, 1, 2)
-    seconds = {trial.number: full_seconds(record, trial) for trial, _ in todo}
+    todo = first_round(record, 1, 2)
+    seconds = {trial.number: progress.full_seconds(record, trial) for trial, _ in todo}
     assert seconds[1] == pytest.approx(sum(result.seconds for result in record.trials[1].results.values()))
     now = [100.0]
     remaining = Remaining(record, todo, clock=lambda: now[0])
@@ -212,12 +224,12 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
 def test_no_seed_of_the_search_is_used_to_confirm_it(folder):
     record = read_search(folder)
     record.settings = replace(record.settings, seed=FIRST_SEED + 1)
-    seeds = [seed for _, seed in wanted_runs(record, 1, 3)]
+    seeds = [seed for _, seed in first_round(record, 1, 3)]
     assert sorted(set(seeds)) == [FIRST_SEED, FIRST_SEED + 2, FIRST_SEED + 3]
 
 
 def test_what_was_confirmed_is_what_the_report_reads(folder, ray_here):
-    confirm(folder, top=1, num_seeds=2, on_run=lambda *_: None)
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=2), on_run=lambda *_: None)
     (confirmation,) = read_confirmations(folder, read_search(folder))
     measured = runs(folder)
     assert confirmation.values == {seed: measured[1, seed]["s_measure"] for seed in (FIRST_SEED, FIRST_SEED + 1)}
@@ -246,7 +258,7 @@ def test_a_default_that_won_is_confirmed_beside_the_best_others_and_never_alone(
         recorder.start(trial_name(number, {}), params={}, answers={})
         recorder.result(trial_name(number, {}), epoch=1, objective=objective, metrics={}, seconds=1.0)
         if number == 0:
-            assert wanted_runs(recorder.record, 3) == []
+            assert first_round(recorder.record, 3, 3) == []
     recorder.close()
     assert [trial.number for trial in candidates(recorder.record, 1)] == [0, 1]
 

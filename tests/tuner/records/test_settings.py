@@ -133,7 +133,7 @@ DAMAGED = {
     ),
     "null for a number": (written(max_epochs=None), f"max_epochs: {NO_INTEGER}, not None"),
 }
-OPTIONAL = {"limits", "disk_budget_bytes", "ranges", "references", "space_reference", "track"}
+OPTIONAL = {"confirm_seeds", "limits", "disk_budget_bytes", "ranges", "references", "space_reference", "track"}
 
 
 def said_of(folder, raw: bytes) -> str:

@@ -1,0 +1,165 @@
+"""Which trainings follow: a first round for all, then pairs of the exported trial and the default until decided."""
+
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from tests.tuner.conftest import recorded_settings
+from tuner.confirm.handed_over import handed_over
+from tuner.confirm.training import confirm
+from tuner.confirm.wanted import FIRST_SEED, is_over, next_trainings
+from tuner.policy.outcomes import Outcome
+from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, append_run, read_search, trial_name
+from tuner.records.confirm_seeds import MOST_SEEDS
+
+SEEDS = ConfirmSeeds(first=3, last=5)
+NAMES = [trial_name(number, {}) for number in range(3)]
+CLEAR, UNCLEAR = (0.10, 0.11, 0.10), (0.10, -0.02, 0.05)
+"""Gains of trial 2 on the test split, by seed: all intervals of the first exclude zero."""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished search of three trials on two slots; trial 1 leads it."""
+    settings = recorded_settings(num_trials=3, max_epochs=2, rung_epochs=(), confirm=2)
+    with closing(Recorder.create(tmp_path / "run", replace(settings, confirm_seeds=SEEDS))) as recorder:
+        for name, value in zip(NAMES, (0.5, 0.8, 0.7), strict=True):
+            recorder.start(name, params={}, answers={})
+            for epoch in (1, 2):
+                recorder.result(name, epoch=epoch, objective=value, metrics={}, seconds=30.0)
+            recorder.end(name, Outcome.COMPLETED, numbers={"epoch": 2, "objective": value}, epoch=2)
+    return tmp_path / "run"
+
+
+def train(folder, trainings, gains):
+    """Records these trainings: on the validation split trial 2 is the best, on the test split it gains this much."""
+    for trial, seed in trainings:
+        number = seed - FIRST_SEED
+        gain = gains[number % len(gains)] if trial.number == 2 else 0.0
+        values = {"objective": 0.6 + gain, "validation": 0.6 + 0.1 * trial.number + 0.01 * number}
+        append_run(folder, ConfirmedRun(trial=trial.name, seed=seed, test={}, **values))
+
+
+def following(folder, **changed):
+    todo = next_trainings(folder, read_search(folder), **({"top": 2, "seeds": SEEDS} | changed))
+    return [(trial.number, seed - FIRST_SEED) for trial, seed in todo]
+
+
+def first_round(folder, gains):
+    train(folder, next_trainings(folder, read_search(folder), top=2, seeds=SEEDS), gains)
+
+
+def test_the_default_and_all_candidates_come_first_on_the_first_seeds(folder):
+    assert following(folder) == [(trial, seed) for seed in (0, 1, 2) for trial in (0, 1, 2)]
+
+
+def test_what_is_decided_by_the_first_round_gets_no_further_seed(folder):
+    first_round(folder, CLEAR)
+    assert following(folder) == []
+    assert is_over(folder, read_search(folder))
+
+
+def test_undecided_only_the_exported_trial_and_the_default_get_further_seeds_in_pairs_until_they_are_spent(folder):
+    first_round(folder, UNCLEAR)
+    assert not is_over(folder, read_search(folder))
+    assert following(folder) == [(0, 3), (2, 3)]
+    for seed in (3, 4):
+        assert following(folder) == [(0, seed), (2, seed)]
+        train(folder, next_trainings(folder, read_search(folder), top=2, seeds=SEEDS), UNCLEAR)
+    assert following(folder) == []
+    assert is_over(folder, read_search(folder))
+
+
+def test_it_ends_with_the_seed_that_decides(folder):
+    first_round(folder, (0.10, 0.11, 0.12, 0.11, 0.0))
+    record = read_search(folder)
+    assert following(folder) == []
+    assert not handed_over(folder, record).is_undecided
+
+
+def test_a_kill_between_the_two_of_a_pair_leaves_the_other_to_be_trained(folder):
+    first_round(folder, UNCLEAR)
+    record = read_search(folder)
+    train(folder, next_trainings(folder, record, top=2, seeds=SEEDS)[:1], UNCLEAR)
+    assert following(folder) == [(2, 3)]
+
+
+def test_a_single_number_is_exactly_that_many(folder):
+    first_round(folder, UNCLEAR)
+    assert following(folder, seeds=ConfirmSeeds(first=3, last=3)) == []
+
+
+def test_with_four_slots_two_pairs_are_trained_at_once(folder):
+    first_round(folder, UNCLEAR)
+    record = read_search(folder)
+    resources = replace(record.settings.resources, concurrent=4)
+    record.settings = replace(record.settings, resources=resources)
+    todo = next_trainings(folder, record, top=2, seeds=ConfirmSeeds(first=3, last=9))
+    assert [(trial.number, seed - FIRST_SEED) for trial, seed in todo] == [(0, 3), (2, 3), (0, 4), (2, 4)]
+
+
+def test_where_the_default_is_exported_nothing_is_left_to_decide(folder):
+    record = read_search(folder)
+    for trial, seed in next_trainings(folder, record, top=2, seeds=SEEDS):
+        value = 0.6 - 0.1 * trial.number
+        append_run(folder, ConfirmedRun(trial=trial.name, seed=seed, objective=value, validation=value, test={}))
+    assert handed_over(folder, record).trial.number == 0
+    assert following(folder) == []
+
+
+def test_the_test_split_never_chooses(folder):
+    first_round(folder, (-0.3, -0.2, -0.25))
+    assert handed_over(folder, read_search(folder)).trial.number == 2
+
+
+def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_says_nothing(folder):
+    first_round(folder, UNCLEAR)
+    answer = handed_over(folder, read_search(folder))
+    assert answer.pair_seconds == 60.0
+    assert answer.to_decide.startswith("Undecided: about ")
+    more = int(answer.to_decide.split()[2])
+    assert f"{more} more seeds would tell it from the default if the gain stays, about {more}:00" in answer.to_decide
+    assert answer.to_decide.endswith(f"(--seeds 3..{3 + more}).")
+
+
+def test_without_a_gain_no_number_of_seeds_is_promised(folder):
+    first_round(folder, (0.1, -0.1, 0.0))
+    to_decide = handed_over(folder, read_search(folder)).to_decide
+    assert to_decide == f"More than {MOST_SEEDS} seeds would be needed to tell it from the default."
+
+
+def test_decided_it_would_take_nothing(folder):
+    first_round(folder, CLEAR)
+    assert handed_over(folder, read_search(folder)).to_decide is None
+
+
+def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed(folder, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="tuner.confirm")
+    trained = []
+
+    def run_tasks(function, calls, resources):
+        from concurrent.futures import Future
+
+        for (trial, seed), _ in calls:
+            trained.append((trial.number, seed - FIRST_SEED))
+            gain = UNCLEAR[(seed - FIRST_SEED) % 3] if trial.number == 2 else 0.0
+            future = Future()
+            future.set_result((0.6 + 0.1 * trial.number, {"s_measure": 0.6 + gain}))
+            yield (trial, seed), future
+
+    for name, double in {"check_room": lambda *_: None, "node_resources": list, "run_tasks": run_tasks}.items():
+        monkeypatch.setattr(f"tuner.confirm.training.{name}", double)
+    monkeypatch.setattr("tuner.confirm.training._measure_trivial", lambda *_: None)
+    monkeypatch.setattr("tuner.confirm.training._carried", lambda *_: None)
+
+    def killed(run, progress):
+        if len(trained) == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        confirm(folder, top=2, seeds=SEEDS, on_run=killed)
+    assert trained[-1] == (0, 3)
+    confirm(folder, top=2, seeds=SEEDS, on_run=lambda *_: None)
+    assert trained[10:] == [(2, 3), (0, 4), (2, 4)]
+    assert "not decided yet, 2 trainings more on other seeds, of at most 5" in caplog.text
