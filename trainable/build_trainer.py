@@ -34,7 +34,7 @@ def build_trainer(
     The optimizer's algorithm is the configuration's own unless given.
     """
     device = torch.device(device)
-    model, supervision = _built_model(task, config).to(device), task.build_supervision(config).to(device)
+    model, supervision = build_network(task, config).to(device), task.build_supervision(config).to(device)
     if ranks is not None:
         ranks.prepare(model, supervision, seed=config.seed)
     optimizer = build_optimizer(model, config.optimizer, supervision, algorithm=algorithm)
@@ -65,7 +65,7 @@ def monitor_of(task: Task[Any], config: TrialConfig) -> Monitor:
 
 
 @shortages_named()
-def _built_model(task: Task[Any], config: TrialConfig) -> nn.Module:
+def build_network(task: Task[Any], config: TrialConfig) -> nn.Module:
     """The task's network, compiled or saving activations where the configuration says so."""
     model = task.build_model(config)
     if config.init_weights is not None:

@@ -31,7 +31,7 @@ from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
-from tuner.records.trivial import read_trivial
+from tuner.records.trivial import read_probe, read_trivial
 from tuner.results.model_card import model_card
 
 PROG = "python -m tuner.export"
@@ -132,7 +132,9 @@ def export(folder: Path) -> Path:
     if weights:
         torch.save(weights, folder / NEW / WEIGHTS)
     trivial = {split: asdict(score) for split, score in read_trivial(folder).items()}
-    measured = _metrics(answer) | ({"trivial": trivial} if trivial else {})
+    probe = {split: asdict(score) for split, score in read_probe(folder).items()}
+    beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
+    measured = _metrics(answer) | beside
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
     card = model_card(record, answer.trial, read_confirmations(folder, record))
     (folder / NEW / CARD).write_text(card, encoding="utf-8")

@@ -19,8 +19,8 @@ from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.settings import read_settings
-from tuner.records.trivial import read_trivial
-from tuner.results import progress, report_text
+from tuner.records.trivial import read_probe, read_trivial
+from tuner.results import progress, references, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.figures import remove_other_pictures, save_pictures
 
@@ -83,11 +83,14 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
             search,
             confirmations,
             answer,
-            nothing_learned=warning_of_nothing_learned(search, exported, confirmations, read_trivial(folder)),
+            nothing_learned=warning_of_nothing_learned(
+                search, exported, confirmations, read_trivial(folder), read_probe(folder)
+            ),
         ),
         report_text.say_what_was_searched(search),
         report_text.say_exported(search, answer),
         report_text.say_confirmations(search, confirmations),
+        references.say_references(search, reference_rows(folder, search)),
         report_text.say_pictures([(p, path and path.relative_to(output)) for p, path in pictures]),
         report_text.say_trials(search, exported),
         "" if answer is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
@@ -96,6 +99,25 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
     remove_other_pictures(output / FIGURES, pictures)
     return output / REPORT
+
+
+def reference_rows(folder: Path, search: SearchRecord) -> list[references.Row]:
+    """The exported trial and the default beside what needs no training."""
+    answer = handed_over(folder, search)
+    exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
+    return references.rows_of(search, exported, confirmations, read_trivial(folder), read_probe(folder))
+
+
+def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
+    """What the terminal says of the result: the values on both splits, and whether anything was learned."""
+    answer = handed_over(folder, search)
+    exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
+    scores = read_trivial(folder), read_probe(folder)
+    warning = warning_of_nothing_learned(search, exported, confirmations, *scores)
+    rows = reference_rows(folder, search)
+    values = ("Validation", references.in_words(rows, "validation")), ("Test", references.in_words(rows, "test"))
+    lines = [f"{name:<12}{words}" for name, words in values if words]
+    return lines if warning is None else [f"{'Caution':<12}{warning}", *lines]
 
 
 def results_table(search: SearchRecord) -> pd.DataFrame:

@@ -34,6 +34,7 @@ from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
 from tuner.records.trivial import write_trivial
+from tuner.references.beside import References
 from tuner.session import open_session
 from tuner.settings import SearchSettings
 from tuner.views.choice import make_view
@@ -46,10 +47,10 @@ INTERRUPTED = 130
 def finish(folder: Path, search: SearchRecord) -> int:
     """Writes the report and the export, prints what to do next, and returns the exit status of the search."""
     # Its figures take as long to import as a trial takes to start.
-    from tuner.report import write_report
+    from tuner.report import outcome_lines, write_report
 
     report = write_report(folder)
-    lines = [f"Report      {report}"]
+    lines = [*outcome_lines(folder, search), f"Report      {report}"]
     answer = handed_over(folder, search)
     if answer is not None:
         lines += _export_lines(folder)
@@ -220,7 +221,8 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     folder, search = recorder.folder, recorder.record
     session = open_session(recorder, plan.pinned, seconds=seconds)
     view = ThrottledView(make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard))
-    recorder.listen([*_copies(recorder, plan), view, FirstRungNotice(folder)])
+    references = References(folder, search, "validation")
+    recorder.listen([*_copies(recorder, plan), view, FirstRungNotice(folder), references])
     try:
         run_legs(
             session,
@@ -235,6 +237,8 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     finally:
         recorder.stop_listening()
     session.close()
+    if session.stop_reason is None:
+        references.finish()
     return session.stop_reason is None and not search.is_unfinished
 
 

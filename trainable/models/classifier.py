@@ -51,9 +51,13 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Raises ValueError when a side is below 32 px."""
-        check_sides(images)
-        features = self.backbone(images)[-1].mean(dim=(2, 3))
+        features = self.features(images)
         return ModelOutput(predictions=self.head(self.dropout(features)), embeddings=features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head reads, (B, D)."""
+        check_sides(images)
+        return self.backbone(images)[-1].mean(dim=(2, 3))
 
     def last_shared_weights(self) -> nn.Parameter:
         """The weights of the last layer before the head, on which the rows of every task rest."""

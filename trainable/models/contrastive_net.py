@@ -36,9 +36,13 @@ class ContrastiveNet(nn.Module):
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Raises ValueError when a side is below 32 px."""
-        check_sides(images)
-        features = self.backbone(images)[-1].mean(dim=(2, 3))
+        features = self.features(images)
         return ModelOutput(predictions=self.head(features), embeddings=features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What is kept of the network: the backbone's features, (B, D)."""
+        check_sides(images)
+        return self.backbone(images)[-1].mean(dim=(2, 3))
 
     def enable_gradient_checkpointing(self) -> None:
         """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""

@@ -51,8 +51,12 @@ class Projector(nn.Module):
         self.head = projection_head(self.backbone.num_features, config.projection_channels)
 
     def forward(self, images: Tensor) -> ModelOutput:
-        features = tokens_of(self.backbone, images).mean(dim=(1, 2))
+        features = self.features(images)
         return ModelOutput(predictions=self.head(features), embeddings=features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What is kept of the network: the encoder's features, (B, D)."""
+        return tokens_of(self.backbone, images).mean(dim=(1, 2))
 
     def enable_gradient_checkpointing(self) -> None:
         """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
@@ -82,6 +86,10 @@ class LeafClassifier(nn.Module):
             tokens = self.spectral_attention(tokens, images)
         features = tokens.mean(dim=(1, 2))
         return ModelOutput(predictions=self.head(features), embeddings=features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The encoder's, before any attention to the spectrum, (B, D)."""
+        return tokens_of(self.backbone, images).mean(dim=(1, 2))
 
     def enable_gradient_checkpointing(self) -> None:
         """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""

@@ -1,16 +1,18 @@
 """Losses and scores of crown mapping: detections and three maps from one network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from trainable.losses.crowns import CELL_PX, TREES_PER, CrownLossConfig, CrownTarget, map_losses
+from trainable.losses.crowns import CELL_PX, TREES_PER, VOID, CrownLossConfig, CrownTarget, map_losses
 from trainable.models.crown_net import CrownOutput
 from trainable.models.output import ModelOutput
 from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
 from trainable.supervision.trivial import TrivialPredictor
+
+CROWN_DRAWS = 5
 
 
 class CrownScores(NamedTuple):
@@ -91,3 +93,24 @@ def no_crowns(num_trees: float) -> TrivialPredictor:
         )
 
     return TrivialPredictor("no crowns", scores)
+
+
+def crowns_of_others(drawn: Callable[[], CrownTarget]) -> TrivialPredictor:
+    """For each image what is annotated on a training image that `drawn` chooses, with crowns."""
+
+    def scores(targets: Sequence[CrownTarget]) -> CrownScores:
+        others = [drawn() for _ in targets]
+        detections = [
+            {name: other[name] for name in ("boxes", "labels")}
+            | {"scores": torch.ones(len(other["labels"])), "masks": other["masks"].bool()}
+            for other in others
+        ]
+        semantic = torch.stack([other["semantic"] for other in others])
+        return CrownScores(
+            detections=detections,
+            semantic=semantic.masked_fill(semantic == VOID, 0),
+            crown=torch.stack([other["masks"].bool().any(dim=0) for other in others]),
+            num_trees=torch.tensor([float(len(other["labels"])) for other in others]),
+        )
+
+    return TrivialPredictor("the crowns of another image", scores, CROWN_DRAWS)

@@ -1,10 +1,13 @@
 """Predictions that look at no image: the floor that a trained network has to leave.
 
-What: for each workload the constants that its metrics can be computed of, learned from the training split's labels: an
-empty mask or the mean mask, the most common class or grades, no crowns, features that are all the same.
-Cost: one pass over the labels of a split. Off: a task that lists none is compared with none.
+What: for each workload the constants that its metrics can be computed of, learned from the training split's labels (an
+empty mask or the mean mask, the most common class or grades, no crowns, features that are all the same), and random
+answers: classes drawn as often as they occur, the crowns of another image, random features. Those are drawn several
+times: their mean is chance, and their spread says how far luck goes on so many images.
+Cost: one pass over the labels of a split, under a second to a few. Off: a task that lists none is compared with none.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,28 +18,65 @@ from torch import Tensor
 from trainable.supervision.base import resized
 from trainable.supervision.evaluation import Metrics
 
+DRAWS = 50
+"""Of random answers, for a mean and a spread."""
+PROBE_DRAWS = 20
+"""Of random features: each draw is probed."""
+
 
 class TrivialFloor(NamedTuple):
-    """What the best of a workload's constants scores on a split."""
+    """What the best of a workload's trivial predictions scores on a split: the mean over its draws."""
 
     name: str
     objective: float
     metrics: dict[str, float]
+    facts: dict[str, float] = {}
+    """What was measured of the training labels on the way, by name."""
+    spread: float = 0.0
+    """Standard deviation of the objective over the draws; 0 of a constant."""
 
 
 class TrivialPredictor(NamedTuple):
-    """A constant, as scores of a batch."""
+    """A constant, or random answers, as scores of a batch."""
 
     name: str
     """For people, such as `an empty mask`."""
     scores: Callable[[Any], Any]
     """From the targets of a batch, of which only the number and the size count, to scores for the metrics."""
 
+    draws: int = 1
+    """How often random answers are drawn."""
+
     def measure(self, batches: Iterable[tuple[Any, Any]], metrics: Metrics) -> dict[str, float]:
         """The metrics of a split."""
         for _, targets in batches:
             metrics.update(self.scores(targets), targets)
         return metrics.compute()
+
+
+def measured_floors(
+    predictors: Sequence[TrivialPredictor],
+    batches: Iterable[tuple[Any, Any]],
+    new_metrics: Callable[[], Metrics],
+    *,
+    objective: str,
+) -> list[TrivialFloor]:
+    """Of each predictor, in one pass over the split."""
+    accumulators = [[new_metrics() for _ in range(one.draws)] for one in predictors]
+    for _, targets in batches:
+        for predictor, draws in zip(predictors, accumulators, strict=True):
+            for metrics in draws:
+                metrics.update(predictor.scores(targets), targets)
+    return [
+        _floor(predictor.name, [metrics.compute() for metrics in draws], objective)
+        for predictor, draws in zip(predictors, accumulators, strict=True)
+    ]
+
+
+def _floor(name: str, drawn: Sequence[Mapping[str, float]], objective: str) -> TrivialFloor:
+    means = {metric: math.fsum(one[metric] for one in drawn) / len(drawn) for metric in drawn[0]}
+    finite = {metric: value for metric, value in means.items() if math.isfinite(value)}
+    return TrivialFloor(name, finite[objective], finite, spread=float(np.std([one[objective] for one in drawn])))
 
 
 def constant_masks(masks: np.ndarray) -> tuple[TrivialPredictor, ...]:
@@ -48,6 +88,23 @@ def constant_masks(masks: np.ndarray) -> tuple[TrivialPredictor, ...]:
             "the mean mask", lambda targets: resized(mean, targets.shape[-2:]).expand(len(targets), -1, -1, -1)
         ),
     )
+
+
+def object_sizes(masks: np.ndarray, native_table: np.ndarray) -> dict[str, float]:
+    """Share and side of the median object on training masks (N, H, W), and the longer side of the median file.
+
+    The side is that of a square of the object's pixels; images without an object do not count.
+    """
+    shares = masks.mean(axis=(1, 2), dtype=np.float64)
+    shares = shares[shares > 0]
+    if not len(shares):
+        return {}
+    share = float(np.median(shares))
+    return {
+        "object_share": share,
+        "object_side_px": math.sqrt(share * masks.shape[1] * masks.shape[2]),
+        "file_side_px": float(np.median(native_table[:, 1:].max(axis=1))),
+    }
 
 
 def most_common_class(counts: Sequence[int], class_names: Sequence[str]) -> TrivialPredictor:
@@ -66,6 +123,38 @@ def most_common_grades(counts: Mapping[str, Sequence[int]]) -> TrivialPredictor:
     )
 
 
+def random_classes(counts: Sequence[int]) -> TrivialPredictor:
+    """Classes drawn as often as they occur among the training images, which no training of wrong labels beats."""
+    generator = torch.Generator().manual_seed(0)
+    return TrivialPredictor("random classes", lambda targets: _drawn(counts, len(targets), generator), DRAWS)
+
+
+def random_grades(counts: Mapping[str, Sequence[int]]) -> TrivialPredictor:
+    """The same, task by task."""
+    generator = torch.Generator().manual_seed(0)
+    return TrivialPredictor(
+        "random grades",
+        lambda targets: tuple(_drawn(own, len(targets), generator) for own in counts.values()),
+        DRAWS,
+    )
+
+
+def random_features() -> TrivialPredictor:
+    """Features that have nothing to do with the image: a probe of them is at chance."""
+    generator = torch.Generator().manual_seed(0)
+    return TrivialPredictor(
+        "random features", lambda targets: torch.randn(len(targets["label"]), 8, generator=generator), PROBE_DRAWS
+    )
+
+
+def random_looks() -> TrivialPredictor:
+    """The same, of both looks."""
+    generator = torch.Generator().manual_seed(0)
+    return TrivialPredictor(
+        "random features", lambda targets: torch.randn(len(targets), 2, 8, generator=generator), PROBE_DRAWS
+    )
+
+
 def equal_features() -> TrivialPredictor:
     """Features that tell no image from another, so that a probe can only call one class."""
     return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets["label"]), 1))
@@ -74,6 +163,12 @@ def equal_features() -> TrivialPredictor:
 def equal_looks() -> TrivialPredictor:
     """Features that tell no image from another, of both looks."""
     return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1))
+
+
+def _drawn(counts: Sequence[int], number: int, generator: torch.Generator) -> Tensor:
+    """One class for each of so many images, as probabilities (B, K)."""
+    classes = torch.multinomial(torch.tensor(counts).double(), number, replacement=True, generator=generator)
+    return torch.nn.functional.one_hot(classes, len(counts)).float()
 
 
 def _most_likely(counts: Sequence[int]) -> Tensor:

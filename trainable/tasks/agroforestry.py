@@ -4,11 +4,12 @@ import logging
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches
+from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches, gathered
 from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
@@ -16,11 +17,11 @@ from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS
-from trainable.losses.crowns import CrownLossConfig
+from trainable.losses.crowns import CrownLossConfig, CrownTarget
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig
 from trainable.prediction.crowns import CrownsPredictor
-from trainable.supervision.crowns import CrownSupervision, no_crowns
+from trainable.supervision.crowns import CrownSupervision, crowns_of_others, no_crowns
 from trainable.supervision.trivial import TrivialPredictor
 from trainable.tasks.presets.agroforestry import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -151,7 +152,16 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         return CrownMetrics(num_kinds=config.model.num_instance_classes, num_classes=config.model.num_semantic_classes)
 
     def trivial_predictors(self, config: AgroforestryConfig, data: CrownSet) -> tuple[TrivialPredictor, ...]:
-        return (no_crowns(data.num_crowns / len(data)),)
+        rows, generator = np.flatnonzero(np.diff(data.first_crown)), np.random.default_rng(0)
+
+        def another() -> CrownTarget:
+            _, (target,) = gathered(data, generator.choice(rows, 1), orientations=np.zeros(1, np.int64))
+            return target
+
+        return no_crowns(data.num_crowns / len(data)), crowns_of_others(another)
+
+    def no_linear_probe(self, config: AgroforestryConfig) -> str:
+        return "a linear layer on frozen features proposes no boxes, so it finds no crowns"
 
     def training_batches(
         self, config: AgroforestryConfig, data: CrownSet, device: torch.device

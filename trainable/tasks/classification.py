@@ -16,7 +16,8 @@ from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
 from trainable.models.external.own_network import build_own_network
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
-from trainable.supervision.trivial import TrivialPredictor, most_common_class
+from trainable.supervision.linear_probe import ClassProbe, features_of
+from trainable.supervision.trivial import TrivialPredictor, most_common_class, random_classes
 from trainable.tasks.task import Task
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation, Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -36,6 +37,7 @@ class ClassificationConfig(TrialConfig):
     """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
 
 
+OWN_NETWORK = "the network is your own, and which of its layers are features is not known"
 Config = TypeVar("Config", bound=ClassificationConfig)
 
 
@@ -70,7 +72,14 @@ class ClassificationTask(Task[Config]):
         return ClassificationMetrics(config.model.class_names)
 
     def trivial_predictors(self, config: Config, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return (most_common_class(data.class_counts(), config.model.class_names),)
+        counts = data.class_counts()
+        return most_common_class(counts, config.model.class_names), random_classes(counts)
+
+    def no_linear_probe(self, config: Config) -> str | None:
+        return OWN_NETWORK if config.model.network is not None else None
+
+    def linear_probe(self, config: Config, model: nn.Module) -> ClassProbe:
+        return ClassProbe(features_of(model), len(config.model.class_names))
 
     def training_batches(self, config: Config, data: LabelledImages, device: torch.device) -> LabelledTrainingBatches:
         check_classes(config, data)

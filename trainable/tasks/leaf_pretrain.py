@@ -20,7 +20,8 @@ from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import ContrastiveSupervision
-from trainable.supervision.trivial import TrivialPredictor, equal_features
+from trainable.supervision.linear_probe import FeatureProbe, features_of
+from trainable.supervision.trivial import TrivialPredictor, equal_features, random_features
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.presets.leaf import PRETRAIN_PRESETS
 from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
@@ -88,7 +89,13 @@ class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
         return ProbeMetrics(num_classes=config.num_classes)
 
     def trivial_predictors(self, config: LeafPretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return (equal_features(),)
+        return equal_features(), random_features()
+
+    def no_linear_probe(self, config: LeafPretrainConfig) -> None:
+        return None
+
+    def linear_probe(self, config: LeafPretrainConfig, model: nn.Module) -> FeatureProbe:
+        return FeatureProbe(features_of(model))
 
     def evaluation_batches(self, config: LeafPretrainConfig, data: ProbeSet, device: torch.device) -> ProbeBatches:
         return ProbeBatches(data, batch_size=config.batch_size, device=device)

@@ -27,7 +27,8 @@ from trainable.models.external.own_network import build_own_network
 from trainable.models.moe import MixtureOfExperts
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
-from trainable.supervision.trivial import TrivialPredictor, constant_masks
+from trainable.supervision.pixel_probe import PixelProbe
+from trainable.supervision.trivial import TrivialPredictor, constant_masks, object_sizes
 from trainable.tasks.presets.moe import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
@@ -217,6 +218,15 @@ class MoeTask(Task[MoeConfig]):
 
     def trivial_predictors(self, config: MoeConfig, data: ImageMaskSet) -> tuple[TrivialPredictor, ...]:
         return constant_masks(data.masks)
+
+    def label_facts(self, config: MoeConfig, data: ImageMaskSet) -> dict[str, float]:
+        return object_sizes(data.masks, data.native_table)
+
+    def no_linear_probe(self, config: MoeConfig) -> str | None:
+        return "the network is your own, and which maps are its features is not known" if config.model.network else None
+
+    def linear_probe(self, config: MoeConfig, model: nn.Module) -> PixelProbe:
+        return PixelProbe.of(model)
 
     def training_batches(self, config: MoeConfig, data: ImageMaskSet, device: torch.device) -> TrainingBatches:
         return TrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device, crop=config.crop)

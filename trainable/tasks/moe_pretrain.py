@@ -23,7 +23,8 @@ from trainable.metrics.retrieval import METRIC_NAMES, RetrievalMetrics
 from trainable.models.contrastive_net import ContrastiveNet, ContrastiveNetConfig
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import PairSupervision
-from trainable.supervision.trivial import TrivialPredictor, equal_looks
+from trainable.supervision.linear_probe import FeatureProbe, features_of
+from trainable.supervision.trivial import TrivialPredictor, equal_looks, random_looks
 from trainable.tasks.moe import EMBEDDED, CamouflageData, open_camouflage
 from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
 from trainable.tasks.task import Progress
@@ -88,7 +89,15 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         return RetrievalMetrics()
 
     def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return (equal_looks(),)
+        return equal_looks(), random_looks()
+
+    def no_linear_probe(self, config: MoePretrainConfig) -> None:
+        return None
+
+    def linear_probe(self, config: MoePretrainConfig, model: nn.Module) -> FeatureProbe:
+        """Of both looks at each image, (B, 2, D)."""
+        features = features_of(model)
+        return FeatureProbe(lambda looks: features(looks.flatten(0, 1)).unflatten(0, (-1, 2)))
 
     def evaluation_batches(
         self, config: MoePretrainConfig, data: LabelledImages, device: torch.device

@@ -26,9 +26,10 @@ from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.prediction.base import Prepare
 from trainable.prediction.classes import GradesPredictor
+from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
-from trainable.supervision.trivial import TrivialPredictor, most_common_grades
-from trainable.tasks.classification import own_classifier
+from trainable.supervision.trivial import TrivialPredictor, most_common_grades, random_grades
+from trainable.tasks.classification import OWN_NETWORK, own_classifier
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -188,7 +189,14 @@ class RetinaTask(Task[RetinaConfig]):
         return GradingMetrics(config.classes)
 
     def trivial_predictors(self, config: RetinaConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return (most_common_grades({task: data.class_counts(row) for row, task in enumerate(config.tasks)}),)
+        counts = {task: data.class_counts(row) for row, task in enumerate(config.tasks)}
+        return most_common_grades(counts), random_grades(counts)
+
+    def no_linear_probe(self, config: RetinaConfig) -> str | None:
+        return OWN_NETWORK if config.model.network is not None else None
+
+    def linear_probe(self, config: RetinaConfig, model: nn.Module) -> GradeProbe:
+        return GradeProbe(features_of(model), [len(names) for names in config.classes.values()])
 
     def training_batches(
         self, config: RetinaConfig, data: LabelledImages, device: torch.device

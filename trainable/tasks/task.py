@@ -13,7 +13,8 @@ from trainable.config import RunConfig, TrialConfig, from_params
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
-from trainable.supervision.trivial import TrivialFloor, TrivialPredictor
+from trainable.supervision.linear_probe import LinearProbe, measure_probe
+from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, measured_floors
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import AveragedLooks, Averaging, single_look
@@ -155,16 +156,51 @@ class Task(ABC, Generic[Config]):
         """Predictions that look at no image, from the labels of the training split; none unless overridden."""
         return ()
 
+    def label_facts(self, config: Config, data: Any) -> dict[str, float]:
+        """What the labels of the training split say of how hard they are to learn; nothing unless overridden."""
+        return {}
+
     def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
         """The trivial predictor with the best objective on `validation` or `test`; None where the task has none."""
         objective, sign = self.objective.removeprefix("val/"), 1.0 if self.mode == "max" else -1.0
         data, is_final = getattr(splits, split), split == "test"
-        measured = []
-        for trivial in self.trivial_predictors(config, splits.train):
-            batches = self.evaluation_batches(config, data, torch.device("cpu"))
-            metrics = trivial.measure(batches, self.build_metrics(config, final=is_final))
-            measured.append(TrivialFloor(trivial.name, metrics[objective], metrics))
-        return max(measured, key=lambda one: sign * one.objective, default=None)
+        predictors = self.trivial_predictors(config, splits.train)
+        if not predictors:
+            return None
+        measured = measured_floors(
+            predictors,
+            self.evaluation_batches(config, data, torch.device("cpu")),
+            lambda: self.build_metrics(config, final=is_final),
+            objective=objective,
+        )
+        best = max(measured, key=lambda one: sign * one.objective + one.spread)
+        return best._replace(facts=self.label_facts(config, splits.train))
+
+    def no_linear_probe(self, config: Config) -> str | None:
+        """Why a linear probe can't be measured, as a clause; None, where a task overrides this, that it can."""
+        return f"{self.name} defines none"
+
+    def linear_probe(self, config: Config, model: nn.Module) -> LinearProbe:
+        """What fits and judges a linear layer on this frozen network.
+
+        Raises:
+            ValueError: there is none for the workload or for this network.
+        """
+        raise ValueError(f"No linear probe: {self.no_linear_probe(config)}.")
+
+    def probe_metrics(self, config: Config, splits: Any, split: str, probe: LinearProbe) -> dict[str, float]:
+        """The metrics of a linear probe on `validation` or `test`."""
+        objective, sign = self.objective.removeprefix("val/"), 1.0 if self.mode == "max" else -1.0
+        is_final, device = split == "test", torch.device("cpu")
+        return measure_probe(
+            probe,
+            train=self.evaluation_batches(config, splits.train, device),
+            num_images=len(splits.train),
+            validation=self.evaluation_batches(config, splits.validation, device),
+            test=self.evaluation_batches(config, splits.test, device) if is_final else None,
+            new_metrics=lambda: self.build_metrics(config, final=is_final),
+            better=lambda metrics: sign * metrics[objective],
+        )
 
     def fresh_test_set(self, config: Config, count: int) -> Any:
         """Generated samples that are in none of the splits, the same for every seed of a training.

@@ -1,12 +1,13 @@
 """A task as a workload: its loop is the trainer's."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainable.build_trainer import build_trainer
+from trainable.build_trainer import build_network, build_trainer
 from trainable.config import TrialConfig
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.supervision.trivial import TrivialFloor
@@ -56,6 +57,18 @@ class TaskWorkload(Workload[TrialConfig]):
 
     def trivial_floor(self, config: TrialConfig, data: Any, split: str) -> TrivialFloor | None:
         return self._task.trivial_floor(config, data, split)
+
+    def no_linear_probe(self, config: TrialConfig) -> str | None:
+        if not config.has_trained_weights:
+            return "the network starts afresh; give trained weights by --init or --set weights=..."
+        return self._task.no_linear_probe(config)
+
+    def linear_probe(self, config: TrialConfig, data: Any, split: str) -> dict[str, float]:
+        as_it_is = replace(config, compile_backend=None, gradient_checkpointing=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            model = build_network(self._task, as_it_is).eval().requires_grad_(False)
+        return self._task.probe_metrics(config, data, split, self._task.linear_probe(config, model))
 
     def check(self, config: TrialConfig) -> None:
         device = torch.device("cpu")

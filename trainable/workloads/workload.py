@@ -70,6 +70,18 @@ class Workload(ABC, Generic[Config]):
         """What a prediction scores on a split that looks at no image; None where nobody can tell."""
         return None
 
+    def no_linear_probe(self, config: Config) -> str | None:
+        """Why no linear probe can be measured of a configuration; None where one can."""
+        return f"{self.name} is a loop of your own, whose network is not known here"
+
+    def linear_probe(self, config: Config, data: Any, split: str) -> dict[str, float]:
+        """The metrics of a linear layer on the frozen features of the network as it starts.
+
+        Raises:
+            ValueError: there is none, or a package is missing.
+        """
+        raise ValueError(f"No linear probe: {self.no_linear_probe(config)}.")
+
     @abstractmethod
     def check(self, config: Config) -> None:
         """Raises ValueError or MemoryShortage when a run cannot be built of it; costs no training."""

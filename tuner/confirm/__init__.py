@@ -1,4 +1,4 @@
 """Tests whether the best trials beat the default on data that the search never saw: lists the trainings (wanted), runs
 them (training) and compares them (comparison). May import trainable, tuner.export, tuner.formatting, tuner.ray,
-tuner.records and tuner.results.
+tuner.records, tuner.references and tuner.results.
 """

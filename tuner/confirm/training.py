@@ -10,19 +10,19 @@ from pathlib import Path
 
 from trainable.configuration.exported_config import ExportedConfig
 from trainable.run import Run, run_epochs
-from trainable.run_setup import open_data, open_run
+from trainable.run_setup import open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
-from trainable.workloads.registry import CarriedConfig, get_workload
+from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.wanted import Training, first_round, next_trainings
-from tuner.export import exported_config_of, trial_config
+from tuner.export import trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord, append_run, read_search
-from tuner.records.trivial import TrivialScore, read_trivial, write_trivial
 from tuner.records.typed_json import finite_or_none
+from tuner.references.beside import References
 from tuner.results import progress
 
 logger = logging.getLogger(__name__)
@@ -86,12 +86,14 @@ def confirm(
     """
     record = read_search(folder)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
-    if not first_round(record, top, seeds.first):
+    references, has_all = References(folder, record, "test"), True
+    if first_round(record, top, seeds.first):
+        references.begin()
+    else:
         logger.info("confirming: nothing, because no other trial reached the default's last epoch")
-    has_all = True
     while has_all and (todo := next_trainings(folder, record, top=top, seeds=seeds)):
-        _measure_trivial(folder, record)
         has_all = _train_batch(folder, record, todo, _announcement(record, todo, top=top, seeds=seeds), on_run)
+    references.finish()
     return confirmed_runs(folder, record)
 
 
@@ -116,17 +118,6 @@ def _train_batch(
         total = num_before + len(todo)
         on_run(run, Progress(done=total - len(pending), total=total, seconds_left=remaining.seconds(pending)))
     return has_all
-
-
-def _measure_trivial(folder: Path, record: SearchRecord) -> None:
-    """On the test split, which the search has not opened."""
-    if "test" in read_trivial(folder) or record.default_trial is None:
-        return
-    exported = exported_config_of(record, record.default_trial, folder)
-    splits = open_data(exported.config, exported.data_fingerprint)
-    floor = get_workload(exported.config.workload).trivial_floor(exported.config, splits, "test")
-    if floor is not None:
-        write_trivial(folder, "test", TrivialScore(**floor._asdict()))
 
 
 def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, seeds: ConfirmSeeds) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tuner.records import TrialResources
 
@@ -41,6 +41,27 @@ def run_tasks(
             return
         (ended,), _ = ray.wait(list(running), num_returns=1)
         yield running.pop(ended), _ended(ended)
+
+
+class BackgroundCall(Generic[Result]):
+    """One call beside the trials: it takes no slot, and its process ends with it. It ends with Ray at the latest."""
+
+    def __init__(self, function: Callable[..., Result], *arguments: Any, **named: Any) -> None:
+        import ray
+
+        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(function)
+        self._reference = task.remote(*arguments, **named)
+
+    def is_done(self) -> bool:
+        import ray
+
+        ended, _ = ray.wait([self._reference], timeout=0)
+        return bool(ended)
+
+    @property
+    def result(self) -> Future[Result]:
+        """Waits for the end; done with a result, or with the error that the call raised or its process died of."""
+        return _ended(self._reference)
 
 
 def _ended(reference: Any) -> Future:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from tuner.export import trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.events import EpochDone
+from tuner.results.references import Row
 
 NOT_USED = "not used"
 """Value of a field whose technique is off."""
@@ -41,6 +43,12 @@ def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataF
     ordered = sorted(search.trials, key=lambda trial: trial is not exported)
     rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in ordered if trial.last}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
+
+
+def references(rows: Sequence[Row]) -> pd.DataFrame:
+    """The objective of the best trial, the default and what needs no training, on both splits."""
+    columns = ["", "validation split", "test split"]
+    return pd.DataFrame(rows, columns=columns).set_index("").dropna(axis="columns", how="all")
 
 
 def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:

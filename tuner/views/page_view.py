@@ -8,7 +8,7 @@ import streamlit as st
 from tuner import formatting
 from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, read_search
-from tuner.report import results_table
+from tuner.report import reference_rows, results_table
 from tuner.results import progress
 from tuner.views import page_data
 from tuner.views.plain_view import best_words, ended_words, heading
@@ -52,6 +52,9 @@ def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None
     st.markdown(f"{best}; {ended_words(search)} ended; {clock}")
     if answer is not None and answer.remark is not None:
         st.caption(answer.remark)
+    beside = page_data.references(reference_rows(folder, search))
+    if not beside.empty:
+        st.dataframe(beside)
 
 
 def _show_configuration(search: SearchRecord, exported: TrialRecord | None) -> None:

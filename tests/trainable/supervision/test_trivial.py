@@ -10,8 +10,20 @@ from trainable.metrics.classification import ClassificationMetrics
 from trainable.metrics.crowns import CrownMetrics
 from trainable.metrics.grading import GradingMetrics
 from trainable.metrics.probes import ProbeMetrics
-from trainable.supervision.crowns import no_crowns
-from trainable.supervision.trivial import constant_masks, equal_features, most_common_class, most_common_grades
+from trainable.metrics.retrieval import RetrievalMetrics
+from trainable.supervision.crowns import crowns_of_others, no_crowns
+from trainable.supervision.trivial import (
+    constant_masks,
+    equal_features,
+    measured_floors,
+    most_common_class,
+    most_common_grades,
+    object_sizes,
+    random_classes,
+    random_features,
+    random_grades,
+    random_looks,
+)
 from trainable.tasks.registry import get_task
 
 SIDE_PX = 24
@@ -48,7 +60,7 @@ def test_the_floor_of_masks_is_the_better_of_both_constants():
     floors = []
     for data in (everywhere_alike, all_over):
         splits = Splits(train=data, validation=data, test=data, fingerprint={})
-        name, objective, metrics = task.trivial_floor(task.default_config(), splits, "validation")
+        name, objective, metrics, *_ = task.trivial_floor(task.default_config(), splits, "validation")
         constants = [
             one.measure(
                 task.evaluation_batches(task.default_config(), data, torch.device("cpu")),
@@ -67,6 +79,17 @@ def test_the_mean_mask_is_resized_to_the_masks_that_are_judged():
     scores = mean.scores(torch.zeros(5, 1, 48, 48))
     assert scores.shape == (5, 1, 48, 48)
     assert scores[0, 0, 24, 24] == 1.0
+
+
+def test_the_sizes_of_the_objects_are_those_of_the_median_image_with_one():
+    data = image_masks([0, 8, 16])
+    masks = np.concatenate([data.masks, np.zeros_like(data.masks), np.ones_like(data.masks[:1])])
+    facts = object_sizes(masks, np.array([[0, 300, 400], [0, 900, 600], [0, 100, 100]]))
+    assert facts == pytest.approx({"object_share": 64 / SIDE_PX**2, "object_side_px": 8.0, "file_side_px": 400.0})
+    assert object_sizes(np.zeros_like(masks), data.native_table) == {}
+    splits = Splits(train=data, validation=data, test=data, fingerprint={})
+    floor = get_task("moe").trivial_floor(get_task("moe").default_config(), splits, "validation")
+    assert floor.facts["object_side_px"] == pytest.approx(8.0)
 
 
 def test_the_most_common_class_is_right_as_often_as_it_occurs():
@@ -122,7 +145,77 @@ def test_the_floor_of_classes_is_measured_on_the_part_that_is_asked_for():
     )
     config = task.adapt_to_data(task.default_config(), splits)
     floors = {split: task.trivial_floor(config, splits, split) for split in ("validation", "test")}
-    assert {split: (floor.name, floor.metrics["accuracy"]) for split, floor in floors.items()} == {
-        "validation": ("the most common class, dirty", 0.5),
-        "test": ("the most common class, dirty", 0.75),
+    # Two thirds of the draws are dirty: right on 1/2 of the one part, on 7/12 of the other.
+    expected = {"validation": 1 / 2, "test": 7 / 12}
+    assert {floor.name for floor in floors.values()} == {"random classes"}
+    assert {split: floor.metrics["accuracy"] for split, floor in floors.items()} == pytest.approx(expected, abs=0.12)
+
+
+def test_random_classes_have_a_macro_f1_of_one_in_k_and_a_spread_that_many_images_lower():
+    counts, spreads = [10, 30, 60], []
+    for images in (50, 800):
+        labels = torch.arange(10).repeat(images // 10).mul(7).remainder(10)
+        labels = torch.where(labels < 1, 0, torch.where(labels < 4, 1, 2))
+        (floor,) = measured_floors(
+            [random_classes(counts)],
+            [(None, labels)],
+            lambda: ClassificationMetrics(["a", "b", "c"]),
+            objective="macro_f1",
+        )
+        assert floor.objective == pytest.approx(1 / 3, abs=0.02)
+        spreads.append(floor.spread)
+    assert spreads[0] / spreads[1] == pytest.approx(4, rel=0.35)
+
+
+def test_random_grades_agree_with_nobody_in_the_mean():
+    classes = {"one": ("no", "yes"), "two": ("a", "b", "c")}
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.stack([torch.randint(k, (200,), generator=generator) for k in (2, 3)], dim=1)
+    (floor,) = measured_floors(
+        [random_grades({"one": [1, 1], "two": [1, 1, 1]})],
+        [(None, labels)],
+        lambda: GradingMetrics(classes),
+        objective="mean_kappa",
+    )
+    assert abs(floor.objective) < 0.03
+    # Of one kappa about 1 / sqrt(200), of the mean of two less by sqrt(2).
+    assert floor.spread == pytest.approx(0.05, abs=0.02)
+
+
+def test_random_features_are_at_chance():
+    bank = {"label": torch.arange(4).repeat(25), "is_query": torch.zeros(100, dtype=torch.bool)}
+    queries = {"label": torch.arange(4).repeat(25), "is_query": torch.ones(100, dtype=torch.bool)}
+    batches = [(None, bank), (None, queries)]
+    (probed,) = measured_floors(
+        [random_features()], batches, lambda: ProbeMetrics(num_classes=4), objective="knn_accuracy"
+    )
+    assert probed.objective == pytest.approx(0.25, abs=0.04)
+    (found,) = measured_floors(
+        [random_looks()], [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank"
+    )
+    # The mean of 1 / rank over equally likely ranks: the harmonic number of 50 over 50.
+    assert found.objective == pytest.approx(sum(1 / rank for rank in range(1, 51)) / 50, abs=0.01)
+
+
+def crown(left):
+    target = {
+        "boxes": torch.tensor([[left, 2.0, left + 8, 10.0]]),
+        "labels": torch.tensor([1]),
+        "masks": torch.zeros(1, SIDE_PX, SIDE_PX, dtype=torch.uint8),
+        "semantic": torch.full((SIDE_PX, SIDE_PX), 255),
+        "has_instances": torch.tensor(True),
     }
+    target["masks"][0, 2:10, int(left) : int(left) + 8] = 1
+    return target
+
+
+def test_the_crowns_of_another_image_are_found_where_they_lie_alike_and_nowhere_else():
+    for other, found in ((crown(2.0), 1.0), (crown(14.0), 0.0)):
+        (floor,) = measured_floors(
+            [crowns_of_others(lambda other=other: other)],
+            [(None, [crown(2.0), crown(2.0)])],
+            lambda: CrownMetrics(num_kinds=1, num_classes=2),
+            objective="map_50",
+        )
+        assert floor.objective == pytest.approx(found)
+        assert floor.metrics["count_error"] == 0.0

@@ -6,8 +6,9 @@ import pytest
 
 from tuner.confirm.comparison import Confirmation
 from tuner.records import read_search
-from tuner.records.trivial import TRIVIAL, TrivialScore, read_trivial, write_trivial
+from tuner.records.trivial import TRIVIAL, ProbeScore, TrivialScore, read_trivial, write_trivial
 from tuner.results.above_trivial import warning_at_first_rung, warning_of_nothing_learned
+from tuner.results.progress import handed_over_result
 
 
 @pytest.fixture
@@ -40,8 +41,40 @@ def test_on_several_seeds_the_interval_must_lie_above_it(search):
 def test_both_sentences_read_well_with_what_is_many(search, name):
     floor = replace(score(2.0), name=name)
     told = warning_of_nothing_learned(search, search.leader, [], {"validation": floor})
-    assert f"predicting {name} for every image scores 2.000 (on the validation split). What helps" in told
-    assert f"predicting {name} for every image scores 2.000. What helps" in warning_at_first_rung(search, floor)
+    assert f"predicting {name} for every image scores 2.000 (on the validation split)." in told
+    assert f"predicting {name} for every image scores 2.000. " in warning_at_first_rung(search, floor)
+
+
+def test_above_a_random_answer_is_what_luck_does_not_reach(search):
+    reached = handed_over_result(search, search.leader).objective
+
+    def told(split, values, spread):
+        scores = {split: replace(score(reached - 0.1), spread=spread)}
+        confirmations = confirmed(search.leader, values) if values else []
+        return warning_of_nothing_learned(search, search.leader, confirmations, scores)
+
+    assert told("validation", [], 0.03) is None
+    assert "predicting an empty mask for every image scores " in told("validation", [], 0.04)
+    assert " ± 0.040 (on the validation split)" in told("validation", [], 0.04)
+    seeds = [reached + 0.001, reached, reached - 0.001]
+    assert told("test", seeds, 0.04) is None
+    assert told("test", seeds, 0.06) is not None
+
+
+def test_below_the_linear_probe_that_is_the_headline(search):
+    def told(values, probed):
+        probe = {"test": ProbeScore(name="a linear layer", objective=probed, metrics={}, seconds=1.0)}
+        trial, scores = search.leader, {"test": score(0.5)}
+        return warning_of_nothing_learned(search, trial, confirmed(trial, values), scores, probe)
+
+    assert told([0.60, 0.61, 0.62], 0.6) is None
+    warned_of = told([0.60, 0.61, 0.62], 0.7)
+    assert warned_of.startswith("The training is worse than the weights that it starts from: ")
+    assert (
+        "; a linear layer scores 0.700 (on the test split, 3 seeds). The training loses what the weights know"
+        in warned_of
+    )
+    assert "for every image scores 0.500; a linear layer scores 0.700 (on" in told([0.4, 0.41, 0.42], 0.7)
 
 
 def test_where_less_is_better_the_sign_is_turned(search):
@@ -51,7 +84,7 @@ def test_where_less_is_better_the_sign_is_turned(search):
 
 
 def test_without_a_confirmation_the_validation_split_decides(search):
-    reached = search.leader.last_result.objective
+    reached = handed_over_result(search, search.leader).objective
     for floor, is_warned in ((reached - 0.01, False), (reached, True)):
         told = warning_of_nothing_learned(search, search.leader, [], {"validation": score(floor)})
         assert (told is not None) == is_warned

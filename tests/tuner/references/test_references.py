@@ -1,0 +1,119 @@
+"""What needs no training, measured beside a search on a running Ray."""
+
+import json
+import logging
+import shutil
+import sys
+
+import pytest
+import torch
+
+from trainable.run_setup import open_data
+from trainable.tasks.registry import get_task
+from trainable.workloads.registry import get_workload
+from tuner.export import trial_config
+from tuner.ray.cluster import ray_running
+from tuner.records import read_search
+from tuner.records.events import EpochDone
+from tuner.records.trivial import PROBE, TRIVIAL, read_probe, read_trivial
+from tuner.references.beside import References
+from tuner.references.measuring import PROBE_NAME, measure
+
+
+@pytest.fixture(scope="module")
+def ray_here(disc_folder):
+    with ray_running(None):
+        yield
+
+
+@pytest.fixture
+def folder(trained_folder, tmp_path):
+    return shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
+
+
+@pytest.fixture
+def with_trained_weights(folder, tmp_path):
+    """The same search from weights that are at hand."""
+    settings = json.loads((folder / "settings.json").read_text())
+    config = trial_config(read_search(folder), read_search(folder).default_trial)
+    torch.manual_seed(3)
+    torch.save(get_task("moe").build_model(config).state_dict(), tmp_path / "weights.pt")
+    settings["base_config"]["init_weights"] = str(tmp_path / "weights.pt")
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return folder
+
+
+def opened(folder):
+    search = read_search(folder)
+    config = trial_config(search, search.default_trial)
+    return get_workload("moe"), config, open_data(config, search.settings.data_fingerprint)
+
+
+def last_epoch_of(search):
+    return search.default_trial.last
+
+
+def test_the_trivial_prediction_of_the_test_split_is_that_of_the_workload(folder, ray_here):
+    references = References(folder, read_search(folder), "test")
+    references.begin()
+    references.finish()
+    workload, config, data = opened(folder)
+    floor = workload.trivial_floor(config, data, "test")
+    measured = read_trivial(folder)["test"]
+    assert (measured.name, measured.objective) == (floor.name, pytest.approx(floor.objective))
+    assert read_probe(folder) == {}
+
+
+def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_before(
+    with_trained_weights, ray_here, caplog
+):
+    folder, search = with_trained_weights, read_search(with_trained_weights)
+    references = References(folder, search, "validation")
+    other = next(event for event in search.decisions) if search.decisions else None
+    if other is not None:
+        references.on_event(search, other)
+    references.finish()
+    assert not (folder / PROBE).exists()
+
+    caplog.set_level(logging.INFO)
+    result = last_epoch_of(search)
+    assert isinstance(result, EpochDone)
+    references.on_event(search, result)
+    references.finish()
+    workload, config, data = opened(folder)
+    by_hand = workload.linear_probe(config, data, "validation")
+    measured = read_probe(folder)["validation"]
+    assert measured.objective == pytest.approx(by_hand["s_measure"], abs=1e-3)
+    assert measured.seconds > 0
+    assert f"{PROBE_NAME}: s_measure {measured.objective:.3f}" in caplog.text
+
+
+def test_what_is_there_is_not_measured_again(with_trained_weights, ray_here):
+    folder = with_trained_weights
+    for _ in range(2):
+        references = References(folder, read_search(folder), "test")
+        references.begin()
+        references.finish()
+        written = (folder / TRIVIAL).stat().st_mtime_ns, (folder / PROBE).stat().st_mtime_ns
+    assert ((folder / TRIVIAL).stat().st_mtime_ns, (folder / PROBE).stat().st_mtime_ns) == written
+
+
+def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, ray_here, caplog):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["base_config"]["data"]["source"] = str(folder / "gone")
+    (folder / "settings.json").write_text(json.dumps(settings))
+    references = References(folder, read_search(folder), "test")
+    references.begin()
+    references.finish()
+    assert "Nothing was measured beside the test split; the next run tries again" in caplog.text
+    assert not (folder / TRIVIAL).exists()
+
+
+def test_without_scikit_learn_the_trivial_prediction_is_measured_all_the_same(with_trained_weights, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    search = read_search(with_trained_weights)
+    _, config, _ = opened(with_trained_weights)
+    measured = measure(config, search.settings.data_fingerprint, "validation", trivial=True, probe=True)
+    assert measured.trivial.name in ("an empty mask", "the mean mask")
+    assert measured.probe is None
+    assert "pip install 'vision-tuner[probe]'" in measured.problem

@@ -1,0 +1,86 @@
+"""The exported trial and the default beside what needs no training: on the terminal, in the report, in the export."""
+
+import json
+import shutil
+
+import pytest
+
+from tuner.export import export
+from tuner.records import ConfirmedRun, append_run, read_search
+from tuner.records.trivial import PROBE, ProbeScore, TrivialScore, read_probe, write_probe, write_trivial
+from tuner.report import outcome_lines, reference_rows, write_report
+from tuner.views import page_data
+
+
+@pytest.fixture
+def folder(trained_folder, tmp_path):
+    return shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
+
+
+def probed(objective):
+    return ProbeScore(name="a linear layer", objective=objective, metrics={"mae": 0.1}, seconds=2.5)
+
+
+def trivial(objective):
+    return TrivialScore(name="an empty mask", objective=objective, metrics={"mae": 0.2})
+
+
+def measured(folder):
+    """Both references on both splits, and two seeds of default and winner."""
+    for split, low, high in (("validation", 0.31, 0.41), ("test", 0.32, 0.42)):
+        write_trivial(folder, split, trivial(low))
+        write_probe(folder, split, probed(high))
+    for trial, value in zip(read_search(folder).trials[:2], (0.5, 0.6), strict=True):
+        for seed in (1, 2):
+            run = ConfirmedRun(trial=trial.name, seed=seed, objective=value + seed / 100, test={}, validation=value)
+            append_run(folder, run)
+    return read_search(folder)
+
+
+def test_the_report_has_all_four_on_both_splits(folder):
+    search = measured(folder)
+    rows = {row.name: row for row in reference_rows(folder, search)}
+    best, default = search.trials[1], search.default_trial
+    assert list(rows) == [
+        f"trial {best.name}",
+        f"trial {default.name} (the default)",
+        "a linear layer",
+        "an empty mask",
+    ]
+    assert rows["a linear layer"][1:] == (0.41, 0.42)
+    assert rows["an empty mask"][1:] == (0.31, 0.32)
+    assert rows[f"trial {best.name}"].test == pytest.approx(0.615)
+    text = write_report(folder).read_text()
+    assert "| a linear layer | 0.410 | 0.420 |" in text
+    assert f"| trial {default.name} (the default) |" in text
+
+
+def test_the_terminal_has_a_line_for_each_split(folder):
+    lines = outcome_lines(folder, measured(folder))
+    validation, test = (next(line for line in lines if line.startswith(name)) for name in ("Validation ", "Test "))
+    assert "a linear layer 0.410, an empty mask 0.310" in validation
+    assert "0.615" in test
+    assert test.endswith("a linear layer 0.420, an empty mask 0.320")
+
+
+def test_without_a_test_split_nothing_is_said_of_it(folder):
+    write_trivial(folder, "validation", trivial(0.0))
+    lines = outcome_lines(folder, read_search(folder))
+    assert [line.split()[0] for line in lines] == ["Validation"]
+    table = page_data.references(reference_rows(folder, read_search(folder)))
+    assert list(table.columns) == ["validation split"]
+    assert table.loc["an empty mask", "validation split"] == 0.0
+
+
+def test_the_export_holds_what_both_score(folder):
+    measured(folder)
+    beside = json.loads((export(folder) / "metrics.json").read_text())
+    assert beside["trivial"]["test"]["objective"] == 0.32
+    assert beside["linear_probe"]["validation"]["objective"] == 0.41
+    assert beside["linear_probe"]["validation"]["seconds"] == 2.5
+
+
+def test_a_damaged_file_of_the_probe_is_a_sentence(folder):
+    (folder / PROBE).write_text("{")
+    with pytest.raises(ValueError, match=r"linear_probe.json is damaged, restore it or delete it"):
+        read_probe(folder)

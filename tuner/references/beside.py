@@ -1,0 +1,89 @@
+"""References that are measured while trials or confirmations train; neither waits for them."""
+
+import logging
+from pathlib import Path
+
+from trainable.workloads.registry import CarriedConfig, get_workload
+from tuner import formatting
+from tuner.export import trial_config
+from tuner.ray.tasks import BackgroundCall
+from tuner.records import SearchRecord
+from tuner.records.events import EpochDone, Event
+from tuner.records.trivial import Split, read_probe, read_trivial, write_probe, write_trivial
+from tuner.references.measuring import Measured, measure_at_lowest_priority
+
+logger = logging.getLogger(__name__)
+
+
+class References:
+    """Of one split: what the folder lacks is measured once, and written as soon as it is there.
+
+    As a listener of a search it begins after the first epoch, which it could otherwise delay.
+    """
+
+    def __init__(self, folder: Path, search: SearchRecord, split: Split) -> None:
+        self._folder, self._search, self._split = folder, search, split
+        self._call: BackgroundCall[Measured] | None = None
+        self._has_begun = False
+
+    def on_event(self, search: SearchRecord, event: Event) -> None:
+        if isinstance(event, EpochDone):
+            self.begin()
+            if self._call is not None and self._call.is_done():
+                self.finish()
+
+    def close(self) -> None:
+        """Ends with Ray where nobody waits for it."""
+
+    def begin(self) -> None:
+        """Starts what is missing, and says what can't be measured."""
+        default = self._search.default_trial
+        if self._has_begun or default is None:
+            return
+        self._has_begun = True
+        config = trial_config(self._search, default)
+        workload = get_workload(config.workload)
+        why_not = workload.no_linear_probe(config)
+        if not workload.can_use_ranks:
+            logger.info("No trivial prediction and no linear probe beside this search: %s.", why_not)
+            return
+        if why_not is not None and getattr(config, "has_trained_weights", False):
+            logger.info("No linear probe beside this search: %s.", why_not)
+        trivial = self._split not in read_trivial(self._folder)
+        probe = why_not is None and self._split not in read_probe(self._folder)
+        if trivial or probe:
+            settings = self._search.settings
+            carried = CarriedConfig(config, settings.references)
+            arguments = (carried, settings.data_fingerprint, self._split)
+            self._call = BackgroundCall(measure_at_lowest_priority, *arguments, trivial=trivial, probe=probe)
+
+    def finish(self) -> None:
+        """Waits for what is being measured, writes it and says what came of it."""
+        if self._call is None:
+            return
+        if not self._call.is_done():
+            logger.info("waiting for the predictions that need no training, on the %s split", self._split)
+        call, self._call = self._call, None
+        error = call.result.exception()
+        if error is not None:
+            cause = str(error).strip().splitlines()[-1]
+            logger.warning("Nothing was measured beside the %s split; the next run tries again: %s", self._split, cause)
+            return
+        self._write(call.result.result())
+
+    def _write(self, measured: Measured) -> None:
+        objective = formatting.metric(self._search.settings.objective)
+        if measured.trivial is not None:
+            write_trivial(self._folder, self._split, measured.trivial)
+        if measured.problem is not None:
+            logger.info("%s", measured.problem)
+        if measured.probe is not None:
+            write_probe(self._folder, self._split, measured.probe)
+            logger.info(
+                "%s: %s %s on the %s split, measured in %s",
+                measured.probe.name,
+                objective,
+                formatting.number(measured.probe.objective),
+                self._split,
+                formatting.duration(measured.probe.seconds),
+            )

@@ -1,0 +1,62 @@
+"""Measures the references of one split, in the process of a call that takes no slot."""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from trainable.config import RunConfig
+from trainable.run_setup import open_data
+from trainable.workloads.registry import CarriedConfig, get_workload
+from tuner.formatting import metric
+from tuner.records.trivial import ProbeScore, Split, TrivialScore
+
+PROBE_NAME = "a linear layer on the frozen features"
+LOWEST_PRIORITY = 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was asked for and could be measured."""
+
+    trivial: TrivialScore | None = None
+    probe: ProbeScore | None = None
+    problem: str | None = None
+    """Why there is no probe, where it was asked for."""
+
+
+def measure_at_lowest_priority(
+    carried: CarriedConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: bool
+) -> Measured:
+    """As `measure`, with what the trials leave of the processors, for the rest of this process."""
+    if hasattr(os, "nice"):
+        os.nice(LOWEST_PRIORITY)
+    torch.set_num_threads(1)
+    return measure(carried.read(), fingerprint, split, trivial=trivial, probe=probe)
+
+
+def measure(config: RunConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: bool) -> Measured:
+    """The trivial prediction and the linear probe of a configuration, as far as they are asked for.
+
+    Raises:
+        ValueError: the data can't be used or is not that of the fingerprint.
+    """
+    workload, data = get_workload(config.workload), open_data(config, fingerprint)
+    floor = workload.trivial_floor(config, data, split) if trivial else None
+    found = Measured(trivial=None if floor is None else TrivialScore(**floor._asdict()))
+    if not probe:
+        return found
+    began = time.monotonic()
+    try:
+        metrics = workload.linear_probe(config, data, split)
+    except ValueError as error:
+        return Measured(trivial=found.trivial, problem=str(error))
+    score = ProbeScore(
+        name=PROBE_NAME,
+        objective=metrics[metric(workload.objective)],
+        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+        seconds=round(time.monotonic() - began, 3),
+    )
+    return Measured(trivial=found.trivial, probe=score)

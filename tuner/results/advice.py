@@ -1,0 +1,97 @@
+"""What would help a search that has learned little, each with the measurement that says so."""
+
+import math
+from collections.abc import Mapping
+
+from tuner import formatting
+from tuner.records import SearchRecord, TrialRecord
+
+CLEAR_SHARE = 0.1
+"""Of the whole rise of a curve, or fall of a loss: less is no change."""
+SMALL_OBJECT_SHARE, SMALL_OBJECT_PX = 0.05, 16.0
+"""Share of the image and side in pixels below which the median object is small."""
+MUCH_LARGER = 1.3
+"""How much longer the files' side is than the trained one, before larger images are worth their time."""
+LEAST_EPOCHS = 4
+"""Of a curve with a direction."""
+
+
+def advice_for(
+    search: SearchRecord, trial: TrialRecord, *, facts: Mapping[str, float], is_below_probe: bool = False
+) -> str:
+    """One sentence for each measurement that points somewhere.
+
+    Args:
+        facts: of the training labels, as `TrivialScore` has them.
+        is_below_probe: frozen features of the trained weights are better than the training.
+    """
+    said = [
+        _of_the_weights(search, trial, is_below_probe=is_below_probe),
+        _of_the_curve(search, trial),
+        _of_the_training_loss(trial),
+        _of_the_objects(search, trial, facts),
+    ]
+    found = " ".join(sentence for sentence in said if sentence)
+    return found or "Nothing that was measured says why; look at the labels."
+
+
+def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe: bool) -> str:
+    if is_below_probe:
+        return (
+            "The training loses what the weights know: train the head first (--set unfreezing=true), or the backbone "
+            "at a lower rate (--set backbone_lr_ratio=0.1)."
+        )
+    model = search.settings.base_config.get("model") or {}
+    weights = trial.params.get("weights", model.get("weights"))
+    if weights != "scratch" or search.settings.base_config.get("init_weights") is not None:
+        return ""
+    images = formatting.count(search.settings.images.get("train", 0), "image")
+    return f"The network started afresh, on {images}: give trained weights (--init or --set weights=...)."
+
+
+def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
+    sign = search.settings.sign
+    values = [sign * trial.results[epoch].objective for epoch in sorted(trial.results)]
+    if len(values) < LEAST_EPOCHS:
+        return f"{formatting.count(len(values), 'epoch')} are few: train longer (--max-epochs)."
+    quarter = len(values) - math.ceil(len(values) / 4)
+    rise = max(values[quarter:]) - max(values[:quarter])
+    if rise > CLEAR_SHARE * (max(values) - values[0]) and rise > 0:
+        longer = 2 * search.settings.max_epochs
+        return f"The curve still rose by {rise:.3f} in its last quarter: train longer (--max-epochs {longer})."
+    best = max(range(len(values)), key=lambda index: values[index]) + 1
+    return f"The best of {len(values)} epochs was {best}, so longer trainings alone will not help."
+
+
+def _of_the_training_loss(trial: TrialRecord) -> str:
+    losses = [trial.results[epoch].metrics.get("train/loss") for epoch in sorted(trial.results)]
+    finite = [loss for loss in losses if loss is not None]
+    if len(finite) < 2:
+        return ""
+    first, last = finite[0], finite[-1]
+    words = f"from {first:.3f} to {last:.3f}"
+    if first - last < CLEAR_SHARE * abs(first):
+        return f"The training loss hardly fell, {words}: look at the labels, or try other rates (--set max_lr=...)."
+    if last < abs(first) / 2:
+        return (
+            f"The training loss fell {words}, and new images gain nothing from it: more images, stronger augmentation, "
+            "or wrong labels."
+        )
+    return ""
+
+
+def _of_the_objects(search: SearchRecord, trial: TrialRecord, facts: Mapping[str, float]) -> str:
+    share, side = facts.get("object_share"), facts.get("object_side_px")
+    if share is None or side is None:
+        return ""
+    said = []
+    if share < SMALL_OBJECT_SHARE and not trial.params.get("crop", search.settings.base_config.get("crop")):
+        said.append(f"The median object covers {share:.1%} of an image: train on crops (--set crop=true).")
+    size, file_side = search.settings.image_size_px, facts.get("file_side_px", 0.0)
+    if size is not None and side < SMALL_OBJECT_PX and file_side > MUCH_LARGER * max(size):
+        larger = 16 * round(min(2 * max(size), file_side) / 16)
+        said.append(
+            f"The median object has a side of {side:.0f} px at {max(size)} px, and the files have {file_side:.0f}: "
+            f"train on larger images (--set long_side_px={larger})."
+        )
+    return " ".join(said)

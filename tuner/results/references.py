@@ -1,0 +1,80 @@
+"""The exported trial and the default beside what needs no training, for the terminal, the report and the page."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tuner import formatting
+from tuner.confirm.comparison import Confirmation
+from tuner.records import SearchRecord, TrialRecord
+from tuner.records.trivial import ProbeScore, Split, TrivialScore
+from tuner.results.progress import handed_over_result
+from tuner.results.report_text import table
+
+
+class Row(NamedTuple):
+    """The objective of one of them; None where it was not measured."""
+
+    name: str
+    validation: float | None
+    test: float | None
+    """Of a trial the mean over its seeds."""
+
+
+def rows_of(
+    search: SearchRecord,
+    exported: TrialRecord | None,
+    confirmations: Sequence[Confirmation],
+    trivial: Mapping[Split, TrivialScore],
+    probe: Mapping[Split, ProbeScore],
+) -> list[Row]:
+    """The exported trial, the default, the linear probe, the trivial prediction, as far as there are any."""
+    default = search.default_trial
+    trials = [exported] if exported is not None else []
+    trials += [default] if default is not None and default is not exported and default.results else []
+    rows = [_of_trial(search, trial, confirmations) for trial in trials]
+    for scores in (probe, trivial):
+        named: dict[str, dict[Split, float]] = {}
+        for split, score in scores.items():
+            named.setdefault(score.name, {})[split] = score.objective
+        rows += [Row(name, values.get("validation"), values.get("test")) for name, values in named.items()]
+    return rows
+
+
+def say_references(search: SearchRecord, rows: Sequence[Row]) -> str:
+    """The section of a report; empty where nothing was measured beside the trials."""
+    if all(row.name.startswith("trial ") for row in rows):
+        return ""
+    objective = formatting.metric(search.settings.objective)
+    header = (f"`{objective}`", "validation split", "test split")
+    cells = [(row.name, _cell(row.validation), _cell(row.test)) for row in rows]
+    words = "The last rows need no training; a trial on the test split is the mean over its seeds."
+    return f"## Beside what needs no training\n\n{table(header, cells)}\n\n{words}"
+
+
+def in_words(rows: Sequence[Row], split: Split) -> str:
+    """One line for the terminal; empty where nothing was measured on the split."""
+    measured = [(row.name, value) for row in rows if (value := getattr(row, split)) is not None]
+    return ", ".join(f"{name} {formatting.number(value)}" for name, value in measured)
+
+
+def _of_trial(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> Row:
+    is_default = trial is search.default_trial
+    tested = tested_values(search, trial, confirmations)
+    validation = handed_over_result(search, trial).objective if trial.results else None
+    name = f"trial {trial.name}" + (" (the default)" if is_default else "")
+    return Row(name, validation, statistics.fmean(tested) if tested else None)
+
+
+def tested_values(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> list[float]:
+    """The objective on the test split of each of its confirmed seeds."""
+    for one in confirmations:
+        if trial is search.default_trial:
+            return list(one.default_values.values())
+        if one.trial == trial.name:
+            return list(one.values.values())
+    return []
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else formatting.number(value)
