@@ -163,3 +163,13 @@ def test_its_defaults_are_its_only_preset():
     presets = workload.presets
     assert list(presets) == ["default"]
     assert presets["default"].over(workload.default_config(), has_folder=False).params == {"lr": 0.5}
+
+
+def test_of_a_loop_no_prediction_is_known_that_needs_no_training_and_a_clause_says_why():
+    workload = LoopWorkload(Told(), name="mine:SPACE")
+    config = workload.default_config()
+    data = workload.open_data(config)
+    assert workload.trivial_floor(config, data, "validation") is None
+    assert workload.no_linear_probe(config) == "mine:SPACE is a loop of your own, whose network is not known here"
+    with pytest.raises(ValueError, match="No linear probe: mine:SPACE is a loop of your own"):
+        workload.linear_probe(config, data, "validation")
