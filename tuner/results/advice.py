@@ -13,7 +13,7 @@ SMALL_OBJECT_SHARE, SMALL_OBJECT_PX = 0.05, 16.0
 MUCH_LARGER = 1.3
 """How much longer the files' side is than the trained one, before larger images are worth their time."""
 LEAST_EPOCHS = 4
-"""Of a curve with a direction."""
+"""Of a curve with a direction; before that a loss that has hardly fallen says nothing either."""
 
 
 def advice_for(
@@ -53,7 +53,8 @@ def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
     sign = search.settings.sign
     values = [sign * trial.results[epoch].objective for epoch in sorted(trial.results)]
     if len(values) < LEAST_EPOCHS:
-        return f"{formatting.count(len(values), 'epoch')} are few: train longer (--max-epochs)."
+        needed = f"{len(values)} of the {LEAST_EPOCHS} epochs that a curve needs to have a direction"
+        return f"It was trained for {needed}: train longer (--max-epochs)."
     quarter = len(values) - math.ceil(len(values) / 4)
     rise = max(values[quarter:]) - max(values[:quarter])
     if rise > CLEAR_SHARE * (max(values) - values[0]) and rise > 0:
@@ -66,7 +67,7 @@ def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
 def _of_the_training_loss(trial: TrialRecord) -> str:
     losses = [trial.results[epoch].metrics.get("train/loss") for epoch in sorted(trial.results)]
     finite = [loss for loss in losses if loss is not None]
-    if len(finite) < 2:
+    if len(finite) < LEAST_EPOCHS:
         return ""
     first, last = finite[0], finite[-1]
     words = f"from {first:.3f} to {last:.3f}"
