@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.build_trainer import build_trainer
+from trainable.command_line import run_main
 from trainable.config import TrialConfig
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
@@ -205,4 +206,4 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -24,6 +24,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from trainable.command_line import run_main
 from trainable.config import TrialConfig
 from trainable.configuration.exported_config import read_exported_config
 from trainable.data.io.decoding import read_upright
@@ -248,4 +249,4 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trainable.command_line import run_main
 from trainable.configuration.config_options import add_config_options, params_of, with_params
 from trainable.configuration.exported_config import (
     ExportedConfig,
@@ -147,4 +148,4 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from trainable.command_line import run_main
 from trainable.config import TrialConfig
 from trainable.configuration.config_options import params_of, with_params
 from trainable.configuration.exported_config import ExportedConfig
@@ -194,4 +195,4 @@ def _planned(options: argparse.Namespace) -> ExportedConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

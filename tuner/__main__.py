@@ -10,6 +10,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import NamedTuple
 
+from trainable.command_line import run_main
 from trainable.configuration.fields import unknown_name
 from tuner.records.code_version import code_version
 
@@ -58,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run() -> int:
+    """The console script: `main` on standard streams that may be closed."""
+    return run_main(main)
+
+
 def version_text() -> str:
     return f"{PROG} {code_version()}"
 
@@ -69,4 +75,4 @@ def _listed() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainable.command_line import run_main
 from trainable.configuration.run_config import RunConfig
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
@@ -144,4 +145,4 @@ def _mean(*scores: object) -> Tensor:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

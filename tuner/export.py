@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from trainable.command_line import run_main
 from trainable.config import from_params
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.configuration.reference import activate
@@ -259,4 +260,4 @@ def _tidy(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

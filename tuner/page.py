@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from trainable.command_line import run_main
 from tuner.records import read_search
 from tuner.views.training_data import is_training, read_training
 
@@ -62,4 +63,4 @@ def server_command(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from trainable.command_line import run_main
 from trainable.reporting.output_folder import check_writable
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
@@ -146,4 +147,4 @@ def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

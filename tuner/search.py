@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
+from trainable.command_line import run_main
 from trainable.configuration.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.api import searches
@@ -134,4 +135,4 @@ def _list() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainable.command_line import run_main
 from trainable.reporting.output_folder import read_curve
 
 DOTS_PER_INCH = 300
@@ -79,4 +80,4 @@ def _in_words(epochs: Sequence[Epoch]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainable import process
+from trainable.command_line import run_main
 from trainable.run_setup import open_data
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.training import confirm, log_training
@@ -89,4 +90,4 @@ def _report_missing(folder: Path, *, num_done: int, top: int, seeds: ConfirmSeed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

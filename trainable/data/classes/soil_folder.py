@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from trainable.command_line import run_main
 from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
 from trainable.data.io.decoding import read_upright
@@ -82,4 +83,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

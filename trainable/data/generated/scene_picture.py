@@ -1,6 +1,7 @@
 """Draws the embedded scenes, easy to hard: `python -m trainable.data.generated.scene_picture OUT.png [--seed N]`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainable.command_line import run_main
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes
 
 _TEXTURE_GAPS = {"easy": 1.2, "default": SceneConfig().texture_gap, "hard": 0.5, "very hard": 0.3}
@@ -39,13 +41,14 @@ def _show_pair(pair: Sequence[Axes], image: np.ndarray, mask: np.ndarray) -> Non
     pair[1].contour(mask, [0.5], colors="white", linewidths=1.6)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="picture to write")
     parser.add_argument("--seed", type=int, default=0, help="which scenes to show, 0 or more (default %(default)s)")
     options = parser.parse_args()
     draw_picture(options.out, seed=options.seed)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_main(main))

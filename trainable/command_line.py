@@ -1,0 +1,74 @@
+"""Runs a command on standard streams that may be closed, lose their reader, or lie on a full disk."""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+USER_ERROR = 2
+
+
+def run_main(main: Callable[[], int]) -> int:
+    """Runs `main` and returns its exit status; lost output never ends it.
+
+    A stream that is closed, as after `>&-`, is the null device. What can't be written is dropped: in silence when the
+    reader has gone, as after `| head` or with a closed terminal, otherwise with an error at the end and status 2.
+    """
+    for descriptor in range(3):
+        _open_if_closed(descriptor)
+    raw_output, raw_errors = _LossyFile(1), _LossyFile(2)
+    sys.stdout, sys.stderr = _text_on(raw_output, like=sys.stdout), _text_on(raw_errors, like=sys.stderr)
+    status = main()
+    sys.stdout.flush()
+    if raw_output.error is not None and raw_output.error.errno not in _READER_GONE:
+        sys.stderr.write(f"error: standard output could not be written: {raw_output.error.strerror}\n")
+        return status or USER_ERROR
+    return status
+
+
+_READER_GONE = frozenset({errno.EPIPE, errno.EIO})
+"""A closed pipe, and a terminal that has hung up."""
+
+
+class _LossyFile(io.FileIO):
+    """A descriptor that becomes the null device with its first error, also for processes that inherit it later."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.error: OSError | None = None
+
+    def write(self, data: "ReadableBuffer", /) -> int | None:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = error
+            _open_null(self.fileno())
+            return super().write(data)
+
+
+def _text_on(raw: _LossyFile, *, like: TextIO | None) -> TextIO:
+    """A text stream on a descriptor with the encoding and buffering of the former one."""
+    encoding, errors = ("utf-8", "replace") if like is None else (like.encoding, like.errors)
+    by_line = raw.fileno() == 2 or raw.isatty()
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=errors, line_buffering=by_line)
+
+
+def _open_if_closed(descriptor: int) -> None:
+    """Otherwise the next file that is opened gets this number, and what others print ends up in it."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        _open_null(descriptor)
+
+
+def _open_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.set_inheritable(null, True)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
