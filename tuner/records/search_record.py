@@ -111,6 +111,8 @@ class SearchRecord:
     failing: set[str] = field(default_factory=set)
     """Trials whose legs have died since the last result of any trial."""
     _trials: dict[str, TrialRecord] = field(default_factory=dict)
+    _leader: tuple[int, TrialRecord | None] = field(default=(0, None), compare=False)
+    """The leader after so many events: a report asks for it once per trial."""
 
     @property
     def by_name(self) -> Mapping[str, TrialRecord]:
@@ -144,8 +146,10 @@ class SearchRecord:
     @property
     def leader(self) -> TrialRecord | None:
         """The best on the search's one seed; what is handed over is `tuner.confirm.handed_over`."""
-        epoch = self.comparison_epoch
-        return None if epoch is None else self.ranked(epoch)[0]
+        if self._leader[0] != len(self.events):
+            epoch = self.comparison_epoch
+            self._leader = (len(self.events), None if epoch is None else self.ranked(epoch)[0])
+        return self._leader[1]
 
     def measured_at(self, epoch: int) -> list[TrialRecord]:
         """The trials that are compared at this epoch, by number."""

@@ -3,23 +3,20 @@
 What: each parameter's share in separating the best quarter of the trials from all of them, measured at the first rung,
 before any trial is stopped. A trial that diverged, ran out of memory or collapsed counts as the worst. Chance: the same
 shares after repeatedly shuffling the values among the trials.
-Source: Watanabe, Bansal, Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary Subspaces",
-IJCAI 2023, https://arxiv.org/abs/2304.10255, as Optuna implements it, conditional parameters included.
-Cost: about 10 ms per shuffle of 40 trials.
+Source: PED-ANOVA, in ped_anova.py.
+Cost: 0.2 s for 300 trials of 25 parameters, 1 s for 3000.
 """
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from tuner.records import SearchRecord, TrialRecord
+from tuner.results.ped_anova import importances
 
 BEST_SHARE = 0.25
 MIN_TRIALS = 20
@@ -103,39 +100,15 @@ def _distribution(values: list) -> BaseDistribution:
 
 
 def _shares_and_chance(
-    trials: Sequence[TrialRecord], goodness: np.ndarray, distributions: dict[str, BaseDistribution]
+    trials: Sequence[TrialRecord], goodness: np.ndarray, distributions: Mapping[str, BaseDistribution]
 ) -> tuple[dict[str, float], dict[str, float]]:
     generator = np.random.default_rng(0)
-    raw = _raw_importance(trials, goodness, distributions)
-    shuffled = [_raw_importance(trials, generator.permutation(goodness), distributions) for _ in range(SHUFFLES)]
-    total = sum(raw.values()) or 1.0
-    shares = {name: value / total for name, value in raw.items()}
-    chance = {name: float(np.quantile([draw[name] for draw in shuffled], 0.95)) / total for name in raw}
+    rankings = np.stack([goodness, *(generator.permutation(goodness) for _ in range(SHUFFLES))])
+    # Ties with the last of the best are among them.
+    is_best = rankings >= np.sort(goodness)[-math.ceil(BEST_SHARE * len(trials))]
+    params = [{name: _plain(value) for name, value in trial.params.items()} for trial in trials]
+    raw = importances(params, distributions, is_best)
+    total = sum(float(of_rankings[0]) for of_rankings in raw.values()) or 1.0
+    shares = {name: float(of_rankings[0]) / total for name, of_rankings in raw.items()}
+    chance = {name: float(np.quantile(of_rankings[1:], 0.95)) / total for name, of_rankings in raw.items()}
     return shares, chance
-
-
-def _raw_importance(
-    trials: Sequence[TrialRecord], goodness: np.ndarray, distributions: dict[str, BaseDistribution]
-) -> dict[str, float]:
-    with _quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-        study.add_trials([_frozen(trial, value, distributions) for trial, value in zip(trials, goodness, strict=True)])
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
-        return get_param_importances(study, evaluator=evaluator, normalize=False)
-
-
-@contextlib.contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Silences Optuna's messages about new studies, the experimental `normalize` and rare conditional parameters."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    optuna.logging.set_verbosity(verbosity)
-
-
-def _frozen(trial: TrialRecord, value: float, distributions: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
-    params = {name: _plain(trial.params[name]) for name in distributions if name in trial.params}
-    used = {name: distributions[name] for name in params}
-    return optuna.trial.create_trial(params=params, distributions=used, value=float(value))

@@ -1,8 +1,11 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import PedAnovaImportanceEvaluator
 
 from tests.tuner.conftest import recorded_settings
 from tuner.policy.decision import Decision
@@ -10,6 +13,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, trial_name
 from tuner.records.events import Decided, EpochDone, TrialEnded, TrialStarted
 from tuner.results.importance import distributions_of, is_logarithmic, measure_importance
+from tuner.results.ped_anova import importances
 
 
 def search_of(params, objective, *, mode="max", outcomes=None):
@@ -124,3 +128,36 @@ def test_a_parameter_of_several_numbers_that_only_some_trials_have_is_a_choice()
     importance = measure_importance(search_of(params, lambda values: values["decisive"]))
     assert importance.shares["decisive"] > 0.5
     assert "weights" in importance.shares
+
+
+def test_shares_and_chance_are_those_of_the_evaluator_of_optuna():
+    draw = np.random.default_rng(3)
+    params = [
+        {
+            "rate": float(10 ** draw.uniform(-4, -1)),
+            "share": float(draw.uniform()),
+            "experts": int(draw.integers(2, 9)),
+            "width": int(2 ** draw.integers(0, 8)),
+            "kind": str(draw.choice(["a", "b", "c"])),
+        }
+        | ({"rare": float(draw.uniform())} if number % 3 == 0 else {})
+        | ({"once": number} if number in (4, 5) else {})
+        for number in range(80)
+    ]
+    search = search_of(params, lambda values: round(-np.log10(values["rate"]) + values["share"], 1))
+    distributions = distributions_of(search.trials)
+    study = optuna.create_study(direction="maximize")
+    for trial in search.trials:
+        used = {name: distributions[name] for name in trial.params}
+        value = trial.results[1].objective
+        study.add_trial(optuna.trial.create_trial(params=trial.params, distributions=used, value=value))
+    rankings = [[trial.value for trial in study.trials]]
+    rankings += [list(draw.permutation(rankings[0])) for _ in range(3)]
+    is_best = np.array([ranking >= np.sort(ranking)[-20] for ranking in rankings])
+    ours = importances(params, distributions, is_best)
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=0.25)
+    for row, ranking in enumerate(rankings):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = evaluator.evaluate(study, target=lambda trial, ranking=ranking: -ranking[trial.number])
+        assert {name: values[row] for name, values in ours.items()} == pytest.approx(theirs, rel=1e-6)
