@@ -1,5 +1,6 @@
 """Files of JSON lines; an incomplete last line, left by a kill, is ignored."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,27 @@ def complete_lines(path: Path) -> Iterator[tuple[str, bytes]]:
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     for number, line in enumerate(lines, start=1):
         yield f"{path}, line {number}", line
+
+
+class LineFile:
+    """Appends whole lines: what does not fit on the disk leaves no part of a line behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def append(self, line: str) -> None:
+        """Raises OSError when the disk is full or the file can't be written; the file is then as before."""
+        end, rest = os.fstat(self._file.fileno()).st_size, f"{line}\n".encode()
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        finally:
+            if rest:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(end)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def append_line(path: Path, line: str) -> None:

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
 _WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
@@ -29,16 +30,25 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         ValueError: another process holds the lock (the message names it, its host and its command), or the folder
-            holds a link that leads out of it.
+            holds a link that leads out of it or can't be written to.
     """
     _check_links(folder)
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    with _opened(folder) as file:
         _take(file, folder)
         _write_owner(file)
         try:
             yield
         finally:
             file.truncate(0)
+
+
+def _opened(folder: Path) -> TextIO:
+    try:
+        return (folder / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise ValueError(f"{folder} can't be written to: {error.strerror}. Make it writable, or copy it.") from error
 
 
 def _check_links(folder: Path) -> None:

@@ -27,7 +27,7 @@ from tuner.records.events import (
     TrialStarted,
     read_event,
 )
-from tuner.records.lines import complete_lines, cut_torn_line
+from tuner.records.lines import LineFile, complete_lines, cut_torn_line
 from tuner.records.search_record import SearchRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, write_settings
 from tuner.records.typed_json import finite_or_none
@@ -66,7 +66,7 @@ class Recorder:
         self._listeners: list[Listener] = []
         self._clock = clock
         self._began = clock() - record.elapsed
-        self._file = (folder / TRIALS).open("a", encoding="utf-8")
+        self._file = LineFile(folder / TRIALS)
 
     @classmethod
     def create(
@@ -188,8 +188,7 @@ class Recorder:
         line = json.dumps(asdict(kind(**fields, time=round(self.elapsed, 3))), allow_nan=False)
         event = read_event(line.encode(), "this event can't be recorded")
         self.record.check(event)
-        self._file.write(line + "\n")
-        self._file.flush()
+        self._file.append(line)
         self.record.apply(event)
         for listener in self._listeners:
             listener.on_event(self.record, event)

@@ -217,3 +217,17 @@ def test_a_word_that_nobody_understands_is_another_process(tmp_path, word):
         (tmp_path / ".lock").write_text(word)
         with pytest.raises(ValueError, match="is in use by another process;"), locked(tmp_path):
             pytest.fail("both hold it")
+
+
+def test_a_folder_on_a_disk_that_is_only_read_is_refused_in_a_sentence(tmp_path):
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "none", mounted], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+        words = r"mounted can't be written to: Read-only file system\. Make it"
+        with pytest.raises(ValueError, match=words), locked(mounted):
+            pass
+    finally:
+        subprocess.run(["umount", mounted], check=True)

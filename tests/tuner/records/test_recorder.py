@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -251,3 +253,37 @@ def test_a_search_that_was_being_begun_when_it_was_killed_is_begun_anew(recorder
     (folder / "settings.json").unlink()
     Recorder.create(folder, recorded_settings(), past_trials=[past]).close()
     assert [one.trial for one in read_search(folder).past_trials] == [past.trial]
+
+
+@contextmanager
+def room_for(path, *, num_bytes):
+    """The disk has so much room left for the file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1, 100])
+def test_a_line_that_does_not_fit_on_the_disk_is_neither_there_nor_in_memory(recorder, folder, num_bytes):
+    trial = record_curve(recorder, 0.5)
+    before = (folder / "trials.jsonl").read_bytes()
+    with room_for(folder / "trials.jsonl", num_bytes=num_bytes), pytest.raises(OSError, match="too large"):
+        recorder.result(trial, epoch=2, objective=0.6, metrics={}, seconds=1.0)
+    assert (folder / "trials.jsonl").read_bytes() == before
+    assert set(recorder.record.by_name[trial].results) == {1}
+    recorder.result(trial, epoch=2, objective=0.6, metrics={}, seconds=1.0)
+    recorder.close()
+    assert read_search(folder).events == recorder.record.events
+
+
+def test_an_end_of_the_disk_while_a_search_closes_leaves_a_folder_that_is_resumed(recorder, folder):
+    record_curve(recorder, 0.5)
+    with room_for(folder / "trials.jsonl", num_bytes=5):
+        with pytest.raises(OSError, match="too large"):
+            recorder.close_session()
+        recorder.close()
+    with closing(Recorder.resume(folder)) as resumed:
+        assert resumed.record.events == recorder.record.events
