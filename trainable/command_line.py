@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from trainable.visible_text import visible
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -31,6 +33,13 @@ def run_main(main: Callable[[], int]) -> int:
     return status
 
 
+def error_line(error: Exception) -> str:
+    """The line that a command ends with; an error of the system has its file first and no number."""
+    if isinstance(error, OSError) and error.strerror:
+        return visible(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror}\n")
+    return visible(f"error: {error}\n")
+
+
 _READER_GONE = frozenset({errno.EPIPE, errno.EIO})
 """A closed pipe, and a terminal that has hung up."""
 
@@ -42,7 +51,7 @@ class _LossyFile(io.FileIO):
         super().__init__(descriptor, "w", closefd=False)
         self.error: OSError | None = None
 
-    def write(self, data: "ReadableBuffer", /) -> int | None:
+    def write(self, data: "ReadableBuffer", /) -> int:
         try:
             return super().write(data)
         except OSError as error:

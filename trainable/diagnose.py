@@ -26,6 +26,7 @@ from trainable.config import TrialConfig
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
 from trainable.models.output import ModelOutput, as_model_output
+from trainable.process import log_to
 from trainable.reporting.output_folder import read_curve
 from trainable.reporting.parameter_groups import format_groups
 from trainable.run_setup import open_data
@@ -145,7 +146,7 @@ def _found(what: str, problem: str, action: str, severity: Severity = Severity.E
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
     options = build_parser(prog).parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to(sys.stdout)
     try:
         exported = read_exported_config(options.config)
         if options.groups:

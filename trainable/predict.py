@@ -34,6 +34,7 @@ from trainable.models.external.weight_files import named_as, read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
+from trainable.process import log_to
 from trainable.reporting.output_folder import CONFIG, WEIGHTS
 from trainable.run_setup import chosen_device
 from trainable.supervision.base import Forward
@@ -52,7 +53,7 @@ logger = logging.getLogger("trainable.predict")
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """The command; returns its exit status: 1 when a picture could not be read, 2 when what was asked can't be done."""
     options = build_parser(prog).parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr if options.json else sys.stdout)
+    log_to(sys.stderr if options.json else sys.stdout)
     try:
         with shortages_named():
             status = predict(

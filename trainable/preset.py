@@ -27,6 +27,7 @@ from trainable.configuration.exported_config import (
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import find, is_reference, references_of
 from trainable.loop.loop_config import LoopConfig
+from trainable.process import log_to
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.workloads.registry import get_workload, task_of
@@ -39,7 +40,7 @@ logger = logging.getLogger("trainable.preset")
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to(sys.stdout)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         logger.info("%s", "\n".join(_listed()))

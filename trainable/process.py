@@ -5,6 +5,9 @@ import gc
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TextIO
+
+from trainable.visible_text import visible
 
 OURS = ("trainable", "tuner")
 
@@ -36,10 +39,25 @@ def freeze_imports() -> None:
     atexit.register(gc.unfreeze)
 
 
+class VisibleFormatter(logging.Formatter):
+    """Messages without what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def log_to(stream: TextIO) -> None:
+    """Writes the messages of all loggers from INFO to the stream, unless the process has its own handlers."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(VisibleFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 @contextmanager
 def shown() -> Iterator[None]:
     """Shows this project's loggers from INFO on standard error, unless the process has its own handlers."""
     handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter())
     with ExitStack() as stack:
         for name in OURS:
             logger = logging.getLogger(name)

@@ -19,13 +19,14 @@ from typing import Any
 
 import torch
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.config import TrialConfig
 from trainable.configuration.config_options import params_of, with_params
 from trainable.configuration.exported_config import ExportedConfig
 from trainable.configuration.reference import references_of
 from trainable.configuration.train_options import TrainOptions, train_parser
 from trainable.preset import read_training_config
+from trainable.process import log_to
 from trainable.reporting.epoch_record import keep_config, record_epochs
 from trainable.reporting.epoch_text import why_ended
 from trainable.reporting.output_folder import CHECKPOINT, METRICS, WEIGHTS, check_output
@@ -46,8 +47,8 @@ build_parser = train_parser
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
+    log_to(sys.stdout)
     options = train_parser(prog).parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     output = _output_folder(options)
     if os.environ.get("RANK", "0") != "0":
         logging.getLogger().setLevel(logging.ERROR)
@@ -72,7 +73,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         )
         return 2
     except OSError as error:
-        logger.error("error: %s. Finished epochs in %s are saved; fix the problem and add --resume.", error, output)
+        problem = error_line(error).rstrip()
+        logger.error("%s. Finished epochs in %s are saved; fix the problem and add --resume.", problem, output)
         return 2
     except KeyboardInterrupt:
         logger.info("Interrupted. Finished epochs are saved; add --resume to the same command to continue.")

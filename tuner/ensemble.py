@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.configuration.run_config import RunConfig
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             with replacing(options.folder / FILE) as partial:
                 partial.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     for name, metrics in result.members.items():
         sys.stdout.write(f"trial {name}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainable.command_line import run_main
+from trainable.visible_text import visible
 from tuner import formatting
 from tuner.confirm.handed_over import handed_over
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     facts = {"trial": None if trial is None else _facts(search, trial), "sentences": lines}
-    sys.stdout.write((json.dumps(facts, indent=2) if options.json else "\n".join(lines)) + "\n")
+    text = json.dumps(facts, indent=2) if options.json else visible("\n".join(lines))
+    sys.stdout.write(f"{text}\n")
     return 0
 
 

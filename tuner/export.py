@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.config import from_params
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.configuration.reference import activate
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             return _report_verification(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
 
 

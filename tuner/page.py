@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from tuner.records import read_search
 from tuner.views.training_data import is_training, read_training
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         if find_spec("streamlit") is None:
             raise ValueError("The page needs streamlit; install it with: pip install 'vision-tuner[page]'.")
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     return os.execv(sys.executable, server_command(folder))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import check_writable
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         with locked(folder) if output.resolve() == folder.resolve() else nullcontext():
             report = write_report(folder, output)
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     paths = {"report": str(report), "table": str(output / TABLE), "figures": str(output / FIGURES)}
     sys.stdout.write(f"{json.dumps(paths, indent=2) if options.json else report}\n")

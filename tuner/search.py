@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.configuration.fields import parse_assignments
 from trainable.process import collector_paused, freeze_imports
 from tuner.api import searches
@@ -48,10 +48,11 @@ def run_command(options: argparse.Namespace) -> int:
         with searches.environment():
             return _list() if options.list else _searched(options, _settings(options))
     except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return USER_ERROR
     except OSError as error:
-        sys.stderr.write(f"error: {error}. Finished epochs are saved; fix the problem and continue with --resume.\n")
+        problem = error_line(error).rstrip()
+        sys.stderr.write(f"{problem}. Finished epochs are saved; fix the problem and continue with --resume.\n")
         return USER_ERROR
     finally:
         gc.unfreeze()

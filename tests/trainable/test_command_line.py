@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trainable.command_line import error_line
+
 ROOT = Path(__file__).parents[2]
 WRITER = """
 import subprocess, sys
@@ -70,3 +72,9 @@ def test_every_command_runs_this_way():
     }
     assert len(commands) > 10
     assert {path.name for path in commands if "run_main(main)" not in sources[path]} <= {"page_view.py"}
+
+
+def test_an_error_of_the_system_is_said_with_its_file_and_without_its_number():
+    assert error_line(OSError(28, "No space left on device", "a/b")) == "error: a/b: No space left on device\n"
+    assert error_line(OSError(28, "No space left on device")) == "error: No space left on device\n"
+    assert error_line(ValueError("--trials is 0")) == "error: --trials is 0\n"

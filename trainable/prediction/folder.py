@@ -17,6 +17,7 @@ from trainable.prediction.base import Prediction, Predictor, Row
 from trainable.prediction.coco import write_json
 from trainable.prediction.drawing import canvas
 from trainable.reporting.output_folder import check_writable
+from trainable.visible_text import from_csv_cell, to_csv_cell
 
 TABLE, MADE_WITH, OVERLAYS = "predictions.csv", "predicted_with.json", "overlays"
 
@@ -116,7 +117,8 @@ class PredictionFolder:
         content = (self.path / TABLE).read_text(encoding="utf-8")
         whole = content[: content.rfind("\n") + 1]
         rows = csv.DictReader(whole.splitlines(keepends=True))
-        return [row for row in rows if all(file.exists() for file in self.files_of(row["picture"]).values())]
+        decoded = ({column: from_csv_cell(cell) for column, cell in row.items()} for row in rows)
+        return [row for row in decoded if all(file.exists() for file in self.files_of(row["picture"]).values())]
 
     def _write(self, rows: Sequence[Row], mode: str) -> None:
         with (self.path / TABLE).open(mode, encoding="utf-8", newline="") as file:
@@ -124,4 +126,4 @@ class PredictionFolder:
                 writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
                 if file.tell() == 0:
                     writer.writeheader()
-                writer.writerows(rows)
+                writer.writerows({column: to_csv_cell(cell) for column, cell in row.items()} for row in rows)

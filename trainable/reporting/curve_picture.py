@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import read_curve
 
 DOTS_PER_INCH = 300
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         draw_training(options.out, read_curve(options.curve))
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     return 0
 

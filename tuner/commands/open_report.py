@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from trainable.visible_text import visible
 from tuner.records.settings import read_settings
 from tuner.report import REPORT
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         return 2
     sys.stdout.write(f"{report}\n")
     if not (has_desktop() and webbrowser.open(report.absolute().as_uri())):
-        Console(file=sys.stdout).print(Markdown(report.read_text(encoding="utf-8")))
+        Console(file=sys.stdout).print(Markdown(visible(report.read_text(encoding="utf-8"))))
     return 0
 
 

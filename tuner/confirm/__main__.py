@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainable import process
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.run_setup import open_data
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.training import confirm, log_training
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             done = confirm(options.folder, top=options.top, seeds=seeds, on_run=log_training)
         return _report_missing(options.folder, num_done=len(done), top=options.top, seeds=seeds)
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Finished trainings are saved; run the same command to continue.\n")

@@ -101,7 +101,7 @@ def ray_running(
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
                 context = (
-                    start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder), **options)
+                    start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder / "r"), **options)
                     if address is None
                     else _joined(address, **options)
                 )

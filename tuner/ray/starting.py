@@ -2,9 +2,13 @@
 
 import logging
 import os
+import secrets
+from functools import cache
 from typing import Any
 
 import psutil
+
+from tuner.ray.address import token_file
 
 ATTEMPTS = 2
 PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120"}
@@ -23,6 +27,8 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     Raises:
         ValueError: it did not start, twice.
     """
+    if not _can_keep_password():
+        os.environ.setdefault("RAY_AUTH_TOKEN", _password())
     for attempt in range(1, ATTEMPTS + 1):
         before = _own_processes()
         try:
@@ -48,6 +54,20 @@ def _usable_cpus() -> int | None:
     """CPUs that taskset or Slurm left to this process; None leaves the count to Ray, which knows a container's."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return allowed if allowed != os.cpu_count() else None
+
+
+def _can_keep_password() -> bool:
+    """Ray writes the password of its cluster into the home folder, and does not start where it can't."""
+    if token_file().is_file():
+        return True
+    existing = next(folder for folder in token_file().parents if folder.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
+
+
+@cache
+def _password() -> str:
+    """The same for all clusters of this process: Ray reads it once."""
+    return secrets.token_hex(32)
 
 
 def _own_processes() -> set[psutil.Process]:

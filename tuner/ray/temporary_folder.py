@@ -7,14 +7,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
-MAX_PARENT_CHARACTERS = 24
-"""Ray's socket paths add up to 77 characters, and may have at most 107."""
+MAX_PARENT_CHARACTERS = 22
+"""Ray's socket paths add up to 79 characters, and may have at most 107."""
 OWNER = "search-process"
 """File in such a folder: the process namespace and the process id of the search that created it."""
 
 
 def temporary_ray_folder() -> Path:
-    """Creates a folder marked with this process; removes folders of killed searches first."""
+    """Creates a folder marked with this process, closed to other users; removes folders of killed searches first.
+
+    Ray opens its own folder to every user of the machine: give it one inside this.
+    """
     is_long = len(tempfile.gettempdir()) > MAX_PARENT_CHARACTERS and Path("/tmp").is_dir()
     parent = Path("/tmp" if is_long else tempfile.gettempdir())
     remove_abandoned(parent)

@@ -167,7 +167,7 @@ def read_settings(folder: Path) -> RecordedSettings:
     """Of format 3 or 2.
 
     Raises:
-        ValueError: the folder holds no search, a damaged one, or one of another format.
+        ValueError: the folder holds no search, a damaged one, one of another format, or one of code that lies in it.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -181,7 +181,20 @@ def read_settings(folder: Path) -> RecordedSettings:
         reader = READERS.get(found) or f"version {content.get('version', '?')}"
         advice = f"{reader} reads it"
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
-    return parsed(text, RecordedSettings, damaged)
+    settings: RecordedSettings = parsed(text, RecordedSettings, damaged)
+    _check_references(folder, settings.references)
+    return settings
+
+
+def _check_references(folder: Path, references: tuple[Reference, ...]) -> None:
+    """Nothing that lies in a results folder is imported."""
+    whole = folder.resolve()
+    for reference in references:
+        if any(Path(place).resolve().is_relative_to(whole) for place in (reference.file, reference.folder)):
+            raise ValueError(
+                f"{folder / SETTINGS} names code inside the results folder, {reference.file}, which is never run; move "
+                "it out of the folder, and start anew with it."
+            )
 
 
 def _from_format_2(content: Mapping[str, Any], damaged: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class LiveView:
         self._body = (_best(search), _running(search, self._console.size), _ended(search))
 
     def message(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._console.print(Text(formatting.one_line(text)))
 
     def stop(self) -> None:
         self._hint = ""

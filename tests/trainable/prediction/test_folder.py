@@ -1,6 +1,7 @@
 """What has a row is whole; a later call goes on from there, whatever cut off the one before."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,3 +104,14 @@ def test_no_file_overwrites_a_picture_or_that_of_another_picture(opened, picture
     predict(opened(), pictures[:1])
     with pytest.raises(ValueError, match="would overwrite that of"):
         opened().begin([tmp_path / "elsewhere" / "a.png"])
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_text_and_its_picture_is_not_predicted_again(
+    opened, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    picture = Path('=HYPERLINK("x").png')
+    predict(opened(), [picture])
+    (row,) = rows(opened())
+    assert row["picture"] == f"'{picture}"
+    assert opened().begin([picture]) == []

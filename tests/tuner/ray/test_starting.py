@@ -32,6 +32,26 @@ def test_a_ray_that_does_not_start_is_tried_again_and_ends_in_a_sentence_without
     assert left == "0 processes left"
 
 
+PRIVATE = """
+import sys, tempfile
+from pathlib import Path
+from tuner.ray.cluster import node_resources, ray_running
+with ray_running(None, num_cpus=1) as cluster:
+    assert node_resources()
+    folder = cluster.scratch.parent
+    print(oct(folder.stat().st_mode)[-3:], any(folder.rglob("session_*")))
+"""
+
+
+def test_ray_starts_without_a_home_folder_in_one_that_other_users_cannot_open(tmp_path):
+    (tmp_path / "home").write_text("no folder")
+    without = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-W", "ignore", "-c", PRIVATE]
+    environment = without | {"HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "700 True\n", done.stderr
+
+
 def test_trials_get_the_cpus_that_were_asked_for_whatever_ray_address_says(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with ray_running(None, num_cpus=3, num_gpus=2):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainable.command_line import run_main
+from trainable.command_line import error_line, run_main
 from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
 from trainable.data.io.decoding import read_upright
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = DirtyVariantsConfig(variations_per_image=options.variations, **shares)
         counts = soil_folder(options.clean, options.out, config)
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     listed = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
     sys.stdout.write(f"{counts.total()} variants in {options.out}: {listed}\n")

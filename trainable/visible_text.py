@@ -1,0 +1,40 @@
+"""Text that is safe to print and to put into a table, whatever a file, a class or an error is called."""
+
+import unicodedata
+from typing import Any
+
+_CONTROL = frozenset({"Cc", "Cf", "Cs"})
+"""Unicode's categories of controls, of marks that change the direction of a text, and of bytes that are no text."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def visible(text: str) -> str:
+    """Without what a terminal would obey: a control character is written as its escape.
+
+    >>> visible("a\x1b[2J b")
+    'a\\\\x1b[2J b'
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in _CONTROL and letter not in "\n\t"
+        else letter
+        for letter in text
+    )
+
+
+def to_csv_cell(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay as they are."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value) else value
+
+
+def from_csv_cell(cell: str) -> str:
+    """What `to_csv_cell` was given."""
+    return cell.removeprefix("'")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
