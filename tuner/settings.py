@@ -114,6 +114,7 @@ class SearchSettings:
         _check_limits(self.limits, ranks=max(self.ranks_per_trial or 1, self.gpus_per_trial or 1))
         _check_pair(self.scheduler, self.sampler)
         _check_name(self.name)
+        _check_storage(self.storage)
         _check_data(self.data, self.inverted_masks)
         for name, value in (self.pinned | self.ranges).items():
             if name in _OWN_OPTION:
@@ -196,6 +197,20 @@ def _check_name(name: str) -> None:
             f"--name is {name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, not starting "
             "with a dot or a dash."
         )
+
+
+def _check_storage(storage: Path) -> None:
+    """A path has lost one slash of a URI, which would silently become a local folder `s3:`."""
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", str(storage))
+    if scheme is None:
+        return
+    if scheme[1] == "file":
+        raise ValueError(f"--storage is {storage}; give the folder without file:.")
+    uri = str(storage).replace(":/", "://", 1)
+    raise ValueError(
+        f"--storage is {uri}, and a search writes to a folder; give one on a disk that all nodes see, such as a "
+        "mounted bucket of the object store."
+    )
 
 
 def _check_data(data: str | None, inverted_masks: bool | None) -> None:
