@@ -95,7 +95,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
     folder = settings.folder.absolute()
     with ExitStack() as held:
         machine = {"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus}
-        with ray_running(settings.address, **machine, verbose=verbose) as cluster:
+        with ray_running(settings.address, **machine, references=plan.references, verbose=verbose) as cluster:
             nodes = node_resources()
             resources = allocate_resources(settings, nodes)
             cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
@@ -139,7 +139,8 @@ def resume_search(
         if more is not None:
             known = [trial.answers for trial in search.trials] + [past.answers for past in search.past_trials]
             settings = extended(settings, plan, more=more, known=known)
-        with ray_running(address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose) as cluster:
+        machine = {"num_cpus": num_cpus, "num_gpus": num_gpus}
+        with ray_running(address, **machine, references=plan.references, verbose=verbose) as cluster:
             resources = settings.resources
             check_room(resources.cpus_per_trial, resources.gpus_per_trial, node_resources())
             budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes

@@ -85,12 +85,14 @@ def references_of(model: object) -> tuple[Reference, ...]:
 
 
 def activate(references: Iterable[Reference]) -> None:
-    """Puts the folders of recorded references on `sys.path`.
+    """Puts the folders of recorded references on `sys.path`; a node of a cluster without the folder got the modules.
 
     Raises:
         ValueError: a file is missing or has changed since.
     """
     for reference in references:
+        if _came_with_the_search(reference):
+            continue
         _check_unchanged(Path(reference.file), reference.sha256, f"which holds {reference.text}")
         for one in reference.imports or ():
             _check_unchanged(Path(one.path), one.sha256, f"which {reference.text} imports")
@@ -120,6 +122,17 @@ def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
         what = f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
         raise ValueError(f"{text} is {what}; it must be a {allowed}.")
     return found
+
+
+def _came_with_the_search(reference: Reference) -> bool:
+    """Whether the same module is on `sys.path` of a machine that has not its file."""
+    if Path(reference.file).exists():
+        return False
+    try:
+        found = _origin(reference.text.partition(":")[0])
+    except ModuleNotFoundError:
+        return False
+    return found is not None and found.is_file() and _sha256(found) == reference.sha256
 
 
 def _check_unchanged(file: Path, sha256: str, role: str) -> None:

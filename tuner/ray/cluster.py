@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainable.configuration.reference import Reference
 from trainable.process import silenced
 from trainable.reporting.tracking import QUIET
 from tuner.ray.address import token_file
-from tuner.ray.compat import inherited_environment, job_with_own_packages_first
+from tuner.ray.compat import PACKAGES, inherited_environment, job_with_own_packages_first
+from tuner.ray.nodes import check_nodes, shipped_code
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.starting import PATIENCE, start_ray
 from tuner.ray.temporary_folder import temporary_ray_folder
@@ -78,7 +80,12 @@ def restored_environment() -> Iterator[None]:
 
 @contextmanager
 def ray_running(
-    address: str | None, *, num_cpus: int | None = None, num_gpus: int | None = None, verbose: bool = False
+    address: str | None,
+    *,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    references: Sequence[Reference] = (),
+    verbose: bool = False,
 ) -> Iterator[RunningRay]:
     """Runs Ray inside this context. Leaves no file, environment variable or signal handler behind.
 
@@ -86,9 +93,10 @@ def ray_running(
         address: of a running cluster, as `cluster_address` returns it; None starts Ray on this machine.
         num_cpus: CPUs of this machine for trials; None is all that this process may use.
         num_gpus: its GPUs for trials; None is all that it sees.
+        references: the user's own objects, whose modules the nodes of a running cluster get.
 
     Raises:
-        ValueError: no cluster answers at `address`, or Ray does not start here.
+        ValueError: no cluster answers at `address`, a node of it can't run a trial, or Ray does not start here.
     """
     with restored_environment(), restored_signal_handlers():
         for name, value in ENVIRONMENT.items():
@@ -103,7 +111,7 @@ def ray_running(
                 context = (
                     start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder / "r"), **options)
                     if address is None
-                    else _joined(address, **options)
+                    else _joined(address, references, **options)
                 )
                 # Ray writes its cluster's password readable for every user of the machine.
                 if token_file().is_file():
@@ -214,10 +222,12 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     return min(by_cpu, by_gpu)
 
 
-def _joined(address: str, **options: Any) -> Any:
+def _joined(address: str, references: Sequence[Reference], **options: Any) -> Any:
     import ray
 
     try:
-        return ray.init(address=address, **options)
+        context = ray.init(address=address, runtime_env=shipped_code(PACKAGES, references), **options)
     except ConnectionError as error:
         raise ValueError(f"No Ray cluster answers: {error}. Start one, or leave --address out.") from error
+    check_nodes(references=references)
+    return context

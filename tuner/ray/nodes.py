@@ -1,0 +1,76 @@
+"""Brings the code of a search to the nodes of a running cluster, and checks each before the first trial."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainable.configuration.reference import Reference
+
+OWN = ("search_spaces", "trainable", "tuner")
+NEEDED = ("trainable.ray.trainable", "tuner.confirm.training")
+"""What a trial and a training of the confirmation import."""
+PATIENCE_SECONDS = 300.0
+"""The first call on a node fetches the code, and imports torch."""
+
+
+def shipped_code(packages: Path, own: Iterable[Reference]) -> dict[str, Any]:
+    """A runtime environment with our packages and the user's modules, for the processes of every node.
+
+    Args:
+        packages: the folder that our packages are in.
+        own: references to the user's objects; their modules and what those import of the same folder are shipped.
+    """
+    modules = [str(packages / name) for name in OWN]
+    for reference in own:
+        folder = Path(reference.folder)
+        files = [reference.file, *(one.path for one in reference.imports or ())]
+        modules += [str(folder / Path(file).relative_to(folder).parts[0]) for file in files]
+    return {"py_modules": list(dict.fromkeys(modules)), "excludes": ["__pycache__", "*.pyc"]}
+
+
+def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Reference] = ()) -> None:
+    """Imports what trials need on every node that can run one.
+
+    Raises:
+        ValueError: a node lacks something: which node, and what.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    check = ray.remote(num_cpus=0, max_retries=0)(what_is_missing)
+    modules = [*modules, *(reference.text.partition(":")[0] for reference in references)]
+    calls = []
+    for node in ray.nodes():
+        if node["Alive"] and node["Resources"].get("CPU"):
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            calls.append((name, check.options(scheduling_strategy=there).remote(modules)))
+    answers = [(name, _answer(call)) for name, call in calls]
+    problems = [f"{name}: {problem}" for name, problem in answers if problem is not None]
+    if problems:
+        raise ValueError(
+            f"{len(problems)} of {len(calls)} nodes can't run a trial: {'; '.join(problems)}. Install there "
+            "what is missing, in the versions of this machine."
+        )
+
+
+def what_is_missing(modules: Sequence[str]) -> str | None:
+    """Runs on a node: why one of the modules can't be imported there; None where all can."""
+    import importlib
+    import platform
+
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001 - a library's import may raise anything
+            return f"Python {platform.python_version()} can't import {module}: {type(error).__name__}: {error}"
+    return None
+
+
+def _answer(call: Any) -> str | None:
+    import ray
+
+    try:
+        return ray.get(call, timeout=PATIENCE_SECONDS)
+    except ray.exceptions.RayError as error:
+        return " ".join(str(error).split())[-300:]
