@@ -37,6 +37,7 @@ from tuner.records.trivial import write_trivial
 from tuner.references.beside import References
 from tuner.session import open_session
 from tuner.settings import SearchSettings
+from tuner.stated_time import affordable_confirmation
 from tuner.views.choice import make_view
 from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView
@@ -144,8 +145,12 @@ def resume_search(
             resources = settings.resources
             check_room(resources.cpus_per_trial, resources.gpus_per_trial, node_resources())
             budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes
+            duration = settings.duration_seconds if more is None else None
             recorder.change(
-                num_trials=settings.num_trials, first_answers=settings.first_answers, disk_budget_bytes=budget
+                num_trials=settings.num_trials,
+                first_answers=settings.first_answers,
+                disk_budget_bytes=budget,
+                duration_seconds=duration,
             )
             _search(recorder, plan, cluster, seconds=seconds)
         return _report(recorder)
@@ -173,6 +178,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         confirm=settings.confirm,
         confirm_seeds=settings.confirm_seeds,
         resources=resources,
+        duration_seconds=settings.duration_seconds,
         disk_budget_bytes=settings.disk_budget_bytes,
         data=settings.data,
         data_fingerprint=plan.fingerprint,
@@ -202,10 +208,21 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
     # Optuna logs each new study.
     with silenced(optuna.logging.get_logger("optuna").name):
         is_complete = _run_session(recorder, plan, cluster, seconds=seconds)
+    if is_complete and search.leader is not None:
+        _keep_to_stated_time(recorder)
     if is_complete and search.settings.confirm and search.leader is not None:
         # After an interruption a resume trains the rest.
         with suppress(KeyboardInterrupt):
             confirm(folder, top=search.settings.confirm, seeds=search.settings.confirm_seeds, on_run=log_training)
+
+
+def _keep_to_stated_time(recorder: Recorder) -> None:
+    """Confirms fewer than planned where the rest of a stated time is too short."""
+    search = recorder.record
+    planned, top = search.settings.confirm, affordable_confirmation(search, recorder.elapsed)
+    if top < planned:
+        logger.info("The stated time is enough to confirm %d of the best, not %d.", top, planned)
+        recorder.change(confirm=top)
 
 
 def _report(recorder: Recorder) -> int:

@@ -78,11 +78,15 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     if options.dry_run:
         from tuner.planning.dry_run import dry_run
 
-        sys.stdout.write(f"{dry_run(*searches.planned(settings), began=began)}\n")
+        sys.stdout.write(f"{dry_run(*searches.planned(settings, began=began), began=began)}\n")
         return DONE
     # With --json, standard output has the result alone.
     with redirect_stdout(sys.stderr) if options.json else nullcontext():
-        result = _resume(options, settings) if options.resume else searches.run(settings, verbose=options.verbose)
+        result = (
+            _resume(options, settings)
+            if options.resume
+            else searches.run(settings, verbose=options.verbose, began=began)
+        )
     if options.json:
         sys.stdout.write(f"{json.dumps(result.summary(), indent=2)}\n")
     return DONE if result.is_over else INTERRUPTED

@@ -89,13 +89,24 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
 def _add_budget(group: argparse._ArgumentGroup) -> None:
     trials_help = f"configurations to try (default: the space's, usually {DEFAULT_TRIALS})"
     group.add_argument("--trials", type=int, metavar="N", help=trials_help)
-    group.add_argument("--max-epochs", type=int, metavar="N", help="epochs of a full training (default: the space's)")
+    group.add_argument(
+        "--max-epochs",
+        type=int,
+        metavar="N",
+        help="epochs of a full training (default: the space's; with --data, from a short try of the default)",
+    )
     group.add_argument(
         "--time-budget",
         dest="time_budget_seconds",
         type=float,
         metavar="SECONDS",
         help="total time over all sessions, without the confirmation (default: none)",
+    )
+    group.add_argument(
+        "--for",
+        dest="duration",
+        metavar="TIME",
+        help="plan trials, epochs and confirmation that fit, such as 30m, 1h30m or 5400 seconds (default: no limit)",
     )
     group.add_argument(
         "--disk-budget",

@@ -22,6 +22,7 @@ from tuner.policy_from_records import MissingRecords, build_policy, replay_event
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
+from tuner.stated_time import is_time_to_close
 
 if TYPE_CHECKING:
     from trainable.run import EpochResult
@@ -75,6 +76,7 @@ class Session:
         self.stop_reason: str | None = None
         """Why no more legs start; None while they do."""
         self._recorder, self._policy, self._seconds = recorder, policy, seconds
+        self._is_closing = False
         self._search = recorder.record
         self._record_missing(missing)
         self._checkpoints = CheckpointBudget(recorder.folder, self._search)
@@ -134,6 +136,9 @@ class Session:
     def check_time(self) -> None:
         if self._seconds is not None and self._recorder.elapsed > self._seconds:
             self.stop("The time budget is used up: continue with --resume, and give a larger --time-budget or none.")
+        if not self._is_closing and is_time_to_close(self._search, self._recorder.elapsed):
+            self._is_closing = True
+            self._policy.close()
 
     def close(self) -> None:
         """Records the end of the session; the next one continues unfinished trials."""
@@ -241,10 +246,11 @@ class Session:
             self.stop(f"{shortage} Make room, or give a larger --disk-budget, and continue with --resume.")
 
     def _accept_fewer_trials(self) -> None:
-        """The space may hold fewer configurations than trials were asked for; with all tried, the search is done."""
+        """The time or the space may hold fewer configurations than trials were asked for; then the search is done."""
         asked, started = self._search.settings.num_trials, len(self._search.by_name)
         if started < asked:
-            logger.info("The space has no more configurations: %d of %d trials were run.", started, asked)
+            why = "The stated time is nearly used up" if self._is_closing else "The space has no more configurations"
+            logger.info("%s: %d of %d trials were run.", why, started, asked)
             self._recorder.change(num_trials=started)
 
 

@@ -24,6 +24,8 @@ LIMITS = ("latency_ms", "params_m", "peak_gib")
 _OPTIONS = {
     "num_trials": "--trials",
     "time_budget_seconds": "--time-budget",
+    "duration": "--for",
+    "duration_seconds": "--for",
     "disk_budget_bytes": "--disk-budget",
     "pinned": "--set",
     "limits": "--limit",
@@ -52,6 +54,8 @@ class SearchSettings:
     max_epochs: int | None = None
     """Planned length of a full training in epochs."""
     time_budget_seconds: float | None = None
+    duration_seconds: float | None = None
+    """Time for everything, the planning and the confirmation included; trials and epochs are planned to fit."""
     disk_budget_bytes: int | None = None
     """Total size of the checkpoints of all trials."""
     concurrent: int | None = None
@@ -103,10 +107,10 @@ class SearchSettings:
         for name in ("confirm", "gpus_per_trial", "num_gpus"):
             _check_between(name, getattr(self, name), 0, MOST)
         _check_between("seed", self.seed, 0)
-        for name in ("time_budget_seconds", "cpus_per_trial"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
+        for name in ("time_budget_seconds", "duration_seconds", "cpus_per_trial"):
+            _check_positive(name, getattr(self, name))
+        if self.duration_seconds is not None and self.time_budget_seconds is not None:
+            raise ValueError("--for and --time-budget both limit the time; give one of them.")
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
         _check_device(self.device, self.gpus_per_trial, self.ranks_per_trial)
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
@@ -154,6 +158,11 @@ def _check_between(name: str, value: float | None, low: int, high: float = math.
     if value is not None and not low <= value <= high:
         allowed = f"from {low} to {high}" if math.isfinite(high) else f"{low} or more"
         raise ValueError(f"{option_of(name)} is {value}; it must be {allowed}.")
+
+
+def _check_positive(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
 
 
 def _check_limits(limits: Mapping[str, object], *, ranks: float) -> None:

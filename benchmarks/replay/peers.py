@@ -87,6 +87,9 @@ class RayPolicy:
         # A proposal that has not started stays: Ray's searchers can't withdraw one.
         self._action = self._action if isinstance(self._action, Start) else None
 
+    def close(self) -> None:
+        raise NotImplementedError("a replay has no stated time")
+
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
 

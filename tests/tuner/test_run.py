@@ -32,7 +32,7 @@ from tuner.settings import SearchSettings
 
 @pytest.fixture
 def settings(disc_folder, tmp_path):
-    pinned = {"pyramid_channels": 8}
+    pinned = {"pyramid_channels": 8, "backbone": "small"}
     return SearchSettings(data=str(disc_folder), storage=tmp_path, name="run", max_epochs=6, confirm=0, pinned=pinned)
 
 
@@ -54,7 +54,7 @@ def test_the_micro_batch_follows_the_memory_of_the_gpu_unless_it_is_fixed(settin
     assert first_config(plan_search(settings)).batch_size == 16
     assert first_config(plan_search(replace(settings, gpus_per_trial=0.5))).batch_size == 8
     assert first_config(plan_search(replace(settings, gpus_per_trial=0))).batch_size == 8
-    assert first_config(plan_search(replace(settings, pinned={"batch_size": 4}))).batch_size == 4
+    assert first_config(plan_search(replace(settings, pinned={"batch_size": 4, "backbone": "small"}))).batch_size == 4
 
 
 def test_random_search_at_full_length_has_no_rungs(settings):
@@ -73,7 +73,7 @@ def test_the_seed_of_the_search_is_that_of_every_training(settings):
 
 
 def test_what_is_fixed_holds_in_every_configuration_whether_the_space_knows_it_or_not(settings):
-    pinned = {"max_lr": 1e-3, "pyramid_channels": 16, "precision": "fp32", "long_side_px": 32}
+    pinned = {"max_lr": 1e-3, "pyramid_channels": 16, "precision": "fp32", "long_side_px": 32, "backbone": "small"}
     plan = plan_search(replace(settings, pinned=pinned))
     config = first_config(plan)
     assert (config.optimizer.max_lr, config.model.pyramid_channels) == (1e-3, 16)
@@ -162,7 +162,7 @@ def diverged(disc_folder, tmp_path_factory):
         num_trials=2,
         max_epochs=3,
         scheduler="none",
-        pinned={"max_lr": 1e30, "warmup_fraction": 0.0, "pyramid_channels": 8},
+        pinned={"max_lr": 1e30, "warmup_fraction": 0.0, "pyramid_channels": 8, "backbone": "small"},
     )
     assert run_search(settings, plan_search(settings)) == 0
     return settings.folder

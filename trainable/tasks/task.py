@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainable.config import RunConfig, TrialConfig, from_params
+from trainable.config import TrialConfig, from_params
+from trainable.configuration.run_config import RunConfig
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics

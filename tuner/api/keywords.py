@@ -15,6 +15,7 @@ from tuner.ray.address import cluster_address
 from tuner.records import ConfirmSeeds
 from tuner.records.settings import SamplerName, SchedulerName
 from tuner.settings import SearchSettings, option_of
+from tuner.stated_time import parse_duration
 
 
 class SearchOptions(TypedDict, total=False):
@@ -25,6 +26,7 @@ class SearchOptions(TypedDict, total=False):
     trials: int
     max_epochs: int | None
     time_budget_seconds: float | None
+    duration: str | float | None
     disk_budget: str | None
     concurrent: int | None
     cpus_per_trial: float | None
@@ -49,7 +51,7 @@ class SearchOptions(TypedDict, total=False):
     limits: Mapping[str, float]
 
 
-SETTING_OF = {"trials": "num_trials", "disk_budget": "disk_budget_bytes"}
+SETTING_OF = {"trials": "num_trials", "disk_budget": "disk_budget_bytes", "duration": "duration_seconds"}
 """Keywords whose names differ from their settings'."""
 
 
@@ -65,6 +67,8 @@ def settings_from(space: str, options: Mapping[str, Any]) -> SearchSettings:
     for name in options:
         if name not in SearchOptions.__annotations__:
             raise ValueError(unknown_name("keyword of search", name, SearchOptions.__annotations__))
+    if options.get("duration") is not None and options.get("trials") is not None:
+        raise ValueError("--for plans the number of trials; leave out --trials, or give it without --for.")
     found = find_space(space).space
     given: dict[str, Any] = {"trials": found.num_trials, "confirm": found.confirm} | dict(options)
     given["address"] = cluster_address(given.get("address"))
@@ -78,6 +82,8 @@ def _value_of(keyword: str, value: Any) -> Any:
         return None if value is None else parse_size(str(value))
     if keyword == "confirm_seeds":
         return ConfirmSeeds.parse(str(value), option=option_of(keyword))
+    if keyword == "duration":
+        return None if value is None else parse_duration(str(value))
     if keyword == "track":
         return (value,) if isinstance(value, str) else tuple(value)
     if keyword == "ranges":

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from tuner.settings import DEFAULT_SPACE, SearchSettings
 
 if TYPE_CHECKING:
     from tuner.api.result import SearchResult
+    from tuner.planning.measurement import Measurement
     from tuner.planning.plan import Plan
 
 
@@ -81,9 +83,13 @@ def resume(
         )
 
 
-def run(settings: SearchSettings, *, verbose: bool = False) -> "SearchResult":
-    """Checks, plans and runs a search; call it inside `environment`."""
-    settings, plan = planned(settings)
+def run(settings: SearchSettings, *, verbose: bool = False, began: float | None = None) -> "SearchResult":
+    """Checks, plans and runs a search; call it inside `environment`.
+
+    Args:
+        began: start of the command, by the monotonic clock; None is now.
+    """
+    settings, plan, _ = planned(settings, began=time.monotonic() if began is None else began)
     from tuner.api.result import load
     from tuner.run import run_search
 
@@ -91,8 +97,11 @@ def run(settings: SearchSettings, *, verbose: bool = False) -> "SearchResult":
     return load(settings.folder)
 
 
-def planned(settings: SearchSettings) -> "tuple[SearchSettings, Plan]":
-    """The plan of a search, and its settings without trials that the space does not have.
+def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings, Plan, Measurement | None]":
+    """The settings of a search with what was chosen for the user, its plan, and what that was measured from, if at all.
+
+    Args:
+        began: start of the command, by the monotonic clock.
 
     Raises:
         ValueError: the folder, a tracker, the data or a configuration cannot be used.
@@ -101,15 +110,24 @@ def planned(settings: SearchSettings) -> "tuple[SearchSettings, Plan]":
     with collector_paused():
         from trainable.reporting.tracking import check_trackers
         from tuner.planning import preflight
-        from tuner.planning.plan import limited_to_space, plan_search
+        from tuner.planning.budget import fitted, try_seconds
+        from tuner.planning.measurement import measure
+        from tuner.planning.opened_data import open_for_search
+        from tuner.planning.plan import limited_to_space, log_ranges, plan_on
 
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
-    plan = plan_search(settings, on_progress=_show_preparation)
-    settings = limited_to_space(settings, plan)
+    opened = open_for_search(settings, on_progress=_show_preparation)
+    plan = plan_on(opened, settings)
+    log_ranges(plan)
     preflight.check_configurations(plan, settings.pinned, settings.ranges)
     preflight.check_limits(plan, settings)
-    return settings, plan
+    measured, trying = None, try_seconds(settings, opened)
+    if trying is not None or settings.duration_seconds is not None:
+        measured = measure(settings, plan, try_seconds=trying)
+        settings, plan = fitted(settings, opened, plan, measured, began=began)
+        preflight.check_configurations(plan, settings.pinned, settings.ranges)
+    return limited_to_space(settings, plan), plan, measured
 
 
 def continue_from(

@@ -9,7 +9,9 @@ from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
+from tuner.planning.budget import length_in_words, try_in_words
 from tuner.planning.duration import Forecast
+from tuner.planning.measurement import Measurement
 from tuner.planning.plan import Plan
 from tuner.planning.step_timing import StepTiming
 from tuner.records import ConfirmSeeds, TrialResources
@@ -46,6 +48,12 @@ def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
 def image_lines(plan: Plan) -> list[str]:
     counts, caution = counts_in_words(plan.images, plan.image_size_px), warning_of_few(plan.images)
     return [*([f"images        {counts}"] if counts else []), *([f"caution       {caution}"] if caution else [])]
+
+
+def length_lines(plan: Plan, measured: Measurement) -> list[str]:
+    """A full training in updates, and what the default reached where it was tried."""
+    lines = [f"length        {length_in_words(plan, measured)}"]
+    return lines if measured.curve is None else [*lines, f"short try     {try_in_words(plan, measured.curve)}"]
 
 
 def timing_lines(timings: Mapping[str, StepTiming]) -> list[str]:

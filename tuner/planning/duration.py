@@ -142,6 +142,7 @@ def forecast(
     first: Sequence[Seconds],
     process_seconds: float = 0.0,
     most_learned: float = MOST_LEARNED,
+    most_plays: int = MOST_PLAYS,
     seed: int = 0,
 ) -> Forecast:
     """Simulates the search many times.
@@ -152,8 +153,9 @@ def forecast(
         process_seconds: start of a process and its data, once per slot of the confirmation.
         most_learned: largest improvement from the first to the last proposal, in standard deviations; each simulation
             draws its own between 0 and this.
+        most_plays: number of simulations; long searches get fewer.
     """
-    num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // schedule.num_trials))
+    num_plays = max(LEAST_PLAYS, min(most_plays, TRIALS_PLAYED // schedule.num_trials))
     generators = [random.Random(f"{seed} {play}") for play in range(num_plays)]
     first, num_others = first[: schedule.num_trials], schedule.num_trials - len(first)
     plays = []

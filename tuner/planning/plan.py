@@ -1,7 +1,7 @@
 """Plans a search before Ray starts: its data, its space with the user's pins, its rungs."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from search_spaces.stub_trials import configurations, given_or_middle
 from trainable.config import from_params
 from trainable.configuration.reference import Reference, references_of
 from trainable.configuration.run_config import RunConfig
-from trainable.workloads.registry import get_workload, read_config
+from trainable.workloads.registry import read_config
 from trainable.workloads.workload import DataFacts
-from tuner.planning.base_config import base_config, check_own_loop, check_own_network, fixed_params, is_of_space
+from tuner.planning.base_config import is_of_space
+from tuner.planning.opened_data import OpenedData, open_for_search
 from tuner.planning.ranges import searched_ranges
 from tuner.planning.spaces import recorded_space
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
@@ -88,34 +89,42 @@ def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
     Raises:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
     """
-    found = settings.found_space
-    space = found.space if settings.max_epochs is None else found.space.with_max_epochs(settings.max_epochs)
-    workload = get_workload(space.workload)
-    check_own_loop(settings, workload)
-    base = base_config(settings, space)
-    data = workload.open_data(base, on_progress=on_progress)
-    base = from_params(fixed_params(settings, space, base), workload.adapt_to_data(base, data))
-    facts = workload.facts(base, data)
+    plan = plan_on(open_for_search(settings, on_progress=on_progress), settings)
+    log_ranges(plan)
+    return plan
+
+
+def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | None = None) -> Plan:
+    """The plan of a search on opened data; opening it once is enough for several plans.
+
+    Args:
+        first_rung: epoch of the first rung; None keeps the space's share of a full training.
+
+    Raises:
+        ValueError: a pinned parameter is unknown, or the space does not fit the budget.
+    """
+    facts = opened.facts
+    space = opened.space if settings.max_epochs is None else opened.space.with_max_epochs(settings.max_epochs)
+    if first_rung is not None:
+        space = space.with_first_rung(first_rung)
+    base = from_params({"max_epochs": space.max_epochs}, opened.base)
     situation = _situation(settings, facts)
-    check_own_network(settings, base)
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if is_of_space(name, own, base)}
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
     pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
-    _log_ranges(pinned, ranges)
-    warm = _warm_start(settings, space, pinned, base, data.fingerprint)
-    floor = workload.trivial_floor(base, data, "validation")
+    warm = _warm_start(settings, space, pinned, base, opened.fingerprint)
     return Plan(
         space=space,
-        space_reference=found.reference,
-        references=(*found.references, *references_of(getattr(base, "model", None))),
+        space_reference=opened.found.reference,
+        references=(*opened.found.references, *references_of(getattr(base, "model", None))),
         situation=situation,
         pinned=pinned,
         pins=pins,
         ranges=ranges,
         base=base,
-        fingerprint=data.fingerprint,
-        trivial=None if floor is None else TrivialScore(**floor._asdict()),
+        fingerprint=opened.fingerprint,
+        trivial=opened.trivial,
         images=dict(facts.images),
         image_size_px=facts.image_size_px,
         rungs=_rungs(settings, space),
@@ -172,11 +181,11 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
     return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *remaining))
 
 
-def _log_ranges(pinned: PinnedSpace, ranges: Mapping[str, SearchedRange]) -> None:
+def log_ranges(plan: Plan) -> None:
     """Says what is searched, and which values of trial 0 are not the default's."""
-    for name, one in ranges.items():
+    for name, one in plan.ranges.items():
         logger.info("Searched: %s %s.", name, one.in_words)
-        default, first = pinned.default_of(name), pinned.points_to_evaluate()[0]
+        default, first = plan.pinned.default_of(name), plan.pinned.points_to_evaluate()[0]
         if name in first and first[name] != default:
             logger.info("The default, %s=%s, is outside: trial 0 has %s.", name, default, first[name])
 

@@ -62,6 +62,9 @@ class Policy(Protocol):
     def end(self, trial: str, outcome: Outcome) -> None:
         """The trial has ended."""
 
+    def close(self) -> None:
+        """No more trials start; of the waiting ones only those continue that the search cannot end without."""
+
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """Adds a trial of another search with its objectives by epoch; it can't win."""
 

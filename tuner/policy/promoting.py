@@ -66,6 +66,7 @@ class PromotingPolicy:
         self._past: set[str] = set()
         self._contenders: set[str] = set()
         self._last_values: dict[str, float] = {}
+        self._is_closed = False
         self._action: Action | None = None
         self._prediction: Prediction | None = None
 
@@ -129,6 +130,10 @@ class PromotingPolicy:
             self.rungs.promote(trial)
         self.end(trial, outcome)
 
+    def close(self) -> None:
+        self._is_closed = True
+        self._changed()
+
     def best_predicted(self) -> str | None:
         """The trial with the best prediction at full length; None before the first value."""
         predicted = self.predicted()
@@ -189,6 +194,8 @@ class PromotingPolicy:
     def _decide(self) -> Action:
         if len(self.rungs.running) >= self._config.slots:
             return NoWork.WAIT
+        if self._is_closed:
+            return self._last_action()
         if self._is_past_startup:
             for waiting in self.rungs.promotable():
                 if (trial := self._most_promising(waiting)) is not None:

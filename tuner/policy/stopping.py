@@ -62,6 +62,7 @@ class StoppingPolicy:
         self._rungs = StoppingRungs(config.rung_epochs, reduction_factor=config.reduction_factor, mode=config.mode)
         self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=sampler.any)
         self._running: set[str] = set()
+        self._is_closed = False
         self._action: Action | None = None
 
     @property
@@ -97,6 +98,10 @@ class StoppingPolicy:
         self._running.discard(trial)
         self._action = None
 
+    def close(self) -> None:
+        self._is_closed = True
+        self._action = None
+
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """Only the sampler uses it; it enters no rung."""
         self._proposals.add(trial, candidate, is_past=True)
@@ -112,6 +117,6 @@ class StoppingPolicy:
     def _decide(self) -> Action:
         if len(self._running) >= self._config.slots:
             return NoWork.WAIT
-        if not self._proposals.are_all_started:
+        if not self._is_closed and not self._proposals.are_all_started:
             return Start(self._proposals.next(self._sampler.draw))
         return NoWork.WAIT if self._running else NoWork.FINISHED

@@ -76,8 +76,9 @@ class TrialResources:
 class RecordedSettings:
     """The settings with which a search started.
 
-    Three may change: an extension raises `num_trials`, and adds `first_answers` in a small space; a resume may give
-    another `disk_budget_bytes`. A space with fewer configurations than `num_trials` lowers it to those.
+    Some may change: an extension raises `num_trials`, adds `first_answers` in a small space and ends
+    `duration_seconds`; a resume may give another `disk_budget_bytes`. A space with fewer configurations than
+    `num_trials`, and a stated time that is used up, lower it to those; the time may lower `confirm` too.
     """
 
     __pydantic_config__ = STRICT
@@ -108,6 +109,8 @@ class RecordedSettings:
     confirm_seeds: ConfirmSeeds = THREE_SEEDS
     """On how many seeds each."""
     resources: TrialResources
+    duration_seconds: Positive | None = None
+    """Time that was left for search and confirmation when it started; None where no time was stated."""
     disk_budget_bytes: AtLeastOne | None = None
     """Total size of the checkpoints of all trials."""
     data: str | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from trainable.config import RunConfig
+from trainable.configuration.run_config import RunConfig
 from trainable.run_setup import open_data
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner.formatting import metric

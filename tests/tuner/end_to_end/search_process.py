@@ -170,7 +170,7 @@ def new_search(
     search = Search(place, place / "moe" / "run")
     options = f"--data {data} --storage {place} --name run --trials {trials} --max-epochs {epochs} --confirm {confirm}"
     options += f" --scheduler {scheduler}"
-    options += f" --concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16"
+    options += f" --concurrent {lanes} --set effective_batch=8 --set pyramid_channels=16 --set backbone=small"
     search.begin(*options.split(), kill_at=kill_at)
     return search
 

@@ -201,7 +201,9 @@ def test_a_signal_to_all_its_processes_saves_and_the_resumed_search_is_complete(
 @pytest.mark.slow
 def test_out_of_time_it_saves_and_can_be_resumed(tmp_path, disc_folder):
     search = Search(tmp_path, tmp_path / "moe" / "run")
-    options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 40 --confirm 0 --time-budget 10"
+    options = (
+        f"--data {disc_folder} --storage {tmp_path} --name run --trials 40 --max-epochs 12 --confirm 0 --time-budget 10"
+    )
     try:
         search.begin(*options.split())
         assert search.finish() == 130
@@ -240,7 +242,9 @@ def test_a_search_that_is_over_is_extended_and_knows_what_it_found(tmp_path, dis
     search = Search(tmp_path, tmp_path / "moe" / "run")
     options = f"--data {disc_folder} --storage {tmp_path} --name run --trials 4 --max-epochs 4 --confirm 0"
     try:
-        search.begin(*options.split(), "--scheduler", scheduler, "--set", "pyramid_channels=16")
+        search.begin(
+            *options.split(), "--scheduler", scheduler, "--set", "pyramid_channels=16", "--set", "backbone=small"
+        )
         assert search.finish() == 0
         before = search.events()
         search.begin("--resume", str(search.folder), "--trials", "+3")

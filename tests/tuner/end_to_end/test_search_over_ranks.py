@@ -44,7 +44,9 @@ def searched(tmp_path_factory, disc_folder):
     """Two trials of two ranks, the second rank of the first one killed after its second epoch."""
     place = tmp_path_factory.mktemp("ranks")
     options = f"--data {disc_folder} --storage {place} --name run --trials 2 --max-epochs {MAX_EPOCHS} --confirm 0"
-    fixed = "--scheduler none --ranks-per-trial 2 --set effective_batch=8 --set pyramid_channels=16"
+    fixed = (
+        "--scheduler none --ranks-per-trial 2 --set effective_batch=8 --set pyramid_channels=16 --set backbone=small"
+    )
     command = [sys.executable, "-m", "tuner.search", *options.split(), *fixed.split()]
     folder = place / "moe" / "run"
     with (place / "said.txt").open("w") as said:

@@ -24,9 +24,10 @@ def searched(tmp_path_factory, disc_folder):
     """Two trials of a search that is shown in both, while the environment holds a secret."""
     place = tmp_path_factory.mktemp("tracked")
     options = f"--data {disc_folder} --storage {place} --name run --trials 2 --max-epochs 3 --confirm 0"
-    fixed = "--scheduler none --set effective_batch=8 --set pyramid_channels=8 --track mlflow --track wandb"
+    fixed = "--scheduler none --set effective_batch=8 --set pyramid_channels=8 --set backbone=small"
     environment = os.environ | {"WANDB_API_KEY": SECRET, "MLFLOW_TRACKING_PASSWORD": SECRET}
-    command = [sys.executable, "-m", "tuner.search", *options.split(), *fixed.split()]
+    trackers = ["--track", "mlflow", "--track", "wandb"]
+    command = [sys.executable, "-m", "tuner.search", *options.split(), *fixed.split(), *trackers]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     return place / "moe" / "run"
 

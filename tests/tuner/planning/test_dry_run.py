@@ -11,9 +11,11 @@ from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
 from tuner.planning import step_timing
-from tuner.planning.dry_run import drawn_configs, dry_run, extremes, most_similar, proposed_configs, schedule_of
+from tuner.planning.budget import schedule_of
+from tuner.planning.dry_run import dry_run
 from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines
 from tuner.planning.duration import Forecast, Play, Seconds
+from tuner.planning.measurement import drawn_configs, extremes, most_similar, proposed_configs
 from tuner.planning.plan import plan_search
 from tuner.planning.step_timing import StepTiming, time_steps
 from tuner.records import TrialResources
@@ -28,7 +30,7 @@ def _no_repeats(monkeypatch):
 @pytest.fixture
 def settings(disc_folder, tmp_path):
     given = {"data": str(disc_folder), "storage": tmp_path, "num_trials": 4, "max_epochs": 4}
-    return SearchSettings(**given, pinned={"pyramid_channels": 8})
+    return SearchSettings(**given, pinned={"pyramid_channels": 8, "backbone": "small"})
 
 
 def test_a_step_timing_measures_a_whole_epoch_from_two_updates(disc_config):
@@ -112,7 +114,7 @@ def test_a_step_timing_out_of_memory_is_repeated_with_half_the_micro_batch_as_a_
 
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
-    told = dry_run(settings, plan_search(settings), began=time.monotonic())
+    told = dry_run(settings, plan_search(settings), None, began=time.monotonic())
     assert "moe: 4 trials of up to 4 epochs, asha with forecast; " in told
     assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
     assert re.search(r"\nwall time +\d+:\d\d, 90 % between \d+:\d\d and \d+:\d\d\n", told)
@@ -178,7 +180,7 @@ def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_told(settin
 
 
 def test_what_was_checked_is_told_with_its_numbers(settings):
-    plan = plan_search(replace(settings, pinned={"pyramid_channels": 8, "warmup_fraction": 0.125}))
+    plan = plan_search(replace(settings, pinned={"pyramid_channels": 8, "backbone": "small", "warmup_fraction": 0.125}))
     told = checked_line(plan, drawn_configs(plan))
     assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told
 

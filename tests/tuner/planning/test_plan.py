@@ -39,7 +39,7 @@ def settings(disc_folder, tmp_path):
         storage=tmp_path,
         name="run",
         max_epochs=6,
-        pinned={"pyramid_channels": 8, "max_lr": 1e-3},
+        pinned={"pyramid_channels": 8, "max_lr": 1e-3, "backbone": "small"},
     )
 
 

@@ -133,7 +133,16 @@ DAMAGED = {
     ),
     "null for a number": (written(max_epochs=None), f"max_epochs: {NO_INTEGER}, not None"),
 }
-OPTIONAL = {"confirm_seeds", "limits", "disk_budget_bytes", "ranges", "references", "space_reference", "track"}
+OPTIONAL = {
+    "confirm_seeds",
+    "limits",
+    "disk_budget_bytes",
+    "duration_seconds",
+    "ranges",
+    "references",
+    "space_reference",
+    "track",
+}
 
 
 def said_of(folder, raw: bytes) -> str:

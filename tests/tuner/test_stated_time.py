@@ -1,0 +1,95 @@
+"""The time that is stated for a search: what it may be, when trials stop starting, and how many are confirmed."""
+
+import pytest
+
+from tests.tuner.played_session import Player, opened, report_of
+from tests.tuner.results.test_progress import recorded
+from tests.tuner.test_session import new_search
+from tuner.policy.outcomes import Outcome
+from tuner.records import read_search
+from tuner.stated_time import affordable_confirmation, confirmation_seconds, is_time_to_close, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30m", 1800),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("90", 90),
+        ("45s", 45),
+        ("1.5h", 5400),
+        (" 1H 30M".replace(" ", ""), 5400),
+    ],
+)
+def test_a_time_is_hours_minutes_and_seconds(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0m", "soon", "-5m", "30m1h", "1d", "inf", "nan", "m"])
+def test_another_text_is_refused_with_examples(text):
+    with pytest.raises(ValueError, match="give a time above 0, such as 30m, 2h, 1h30m, or a number of seconds"):
+        parse_duration(text)
+
+
+FULL = [0.1, 0.2, 0.3, 0.4]
+
+
+def search_of(folder, *, duration, confirm=2, curves=(FULL, FULL, FULL), **changes):
+    """Trials of 4 epochs of 2 seconds; a full training takes 8."""
+    endings = {number: Outcome.COMPLETED for number, one in enumerate(curves) if len(one) == 4}
+    return recorded(
+        folder, curves=curves, endings=endings, num_trials=20, duration_seconds=duration, confirm=confirm, **changes
+    )
+
+
+def test_the_confirmation_takes_three_seeds_of_the_default_and_the_best_over_the_slots(tmp_path):
+    assert confirmation_seconds(search_of(tmp_path / "one", duration=None)) == 9 * 8
+    assert confirmation_seconds(search_of(tmp_path / "two", duration=None, lanes=2)) == 5 * 8
+    assert confirmation_seconds(search_of(tmp_path / "none", duration=None, confirm=0)) == 0
+
+
+@pytest.mark.parametrize(("elapsed", "closes"), [(0, False), (113, False), (115, True)])
+def test_a_search_closes_when_the_rest_is_needed_for_the_confirmation(tmp_path, elapsed, closes):
+    # 72 seconds of confirmation, 4 for another trial to its first rung, and a twentieth in reserve.
+    assert is_time_to_close(search_of(tmp_path, duration=200, scheduler="asha"), elapsed) is closes
+
+
+def test_a_default_that_waits_and_what_runs_are_waited_for(tmp_path):
+    # The default has 2 epochs left, nobody else is at full length yet (half of one), and a new trial 2 to its rung.
+    search = search_of(tmp_path, duration=200, curves=([0.1, 0.2], [0.1]), scheduler="asha", confirm=0)
+    needed = 2 * 2 + 8 / 2 + 2 * 2
+    assert not is_time_to_close(search, 190 - needed - 3)
+    assert is_time_to_close(search, 190 - needed + 5)
+
+
+def test_without_a_stated_time_nothing_closes_and_all_is_confirmed(tmp_path):
+    search = search_of(tmp_path, duration=None)
+    assert not is_time_to_close(search, 1e9)
+    assert affordable_confirmation(search, 1e9) == 2
+
+
+@pytest.mark.parametrize(("elapsed", "top"), [(0, 2), (28, 2), (29, 1), (52, 1), (53, 0), (1000, 0)])
+def test_as_many_are_confirmed_as_fit(tmp_path, elapsed, top):
+    # 72 seconds for two, 48 for one.
+    assert affordable_confirmation(search_of(tmp_path, duration=100), elapsed) == top
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "none"])
+def test_a_closed_search_starts_nothing_and_ends_with_the_default_and_a_trial_beside_it_at_full_length(
+    tmp_path, scheduler
+):
+    folder = new_search(tmp_path / "search", scheduler=scheduler, num_trials=50, duration_seconds=30.0, confirm=0)
+    with opened(folder) as session:
+        player = Player(session, 1, report=lambda leg, epoch: report_of(leg, epoch))
+        session._recorder._clock = lambda: session._recorder._began + player.num_epochs
+        player.run(on_epoch=session.check_time)
+        session.close()
+    search = read_search(folder)
+    assert not search.is_unfinished
+    assert 2 <= len(search.trials) < 30
+    assert search.settings.num_trials == len(search.trials)
+    full = [trial for trial in search.trials if trial.outcome is Outcome.COMPLETED]
+    assert search.trials[0] in full
+    assert len(full) >= 2
+    assert player.num_epochs <= 30

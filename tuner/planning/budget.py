@@ -1,0 +1,258 @@
+"""What a search buys: epochs of a full training, first rung, number of trials, confirmation.
+
+What: the epochs and the first rung follow from the default's learning curve where it was tried, else from the space.
+    With a stated time (`--for`), the largest number of trials is taken whose longest of six simulations ends in time,
+    the confirmation included. The confirmation is of as many as fit into a third of the time, one at
+    least. Where fewer than `ENOUGH_TRIALS` fit, full trainings are shortened, a quarter at a time.
+Cost: up to .2 seconds for each number of trials that is simulated, eight for each length.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+from trainable.config import TrialConfig
+from tuner import formatting
+from tuner.planning.duration import MOST_PLAYS, Forecast, Schedule, Seconds, forecast
+from tuner.planning.learning_curve import LEAST_EPOCHS, TRY_SECONDS, LearningCurve
+from tuner.planning.measurement import Measurement, proposed_configs
+from tuner.planning.opened_data import OpenedData
+from tuner.planning.plan import Plan, plan_on
+from tuner.policy.halving import sign_of
+from tuner.records import ConfirmSeeds, TrialResources
+from tuner.settings import SearchSettings
+
+logger = logging.getLogger(__name__)
+
+ENOUGH_TRIALS = 10
+"""With fewer, shorter trainings of more trials are better."""
+LEAST_TRIALS = 3
+"""The default and two others: less is no search."""
+MOST_TRIALS = 100
+CONFIRMED_SHARE = 1 / 3
+"""Of the stated time: the most that confirming more than one trial may take."""
+SHORTER = 0.75
+PLAYS = 6
+"""Simulations of a number of trials; the longest of them must end in time."""
+TRY_SHARE = 0.15
+"""Of the stated time: the longest try of the default."""
+RESERVE = 0.05
+"""Of the stated time: for report and export."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Costs:
+    """The times of a space's configurations, whatever the length of a training, for many forecasts."""
+
+    measured: Measurement
+    proposed: tuple[Seconds, ...]
+    first: tuple[Seconds, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, measured: Measurement) -> Self:
+        proposed, first = (
+            tuple(measured.seconds_of(config) for config in configs)
+            for configs in (proposed_configs(plan), plan.first_configs)
+        )
+        return cls(measured=measured, proposed=proposed, first=first)
+
+    def forecast(self, settings: SearchSettings, plan: Plan, *, most_plays: int) -> Forecast:
+        return forecast(
+            schedule_of(settings, plan, self.measured.resources),
+            costs=self.proposed,
+            first=self.first,
+            process_seconds=self.measured.process_seconds,
+            most_plays=most_plays,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """A plan that fits a time, with its forecast."""
+
+    settings: SearchSettings
+    plan: Plan
+    expected: Forecast
+
+
+def fitted(
+    settings: SearchSettings, opened: OpenedData, plan: Plan, measured: Measurement, *, began: float
+) -> tuple[SearchSettings, Plan]:
+    """Settings and plan with the epochs that the learning curve asks for, and with what fits the stated time.
+
+    Args:
+        plan: as the space has it; a length that the user gave stays.
+        began: start of the command, by the monotonic clock.
+
+    Raises:
+        ValueError: the stated time is too short for a search.
+    """
+    if measured.curve is not None:
+        logger.info("Short try: %s.", try_in_words(plan, measured.curve))
+    wanted = plan.max_epochs if settings.max_epochs is not None else _wanted_epochs(plan, measured)
+    stated = settings.duration_seconds
+    if stated is None:
+        settings, plan = _of_length(settings, opened, plan, measured, wanted)
+        logger.info("Planned: %s.", length_in_words(plan, measured))
+        return settings, plan
+    # Further seeds while undecided would not end in time.
+    seeds = settings.confirm_seeds.first
+    settings = replace(settings, confirm_seeds=ConfirmSeeds(first=seeds, last=seeds))
+    before = time.monotonic() - began + measured.ray_seconds
+    lengths = [wanted] if settings.max_epochs is not None else _shorter_and_shorter(wanted)
+    plans = (_of_length(settings, opened, plan, measured, max_epochs) for max_epochs in lengths)
+    bought = _bought(plans, _Costs.of(plan, measured), (1 - RESERVE) * stated - before - measured.process_seconds)
+    logger.info("%s", _in_words(bought, measured, before))
+    settings = replace(bought.settings, duration_seconds=stated - before)
+    return settings, plan_on(opened, settings, first_rung=bought.plan.space.grace_epochs)
+
+
+def try_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:
+    """How long the default is tried at most; None where the length of a full training is known.
+
+    It is where the user gives it, for embedded data, for a loop of the user's own, and where an earlier search is
+    continued, whose values would mean something else at another length.
+    """
+    is_known = settings.data is None or settings.max_epochs is not None or settings.warm_start is not None
+    if is_known or not isinstance(opened.base, TrialConfig):
+        return None
+    stated = settings.duration_seconds
+    return TRY_SECONDS if stated is None else min(TRY_SECONDS, TRY_SHARE * stated)
+
+
+def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources) -> Schedule:
+    return Schedule(
+        num_trials=settings.num_trials,
+        slots=resources.concurrent,
+        max_epochs=plan.max_epochs,
+        rung_epochs=plan.rungs,
+        reduction_factor=plan.space.reduction_factor,
+        promotes=settings.scheduler == "asha",
+        confirm=settings.confirm,
+        seeds=settings.confirm_seeds,
+    )
+
+
+def expected_of(settings: SearchSettings, plan: Plan, measured: Measurement) -> Forecast:
+    """The forecast of a search from what was measured."""
+    return _Costs.of(plan, measured).forecast(settings, plan, most_plays=MOST_PLAYS)
+
+
+def length_in_words(plan: Plan, measured: Measurement) -> str:
+    """Such as `full trainings of 780 updates (20 epochs of the default), first rung at epoch 6`."""
+    epochs = formatting.count(plan.max_epochs, "epoch")
+    rung = f", first rung at epoch {plan.rungs[0]}" if plan.rungs else ""
+    if measured.default.batch_size is None:
+        return f"full trainings of {epochs}{rung}"
+    return f"full trainings of {plan.max_epochs * measured.default.updates_per_epoch} updates ({epochs}){rung}"
+
+
+def try_in_words(plan: Plan, curve: LearningCurve) -> str:
+    """What the default reached, beside the trivial prediction."""
+    if not curve.values:
+        return "none: an epoch of the default takes too long, or diverged; the length is the space's"
+    sign = sign_of(plan.space.mode)
+    reached = f"{formatting.metric(plan.space.objective)} {formatting.number(sign * max(curve.values))}"
+    told = f"the default reached {reached} in {curve.updates} updates ({formatting.count(curve.epochs, 'epoch')})"
+    if plan.trivial is None:
+        return told
+    floor = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
+    above = "never clearly" if curve.first_above is None else f"from epoch {curve.first_above} on"
+    return f"{told}; above {floor}: {above}"
+
+
+def _wanted_epochs(plan: Plan, measured: Measurement) -> int:
+    curve = measured.curve
+    return plan.max_epochs if curve is None or not curve.values else curve.full_epochs
+
+
+def _shorter_and_shorter(epochs: int) -> Iterator[int]:
+    yield epochs
+    while (epochs := int(SHORTER * epochs)) >= LEAST_EPOCHS:
+        yield epochs
+
+
+def _of_length(
+    settings: SearchSettings, opened: OpenedData, plan: Plan, measured: Measurement, max_epochs: int
+) -> tuple[SearchSettings, Plan]:
+    """The same search with full trainings of so many epochs."""
+    curve, rung = measured.curve, None
+    if curve is not None and curve.values and plan.rungs:
+        rung = curve.first_rung(opened.space.grace_epochs / opened.space.max_epochs, max_epochs)
+    settings = replace(settings, max_epochs=max_epochs)
+    return settings, plan_on(opened, settings, first_rung=rung)
+
+
+def _bought(plans: Iterable[tuple[SearchSettings, Plan]], costs: _Costs, usable_seconds: float) -> Bought:
+    """The first plan in which enough trials fit, else the one with the most trials.
+
+    Raises:
+        ValueError: the least search of the shortest plan takes longer.
+    """
+    best, least = None, None
+    for settings, plan in plans:
+        least = _least(settings, plan, costs, usable_seconds)
+        if least.expected.longest_seconds <= usable_seconds:
+            found = _with_most_trials(least, costs, usable_seconds)
+            if best is None or found.settings.num_trials > best.settings.num_trials:
+                best = found
+            if found.settings.num_trials >= ENOUGH_TRIALS:
+                return found
+    if best is not None:
+        return best
+    assert least is not None
+    raise ValueError(_too_short(least, usable_seconds))
+
+
+def _least(settings: SearchSettings, plan: Plan, costs: _Costs, usable_seconds: float) -> Bought:
+    """The fewest trials, with as many confirmed as fit into their share of the time, one at least."""
+    for confirm in range(settings.confirm, -1, -1):
+        asked = replace(settings, num_trials=max(LEAST_TRIALS, confirm + 1), confirm=confirm)
+        least = Bought(settings=asked, plan=plan, expected=costs.forecast(asked, plan, most_plays=PLAYS))
+        if confirm <= 1 or least.expected.median.confirm_seconds <= CONFIRMED_SHARE * usable_seconds:
+            return least
+    raise AssertionError(f"confirm is {settings.confirm}")
+
+
+def _with_most_trials(least: Bought, costs: _Costs, usable_seconds: float) -> Bought:
+    """By bisection; more trials take longer."""
+    best, low, high = least, least.settings.num_trials + 1, MOST_TRIALS
+    while low <= high:
+        middle = (low + high) // 2
+        settings = replace(least.settings, num_trials=middle)
+        expected = costs.forecast(settings, least.plan, most_plays=PLAYS)
+        if expected.longest_seconds <= usable_seconds:
+            best, low = replace(best, settings=settings, expected=expected), middle + 1
+        else:
+            high = middle - 1
+    return best
+
+
+def _too_short(least: Bought, usable_seconds: float) -> str:
+    stated = least.settings.duration_seconds
+    assert stated is not None
+    needed = stated - usable_seconds + least.expected.longest_seconds
+    search = f"{formatting.count(least.settings.num_trials, 'trial')} of {least.plan.max_epochs} epochs"
+    confirmed = f", the best {least.settings.confirm} confirmed," if least.settings.confirm else ""
+    return (
+        f"--for is {formatting.duration(stated)}, and the least search, {search}{confirmed} takes up to "
+        f"{formatting.duration(needed)}; give --for {math.ceil(1.1 * needed / 60)}m or more."
+    )
+
+
+def _in_words(bought: Bought, measured: Measurement, before_seconds: float) -> str:
+    settings, expected = bought.settings, bought.expected.median
+    stated = settings.duration_seconds
+    assert stated is not None
+    seeds = formatting.count(settings.confirm_seeds.first, "seed")
+    confirmed = f"the best {settings.confirm} confirmed on {seeds}" if settings.confirm else "not confirmed"
+    parts = {"planning and start": before_seconds, "search": expected.search_seconds}
+    parts |= {"confirmation": expected.confirm_seconds} if settings.confirm else {}
+    told = ", ".join(f"{part} {formatting.duration(seconds)}" for part, seconds in parts.items())
+    return (
+        f"{formatting.duration(stated)} buy {formatting.count(settings.num_trials, 'trial')}, "
+        f"{length_in_words(bought.plan, measured)}, {confirmed}.\nExpected: {told}."
+    )

@@ -1,0 +1,133 @@
+"""How long a full training has to be, from a short try of the default: a measured rule, not a constant.
+
+What: the default trains on its own data with the schedule of `MOST_UPDATES` updates, and is validated after each epoch.
+    The try ends when twice as many updates have stopped helping: the best value of the second half is less than
+    `CLEAR_SHARE` of the gain over the trivial prediction above the best of the first half. That many updates are the
+    full training, and no more than `MOST_UPDATES`. Where the try's time is up before, twice its updates are planned.
+    The first rung is where the default stays above the trivial prediction, and not before the space's own share of the
+    full training.
+Why: in a few hundred updates a network can be worse than an empty mask. What an update brings differs by a factor of a
+    hundred between data sets and starts, so neither epochs nor updates can be fixed. The best value so far, in halves,
+    is robust against the noise of single epochs, and its scale is that of the objective on this data.
+Cost: at most `MOST_UPDATES` updates of one slot, while the others time steps. The try is no trial, because its schedule
+    is not that of the length it finds. Off: `--max-epochs`.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from trainable.config import TrialConfig
+from trainable.techniques.memory import MemoryShortage
+from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.workloads.workload import Workload
+
+MOST_UPDATES = 2000
+LEAST_EPOCHS = 4
+"""Of a full training: fewer have no room for rungs."""
+TRY_SECONDS = 300.0
+"""Longest try, where no time is stated for the search."""
+CLEAR_SHARE = 0.1
+"""Of the gain over the trivial prediction: less is no clear rise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningCurve:
+    """What the default reached on its try."""
+
+    values: tuple[float, ...]
+    """The objective after each epoch, higher is better; empty where it diverged at once or had no time."""
+    updates_per_epoch: int
+    most_epochs: int
+    """Of the try, and of a full training."""
+    least_epochs: int = LEAST_EPOCHS
+    """Before which the curve says nothing: twice the warm-up of the try."""
+    trivial: float | None = None
+    """What a prediction scores that looks at no image, higher is better."""
+
+    @property
+    def epochs(self) -> int:
+        return len(self.values)
+
+    @property
+    def updates(self) -> int:
+        return self.epochs * self.updates_per_epoch
+
+    @property
+    def has_settled(self) -> bool:
+        """Twice as many updates have stopped helping; never before the default is above the trivial prediction."""
+        if self.epochs < self.least_epochs:
+            return False
+        best, before = max(self.values), max(self.values[: self.epochs // 2])
+        origin = self.values[0] if self.trivial is None else self.trivial
+        return best > origin and best - before < CLEAR_SHARE * (best - origin)
+
+    @property
+    def first_above(self) -> int | None:
+        """The epoch from which the default is above the trivial prediction in two of them in a row; None for never."""
+        if self.trivial is None:
+            return 1 if self.values else None
+        above = [value > self.trivial for value in self.values]
+        return next((index + 1 for index, pair in enumerate(pairwise(above)) if all(pair)), None)
+
+    @property
+    def full_epochs(self) -> int:
+        """Epochs of a full training."""
+        return max(LEAST_EPOCHS, self.epochs if self.has_settled else min(2 * self.epochs, self.most_epochs))
+
+    def first_rung(self, share: float, max_epochs: int) -> int:
+        """Epoch of the first rung of a full training of `max_epochs`: half of it at most, or halving saves nothing.
+
+        Args:
+            share: the space's own share of a full training.
+        """
+        wanted = max(math.ceil(share * max_epochs), self.first_above or self.epochs)
+        return max(1, math.ceil(share * max_epochs), min(wanted, max_epochs // 2))
+
+
+def try_default(
+    workload: Workload[Any],
+    config: TrialConfig,
+    data: Any,
+    *,
+    device: torch.device,
+    updates_per_epoch: int,
+    epoch_seconds: float,
+    most_seconds: float,
+    trivial: float | None,
+    sign: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> LearningCurve:
+    """Trains the default until twice as many updates have stopped helping, or a limit is reached.
+
+    Args:
+        epoch_seconds: what an epoch takes, as it was timed; without room for two epochs nothing is tried.
+        trivial: as the objective is, lower or higher.
+        sign: makes higher values of the objective better.
+    """
+    most_epochs = max(LEAST_EPOCHS, MOST_UPDATES // updates_per_epoch)
+    curve = LearningCurve(
+        values=(),
+        updates_per_epoch=updates_per_epoch,
+        most_epochs=most_epochs,
+        least_epochs=max(LEAST_EPOCHS, math.ceil(2 * config.warmup_fraction * most_epochs)),
+        trivial=None if trivial is None else sign * trivial,
+    )
+    if 2 * epoch_seconds > most_seconds:
+        return curve
+    run = workload.begin(replace(config, max_epochs=most_epochs), data, device=device)
+    began = clock()
+    while run.ending is None and not curve.has_settled:
+        if curve.epochs and clock() - began + epoch_seconds > most_seconds:
+            return curve
+        try:
+            value = run.run_epoch().objective
+        except (DivergedError, MemoryShortage):
+            return curve
+        curve = replace(curve, values=(*curve.values, sign * value))
+    return curve

@@ -1,0 +1,204 @@
+"""Times a few steps of three configurations of a search on its cluster, and tries its default."""
+
+import math
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import torch
+
+from search_spaces.pinning import NUM_DRAWS
+from search_spaces.stub_trials import ends_or_inside
+from trainable.config import TrialConfig, from_params
+from trainable.configuration.run_config import RunConfig
+from trainable.data.io.image_cache import default_cache_dir
+from trainable.tasks.registry import get_task
+from trainable.workloads.registry import CarriedConfig, get_workload
+from tuner import formatting
+from tuner.planning.duration import Seconds
+from tuner.planning.learning_curve import LearningCurve, try_default
+from tuner.planning.plan import Plan
+from tuner.planning.step_timing import StepTiming, time_epoch, time_steps
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import sign_of
+from tuner.ray.cluster import allocate_resources, node_resources, ray_running
+from tuner.ray.tasks import assigned_cpus, run_tasks
+from tuner.records import TrialResources
+from tuner.settings import SearchSettings
+
+PROPOSALS = 200
+"""Configurations drawn to estimate how often each of the timed ones is the most similar."""
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """A try of the default: see `learning_curve.py`."""
+
+    most_seconds: float
+    trivial: float | None
+    sign: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was measured on the cluster that the search uses."""
+
+    resources: TrialResources
+    configs: dict[str, RunConfig]
+    """Those that were timed, by name."""
+    timings: dict[str, StepTiming]
+    ray_seconds: float
+    """Start of Ray."""
+    process_seconds: float
+    """Start of a trial's process until its data is open."""
+    curve: LearningCurve | None = None
+    """Of the default, where it was tried."""
+
+    @property
+    def default(self) -> StepTiming:
+        return self.timings[DEFAULT]
+
+    def seconds_of(self, config: RunConfig) -> Seconds:
+        """The times of the most similar configuration."""
+        timing = self.timings[most_similar(config, self.configs)]
+        return Seconds(
+            build=timing.build_seconds,
+            training=timing.training_seconds,
+            validation=timing.validation_seconds,
+            checkpoint=timing.checkpoint_seconds,
+        )
+
+
+def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None = None) -> Measurement:
+    """Times a few steps on the cluster that the search would use.
+
+    Args:
+        try_seconds: the default is tried for so long at most; None does not try it.
+
+    Raises:
+        ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
+    """
+    began = time.monotonic()
+    with ray_running(settings.address, num_cpus=settings.num_cpus, num_gpus=settings.num_gpus):
+        ray_seconds = time.monotonic() - began
+        resources = allocate_resources(settings, node_resources())
+        configs = extremes(plan)
+        carried = {name: CarriedConfig(config, plan.references) for name, config in configs.items()}
+        tried = None
+        if try_seconds is not None:
+            trivial = None if plan.trivial is None else plan.trivial.objective
+            tried = Try(most_seconds=try_seconds, trivial=trivial, sign=sign_of(plan.space.mode))
+        timings, process_seconds, curve = _time_configs(carried, resources, tried)
+    return Measurement(
+        resources=resources,
+        configs=configs,
+        timings=timings,
+        ray_seconds=ray_seconds,
+        process_seconds=process_seconds,
+        curve=curve,
+    )
+
+
+def extremes(plan: Plan) -> dict[str, RunConfig]:
+    """The default configuration and, of many drawn ones, the smallest and largest by batch size times parameters.
+
+    Of a loop of the user's own the default alone: only a task tells what is small or large.
+    """
+    default = plan.first_configs[0]
+    drawn = [config for config in drawn_configs(plan) if isinstance(config, TrialConfig)]
+    if not drawn:
+        return {DEFAULT: default}
+    sizes = {(config.model, config.batch_size): config for config in drawn}
+    ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(config))
+    return {DEFAULT: default, "smallest": ordered[0], "largest": ordered[-1]}
+
+
+def drawn_configs(plan: Plan) -> list[RunConfig]:
+    """Configurations that the space may propose, with the ends of its ranges as often as the inside."""
+    return [plan.config_of(ends_or_inside(seed)) for seed in range(NUM_DRAWS)]
+
+
+def _num_parameters(config: TrialConfig) -> int:
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return sum(parameter.numel() for parameter in get_task(config.workload).build_model(config).parameters())
+
+
+def proposed_configs(plan: Plan) -> list[RunConfig]:
+    """Random configurations of the space."""
+    generator, source = random.Random(0), SpaceSource(plan.pinned)
+    return [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
+
+
+def most_similar(config: RunConfig, measured: Mapping[str, RunConfig]) -> str:
+    """The measured configuration with the most similar epoch time: by images per update, then by network."""
+
+    def distance(name: str) -> tuple[float, bool]:
+        other = measured[name]
+        if not isinstance(config, TrialConfig) or not isinstance(other, TrialConfig):
+            return 0.0, False
+        micro_batches = config.batch_size / other.batch_size
+        updates = micro_batches * config.accumulation_steps / other.accumulation_steps
+        return abs(math.log(updates)) + abs(math.log(micro_batches)), other.model != config.model
+
+    return min(measured, key=distance)
+
+
+def _time_configs(
+    configs: Mapping[str, CarriedConfig], resources: TrialResources, tried: Try | None
+) -> tuple[dict[str, StepTiming], float, LearningCurve | None]:
+    """Times each configuration in a fresh process, with all slots busy as in a search.
+
+    With more slots than configurations, some are repeated only to keep the other slots busy. Also returns the seconds
+    that a process takes before it trains, measured on the first one, which gets a free slot, and the first one's curve.
+    """
+    cache_dir, began = str(default_cache_dir()), time.monotonic()
+    rounds = math.ceil(len(configs) / resources.concurrent)
+    names = list(islice(cycle(configs), rounds * resources.concurrent))
+    calls = (
+        (index, (configs[name], cache_dir, resources.device, None if index else tried))
+        for index, name in enumerate(names)
+    )
+    timings: dict[str, StepTiming] = {}
+    process_seconds, curve = 0.0, None
+    for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True):
+        if (error := call.exception()) is not None:
+            raise ValueError(
+                f"A timed training failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"
+            ) from error
+        timing, trained_seconds, tried_curve = call.result()
+        if index < len(configs):
+            timings[names[index]] = timing
+        if index == 0:
+            process_seconds, curve = time.monotonic() - began - trained_seconds, tried_curve
+    return {name: timings[name] for name in configs}, process_seconds, curve
+
+
+def _time_steps(
+    carried: CarriedConfig, cache_dir: str, device: str, tried: Try | None
+) -> tuple[StepTiming, float, LearningCurve | None]:
+    """The timing, the seconds that all took after opening the data, and the curve of a try."""
+    torch.set_num_threads(assigned_cpus())
+    config = carried.read()
+    workload = get_workload(config.workload)
+    data = workload.open_data(config, cache_dir=Path(cache_dir))
+    began, on = time.monotonic(), torch.device(device)
+    if not isinstance(config, TrialConfig):
+        return time_epoch(workload, config, data, device=on), time.monotonic() - began, None
+    timing, curve = time_steps(config, data, device=on), None
+    if tried is not None:
+        curve = try_default(
+            workload,
+            config,
+            data,
+            device=on,
+            updates_per_epoch=timing.updates_per_epoch,
+            epoch_seconds=timing.epoch_seconds,
+            most_seconds=tried.most_seconds,
+            trivial=tried.trivial,
+            sign=tried.sign,
+        )
+    return timing, time.monotonic() - began, curve

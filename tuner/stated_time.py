@@ -1,0 +1,81 @@
+"""The time that is stated for a search (`--for`): its text, and when a search closes to keep it.
+
+What: a search closes when what is left of the time is needed for the full lengths that are still missing and for the
+    confirmation; then no trial starts and none is promoted but those. Of the confirmation as many trials are trained as
+    fit. Everything is estimated from the recorded seconds of this search's epochs, not from the plan's forecast, so
+    that a machine that has become busy buys fewer trials, not a late end.
+Cost: none. Off: no stated time.
+"""
+
+import math
+import re
+
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results import progress
+
+RESERVE = 0.05
+"""Of the stated time, kept until the confirmation: what report and export take, and estimates that are too low."""
+_TEXT = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a time such as `30m`, `1h30m` or `5400`; raises ValueError when it is malformed or not above 0."""
+    found = _TEXT.fullmatch(text.strip().lower())
+    hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if not 0 < total < math.inf:
+        raise ValueError(f"--for is {text!r}; give a time above 0, such as 30m, 2h, 1h30m, or a number of seconds.")
+    return total
+
+
+def is_time_to_close(search: SearchRecord, elapsed: float) -> bool:
+    """Whether the rest of the stated time is needed for what must still be trained."""
+    duration, default = search.settings.duration_seconds, search.default_trial
+    if duration is None or default is None or not default.results:
+        return False
+    return elapsed + _seconds_to_end(search, default) + confirmation_seconds(search) > (1 - RESERVE) * duration
+
+
+def affordable_confirmation(search: SearchRecord, elapsed: float) -> int:
+    """How many of the best can be confirmed in what is left, no more than the search planned."""
+    duration, planned = search.settings.duration_seconds, search.settings.confirm
+    if duration is None:
+        return planned
+    fits = (top for top in range(planned, 0, -1) if elapsed + confirmation_seconds(search, top) <= duration)
+    return next(fits, 0)
+
+
+def confirmation_seconds(search: SearchRecord, top: int | None = None) -> float:
+    """Of the default and the `top` best others on their seeds; None is as many as planned."""
+    top = search.settings.confirm if top is None else top
+    if not top:
+        return 0.0
+    compared = progress.best_beside_default(search, top)
+    seconds = [progress.full_seconds(search, trial) for trial in compared]
+    mean = math.fsum(seconds) / len(seconds) if seconds else 0.0
+    settings = search.settings
+    rounds = math.ceil(settings.confirm_seeds.first * (1 + top) / settings.resources.concurrent)
+    return rounds * mean
+
+
+def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
+    """Until what runs and another new trial have paused, and the default and one beside it have their full length."""
+    settings = search.settings
+    new = progress.full_seconds(search, default) * _leg_end(search, 0) / settings.max_epochs
+    running = [_left(search, trial, _leg_end(search, progress.last_epoch(trial))) for trial in progress.running(search)]
+    is_full = [progress.last_epoch(trial) >= settings.max_epochs for trial in search.trials if trial is not default]
+    last = [] if default.outcome is not None else [_left(search, default, settings.max_epochs)]
+    if settings.rung_epochs and not any(is_full):
+        last.append(progress.full_seconds(search, default) * (1 - settings.rung_epochs[0] / settings.max_epochs))
+    return max([new, *running]) + math.fsum(last)
+
+
+def _left(search: SearchRecord, trial: TrialRecord, end: int) -> float:
+    return progress.full_seconds(search, trial) * max(0, end - progress.last_epoch(trial)) / search.settings.max_epochs
+
+
+def _leg_end(search: SearchRecord, last: int) -> int:
+    """Where a trial pauses that runs after epoch `last`; without promotions it may go on to its full length."""
+    settings = search.settings
+    rungs = settings.rung_epochs if settings.scheduler == "asha" else ()
+    return next((epoch for epoch in rungs if epoch > last), settings.max_epochs)
