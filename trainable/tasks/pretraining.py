@@ -43,6 +43,7 @@ class PretrainingTask(Task[Config]):
 
     mode = "max"
     worst_objective = 0.0
+    is_pretraining = True
 
     def build_techniques(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
         generator = torch.Generator().manual_seed(stream_seed(config.seed, "views"))

@@ -73,6 +73,8 @@ class Task(ABC, Generic[Config]):
     """Names of the validation metrics of an epoch, as they stand in the results."""
     not_exchangeable: ClassVar[str | None] = None
     """Why its network can't be written as ONNX or torch.export; None where it can."""
+    is_pretraining: ClassVar[bool] = False
+    """Its weights start another workload (`--init`), so that its default is the network of that one's."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """Strategies by name, for training without a search."""
 

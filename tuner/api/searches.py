@@ -110,13 +110,14 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     with collector_paused():
         from trainable.reporting.tracking import check_trackers
         from tuner.planning import preflight
-        from tuner.planning.budget import fitted, try_seconds
+        from tuner.planning.budget import fitted, of_known_length, try_seconds
         from tuner.planning.measurement import measure
         from tuner.planning.opened_data import open_for_search
         from tuner.planning.plan import limited_to_space, log_ranges, plan_on
 
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
+    settings = of_known_length(settings)
     opened = open_for_search(settings, on_progress=_show_preparation)
     plan = plan_on(opened, settings)
     log_ranges(plan)

@@ -1,27 +1,101 @@
 """The configuration that every trial starts from: the workload's default with the user's values outside the space."""
 
+import logging
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import torch
 
 from search_spaces.space import Situation, Space
 from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters_of
 from trainable.configuration.run_config import RunConfig
+from trainable.data.io.decoding import BadFileError, read_header
+from trainable.data.io.folder_layout import files_below, is_image
+from trainable.models.backbones import has_drop_path
 from trainable.models.external.own_network import ANY_NETWORK
+from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
 from trainable.run_setup import initial_weights
+from trainable.tasks.registry import get_task
 from trainable.workloads.registry import get_workload
 from trainable.workloads.workload import Workload
 from tuner.settings import SearchSettings
+
+logger = logging.getLogger(__name__)
+
+SIDE = "image_size_px"
+"""The side of square images, in the workloads of classes and grades."""
+CPU_SIDE_PX, GPU_SIDE_PX = 128, 224
+"""Largest side with a trained backbone: on a CPU an update of 16 images of 128 px takes about a second; 224 is the size
+that the weights were trained on."""
+LEAST_SIDE_PX, STRIDE_PX = 64, 32
+SAMPLED_FILES = 64
 
 
 def base_config(settings: SearchSettings, space: Space) -> RunConfig:
     """The workload's default with the user's values outside the space."""
     # Trial processes have other working folders.
     source = None if settings.data is None else str(Path(settings.data).absolute())
-    default = get_workload(space.workload).default_config(source)
+    default = _with_trained_backbone(get_workload(space.workload).default_config(source), settings)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
         raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
     return from_params(fixed_params(settings, space, default), default)
+
+
+def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunConfig:
+    """On data of the user's own the default starts from trained weights where there are any on this machine.
+
+    What the user says of the network stays; weights that name their backbone bring it along.
+    """
+    given = {**settings.pinned, **settings.ranges}
+    names = flat_params(default)
+    if settings.data is None or settings.init is not None or not {"backbone", "weights"} <= names.keys():
+        return default
+    if {"backbone", "network", "encoder"} & given.keys() or get_task(default.workload).is_pretraining:
+        return default
+    if "weights" in given:
+        named = backbone_of(str(given["weights"]))
+        return default if named is None else from_params({"backbone": named, "weights": given["weights"]}, default)
+    needs_drop_path = bool(names.get("drop_path"))
+    fitting = (one for one in trained_backbones() if not needs_drop_path or has_drop_path(one.backbone))
+    found = next(fitting, None)
+    if found is None:
+        return default
+    own_px = None if SIDE in given else names.get(SIDE)
+    side = {SIDE: _side_px(Path(settings.data), settings, most_px=own_px)} if isinstance(own_px, int) else {}
+    logger.info(
+        "Starts from trained weights: backbone=%s weights=%s%s. For the small network from scratch: "
+        "--set backbone=small --set weights=scratch.",
+        *found,
+        "".join(f" {name}={value}" for name, value in side.items()),
+    )
+    return from_params({**found._asdict(), **side}, default)
+
+
+def _side_px(folder: Path, settings: SearchSettings, *, most_px: int) -> int:
+    """Of the square images: what the files have, in multiples of the coarsest stride, and what the machine can train.
+
+    Args:
+        most_px: the workload's own size, which a GPU trains even where it is larger than `GPU_SIDE_PX`.
+    """
+    limit = CPU_SIDE_PX if gpu_memory_gb(settings) is None else max(GPU_SIDE_PX, most_px)
+    pictures = [folder / path for path in files_below(folder) if is_image(path)] if folder.is_dir() else []
+    sides = []
+    for path in pictures[:: max(1, len(pictures) // SAMPLED_FILES)]:
+        # Bad files are told, all at once, when the data is opened.
+        with suppress(BadFileError):
+            sides.append(min(read_header(path).size))
+    return limit if not sides else min(limit, max(LEAST_SIDE_PX, int(median(sides)) // STRIDE_PX * STRIDE_PX))
+
+
+def gpu_memory_gb(settings: SearchSettings) -> float | None:
+    """A trial's share of this machine's first GPU, in 10^9 bytes; None if trials run without a GPU."""
+    share = 1.0 if settings.gpus_per_trial is None else settings.gpus_per_trial
+    if not share or settings.device in ("cpu", "mps") or not torch.cuda.is_available():
+        return None
+    return share * torch.cuda.get_device_properties(0).total_memory / 1e9
 
 
 def check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:

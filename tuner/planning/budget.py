@@ -16,13 +16,14 @@ from typing import Self
 
 from trainable.config import TrialConfig
 from tuner import formatting
+from tuner.planning.dry_run_text import length_in_words, try_in_words
 from tuner.planning.duration import MOST_PLAYS, Forecast, Schedule, Seconds, forecast
-from tuner.planning.learning_curve import LEAST_EPOCHS, TRY_SECONDS, LearningCurve
+from tuner.planning.learning_curve import LEAST_EPOCHS, TRY_SECONDS
 from tuner.planning.measurement import Measurement, proposed_configs
 from tuner.planning.opened_data import OpenedData
 from tuner.planning.plan import Plan, plan_on
-from tuner.policy.halving import sign_of
 from tuner.records import ConfirmSeeds, TrialResources
+from tuner.records.settings import read_settings
 from tuner.settings import SearchSettings
 
 logger = logging.getLogger(__name__)
@@ -110,14 +111,23 @@ def fitted(
     return settings, plan_on(opened, settings, first_rung=bought.plan.space.grace_epochs)
 
 
+def of_known_length(settings: SearchSettings) -> SearchSettings:
+    """On data of the user's own, as long as the earlier search of a warm start: other lengths give other values.
+
+    Raises:
+        ValueError: the folder of the warm start holds no search.
+    """
+    if settings.data is None or settings.max_epochs is not None or settings.warm_start is None:
+        return settings
+    return replace(settings, max_epochs=read_settings(settings.warm_start).max_epochs)
+
+
 def try_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:
     """How long the default is tried at most; None where the length of a full training is known.
 
-    It is where the user gives it, for embedded data, for a loop of the user's own, and where an earlier search is
-    continued, whose values would mean something else at another length.
+    It is where the user gives it, for embedded data, and for a loop of the user's own.
     """
-    is_known = settings.data is None or settings.max_epochs is not None or settings.warm_start is not None
-    if is_known or not isinstance(opened.base, TrialConfig):
+    if settings.data is None or settings.max_epochs is not None or not isinstance(opened.base, TrialConfig):
         return None
     stated = settings.duration_seconds
     return TRY_SECONDS if stated is None else min(TRY_SECONDS, TRY_SHARE * stated)
@@ -139,29 +149,6 @@ def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources)
 def expected_of(settings: SearchSettings, plan: Plan, measured: Measurement) -> Forecast:
     """The forecast of a search from what was measured."""
     return _Costs.of(plan, measured).forecast(settings, plan, most_plays=MOST_PLAYS)
-
-
-def length_in_words(plan: Plan, measured: Measurement) -> str:
-    """Such as `full trainings of 780 updates (20 epochs of the default), first rung at epoch 6`."""
-    epochs = formatting.count(plan.max_epochs, "epoch")
-    rung = f", first rung at epoch {plan.rungs[0]}" if plan.rungs else ""
-    if measured.default.batch_size is None:
-        return f"full trainings of {epochs}{rung}"
-    return f"full trainings of {plan.max_epochs * measured.default.updates_per_epoch} updates ({epochs}){rung}"
-
-
-def try_in_words(plan: Plan, curve: LearningCurve) -> str:
-    """What the default reached, beside the trivial prediction."""
-    if not curve.values:
-        return "none: an epoch of the default takes too long, or diverged; the length is the space's"
-    sign = sign_of(plan.space.mode)
-    reached = f"{formatting.metric(plan.space.objective)} {formatting.number(sign * max(curve.values))}"
-    told = f"the default reached {reached} in {curve.updates} updates ({formatting.count(curve.epochs, 'epoch')})"
-    if plan.trivial is None:
-        return told
-    floor = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
-    above = "never clearly" if curve.first_above is None else f"from epoch {curve.first_above} on"
-    return f"{told}; above {floor}: {above}"
 
 
 def _wanted_epochs(plan: Plan, measured: Measurement) -> int:

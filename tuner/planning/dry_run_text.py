@@ -1,4 +1,4 @@
-"""The text of `--dry-run`: checks, timings, and the parts of the expected wall time."""
+"""The text of `--dry-run`: length and try, checks, timings, and the parts of the expected wall time."""
 
 import math
 import shutil
@@ -9,11 +9,12 @@ from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
-from tuner.planning.budget import length_in_words, try_in_words
 from tuner.planning.duration import Forecast
+from tuner.planning.learning_curve import LearningCurve
 from tuner.planning.measurement import Measurement
 from tuner.planning.plan import Plan
 from tuner.planning.step_timing import StepTiming
+from tuner.policy.halving import sign_of
 from tuner.records import ConfirmSeeds, TrialResources
 from tuner.settings import SearchSettings
 
@@ -48,6 +49,29 @@ def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
 def image_lines(plan: Plan) -> list[str]:
     counts, caution = counts_in_words(plan.images, plan.image_size_px), warning_of_few(plan.images)
     return [*([f"images        {counts}"] if counts else []), *([f"caution       {caution}"] if caution else [])]
+
+
+def length_in_words(plan: Plan, measured: Measurement) -> str:
+    """Such as `full trainings of 780 updates (20 epochs of the default), first rung at epoch 6`."""
+    epochs = formatting.count(plan.max_epochs, "epoch")
+    rung = f", first rung at epoch {plan.rungs[0]}" if plan.rungs else ""
+    if measured.default.batch_size is None:
+        return f"full trainings of {epochs}{rung}"
+    return f"full trainings of {plan.max_epochs * measured.default.updates_per_epoch} updates ({epochs}){rung}"
+
+
+def try_in_words(plan: Plan, curve: LearningCurve) -> str:
+    """What the default reached, beside the trivial prediction."""
+    if not curve.values:
+        return "none: an epoch of the default takes too long, or diverged; the length is the space's"
+    sign = sign_of(plan.space.mode)
+    reached = f"{formatting.metric(plan.space.objective)} {formatting.number(sign * max(curve.values))}"
+    told = f"the default reached {reached} in {curve.updates} updates ({formatting.count(curve.epochs, 'epoch')})"
+    if plan.trivial is None:
+        return told
+    floor = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
+    above = "never clearly" if curve.first_above is None else f"from epoch {curve.first_above} on"
+    return f"{told}; above {floor}: {above}"
 
 
 def length_lines(plan: Plan, measured: Measurement) -> list[str]:

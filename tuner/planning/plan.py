@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from search_spaces.pinning import PinnedSpace
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
@@ -16,7 +14,7 @@ from trainable.configuration.reference import Reference, references_of
 from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import read_config
 from trainable.workloads.workload import DataFacts
-from tuner.planning.base_config import is_of_space
+from tuner.planning.base_config import gpu_memory_gb, is_of_space
 from tuner.planning.opened_data import OpenedData, open_for_search
 from tuner.planning.ranges import searched_ranges
 from tuner.planning.spaces import recorded_space
@@ -241,11 +239,3 @@ def _situation(settings: SearchSettings, facts: DataFacts) -> Situation:
         gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
         num_tasks=facts.num_tasks,
     )
-
-
-def gpu_memory_gb(settings: SearchSettings) -> float | None:
-    """A trial's share of this machine's first GPU, in 10^9 bytes; None if trials run without a GPU."""
-    share = 1.0 if settings.gpus_per_trial is None else settings.gpus_per_trial
-    if not share or settings.device in ("cpu", "mps") or not torch.cuda.is_available():
-        return None
-    return share * torch.cuda.get_device_properties(0).total_memory / 1e9

