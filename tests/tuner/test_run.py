@@ -110,14 +110,14 @@ def test_a_parameter_that_neither_space_nor_configuration_knows_is_refused_with_
 def played(tmp_path, monkeypatch):
     """A search to be confirmed whose trials are played; `interrupted` says whether Ctrl-C comes after the last."""
 
-    def search(*, interrupted: bool) -> int:
+    def search(*, interrupted: bool, **changes) -> int:
         def play(session, *_, **__):
             Player(session).play()
             if interrupted:
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(run, "run_legs", play)
-        folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2)
+        folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2, **changes)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
             run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), seconds=None)
@@ -150,6 +150,14 @@ def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_re
     assert asked == [2]
     assert (tmp_path / "run" / "report.md").is_file()
     assert "Continue    python -m tuner.search --resume" in capsys.readouterr().out
+
+
+def test_in_a_stated_time_that_is_used_up_nothing_is_confirmed_and_the_search_is_over(played, monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
+    assert played(interrupted=False, duration_seconds=1e-3) == 0
+    search = read_search(tmp_path / "run")
+    assert search.is_finished
+    assert search.settings.confirm == 0
 
 
 @pytest.fixture(scope="module")
