@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(VENV)/.bench-installed
 
-.PHONY: search test tests test-slow test-examples soak lint format clean
+.PHONY: search test tests test-slow test-browser test-examples soak lint format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make search     search a better configuration on the embedded data set (about 5 minutes on 2 cores)"
 	@echo "make test       lint, format check, types, tests"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-browser  report.html in a browser; needs Chromium"
 	@echo "make test-examples  the examples that need more packages"
 	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
 	@echo "make soak       a search that is killed thirty times at random moments"
@@ -44,10 +45,14 @@ test:
 
 tests: $(STAMP)
 	@echo "Tests"
-	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not soak and not examples"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not soak and not browser and not examples"
 
 test-slow: $(STAMP)
 	@$(PY) -m pytest -m slow
+
+test-browser: $(STAMP)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	@$(PY) -m pytest -m browser
 
 test-examples: $(STAMP)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[examples]'

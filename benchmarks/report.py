@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from benchmarks.claims import OURS, Claim
+from benchmarks.figure_style import BLUE, GREY, LABEL_POINTS, SKY, STYLE
 from benchmarks.harness import Spread
 from benchmarks.record import Row
-from tuner.results.figure_style import BLUE, GREY, LABEL_POINTS, SKY, STYLE
 
 COLUMNS = 3
 VERDICTS = {True: "reached", False: "missed", None: "-"}

@@ -1,6 +1,6 @@
 """Writes the report of a search from its results folder, and reruns nothing.
 
-python -m tuner.report results/moe/<run>                  writes report.md, figures/*.png and results.csv into it
+python -m tuner.report results/moe/<run>                  writes report.html, report.md and results.csv into it
 python -m tuner.report results/moe/<run> --output DIR     writes them to DIR; works while the search runs
 """
 
@@ -19,14 +19,19 @@ from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
+from tuner.records.lock import is_in_use
 from tuner.records.settings import read_settings
 from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress, references, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
-from tuner.results.figures import remove_other_pictures, save_pictures
+from tuner.results.headline import State
+from tuner.results.importance import measure_importance
+from tuner.results.importance_text import say_importance
+from tuner.views.html.content import read_result
+from tuner.views.html.page import PAGE, write_page
 
 PROG = "python -m tuner.report"
-REPORT, FIGURES, TABLE = "report.md", "figures", "results.csv"
+REPORT, TABLE = "report.md", "results.csv"
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
@@ -41,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2
-    paths = {"report": str(report), "table": str(output / TABLE), "figures": str(output / FIGURES)}
+    paths = {"report": str(report), "table": str(output / TABLE), "page": str(output / PAGE)}
     sys.stdout.write(f"{json.dumps(paths, indent=2) if options.json else report}\n")
     return 0
 
@@ -60,9 +65,9 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Writes the report, its table and its figures over earlier ones; returns the path of the report.
+    """Writes the page, the table and the report over earlier ones; returns the path of the report.
 
-    The report is written last: an earlier one stays intact until the new figures and table exist.
+    The report is written last: an earlier one stays intact until the new page and table exist.
 
     Args:
         output: folder to write to; None is the search's own, whose lock the caller holds.
@@ -78,7 +83,10 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / TABLE) as partial:
         results_table(search).to_csv(partial, index=False)
-    pictures = save_pictures(search, exported, output / FIGURES)
+    importance = measure_importance(search)
+    is_running = output.resolve() != folder.resolve() and is_in_use(folder)
+    state = State.RUNNING if is_running else None
+    write_page(read_result(folder, search, state, importance=importance), output)
     sections = [
         report_text.say_result(
             search,
@@ -92,13 +100,12 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         report_text.say_exported(search, answer),
         report_text.say_confirmations(search, confirmations),
         references.say_references(search, reference_rows(folder, search)),
-        report_text.say_pictures([(p, path and path.relative_to(output)) for p, path in pictures]),
+        say_importance(search, importance),
         report_text.say_trials(search, exported),
         "" if answer is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
     ]
     with replacing(output / REPORT) as partial:
         partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
-    remove_other_pictures(output / FIGURES, pictures)
     return output / REPORT
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
 from tuner.confirm.handed_over import handed_over
-from tuner.confirm.training import confirm, log_training
+from tuner.confirm.training import Progress, confirm, log_training
 from tuner.confirm.wanted import is_over
 from tuner.export import CONFIG, METRICS, export
 from tuner.listeners.dispensable import Dispensable
@@ -29,12 +30,13 @@ from tuner.planning.plan import Plan, extended, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
-from tuner.records import RecordedSettings, Recorder, SearchRecord, TrialResources, locked
+from tuner.records import ConfirmedRun, RecordedSettings, Recorder, SearchRecord, TrialResources, locked
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
 from tuner.records.trivial import write_trivial
 from tuner.references.beside import References
+from tuner.results.headline import State
 from tuner.session import open_session
 from tuner.settings import SearchSettings
 from tuner.stated_time import affordable_confirmation
@@ -43,15 +45,20 @@ from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView
 
 INTERRUPTED = 130
+PAGE_SECONDS = 5.0
+"""Least time between two drawings of the page."""
 
 
 def finish(folder: Path, search: SearchRecord) -> int:
     """Writes the report and the export, prints what to do next, and returns the exit status of the search."""
     # Its figures take as long to import as a trial takes to start.
     from tuner.report import outcome_lines, write_report
+    from tuner.samples.judging import draw_samples_once
+    from tuner.views.html.page import PAGE
 
+    draw_samples_once(folder, search)
     report = write_report(folder)
-    lines = [*outcome_lines(folder, search), f"Report      {report}"]
+    lines = [*outcome_lines(folder, search), f"Page        {report.with_name(PAGE)}", f"Report      {report}"]
     answer = handed_over(folder, search)
     if answer is not None:
         lines += _export_lines(folder)
@@ -213,7 +220,9 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
     if is_complete and search.settings.confirm and search.leader is not None:
         # After an interruption a resume trains the rest.
         with suppress(KeyboardInterrupt):
-            confirm(folder, top=search.settings.confirm, seeds=search.settings.confirm_seeds, on_run=log_training)
+            confirm(
+                folder, top=search.settings.confirm, seeds=search.settings.confirm_seeds, on_run=_teller(folder, search)
+            )
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:
@@ -240,7 +249,7 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     session = open_session(recorder, plan.pinned, seconds=seconds)
     view = ThrottledView(make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard))
     references = References(folder, search, "validation")
-    recorder.listen([*_copies(recorder, plan), view, FirstRungNotice(folder), references])
+    recorder.listen([*_copies(recorder, plan), view, _page(folder), FirstRungNotice(folder), references])
     try:
         run_legs(
             session,
@@ -258,6 +267,29 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     if session.stop_reason is None:
         references.finish()
     return session.stop_reason is None and not search.is_unfinished
+
+
+def _page(folder: Path, state: State = State.RUNNING) -> Dispensable:
+    """The page of the running search, for the browser."""
+
+    def make() -> ThrottledView:
+        # plotly takes a moment to import, and a command that only checks its options draws nothing.
+        from tuner.views.html.live import LivePage
+
+        return ThrottledView(LivePage(folder, state), pause_seconds=PAGE_SECONDS)
+
+    return Dispensable("report.html", make, remedy="python -m tuner.report writes it again")
+
+
+def _teller(folder: Path, search: SearchRecord) -> Callable[[ConfirmedRun, Progress], None]:
+    """Tells each training of the confirmation, on the terminal and on the page."""
+    page = _page(folder, State.CONFIRMING)
+
+    def tell(run: ConfirmedRun, progress: Progress) -> None:
+        log_training(run, progress)
+        page.on_event(search, search.events[-1])
+
+    return tell
 
 
 def _copies(recorder: Recorder, plan: Plan) -> list[Dispensable]:

@@ -13,8 +13,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from benchmarks.replay.run import BUDGET_TRAININGS, POINTS
-from tuner.results.figure_style import (
+from benchmarks.figure_style import (
     BLACK,
     BLUE,
     GREEN,
@@ -27,6 +26,7 @@ from tuner.results.figure_style import (
     label_right,
     new_axes,
 )
+from benchmarks.replay.run import BUDGET_TRAININGS, POINTS
 
 NUM_RESAMPLES = 2000
 QUARTER, FULL = POINTS // 4 - 1, POINTS - 1

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.claims import OURS, Claim
-from tuner.results.figure_style import BLUE, GREY, LABEL_POINTS, STYLE, Label, label_right
+from benchmarks.figure_style import BLUE, GREY, LABEL_POINTS, STYLE, Label, label_right
 
 
 def growth_picture(claims: Sequence[Claim]) -> Figure | None:

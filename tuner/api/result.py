@@ -103,7 +103,7 @@ class SearchResult:
         return results_table(self.search)
 
     def report(self, output: str | Path | None = None) -> Path:
-        """Writes report.md, its figures and results.csv again; returns the path of the report.
+        """Writes report.html, report.md and results.csv again; returns the path of report.md.
 
         Args:
             output: folder to write to, which works while the search runs; None is the search's own.

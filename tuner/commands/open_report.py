@@ -1,4 +1,4 @@
-"""Shows the report of a search: in the viewer of the desktop, or as text on a terminal without one."""
+"""Shows the report of a search: its page in the browser of the desktop, or its text on a terminal without one."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ from rich.markdown import Markdown
 from trainable.visible_text import visible
 from tuner.records.settings import read_settings
 from tuner.report import REPORT
+from tuner.views.html.page import PAGE
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
@@ -20,14 +21,15 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     folder = build_parser(prog).parse_args(arguments).folder
     try:
         read_settings(folder)
-        report = folder / REPORT
-        if not report.is_file():
+        report, page = folder / REPORT, folder / PAGE
+        if not report.is_file() and not page.is_file():
             raise ValueError(f"{folder} has no {REPORT} yet; write it with: vision-tuner report {folder}")
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sys.stdout.write(f"{report}\n")
-    if not (has_desktop() and webbrowser.open(report.absolute().as_uri())):
+    shown = page if (has_desktop() and page.is_file()) or not report.is_file() else report
+    sys.stdout.write(f"{shown}\n")
+    if not (has_desktop() and webbrowser.open(shown.absolute().as_uri())) and report.is_file():
         Console(file=sys.stdout).print(Markdown(visible(report.read_text(encoding="utf-8"))))
     return 0
 

@@ -42,6 +42,21 @@ def locked(folder: Path) -> Iterator[None]:
             file.truncate(0)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Whether a process holds the lock, this one included."""
+    if not (folder / LOCK).is_file():
+        return False
+    with (folder / LOCK).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+    return False
+
+
 def _opened(folder: Path) -> TextIO:
     try:
         return (folder / LOCK).open("a+", encoding="utf-8")

@@ -11,7 +11,6 @@ from tuner.confirm.handed_over import HandedOver
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
-from tuner.results.figure_style import Picture
 
 LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation")
 """Settings that are too long for a table, or only for machines."""
@@ -65,6 +64,12 @@ def _on_one_seed(search: SearchRecord, answer: HandedOver) -> str:
 
 
 def say_what_was_searched(search: SearchRecord) -> str:
+    rows = table(("setting", "value"), settings_rows(search))
+    return f"## Settings\n\n{rows}\n\nAll settings are in `settings.json`."
+
+
+def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
+    """What was asked for and what was chosen, with the units in words."""
     settings = search.settings
     shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
         "resources": str(settings.resources),
@@ -76,10 +81,9 @@ def say_what_was_searched(search: SearchRecord) -> str:
         "precision in effect": sorted(progress.precisions(search)),
         "idle between trials": _idle_words(search),
     }
-    rows = [
+    return [
         (name.replace("_", " "), _setting(value)) for name, value in shown.items() if value not in (None, {}, [], ())
     ]
-    return "## Settings\n\n" + table(("setting", "value"), rows) + "\n\nAll settings are in `settings.json`."
 
 
 def _idle_words(search: SearchRecord) -> str | None:
@@ -172,16 +176,6 @@ def _mean_and_spread(values: Sequence[float]) -> str:
     return f"{formatting.number(statistics.fmean(values))} ± {formatting.number(statistics.stdev(values))}"
 
 
-def say_pictures(pictures: Iterable[tuple[Picture, Path | None]]) -> str:
-    """Paths are relative to the report."""
-    parts = ["## Figures"]
-    for picture, path in pictures:
-        parts.append(f"### {picture.title}")
-        parts += [] if path is None else [f"![{picture.title}]({path.as_posix()})"]
-        parts.append(picture.caption)
-    return "\n\n".join(parts)
-
-
 def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:
     """One row per trial; the exported one is bold."""
     rows = [_trial_row(search, trial, exported) for trial in search.trials]
@@ -189,7 +183,8 @@ def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:
     if not rows:
         return "## Trials\n\nNo trial has started."
     counts = ", ".join(f"{quantity} {ending}" for ending, quantity in progress.count_endings(search.trials).items())
-    return f"## Trials\n\n{counts}. Their parameters are in `results.csv`.\n\n{table(header, rows)}"
+    beside = "Their parameters are in `results.csv`, their curves in `report.html`."
+    return f"## Trials\n\n{counts}. {beside}\n\n{table(header, rows)}"
 
 
 def _trial_row(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> tuple[str, ...]:

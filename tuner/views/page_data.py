@@ -29,15 +29,6 @@ def metric_names(search: SearchRecord) -> list[str]:
     return [objective, *sorted({name for result in results for name in result.metrics} - {objective})]
 
 
-def curves(search: SearchRecord, metric: str) -> pd.DataFrame:
-    """A metric by epoch, with one column per trial that has it."""
-    found = {
-        trial.name: {epoch: _metrics(search, result).get(metric) for epoch, result in trial.results.items()}
-        for trial in search.trials
-    }
-    return pd.DataFrame(found).rename_axis("epoch").sort_index().dropna(axis="columns", how="all")
-
-
 def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataFrame:
     """All metrics of each trial's last epoch, one row per trial, the exported one first."""
     ordered = sorted(search.trials, key=lambda trial: trial is not exported)

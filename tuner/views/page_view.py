@@ -1,6 +1,7 @@
 """The page itself, redrawn every few seconds while the search runs; Streamlit runs this file for `tuner.page`."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit as st
@@ -10,7 +11,14 @@ from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import reference_rows, results_table
 from tuner.results import progress
+from tuner.results.importance import measure_importance
 from tuner.views import page_data
+from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
+from tuner.views.figures.drawing import Drawing
+from tuner.views.figures.limits import draw_limits
+from tuner.views.figures.parameters import draw_parameters
+from tuner.views.figures.techniques import draw_techniques
+from tuner.views.figures.timeline import draw_timeline
 from tuner.views.plain_view import best_words, ended_words, heading
 
 REFRESH_SECONDS = 3
@@ -28,11 +36,15 @@ def _draw(folder: Path) -> None:
     answer = handed_over(folder, search)
     exported = None if answer is None else answer.trial
     _show_progress(search, folder, answer)
-    curves, trials, configuration, checkpoints, machine = st.tabs(
-        ["Curves", "Trials", "Configuration", "Checkpoints", "Machine"]
+    curves, parameters, trials, configuration, checkpoints, machine = st.tabs(
+        ["Curves", "Parameters", "Trials", "Configuration", "Checkpoints", "Machine"]
     )
     with curves:
-        st.line_chart(page_data.curves(search, st.selectbox("metric", page_data.metric_names(search))))
+        metric = st.selectbox("metric", page_data.metric_names(search))
+        _show([draw_learning_curves(search, exported, metric=metric)])
+        _show([*draw_best_so_far(search, exported), draw_timeline(search, exported), *draw_techniques(exported)])
+    with parameters:
+        _show_parameters(search, exported)
     with trials:
         st.dataframe(results_table(search), hide_index=True)
         st.dataframe(page_data.last_metrics(search, exported))
@@ -42,6 +54,21 @@ def _draw(folder: Path) -> None:
         st.dataframe(page_data.checkpoints(search, folder))
     with machine:
         show_machine()
+
+
+def _show(drawings: Iterable[Drawing]) -> None:
+    """The same figures as in report.html."""
+    for drawing in drawings:
+        st.subheader(drawing.title)
+        if drawing.figure is not None:
+            st.plotly_chart(drawing.figure, key=drawing.name)
+        st.caption(drawing.caption)
+
+
+def _show_parameters(search: SearchRecord, exported: TrialRecord | None) -> None:
+    """Measured when asked for: with many trials it takes seconds, and the page is redrawn every few."""
+    if st.toggle("measure the importance", value=not search.is_unfinished):
+        _show([*draw_parameters(search, exported, measure_importance(search)), *draw_limits(search, exported)])
 
 
 def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None) -> None:

@@ -12,10 +12,14 @@ MAX_SHARE = 0.05
 
 
 class ThrottledView:
-    """Delays updates so that drawing takes at most MAX_SHARE of the time; `catch_up` draws a delayed one."""
+    """Delays updates so that drawing takes at most MAX_SHARE of the time; `catch_up` draws a delayed one.
 
-    def __init__(self, view: View, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._view, self._clock = view, clock
+    Args:
+        pause_seconds: least time between two drawings, however short they are.
+    """
+
+    def __init__(self, view: View, *, clock: Callable[[], float] = time.monotonic, pause_seconds: float = 0.0) -> None:
+        self._view, self._clock, self._pause_seconds = view, clock, pause_seconds
         self._due = clock()
         self._delayed: SearchRecord | None = None
         self._view.start()
@@ -37,4 +41,4 @@ class ThrottledView:
         began = self._clock()
         self._view.update(search)
         ended = self._clock()
-        self._delayed, self._due = None, ended + (ended - began) / MAX_SHARE
+        self._delayed, self._due = None, ended + max(self._pause_seconds, (ended - began) / MAX_SHARE)

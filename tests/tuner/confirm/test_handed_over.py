@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from tuner.results.figures import draw_best_so_far, draw_learning_curves
 
 from tuner import explain, load
 from tuner.confirm.handed_over import handed_over
@@ -19,7 +20,6 @@ from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Recorder, append_run, read_search
-from tuner.results.figures import draw_best_so_far, draw_learning_curves
 from tuner.run import finish
 
 MEANS = (0.70, 0.82, 0.80)

@@ -154,7 +154,7 @@ def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed
     assert_no_epoch_is_repeated(search)
     assert_decided_as_undisturbed(search, tmp_path)
     left = {path.name for path in search.folder.iterdir()}
-    assert {"report.md", "results.csv", "best", "figures"} <= left
+    assert {"report.md", "report.html", "results.csv", "best"} <= left
     exported = {path.name for path in (search.folder / "best").iterdir()}
     assert exported == {"config.json", "weights.pt", "metrics.json", "README.md"}
     assert not [name for name in left if name.startswith(".") and name != ".lock"]

@@ -60,7 +60,7 @@ def test_it_ends_well_and_leaves_what_it_promises(finished):
     assert finished.exit_codes == [0], finished.commands[0].complained
     left = {str(path.relative_to(finished.folder)) for path in finished.folder.rglob("*") if path.is_file()}
     assert {"settings.json", "trials.jsonl", "study.journal", "results.csv", "report.md"} <= left
-    assert {"best/config.json", "best/weights.pt", "best/metrics.json", "figures/learning_curves.png"} <= left
+    assert {"best/config.json", "best/weights.pt", "best/metrics.json", "report.html"} <= left
 
 
 def test_every_trial_ended_once_and_has_one_result_for_each_epoch(finished):

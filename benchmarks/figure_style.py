@@ -1,4 +1,4 @@
-"""The style of a report's figures.
+"""The style of the figures of measured results.
 
 The colours of Okabe and Ito, which suit every kind of colour vision; important curves are labelled in place.
 """
@@ -35,15 +35,6 @@ STYLE: dict[RcKeyType, Any] = {
 LABEL_POINTS = 9.5
 LINE_POINTS = 1.45 * LABEL_POINTS
 """Distance between two lines of labels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A figure with its title and caption; without a figure, the caption says why there is none."""
-
-    title: str
-    caption: str
-    figure: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from tuner.policy.outcomes import Outcome, describe
 from tuner.report import write_report
-from tuner.results.limit_figures import measured_quantity
+from tuner.results.limits import measured_quantity
 
 LIMITS = {"params_m": 5.0, "latency_ms": 20.0}
 
@@ -24,8 +24,9 @@ def test_a_report_shows_the_objective_against_each_quantity_and_how_many_were_no
     assert (measured_quantity(first, "latency_ms"), measured_quantity(over, "latency_ms")) == (12.0, None)
     report = write_report(recorder.folder, tmp_path / "report")
     text = report.read_text()
-    assert (report.parent / "figures" / "limits.png").is_file()
-    assert "which ended 1 trial untrained" in text
+    page = (report.parent / "report.html").read_text()
+    assert "The limit is 5; 1 trial above it ended untrained." in page
+    assert "The limit is 20; 0 trials above it ended untrained." in page
     assert "over limit: params_m 7.5, limit 5" in text
 
 

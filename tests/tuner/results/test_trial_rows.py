@@ -1,0 +1,66 @@
+"""The table of all trials."""
+
+import pytest
+
+from tuner.policy.outcomes import Outcome
+from tuner.records import read_search, trial_name
+from tuner.results.best_so_far import measured_in_order
+from tuner.results.differences import differences
+from tuner.results.importance import measure_importance
+from tuner.results.trial_rows import reason_of, trial_rows
+
+LONGEST = 6
+
+
+@pytest.fixture(scope="module")
+def search(finished_folder):
+    return read_search(finished_folder)
+
+
+def test_every_trial_has_a_row_with_its_recorded_values(search):
+    rows = trial_rows(search, None)
+    assert [row.name for row in rows] == [trial.name for trial in search.trials]
+    for row, trial in zip(rows, search.trials, strict=True):
+        values = [result.objective for result in trial.results.values()]
+        assert (row.last, row.best) == (trial.last.objective, max(values))
+        assert row.sentence == trial.sentence
+
+
+def test_a_reason_is_a_few_words_and_tells_the_endings_apart(search):
+    reasons = {reason_of(search, trial) for trial in search.trials}
+    assert reasons == {"completed 12 epochs", "stopped at rung 1", "stopped at rung 2", "diverged in epoch 2"}
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_every_outcome_has_a_reason_of_few_words_even_without_its_numbers(synthetic_search, outcome):
+    recorder = synthetic_search().recorder
+    recorder.start(trial_name(0, {}), params={}, answers={})
+    recorder.result(trial_name(0, {}), epoch=1, objective=0.5, metrics={}, seconds=1.0)
+    recorder.end(trial_name(0, {}), outcome, numbers={}, epoch=1)
+    reason = reason_of(recorder.record, recorder.record.trials[0])
+    assert 0 < len(reason.split()) <= LONGEST
+    assert "{" not in reason
+
+
+def test_differences_are_those_of_the_parameters_the_most_important_first(search):
+    importance = measure_importance(search)
+    found = differences(search, search.leader, importance)
+    default, own = search.default_trial.params, search.leader.params
+    assert {one.parameter for one in found} == {
+        name for name in {**default, **own} if default.get(name) != own.get(name)
+    }
+    shares = [one.share or 0.0 for one in found]
+    assert shares == sorted(shares, reverse=True)
+    assert [one.parameter for one in found if one.is_beyond_chance] == [
+        one.parameter for one in found if one.parameter in importance.beyond_chance
+    ]
+    assert differences(search, search.default_trial, importance) == []
+
+
+def test_trials_are_measured_in_order_with_the_epochs_trained_until_then(search):
+    measured = measured_in_order(search)
+    assert [one.time for one in measured] == sorted(one.time for one in measured)
+    assert {one.trial.name for one in measured} == {trial.name for trial in search.measured_at(12)}
+    assert measured[-1].epochs <= sum(len(trial.results) for trial in search.trials)
+    ends = [result.time for trial in search.trials for result in trial.results.values()]
+    assert measured[0].epochs == len([end for end in ends if end <= measured[0].time])

@@ -1,0 +1,201 @@
+"""What report.html says, read without a browser."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+
+from tuner.policy.outcomes import Outcome
+from tuner.records import ConfirmedRun, append_run, read_search, trial_name
+from tuner.results.headline import State
+from tuner.results.importance import measure_importance
+from tuner.views.html.content import read_result
+from tuner.views.html.live import LivePage
+from tuner.views.html.page import PAGE, render, write_page
+
+HOSTILE = "<script>alert('x')</script>\"'&</script><img src=x onerror=alert(1)>"
+MAX_MEGABYTES = 6.0
+
+
+class Reader(HTMLParser):
+    """The tags, the visible text and the scripts of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.text, self.scripts, self.attributes = [], [], {}, []
+        self._inside = None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag in ("script", "style"):
+            self._inside = dict(attrs).get("id", tag)
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self._inside = None
+
+    def handle_data(self, data):
+        if self._inside is None:
+            self.text.append(data)
+        else:
+            self.scripts[self._inside] = self.scripts.get(self._inside, "") + data
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+def page_of(folder, state=None, *, importance=None):
+    search = read_search(folder)
+    return Reader(render(read_result(folder, search, state, importance=importance)))
+
+
+@pytest.fixture
+def copied(finished_folder, tmp_path):
+    return Path(shutil.copytree(finished_folder, tmp_path / "results" / "moe" / "copied"))
+
+
+def confirm(folder, values):
+    for trial, by_seed in values.items():
+        for seed, value in enumerate(by_seed):
+            append_run(folder, ConfirmedRun(trial=trial, seed=seed, objective=value, validation=value, test={}))
+
+
+@pytest.fixture(scope="module")
+def finished(finished_folder):
+    return page_of(finished_folder, State.OVER, importance=measure_importance(read_search(finished_folder)))
+
+
+def test_the_first_words_are_what_was_won(copied):
+    search = read_search(copied)
+    winner = search.leader.name
+    confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], winner: [0.85, 0.86, 0.875]})
+    words = page_of(copied, State.OVER).words
+    won = f"Trial {winner} better than the default s_measure 0.810 → to 0.862 on the test split"
+    assert won in words
+    assert "0.052 better; 3 of 3 seeds better; 95 % interval " in words
+    assert words.index(won) < words.index("What to run next")
+
+
+def test_every_trial_is_in_the_table_with_its_reason(finished, finished_folder):
+    search = read_search(finished_folder)
+    rows = [value for tag, name, value in finished.attributes if (tag, name) == ("tr", "data-trial")]
+    assert rows == [trial.name for trial in search.trials]
+    sentences = {value for tag, name, value in finished.attributes if (tag, name) == ("td", "title")}
+    assert sentences == {trial.sentence for trial in search.trials}
+
+
+def test_the_figures_are_plotly_s_and_each_has_its_place_and_description(finished):
+    figures = json.loads(finished.scripts["figures"])
+    places = [value for _, name, value in finished.attributes if name == "data-figure"]
+    assert sorted(places) == sorted(figures)
+    assert {"learning-curves", "best-so-far-time", "timeline", "importance", "contour", "parallel"} <= set(figures)
+    for figure in figures.values():
+        go.Figure(figure)
+    described = [value for tag, name, value in finished.attributes if name == "aria-label" and tag == "div"]
+    assert len(described) == len(places)
+    assert all(described)
+
+
+def test_nothing_is_fetched_from_anywhere(finished):
+    sources = [value for _, name, value in finished.attributes if name in ("src", "srcset", "data")]
+    links = [value for _, name, value in finished.attributes if name == "href"]
+    assert all(value.startswith("data:") for value in sources)
+    assert all(value.startswith("#") for value in links)
+    assert any("default-src 'none'" in value for _, name, value in finished.attributes if name == "content")
+
+
+def test_headings_descend_one_level_at_a_time_and_every_section_is_named(finished):
+    levels = [int(tag[1]) for tag in finished.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+    names = {value for _, name, value in finished.attributes if name == "id"}
+    labels = [value for _, name, value in finished.attributes if name in ("aria-labelledby", "for")]
+    assert set(labels) <= names
+
+
+@pytest.mark.parametrize(
+    ("state", "is_live"),
+    [(State.RUNNING, True), (State.CONFIRMING, True), (State.INTERRUPTED, False), (State.OVER, False)],
+)
+def test_the_state_is_a_badge_and_only_a_page_that_changes_reloads(finished_folder, state, is_live):
+    page = page_of(finished_folder, state)
+    assert page.words.startswith(f"{state} moe/") or f" {state} moe/" in page.words
+    assert ("body", "data-live", "yes" if is_live else "no") in page.attributes
+    assert (("meta", "http-equiv", "refresh") in page.attributes) == is_live
+
+
+def test_an_interrupted_search_says_so_first_and_how_to_go_on(synthetic_search):
+    synthetic = synthetic_search(confirm=3)
+    synthetic.run(until=40)
+    words = page_of(synthetic.recorder.folder).words
+    note = words.index("Interrupted: ")
+    assert "the best 3 are not confirmed on the test split. A resume does the rest." in words
+    assert note < words.index("best so far")
+    assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in words
+
+
+def test_a_search_without_a_trial_has_a_page(synthetic_search):
+    words = page_of(synthetic_search().recorder.folder).words
+    assert "No result yet" in words
+    assert "0 of 0 trials" in words
+
+
+def test_hostile_texts_are_shown_as_they_are_and_do_nothing(synthetic_search):
+    recorder = synthetic_search(data=HOSTILE, limits={HOSTILE: 5.0}).recorder
+    for number in range(3):
+        name = trial_name(number, {})
+        recorder.start(name, params={HOSTILE: f"{HOSTILE}{number}", "max_lr": 0.1}, answers={})
+        recorder.result(name, epoch=1, objective=0.5, metrics={f"limit/{HOSTILE}": 1.0}, seconds=1.0)
+        recorder.end(name, Outcome.FAILED, numbers={"epoch": 1, "error": HOSTILE}, epoch=1)
+    harmless = page_of(synthetic_search("harmless").recorder.folder)
+    page = page_of(recorder.folder)
+    assert page.tags.count("script") == harmless.tags.count("script")
+    assert "img" not in page.tags
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert HOSTILE in page.words
+    texts = json.dumps(json.loads(page.scripts["figures"])["limit-1"])
+    assert "&lt;script&gt;" in texts
+    assert "<script" not in texts
+
+
+def test_hostile_values_of_parameters_are_escaped_in_figures(synthetic_search):
+    synthetic = synthetic_search()
+    sample = synthetic.sample
+    synthetic.sample = lambda number: sample(number) | {"word": f"{HOSTILE}{number % 2}"}
+    synthetic.run()
+    search = synthetic.recorder.record
+    page = page_of(synthetic.recorder.folder, State.OVER, importance=measure_importance(search))
+    figures = json.loads(page.scripts["figures"])
+    assert "<script" not in json.dumps(figures)
+    assert "&lt;script&gt;" in json.dumps(figures["parallel"])
+
+
+def test_a_page_of_three_hundred_trials_is_below_its_limit(synthetic_search, tmp_path):
+    synthetic = synthetic_search(num_trials=300, max_epochs=24)
+    synthetic.run()
+    search = synthetic.recorder.record
+    path = write_page(read_result(synthetic.recorder.folder, search, State.OVER), tmp_path)
+    assert path.stat().st_size / 1e6 < MAX_MEGABYTES / 2
+
+
+def test_a_live_page_is_replaced_with_every_update_and_leaves_nothing_beside_it(synthetic_search):
+    synthetic = synthetic_search()
+    live, folder = LivePage(synthetic.recorder.folder), synthetic.recorder.folder
+    synthetic.run(until=20)
+    live.update(synthetic.recorder.record)
+    early = Reader((folder / PAGE).read_text())
+    synthetic.run()
+    live.update(synthetic.recorder.record)
+    late = Reader((folder / PAGE).read_text())
+    assert early.tags.count("tr") < late.tags.count("tr")
+    assert ("body", "data-live", "yes") in late.attributes
+    assert [path.name for path in folder.iterdir() if "report" in path.name] == [PAGE]

@@ -1,0 +1,36 @@
+"""How a trial's parameters differ from the default's."""
+
+from typing import NamedTuple
+
+from tuner import formatting
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results.importance import Importance
+
+NOT_USED = "not used"
+
+
+class Difference(NamedTuple):
+    parameter: str
+    value: str
+    default: str
+    share: float | None
+    """Of the importance; None where it is not known."""
+    is_beyond_chance: bool
+
+
+def differences(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> list[Difference]:
+    """The most important first, then in the order of the space; empty for the default."""
+    default = search.default_trial
+    if default is None:
+        return []
+    shares = {} if importance is None else importance.shares
+    beyond = [] if importance is None else importance.beyond_chance
+    names = [name for name in {**default.params, **trial.params} if _value(trial, name) != _value(default, name)]
+    names.sort(key=lambda name: -shares.get(name, 0.0))
+    return [
+        Difference(name, _value(trial, name), _value(default, name), shares.get(name), name in beyond) for name in names
+    ]
+
+
+def _value(trial: TrialRecord, name: str) -> str:
+    return formatting.parameter(trial.params[name]) if name in trial.params else NOT_USED

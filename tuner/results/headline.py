@@ -1,0 +1,110 @@
+"""What a search has won, in one line, with its state: the first thing that a reader sees."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuner import formatting
+from tuner.confirm.comparison import Confirmation
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results import progress
+
+
+class State(StrEnum):
+    RUNNING = "running"
+    CONFIRMING = "confirming"
+    INTERRUPTED = "interrupted"
+    OVER = "done"
+
+
+class Verdict(StrEnum):
+    """What is known of the exported trial."""
+
+    NO_RESULT = "no result yet"
+    BEST_SO_FAR = "best so far"
+    NOT_CONFIRMED = "not confirmed"
+    UNDECIDED = "not decided"
+    BETTER = "better than the default"
+    WORSE = "worse than the default"
+    DEFAULT = "the default is exported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    verdict: Verdict
+    trial: str | None
+    """Name of the exported trial."""
+    metric: str
+    default_value: float | None
+    value: float | None
+    where: str
+    """The split that both values are of."""
+    evidence: str
+    """Gain, seeds and interval, or what is missing."""
+
+
+def headline_of(
+    search: SearchRecord, exported: TrialRecord | None, confirmations: Sequence[Confirmation], state: State
+) -> Headline:
+    """The claim on the exported trial: on the test split where it is confirmed, else that of the search."""
+    own = [one for one in confirmations if exported is not None and one.trial == exported.name and one.gains]
+    if own and state is not State.RUNNING:
+        return _tested(search, own[0])
+    if exported is not None and exported is search.default_trial and confirmations:
+        values = list(confirmations[0].default_values.values())
+        return Headline(
+            verdict=Verdict.DEFAULT,
+            trial=exported.name,
+            metric=_metric(search),
+            default_value=statistics.fmean(values) if values else None,
+            value=None,
+            where="on the test split",
+            evidence="no trial is better over several seeds on the validation split",
+        )
+    return _searched(search, exported, state)
+
+
+def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:
+    gains = confirmation.gains
+    mean, interval = statistics.fmean(gains), confirmation.interval
+    better = f"{sum(gain > 0 for gain in gains)} of {formatting.count(len(gains), 'seed')} better"
+    bounds = "" if interval is None else f"; 95 % interval {' to '.join(map(formatting.difference, interval))}"
+    verdict = Verdict.UNDECIDED
+    if confirmation.is_distinguishable:
+        verdict = Verdict.BETTER if mean > 0 else Verdict.WORSE
+    seeds = confirmation.values.keys() & confirmation.default_values.keys()
+    return Headline(
+        verdict=verdict,
+        trial=confirmation.trial,
+        metric=_metric(search),
+        default_value=statistics.fmean(confirmation.default_values[seed] for seed in seeds),
+        value=statistics.fmean(confirmation.values[seed] for seed in seeds),
+        where="on the test split",
+        evidence=f"{formatting.gain(mean)}; {better}{bounds}",
+    )
+
+
+def _searched(search: SearchRecord, exported: TrialRecord | None, state: State) -> Headline:
+    comparison = progress.compare_with_default(search, exported)
+    is_over = state is State.OVER
+    verdict = Verdict.NO_RESULT if exported is None else Verdict.NOT_CONFIRMED if is_over else Verdict.BEST_SO_FAR
+    last = None if exported is None or exported.last is None else exported.last.objective
+    evidence = "on one seed, not scored on the test split yet"
+    if exported is None:
+        evidence = "no trial has a value to compare"
+    elif comparison is not None and exported is not search.default_trial:
+        evidence = f"{formatting.gain(comparison.gain)} at epoch {comparison.epoch}, {evidence}"
+    return Headline(
+        verdict=verdict,
+        trial=None if exported is None else exported.name,
+        metric=_metric(search),
+        default_value=None if comparison is None else comparison.default_value,
+        value=last if comparison is None or exported is None else comparison.value,
+        where="on the validation split",
+        evidence=evidence,
+    )
+
+
+def _metric(search: SearchRecord) -> str:
+    return formatting.metric(search.settings.objective)

@@ -1,0 +1,42 @@
+"""The importance of the parameters in words."""
+
+from tuner import formatting
+from tuner.records import SearchRecord
+from tuner.results.importance import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch
+from tuner.results.report_text import table
+
+MAX_ROWS = 12
+
+
+def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:
+    """How it was measured and what is beyond chance; why there is none where it was not measured."""
+    if importance is None:
+        num_measured = len(search.measured_at(first_common_epoch(search)))
+        return (
+            f"Left out: needs {MIN_TRIALS} trials with different parameters at the first rung; this search has "
+            f"{num_measured}."
+        )
+    ended = importance.num_ended_before
+    worst = (
+        f"; {formatting.count(ended, 'trial')} that diverged, ran out of memory or collapsed counted as worst"
+        if ended
+        else ""
+    )
+    beyond = ", ".join(importance.beyond_chance) or "none"
+    return (
+        f"PED-ANOVA: what separates the best {BEST_SHARE:.0%} of {importance.num_trials} trials from all of them, at "
+        f"epoch {importance.epoch}, before any was stopped at a rung{worst}. Above the 95 % quantile of chance: "
+        f"{beyond}."
+    )
+
+
+def say_importance(search: SearchRecord, importance: Importance | None) -> str:
+    """The section of the report, in Markdown."""
+    parts = ["## Importance of the parameters", importance_sentence(search, importance)]
+    if importance is not None:
+        rows = [
+            (f"`{name}`", f"{share:.0%}", f"{importance.chance[name]:.0%}")
+            for name, share in list(importance.shares.items())[:MAX_ROWS]
+        ]
+        parts.append(table(("parameter", "share", "chance"), rows))
+    return "\n\n".join(parts)

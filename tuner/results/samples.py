@@ -1,0 +1,93 @@
+"""`samples.json`: test images with their truth, beside what the default and the exported trial say of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from tuner.records.atomic_file import replacing
+from tuner.records.typed_json import STRICT, parsed
+
+SAMPLES = "samples.json"
+DataUri = Annotated[str, Field(pattern=r"^data:image/jpeg;base64,[A-Za-z0-9+/=]+$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one network says of an image."""
+
+    __pydantic_config__ = STRICT
+
+    picture: DataUri | None
+    """The image with what it says drawn on it; None where the caption says it."""
+    caption: str
+    score: float
+    """From 0 to 1, higher is better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One image of the test split."""
+
+    __pydantic_config__ = STRICT
+
+    number: Annotated[int, Field(ge=0)]
+    """Its place in the split."""
+    picture: DataUri
+    """The image, with its truth where that can be drawn."""
+    truth: str
+    default: Judgement
+    exported: Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """Counts (truth, prediction) of two networks."""
+
+    __pydantic_config__ = STRICT
+
+    title: str
+    """Of the task; empty where there is only one."""
+    classes: Sequence[str]
+    default: Sequence[Sequence[int]]
+    exported: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Samples of the test split, and how often each class was taken for which."""
+
+    __pydantic_config__ = STRICT
+
+    trial: str
+    """Name of the exported trial."""
+    score: str
+    """What the scores are."""
+    num_judged: int
+    shown: Sequence[Sample]
+    """Spread over the split."""
+    worst_default: Sequence[Sample]
+    worst_exported: Sequence[Sample]
+    confusions: Sequence[Confusion] = ()
+    """One for each task of classes."""
+
+
+def write_samples(folder: Path, samples: Samples) -> None:
+    with replacing(folder / SAMPLES) as partial:
+        partial.write_text(json.dumps(asdict(samples), allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_samples(folder: Path, trial: str | None) -> Samples | None:
+    """Of this exported trial; None where none were drawn.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / SAMPLES
+    if not path.is_file():
+        return None
+    found: Samples = parsed(path.read_bytes(), Samples, f"{path} is damaged, delete it")
+    return found if found.trial == trial else None

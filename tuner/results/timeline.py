@@ -1,0 +1,80 @@
+"""Who trained when: the stretches that each slot of a search was busy."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import NamedTuple
+
+from tuner.records import SearchRecord
+from tuner.records.events import EpochDone
+
+OVERLAP_SECONDS = 0.05
+"""Two processes may overlap by so much in one slot: times are rounded, and the new one starts as the old one ends."""
+
+
+class Stretch(NamedTuple):
+    """Epochs that one trial trained one after another in one slot."""
+
+    trial: str
+    slot: int
+    """From 1."""
+    begin: float
+    """In seconds since the search started."""
+    end: float
+    first_epoch: int
+    last_epoch: int
+
+
+def stretches(search: SearchRecord) -> list[Stretch]:
+    """By slot, then time. A process, and the one that takes its place, is a slot; without one on record, a trial is."""
+    done = [result for trial in search.trials for result in trial.results.values()]
+    by_worker = {
+        worker: sorted(epochs, key=_begin) for worker, epochs in groupby(sorted(done, key=_worker), key=_worker)
+    }
+    slots = _slots(by_worker)
+    found = [
+        Stretch(epochs[0].trial, slots[worker], _begin(epochs[0]), epochs[-1].time, epochs[0].epoch, epochs[-1].epoch)
+        for worker, all_epochs in by_worker.items()
+        for epochs in _runs(all_epochs)
+    ]
+    return sorted(found, key=lambda stretch: (stretch.slot, stretch.begin))
+
+
+def busy_share(search: SearchRecord) -> float | None:
+    """The share of the slots' time in which an epoch ran; None before the first epoch."""
+    seconds = sum(result.seconds for trial in search.trials for result in trial.results.values())
+    available = search.elapsed * search.settings.resources.concurrent
+    return min(1.0, seconds / available) if seconds and available else None
+
+
+def _worker(result: EpochDone) -> str:
+    return result.process or result.trial
+
+
+def _begin(result: EpochDone) -> float:
+    return result.time - result.seconds
+
+
+def _slots(by_worker: dict[str, list[EpochDone]]) -> dict[str, int]:
+    """The lowest slot that is free when a worker begins."""
+    slots: dict[str, int] = {}
+    free_from: list[float] = []
+    for worker, epochs in sorted(by_worker.items(), key=lambda item: _begin(item[1][0])):
+        begin, end = _begin(epochs[0]), max(epoch.time for epoch in epochs)
+        free = (slot for slot, time in enumerate(free_from) if time <= begin + OVERLAP_SECONDS)
+        slot = next(free, len(free_from))
+        free_from[slot : slot + 1] = [end]
+        slots[worker] = slot + 1
+    return slots
+
+
+def _runs(epochs: Iterable[EpochDone]) -> list[list[EpochDone]]:
+    """Epochs of one trial that follow one another without a pause of half an epoch."""
+    runs: list[list[EpochDone]] = []
+    for result in epochs:
+        last = runs[-1][-1] if runs else None
+        follows = last is not None and (last.trial, last.epoch + 1) == (result.trial, result.epoch)
+        if last is not None and follows and _begin(result) - last.time < max(1.0, result.seconds / 2):
+            runs[-1].append(result)
+        else:
+            runs.append([result])
+    return runs

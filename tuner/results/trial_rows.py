@@ -1,0 +1,72 @@
+"""The table of all trials: what each reached, and why it ended in a few words."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tuner import formatting
+from tuner.policy.outcomes import Outcome
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results import progress
+from tuner.results.differences import differences
+from tuner.results.importance import Importance
+
+SHOWN_DIFFERENCES = 4
+
+REASONS: Mapping[Outcome, str] = {
+    Outcome.COMPLETED: "completed {epoch} epochs",
+    Outcome.STOPPED_AT_RUNG: "stopped at rung {rung}",
+    Outcome.DIVERGED: "diverged in epoch {epoch}",
+    Outcome.OUT_OF_MEMORY: "out of memory",
+    Outcome.OVER_LIMIT: "over the limit of {quantity}",
+    Outcome.EXPERTS_COLLAPSED: "experts collapsed, epoch {epoch}",
+    Outcome.PLATEAUED: "plateaued at epoch {epoch}",
+    Outcome.FAILED: "failed after epoch {epoch}",
+}
+
+
+class TrialRow(NamedTuple):
+    number: int
+    name: str
+    epochs: int
+    last: float | None
+    best: float | None
+    seconds: float
+    reason: str
+    """In about five words."""
+    sentence: str
+    """How it ended, with all numbers."""
+    differs: str
+    """From the default, the most important first."""
+
+
+def trial_rows(search: SearchRecord, importance: Importance | None) -> list[TrialRow]:
+    """One for each trial, by number."""
+    return [_row(search, trial, importance) for trial in search.trials]
+
+
+def _row(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> TrialRow:
+    best = progress.best_epoch(search, trial)
+    changed = [f"{one.parameter} {one.value}" for one in differences(search, trial, importance)]
+    more = f" and {len(changed) - SHOWN_DIFFERENCES} more" if len(changed) > SHOWN_DIFFERENCES else ""
+    return TrialRow(
+        number=trial.number,
+        name=trial.name,
+        epochs=progress.last_epoch(trial),
+        last=None if trial.last is None else trial.last.objective,
+        best=None if best is None else trial.objective_at(best),
+        seconds=sum(result.seconds for result in trial.results.values()),
+        reason=reason_of(search, trial),
+        sentence=trial.sentence,
+        differs=f"{', '.join(changed[:SHOWN_DIFFERENCES])}{more}",
+    )
+
+
+def reason_of(search: SearchRecord, trial: TrialRecord) -> str:
+    """Why it ended, without its values; what it does where it has not."""
+    if trial.outcome is None:
+        return "waits at a rung" if trial in progress.waiting(search) else "not finished"
+    numbers = {"epoch": progress.last_epoch(trial), "rung": "?", "quantity": "a quantity"} | dict(trial.numbers)
+    words = {name: f"{value:g}" if isinstance(value, int | float) else value for name, value in numbers.items()}
+    if trial.outcome is Outcome.STOPPED_AT_RUNG and "rung" not in trial.numbers:
+        return f"stopped at epoch {words['epoch']}"
+    return formatting.one_line(REASONS[trial.outcome].format_map(words))

@@ -1,0 +1,121 @@
+"""Draws the samples once, after the confirmation, from the saved weights; the two networks judge as the final test."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainable.config import RunConfig, TrialConfig
+from trainable.models.output import ModelOutput, as_model_output
+from trainable.run_setup import chosen_device, open_data
+from trainable.tasks.task import Task
+from trainable.techniques.memory import MemoryShortage, shortages_named
+from trainable.techniques.parallel.tensor_tree import map_tensors
+from trainable.workloads.registry import task_of
+from tuner.confirm.handed_over import handed_over
+from tuner.export import exported_config_of, trained_weights, trial_config
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results.samples import Sample, Samples, read_samples, write_samples
+from tuner.samples.kinds import JudgedImage, Kind, kind_of
+
+logger = logging.getLogger(__name__)
+
+NUM_SHOWN, NUM_WORST = 8, 4
+MAX_JUDGED = 200
+"""Images of the test split that are looked at."""
+Network = Callable[[Any, Any], Any]
+"""Maps the images and targets of a batch to scores."""
+
+
+def draw_samples_once(folder: Path, search: SearchRecord) -> None:
+    """Of a confirmed search whose samples are not drawn yet; a reason why they can't be is a warning."""
+    answer = handed_over(folder, search)
+    if answer is None or not answer.is_confirmed or read_samples(folder, answer.trial.name) is not None:
+        return
+    try:
+        with shortages_named():
+            draw_samples(folder, search, answer.trial)
+    except (ValueError, OSError, MemoryShortage) as error:
+        logger.warning("No sample pictures are drawn: %s", error)
+
+
+def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> Samples | None:
+    """Writes and returns the samples; None for a workload whose answers can't be drawn.
+
+    Raises:
+        ValueError: weights are gone, or the data has changed.
+    """
+    default, first = search.default_trial, exported_config_of(search, exported, folder)
+    if default is None or not isinstance(first.config, TrialConfig):
+        return None
+    task, config = task_of(first.config)
+    splits = open_data(first.config, first.data_fingerprint)
+    try:
+        kind = kind_of(task.predictor(task.adapt_to_data(config, splits)))
+    except ValueError:
+        # A workload of the user's own need not say what is on a single picture.
+        return None
+    if kind is None:
+        return None
+    device = chosen_device("auto")
+    trials = {"default": default, "exported": exported}
+    networks = {name: _network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
+    images = list(islice(_judged(task, config, splits.test, networks, device), MAX_JUDGED))
+    samples = _chosen(exported.name, kind, images)
+    write_samples(folder, samples)
+    return samples
+
+
+def _network(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.device) -> Network:
+    task, config = task_of(config)
+    model = task.build_model(config).to(device).eval()
+    supervision = task.test_supervision(task.build_supervision(config).to(device), config)
+    model.load_state_dict(trained_weights(folder, trial))
+
+    def forward(*inputs: Any) -> ModelOutput:
+        return as_model_output(model(*inputs))
+
+    return lambda images, targets: supervision.evaluate(forward, images, targets).scores
+
+
+@torch.no_grad()
+def _judged(
+    task: Task[Any], config: TrialConfig, data: Any, networks: Mapping[str, Network], device: torch.device
+) -> Iterator[JudgedImage]:
+    """The images of the split in order."""
+    for batch in task.evaluation_batches(config, data, device):
+        images, targets = map_tensors(lambda part: part.to(device), batch)
+        scores = {name: map_tensors(Tensor.cpu, network(images, targets)) for name, network in networks.items()}
+        images, targets = map_tensors(Tensor.cpu, (images, targets))
+        for row in range(len(images)):
+            own = {name: _row(one, row) for name, one in scores.items()}
+            yield JudgedImage(images[row].float(), _row(targets, row), own)
+
+
+def _row(values: Any, row: int) -> Any:
+    """One image's part of a batch: of a tensor or a list, or of each in a tuple."""
+    return tuple(_row(one, row) for one in values) if isinstance(values, tuple) else values[row]
+
+
+def _chosen(trial: str, kind: Kind, images: list[JudgedImage]) -> Samples:
+    """Images spread over the split, and the worst of each network."""
+    samples = [kind.sample(number, image) for number, image in enumerate(images)]
+    places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, NUM_SHOWN)})
+
+    def worst(score: Callable[[Sample], float]) -> list[Sample]:
+        return sorted(samples, key=score)[:NUM_WORST]
+
+    return Samples(
+        trial=trial,
+        score=kind.score,
+        num_judged=len(samples),
+        shown=[samples[place] for place in places],
+        worst_default=worst(lambda sample: sample.default.score),
+        worst_exported=worst(lambda sample: sample.exported.score),
+        confusions=kind.confusions(images),
+    )

@@ -1,0 +1,152 @@
+"""How a judged image is shown: by its mask, its class, its grades, or its crowns."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainable.metrics.crowns import SURE_SCORE
+from trainable.prediction.base import Predictor
+from trainable.prediction.classes import ClassPredictor, GradesPredictor
+from trainable.prediction.crowns import CrownsPredictor
+from trainable.prediction.mask import THRESHOLD, MaskPredictor
+from tuner.results.samples import Confusion, Judgement, Sample
+from tuner.samples.drawing import FOUND_COLOUR, TRUE_COLOUR, as_uri
+
+
+class JudgedImage(NamedTuple):
+    """One image (3, H, W) in [0, 1], its target, and each network's scores by its name."""
+
+    pixels: Tensor
+    target: Any
+    scores: Mapping[str, Any]
+
+
+class Kind(ABC):
+    """Turns judged images into samples."""
+
+    score: str
+    """What the scores of its samples are."""
+
+    @abstractmethod
+    def sample(self, number: int, image: JudgedImage) -> Sample: ...
+
+    def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:
+        """How often each class was taken for which; none where there are no classes."""
+        return []
+
+
+class Masks(Kind):
+    score = "IoU, the overlap with the true mask"
+
+    def sample(self, number: int, image: JudgedImage) -> Sample:
+        truth = image.target[0] >= THRESHOLD
+        found = {name: scores[0] >= THRESHOLD for name, scores in image.scores.items()}
+        said = {
+            name: Judgement(
+                picture=as_uri(image.pixels, mask=mask),
+                caption=f"IoU {overlap(mask, truth):.2f}",
+                score=overlap(mask, truth),
+            )
+            for name, mask in found.items()
+        }
+        picture = as_uri(image.pixels, mask=truth, colour=TRUE_COLOUR)
+        return Sample(number=number, picture=picture, truth="truth", **said)
+
+
+class Crowns(Kind):
+    score = "IoU of the canopy of all crowns"
+
+    def sample(self, number: int, image: JudgedImage) -> Sample:
+        target = image.target
+        truth = target["masks"].bool().any(dim=0)
+        said = {}
+        for name, (detections, *_) in image.scores.items():
+            sure = detections["scores"] >= SURE_SCORE
+            canopy = detections["masks"][sure].bool().any(dim=0) if sure.any() else torch.zeros_like(truth)
+            score = overlap(canopy, truth)
+            picture = as_uri(image.pixels, mask=canopy, boxes=detections["boxes"][sure].tolist(), colour=FOUND_COLOUR)
+            said[name] = Judgement(
+                picture=picture, caption=f"{int(sure.sum())} crowns, canopy IoU {score:.2f}", score=score
+            )
+        picture = as_uri(image.pixels, mask=truth, boxes=target["boxes"].tolist(), colour=TRUE_COLOUR)
+        return Sample(number=number, picture=picture, truth=f"truth: {len(target['boxes'])} crowns", **said)
+
+
+@dataclass(frozen=True, slots=True)
+class Grades(Kind):
+    """One classification for each task; a task without a name is the only one."""
+
+    class_names: Mapping[str, Sequence[str]]
+
+    score = "probability of the true class"
+
+    def sample(self, number: int, image: JudgedImage) -> Sample:
+        labels = _labels(image.target)
+        said = {name: self._judgement(_parts(scores), labels) for name, scores in image.scores.items()}
+        truth = self._in_words(labels)
+        return Sample(number=number, picture=as_uri(image.pixels), truth=truth, **said)
+
+    def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:
+        return [
+            Confusion(
+                title=task,
+                classes=list(names),
+                default=self._counts(images, "default", place),
+                exported=self._counts(images, "exported", place),
+            )
+            for place, (task, names) in enumerate(self.class_names.items())
+        ]
+
+    def _judgement(self, parts: Sequence[Tensor], labels: Sequence[int]) -> Judgement:
+        known = [float(part[label]) for part, label in zip(parts, labels, strict=True) if label >= 0]
+        sure = ", ".join(f"{float(part.max()):.2f}" for part in parts)
+        likeliest = [int(part.argmax()) for part in parts]
+        score = sum(known) / len(known) if known else 1.0
+        return Judgement(picture=None, caption=f"{self._in_words(likeliest)} ({sure})", score=score)
+
+    def _in_words(self, labels: Iterable[int]) -> str:
+        pairs = zip(self.class_names.items(), labels, strict=True)
+        words = [(task, names[label] if label >= 0 else "not graded") for (task, names), label in pairs]
+        return ", ".join(f"{task} {word}" if task else word for task, word in words)
+
+    def _counts(self, images: Sequence[JudgedImage], network: str, place: int) -> list[list[int]]:
+        num_classes = len(list(self.class_names.values())[place])
+        counts = np.zeros((num_classes, num_classes), int)
+        for image in images:
+            label = _labels(image.target)[place]
+            if label >= 0:
+                counts[label, int(_parts(image.scores[network])[place].argmax())] += 1
+        return [[int(count) for count in row] for row in counts]
+
+
+def kind_of(predictor: Predictor) -> Kind | None:
+    """By how the workload answers; None for an answer that is not drawn."""
+    match predictor:
+        case MaskPredictor():
+            return Masks()
+        case ClassPredictor():
+            return Grades({"": predictor.class_names})
+        case GradesPredictor():
+            return Grades(predictor.class_names)
+        case CrownsPredictor():
+            return Crowns()
+    return None
+
+
+def overlap(found: Tensor, truth: Tensor) -> float:
+    """Intersection over union of two bool masks; 1 where both are empty."""
+    union = int((found | truth).sum())
+    return int((found & truth).sum()) / union if union else 1.0
+
+
+def _labels(target: Tensor) -> list[int]:
+    return [int(label) for label in target.reshape(-1)]
+
+
+def _parts(scores: Any) -> Sequence[Tensor]:
+    return [scores] if isinstance(scores, Tensor) else list(scores)

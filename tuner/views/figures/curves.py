@@ -1,0 +1,183 @@
+"""The objective over epochs, time and epochs trained."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import plotly.graph_objects as go
+
+from tuner import formatting
+from tuner.policy.decision import STOP
+from tuner.records import SearchRecord, TrialRecord
+from tuner.records.events import EpochDone
+from tuner.results.best_so_far import Measured, measured_in_order
+from tuner.views.figures.drawing import (
+    DEFAULT,
+    EXPORTED,
+    STOPPED,
+    Drawing,
+    by_kind,
+    colour_of,
+    hover_of,
+    new_figure,
+    objective_of,
+    time_unit,
+)
+
+NOTHING_MEASURED = "No trial has a value yet."
+
+
+def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None, *, metric: str | None = None) -> Drawing:
+    """Every trial's metric by epoch, None its objective; a click on a curve chooses its trial."""
+    name, title = "learning-curves", "Learning curves"
+    if search.comparison_epoch is None:
+        return Drawing(name=name, title=title, caption=NOTHING_MEASURED)
+    is_objective = metric in (None, search.settings.objective)
+    figure = new_figure(x="epoch", y=objective_of(search) if is_objective else str(metric), height_px=420)
+    for kind, trials in by_kind(search, exported).items():
+        if measured := [trial for trial in trials if trial.results]:
+            figure.add_trace(_curves(kind, measured, search, exported, metric=None if is_objective else metric))
+    rungs = _rungs(search)
+    for epoch in search.settings.rung_epochs:
+        figure.add_vline(epoch, line={"width": 1, "dash": "dot", "color": STOPPED})
+    figure.update_xaxes(range=[0.7, search.settings.max_epochs + 0.3], dtick=_whole_step(search.settings.max_epochs))
+    caption = "Validation split. A curve that ends early was stopped at a rung (dotted); a cross is a bad ending."
+    return Drawing(
+        name=name,
+        title=title,
+        caption=f"{caption} {rungs}".strip(),
+        description=_described(search, exported),
+        figure=figure,
+    )
+
+
+def _curves(
+    kind: str,
+    trials: Sequence[TrialRecord],
+    search: SearchRecord,
+    exported: TrialRecord | None,
+    *,
+    metric: str | None,
+) -> go.Scatter:
+    """The curves of one kind as one trace, with a gap between two of them."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    names: list[str | None] = []
+    symbols: list[str] = []
+    is_named = trials[0] in (exported, search.default_trial)
+    for trial in trials:
+        epochs = sorted(trial.results)
+        x += [*epochs, None]
+        y += [*(_value(trial.results[epoch], metric) for epoch in epochs), None]
+        names += [*[trial.name] * len(epochs), None]
+        symbols += [*["circle"] * (len(epochs) - 1), "circle" if trial.may_win else "x", "circle"]
+    ends = [9 if symbol == "x" else 4 if is_last else 0 for symbol, is_last in zip(symbols, _last_of(x), strict=True)]
+    colour = colour_of(search, trials[0], exported)
+    return go.Scatter(
+        x=x,
+        y=y,
+        customdata=names,
+        name=kind,
+        mode="lines+markers",
+        line={"color": colour, "width": 3.2 if is_named else 1.4},
+        marker={"color": colour, "size": ends, "symbol": symbols},
+        opacity=1.0 if is_named or kind == "completed" else 0.6,
+        hovertemplate="<b>trial %{customdata}</b><br>epoch %{x}: %{y:.4f}<extra></extra>",
+    )
+
+
+def _value(result: EpochDone, metric: str | None) -> float | None:
+    return result.objective if metric is None else result.metrics.get(metric)
+
+
+def _last_of(x: Sequence[int | None]) -> list[bool]:
+    """Whether each point is the last of its curve."""
+    return [following is None for following in [*x[1:], None]]
+
+
+def _rungs(search: SearchRecord) -> str:
+    """How many were stopped at each rung."""
+    words = []
+    for number, epoch in enumerate(search.settings.rung_epochs, start=1):
+        here = [one for one in search.decisions if one.decision.epoch == epoch and one.decision.rung is not None]
+        stopped = {one.trial for one in here if one.decision.action == STOP}
+        if here:
+            words.append(f"rung {number} (epoch {epoch}): {len(stopped)} of {len({one.trial for one in here})} stopped")
+    return f"{'; '.join(words)}.".capitalize() if words else ""
+
+
+def _whole_step(max_epochs: int) -> int:
+    """Epochs between two ticks, so that at most about twelve are shown."""
+    return next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
+
+
+def _described(search: SearchRecord, exported: TrialRecord | None) -> str:
+    named = {"the default": search.default_trial, "the exported trial": exported}
+    ends = [
+        f"{word} ends at {formatting.number(trial.last_result.objective)} after epoch {trial.last_result.epoch}"
+        for word, trial in named.items()
+        if trial is not None and trial.results
+    ]
+    curves = formatting.count(len([trial for trial in search.trials if trial.results]), "learning curve")
+    return f"{curves}; {', '.join(ends)}."
+
+
+def draw_best_so_far(search: SearchRecord, exported: TrialRecord | None) -> list[Drawing]:
+    """Against the time and against the epochs that were trained."""
+    measured = measured_in_order(search)
+    divisor, unit = time_unit(search.elapsed)
+    against = [
+        ("time", f"{unit} since the search started", [one.time / divisor for one in measured]),
+        ("epochs", "epochs trained by all trials", [float(one.epochs) for one in measured]),
+    ]
+    return [_best_so_far(search, exported, measured, name, x_title, x) for name, x_title, x in against]
+
+
+def _best_so_far(
+    search: SearchRecord,
+    exported: TrialRecord | None,
+    measured: Sequence[Measured],
+    against: str,
+    x_title: str,
+    x: Sequence[float],
+) -> Drawing:
+    name, title = f"best-so-far-{against}", f"Best so far against {against}"
+    if not measured:
+        return Drawing(name=name, title=title, caption=NOTHING_MEASURED)
+    figure = new_figure(x=x_title, y=f"{objective_of(search)} at epoch {search.comparison_epoch}")
+    values = [one.value for one in measured]
+    best = list(accumulate(values, max if search.settings.mode == "max" else min))
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=best,
+            mode="lines",
+            line={"shape": "hv", "color": EXPORTED, "width": 2.6},
+            name="best so far",
+            hoverinfo="skip",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=values,
+            mode="markers",
+            marker={"color": [colour_of(search, one.trial, exported) for one in measured], "size": 8},
+            customdata=[one.trial.name for one in measured],
+            text=[hover_of(one.trial) for one in measured],
+            name="a trial",
+            hovertemplate="%{text}<br><b>%{y:.4f}</b><extra></extra>",
+        )
+    )
+    default = next((one.value for one in measured if one.trial is search.default_trial), None)
+    if default is not None:
+        figure.add_hline(default, line={"color": DEFAULT, "dash": "dash", "width": 1.4}, annotation_text="default")
+    figure.update_xaxes(rangemode="tozero")
+    return Drawing(
+        name=name,
+        title=title,
+        caption=f"Each dot is a trial that reached epoch {search.comparison_epoch} or plateaued before.",
+        description=f"The best value rises from {formatting.number(best[0])} to {formatting.number(best[-1])}."
+        if search.settings.mode == "max"
+        else f"The best value falls from {formatting.number(best[0])} to {formatting.number(best[-1])}.",
+        figure=figure,
+    )

@@ -1,0 +1,116 @@
+"""A figure with its words, and the style that all of them share.
+
+Colours reach a contrast of 3 on white and on the dark background, and differ in every kind of colour vision. Text and
+grid take the colours of the page that shows the figure.
+"""
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from tuner import formatting
+from tuner.policy.outcomes import Outcome
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results.progress import ending_of
+
+GREY, BLUE, ORANGE, PURPLE, RED = "#85898f", "#3187bd", "#d9650b", "#8f62c2", "#cf3f7b"
+GREEN, YELLOW, TEAL = "#2f9166", "#a8800c", "#1793a0"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, RED, TEAL, GREY)
+DEFAULT, EXPORTED, COMPLETED, STOPPED, BAD = PURPLE, ORANGE, BLUE, GREY, RED
+HEIGHT_PX = 340
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A figure with its title and caption; without a figure, the caption says why there is none."""
+
+    name: str
+    """Unique on a page."""
+    title: str
+    caption: str
+    description: str = ""
+    """What it shows, for a person who can't see it."""
+    figure: go.Figure | None = None
+
+
+def new_figure(*, x: str, y: str, height_px: int = HEIGHT_PX, **layout: Any) -> go.Figure:
+    """An empty figure with these axis titles, which may come from data."""
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": height_px,
+            "margin": {"l": 56, "r": 16, "t": 34, "b": 44},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "hovermode": "closest",
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "xaxis": {"title": {"text": as_text(x)}, "zeroline": False, "automargin": True},
+            "yaxis": {"title": {"text": as_text(y)}, "zeroline": False, "automargin": True},
+        }
+        | layout
+    )
+
+
+def as_text(text: object) -> str:
+    """Text from data for a plotly figure, which reads HTML."""
+    return html.escape(formatting.one_line(str(text)), quote=False)
+
+
+def colour_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> str:
+    if trial is exported:
+        return EXPORTED
+    if trial is search.default_trial:
+        return DEFAULT
+    if not trial.may_win:
+        return BAD
+    return COMPLETED if trial.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) else STOPPED
+
+
+def kind_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> str:
+    """The legend's word for a trial, the same in every figure."""
+    if trial is exported:
+        return "exported" if trial is not search.default_trial else "default, exported"
+    if trial is search.default_trial:
+        return "default"
+    if not trial.may_win:
+        return "diverged, failed or over a limit"
+    if trial.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED):
+        return "completed"
+    return "not finished" if trial.outcome is None else "stopped at a rung"
+
+
+ORDER = (
+    "stopped at a rung",
+    "not finished",
+    "diverged, failed or over a limit",
+    "completed",
+    "default",
+    "exported",
+    "default, exported",
+)
+"""What is drawn later lies above."""
+
+
+def by_kind(search: SearchRecord, exported: TrialRecord | None) -> dict[str, list[TrialRecord]]:
+    """The trials by their word in the legend, in the order in which they are drawn."""
+    found: dict[str, list[TrialRecord]] = {kind: [] for kind in ORDER}
+    for trial in search.trials:
+        found[kind_of(search, trial, exported)].append(trial)
+    return {kind: trials for kind, trials in found.items() if trials}
+
+
+def hover_of(trial: TrialRecord) -> str:
+    return f"<b>trial {trial.name}</b><br>{as_text(ending_of(trial))}"
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Seconds of the unit that suits an axis of this length, and its name."""
+    if seconds < 180:
+        return 1.0, "seconds"
+    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
+
+
+def objective_of(search: SearchRecord) -> str:
+    return formatting.metric(search.settings.objective)

@@ -1,0 +1,249 @@
+"""Which parameters mattered: importance beside chance, slices, a contour, parallel coordinates.
+
+Optuna's own figures have ticks at values that were never tried, and draw a contour between any two trials.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from tuner.records import SearchRecord, TrialRecord
+from tuner.results.importance import Importance, is_logarithmic
+from tuner.results.importance_text import importance_sentence
+from tuner.results.surface import smoothed
+from tuner.views.figures.drawing import (
+    BAD,
+    BLUE,
+    GREY,
+    Drawing,
+    as_text,
+    by_kind,
+    colour_of,
+    hover_of,
+    new_figure,
+    objective_of,
+)
+
+MAX_BARS = 12
+MAX_SLICES, MIN_SLICES = 6, 3
+MAX_AXES = 7
+"""Of the parallel coordinates, the objective not counted."""
+MAX_TICKS = 8
+MISSING = "not used"
+
+
+def draw_parameters(search: SearchRecord, exported: TrialRecord | None, importance: Importance | None) -> list[Drawing]:
+    """All figures on parameters, the importance first; one with a reason where there are too few trials."""
+    bars = draw_importance(search, importance)
+    if importance is None:
+        return [bars]
+    names = list(importance.shares)
+    shown = names[: max(MIN_SLICES, min(MAX_SLICES, len(importance.beyond_chance)))]
+    slices = [
+        draw_slice(search, exported, name, importance.epoch, number=number)
+        for number, name in enumerate(shown, start=1)
+    ]
+    contour = _contour(search, exported, names, importance.epoch)
+    return [bars, *slices, *([] if contour is None else [contour]), _parallel(search, names, importance.epoch)]
+
+
+def draw_importance(search: SearchRecord, importance: Importance | None) -> Drawing:
+    name, title = "importance", "Importance of the parameters"
+    if importance is None:
+        return Drawing(name=name, title=title, caption=importance_sentence(search, None))
+    names = list(importance.shares)[:MAX_BARS][::-1]
+    shares = [importance.shares[one] for one in names]
+    # With few trials chance can exceed every bar many times; such a mark is drawn at the edge.
+    limit = 1.5 * max(shares)
+    figure = new_figure(x="share of the importance", y="", height_px=120 + 26 * len(names))
+    figure.add_trace(
+        go.Bar(
+            orientation="h",
+            x=shares,
+            y=[as_text(one) for one in names],
+            marker={"color": [BLUE if one in importance.beyond_chance else GREY for one in names]},
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+            name="importance",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[min(importance.chance[one], limit) for one in names],
+            y=[as_text(one) for one in names],
+            mode="markers",
+            marker={"symbol": "line-ns-open", "size": 15, "line": {"width": 2.4}, "color": BAD},
+            hovertemplate="chance reaches %{x:.0%}<extra></extra>",
+            name="what chance reaches",
+        )
+    )
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.02 * limit])
+    beyond = ", ".join(importance.beyond_chance) or "none"
+    return Drawing(
+        name=name,
+        title=title,
+        caption=importance_sentence(search, importance),
+        description=f"More important than chance: {beyond}. "
+        + ", ".join(f"{one} {importance.shares[one]:.0%}" for one in reversed(names)),
+        figure=figure,
+    )
+
+
+def draw_slice(
+    search: SearchRecord, exported: TrialRecord | None, parameter: str, epoch: int, *, number: int
+) -> Drawing:
+    """The objective at an epoch against one parameter."""
+    figure = new_figure(x=parameter, y=f"{objective_of(search)} at epoch {epoch}", height_px=300, showlegend=False)
+    values = [trial.params[parameter] for trial in search.trials if parameter in trial.params]
+    are_numbers = all(type(value) in (int, float) for value in values)
+    for kind, trials in by_kind(search, exported).items():
+        here = [one for one in trials if parameter in one.params and one.objective_at(epoch) is not None]
+        figure.add_trace(
+            go.Scatter(
+                x=[one.params[parameter] if are_numbers else as_text(one.params[parameter]) for one in here],
+                y=[one.objective_at(epoch) for one in here],
+                customdata=[one.name for one in here],
+                text=[hover_of(one) for one in here],
+                mode="markers",
+                name=kind,
+                marker={
+                    "color": colour_of(search, trials[0], exported),
+                    "size": 13 if kind in ("default", "exported", "default, exported") else 8,
+                    "symbol": {"default": "diamond", "exported": "star"}.get(kind, "circle"),
+                    "opacity": 0.85,
+                },
+                hovertemplate="%{text}<br>%{x}: <b>%{y:.4f}</b><extra></extra>",
+            )
+        )
+    figure.update_xaxes(**_axis(values) if are_numbers else {"type": "category"})
+    return Drawing(
+        name=f"slice-{number}",
+        title=f"{objective_of(search)} against {parameter}",
+        caption="",
+        description=f"One dot for each of {len(values)} trials. Star: exported. Diamond: default.",
+        figure=figure,
+    )
+
+
+def _axis(values: Sequence[float]) -> dict[str, Any]:
+    ticks = ticks_of(values)
+    scale = {"type": "log"} if is_logarithmic(values) else {}
+    return scale | {"tickvals": ticks, "ticktext": [f"{value:.3g}" for value in ticks]}
+
+
+def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence[str], epoch: int) -> Drawing | None:
+    """Of the two most important numbers; None where there are not two."""
+    trials = search.measured_at(epoch)
+    numbers = [name for name in names if _is_number(name, trials)][:2]
+    if len(numbers) < 2:
+        return None
+    columns = [[float(trial.params[name]) for trial in trials] for name in numbers]
+    surface = smoothed(columns[0], columns[1], [trial.measured(epoch).objective for trial in trials])
+    figure = new_figure(x=numbers[0], y=numbers[1], height_px=400, showlegend=False)
+    figure.add_trace(
+        go.Contour(
+            x=surface.x,
+            y=surface.y,
+            z=surface.z.round(5),
+            colorscale="Viridis",
+            reversescale=search.settings.mode == "min",
+            colorbar={"thickness": 12},
+            line={"width": 0.5},
+            hoverinfo="skip",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=columns[0],
+            y=columns[1],
+            customdata=[trial.name for trial in trials],
+            text=[hover_of(trial) for trial in trials],
+            mode="markers",
+            marker={
+                "color": [colour_of(search, trial, exported) for trial in trials],
+                "size": [12 if trial in (exported, search.default_trial) else 6 for trial in trials],
+                "line": {"width": 1, "color": "#ffffff"},
+            },
+            hovertemplate="%{text}<br>%{x}, %{y}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(**_axis(columns[0]))
+    figure.update_yaxes(**_axis(columns[1]))
+    return Drawing(
+        name="contour",
+        title=f"{numbers[0]} and {numbers[1]} together",
+        caption=f"{objective_of(search)} at epoch {epoch}, smoothed between the trials; only where trials are near.",
+        description=f"{objective_of(search)} over {numbers[0]} and {numbers[1]}.",
+        figure=figure,
+    )
+
+
+def _is_number(name: str, trials: Sequence[TrialRecord]) -> bool:
+    """Whether every trial has a number there, and more than two differ."""
+    values = [trial.params.get(name) for trial in trials]
+    return all(type(value) in (int, float) for value in values) and len(set(values)) > 2
+
+
+def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing:
+    """A line for each trial through its values of the most important parameters."""
+    trials = search.measured_at(epoch)
+    shown = names[:MAX_AXES]
+    values = [trial.measured(epoch).objective for trial in trials]
+    figure = new_figure(x="", y="", height_px=420, margin={"l": 70, "r": 60, "t": 60, "b": 30})
+    figure.add_trace(
+        go.Parcoords(
+            dimensions=[
+                *(_dimension(trials, name) for name in shown),
+                {"label": objective_of(search), "values": values},
+            ],
+            line={
+                "color": values,
+                "colorscale": "Viridis",
+                "reversescale": search.settings.mode == "min",
+                "showscale": True,
+                "colorbar": {"thickness": 12},
+            },
+        )
+    )
+    return Drawing(
+        name="parallel",
+        title="Parallel coordinates",
+        caption=f"A line is a trial, its colour {objective_of(search)} at epoch {epoch}. Drag along an axis to keep "
+        "only the trials of that range.",
+        description=f"A line for each of {len(trials)} trials through {', '.join(shown)}.",
+        figure=figure,
+    )
+
+
+def _dimension(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
+    """An axis: numbers on their scale, words in alphabetical order; what a trial does not have is below."""
+    given = [trial.params.get(name, MISSING) for trial in trials]
+    numbers = [float(value) for value in given if type(value) in (int, float)]
+    ticks: dict[float, str]
+    if any(value is not MISSING and type(value) not in (int, float) for value in given):
+        words = sorted({as_text(value) for value in given})
+        places = [float(words.index(as_text(value))) for value in given]
+        ticks = {float(place): word for place, word in enumerate(words)}
+    else:
+        is_log = is_logarithmic(numbers)
+        scaled = [math.log10(value) if is_log else value for value in numbers]
+        below = min(scaled) - 0.15 * ((max(scaled) - min(scaled)) or 1.0)
+        places = [below if value is MISSING else math.log10(value) if is_log else float(value) for value in given]
+        ticks = {(math.log10(value) if is_log else value): f"{value:.3g}" for value in ticks_of(numbers)}
+        ticks |= {below: MISSING} if MISSING in given else {}
+    return {"label": as_text(name), "values": places, "tickvals": list(ticks), "ticktext": list(ticks.values())}
+
+
+def ticks_of(values: Sequence[float]) -> list[float]:
+    """Values that were tried where these are few, else round ones between the least and the greatest."""
+    tried = sorted(set(values))
+    low, high = tried[0], tried[-1]
+    if len(tried) <= MAX_TICKS:
+        return tried
+    if is_logarithmic(values):
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        return [factor * 10.0**power for power in powers for factor in (1, 3) if low <= factor * 10.0**power <= high]
+    step = 10 ** math.floor(math.log10((high - low) / 2))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= 5)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

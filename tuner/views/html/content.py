@@ -1,0 +1,144 @@
+"""What report.html says, as plain data for its template."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tuner import formatting
+from tuner.confirm.comparison import Confirmation, read_confirmations
+from tuner.confirm.handed_over import HandedOver, handed_over
+from tuner.confirm.wanted import is_over
+from tuner.records import SearchRecord, TrialRecord
+from tuner.records.trivial import read_trivial
+from tuner.results import progress
+from tuner.results.above_trivial import warning_of_nothing_learned
+from tuner.results.headline import Headline, State, headline_of
+from tuner.results.importance import Importance
+from tuner.results.report_text import settings_rows
+from tuner.results.samples import Samples, read_samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A search with what was confirmed of it and what is exported."""
+
+    folder: Path
+    search: SearchRecord
+    state: State
+    exported: TrialRecord | None
+    answer: HandedOver | None
+    confirmations: Sequence[Confirmation]
+    importance: Importance | None
+    samples: Samples | None
+
+    @property
+    def headline(self) -> Headline:
+        return headline_of(self.search, self.exported, self.confirmations, self.state)
+
+
+def read_result(
+    folder: Path, search: SearchRecord, state: State | None = None, *, importance: Importance | None = None
+) -> Result:
+    """What the page shows of a search.
+
+    Args:
+        state: None finds it from the records, for a search that no process runs.
+
+    Raises:
+        ValueError: a file of the confirmation, or of the samples, is damaged.
+    """
+    answer = handed_over(folder, search)
+    exported = None if answer is None else answer.trial
+    return Result(
+        folder=folder,
+        search=search,
+        state=state or (State.OVER if is_over(folder, search) else State.INTERRUPTED),
+        exported=exported,
+        answer=answer,
+        confirmations=read_confirmations(folder, search),
+        importance=importance,
+        samples=None if exported is None or state is State.RUNNING else read_samples(folder, exported.name),
+    )
+
+
+def notes(result: Result) -> list[str]:
+    """What a reader must know before the numbers: an interruption, nothing learned, few images."""
+    search = result.search
+    found = [
+        _interruption(result) if result.state is State.INTERRUPTED else None,
+        warning_of_nothing_learned(search, result.exported, result.confirmations, read_trivial(result.folder)),
+        formatting.warning_of_few(search.settings.images),
+    ]
+    return [note for note in found if note]
+
+
+def _interruption(result: Result) -> str:
+    search = result.search
+    ended, asked = len(search.trials) - len(search.unfinished), search.settings.num_trials
+    missing = [f"{ended} of {asked} trials have ended"]
+    if search.settings.confirm and not result.confirmations:
+        missing.append(f"the best {search.settings.confirm} are not confirmed on the test split")
+    return f"Interrupted: {', and '.join(missing)}. A resume does the rest."
+
+
+def claims(result: Result) -> list[str]:
+    """How it was chosen, how it does on the test split (the others, where the default is exported), and who led."""
+    answer = result.answer
+    if answer is None:
+        return []
+    tested = result.confirmations if answer.on_test is None else [answer.on_test]
+    chosen = None if answer.choice is None else answer.choice.sentence
+    return [one for one in (chosen, *(claim.sentence for claim in tested), answer.remark) if one]
+
+
+def facts(result: Result) -> dict[str, str]:
+    """Short facts under the headline."""
+    search = result.search
+    settings = search.settings
+    ended = len(search.trials) - len(search.unfinished)
+    done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
+    left = progress.expected_seconds_left(search) if result.state is State.RUNNING else None
+    found = {
+        "trials": f"{ended} of {settings.num_trials} ended",
+        "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if result.state is State.OVER else ""),
+        "time": formatting.duration(search.elapsed),
+        "left": None if left is None else f"about {formatting.duration(left)}",
+        "per epoch": _epoch_seconds(search),
+        "data": settings.data or ("embedded" if settings.images else "the loop's own"),
+    }
+    return {name: words for name, words in found.items() if words}
+
+
+def _epoch_seconds(search: SearchRecord) -> str | None:
+    seconds = [result.seconds for trial in search.trials for result in trial.results.values()]
+    return f"{statistics.median(seconds):.2g} s" if seconds else None
+
+
+def commands(result: Result) -> dict[str, str]:
+    """What to run next, by what it does."""
+    place = formatting.argument(formatting.path(result.folder))
+    best = f"{place}/best/config.json"
+    found = {}
+    if result.state is State.INTERRUPTED:
+        found["Continue the search"] = f"python -m tuner.search --resume {place}"
+    if result.exported is None or result.state is State.RUNNING:
+        return found | {"Explain the trials so far": f"python -m tuner.explain {place}"}
+    if result.state is State.OVER and not result.confirmations:
+        found["Score it on the test split"] = f"python -m tuner.confirm {place}"
+    if result.state is not State.CONFIRMING:
+        found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
+        found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"
+    return found | {"Explain the result": f"python -m tuner.explain {place}"}
+
+
+def settings_table(result: Result) -> list[tuple[str, str]]:
+    """Settings, data and versions."""
+    versions = {f"version of {name}": version for name, version in result.search.settings.versions.items()}
+    return [*settings_rows(result.search), *versions.items()]
+
+
+def headline_words(headline: Headline) -> dict[str, str | None]:
+    """The headline with its numbers formatted."""
+    numbers = {"default_value": headline.default_value, "value": headline.value}
+    return asdict(headline) | {name: formatting.number(value) for name, value in numbers.items()}

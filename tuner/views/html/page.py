@@ -1,0 +1,123 @@
+"""Writes report.html."""
+
+import base64
+import gzip
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import jinja2
+import markupsafe
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from tuner import formatting
+from tuner.records.atomic_file import replacing
+from tuner.results.differences import differences
+from tuner.results.headline import State
+from tuner.results.trial_rows import trial_rows
+from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
+from tuner.views.figures.drawing import Drawing
+from tuner.views.figures.limits import draw_limits
+from tuner.views.figures.parameters import draw_parameters
+from tuner.views.figures.seeds import draw_seeds
+from tuner.views.figures.techniques import draw_techniques
+from tuner.views.figures.timeline import draw_timeline
+from tuner.views.html.content import (
+    Result,
+    claims,
+    commands,
+    facts,
+    headline_words,
+    notes,
+    settings_table,
+)
+
+PAGE = "report.html"
+HERE = Path(__file__).parent
+MEASURED_LATER = Drawing(
+    name="importance",
+    title="Importance of the parameters",
+    caption="Measured when the search is over: it takes seconds, in which the search would wait.",
+)
+
+
+def write_page(result: Result, output: Path) -> Path:
+    """Replaces the page in a folder atomically, and returns its path; raises OSError when it can't be written."""
+    text = render(result)
+    with replacing(output / PAGE) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return output / PAGE
+
+
+def render(result: Result) -> str:
+    """The page as HTML."""
+    search, exported = result.search, result.exported
+    drawings = _drawings(result)
+    figures = {one.name: one.figure for section in drawings.values() for one in section if one.figure is not None}
+    return _template().render(
+        title=f"{search.settings.space}/{search.settings.name}",
+        result=result,
+        state=str(result.state),
+        is_live=is_live(result.state),
+        headline=headline_words(result.headline),
+        notes=notes(result),
+        facts=facts(result),
+        commands=commands(result),
+        differences=[] if exported is None else differences(search, exported, result.importance),
+        claims=claims(result),
+        drawings=drawings,
+        figures=_as_script(figures),
+        rows=trial_rows(search, result.importance),
+        settings=settings_table(result),
+        written=time.time(),
+        style=(HERE / "report.css").read_text(encoding="utf-8"),
+        script=(HERE / "report.js").read_text(encoding="utf-8"),
+        plotly=packed_plotly(),
+        number=formatting.number,
+        duration=formatting.duration,
+    )
+
+
+def is_live(state: State) -> bool:
+    return state in (State.RUNNING, State.CONFIRMING)
+
+
+def _drawings(result: Result) -> Mapping[str, Sequence[Drawing]]:
+    """By section."""
+    search, exported = result.search, result.exported
+    return {
+        "seeds": [draw_seeds(search, exported, result.confirmations)],
+        "curves": [
+            draw_learning_curves(search, exported),
+            *draw_best_so_far(search, exported),
+            draw_timeline(search, exported),
+        ],
+        "parameters": [MEASURED_LATER]
+        if is_live(result.state)
+        else draw_parameters(search, exported, result.importance),
+        "techniques": draw_techniques(exported),
+        "limits": draw_limits(search, exported),
+    }
+
+
+def _as_script(figures: Mapping[str, go.Figure]) -> markupsafe.Markup:
+    """JSON that can't end its script element, whatever the texts in it."""
+    text = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in figures.items())
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return markupsafe.Markup(f"{{{safe}}}")
+
+
+@cache
+def packed_plotly() -> str:
+    """plotly.js in a third of its size: compressed, as base64; the page unpacks it."""
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+
+
+@cache
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(HERE)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("report.html")
