@@ -79,7 +79,7 @@ def _curves(
         name=kind,
         mode="lines+markers",
         line={"color": colour, "width": 3.2 if is_named else 1.4},
-        marker={"color": colour, "size": ends, "symbol": symbols},
+        marker={"color": colour, "size": ends, "symbol": symbols, "line": {"width": 0}},
         opacity=1.0 if is_named or kind == "completed" else 0.6,
         hovertemplate="<b>trial %{customdata}</b><br>epoch %{x}: %{y:.4f}<extra></extra>",
     )

@@ -98,10 +98,11 @@ def facts(result: Result) -> dict[str, str]:
     settings = search.settings
     ended = len(search.trials) - len(search.unfinished)
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
+    is_over = result.state is State.OVER
     left = progress.expected_seconds_left(search) if result.state is State.RUNNING else None
     found = {
         "trials": f"{ended} of {settings.num_trials} ended",
-        "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if result.state is State.OVER else ""),
+        "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
         "time": formatting.duration(search.elapsed),
         "left": None if left is None else f"about {formatting.duration(left)}",
         "per epoch": _epoch_seconds(search),
