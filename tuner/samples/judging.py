@@ -1,6 +1,7 @@
 """Draws the samples once, after the confirmation, from the saved weights; the two networks judge as the final test."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 NUM_SHOWN, NUM_WORST = 8, 4
 MAX_JUDGED = 200
 """Images of the test split that are looked at."""
+MAX_SECONDS = 60.0
+"""Of looking at them: large pictures take long on a CPU."""
 Network = Callable[[Any, Any], Any]
 """Maps the images and targets of a batch to scores."""
 
@@ -65,7 +68,7 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
     device = chosen_device("auto")
     trials = {"default": default, "exported": exported}
     networks = {name: _network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
-    images = list(islice(_judged(task, config, splits.test, networks, device), MAX_JUDGED))
+    images = _first(_judged(task, config, splits.test, networks, device))
     samples = _chosen(exported.name, kind, images)
     write_samples(folder, samples)
     return samples
@@ -95,6 +98,17 @@ def _judged(
         for row in range(len(images)):
             own = {name: _row(one, row) for name, one in scores.items()}
             yield JudgedImage(images[row].float(), _row(targets, row), own)
+
+
+def _first(judged: Iterator[JudgedImage]) -> list[JudgedImage]:
+    """As many as their limits of number and time allow, but never fewer than are shown."""
+    images: list[JudgedImage] = []
+    began = time.monotonic()
+    for image in islice(judged, MAX_JUDGED):
+        images.append(image)
+        if len(images) >= NUM_SHOWN and time.monotonic() - began > MAX_SECONDS:
+            break
+    return images
 
 
 def _row(values: Any, row: int) -> Any:
