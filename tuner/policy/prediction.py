@@ -37,6 +37,9 @@ class Prediction(Protocol):
     def improvement(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
         """Expected improvement of each over the best prediction [N]."""
 
+    def improvement_if_new(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
+        """Expected improvement of each over every trial that began [N]."""
+
 
 class Predictor(Protocol):
     """Predicts from the values reported to a policy."""
@@ -60,10 +63,18 @@ class GaussianProcessPrediction:
     centre: float
     spread: float
     predicted: dict[str, float]
+    begun: np.ndarray
+    """Points [K, D] of the predicted and the running trials at full length."""
 
     def improvement(self, candidates: Sequence[Candidate]) -> np.ndarray:
         mean, deviation = self.gaussian_process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
         return expected_improvement(mean, deviation, (max(self.predicted.values()) - self.centre) / self.spread)
+
+    def improvement_if_new(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """The smallest over one trial at a time, which bounds that over all. A neighbour of a trial has the trial's
+        own doubts, not new chances: against the best alone it would be proposed again and again."""
+        points = _with_epoch(self.encoding.encode(candidates), 1.0)
+        return expected_improvement(*self.gaussian_process.difference(points, self.begun), 0.0).min(axis=1)
 
 
 @dataclass(slots=True)
@@ -101,7 +112,9 @@ class GaussianProcessPredictor:
         process = self._with_running(process, points, scaled, rungs)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
-        return GaussianProcessPrediction(process, self.encoding, centre, spread, predicted)
+        names = list(dict.fromkeys([*contenders, *rungs.running]))
+        begun = self._at(names, [self.max_epochs] * len(names))
+        return GaussianProcessPrediction(process, self.encoding, centre, spread, predicted, begun)
 
     def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Points [N, D], scaled values [N], and the centre and spread that they were scaled by."""
@@ -155,6 +168,8 @@ class LastPrediction:
     def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
         names = (self.trials.get(candidate.identity) for candidate in candidates)
         return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
+
+    improvement_if_new = improvement
 
 
 def _latest_values(rungs: PromotionRungs) -> tuple[list[str], list[int], np.ndarray]:

@@ -1,8 +1,8 @@
 """Asynchronous successive halving by promotion: a free slot promotes a waiting trial, starts a new one, or is done.
 
 What: from the top rung down, where the quota allows it, the waiting trial with the largest expected improvement at full
-length is promoted; otherwise the new configuration with the largest expected improvement starts. Both use one
-prediction from all rungs. The first configurations are random. When all trials have started and no promotion is left,
+length is promoted; otherwise the new configuration with the largest expected improvement over all trials starts. Both
+use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is left,
 the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
 best-predicted trial.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
@@ -232,5 +232,5 @@ class PromotingPolicy:
             return ()
         best = heapq.nlargest(NUM_GOOD, prediction.predicted, key=prediction.predicted.__getitem__)
         drawn = self._source.draw(generator, near=[self._candidates[trial] for trial in best])
-        order = np.argsort(-np.asarray(prediction.improvement(drawn)), kind="stable")
+        order = np.argsort(-np.asarray(prediction.improvement_if_new(drawn)), kind="stable")
         return (drawn[index] for index in order)

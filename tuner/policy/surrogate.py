@@ -58,6 +58,18 @@ class GaussianProcess:
         variance = np.maximum(np.exp(self.theta[-2]) - np.square(reduced).sum(axis=0), 1e-12)
         return kernel @ self.weights, np.sqrt(variance)
 
+    def difference(self, points: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Expected values [M, K] of points [M, D] less those of others [K, D], and the standard deviations of these
+        differences: near 0 for neighbours, whose values go together."""
+        both = _kernel(np.concatenate([points, others]), self.points, self.theta)
+        mean = both @ self.weights
+        reduced = solve_triangular(self.factor, both.T, lower=True, check_finite=False)
+        left, right = reduced[:, : len(points)], reduced[:, len(points) :]
+        own_left, own_right = (np.exp(self.theta[-2]) - np.square(side).sum(axis=0) for side in (left, right))
+        shared = _kernel(points, others, self.theta) - left.T @ right
+        variance = np.maximum(own_left[:, None] + own_right[None, :] - 2.0 * shared, 1e-12)
+        return mean[: len(points), None] - mean[None, len(points) :], np.sqrt(variance)
+
 
 def prior_theta(num_coordinates: int) -> np.ndarray:
     """The mode of the prior over scales, amplitude and noise."""
@@ -103,7 +115,7 @@ def negative_log_posterior(theta: np.ndarray, points: np.ndarray, values: np.nda
 
 
 def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """Expected improvement of each [N] over `best`."""
+    """Expected improvement of each over `best`; the shape of `mean` and `deviation`."""
     gain = (mean - best) / deviation
     density = np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi)
     return deviation * (gain * ndtr(gain) + density)

@@ -52,6 +52,18 @@ def test_the_best_is_expected_to_improve_where_it_is_not_known():
     assert gain[0] > 3 * gain[1] >= 0
 
 
+def test_a_neighbour_of_a_trial_is_no_new_chance_however_uncertain_the_trial():
+    """Measured at the first rung alone, the best trial may become much better; its neighbour becomes so with it."""
+    predictor, rungs = taught(20, full=30)
+    prediction = predictor.predict(rungs, [f"t{number}" for number in range(20)])
+    best = max(prediction.predicted, key=prediction.predicted.get)
+    rate = float(np.geomspace(1e-4, 1e-1, 20)[int(best[1:])])
+    near, elsewhere = (SOURCE.of(DEFAULT | {"rate": rate * 1.01} | other) for other in ({}, {"layers": 6}))
+    assert prediction.improvement([near])[0] > 0.1 * prediction.improvement([elsewhere])[0]
+    gain = prediction.improvement_if_new([near, elsewhere])
+    assert gain[0] < 0.02 * gain[1]
+
+
 def test_predictions_can_be_asked_for_before_anything_was_fitted():
     predictor, rungs = GaussianProcessPredictor(LONGEST), PromotionRungs(RUNGS, max_epochs=LONGEST, reduction_factor=3)
     for trial, rate, value in (("a", 1e-2, 0.8), ("b", 1e-4, 0.2)):
@@ -120,3 +132,4 @@ def test_values_that_cannot_be_told_apart_predict_something_finite(value):
     prediction = predictor.predict(rungs, ["a", "b"])
     assert all(map(math.isfinite, prediction.predicted.values()))
     assert np.isfinite(prediction.improvement([SOURCE.of(DEFAULT)])).all()
+    assert np.isfinite(prediction.improvement_if_new([SOURCE.of(DEFAULT)])).all()

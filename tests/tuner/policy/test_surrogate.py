@@ -78,6 +78,29 @@ def test_noise_is_not_taken_for_signal(generator):
     assert np.exp(fitted_theta(points, noisy)[-1]) > 0.1
 
 
+def test_differences_are_those_of_the_joint_distribution(generator):
+    points, ours, theirs = generator.random((5, 2)), generator.random((3, 2)), generator.random((2, 2))
+    values = generator.normal(size=5)
+    covariance = kernel(points, points) + (1e-3 + JITTER) * np.eye(5)
+    both = np.concatenate([ours, theirs])
+    across = kernel(both, points)
+    joint_mean = across @ np.linalg.solve(covariance, values)
+    joint = kernel(both, both) - across @ np.linalg.solve(covariance, across.T)
+    mean, deviation = GaussianProcess.conditioned(points, values, THETA).difference(ours, theirs)
+    contrasts = np.array([np.eye(5)[i] - np.eye(5)[3 + j] for i in range(3) for j in range(2)])
+    np.testing.assert_allclose(mean.ravel(), contrasts @ joint_mean, rtol=1e-7)
+    variances = np.einsum("ki,ij,kj->k", contrasts, joint, contrasts)
+    np.testing.assert_allclose(deviation.ravel(), np.sqrt(variances), rtol=1e-6)
+
+
+def test_a_point_differs_from_itself_by_nothing(generator):
+    points = generator.random((4, 2))
+    process = GaussianProcess.conditioned(points, generator.normal(size=4), THETA)
+    mean, deviation = process.difference(points, points)
+    np.testing.assert_allclose(np.diag(mean), 0.0, atol=1e-12)
+    assert np.diag(deviation).max() < 1e-4 < deviation[0, 1]
+
+
 def test_expected_improvement_agrees_with_simulation(generator):
     mean, deviation, best = np.array([0.3, -0.5, 1.0]), np.array([1.0, 0.4, 0.01]), 0.5
     drawn = generator.normal(mean, deviation, size=(200_000, 3))
