@@ -15,6 +15,7 @@ import pandas as pd
 
 from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import check_writable
+from trainable.visible_text import to_csv_cell
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
@@ -82,7 +83,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     confirmations = read_confirmations(folder, search)
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / TABLE) as partial:
-        results_table(search).to_csv(partial, index=False)
+        results_table(search).map(to_csv_cell).to_csv(partial, index=False)
     importance = measure_importance(search)
     is_running = output.resolve() != folder.resolve() and is_in_use(folder)
     state = State.RUNNING if is_running else None
