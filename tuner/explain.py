@@ -15,9 +15,11 @@ from trainable.command_line import run_main
 from trainable.visible_text import visible
 from tuner import formatting
 from tuner.confirm.handed_over import handed_over
+from tuner.confirm.wanted import what_is_left
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.records.lock import is_in_use
 from tuner.results import progress
 from tuner.results.importance import measure_importance
 
@@ -50,6 +52,8 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has started"
     lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
+    left = None if is_in_use(folder) else what_is_left(folder, search)
+    lines = lines if left is None else [left, *lines]
     answer = handed_over(folder, search)
     if answer is None:
         return [*lines, "No trial has a value to compare, so none is exported."]

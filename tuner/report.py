@@ -18,6 +18,7 @@ from trainable.reporting.output_folder import check_writable
 from trainable.visible_text import to_csv_cell
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
+from tuner.confirm.wanted import what_is_left
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
@@ -93,6 +94,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
             search,
             confirmations,
             answer,
+            interruption=None if is_running else what_is_left(folder, search),
             nothing_learned=warning_of_nothing_learned(
                 search, exported, confirmations, read_trivial(folder), read_probe(folder)
             ),

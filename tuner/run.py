@@ -18,7 +18,7 @@ from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.training import Progress, confirm, log_training
-from tuner.confirm.wanted import is_over
+from tuner.confirm.wanted import what_is_left
 from tuner.export import CONFIG, METRICS, export
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
@@ -65,11 +65,11 @@ def finish(folder: Path, search: SearchRecord) -> int:
         mark_exported(folder, answer.trial, answer.remark)
     else:
         lines.append(f"Exported    none: {_why_none(search)}")
-    was_interrupted = not is_over(folder, search)
-    if was_interrupted:
-        lines.append(f"Continue    python -m tuner.search --resume {formatting.argument(folder)}")
+    left = what_is_left(folder, search)
+    if left is not None:
+        lines = [left, *lines, f"Continue    python -m tuner.search --resume {formatting.argument(folder)}"]
     sys.stdout.write("\n".join(lines) + "\n")
-    return INTERRUPTED if was_interrupted else 0
+    return 0 if left is None else INTERRUPTED
 
 
 def _why_none(search: SearchRecord) -> str:

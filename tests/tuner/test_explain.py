@@ -121,7 +121,9 @@ def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder)
     unfinished = f"Trial {NAMES[2]} is unfinished after epoch 2: it is training, waiting at a rung, or was interrupted."
     assert unfinished in told_of(folder, 2)
     (folder / "trials.jsonl").write_text("")
-    assert explain_search(read_search(folder), folder)[0] == "0 trials in 0:00: none has started."
+    first, second, *_ = explain_search(read_search(folder), folder)
+    assert first.startswith("Interrupted: 0 of 4 trials ended in 0:00. Left: 4 trials; python -m tuner.search --resume ")
+    assert second == "0 trials in 0:00: none has started."
 
 
 def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default_and_by_the_test_split(folder):

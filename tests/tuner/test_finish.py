@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.confirm.wanted import FIRST_SEED
+from tuner.confirm.wanted import FIRST_SEED, is_over, what_is_left
+from tuner.explain import explain_search
 from tuner.records import ConfirmedRun, append_run, read_search
-from tuner.run import finish, is_over
+from tuner.run import finish
 
 
 def events(folder):
@@ -51,7 +52,10 @@ def test_a_search_that_is_over_says_where_its_winner_lies_and_exits_with_0(ended
 def test_interrupted_between_two_confirmations_it_has_its_report_and_says_how_to_go_on(ended, capsys):
     folder = ended(confirm=1, seeds=3 - 1)
     assert finish(folder, read_search(folder)) == 130
-    assert f"Continue    python -m tuner.search --resume {folder}" in capsys.readouterr().out
+    assert explain_search(read_search(folder), folder)[0] == what_is_left(folder, read_search(folder))
+    assert (said := capsys.readouterr().out).startswith("Interrupted: 2 of 2 trials ended in ")
+    assert "Left: the rest of the confirmation; python -m tuner.search --resume " in said
+    assert f"Continue    python -m tuner.search --resume {folder}" in said
     assert (folder / "report.md").exists()
 
 

@@ -99,7 +99,9 @@ def test_an_interrupted_search_says_how_to_go_on(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run(until=40)
     text = report_of(synthetic.recorder)
-    assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in text
+    first = text.split("\n\n")[1]
+    assert first.startswith("**Interrupted: ")
+    assert f"python -m tuner.search --resume {synthetic.recorder.folder} does it." in first
     unfinished = synthetic.recorder.record.unfinished
     assert unfinished
     assert all(f"| {trial.sentence} |" in text for trial in unfinished)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from itertools import count, islice
 from pathlib import Path
 
+from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.handed_over import handed_over
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord
@@ -67,6 +68,27 @@ def is_over(folder: Path, search: SearchRecord) -> bool:
     if search.is_unfinished or top == 0 or search.leader is None:
         return not search.is_unfinished
     return not next_trainings(folder, search, top=top, seeds=seeds)
+
+
+def what_is_left(folder: Path, search: SearchRecord) -> str | None:
+    """The first sentence about a search that ended early: what it did, and what `--resume` would still do; None when
+    nothing is left."""
+    if is_over(folder, search):
+        return None
+    settings = search.settings
+    ended = len(search.trials) - len(search.unfinished)
+    left = []
+    if search.is_unfinished:
+        seconds = progress.expected_seconds_left(search)
+        about = "" if seconds is None else f", about {formatting.duration(seconds)}"
+        left.append(f"{formatting.count(settings.num_trials - ended, 'trial')}{about}")
+    if settings.confirm:
+        left.append("the confirmation" if not confirmed_runs(folder, search) else "the rest of the confirmation")
+    return (
+        f"Interrupted: {ended} of {formatting.count(settings.num_trials, 'trial')} ended in "
+        f"{formatting.duration(search.elapsed)}. Left: {', and '.join(left)}; "
+        f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it."
+    )
 
 
 def identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:

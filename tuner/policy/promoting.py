@@ -2,8 +2,8 @@
 
 What: from the top rung down, where the quota allows it, the waiting trial with the largest expected improvement at full
 length is promoted; otherwise the new configuration with the largest expected improvement over all trials starts. Both
-use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is left,
-the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
+use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is
+left, the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
 best-predicted trial.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by

@@ -21,16 +21,16 @@ def say_result(
     confirmations: Sequence[Confirmation],
     answer: HandedOver | None,
     *,
+    interruption: str | None = None,
     nothing_learned: str | None = None,
 ) -> str:
     """The title, what is exported and its evidence; what led the search on one seed is a remark below it.
 
-    That nothing was learned comes before all.
+    That the search was interrupted comes before all, then that nothing was learned.
     """
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
-    if nothing_learned is not None:
-        title += f"\n\n**{nothing_learned}**"
+    title += "".join(f"\n\n**{warning}**" for warning in (interruption, nothing_learned) if warning is not None)
     evidence = [] if answer is None else answer.evidence
     if answer is not None and answer.trial is search.default_trial:
         # No trial is claimed to beat it; what the others had on the test split is the evidence.

@@ -8,9 +8,9 @@ from pathlib import Path
 from tuner import formatting
 from tuner.confirm.comparison import Confirmation, read_confirmations
 from tuner.confirm.handed_over import HandedOver, handed_over
-from tuner.confirm.wanted import is_over
+from tuner.confirm.wanted import is_over, what_is_left
 from tuner.records import SearchRecord, TrialRecord
-from tuner.records.trivial import read_trivial
+from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import Headline, State, headline_of
@@ -66,20 +66,13 @@ def notes(result: Result) -> list[str]:
     """What a reader must know before the numbers: an interruption, nothing learned, few images."""
     search = result.search
     found = [
-        _interruption(result) if result.state is State.INTERRUPTED else None,
-        warning_of_nothing_learned(search, result.exported, result.confirmations, read_trivial(result.folder)),
+        what_is_left(result.folder, search) if result.state is State.INTERRUPTED else None,
+        warning_of_nothing_learned(
+            search, result.exported, result.confirmations, read_trivial(result.folder), read_probe(result.folder)
+        ),
         formatting.warning_of_few(search.settings.images),
     ]
     return [note for note in found if note]
-
-
-def _interruption(result: Result) -> str:
-    search = result.search
-    ended, asked = len(search.trials) - len(search.unfinished), search.settings.num_trials
-    missing = [f"{ended} of {asked} trials have ended"]
-    if search.settings.confirm and not result.confirmations:
-        missing.append(f"the best {search.settings.confirm} are not confirmed on the test split")
-    return f"Interrupted: {', and '.join(missing)}. A resume does the rest."
 
 
 def claims(result: Result) -> list[str]:

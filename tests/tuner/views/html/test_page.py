@@ -138,7 +138,7 @@ def test_an_interrupted_search_says_so_first_and_how_to_go_on(synthetic_search):
     synthetic.run(until=40)
     words = page_of(synthetic.recorder.folder).words
     note = words.index("Interrupted: ")
-    assert "the best 3 are not confirmed on the test split. A resume does the rest." in words
+    assert ", and the confirmation; python -m tuner.search --resume " in words
     assert note < words.index("best so far")
     assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in words
 
