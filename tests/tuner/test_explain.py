@@ -122,7 +122,7 @@ def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder)
     assert unfinished in told_of(folder, 2)
     (folder / "trials.jsonl").write_text("")
     first, second, *_ = explain_search(read_search(folder), folder)
-    assert first.startswith("Interrupted: 0 of 4 trials ended in 0:00. Left: 4 trials; python -m tuner.search --resume ")
+    assert first.startswith("Interrupted: 0 of 4 trials ended in 0:00. Left: 4 trials; ")
     assert second == "0 trials in 0:00: none has started."
 
 
