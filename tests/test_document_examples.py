@@ -24,7 +24,7 @@ SMALL = {
     "agroforestry": ["tile_px=64", "overlap_px=0", "pyramid_channels=8"],
     "leaf_pretrain": ["encoder=small", "image_size_px=32", "batch_size=8"],
     "leaf": ["encoder=small", "image_size_px=32"],
-    "retina": ["image_size_px=32", "backbone=small", "weights=null"],
+    "retina": ["image_size_px=32", "backbone=small", "weights=scratch"],
 }
 """What each preset is given besides, for seconds instead of hours."""
 
@@ -95,7 +95,7 @@ def test_the_commands_of_a_page_run_in_their_order(page, world, monkeypatch):
         status = importlib.import_module(arguments[1]).main(shortened(arguments[1:]))
         assert status == 0, command
         run += 1
-    assert run >= 4
+    assert run >= 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -109,7 +109,7 @@ def test_the_commands_of_a_page_take_their_options_and_presets(page, world):
         if module == "trainable.preset":
             assert importlib.import_module(module).main(shortened([module, *rest])) == 0, command
         elif hasattr(imported := importlib.import_module(module), "build_parser"):
-            imported.build_parser().parse_args(rest)
+            imported.build_parser(prog="python -m").parse_args(rest)
 
 
 def test_the_script_of_s0_trains_and_its_parts_work_alone(world, capsys):

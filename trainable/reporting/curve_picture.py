@@ -28,7 +28,9 @@ def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:
     _draw(loss, epochs, "loss")
     _draw(accuracy, epochs, "accuracy")
     _draw(rate, epochs, "lr", title="learning rate")
-    rate.set_yscale("log")
+    if len({value for line in rate.lines for value in line.get_ydata()}) > 1:
+        # A logarithmic axis has no limits around a single value.
+        rate.set_yscale("log")
     summary.set_axis_off()
     summary.text(0.0, 0.9, _in_words(epochs), va="top", fontsize=11, linespacing=1.7)
     figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -37,6 +37,12 @@ def test_the_picture_holds_the_curves_and_the_best_epoch(curve, tmp_path, monkey
         assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
 
 
+def test_a_single_epoch_is_drawn_too(curve, tmp_path):
+    curve.write_text(curve.read_text().splitlines(keepends=True)[0])
+    assert main([str(curve), str(tmp_path / "training.png")]) == 0
+    assert (tmp_path / "training.png").exists()
+
+
 def test_a_curve_without_epochs_is_a_sentence(tmp_path, capsys):
     (tmp_path / "curve.jsonl").write_text("")
     assert main([str(tmp_path / "curve.jsonl"), str(tmp_path / "training.png")]) == 2
