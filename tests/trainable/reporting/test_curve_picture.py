@@ -37,8 +37,8 @@ def test_the_picture_holds_the_curves_and_the_best_epoch(curve, tmp_path, monkey
         assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
 
 
-def test_a_single_epoch_is_drawn_too(curve, tmp_path):
-    curve.write_text(curve.read_text().splitlines(keepends=True)[0])
+def test_a_single_epoch_that_ends_at_a_rate_of_0_is_drawn_too(curve, tmp_path):
+    curve.write_text(curve.read_text().splitlines(keepends=True)[0].replace('"train/lr": 0.001', '"train/lr": 0.0'))
     assert main([str(curve), str(tmp_path / "training.png")]) == 0
     assert (tmp_path / "training.png").exists()
 
