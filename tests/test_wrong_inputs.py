@@ -93,8 +93,8 @@ def test_a_full_disk_is_told_with_what_to_do(call, ray_of_two_cpus, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device", "settings.json")
 
     monkeypatch.setattr("tuner.run.Recorder.create", fill_up)
-    read = "No space left on device: 'settings.json'. Finished epochs are saved; fix the problem and continue"
-    assert_told(*call("tuner.search --data data"), read)
+    read = "settings.json: No space left on device. Finished epochs are saved; fix the problem and continue"
+    assert_told(*call("tuner.search --data data --max-epochs 2"), read)
 
 
 def test_a_person_at_a_terminal_reads_one_line_and_no_traceback():

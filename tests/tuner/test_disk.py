@@ -1,6 +1,5 @@
 """Checkpoints within their budget: what may still be needed stays."""
 
-import errno
 import os
 import shutil
 
@@ -11,7 +10,7 @@ from trainable.leg import checkpoint_name
 from tuner import disk
 from tuner.disk import CheckpointBudget, parse_size
 from tuner.policy.outcomes import Outcome
-from tuner.records import Recorder, read_search, trial_name
+from tuner.records import Recorder, trial_name
 from tuner.records.checkpoints import trial_folder
 
 SIZE = 1000
@@ -104,33 +103,6 @@ def test_sizes_are_read_with_their_units():
 def test_what_is_no_size_is_a_sentence(text):
     with pytest.raises(ValueError, match=r"--disk-budget is .*; give a number above 0 with K, M, G or T"):
         parse_size(text)
-
-
-class FullDisk:
-    """Takes half of a line and then no more."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def write(self, text):
-        self.file.write(text[: len(text) // 2])
-
-    def flush(self):
-        self.file.flush()
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_disk_that_fills_up_under_a_record_is_told_and_loses_no_whole_line(recorder):
-    before = read_search(recorder.folder).trials
-    whole, recorder._file = recorder._file, FullDisk(recorder._file)
-    with pytest.raises(OSError, match="No space left on device"):
-        recorder.result(NAMES[4], epoch=2, objective=0.3, metrics={}, seconds=1.0)
-    recorder._file = whole
-    assert read_search(recorder.folder).trials == before
-    again = Recorder.resume(recorder.folder)
-    again.result(NAMES[4], epoch=2, objective=0.3, metrics={}, seconds=1.0)
-    again.close()
-    assert read_search(recorder.folder).by_name[NAMES[4]].objective_at(2) == 0.3
 
 
 def test_a_file_that_is_removed_while_its_folder_is_weighed_weighs_nothing(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def run_all(folder: Path) -> None:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             main([command, str(folder), *rest])
     # What a resume and a confirmation read before Ray starts.
-    for read in (load, resume_records, partial(check_confirmable, top=1, num_seeds=1)):
+    for read in (load, resume_records, partial(check_confirmable, top=1)):
         with contextlib.suppress(ValueError):
             read(folder)
 

@@ -106,6 +106,19 @@ def test_a_parameter_that_neither_space_nor_configuration_knows_is_refused_with_
         plan_search(replace(settings, pinned={"pyramid_chanels": 8}))
 
 
+class Unheard:
+    """A listener that does nothing, in the place of what would be measured of real data."""
+
+    def on_event(self, search, event):
+        pass
+
+    def close(self):
+        pass
+
+    def finish(self):
+        pass
+
+
 @pytest.fixture
 def played(tmp_path, monkeypatch):
     """A search to be confirmed whose trials are played; `interrupted` says whether Ctrl-C comes after the last."""
@@ -117,6 +130,7 @@ def played(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(run, "run_legs", play)
+        monkeypatch.setattr(run, "References", lambda *_: Unheard())
         folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2, **changes)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:

@@ -8,10 +8,8 @@ from importlib.util import find_spec
 
 import optuna
 import pytest
-from matplotlib.figure import Figure
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from tuner.results.figures import draw_best_so_far, draw_learning_curves
 
 from tuner import explain, load
 from tuner.confirm.handed_over import handed_over
@@ -21,6 +19,8 @@ from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Recorder, append_run, read_search
 from tuner.run import finish
+from tuner.views.figures.curves import draw_learning_curves
+from tuner.views.figures.drawing import EXPORTED
 
 MEANS = (0.70, 0.82, 0.80)
 """On the validation split on the first seed, by trial: trial 2 leads the search, trial 1 is the best on several."""
@@ -112,14 +112,11 @@ def test_the_report_names_it_in_its_headline_its_own_section_and_its_table(folde
     assert f"**{leader}**" not in text
 
 
-@pytest.mark.parametrize("draw", [draw_learning_curves, draw_best_so_far])
-def test_the_figures_mark_it(folder, search, chosen, leader, draw):
-    answer = handed_over(folder, search).trial
-    figure = draw(search, answer).figure
-    assert isinstance(figure, Figure)
-    labels = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
-    assert leader not in labels
-    assert chosen in labels
+def test_the_learning_curves_mark_it(folder, search, chosen, leader):
+    drawing = draw_learning_curves(search, handed_over(folder, search).trial)
+    assert EXPORTED in {curve.line.color for curve in drawing.figure.data}
+    assert chosen in drawing.description
+    assert leader not in drawing.description
 
 
 def test_the_command_that_explains_begins_with_it(folder, chosen, leader, capsys):

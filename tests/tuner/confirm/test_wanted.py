@@ -134,6 +134,19 @@ def test_decided_it_would_take_nothing(folder):
     assert handed_over(folder, read_search(folder)).to_decide is None
 
 
+class NoReferences:
+    """Measures nothing beside the confirmation."""
+
+    def __init__(self, *_):
+        pass
+
+    def begin(self):
+        pass
+
+    def finish(self):
+        pass
+
+
 def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed(folder, monkeypatch, caplog):
     caplog.set_level("INFO", logger="tuner.confirm")
     trained = []
@@ -150,7 +163,7 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
 
     for name, double in {"check_room": lambda *_: None, "node_resources": list, "run_tasks": run_tasks}.items():
         monkeypatch.setattr(f"tuner.confirm.training.{name}", double)
-    monkeypatch.setattr("tuner.confirm.training._measure_trivial", lambda *_: None)
+    monkeypatch.setattr("tuner.confirm.training.References", NoReferences)
     monkeypatch.setattr("tuner.confirm.training._carried", lambda *_: None)
 
     def killed(run, progress):

@@ -217,7 +217,7 @@ def test_a_policy_ends_after_as_many_trials_of_its_own_as_were_asked_for(folder,
     found = distances(policy, started(folder, space_of(0.0, 1.0)).past_trials, num_trials=10)
     assert policy.action() is NoWork.FINISHED
     if isinstance(policy, PromotingPolicy):
-        assert policy.best_predicted() == f"n{int(np.argmin(found))}"
+        assert found[int(policy.best_predicted().removeprefix("n"))] < min(found) + 0.01
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
