@@ -115,8 +115,9 @@ def test_the_report_names_it_in_its_headline_its_own_section_and_its_table(folde
 def test_the_learning_curves_mark_it(folder, search, chosen, leader):
     drawing = draw_learning_curves(search, handed_over(folder, search).trial)
     assert EXPORTED in {curve.line.color for curve in drawing.figure.data}
-    assert chosen in drawing.description
-    assert leader not in drawing.description
+    last = {name: f"{search.by_name[name].last.objective:.3f}" for name in (chosen, leader)}
+    assert f"the exported trial ends at {last[chosen]} " in drawing.description
+    assert last[leader] not in drawing.description
 
 
 def test_the_command_that_explains_begins_with_it(folder, chosen, leader, capsys):
