@@ -125,7 +125,9 @@ def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, s
     trainings, first = formatting.count(len(todo), "training"), first_round(record, top, seeds.first)
     if todo[0] not in first:
         return f"confirming: not decided yet, {trainings} more on other seeds, of at most {seeds.last}"
-    more = f" (up to {seeds.last} for the exported one and the default while undecided)" if seeds.last > seeds.first else ""
+    more = ""
+    if seeds.last > seeds.first:
+        more = f" (up to {seeds.last} for the exported one and the default while undecided)"
     return (
         f"confirming: retraining the default and the best {len(first) // seeds.first - 1} on "
         f"{formatting.count(seeds.first, 'seed')} each{more}, then scoring them on the test split: {trainings}"
