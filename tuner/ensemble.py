@@ -95,17 +95,19 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
     first = exported_config_of(record, trials[0], folder)
     task_of(first.config)
     splits = open_data(first.config, first.data_fingerprint)
-    members = {trial.name: _member(folder, trial, trial_config(record, trial), device) for trial in trials[:top]}
+    members = {
+        trial.name: scoring_network(folder, trial, trial_config(record, trial), device) for trial in trials[:top]
+    }
     objective = formatting.metric(record.settings.objective)
     return _evaluate(objective, members, first.config, splits.test, device)
 
 
-Member = Callable[[Any, Any], Any]
+Network = Callable[[Any, Any], Any]
 """Maps the images and targets of a batch to scores."""
 
 
-def _member(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.device) -> Member:
-    """The trained model of a trial."""
+def scoring_network(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.device) -> Network:
+    """The trained network of a trial, which scores as the final test does."""
     task, config = task_of(config)
     model = task.build_model(config).to(device).eval()
     supervision = task.test_supervision(task.build_supervision(config).to(device), config)
@@ -119,7 +121,7 @@ def _member(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.d
 
 @torch.no_grad()
 def _evaluate(
-    objective: str, members: dict[str, Member], config: RunConfig, data: Any, device: torch.device
+    objective: str, members: dict[str, Network], config: RunConfig, data: Any, device: torch.device
 ) -> EnsembleResult:
     task, config = task_of(config)
     alone = {name: task.build_metrics(config, final=True) for name in members}

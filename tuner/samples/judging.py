@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainable.config import RunConfig, TrialConfig
-from trainable.models.output import ModelOutput, as_model_output
+from trainable.config import TrialConfig
 from trainable.run_setup import chosen_device, open_data
 from trainable.tasks.task import Task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
 from tuner.confirm.handed_over import handed_over
-from tuner.export import exported_config_of, trained_weights, trial_config
+from tuner.ensemble import Network, scoring_network
+from tuner.export import exported_config_of, trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results.samples import Sample, Samples, read_samples, write_samples
 from tuner.samples.kinds import JudgedImage, Kind, kind_of
@@ -31,8 +31,6 @@ MAX_JUDGED = 200
 """Images of the test split that are looked at."""
 MAX_SECONDS = 60.0
 """Of looking at them: large pictures take long on a CPU."""
-Network = Callable[[Any, Any], Any]
-"""Maps the images and targets of a batch to scores."""
 
 
 def draw_samples_once(folder: Path, search: SearchRecord) -> None:
@@ -67,23 +65,11 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
         return None
     device = chosen_device("auto")
     trials = {"default": default, "exported": exported}
-    networks = {name: _network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
+    networks = {name: scoring_network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
     images = _first(_judged(task, config, splits.test, networks, device))
     samples = _chosen(exported.name, kind, images)
     write_samples(folder, samples)
     return samples
-
-
-def _network(folder: Path, trial: TrialRecord, config: RunConfig, device: torch.device) -> Network:
-    task, config = task_of(config)
-    model = task.build_model(config).to(device).eval()
-    supervision = task.test_supervision(task.build_supervision(config).to(device), config)
-    model.load_state_dict(trained_weights(folder, trial))
-
-    def forward(*inputs: Any) -> ModelOutput:
-        return as_model_output(model(*inputs))
-
-    return lambda images, targets: supervision.evaluate(forward, images, targets).scores
 
 
 @torch.no_grad()
