@@ -1,3 +1,4 @@
+import csv
 import math
 import shutil
 import subprocess
@@ -106,6 +107,16 @@ def test_an_interrupted_search_says_how_to_go_on(synthetic_search):
     assert unfinished
     assert all(f"| {trial.sentence} |" in text for trial in unfinished)
     assert f"{len(unfinished)} unfinished. Their parameters" in text
+
+
+def test_a_value_that_a_spreadsheet_would_compute_is_text_in_the_table(synthetic_search):
+    synthetic = synthetic_search()
+    synthetic.run(until=40)
+    records = synthetic.recorder.folder / "trials.jsonl"
+    records.write_text(records.read_text().replace('"params": {', '"params": {"planted": "=1+1", '))
+    write_report(synthetic.recorder.folder)
+    with (synthetic.recorder.folder / "results.csv").open(newline="") as file:
+        assert {row["planted"] for row in csv.DictReader(file)} == {"'=1+1"}
 
 
 def test_a_search_of_one_trial_says_that_the_default_is_the_best(synthetic_search):
