@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
-from trainable.visible_text import visible
+from trainable.reporting.visible_text import visible
 
 OURS = ("trainable", "tuner")
 

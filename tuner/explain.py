@@ -12,16 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainable.command_line import run_main
-from trainable.visible_text import visible
+from trainable.reporting.visible_text import visible
 from tuner import formatting
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.wanted import what_is_left
+from tuner.importance.measure import measure_importance
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.lock import is_in_use
 from tuner.results import progress
-from tuner.results.importance import measure_importance
 
 PROG = "python -m tuner.explain"
 MOST_PARAMETERS = 5

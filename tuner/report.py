@@ -15,10 +15,11 @@ import pandas as pd
 
 from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import check_writable
-from trainable.visible_text import to_csv_cell
+from trainable.reporting.visible_text import to_csv_cell
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.wanted import what_is_left
+from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
@@ -27,7 +28,6 @@ from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress, references, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import State
-from tuner.results.importance import measure_importance
 from tuner.results.importance_text import say_importance
 from tuner.views.html.content import read_result
 from tuner.views.html.page import PAGE, write_page

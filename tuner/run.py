@@ -16,6 +16,7 @@ from trainable.data.io.image_cache import default_cache_dir
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
+from tuner.budget.stated_time import affordable_confirmation
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.training import Progress, confirm, log_training
 from tuner.confirm.wanted import what_is_left
@@ -39,7 +40,6 @@ from tuner.references.beside import References
 from tuner.results.headline import State
 from tuner.session import open_session
 from tuner.settings import SearchSettings
-from tuner.stated_time import affordable_confirmation
 from tuner.views.choice import make_view
 from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView

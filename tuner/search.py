@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         from tuner import run  # noqa: F401
     freeze_imports()
     if options.dry_run:
-        from tuner.planning.dry_run import dry_run
+        from tuner.budget.dry_run import dry_run
 
         sys.stdout.write(f"{dry_run(*searches.planned(settings, began=began), began=began)}\n")
         return DONE

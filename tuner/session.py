@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trainable.leg import Leg, LegReport
+from tuner.budget.stated_time import is_time_to_close
 from tuner.disk import CheckpointBudget
 from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate, SpaceSource
@@ -22,7 +23,6 @@ from tuner.policy_from_records import MissingRecords, build_policy, replay_event
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
-from tuner.stated_time import is_time_to_close
 
 if TYPE_CHECKING:
     from trainable.run import EpochResult

@@ -8,9 +8,9 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from benchmarks.replay.problems import Curve, Problem, RowSource
+from tuner.importance.measure import distributions_of
 from tuner.policy.candidates import CandidateSource, Encoding, SpaceSource
 from tuner.records import SearchRecord, TrialRecord, read_search
-from tuner.results.importance import distributions_of
 
 
 class PastSearch(Problem):

@@ -1,4 +1,4 @@
 """What scripts and notebooks call: `from tuner import load, resume, search`. The commands call the same functions. May
-import search_spaces, trainable, tuner.confirm, tuner.disk, tuner.export, tuner.planning, tuner.ray, tuner.records,
-tuner.report, tuner.results, tuner.run, tuner.settings and tuner.stated_time; importing it loads neither torch nor ray.
+import search_spaces, trainable, tuner.budget, tuner.confirm, tuner.disk, tuner.export, tuner.planning, tuner.ray,
+tuner.records, tuner.report, tuner.results, tuner.run and tuner.settings; importing it loads neither torch nor ray.
 """

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, get_args, get_type_hints
 from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import typed, unknown_name
 from trainable.configuration.reference import with_found_network
+from tuner.budget.stated_time import parse_duration
 from tuner.disk import parse_size
 from tuner.planning.given import parse_given
 from tuner.planning.spaces import find_space
@@ -15,7 +16,6 @@ from tuner.ray.address import cluster_address
 from tuner.records import ConfirmSeeds
 from tuner.records.settings import SamplerName, SchedulerName
 from tuner.settings import SearchSettings, option_of
-from tuner.stated_time import parse_duration
 
 
 class SearchOptions(TypedDict, total=False):

@@ -16,7 +16,7 @@ from tuner.settings import DEFAULT_SPACE, SearchSettings
 
 if TYPE_CHECKING:
     from tuner.api.result import SearchResult
-    from tuner.planning.measurement import Measurement
+    from tuner.budget.measurement import Measurement
     from tuner.planning.plan import Plan
 
 
@@ -109,9 +109,9 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     # Ray, torch and the figures take seconds to import; wrong settings are told before.
     with collector_paused():
         from trainable.reporting.tracking import check_trackers
+        from tuner.budget.choice import fitted, of_known_length, try_seconds
+        from tuner.budget.measurement import measure
         from tuner.planning import preflight
-        from tuner.planning.budget import fitted, of_known_length, try_seconds
-        from tuner.planning.measurement import measure
         from tuner.planning.opened_data import open_for_search
         from tuner.planning.plan import limited_to_space, log_ranges, plan_on
 

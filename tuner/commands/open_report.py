@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from trainable.visible_text import visible
+from trainable.reporting.visible_text import visible
 from tuner.records.settings import read_settings
 from tuner.report import REPORT
 from tuner.views.html.page import PAGE

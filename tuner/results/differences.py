@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from tuner import formatting
+from tuner.importance.measure import Importance
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.importance import Importance
 
 NOT_USED = "not used"
 

@@ -1,8 +1,8 @@
 """The importance of the parameters in words."""
 
 from tuner import formatting
+from tuner.importance.measure import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch
 from tuner.records import SearchRecord
-from tuner.results.importance import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch
 from tuner.results.report_text import table
 
 MAX_ROWS = 12

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tuner import formatting
+from tuner.importance.measure import Importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import differences
-from tuner.results.importance import Importance
 
 SHOWN_DIFFERENCES = 4
 

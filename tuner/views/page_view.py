@@ -8,10 +8,10 @@ import streamlit as st
 
 from tuner import formatting
 from tuner.confirm.handed_over import HandedOver, handed_over
+from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import reference_rows, results_table
 from tuner.results import progress
-from tuner.results.importance import measure_importance
 from tuner.views import page_data
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing

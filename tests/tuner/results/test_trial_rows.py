@@ -2,11 +2,11 @@
 
 import pytest
 
+from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search, trial_name
 from tuner.results.best_so_far import measured_in_order
 from tuner.results.differences import differences
-from tuner.results.importance import measure_importance
 from tuner.results.trial_rows import reason_of, trial_rows
 
 LONGEST = 6

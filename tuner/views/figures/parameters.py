@@ -9,10 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from tuner.importance.measure import Importance, is_logarithmic
+from tuner.importance.surface import smoothed
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.importance import Importance, is_logarithmic
 from tuner.results.importance_text import importance_sentence
-from tuner.results.surface import smoothed
 from tuner.views.figures.drawing import (
     BAD,
     BLUE,

@@ -9,12 +9,12 @@ from tuner import formatting
 from tuner.confirm.comparison import Confirmation, read_confirmations
 from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.confirm.wanted import is_over, what_is_left
+from tuner.importance.measure import Importance
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import Headline, State, headline_of
-from tuner.results.importance import Importance
 from tuner.results.report_text import settings_rows
 from tuner.results.samples import Samples, read_samples
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tuner.importance.measure import measure_importance
 from tuner.records import ConfirmedRun, append_run, read_search
 from tuner.results.headline import State
-from tuner.results.importance import measure_importance
 from tuner.views.html.content import read_result
 from tuner.views.html.page import write_page
 

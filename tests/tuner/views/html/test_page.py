@@ -10,10 +10,10 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
+from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, append_run, read_search, trial_name
 from tuner.results.headline import State
-from tuner.results.importance import measure_importance
 from tuner.views.html.content import read_result
 from tuner.views.html.live import LivePage
 from tuner.views.html.page import PAGE, render, write_page

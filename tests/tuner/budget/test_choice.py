@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner.planning.budget import (
+from tuner.budget.choice import (
     expected_of,
     fitted,
     of_known_length,
     try_seconds,
 )
-from tuner.planning.dry_run_text import length_in_words, try_in_words
-from tuner.planning.learning_curve import LearningCurve
-from tuner.planning.measurement import Measurement
+from tuner.budget.dry_run_text import length_in_words, try_in_words
+from tuner.budget.learning_curve import LearningCurve
+from tuner.budget.measurement import Measurement
+from tuner.budget.step_timing import StepTiming
 from tuner.planning.opened_data import open_for_search
 from tuner.planning.plan import plan_on
-from tuner.planning.step_timing import StepTiming
 from tuner.records import Recorder, TrialResources
 from tuner.settings import SearchSettings
 

@@ -8,12 +8,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from tests.tuner.conftest import recorded_settings
+from tuner.importance.measure import distributions_of, is_logarithmic, measure_importance
+from tuner.importance.ped_anova import importances
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, trial_name
 from tuner.records.events import Decided, EpochDone, TrialEnded, TrialStarted
-from tuner.results.importance import distributions_of, is_logarithmic, measure_importance
-from tuner.results.ped_anova import importances
 
 
 def search_of(params, objective, *, mode="max", outcomes=None):

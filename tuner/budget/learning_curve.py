@@ -37,6 +37,17 @@ CLEAR_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """What a try of the default may take, and how its objective is read."""
+
+    most_seconds: float
+    trivial: float | None
+    """As the objective is, lower or higher."""
+    sign: float
+    """Makes higher values of the objective better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurve:
     """What the default reached on its try."""
 
@@ -94,21 +105,17 @@ def try_default(
     workload: Workload[Any],
     config: TrialConfig,
     data: Any,
+    tried: Try,
     *,
     device: torch.device,
     updates_per_epoch: int,
     epoch_seconds: float,
-    most_seconds: float,
-    trivial: float | None,
-    sign: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> LearningCurve:
     """Trains the default until twice as many updates have stopped helping, or a limit is reached.
 
     Args:
         epoch_seconds: what an epoch takes, as it was timed; without room for two epochs nothing is tried.
-        trivial: as the objective is, lower or higher.
-        sign: makes higher values of the objective better.
     """
     most_epochs = max(LEAST_EPOCHS, MOST_UPDATES // updates_per_epoch)
     curve = LearningCurve(
@@ -116,18 +123,18 @@ def try_default(
         updates_per_epoch=updates_per_epoch,
         most_epochs=most_epochs,
         least_epochs=max(LEAST_EPOCHS, math.ceil(2 * config.warmup_fraction * most_epochs)),
-        trivial=None if trivial is None else sign * trivial,
+        trivial=None if tried.trivial is None else tried.sign * tried.trivial,
     )
-    if 2 * epoch_seconds > most_seconds:
+    if 2 * epoch_seconds > tried.most_seconds:
         return curve
     run = workload.begin(replace(config, max_epochs=most_epochs), data, device=device)
     began = clock()
     while run.ending is None and not curve.has_settled:
-        if curve.epochs and clock() - began + epoch_seconds > most_seconds:
+        if curve.epochs and clock() - began + epoch_seconds > tried.most_seconds:
             return curve
         try:
             value = run.run_epoch().objective
         except (DivergedError, MemoryShortage):
             return curve
-        curve = replace(curve, values=(*curve.values, sign * value))
+        curve = replace(curve, values=(*curve.values, tried.sign * value))
     return curve

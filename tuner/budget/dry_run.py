@@ -3,8 +3,8 @@
 import time
 
 from tuner import formatting
-from tuner.planning.budget import expected_of
-from tuner.planning.dry_run_text import (
+from tuner.budget.choice import expected_of
+from tuner.budget.dry_run_text import (
     StartUp,
     checked_line,
     expected_lines,
@@ -12,7 +12,7 @@ from tuner.planning.dry_run_text import (
     length_lines,
     timing_lines,
 )
-from tuner.planning.measurement import Measurement, drawn_configs, measure
+from tuner.budget.measurement import Measurement, drawn_configs, measure
 from tuner.planning.plan import Plan
 from tuner.settings import SearchSettings
 

@@ -5,9 +5,9 @@ import pytest
 from tests.tuner.played_session import Player, opened, report_of
 from tests.tuner.results.test_progress import recorded
 from tests.tuner.test_session import new_search
+from tuner.budget.stated_time import affordable_confirmation, confirmation_seconds, is_time_to_close, parse_duration
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
-from tuner.stated_time import affordable_confirmation, confirmation_seconds, is_time_to_close, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
 from tuner import formatting
+from tuner.budget.duration import Forecast
+from tuner.budget.learning_curve import LearningCurve
+from tuner.budget.measurement import Measurement
+from tuner.budget.step_timing import StepTiming
 from tuner.formatting import counts_in_words, warning_of_few
-from tuner.planning.duration import Forecast
-from tuner.planning.learning_curve import LearningCurve
-from tuner.planning.measurement import Measurement
 from tuner.planning.plan import Plan
-from tuner.planning.step_timing import StepTiming
 from tuner.policy.halving import sign_of
 from tuner.records import ConfirmSeeds, TrialResources
 from tuner.settings import SearchSettings

@@ -1,6 +1,6 @@
 import numpy as np
 
-from tuner.results.surface import smoothed
+from tuner.importance.surface import smoothed
 
 
 def test_values_of_a_plane_are_found_between_the_trials():

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from tuner.importance.ped_anova import importances
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.ped_anova import importances
 
 BEST_SHARE = 0.25
 MIN_TRIALS = 20

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tuner.planning.duration import Schedule, Seconds, simulated_policy
-from tuner.planning.duration import forecast as forecast_of
+from tuner.budget.duration import Schedule, Seconds, simulated_policy
+from tuner.budget.duration import forecast as forecast_of
 from tuner.policy.simulation import SimulatedSearch
 
 ONE_SECOND = Seconds(training=1.0)

@@ -16,10 +16,10 @@ from typing import Self
 
 from trainable.config import TrialConfig
 from tuner import formatting
-from tuner.planning.dry_run_text import length_in_words, try_in_words
-from tuner.planning.duration import MOST_PLAYS, Forecast, Schedule, Seconds, forecast
-from tuner.planning.learning_curve import LEAST_EPOCHS, TRY_SECONDS
-from tuner.planning.measurement import Measurement, proposed_configs
+from tuner.budget.dry_run_text import length_in_words, try_in_words
+from tuner.budget.duration import MOST_PLAYS, Forecast, Schedule, Seconds, forecast
+from tuner.budget.learning_curve import LEAST_EPOCHS, TRY_SECONDS
+from tuner.budget.measurement import Measurement, proposed_configs
 from tuner.planning.opened_data import OpenedData
 from tuner.planning.plan import Plan, plan_on
 from tuner.records import ConfirmSeeds, TrialResources

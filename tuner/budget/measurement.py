@@ -18,10 +18,10 @@ from trainable.data.io.image_cache import default_cache_dir
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
-from tuner.planning.duration import Seconds
-from tuner.planning.learning_curve import LearningCurve, try_default
+from tuner.budget.duration import Seconds
+from tuner.budget.learning_curve import LearningCurve, Try, try_default
+from tuner.budget.step_timing import StepTiming, time_epoch, time_steps
 from tuner.planning.plan import Plan
-from tuner.planning.step_timing import StepTiming, time_epoch, time_steps
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import sign_of
 from tuner.ray.cluster import allocate_resources, node_resources, ray_running
@@ -32,15 +32,6 @@ from tuner.settings import SearchSettings
 PROPOSALS = 200
 """Configurations drawn to estimate how often each of the timed ones is the most similar."""
 DEFAULT = "default"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Try:
-    """A try of the default: see `learning_curve.py`."""
-
-    most_seconds: float
-    trivial: float | None
-    sign: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,11 +185,9 @@ def _time_steps(
             workload,
             config,
             data,
+            tried,
             device=on,
             updates_per_epoch=timing.updates_per_epoch,
             epoch_seconds=timing.epoch_seconds,
-            most_seconds=tried.most_seconds,
-            trivial=tried.trivial,
-            sign=tried.sign,
         )
     return timing, time.monotonic() - began, curve

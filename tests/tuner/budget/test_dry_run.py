@@ -10,14 +10,14 @@ import torch
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
-from tuner.planning import step_timing
-from tuner.planning.budget import schedule_of
-from tuner.planning.dry_run import dry_run
-from tuner.planning.dry_run_text import StartUp, checked_line, expected_lines, image_lines
-from tuner.planning.duration import Forecast, Play, Seconds
-from tuner.planning.measurement import drawn_configs, extremes, most_similar, proposed_configs
+from tuner.budget import step_timing
+from tuner.budget.choice import schedule_of
+from tuner.budget.dry_run import dry_run
+from tuner.budget.dry_run_text import StartUp, checked_line, expected_lines, image_lines
+from tuner.budget.duration import Forecast, Play, Seconds
+from tuner.budget.measurement import drawn_configs, extremes, most_similar, proposed_configs
+from tuner.budget.step_timing import StepTiming, time_steps
 from tuner.planning.plan import plan_search
-from tuner.planning.step_timing import StepTiming, time_steps
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tuner.results.importance import is_logarithmic
+from tuner.importance.measure import is_logarithmic
 
 STEPS = 30
 """Grid points along each axis."""

@@ -9,7 +9,7 @@ import torch
 
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.registry import get_workload
-from tuner.planning.learning_curve import MOST_UPDATES, LearningCurve, try_default
+from tuner.budget.learning_curve import MOST_UPDATES, LearningCurve, Try, try_default
 
 
 def curve(*values, trivial=0.5, most_epochs=50, **changes):
@@ -81,10 +81,14 @@ def test_a_workload_without_a_trivial_prediction_has_the_rungs_of_its_space():
     assert told.first_rung(0.25, 12) == 3
 
 
+LIMITS = {"most_seconds": 60.0, "trivial": None, "sign": 1.0}
+
+
 def tried(config, data, **changes):
-    options = {"updates_per_epoch": 40, "epoch_seconds": 0.0, "most_seconds": 60.0, "trivial": None, "sign": 1.0}
+    limits = {name: changes.pop(name, value) for name, value in LIMITS.items()}
     workload = changes.pop("workload", get_workload(config.workload))
-    return try_default(workload, config, data, device=torch.device("cpu"), **options | changes)
+    options = {"updates_per_epoch": 40, "epoch_seconds": 0.0} | changes
+    return try_default(workload, config, data, Try(**limits), device=torch.device("cpu"), **options)
 
 
 def test_the_default_is_really_trained_and_validated_epoch_by_epoch(disc_config):
