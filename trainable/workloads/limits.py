@@ -39,10 +39,14 @@ def measure(config: TrialConfig, splits: Any, device: torch.device, quantities: 
     return {quantity: measures[quantity](config, splits, device) for quantity in quantities}
 
 
+def num_parameters(config: TrialConfig) -> int:
+    """Of the network, which gets neither memory nor weights; leaves torch's random streams as they are."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return sum(parameter.numel() for parameter in _fresh_network(config).parameters())
+
+
 def _params_m(config: TrialConfig, splits: Any, device: torch.device) -> float:
-    with torch.device("meta"):
-        network = _fresh_network(config)
-    return sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    return num_parameters(config) / 1e6
 
 
 @torch.no_grad()

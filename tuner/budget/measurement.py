@@ -15,7 +15,7 @@ from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig, from_params
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.tasks.registry import get_task
+from trainable.workloads.limits import num_parameters
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
 from tuner.budget.duration import Seconds
@@ -104,18 +104,13 @@ def extremes(plan: Plan) -> dict[str, RunConfig]:
     if not drawn:
         return {DEFAULT: default}
     sizes = {(config.model, config.batch_size): config for config in drawn}
-    ordered = sorted(sizes.values(), key=lambda config: config.batch_size * _num_parameters(config))
+    ordered = sorted(sizes.values(), key=lambda config: config.batch_size * num_parameters(config))
     return {DEFAULT: default, "smallest": ordered[0], "largest": ordered[-1]}
 
 
 def drawn_configs(plan: Plan) -> list[RunConfig]:
     """Configurations that the space may propose, with the ends of its ranges as often as the inside."""
     return [plan.config_of(ends_or_inside(seed)) for seed in range(NUM_DRAWS)]
-
-
-def _num_parameters(config: TrialConfig) -> int:
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return sum(parameter.numel() for parameter in get_task(config.workload).build_model(config).parameters())
 
 
 def proposed_configs(plan: Plan) -> list[RunConfig]:

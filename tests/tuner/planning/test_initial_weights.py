@@ -8,6 +8,7 @@ from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.run_setup import initial_weights, started_from
 from trainable.tasks.registry import get_task
 from trainable.train import main as train
+from tuner.budget.measurement import extremes
 from tuner.planning.plan import plan_search
 from tuner.planning.preflight import check_configurations
 from tuner.search import main as search
@@ -35,6 +36,12 @@ def test_an_encoder_that_does_not_fit_is_refused_before_ray_starts(best):
     settings = SearchSettings(space="leaf", init=best, pinned={"encoder": "swin_t"})
     with pytest.raises(ValueError, match="holds another encoder than this one"):
         check_configurations(plan_search(settings), settings.pinned)
+
+
+def test_its_smallest_and_largest_are_told_apart_without_a_word_about_the_weights(best):
+    """Torch would warn of each tensor that it can't load into a network without memory."""
+    found = extremes(plan_search(SearchSettings(space="leaf", init=best)))
+    assert found["smallest"].batch_size < found["largest"].batch_size
 
 
 def test_a_training_starts_from_the_export(best):
