@@ -3,7 +3,8 @@
 What: the epochs and the first rung follow from the default's learning curve where it was tried, else from the space.
     With a stated time (`--for`), the largest number of trials is taken whose longest of six simulations ends in time,
     the confirmation included. The confirmation is of as many as fit into a third of the time, one at
-    least. Where fewer than `ENOUGH_TRIALS` fit, full trainings are shortened, a quarter at a time.
+    least. Where fewer than `ENOUGH_TRIALS` fit, full trainings are shortened, a quarter at a time; below the length at
+    which the default is above the trivial prediction only as far as the least search needs.
 Cost: up to .2 seconds for each number of trials that is simulated, eight for each length.
 """
 
@@ -18,7 +19,7 @@ from trainable.config import TrialConfig
 from tuner import formatting
 from tuner.budget.dry_run_text import length_in_words, try_in_words
 from tuner.budget.duration import MOST_PLAYS, Forecast, Schedule, Seconds, forecast
-from tuner.budget.learning_curve import LEAST_EPOCHS, TRY_SECONDS
+from tuner.budget.learning_curve import LEAST_EPOCHS, TRY_SECONDS, LearningCurve
 from tuner.budget.measurement import Measurement, proposed_configs
 from tuner.planning.opened_data import OpenedData
 from tuner.planning.plan import Plan, plan_on
@@ -105,8 +106,13 @@ def fitted(
     before = time.monotonic() - began + measured.ray_seconds
     lengths = [wanted] if settings.max_epochs is not None else _shorter_and_shorter(wanted)
     plans = (_of_length(settings, opened, plan, measured, max_epochs) for max_epochs in lengths)
-    bought = _bought(plans, _Costs.of(plan, measured), (1 - RESERVE) * stated - before - measured.process_seconds)
+    curve = measured.curve if measured.curve is not None and measured.curve.values else None
+    useful = 0 if curve is None else curve.least_useful_epochs
+    usable_seconds = (1 - RESERVE) * stated - before - measured.process_seconds
+    bought = _bought(plans, _Costs.of(plan, measured), usable_seconds, useful_epochs=useful)
     logger.info("%s", _in_words(bought, measured, before))
+    if curve is not None and bought.plan.max_epochs < useful:
+        logger.warning("%s", _too_short_to_learn(bought.plan, curve))
     settings = replace(bought.settings, duration_seconds=stated - before)
     return settings, plan_on(opened, settings, first_rung=bought.plan.space.grace_epochs)
 
@@ -173,14 +179,22 @@ def _of_length(
     return settings, plan_on(opened, settings, first_rung=rung)
 
 
-def _bought(plans: Iterable[tuple[SearchSettings, Plan]], costs: _Costs, usable_seconds: float) -> Bought:
-    """The first plan in which enough trials fit, else the one with the most trials.
+def _bought(
+    plans: Iterable[tuple[SearchSettings, Plan]], costs: _Costs, usable_seconds: float, *, useful_epochs: int
+) -> Bought:
+    """The first plan in which enough trials fit, else the one with the most trials; the longest if none is useful.
+
+    Args:
+        plans: the longest trainings first.
+        useful_epochs: more trials are not worth trainings shorter than these.
 
     Raises:
         ValueError: the least search of the shortest plan takes longer.
     """
     best, least = None, None
     for settings, plan in plans:
+        if best is not None and plan.max_epochs < useful_epochs:
+            return best
         least = _least(settings, plan, costs, usable_seconds)
         if least.expected.longest_seconds <= usable_seconds:
             found = _with_most_trials(least, costs, usable_seconds)
@@ -227,6 +241,16 @@ def _too_short(least: Bought, usable_seconds: float) -> str:
     return (
         f"--for is {formatting.duration(stated)}, and the least search, {search}{confirmed} takes up to "
         f"{formatting.duration(needed)}; give --for {math.ceil(1.1 * needed / 60)}m or more."
+    )
+
+
+def _too_short_to_learn(plan: Plan, curve: LearningCurve) -> str:
+    assert plan.trivial is not None
+    trivial = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
+    seen = f"only from epoch {curve.first_above} on" if curve.first_above else "in no two epochs in a row"
+    return (
+        f"Full trainings of {formatting.count(plan.max_epochs, 'epoch')} may learn too little: on its try of "
+        f"{formatting.count(curve.epochs, 'epoch')} the default was above {trivial} {seen}. Give --for more time."
     )
 
 

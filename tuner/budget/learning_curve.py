@@ -88,8 +88,17 @@ class LearningCurve:
 
     @property
     def full_epochs(self) -> int:
-        """Epochs of a full training."""
+        """Of a full training; the most of a try where the default was never above the trivial prediction."""
+        if self.first_above is None:
+            return self.most_epochs
         return max(LEAST_EPOCHS, self.epochs if self.has_settled else min(2 * self.epochs, self.most_epochs))
+
+    @property
+    def least_useful_epochs(self) -> int:
+        """Of a full training whose half is above the trivial prediction; `full_epochs` if the default never was."""
+        if self.first_above is None:
+            return self.full_epochs
+        return max(LEAST_EPOCHS, min(2 * self.first_above, self.full_epochs))
 
     def first_rung(self, share: float, max_epochs: int) -> int:
         """Epoch of the first rung of a full training of `max_epochs`: half of it at most, or halving saves nothing.

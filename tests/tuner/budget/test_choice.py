@@ -96,6 +96,27 @@ def test_a_short_time_buys_shorter_trainings_before_it_buys_too_few_trials(setti
     assert short[0].num_trials >= 10
 
 
+def test_more_trials_are_not_bought_by_trainings_too_short_to_be_above_the_trivial_prediction(settings, opened, caplog):
+    early, late = (
+        bought(replace(settings, duration_seconds=500.0), opened, learned(24, first_above=epoch)) for epoch in (1, 9)
+    )
+    assert early[1].max_epochs < 18 <= late[1].max_epochs
+    assert early[0].num_trials > late[0].num_trials >= 3
+    assert "too little" not in caplog.text
+
+
+def test_without_time_to_learn_trainings_are_as_long_as_the_least_search_allows_and_that_is_told(
+    settings, opened, caplog
+):
+    never = LearningCurve(values=(0.4,) * 13, updates_per_epoch=40, trivial=0.5, most_epochs=50)
+    chosen, plan, _ = bought(replace(settings, duration_seconds=1000.0), opened, never)
+    _, shorter, _ = bought(replace(settings, duration_seconds=1000.0), opened, learned(50))
+    assert shorter.max_epochs < plan.max_epochs < 50
+    assert chosen.num_trials < 10
+    assert "on its try of 13 epochs the default was above" in caplog.text
+    assert "in no two epochs in a row. Give --for more time." in caplog.text
+
+
 def test_a_length_that_the_user_gives_stays(settings, opened):
     chosen, plan, _ = bought(replace(settings, duration_seconds=900.0, max_epochs=20), opened)
     assert (plan.max_epochs, chosen.max_epochs) == (20, 20)

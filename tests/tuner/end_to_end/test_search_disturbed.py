@@ -131,13 +131,8 @@ def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed)
     assert (disturbed.folder / "best" / "config.json").is_file()
 
 
-QUICK = ("in_a_checkpoint",)
-"""The others run with `make test-slow`."""
-
-
-@pytest.mark.parametrize(
-    "moment", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed_one(tmp_path, disc_folder, moment):
     is_confirmed = moment == "in_the_confirmation"
     # Under random proposals every trial comes as far as the default, so that there is something to confirm.
