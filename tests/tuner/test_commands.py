@@ -1,13 +1,21 @@
 """One command for all: `vision-tuner NAME`, its list, its version, its completion, and JSON for scripts."""
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tuner.__main__ import COMMANDS, main
 from tuner.commands import open_report
+from tuner.planning.preflight import check_folder
+from tuner.records import read_search
+from tuner.results.headline import State
+from tuner.results.report_text import say_what_next
+from tuner.views.html.content import commands, read_result
 
 
 def test_every_command_of_the_list_shows_its_options_under_its_own_name(capsys):
@@ -78,3 +86,27 @@ def test_an_explanation_as_json_has_the_trial_and_the_sentences(finished_folder,
     told = json.loads(capsys.readouterr().out)
     assert told["trial"]["name"].startswith("003-")
     assert told["sentences"][0].startswith(f"Trial {told['trial']['name']} ")
+
+
+@pytest.fixture
+def odd_folder(finished_folder, tmp_path):
+    """A search under a name that a shell would take apart."""
+    return Path(shutil.copytree(finished_folder, tmp_path / "my results [v2] #1's" / "moe" / "a"))
+
+
+def test_every_printed_command_names_the_folder_as_one_argument_of_a_shell(odd_folder, capsys):
+    search = read_search(odd_folder)
+    assert main(["open", str(odd_folder)]) == 2
+    with pytest.raises(ValueError) as refused:
+        check_folder(odd_folder)
+    offered = [*commands(read_result(odd_folder, search, State.INTERRUPTED)).values()]
+    offered += [*commands(read_result(odd_folder, search, State.OVER)).values()]
+    report = say_what_next(search, odd_folder, is_confirmed=False)
+    texts = [capsys.readouterr().err, str(refused.value), report, *offered]
+    printed = re.findall(
+        r"(?:(?:python -m|vision-tuner|tensorboard) |--resume ).+?(?=, or give|$)", "\n".join(texts), re.MULTILINE
+    )
+    assert len(printed) >= 12
+    for command in printed:
+        named = [word for word in shlex.split(command, comments=True) if word.startswith(str(odd_folder))]
+        assert len(named) == 1, command

@@ -1,6 +1,7 @@
 """What a search says and leaves when it ends, and whether anything is left to do."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ def ended(trained_folder, tmp_path):
     """Two trials of two have ended; how many are to be confirmed, and how many seeds of both have been."""
 
     def copy(*, confirm: int, seeds: int):
-        folder = shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
+        folder = shutil.copytree(trained_folder, tmp_path / "my results [v2] #1" / "moe" / "discs")
         kept, unfinished = events(folder), read_search(folder).trials[2].name
         rewrite(folder, [event for event in kept if event.get("trial") != unfinished])
         settings = json.loads((folder / "settings.json").read_text()) | {"num_trials": 2, "confirm": confirm}
@@ -44,7 +45,7 @@ def test_a_search_that_is_over_says_where_its_winner_lies_and_exits_with_0(ended
     assert finish(folder, read_search(folder)) == 0
     said = capsys.readouterr().out
     assert f"Exported    {folder}/best/config.json" in said
-    assert f"python -m trainable.train --config {folder}/best/config.json" in said
+    assert f"python -m trainable.train --config {shlex.quote(f'{folder}/best/config.json')}" in said
     assert "--resume" not in said
     assert (folder / "report.md").exists()
 
@@ -55,7 +56,7 @@ def test_interrupted_between_two_confirmations_it_has_its_report_and_says_how_to
     assert explain_search(read_search(folder), folder)[0] == what_is_left(folder, read_search(folder))
     assert (said := capsys.readouterr().out).startswith("Interrupted: 2 of 2 trials ended in ")
     assert "Left: the rest of the confirmation; python -m tuner.search --resume " in said
-    assert f"Continue    python -m tuner.search --resume {folder}" in said
+    assert f"Continue    python -m tuner.search --resume {shlex.quote(str(folder))}" in said
     assert (folder / "report.md").exists()
 
 
@@ -90,7 +91,7 @@ def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(train
     said = capsys.readouterr().out
     assert f"Report      {folder}/report.md" in said
     assert "Exported    nothing: Trial 001-" in said
-    assert f"Continue    python -m tuner.search --resume {folder}" in said
+    assert f"Continue    python -m tuner.search --resume {shlex.quote(str(folder))}" in said
 
 
 def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(trained_folder, tmp_path, capsys):

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from trainable.configuration.fields import changed, unknown_name
+from trainable.data.io.folder_layout import files_below
 from trainable.loop.loop_config import LoopConfig, LoopData
 from trainable.loop.loop_limits import measure_loop
 from trainable.loop.loop_run import LoopRun
@@ -118,7 +119,7 @@ def _built(kind: type, params: Mapping[str, Any]) -> Any:
 
 
 def _listing(path: Path) -> str:
-    """sha256 over the names and sizes of all files."""
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    lines = (f"{one.relative_to(path)} {one.stat().st_size}\n" for one in files)
+    """sha256 over the names and sizes of all files, behind links too; those that a system keeps there do not count."""
+    files = files_below(path) if path.is_dir() else [Path()]
+    lines = (f"{one} {(path / one).stat().st_size}\n" for one in files if (path / one).is_file())
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         read_settings(folder)
         report, page = folder / REPORT, folder / PAGE
         if not report.is_file() and not page.is_file():
-            raise ValueError(f"{folder} has no {REPORT} yet; write it with: vision-tuner report {folder}")
+            raise ValueError(
+                f"{folder} has no {REPORT} yet; write it with: vision-tuner report {shlex.quote(str(folder))}"
+            )
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -286,17 +286,46 @@ LAYOUTS = {
 CASES = [(space, build, said) for space, layouts in LAYOUTS.items() for build, said in layouts]
 
 
+def opened(space, root):
+    task = get_task(space)
+    return task.open_data(from_params({}, task.default_config(source=str(root))), cache_dir=root.parent / "cache")
+
+
 @pytest.mark.parametrize(
     ("space", "build", "said"), CASES, ids=[f"{space}-{build.__name__}" for space, build, _ in CASES]
 )
 def test_what_was_found_is_told_in_at_most_fifteen_lines(tmp_path, caplog, space, build, said):
     root = tmp_path / "data"
     build(root)
-    task = get_task(space)
-    config = from_params({}, task.default_config(source=str(root)))
     with caplog.at_level(logging.INFO, "trainable"):
-        splits = task.open_data(config, cache_dir=tmp_path / "cache")
+        splits = opened(space, root)
     told = "\n".join(record.getMessage() for record in caplog.records)
     assert min(len(splits.train), len(splits.validation), len(splits.test)) > 0
     assert 0 < len(told.splitlines()) <= 15, told
     assert [words for words in said if words not in told] == [], told
+
+
+@pytest.mark.parametrize(
+    ("space", "build"),
+    [
+        ("moe", side_by_side),
+        ("moe_pretrain", parts_above),
+        ("dishes", class_folders),
+        ("leaf", aptos_classes),
+        ("leaf_pretrain", class_folders_in_parts),
+        ("agroforestry", coco_above),
+        ("retina", aptos),
+        ("retina", idrid),
+    ],
+)
+def test_links_to_folders_are_followed_and_circles_end_in_every_workload(tmp_path, space, build):
+    root, store = tmp_path / "data", tmp_path / "store"
+    build(root)
+    before = opened(space, root)
+    store.mkdir()
+    for number, folder in enumerate(sorted(path for path in root.iterdir() if path.is_dir())):
+        folder.rename(store / str(number))
+        folder.symlink_to(store / str(number))
+        (folder / "up").symlink_to(root)
+    (root / "again").symlink_to(root)
+    assert opened(space, root).fingerprint == before.fingerprint

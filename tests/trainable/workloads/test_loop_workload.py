@@ -80,7 +80,20 @@ def test_the_folder_of_the_data_is_handed_on_and_known_again_by_its_names_and_si
     config = workload.default_config(str(tmp_path))
     before = workload.open_data(config).fingerprint
     assert workload.open_data(config).fingerprint == before
+    (tmp_path / ".DS_Store").touch()
+    assert workload.open_data(config).fingerprint == before
     (tmp_path / "b.txt").write_text("two")
+    assert workload.open_data(config).fingerprint != before
+
+
+def test_files_behind_a_link_to_a_folder_count_as_the_data_of_a_loop(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "store")
+    workload = LoopWorkload(Told(), name="mine:SPACE")
+    config = workload.default_config(str(tmp_path / "data"))
+    before = workload.open_data(config).fingerprint
+    (tmp_path / "store" / "a.png").write_text("one")
     assert workload.open_data(config).fingerprint != before
 
 

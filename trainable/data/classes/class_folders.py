@@ -85,7 +85,7 @@ def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[
             ending = "" if is_image(file) else file.suffix.lower() or "without an ending"
             endings.setdefault(Path(*file.parts[: len(tops[0].parts) + 1]), Counter())[ending] += 1
     yield from _folders_alone(root, pictures, len(tops[0].parts))
-    for folder in (top / child.name for top in tops for child in subfolders(root / top)):
+    for folder in (top / child.name for top in tops for child in subfolders(root, top)):
         held = endings.get(folder, Counter())
         num_pictures = held.pop("", 0)
         unread = {ending: number for ending, number in held.items() if ending in UNREAD_PICTURE_ENDINGS}

@@ -72,7 +72,7 @@ def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
 
 
 def _without_masks(root: Path, images: Path, number: int) -> Finding:
-    others = [child.name for child in subfolders(root / images.parent) if child.name != images.name]
+    others = [child.name for child in subfolders(root, images.parent) if child.name != images.name]
     beside = f"only {', '.join(map(plain_name, others))}" if others else "nothing"
     return Finding(
         file=plain_name(images),

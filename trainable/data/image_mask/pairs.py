@@ -71,7 +71,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
 
 def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[FolderPair]:
     """Of a folder and those below it; what looks like a pair of folders and is none is added to the findings."""
-    roles = {place / child.name: role_of(child) for child in subfolders(root / place)}
+    roles = {place / child.name: role_of(child) for child in subfolders(root, place)}
     beside = list(_side_by_side(root, place, roles, findings))
     yield from beside
     read = {folder for pair in beside for folder in (pair.images, pair.masks)}
@@ -86,7 +86,7 @@ def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[
 def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: list[Finding]) -> Iterator[FolderPair]:
     for whose in sorted({role.whose for role in roles.values() if role.holds == "masks"}):
         masks = [child for child, role in roles.items() if role == Role("masks", whose)]
-        masks = [child for child in masks if any(map(is_image, files_below(root / child)))] or masks
+        masks = [child for child in masks if any(map(is_image, files_below(root, child)))] or masks
         images = [child for child, role in roles.items() if role == Role("images", whose)]
         images = images or [child for child, role in roles.items() if role == Role(None, whose)]
         if len(images) == len(masks) == 1:
@@ -104,7 +104,7 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     if folders.images == folders.masks:
         images, masks = images_and_masks(_pictures(root, folders.images))
     else:
-        images, masks = (list(filter(is_image, files_below(root / own))) for own in (folders.images, folders.masks))
+        images, masks = (list(filter(is_image, files_below(root, own))) for own in (folders.images, folders.masks))
     findings: list[Finding] = []
     images, masks = (
         _whole(root, place, files, findings) for place, files in ((folders.images, images), (folders.masks, masks))

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -22,20 +22,22 @@ UNREAD_PICTURE_ENDINGS = (
 _SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"}
 
 
-def files_below(root: Path) -> list[Path]:
-    """Every file below a folder, as a path below it, in order of name; hidden and system ones are passed over.
+def files_below(root: Path, place: Path = Path()) -> list[Path]:
+    """Every file below the folder `place` of the root, as a path below it, in order of name; without hidden ones.
 
     Links to folders are entered, unless to a folder that they lie in. A link to nothing counts as a file.
 
     Raises:
         DataError: a folder cannot be opened.
     """
-    return sorted(_files_in(root, Path(), (root.stat(),)))
+    return sorted(_files_in(root / place, Path(), _on_the_way(root, place)))
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, in order of name, without hidden and system ones."""
-    return sorted(child for child in folder.iterdir() if not is_hidden(child.name) and child.is_dir())
+def subfolders(root: Path, place: Path = Path()) -> list[Path]:
+    """The folders in the folder `place` of the root, in order of name: those that `files_below` enters."""
+    above = _on_the_way(root, place)
+    children = (child for child in (root / place).iterdir() if not is_hidden(child.name) and child.is_dir())
+    return sorted(child for child in children if not _is_one_of(child.stat(), above))
 
 
 def is_hidden(name: str) -> bool:
@@ -76,5 +78,14 @@ def _files_in(root: Path, place: Path, entered: tuple[os.stat_result, ...]) -> I
     for entry in entries:
         if not entry.is_dir():
             yield place / entry.name
-        elif not any(os.path.samestat(above, here := Path(entry).stat()) for above in entered):
+        elif not _is_one_of(here := Path(entry).stat(), entered):
             yield from _files_in(root, place / entry.name, (*entered, here))
+
+
+def _on_the_way(root: Path, place: Path) -> tuple[os.stat_result, ...]:
+    """The folder and those that it lies in, up to the root."""
+    return tuple((root / folder).stat() for folder in (place, *place.parents))
+
+
+def _is_one_of(folder: os.stat_result, others: Iterable[os.stat_result]) -> bool:
+    return any(os.path.samestat(folder, other) for other in others)

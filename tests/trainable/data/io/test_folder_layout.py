@@ -58,6 +58,15 @@ def test_two_folders_that_link_to_each_other_end(tmp_path):
     assert names(tmp_path) == ["one/a.png", "one/other/b.png", "two/b.png", "two/other/a.png"]
 
 
+def test_a_walk_that_begins_further_down_ends_at_the_folders_above_it_too(tmp_path):
+    touch(tmp_path, "one/deep/a.png", "two/b.png")
+    (tmp_path / "one" / "deep" / "up").symlink_to(tmp_path)
+    (tmp_path / "one" / "other").symlink_to(tmp_path / "two")
+    assert files_below(tmp_path, Path("one")) == [Path("deep/a.png"), Path("other/b.png")]
+    assert [child.name for child in subfolders(tmp_path, Path("one"))] == ["deep", "other"]
+    assert subfolders(tmp_path, Path("one/deep")) == []
+
+
 def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
     touch(tmp_path, "locked/a.png")
     scan = os.scandir
