@@ -91,7 +91,8 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
     epoch = record.comparison_epoch
     trials = [] if epoch is None else record.ranked(epoch)
     if len(trials) < top:
-        raise ValueError(f"{folder} has {len(trials)} trials that were trained to the end; give --top {len(trials)}.")
+        full = formatting.count(len(trials), "trial")
+        raise ValueError(f"{folder} has {full} of full length; give --top {len(trials)}.")
     first = exported_config_of(record, trials[0], folder)
     task_of(first.config)
     splits = open_data(first.config, first.data_fingerprint)

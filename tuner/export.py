@@ -27,6 +27,7 @@ from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
 from trainable.workloads.registry import read_config
+from tuner import formatting
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
@@ -210,8 +211,8 @@ def _report_verification(folder: Path) -> int:
     verdict = (
         "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"
     )
-    compared, difference = len(verification.searched), verification.largest_difference
-    sys.stdout.write(f"{compared} epochs compared, largest difference {difference:.3g}: {verdict}\n")
+    compared, difference = formatting.count(len(verification.searched), "epoch"), verification.largest_difference
+    sys.stdout.write(f"{compared} compared, largest difference {difference:.3g}: {verdict}\n")
     return 0 if same else 1
 
 

@@ -68,8 +68,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def count(quantity: int, noun: str) -> str:
-    return f"{quantity} {noun}" if quantity == 1 else f"{quantity} {noun}s"
+def count(quantity: float, noun: str) -> str:
+    """
+    >>> count(1, "epoch"), count(12, "epoch"), count(0.5, "CPU")
+    ('1 epoch', '12 epochs', '0.5 CPUs')
+    """
+    number = quantity if isinstance(quantity, int) else f"{quantity:g}"
+    return f"{number} {noun}" if quantity == 1 else f"{number} {noun}s"
 
 
 FEW = 20

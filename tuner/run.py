@@ -15,6 +15,7 @@ from trainable.configuration.exported_config import current_versions
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
+from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.budget.stated_time import affordable_confirmation
 from tuner.confirm.handed_over import handed_over
@@ -40,7 +41,7 @@ from tuner.references.beside import References
 from tuner.results.headline import State
 from tuner.session import open_session
 from tuner.settings import SearchSettings
-from tuner.views.choice import make_view
+from tuner.views.choice import make_view, starting_notices
 from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView
 
@@ -56,8 +57,9 @@ def finish(folder: Path, search: SearchRecord) -> int:
     from tuner.samples.judging import draw_samples_once
     from tuner.views.html.page import PAGE
 
-    draw_samples_once(folder, search)
-    report = write_report(folder)
+    with Waiting("Writing the report"):
+        draw_samples_once(folder, search)
+        report = write_report(folder)
     lines = [*outcome_lines(folder, search), f"Page        {report.with_name(PAGE)}", f"Report      {report}"]
     answer = handed_over(folder, search)
     if answer is not None:
@@ -107,7 +109,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             nodes = node_resources()
             resources = allocate_resources(settings, nodes)
             cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
-            logger.info("%s, of %g CPUs and %g GPUs", resources, cpus, gpus)
+            logger.info("%s, of %s and %s", resources, formatting.count(cpus, "CPU"), formatting.count(gpus, "GPU"))
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(folder))
             recorded = recorded_settings(settings, plan, resources)
@@ -247,9 +249,11 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     """Trains until nothing is left or the session is stopped; returns whether all trials have ended."""
     folder, search = recorder.folder, recorder.record
     session = open_session(recorder, plan.pinned, seconds=seconds)
-    view = ThrottledView(make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard))
+    shown = make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard)
+    view = ThrottledView(shown)
     references = References(folder, search, "validation")
     recorder.listen([*_copies(recorder, plan), view, _page(folder), FirstRungNotice(folder), references])
+    recorder.listen(starting_notices(shown))
     try:
         run_legs(
             session,

@@ -17,7 +17,8 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from trainable.command_line import error_line, run_main
 from trainable.configuration.fields import parse_assignments
-from trainable.process import collector_paused, freeze_imports
+from trainable.process import freeze_imports
+from tuner import formatting
 from tuner.api import searches
 from tuner.api.keywords import SearchOptions, settings_from
 from tuner.planning.given import read_given
@@ -72,8 +73,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     began = time.monotonic()
     if options.resume is not None:
         _check_alone(options)
-    with collector_paused():
-        from tuner import run  # noqa: F401
+    searches.load_libraries()
     freeze_imports()
     if options.dry_run:
         from tuner.budget.dry_run import dry_run
@@ -133,7 +133,9 @@ def _list() -> int:
     for name, origin in origins.items():
         space = find_space(name).space
         situation = Situation(num_train_images=1000, pretrained=False)
-        sys.stdout.write(f"{name}{origin}: {space.mode} {space.objective}, {space.max_epochs} epochs\n")
+        sys.stdout.write(
+            f"{name}{origin}: {space.mode} {space.objective}, {formatting.count(space.max_epochs, 'epoch')}\n"
+        )
         for parameter, value in space.defaults(situation).items():
             sys.stdout.write(f"  {parameter:20} {value}\n")
     return 0

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trainable.leg import Leg, LegReport
+from tuner import formatting
 from tuner.budget.stated_time import is_time_to_close
 from tuner.disk import CheckpointBudget
 from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
@@ -250,7 +251,7 @@ class Session:
         asked, started = self._search.settings.num_trials, len(self._search.by_name)
         if started < asked:
             why = "The stated time is nearly used up" if self._is_closing else "The space has no more configurations"
-            logger.info("%s: %d of %d trials were run.", why, started, asked)
+            logger.info("%s: %d of %s run.", why, started, formatting.count(asked, "trial"))
             self._recorder.change(num_trials=started)
 
 

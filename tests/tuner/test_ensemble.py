@@ -98,7 +98,7 @@ def test_the_command_says_each_member_and_all_together_and_keeps_the_numbers(fol
 
 def test_more_members_than_trials_is_a_sentence(folder, capsys):
     assert main([str(folder), "--top", "3"]) == 2
-    assert "has 2 trials that were trained to the end; give --top 2" in capsys.readouterr().err
+    assert "has 2 trials of full length; give --top 2" in capsys.readouterr().err
 
 
 def test_lost_weights_are_a_sentence(folder, capsys):

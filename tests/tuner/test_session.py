@@ -393,7 +393,7 @@ def test_a_search_that_has_tried_all_that_its_space_holds_is_done(tmp_path, capl
         play(folder)
         search = read_search(folder)
         assert (len(search.trials), search.settings.num_trials, search.is_unfinished) == (3, 3, False)
-        assert "The space has no more configurations: 3 of 8 trials were run." in caplog.text
+        assert "The space has no more configurations: 3 of 8 trials run." in caplog.text
         caplog.clear()
 
 

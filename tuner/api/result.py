@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuner import formatting
 from tuner.confirm.comparison import Confirmation, read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
@@ -167,7 +168,7 @@ class SearchResult:
     def __repr__(self) -> str:
         best = "no best trial yet" if self.best is None else f"best trial {self.best.trial}: {self.best.objective:.4g}"
         state = "over" if self.is_over else "not over"
-        return f"SearchResult({str(self.folder)!r}, {state}, {len(self.trials)} trials, {best})"
+        return f"SearchResult({str(self.folder)!r}, {state}, {formatting.count(len(self.trials), 'trial')}, {best})"
 
 
 def load(folder: str | Path) -> SearchResult:

@@ -5,11 +5,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from trainable import process
 from trainable.process import collector_paused
+from trainable.reporting.waiting import Waiting
 from tuner.api.keywords import SearchOptions, settings_from
 from tuner.ray.cluster import restored_environment
 from tuner.settings import DEFAULT_SPACE, SearchSettings
@@ -38,7 +40,9 @@ def search(space: str = "moe", *, verbose: bool = False, **options: Unpack[Searc
         ValueError: an unknown keyword, a value that is not allowed, or data that cannot be used; nothing was trained.
     """
     with environment():
-        return run(settings_from(space, options), verbose=verbose)
+        settings = settings_from(space, options)
+        load_libraries()
+        return run(settings, verbose=verbose)
 
 
 def resume(
@@ -71,6 +75,7 @@ def resume(
     given |= {"num_cpus": num_cpus, "num_gpus": num_gpus} | ({} if trials is None else {"trials": trials})
     with environment():
         checked = settings_from(DEFAULT_SPACE, given)
+        load_libraries()
         return continue_from(
             Path(folder),
             more=trials,
@@ -106,19 +111,18 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     Raises:
         ValueError: the folder, a tracker, the data or a configuration cannot be used.
     """
-    # Ray, torch and the figures take seconds to import; wrong settings are told before.
-    with collector_paused():
-        from trainable.reporting.tracking import check_trackers
-        from tuner.budget.choice import fitted, of_known_length, try_seconds
-        from tuner.budget.measurement import measure
-        from tuner.planning import preflight
-        from tuner.planning.opened_data import open_for_search
-        from tuner.planning.plan import limited_to_space, log_ranges, plan_on
+    from trainable.reporting.tracking import check_trackers
+    from tuner.budget.choice import fitted, of_known_length, try_seconds
+    from tuner.budget.measurement import measure
+    from tuner.planning import preflight
+    from tuner.planning.opened_data import open_for_search
+    from tuner.planning.plan import limited_to_space, log_ranges, plan_on
 
     preflight.check_folder(settings.folder)
     check_trackers(settings.track)
     settings = of_known_length(settings)
-    opened = open_for_search(settings, on_progress=_show_preparation)
+    with Waiting("Opening the data") as waiting:
+        opened = open_for_search(settings, on_progress=waiting.count)
     plan = plan_on(opened, settings)
     log_ranges(plan)
     preflight.check_configurations(plan, settings.pinned, settings.ranges)
@@ -145,10 +149,9 @@ def continue_from(
 ) -> "SearchResult":
     """Continues a search, or extends it with `more` trials; with `space`, only one of that space. Call it inside
     `environment`."""
-    with collector_paused():
-        from tuner.api.result import load
-        from tuner.planning import preflight
-        from tuner.run import resume_search
+    from tuner.api.result import load
+    from tuner.planning import preflight
+    from tuner.run import resume_search
 
     check = preflight.check_resume if more is None else preflight.check_extension
     check(folder, space=space)
@@ -165,6 +168,13 @@ def continue_from(
     return load(folder)
 
 
+def load_libraries() -> None:
+    """Imports torch and Ray, which takes seconds: call it when the settings are known to be right."""
+    if "tuner.run" not in sys.modules:
+        with Waiting("Loading torch and Ray"), collector_paused():
+            import_module("tuner.run")
+
+
 @contextmanager
 def environment() -> Iterator[None]:
     """What a search needs of its process; everything is as before on exit. Enter it before Ray is imported."""
@@ -172,10 +182,3 @@ def environment() -> Iterator[None]:
         # The matrices of the predictions are small; several threads would wait for each other beside busy trials.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         yield
-
-
-def _show_preparation(done: int, total: int) -> None:
-    """On a terminal a counter that stays on its line; otherwise only the last count."""
-    if sys.stderr.isatty() or done == total:
-        start, end = ("\r", "") if sys.stderr.isatty() and done < total else ("\r" * sys.stderr.isatty(), "\n")
-        sys.stderr.write(f"{start}Preparing data: {done} of {total}{end}")

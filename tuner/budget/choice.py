@@ -236,7 +236,8 @@ def _too_short(least: Bought, usable_seconds: float) -> str:
     stated = least.settings.duration_seconds
     assert stated is not None
     needed = stated - usable_seconds + least.expected.longest_seconds
-    search = f"{formatting.count(least.settings.num_trials, 'trial')} of {least.plan.max_epochs} epochs"
+    trials, epochs = least.settings.num_trials, least.plan.max_epochs
+    search = f"{formatting.count(trials, 'trial')} of {formatting.count(epochs, 'epoch')}"
     confirmed = f", the best {least.settings.confirm} confirmed," if least.settings.confirm else ""
     return (
         f"--for is {formatting.duration(stated)}, and the least search, {search}{confirmed} takes up to "

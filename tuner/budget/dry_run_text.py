@@ -57,7 +57,8 @@ def length_in_words(plan: Plan, measured: Measurement) -> str:
     rung = f", first rung at epoch {plan.rungs[0]}" if plan.rungs else ""
     if measured.default.batch_size is None:
         return f"full trainings of {epochs}{rung}"
-    return f"full trainings of {plan.max_epochs * measured.default.updates_per_epoch} updates ({epochs}){rung}"
+    updates = formatting.count(plan.max_epochs * measured.default.updates_per_epoch, "update")
+    return f"full trainings of {updates} ({epochs}){rung}"
 
 
 def try_in_words(plan: Plan, curve: LearningCurve) -> str:
@@ -66,7 +67,8 @@ def try_in_words(plan: Plan, curve: LearningCurve) -> str:
         return "none: an epoch of the default takes too long, or diverged; the length is the space's"
     sign = sign_of(plan.space.mode)
     reached = f"{formatting.metric(plan.space.objective)} {formatting.number(sign * max(curve.values))}"
-    told = f"the default reached {reached} in {curve.updates} updates ({formatting.count(curve.epochs, 'epoch')})"
+    length = f"{formatting.count(curve.updates, 'update')} ({formatting.count(curve.epochs, 'epoch')})"
+    told = f"the default reached {reached} in {length}"
     if plan.trivial is None:
         return told
     floor = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
@@ -125,7 +127,8 @@ def _time_lines(settings: SearchSettings, plan: Plan, expected: Forecast, start_
         f"  start-up      {formatting.duration(start_up.seconds)}  command {start_up.command:.0f} s, Ray "
         f"{start_up.ray:.0f} s, process and data {start_up.process:.0f} s",
         f"  building      {formatting.duration(share * median.busy.build)}",
-        f"  training      {formatting.duration(share * median.busy.training)}  {median.epochs} epochs",
+        f"  training      {formatting.duration(share * median.busy.training)}  "
+        f"{formatting.count(median.epochs, 'epoch')}",
         f"  validation    {formatting.duration(share * median.busy.validation)}",
         f"  checkpoints   {formatting.duration(share * median.busy.checkpoint)}",
         f"  confirmation  {formatting.duration(median.confirm_seconds)}  "
@@ -138,7 +141,8 @@ def _time_lines(settings: SearchSettings, plan: Plan, expected: Forecast, start_
 def _further_seeds(seeds: ConfirmSeeds) -> str:
     if seeds.last == seeds.first:
         return ""
-    return f"; {seeds.first} seeds, up to {seeds.last} for the exported one and the default while undecided"
+    first = formatting.count(seeds.first, "seed")
+    return f"; {first}, up to {seeds.last} for the exported one and the default while undecided"
 
 
 def _memory_line(resources: TrialResources, timings: Mapping[str, StepTiming]) -> str:

@@ -15,6 +15,7 @@ from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig, from_params
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.reporting.waiting import Waiting
 from trainable.workloads.limits import num_parameters
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
@@ -83,7 +84,8 @@ def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None =
         if try_seconds is not None:
             trivial = None if plan.trivial is None else plan.trivial.objective
             tried = Try(most_seconds=try_seconds, trivial=trivial, sign=sign_of(plan.space.mode))
-        timings, process_seconds, curve = _time_configs(carried, resources, tried)
+        with Waiting(_doing(configs, tried)):
+            timings, process_seconds, curve = _time_configs(carried, resources, tried)
     return Measurement(
         resources=resources,
         configs=configs,
@@ -92,6 +94,11 @@ def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None =
         process_seconds=process_seconds,
         curve=curve,
     )
+
+
+def _doing(configs: Mapping[str, RunConfig], tried: Try | None) -> str:
+    timing = f"Timing a few steps of {formatting.count(len(configs), 'configuration')}"
+    return timing if tried is None else f"{timing}, training the default for up to {tried.most_seconds:.0f} s"
 
 
 def extremes(plan: Plan) -> dict[str, RunConfig]:

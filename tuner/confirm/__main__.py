@@ -13,6 +13,7 @@ from pathlib import Path
 from trainable import process
 from trainable.command_line import error_line, run_main
 from trainable.run_setup import open_data
+from tuner import formatting
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.training import confirm, log_training
 from tuner.confirm.wanted import NUM_BEST, candidates, next_trainings
@@ -85,7 +86,9 @@ def _report_missing(folder: Path, *, num_done: int, top: int, seeds: ConfirmSeed
             "; ".join(f"trial {trial.name}, seed {seed}" for trial, seed in missing),
             num_done + len(missing),
         )
-        sys.stderr.write(f"error: {len(missing)} of {total} trainings are missing: {listed}. Run it again.\n")
+        sys.stderr.write(
+            f"error: {len(missing)} of {formatting.count(total, 'training')} missing: {listed}. Run it again.\n"
+        )
     return 1 if missing else 0
 
 

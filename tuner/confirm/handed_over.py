@@ -69,8 +69,9 @@ class HandedOver:
         there = f"On the search's one seed, {name} was the best"
         if self.leader.name not in self.choice.others:
             return f"{there}; it was not trained on other seeds."
+        seeds = formatting.count(self.choice.num_seeds, "seed")
         mean, own = formatting.number(self.choice.others[self.leader.name]), formatting.number(self.choice.mean)
-        return f"{there}; its mean of {self.choice.num_seeds} seeds is {mean}, that of trial {self.trial.name} {own}."
+        return f"{there}; its mean of {seeds} is {mean}, that of trial {self.trial.name} {own}."
 
 
 def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:

@@ -14,6 +14,7 @@ from trainable.configuration.reference import Reference, references_of
 from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import read_config
 from trainable.workloads.workload import DataFacts
+from tuner import formatting
 from tuner.planning.base_config import gpu_memory_gb, is_of_space
 from tuner.planning.opened_data import OpenedData, open_for_search
 from tuner.planning.ranges import searched_ranges
@@ -174,7 +175,7 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
         return replace(settings, num_trials=settings.num_trials + more)
     if not remaining:
         raise ValueError("Every configuration of the space has been tried.")
-    logger.info("There are %d configurations left to try.", len(remaining))
+    logger.info("%s left to try.", formatting.count(len(remaining), "configuration"))
     num_trials = settings.num_trials + min(more, len(remaining))
     return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *remaining))
 
@@ -193,7 +194,8 @@ def limited_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:
     if plan.all_points is None or len(plan.all_points) >= settings.num_trials:
         return settings
     num_trials = len(plan.all_points)
-    logger.info("The space holds %d configurations: %d trials, not %d.", num_trials, num_trials, settings.num_trials)
+    configurations, trials = formatting.count(num_trials, "configuration"), formatting.count(num_trials, "trial")
+    logger.info("The space holds %s: %s, not %d.", configurations, trials, settings.num_trials)
     return replace(settings, num_trials=num_trials)
 
 

@@ -69,8 +69,9 @@ def _check_warmup(config: RunConfig, rungs: Sequence[int], given: Mapping[str, o
     is_given = "warmup_fraction" in given
     whose = "--set warmup_fraction=" if is_given else "A trial of this space with warmup_fraction="
     advice = f"give at most {longest:g}" if is_given else f"give --set warmup_fraction={longest:g} or less"
+    length = formatting.count(fraction * max_epochs, "epoch")
     raise ValueError(
-        f"{whose}{fraction:g} warms up for {fraction * max_epochs:g} epochs, past the first rung at epoch {rungs[0]}; "
+        f"{whose}{fraction:g} warms up for {length}, past the first rung at epoch {rungs[0]}; "
         f"{advice}, or --scheduler none."
     )
 
@@ -97,9 +98,9 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
     search = read_search(folder, space=space)
     # An extension may have been interrupted before its first event.
     if search.is_finished and not search.is_unfinished:
-        ended, asked = len(search.trials), search.settings.num_trials
+        ended, asked = len(search.trials), formatting.count(search.settings.num_trials, "trial")
         raise ValueError(
-            f"{folder} is finished, {ended} of {asked} trials have ended; read its report.md, add 20 trials with "
+            f"{folder} is finished, {ended} of {asked} ended; read its report.md, add 20 trials with "
             "--trials +20, or start a new search under another --name."
         )
     _check_environment(search)

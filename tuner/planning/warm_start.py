@@ -126,8 +126,8 @@ def _known(
             known.append(PastTrial(trial=name, answers=answers, values=values, outcome=trial.outcome))
     known = [one for one in known if one.answers not in points_to_evaluate]
     logger.info(
-        "Starting with the values of %d trials of %s%s.",
-        len(known),
+        "Starting with the values of %s of %s%s.",
+        formatting.count(len(known), "trial"),
         formatting.path(folder),
         f"; {num_skipped} outside this space are skipped" if num_skipped else "",
     )

@@ -9,6 +9,8 @@ from enum import StrEnum
 from string import Formatter
 from typing import NamedTuple
 
+from tuner import formatting
+
 Numbers = Mapping[str, float | str]
 
 
@@ -50,7 +52,7 @@ class TrialEnd(NamedTuple):
 
 
 _CLAUSES = {
-    Outcome.COMPLETED: ("completed", " {epoch} epochs", " with {objective}"),
+    Outcome.COMPLETED: ("completed", " {counted_epoch}", " with {objective}"),
     Outcome.STOPPED_AT_RUNG: (
         "stopped",
         " at epoch {epoch}",
@@ -72,7 +74,7 @@ _CLAUSES = {
     Outcome.EXPERTS_COLLAPSED: (
         "experts collapsed",
         " in epoch {epoch}",
-        ": layer {layer} sent nearly all tokens to the same experts for {lost_epochs} epochs in a row",
+        ": layer {layer} sent nearly all tokens to the same experts for {counted_lost_epochs} in a row",
         ", {usage} of them to expert {expert}",
     ),
     Outcome.PLATEAUED: (
@@ -83,6 +85,8 @@ _CLAUSES = {
     ),
     Outcome.FAILED: ("failed", " after epoch {epoch}", ": {error}"),
 }
+_EPOCHS = ("epoch", "lost_epochs")
+"""Numbers that a clause also counts: `counted_epoch` is `1 epoch`."""
 
 
 def describe(outcome: Outcome, numbers: Numbers) -> str:
@@ -91,6 +95,7 @@ def describe(outcome: Outcome, numbers: Numbers) -> str:
     A clause is included when all its numbers are known; the first one needs none.
     """
     words = {name: _in_words(name, value) for name, value in numbers.items()}
+    words |= {f"counted_{name}": formatting.count(float(numbers[name]), "epoch") for name in _EPOCHS if name in numbers}
     return "".join(
         clause.format_map(words)
         for clause in _CLAUSES[outcome]

@@ -13,6 +13,8 @@ from typing import Any
 from trainable.configuration.reference import Reference
 from trainable.process import silenced
 from trainable.reporting.tracking import QUIET
+from trainable.reporting.waiting import Waiting
+from tuner import formatting
 from tuner.ray.address import token_file
 from tuner.ray.compat import PACKAGES, inherited_environment, job_with_own_packages_first
 from tuner.ray.nodes import check_nodes, shipped_code
@@ -108,11 +110,12 @@ def ray_running(
         options["job_config"] = job_with_own_packages_first()
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
-                context = (
-                    start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder / "r"), **options)
-                    if address is None
-                    else _joined(address, references, **options)
-                )
+                with Waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
+                    context = (
+                        start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder / "r"), **options)
+                        if address is None
+                        else _joined(address, references, **options)
+                    )
                 # Ray writes its cluster's password readable for every user of the machine.
                 if token_file().is_file():
                     token_file().chmod(0o600)
@@ -177,9 +180,10 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
     # The trials would share the one Apple GPU.
     concurrent = settings.concurrent or (1 if settings.device == "mps" else room)
     if concurrent > room:
+        there = f"{formatting.count(cpus, 'CPU')} and {formatting.count(gpus, 'GPU')}"
         raise ValueError(
-            f"--concurrent is {concurrent}, but {cpus:g} CPUs and {gpus:g} GPUs have room for {room} trials; give at "
-            "most that."
+            f"--concurrent is {concurrent}, but {there} have room for {formatting.count(room, 'trial')}; give at most "
+            "that."
         )
     at_once = min(concurrent, settings.num_trials)
     return TrialResources(
@@ -202,8 +206,9 @@ def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Map
                 "use machines that have more."
             )
     if not any(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes):
+        needed = f"{formatting.count(cpus_per_trial, 'CPU')} and {formatting.count(gpus_per_trial, 'GPU')}"
         raise ValueError(
-            f"A trial needs {cpus_per_trial:g} CPUs and {gpus_per_trial:g} GPUs, but no single machine of the cluster "
+            f"A trial needs {needed}, but no single machine of the cluster "
             "has both; give smaller --cpus-per-trial or --gpus-per-trial."
         )
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Mode, Situation
 from trainable.configuration.reference import Reference
+from tuner import formatting
 from tuner.policy.halving import sign_of
 from tuner.records.atomic_file import replacing
 from tuner.records.confirm_seeds import THREE_SEEDS, ConfirmSeeds
@@ -69,7 +70,8 @@ class TrialResources:
     def __str__(self) -> str:
         gpu = " and the Apple GPU" if self.mps else f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
         ranks = f" for {self.ranks_per_trial} processes" if self.ranks_per_trial > 1 else ""
-        return f"{self.concurrent} trials at a time, {self.cpus_per_trial:g} CPU{gpu} each{ranks}"
+        trials, cpus = formatting.count(self.concurrent, "trial"), f"{self.cpus_per_trial:g} CPU"
+        return f"{trials} at a time, {cpus}{gpu} each{ranks}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ def warning_at_first_rung(search: SearchRecord, score: TrivialScore) -> str | No
     if settings.sign * (reached - score.objective) > 0:
         return None
     return (
-        f"After epoch {rung} none of {len(there)} trials has learned anything: the best scores "
+        f"After epoch {rung} none of {formatting.count(len(there), 'trial')} has learned anything: the best scores "
         f"{formatting.number(reached)}; predicting {score.name} for every image scores "
         f"{formatting.number(score.objective)}. "
         f"{advice_for(search, best, facts=score.facts)}"

@@ -61,7 +61,7 @@ def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
         longer = 2 * search.settings.max_epochs
         return f"The curve still rose by {rise:.3f} in its last quarter: train longer (--max-epochs {longer})."
     best = max(range(len(values)), key=lambda index: values[index]) + 1
-    return f"The best of {len(values)} epochs was {best}, so longer trainings alone will not help."
+    return f"The best of {formatting.count(len(values), 'epoch')} was {best}, so longer trainings alone will not help."
 
 
 def _of_the_training_loss(trial: TrialRecord) -> str:

@@ -13,7 +13,7 @@ from tuner.results.differences import differences
 SHOWN_DIFFERENCES = 4
 
 REASONS: Mapping[Outcome, str] = {
-    Outcome.COMPLETED: "completed {epoch} epochs",
+    Outcome.COMPLETED: "completed {epochs}",
     Outcome.STOPPED_AT_RUNG: "stopped at rung {rung}",
     Outcome.DIVERGED: "diverged in epoch {epoch}",
     Outcome.OUT_OF_MEMORY: "out of memory",
@@ -65,7 +65,9 @@ def reason_of(search: SearchRecord, trial: TrialRecord) -> str:
     """Why it ended, without its values; what it does where it has not."""
     if trial.outcome is None:
         return "waits at a rung" if trial in progress.waiting(search) else "not finished"
-    numbers = {"epoch": progress.last_epoch(trial), "rung": "?", "quantity": "a quantity"} | dict(trial.numbers)
+    epoch = progress.last_epoch(trial)
+    epochs = formatting.count(epoch, "epoch")
+    numbers = {"epoch": epoch, "epochs": epochs, "rung": "?", "quantity": "a quantity"} | dict(trial.numbers)
     words = {name: f"{value:g}" if isinstance(value, int | float) else value for name, value in numbers.items()}
     if trial.outcome is Outcome.STOPPED_AT_RUNG and "rung" not in trial.numbers:
         return f"stopped at epoch {words['epoch']}"

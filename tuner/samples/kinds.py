@@ -14,6 +14,7 @@ from trainable.prediction.base import Predictor
 from trainable.prediction.classes import ClassPredictor, GradesPredictor
 from trainable.prediction.crowns import CrownsPredictor
 from trainable.prediction.mask import THRESHOLD, MaskPredictor
+from tuner import formatting
 from tuner.results.samples import Confusion, Judgement, Sample
 from tuner.samples.drawing import FOUND_COLOUR, TRUE_COLOUR, as_uri
 
@@ -71,10 +72,14 @@ class Crowns(Kind):
             score = overlap(canopy, truth)
             picture = as_uri(image.pixels, mask=canopy, boxes=detections["boxes"][sure].tolist(), colour=FOUND_COLOUR)
             said[name] = Judgement(
-                picture=picture, caption=f"{int(sure.sum())} crowns, canopy IoU {score:.2f}", score=score
+                picture=picture,
+                caption=f"{formatting.count(int(sure.sum()), 'crown')}, canopy IoU {score:.2f}",
+                score=score,
             )
         picture = as_uri(image.pixels, mask=truth, boxes=target["boxes"].tolist(), colour=TRUE_COLOUR)
-        return Sample(number=number, picture=picture, truth=f"truth: {len(target['boxes'])} crowns", **said)
+        return Sample(
+            number=number, picture=picture, truth=f"truth: {formatting.count(len(target['boxes']), 'crown')}", **said
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from tuner.records import SearchRecord
 from tuner.views.live_view import LiveView
 from tuner.views.notebook_view import NotebookView
 from tuner.views.plain_view import PlainView
+from tuner.views.starting_notice import StartingNotice
 
 
 class View(Protocol):
@@ -34,3 +35,8 @@ def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard:
     if console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only:
         return LiveView(search, results=results, dashboard=dashboard, console=console)
     return PlainView(search, results=results, dashboard=dashboard, stream=stream)
+
+
+def starting_notices(view: View) -> list[StartingNotice]:
+    """For a view that changes with events alone, and would show nothing new until the first epoch."""
+    return [] if isinstance(view, LiveView) else [StartingNotice()]

@@ -69,3 +69,22 @@ def test_the_function_keeps_its_name_after_the_command_of_that_name_is_imported(
     from tuner import search as found
 
     assert found is search
+
+
+NO_LIBRARIES = """
+import sys
+from {module} import main
+sys.modules.update(torch=None, ray=None)
+main({arguments})
+"""
+"""The command where torch and Ray can't be imported: it ends there."""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("tuner.search", []), ("tuner.search", ["--resume", "results/moe/run"])]
+)
+def test_the_first_line_is_printed_before_torch_or_ray_is_imported(module, arguments):
+    code = NO_LIBRARIES.format(module=module, arguments=arguments)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[0] == "Loading torch and Ray ..."
+    assert "ModuleNotFoundError" in done.stderr

@@ -146,7 +146,7 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
     monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
     assert main([str(folder), "--seeds", "1"]) == 1
     name = read_search(folder).trials[1].name
-    assert f"error: 1 of 2 trainings are missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
+    assert f"error: 1 of 2 trainings missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
 
 
 def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):

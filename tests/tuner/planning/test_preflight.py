@@ -44,7 +44,7 @@ def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_res
         for trial in recorder.record.unfinished:
             recorder.end(trial.name, Outcome.FAILED, numbers={}, epoch=trial.last.epoch)
         recorder.finish()
-    with pytest.raises(ValueError, match=r"is finished, 3 of 3 trials have ended"):
+    with pytest.raises(ValueError, match=r"is finished, 3 of 3 trials ended"):
         check_resume(folder)
     check_extension(folder)
     with closing(Recorder.resume(folder)) as recorder:

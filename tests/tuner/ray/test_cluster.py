@@ -98,7 +98,7 @@ def test_on_an_apple_gpu_one_trial_trains_at_a_time(monkeypatch):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     resources = allocate_resources(SearchSettings(device="mps"), [{"CPU": 8.0}])
     assert (resources.device, resources.concurrent, resources.gpus_per_trial) == ("mps", 1, 0)
-    assert str(resources) == "1 trials at a time, 1 CPU and the Apple GPU each"
+    assert str(resources) == "1 trial at a time, 1 CPU and the Apple GPU each"
 
 
 @pytest.mark.parametrize(("device", "sentence"), [("mps", "no Apple GPU"), ("cuda", "there is no CUDA GPU")])

@@ -48,10 +48,10 @@ def test_the_sign_turns_objectives_into_numbers_of_which_more_is_better():
 def test_the_resources_of_a_trial_are_divided_among_its_processes():
     two = TrialResources(concurrent=1, cpus_per_trial=6.0, gpus_per_trial=2.0, ranks_per_trial=2)
     assert (two.cpus_per_rank, two.gpus_per_rank, two.device) == (3.0, 1.0, "cuda")
-    assert str(two) == "1 trials at a time, 6 CPU and 2 GPU each for 2 processes"
+    assert str(two) == "1 trial at a time, 6 CPU and 2 GPU each for 2 processes"
     one = replace(two, gpus_per_trial=0.0, ranks_per_trial=1)
     assert (one.cpus_per_rank, one.device) == (6.0, "cpu")
-    assert str(one) == "1 trials at a time, 6 CPU each"
+    assert str(one) == "1 trial at a time, 6 CPU each"
 
 
 def written(**changes) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from tuner import formatting
 from tuner.importance.measure import Importance, is_logarithmic
 from tuner.importance.surface import smoothed
 from tuner.records import SearchRecord, TrialRecord
@@ -121,7 +122,7 @@ def draw_slice(
         name=f"slice-{number}",
         title=f"{objective_of(search)} against {parameter}",
         caption="",
-        description=f"One dot for each of {len(values)} trials. Star: exported. Diamond: default.",
+        description=f"One dot for each of {formatting.count(len(values), 'trial')}. Star: exported. Diamond: default.",
         figure=figure,
     )
 
@@ -211,7 +212,7 @@ def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing
         title="Parallel coordinates",
         caption=f"A line is a trial, its colour {objective_of(search)} at epoch {epoch}. Drag along an axis to keep "
         "only the trials of that range.",
-        description=f"A line for each of {len(trials)} trials through {', '.join(shown)}.",
+        description=f"A line for each of {formatting.count(len(trials), 'trial')} through {', '.join(shown)}.",
         figure=figure,
     )
 

@@ -29,7 +29,7 @@ def draw_seeds(search: SearchRecord, exported: TrialRecord | None, confirmations
         figure.add_trace(_dots(column, values, colour))
     figure.update_xaxes(type="category")
     means = [
-        f"{column} {formatting.number(statistics.fmean(values.values()))} over {len(values)} seeds"
+        f"{column} {formatting.number(statistics.fmean(values.values()))} over {formatting.count(len(values), 'seed')}"
         for column, values in columns.items()
         if values
     ]

@@ -70,7 +70,7 @@ def test_crowns_are_counted_from_the_sure_score_on():
         torch.rand(3, 8, 8), {"masks": masks, "boxes": boxes}, {"default": (found, None), "exported": (found, None)}
     )
     sample = Crowns().sample(0, image)
-    assert (sample.truth, sample.default.caption) == ("truth: 2 crowns", "1 crowns, canopy IoU 0.50")
+    assert (sample.truth, sample.default.caption) == ("truth: 2 crowns", "1 crown, canopy IoU 0.50")
 
 
 def test_samples_and_confusions_are_on_the_page_and_their_names_do_nothing(synthetic_search):

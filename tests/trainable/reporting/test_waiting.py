@@ -1,0 +1,62 @@
+"""A command is never silent for long: it says what it waits for, and that it still does."""
+
+import logging
+import threading
+
+import pytest
+
+from trainable.reporting.waiting import Waiting
+
+
+class Lines(logging.Handler):
+    """Keeps the messages, and knows when there are so many."""
+
+    def __init__(self, enough: int) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+        self.are_enough = threading.Event()
+        self._enough = enough
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+        if len(self.messages) >= self._enough:
+            self.are_enough.set()
+
+
+@pytest.fixture
+def lines(caplog):
+    """Three, so that the first is repeated."""
+    caplog.set_level(logging.INFO)
+    handler = Lines(enough=3)
+    logging.getLogger("trainable").addHandler(handler)
+    yield handler
+    logging.getLogger("trainable").removeHandler(handler)
+
+
+def test_a_step_is_said_at_once_and_again_until_it_ends(lines):
+    with Waiting("Starting Ray", repeat_seconds=0.001):
+        assert lines.messages[0] == "Starting Ray ..."
+        assert lines.are_enough.wait(timeout=60)
+    said = list(lines.messages)
+    assert said[1:] == ["Starting Ray ... 0 s"] * (len(said) - 1)
+    assert not [thread for thread in threading.enumerate() if thread.name == "Starting Ray"]
+
+
+def test_a_step_that_counts_says_how_far_it_is(lines):
+    with Waiting("Opening the data", repeat_seconds=0.001) as waiting:
+        waiting.count(200, 1000)
+        assert lines.are_enough.wait(timeout=60)
+    assert "Opening the data ... 200 of 1000, 0 s" in lines.messages
+
+
+def test_a_step_that_fails_ends_too(lines):
+    with pytest.raises(ValueError, match="no data"), Waiting("Opening the data"):
+        raise ValueError("no data")
+    assert not [thread for thread in threading.enumerate() if thread.name == "Opening the data"]
+
+
+def test_ending_a_step_twice_is_allowed(lines):
+    waiting = Waiting("Starting Ray")
+    waiting.end()
+    waiting.end()
+    assert lines.messages == ["Starting Ray ..."]
