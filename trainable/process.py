@@ -3,6 +3,7 @@
 import atexit
 import gc
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
@@ -46,6 +47,14 @@ class VisibleFormatter(logging.Formatter):
         return visible(super().format(record))
 
 
+class StderrHandler(logging.StreamHandler):
+    """Writes to what standard error is at that moment: a live display takes its place, to stay below the messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
 def log_to(stream: TextIO) -> None:
     """Writes the messages of all loggers from INFO to the stream, unless the process has its own handlers."""
     handler = logging.StreamHandler(stream)
@@ -56,7 +65,7 @@ def log_to(stream: TextIO) -> None:
 @contextmanager
 def shown() -> Iterator[None]:
     """Shows this project's loggers from INFO on standard error, unless the process has its own handlers."""
-    handler = logging.StreamHandler()
+    handler = StderrHandler()
     handler.setFormatter(VisibleFormatter())
     with ExitStack() as stack:
         for name in OURS:

@@ -1,10 +1,8 @@
-"""One search from start to finish: Ray, trials, confirmation, report, export."""
+"""One search from start to finish: Ray and the trials; its end is in tuner/ending."""
 
-import json
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,16 +13,12 @@ from trainable.configuration.exported_config import current_versions
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
-from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.budget.stated_time import affordable_confirmation
-from tuner.confirm.handed_over import handed_over
-from tuner.confirm.training import Progress, confirm, log_training
-from tuner.confirm.wanted import what_is_left
-from tuner.export import CONFIG, METRICS, export
+from tuner.ending.steps import confirm_and_tell, finish, live_page
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
-from tuner.listeners.study_copy import StudyCopy, mark_exported
+from tuner.listeners.study_copy import StudyCopy
 from tuner.listeners.tensorboard import FOLDER as BOARDS
 from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
@@ -32,66 +26,17 @@ from tuner.planning.plan import Plan, extended, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
-from tuner.records import ConfirmedRun, RecordedSettings, Recorder, SearchRecord, TrialResources, locked
+from tuner.records import RecordedSettings, Recorder, TrialResources, locked
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
 from tuner.records.trivial import write_trivial
 from tuner.references.beside import References
-from tuner.results.headline import State
 from tuner.session import open_session
 from tuner.settings import SearchSettings
 from tuner.views.choice import make_view, starting_notices
 from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView
-
-INTERRUPTED = 130
-PAGE_SECONDS = 5.0
-"""Least time between two drawings of the page."""
-
-
-def finish(folder: Path, search: SearchRecord) -> int:
-    """Writes the report and the export, prints what to do next, and returns the exit status of the search."""
-    # Its figures take as long to import as a trial takes to start.
-    from tuner.report import outcome_lines, write_report
-    from tuner.samples.judging import draw_samples_once
-    from tuner.views.html.page import PAGE
-
-    with Waiting("Writing the report"):
-        draw_samples_once(folder, search)
-        report = write_report(folder)
-    lines = [*outcome_lines(folder, search), f"Page        {report.with_name(PAGE)}", f"Report      {report}"]
-    answer = handed_over(folder, search)
-    if answer is not None:
-        lines += _export_lines(folder)
-        mark_exported(folder, answer.trial, answer.remark)
-    else:
-        lines.append(f"Exported    none: {_why_none(search)}")
-    left = what_is_left(folder, search)
-    if left is not None:
-        lines = [left, *lines, f"Continue    python -m tuner.search --resume {formatting.argument(folder)}"]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if left is None else INTERRUPTED
-
-
-def _why_none(search: SearchRecord) -> str:
-    if search.is_unfinished and not any(trial.results for trial in search.trials):
-        return "interrupted before any epoch ended."
-    return "no trial has a finite objective; the report says why each ended."
-
-
-def _export_lines(folder: Path) -> list[str]:
-    try:
-        best = export(folder)
-    except ValueError as error:
-        return [f"Exported    nothing: {error}"]
-    config, metrics = best / CONFIG, json.loads((best / METRICS).read_text())
-    return [
-        f"Exported    {config}",
-        f"Weights     epoch {metrics['epoch']} of {metrics['last_epoch']}",
-        f"Train it    python -m trainable.train --config {formatting.argument(config)}",
-    ]
-
 
 logger = logging.getLogger(__name__)
 
@@ -220,11 +165,7 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
     if is_complete and search.leader is not None:
         _keep_to_stated_time(recorder)
     if is_complete and search.settings.confirm and search.leader is not None:
-        # After an interruption a resume trains the rest.
-        with suppress(KeyboardInterrupt):
-            confirm(
-                folder, top=search.settings.confirm, seeds=search.settings.confirm_seeds, on_run=_teller(folder, search)
-            )
+        confirm_and_tell(folder, search, top=search.settings.confirm, seeds=search.settings.confirm_seeds)
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:
@@ -252,7 +193,7 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     shown = make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard)
     view = ThrottledView(shown)
     references = References(folder, search, "validation")
-    recorder.listen([*_copies(recorder, plan), view, _page(folder), FirstRungNotice(folder), references])
+    recorder.listen([*_copies(recorder, plan), view, live_page(folder), FirstRungNotice(folder), references])
     recorder.listen(starting_notices(shown))
     try:
         run_legs(
@@ -264,36 +205,13 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
             on_step=view.catch_up,
         )
     except KeyboardInterrupt:
-        session.stop("Interrupted: finished epochs are saved.")
+        session.stop("Stopping; finished epochs are saved.")
     finally:
         recorder.stop_listening()
     session.close()
     if session.stop_reason is None:
         references.finish()
     return session.stop_reason is None and not search.is_unfinished
-
-
-def _page(folder: Path, state: State = State.RUNNING) -> Dispensable:
-    """The page of the running search, for the browser."""
-
-    def make() -> ThrottledView:
-        # plotly takes a moment to import, and a command that only checks its options draws nothing.
-        from tuner.views.html.live import LivePage
-
-        return ThrottledView(LivePage(folder, state), pause_seconds=PAGE_SECONDS)
-
-    return Dispensable("report.html", make, remedy="python -m tuner.report writes it again")
-
-
-def _teller(folder: Path, search: SearchRecord) -> Callable[[ConfirmedRun, Progress], None]:
-    """Tells each training of the confirmation, on the terminal and on the page."""
-    page = _page(folder, State.CONFIRMING)
-
-    def tell(run: ConfirmedRun, progress: Progress) -> None:
-        log_training(run, progress)
-        page.on_event(search, search.events[-1])
-
-    return tell
 
 
 def _copies(recorder: Recorder, plan: Plan) -> list[Dispensable]:

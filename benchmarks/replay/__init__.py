@@ -1,4 +1,4 @@
 """Search policies compared on recorded learning curves, without training: `python -m benchmarks.replay`.
 
-May import tuner.policy, tuner.records and peers; nothing of the product imports it.
+May import tuner.budget, tuner.policy, tuner.records and peers; nothing of the product imports it.
 """

@@ -65,7 +65,7 @@ def simulated_policy(schedule: Schedule) -> Policy:
         seed=0,
         num_trials=schedule.num_trials,
     )
-    source, first = _Numbers(), [_numbered(0)]
+    source, first = _Numbers(), [numbered(0)]
     if schedule.promotes:
         return PromotingPolicy(source, config, first=first, predictor=LastValues())
     return StoppingPolicy(RandomSampler(source), config, first=first)
@@ -75,13 +75,13 @@ class _Numbers:
     """A source whose configurations are random numbers, so large that each is new."""
 
     def any(self, generator: random.Random) -> Candidate:
-        return _numbered(generator.getrandbits(64))
+        return numbered(generator.getrandbits(64))
 
     def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
         return [self.any(generator)]
 
 
-def _numbered(number: int) -> Candidate:
+def numbered(number: int) -> Candidate:
     return Candidate({"number": number}, {})
 
 
@@ -177,7 +177,7 @@ def _play(
     values = [-math.inf for _ in drawn]
 
     def value(trial: SimulatedTrial) -> float:
-        values[trial.number] = qualities[trial.number] + rng.gauss(0, _NOISE_OF_A_RUNG)
+        values[trial.number] = simulated_value(qualities[trial.number], rng)
         return values[trial.number]
 
     search = SimulatedSearch(
@@ -189,15 +189,21 @@ def _play(
     )
     search.run()
     busy = _busy(search, drawn)
-    trainings = _trainings(schedule, search, drawn, values, rng)
+    batches = confirmation_batches(schedule, search, drawn, values, rng)
+    trainings = [seconds for batch in batches for seconds in batch]
     return Play(
         search_seconds=search.now,
-        confirm_seconds=_makespan(trainings, schedule.slots, process_seconds) if trainings else 0.0,
+        confirm_seconds=confirmation_seconds(batches, slots=schedule.slots, process_seconds=process_seconds),
         busy=busy,
         busy_seconds=busy.build + busy.epoch + math.fsum(trainings),
         epochs=search.num_epochs,
         trainings=len(trainings),
     )
+
+
+def simulated_value(quality: float, rng: random.Random) -> float:
+    """What a trial of this quality has at a rung."""
+    return quality + rng.gauss(0, _NOISE_OF_A_RUNG)
 
 
 def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:
@@ -211,22 +217,50 @@ def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:
     )
 
 
-def _trainings(
+def confirmation_batches(
     schedule: Schedule, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float], rng: random.Random
-) -> list[float]:
-    """Seconds of each training of the confirmation: the default and the best that reached full length."""
+) -> list[list[float]]:
+    """Seconds of each training of the confirmation, in batches that wait for one another.
+
+    First the default and the best that reached full length; then pairs of the default and the best of them.
+    """
     complete = [trial.number for trial in search.trials if trial.epoch == schedule.max_epochs]
     others = sorted((trial for trial in complete if trial != DEFAULT), key=values.__getitem__, reverse=True)
     best = others[: schedule.confirm]
-    compared = [DEFAULT, *best] if best else []
-    further = rng.randint(0, schedule.seeds.last - schedule.seeds.first)
-    trials = compared * schedule.seeds.first + compared[:2] * further
-    return [drawn[trial].full_training(schedule.max_epochs) for trial in trials]
+    if not best:
+        return []
+    seconds = [drawn[trial].full_training(schedule.max_epochs) for trial in (DEFAULT, *best)]
+    return [
+        seconds * schedule.seeds.first,
+        *(
+            seconds[:2] * pairs
+            for pairs in batches_of_pairs(
+                rng.randint(0, schedule.seeds.last - schedule.seeds.first), slots=schedule.slots
+            )
+        ),
+    ]
 
 
-def _makespan(trainings: Sequence[float], slots: int, first_seconds: float) -> float:
-    """When the last training ends, each started in turn on the first free slot."""
-    free = [first_seconds] * slots
+def batches_of_pairs(further_seeds: int, *, slots: int) -> list[int]:
+    """Number of pairs of each batch: as many as are trained at once."""
+    at_once = max(1, slots // 2)
+    return [min(at_once, further_seeds - done) for done in range(0, further_seeds, at_once)]
+
+
+def confirmation_seconds(batches: Sequence[Sequence[float]], *, slots: int, process_seconds: float) -> float:
+    """Of batches that wait for one another; each slot starts a process once."""
+    return math.fsum(
+        makespan(batch, [0.0 if index else process_seconds] * slots) for index, batch in enumerate(batches)
+    )
+
+
+def makespan(trainings: Sequence[float], free: Sequence[float]) -> float:
+    """When the last training ends, each started in turn on the slot that is free first.
+
+    Args:
+        free: when each slot is free.
+    """
+    free = sorted(free)
     for seconds in trainings:
         heapq.heapreplace(free, free[0] + seconds)
     return max(free)

@@ -2,7 +2,8 @@
 
     python -m tuner.confirm results/moe/<run> --seeds 3..10
 
-The search compared single runs on the validation split; this tests whether the gain holds on data it never saw.
+The search compared single runs on the validation split; this tests whether the gain holds on data it never saw. Report,
+page and export are written again: the answer may be another.
 """
 
 import argparse
@@ -12,35 +13,29 @@ from pathlib import Path
 
 from trainable import process
 from trainable.command_line import error_line, run_main
-from trainable.run_setup import open_data
 from tuner import formatting
-from tuner.confirm.comparison import confirmed_runs
-from tuner.confirm.training import confirm, log_training
-from tuner.confirm.wanted import NUM_BEST, candidates, next_trainings
-from tuner.export import exported_config_of
+from tuner.api.searches import load_libraries
 from tuner.ray.address import cluster_address
 from tuner.ray.cluster import ray_running
-from tuner.records import ConfirmSeeds, locked, read_search
+from tuner.records import ConfirmSeeds, SearchRecord, locked, read_search
 from tuner.records.settings import read_settings
 
 PROG = "python -m tuner.confirm"
+NUM_BEST = 3
+DONE, MISSING, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command; returns its exit status: 0 done, 1 a training is missing, 2 user error, 130 Ctrl-C."""
     options = build_parser(prog).parse_args(arguments)
     try:
-        seeds = _seeds(options)
-        check_confirmable(options.folder, top=options.top)
-        with process.shown(), locked(options.folder), ray_running(cluster_address(None)):
-            done = confirm(options.folder, top=options.top, seeds=seeds, on_run=log_training)
-        return _report_missing(options.folder, num_done=len(done), top=options.top, seeds=seeds)
+        with process.shown():
+            return _confirm(options.folder, top=options.top, seeds=_seeds(options))
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
-        return 2
+        return USER_ERROR
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. Finished trainings are saved; run the same command to continue.\n")
-        return 130
+        return _say_interrupted()
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
@@ -65,31 +60,56 @@ def _seeds(options: argparse.Namespace) -> ConfirmSeeds:
     return ConfirmSeeds.parse(options.seeds, option="--seeds")
 
 
+def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
+    load_libraries()
+    from tuner.ending.steps import confirm_and_tell, finish
+
+    check_confirmable(folder, top=top)
+    with locked(folder):
+        search = read_search(folder)
+        with ray_running(cluster_address(None)):
+            is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds)
+        finish(folder, search)
+    return _report_missing(folder, search, top=top, seeds=seeds) if is_whole else _say_interrupted()
+
+
 def check_confirmable(folder: Path, *, top: int) -> None:
     """Checks what can be checked before Ray starts.
 
     Raises:
         ValueError: --top is below 1, the folder holds nothing to confirm, or its data has changed.
     """
+    from trainable.run_setup import open_data
+    from tuner.confirm.comparison import confirmed_runs
+    from tuner.confirm.wanted import candidates
+    from tuner.ending.steps import DATA_NOTES
+    from tuner.export import exported_config_of
+
     if top < 1:
         raise ValueError(f"--top is {top}; it must be 1 or more.")
     record = read_search(folder)
     confirmed_runs(folder, record)
     exported = exported_config_of(record, candidates(record, top)[0], folder)
-    open_data(exported.config, exported.data_fingerprint)
+    with process.silenced(DATA_NOTES):
+        open_data(exported.config, exported.data_fingerprint)
 
 
-def _report_missing(folder: Path, *, num_done: int, top: int, seeds: ConfirmSeeds) -> int:
-    missing = next_trainings(folder, read_search(folder), top=top, seeds=seeds)
-    if missing:
-        listed, total = (
-            "; ".join(f"trial {trial.name}, seed {seed}" for trial, seed in missing),
-            num_done + len(missing),
-        )
-        sys.stderr.write(
-            f"error: {len(missing)} of {formatting.count(total, 'training')} missing: {listed}. Run it again.\n"
-        )
-    return 1 if missing else 0
+def _report_missing(folder: Path, search: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> int:
+    from tuner.confirm.comparison import confirmed_runs
+    from tuner.confirm.wanted import next_trainings
+
+    missing = next_trainings(folder, search, top=top, seeds=seeds)
+    if not missing:
+        return DONE
+    listed = "; ".join(f"trial {trial.name}, seed {seed}" for trial, seed in missing)
+    total = formatting.count(len(confirmed_runs(folder, search)) + len(missing), "training")
+    sys.stderr.write(f"error: {len(missing)} of {total} missing: {listed}. Run it again.\n")
+    return MISSING
+
+
+def _say_interrupted() -> int:
+    sys.stderr.write("Interrupted. Finished trainings are saved; run the same command to continue.\n")
+    return INTERRUPTED
 
 
 if __name__ == "__main__":

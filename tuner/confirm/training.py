@@ -1,10 +1,8 @@
-"""Runs the trainings of a confirmation on a running Ray, and estimates the time left."""
+"""Runs the trainings of a confirmation on a running Ray."""
 
 import logging
-import math
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,19 +13,18 @@ from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
+from tuner.budget.time_left import TimeLeft
 from tuner.confirm.comparison import confirmed_runs
-from tuner.confirm.wanted import Training, first_round, next_trainings
+from tuner.confirm.remaining import Remaining, TrainingKey
+from tuner.confirm.wanted import Training, first_round, next_trainings, num_further_seeds
 from tuner.export import trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord, append_run, read_search
 from tuner.records.typed_json import finite_or_none
 from tuner.references.beside import References
-from tuner.results import progress
 
 logger = logging.getLogger(__name__)
-TrainingKey = tuple[str, int]
-"""Name of the trial, and seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,35 +33,14 @@ class Progress:
 
     done: int
     total: int
-    seconds_left: float
-
-
-class Remaining:
-    """Estimates the seconds until the last training ends: its duration in the search, scaled by the pace so far."""
-
-    def __init__(
-        self,
-        record: SearchRecord,
-        todo: Sequence[Training],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._expected = {(trial.name, seed): progress.full_seconds(record, trial) for trial, seed in todo}
-        self._lanes = record.settings.resources.concurrent
-        self._clock, self._began = clock, clock()
-
-    def seconds(self, pending: Collection[TrainingKey]) -> float:
-        left = math.fsum(self._expected[training] for training in pending)
-        done = math.fsum(self._expected.values()) - left
-        pace = (self._clock() - self._began) / done if done else 1 / self._lanes
-        return left * pace
+    left: TimeLeft
 
 
 def log_training(run: ConfirmedRun, progress: Progress) -> None:
     """Writes one line for a finished training."""
     name = "default" if run.number == 0 else f"trial {run.trial}"
     result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
-    left = f" | ~{formatting.duration(progress.seconds_left)} left" if progress.done < progress.total else ""
+    left = f" | {progress.left} left" if progress.done < progress.total else ""
     sys.stdout.write(f"[{progress.done}/{progress.total}{left}] {name}, seed {run.seed}: {result}\n")
     sys.stdout.flush()
 
@@ -91,8 +67,14 @@ def confirm(
         references.begin()
     else:
         logger.info("confirming: nothing, because no other trial reached the default's last epoch")
+    process_seconds = None
     while has_all and (todo := next_trainings(folder, record, top=top, seeds=seeds)):
-        has_all = _train_batch(folder, record, todo, _announcement(record, todo, top=top, seeds=seeds), on_run)
+        further = num_further_seeds(record, todo, seeds)
+        remaining = Remaining(record, todo, further_seeds=further, process_seconds=process_seconds)
+        logger.info("%s, %s left", _announcement(record, todo, top=top, seeds=seeds), remaining.time_left)
+        has_all = _train_batch(folder, record, todo, remaining, on_run)
+        # Those that run wait for the next batch.
+        process_seconds = 0.0
     references.finish()
     return confirmed_runs(folder, record)
 
@@ -101,22 +83,19 @@ def _train_batch(
     folder: Path,
     record: SearchRecord,
     todo: Sequence[Training],
-    announcement: str,
+    remaining: Remaining,
     on_run: Callable[[ConfirmedRun, Progress], None],
 ) -> bool:
     """Trains and records; returns whether no process died."""
-    remaining, num_before = Remaining(record, todo), len(confirmed_runs(folder, record))
-    pending = [(trial.name, seed) for trial, seed in todo]
-    logger.info("%s, about %s", announcement, formatting.duration(remaining.seconds(pending)))
-    has_all = True
-    for training, run in _trained(record, todo):
-        pending.remove(training)
+    num_before, has_all = len(confirmed_runs(folder, record)), True
+    total = num_before + len(todo)
+    for number, (training, run) in enumerate(_trained(record, todo), start=1):
+        remaining.end(training)
         if run is None:
             has_all = False
             continue
         append_run(folder, run)
-        total = num_before + len(todo)
-        on_run(run, Progress(done=total - len(pending), total=total, seconds_left=remaining.seconds(pending)))
+        on_run(run, Progress(done=num_before + number, total=total, left=remaining.time_left))
     return has_all
 
 

@@ -1,16 +1,16 @@
 """The trainings of a confirmation: the default and the best on the first seeds, then the undecided pair on more."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import count, islice
 from pathlib import Path
 
 from tuner import formatting
+from tuner.budget.time_left import time_left
 from tuner.confirm.comparison import confirmed_runs
 from tuner.confirm.handed_over import handed_over
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord
 from tuner.results import progress
 
-NUM_BEST = 3
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own seed is skipped."""
 Training = tuple[TrialRecord, int]
@@ -54,6 +54,12 @@ def _pairs(
     return [training for pair in batch for training in pair]
 
 
+def num_further_seeds(record: SearchRecord, todo: Sequence[Training], seeds: ConfirmSeeds) -> int:
+    """On how many seeds a pair may still be trained after these trainings."""
+    asked = _seeds(record, seeds.last)
+    return seeds.last - max(seeds.first, *(1 + asked.index(seed) for _, seed in todo))
+
+
 def _seeds(record: SearchRecord, number: int) -> list[int]:
     return list(islice((seed for seed in count(FIRST_SEED) if seed != record.settings.seed), number))
 
@@ -79,14 +85,14 @@ def what_is_left(folder: Path, search: SearchRecord) -> str | None:
     ended = len(search.trials) - len(search.unfinished)
     left = []
     if search.is_unfinished:
-        seconds = progress.expected_seconds_left(search)
-        about = "" if seconds is None else f", about {formatting.duration(seconds)}"
-        left.append(f"{formatting.count(settings.num_trials - ended, 'trial')}{about}")
+        left.append(formatting.count(settings.num_trials - ended, "trial"))
     if settings.confirm:
         left.append("the confirmation" if not confirmed_runs(folder, search) else "the rest of the confirmation")
+    seconds = time_left(search) if search.is_unfinished else None
+    about = "" if seconds is None else f", {seconds}"
     return (
         f"Interrupted: {ended} of {formatting.count(settings.num_trials, 'trial')} ended in "
-        f"{formatting.duration(search.elapsed)}. Left: {', and '.join(left)}; "
+        f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}; "
         f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it."
     )
 

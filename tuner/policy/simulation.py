@@ -77,9 +77,12 @@ class SimulatedSlots(ABC, Generic[Work]):
             self._expect(work, begins=True)
         return work is not None
 
-    def _expect(self, work: Work, *, begins: bool) -> None:
-        due = self.now + float(self.seconds(work, begins=begins))
+    def occupy(self, work: Work, *, due: float) -> None:
+        """The work has a slot, and its epoch ends at this time."""
         heapq.heappush(self._events, (due, next(self._order), work))
+
+    def _expect(self, work: Work, *, begins: bool) -> None:
+        self.occupy(work, due=self.now + float(self.seconds(work, begins=begins)))
 
 
 @dataclass(slots=True, eq=False)

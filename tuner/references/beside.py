@@ -44,11 +44,13 @@ class References:
         config = trial_config(self._search, default)
         workload = get_workload(config.workload)
         why_not = workload.no_linear_probe(config)
+        # A confirmation needs not say again what the search has said.
+        level = logging.INFO if self._split == "validation" else logging.DEBUG
         if not workload.can_use_ranks:
-            logger.info("No trivial prediction and no linear probe beside this search: %s.", why_not)
+            logger.log(level, "No trivial prediction and no linear probe beside this search: %s.", why_not)
             return
         if why_not is not None and getattr(config, "has_trained_weights", False):
-            logger.info("No linear probe beside this search: %s.", why_not)
+            logger.log(level, "No linear probe beside this search: %s.", why_not)
         trivial = self._split not in read_trivial(self._folder)
         probe = why_not is None and self._split not in read_probe(self._folder)
         if trivial or probe:

@@ -1,5 +1,6 @@
 """How a trial's parameters differ from the default's."""
 
+import math
 from typing import NamedTuple
 
 from tuner import formatting
@@ -30,6 +31,22 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
     return [
         Difference(name, _value(trial, name), _value(default, name), shares.get(name), name in beyond) for name in names
     ]
+
+
+def largest_differences(search: SearchRecord, trial: TrialRecord, count: int) -> list[Difference]:
+    """The parameters that differ most from the default's, for a line without room for all."""
+    return sorted(differences(search, trial, None), key=lambda one: -_ratio(one))[:count]
+
+
+def _ratio(difference: Difference) -> float:
+    """Of numbers the logarithm of their ratio; another word is as much as a factor of e, and what is not used least."""
+    if NOT_USED in (difference.value, difference.default):
+        return 0.0
+    try:
+        value, default = float(difference.value), float(difference.default)
+    except ValueError:
+        return 1.0
+    return abs(math.log(value / default)) if value * default > 0 else 1.0
 
 
 def _value(trial: TrialRecord, name: str) -> str:

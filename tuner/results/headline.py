@@ -43,6 +43,15 @@ class Headline:
     evidence: str
     """Gain, seeds and interval, or what is missing."""
 
+    @property
+    def sentence(self) -> str:
+        """Such as `Trial 025-7682ec2b, better than the default: s_measure 0.856 -> 0.912 on the test split; ...`."""
+        if self.trial is None:
+            return f"{self.verdict.capitalize()}: {self.evidence}."
+        values = [formatting.number(one) for one in (self.default_value, self.value) if one is not None]
+        numbers = f"{self.metric} {' -> '.join(values)} {self.where}; " if values else ""
+        return f"Trial {self.trial}, {self.verdict}: {numbers}{self.evidence}."
+
 
 def headline_of(
     search: SearchRecord, exported: TrialRecord | None, confirmations: Sequence[Confirmation], state: State

@@ -1,4 +1,4 @@
-"""Progress of a search: epochs used and expected, the best trial compared with the default, the endings.
+"""Progress of a search: epochs used, the best trial compared with the default, the endings.
 
 Pure functions of a `SearchRecord`, for the terminal and the report.
 """
@@ -15,9 +15,6 @@ from tuner.policy.decision import PAUSE, PROMOTE
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone
-
-PRIOR_TRIALS = 2
-"""Weight of a rung's planned stop rate, in trials, beside the observed ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,27 +118,6 @@ def epochs_done(search: SearchRecord) -> int:
     return sum(len(trial.results) for trial in search.trials)
 
 
-def expected_epochs_left(search: SearchRecord) -> float:
-    """Expected remaining epochs of unfinished and future trials, given how many were stopped so far."""
-    return sum(_expected_by_trial(search))
-
-
-def expected_seconds_left(search: SearchRecord) -> float | None:
-    """From the measured seconds per epoch; None before the first epoch has ended.
-
-    The slots share the work, but no less than the longest trial remains, and no more than the time budget.
-    """
-    settings = search.settings
-    seconds = [result.seconds for trial in search.trials for result in trial.results.values()]
-    if not seconds:
-        return None
-    epochs = _expected_by_trial(search)
-    mean_seconds = math.fsum(seconds) / len(seconds)
-    left = mean_seconds * max(sum(epochs) / settings.resources.concurrent, max(epochs, default=0.0))
-    budget = search.time_budget_seconds
-    return left if budget is None else min(left, max(0.0, budget - search.elapsed))
-
-
 def full_seconds(search: SearchRecord, trial: TrialRecord) -> float:
     """Seconds of a full training, from the trial's epochs in the search; without a result, from all trials' epochs."""
     seen = [trial] if trial.results else search.trials
@@ -182,38 +158,6 @@ class _Step(NamedTuple):
     begin: float
     due: float
     trial: str
-
-
-def _expected_by_trial(search: SearchRecord) -> list[float]:
-    """Expected remaining epochs of each unfinished and each future trial."""
-    continues = _continue_rates(search)
-    # Expected remaining epochs of a trial that continues from each epoch, from the last one, with 0, down.
-    after = [0.0, 1.0]
-    for rate in reversed(continues[1:]):
-        after.append(1.0 + rate * after[-1])
-    after.reverse()
-    to_come = max(0, search.settings.num_trials - len(search.trials))
-    return [after[min(last_epoch(t), len(after) - 1)] for t in search.unfinished] + [continues[0] * after[0]] * to_come
-
-
-def _continue_rates(search: SearchRecord) -> list[float]:
-    """For each epoch but the last, from 0: the share of the trials that reached it and continued.
-
-    The Kaplan-Meier estimate, smoothed by `PRIOR_TRIALS` trials that behave as planned: one in `reduction_factor`
-    passes a rung, all pass in between.
-    """
-    settings = search.settings
-    planned = dict.fromkeys(settings.rung_epochs, 1 / settings.reduction_factor)
-    went_on: Counter[int] = Counter()
-    arrived: Counter[int] = Counter()
-    for trial in search.trials:
-        last = last_epoch(trial)
-        went_on.update(range(last))
-        arrived.update(range(last if trial.outcome is None else last + 1))
-    return [
-        (went_on[epoch] + PRIOR_TRIALS * planned.get(epoch, 1.0)) / (arrived[epoch] + PRIOR_TRIALS)
-        for epoch in range(settings.max_epochs)
-    ]
 
 
 def handed_over_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:

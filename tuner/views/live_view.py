@@ -15,14 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner import formatting
+from tuner.budget.time_left import time_left
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
+from tuner.results.differences import largest_differences
 from tuner.views.plain_view import ended_words, heading
 
 DRAWINGS_PER_SECOND = 2
 SPARKLINE_WIDTH = 12
 PARAMETERS_WIDTH = 100
-"""Terminals at least this wide also show the parameters of running trials."""
+"""Terminals at least this wide also show how running trials differ from the default."""
+SHOWN_DIFFERENCES = 4
 ROWS_BESIDE_RUNNING = 24
 BAR_WIDTH = 60
 HINT = "Ctrl-C stops and saves; --resume continues"
@@ -59,8 +62,7 @@ class LiveView:
         self._updated = self._clock()
         self._elapsed = search.elapsed
         self._done = progress.epochs_done(search)
-        self._left = progress.expected_epochs_left(search)
-        self._seconds_left = progress.expected_seconds_left(search)
+        self._left = time_left(search)
         self._body = (_best(search), _running(search, self._console.size), _ended(search))
 
     def message(self, text: str) -> None:
@@ -82,10 +84,15 @@ class LiveView:
 
     def _progress(self) -> Block:
         since = self._clock() - self._updated
-        total = self._done + self._left
-        words = [f"{self._done} of about {round(total)} epochs", formatting.duration(self._elapsed + since)]
-        if self._seconds_left:
-            words.append(f"about {formatting.duration(max(0.0, self._seconds_left - since))} left")
+        total, clock = self._done, formatting.duration(self._elapsed + since)
+        words = [formatting.count(self._done, "epoch"), clock]
+        if self._left is not None:
+            total += self._left.epochs
+            words = [
+                f"{self._done} of about {formatting.count(total, 'epoch')}",
+                clock,
+                f"{self._left.after(since)} left",
+            ]
         width = min(BAR_WIDTH, max(10, self._console.width - 14))
         bar = ProgressBar(total=max(1.0, total), completed=self._done, width=width)
         return [("progress", bar), ("", Text(" · ".join(words)))]
@@ -157,7 +164,8 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
         Text("" if gain is None else formatting.difference(gain), style="green" if (gain or 0) >= 0 else "red"),
     ]
     if wide:
-        words = " ".join(f"{name} {formatting.parameter(value)}" for name, value in trial.params.items())
+        changed = largest_differences(search, trial, SHOWN_DIFFERENCES)
+        words = ", ".join(f"{one.parameter} {one.value}" for one in changed) or "the default"
         row.append(Text(words, style="dim", no_wrap=True, overflow="ellipsis"))
     return row
 

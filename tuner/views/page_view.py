@@ -7,11 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from tuner import formatting
+from tuner.budget.time_left import time_left
 from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import reference_rows, results_table
-from tuner.results import progress
 from tuner.views import page_data
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing
@@ -73,8 +73,8 @@ def _show_parameters(search: SearchRecord, exported: TrialRecord | None) -> None
 
 def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None) -> None:
     st.header(heading(search, results=folder, dashboard=None)["searching"])
-    left = progress.expected_seconds_left(search) if search.is_unfinished else None
-    clock = formatting.duration(search.elapsed) + ("" if left is None else f", about {formatting.duration(left)} left")
+    left = time_left(search) if search.is_unfinished else None
+    clock = formatting.duration(search.elapsed) + ("" if left is None else f", {left} left")
     best = best_words(search) if answer is None or answer.choice is None else answer.choice.sentence.rstrip(".")
     st.markdown(f"{best}; {ended_words(search)} ended; {clock}")
     if answer is not None and answer.remark is not None:

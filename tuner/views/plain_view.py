@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tuner import formatting
+from tuner.budget.time_left import time_left
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord
 from tuner.results import progress
@@ -48,8 +49,8 @@ class PlainView:
     def _say(self, search: SearchRecord, news: Sequence[str]) -> None:
         """Computes the progress once per update, because it looks through all trials."""
         self._spoke = search.elapsed
-        left = progress.expected_seconds_left(search)
-        clock = formatting.duration(search.elapsed) + ("" if left is None else f" | ~{formatting.duration(left)} left")
+        left = time_left(search)
+        clock = formatting.duration(search.elapsed) + ("" if left is None else f" | {left} left")
         status = f"{best_words(search)}; {ended_words(search)} ended"
         for words in news:
             self.message(f"[{clock}] {words}; {status}")
@@ -63,7 +64,7 @@ def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> di
         "searching": settings.space + (f" on {settings.data}" if settings.data else ""),
         "images": counts_in_words(settings.images, settings.image_size_px),
         "caution": warning_of_few(settings.images),
-        "budget": f"{trials} of up to {settings.max_epochs} epochs, {lanes} at once",
+        "budget": f"{trials} of up to {formatting.count(settings.max_epochs, 'epoch')}, {lanes} at once",
         "results": formatting.path(results),
         "dashboard": dashboard,
     }
@@ -71,7 +72,7 @@ def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> di
 
 
 def ended_words(search: SearchRecord) -> str:
-    return f"{len(search.trials) - len(search.unfinished)} of {search.settings.num_trials} trials"
+    return f"{len(search.trials) - len(search.unfinished)} of {formatting.count(search.settings.num_trials, 'trial')}"
 
 
 def best_words(search: SearchRecord) -> str:

@@ -1,5 +1,5 @@
 """The results of a finished search, to be replayed."""
 
-from tests.tuner.conftest import finished_folder
+from tests.tuner.conftest import finished_folder, synthetic_search
 
-__all__ = ["finished_folder"]
+__all__ = ["finished_folder", "synthetic_search"]

@@ -12,10 +12,12 @@ from ray.exceptions import WorkerCrashedError
 
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
+from tuner.budget.time_left import TimeLeft
 from tuner.confirm.__main__ import main
 from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.training import Progress, Remaining, confirm, log_training
+from tuner.confirm.training import Progress, confirm, log_training
 from tuner.confirm.wanted import FIRST_SEED, candidates, first_round
+from tuner.ending.steps import finish
 from tuner.export import exported_config_of
 from tuner.ray.cluster import ray_running
 from tuner.records import (
@@ -29,7 +31,6 @@ from tuner.records import (
     read_search,
     trial_name,
 )
-from tuner.results import progress
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +150,21 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
     assert f"error: 1 of 2 trainings missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
 
 
+def test_an_answer_that_changes_is_exported_and_reported_by_the_confirmation_itself(folder, dying, monkeypatch, capsys):
+    finish(folder, read_search(folder))
+    default, other = (trial.name for trial in read_search(folder).trials[:2])
+    assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == other
+    trainings = {0: (0.9, {"s_measure": 0.9}), 1: (0.1, {"s_measure": 0.1})}
+    monkeypatch.setattr("tuner.confirm.training.run_tasks", ended(trainings))
+    monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
+    capsys.readouterr()
+    assert main([str(folder), "--seeds", "2"]) == 0
+    assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == default
+    assert f"Trial {default} (the default) is exported" in (folder / "report.md").read_text()
+    assert f"Trial {default}" in (folder / "report.html").read_text()
+    assert f"Result      Trial {default}, the default is exported" in capsys.readouterr().out
+
+
 def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
     training = math.inf, {"s_measure": math.nan, "mae": 0.1}
     monkeypatch.setattr("tuner.confirm.training.run_tasks", ended({0: training, 1: training}))
@@ -187,25 +203,13 @@ def test_what_is_trained_is_announced_with_how_many_and_how_long(folder, dying, 
     assert "4 trainings, about 0:0" in caplog.text
 
 
-def test_the_time_left_is_that_of_the_search_until_the_first_trainings_tell_better(folder):
-    record = read_search(folder)
-    todo = first_round(record, 1, 2)
-    seconds = {trial.number: progress.full_seconds(record, trial) for trial, _ in todo}
-    assert seconds[1] == pytest.approx(sum(result.seconds for result in record.trials[1].results.values()))
-    now = [100.0]
-    remaining = Remaining(record, todo, clock=lambda: now[0])
-    everything = 2 * sum(seconds.values())
-    assert remaining.seconds([(trial.name, seed) for trial, seed in todo]) == pytest.approx(everything / 2)
-    now[0] += 3 * (everything - seconds[1])
-    assert remaining.seconds([(record.trials[1].name, FIRST_SEED)]) == pytest.approx(3 * seconds[1])
-
-
 def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
     run = ConfirmedRun(trial="004-7682ec2b", seed=1001, objective=0.5, test={})
-    log_training(run, Progress(done=1, total=2, seconds_left=61.0))
-    log_training(run, Progress(done=2, total=2, seconds_left=0.0))
+    left = TimeLeft(shortest=61.0, likely=61.0, longest=61.0)
+    log_training(run, Progress(done=1, total=2, left=left))
+    log_training(run, Progress(done=2, total=2, left=left))
     assert capsys.readouterr().out == (
-        "[1/2 | ~1:01 left] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
+        "[1/2 | about 1:01 left] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
         "[2/2] trial 004-7682ec2b, seed 1001: 0.5000 on the test split\n"
     )
 
@@ -215,7 +219,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
-    monkeypatch.setattr("tuner.confirm.__main__.log_training", interrupt)
+    monkeypatch.setattr("tuner.ending.steps.log_training", interrupt)
     assert main([str(folder), "--seeds", "1"]) == 130
     assert runs(folder).keys() == {(0, FIRST_SEED)}
     assert "run the same command to continue" in capsys.readouterr().err

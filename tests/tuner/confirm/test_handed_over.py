@@ -14,11 +14,11 @@ from optuna.storages.journal import JournalFileBackend
 from tuner import explain, load
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.wanted import FIRST_SEED
+from tuner.ending.steps import finish
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Recorder, append_run, read_search
-from tuner.run import finish
 from tuner.views.figures.curves import draw_learning_curves
 from tuner.views.figures.drawing import EXPORTED
 

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from tests.tuner.conftest import recorded_settings
@@ -33,70 +32,6 @@ def recorded(folder, *, curves, endings=None, **changed):
 
 def decided(action, *, epoch=2, value=0.2):
     return Decision(epoch=epoch, rung=1, value=value, cutoff=None, rank=1, of=1, action=action)
-
-
-def test_before_the_first_trial_the_epochs_left_are_those_that_the_scheduler_plans(tmp_path):
-    # Two epochs each, then every second trial trains two more.
-    assert progress.expected_epochs_left(recorded(tmp_path, curves=[])) == pytest.approx(4 * (2 + 0.5 * 2))
-
-
-def test_a_running_trial_past_the_only_rung_has_exactly_the_rest_of_its_budget_left(tmp_path):
-    search = recorded(tmp_path, curves=[[0.1, 0.2, 0.3]], num_trials=1)
-    assert progress.expected_epochs_left(search) == pytest.approx(1.0)
-
-
-def test_the_stop_rate_seen_at_a_rung_replaces_the_planned_one(tmp_path):
-    stopped = {number: Outcome.STOPPED_AT_RUNG for number in range(98)}
-    search = recorded(tmp_path, curves=[[0.1, 0.2]] * 98, endings=stopped, num_trials=99)
-    # 98 of 98 were stopped, and 2 trials of the plan, of which one passes: one in a hundred goes on.
-    assert progress.expected_epochs_left(search) == pytest.approx(2 + 0.01 * 2)
-
-
-def test_the_expected_epochs_are_the_mean_over_many_searches_that_go_on_at_the_same_rates(tmp_path):
-    curves = [[0.1] * length for length in (12, 3, 3, 6, 2, 12, 3)]
-    stop = Outcome.STOPPED_AT_RUNG
-    endings = dict(enumerate([Outcome.COMPLETED, stop, stop, stop, Outcome.DIVERGED, Outcome.COMPLETED, stop]))
-    changed = {"num_trials": 8, "max_epochs": 12, "rung_epochs": (3, 6)}
-    search = recorded(tmp_path, curves=curves, endings=endings, **changed)
-    # By hand: of 7 trials 1 ended at epoch 2, of 6 at epoch 3 three, of 3 at epoch 6 one; 2 planned trials beside each.
-    passes = {2: (6 + 2) / (7 + 2), 3: (3 + 1) / (6 + 2), 6: (2 + 1) / (3 + 2)}
-    draws = np.random.default_rng(0)
-    lengths = [simulated_length(passes, draws) for _ in range(20_000)]
-    assert progress.expected_epochs_left(search) == pytest.approx(np.mean(lengths), rel=0.02)
-
-
-def simulated_length(passes, draws):
-    return next((epoch for epoch, rate in passes.items() if draws.random() > rate), 12)
-
-
-def test_the_time_left_is_the_work_divided_by_the_lanes_but_no_less_than_the_longest_trial(tmp_path):
-    two = recorded(tmp_path / "two", curves=[[0.1, 0.2, 0.3]], num_trials=9, lanes=2)
-    epochs = progress.expected_epochs_left(two)
-    assert progress.expected_seconds_left(two) == pytest.approx(2.0 * epochs / 2)
-    many = recorded(tmp_path / "many", curves=[[0.1]] * 2, num_trials=2, lanes=64)
-    assert progress.expected_seconds_left(many) == pytest.approx(2.0 * progress.expected_epochs_left(many) / 2)
-
-
-def test_a_time_budget_ends_the_search_however_much_is_left_to_train(tmp_path):
-    search = recorded(tmp_path, curves=[[0.1]], num_trials=1000)
-    search.elapsed, search.time_budget_seconds = 45.0, 60.0
-    assert progress.expected_seconds_left(search) == pytest.approx(15.0)
-
-
-def test_nothing_is_left_when_all_trials_have_ended_and_nothing_is_known_before_the_first_epoch(tmp_path):
-    over = recorded(tmp_path / "over", curves=[[0.1] * 4], endings={0: Outcome.COMPLETED}, num_trials=1)
-    assert progress.expected_seconds_left(over) == 0.0
-    assert progress.expected_seconds_left(recorded(tmp_path / "new", curves=[])) is None
-
-
-def test_an_unfinished_trial_still_has_its_epochs_to_train(tmp_path):
-    search = recorded(tmp_path, curves=[[0.1, 0.2]], num_trials=1)
-    assert progress.expected_epochs_left(search) == pytest.approx(2.0)
-
-
-def test_without_early_stopping_every_trial_trains_to_its_full_length(tmp_path):
-    search = recorded(tmp_path, curves=[], rung_epochs=())
-    assert progress.expected_epochs_left(search) == pytest.approx(4 * 4)
 
 
 def test_the_winner_is_compared_with_the_default_at_the_last_epoch_that_both_reached(tmp_path):

@@ -1,9 +1,11 @@
 import io
+import logging
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from trainable import process
 from tuner.policy.outcomes import Outcome
 from tuner.records import TrialResources, trial_name
 from tuner.views.choice import make_view
@@ -112,7 +114,7 @@ def test_the_last_picture_stays_and_no_longer_offers_to_stop(synthetic_search, t
     view.message("[saved] 1 trial")
     view.stop()
     last = terminal.getvalue().rpartition("searching")[2]
-    assert "1 of 1 trials" in last
+    assert "1 of 1 trial" in last
     assert HINT not in last
     assert "[saved] 1 trial" in terminal.getvalue()
 
@@ -241,3 +243,26 @@ def test_a_search_begins_with_how_many_images_it_has(synthetic_search):
     assert "images: train 7, validation 3, test 2 images at 240 x 240 px\n" in lines
     assert "caution: Only 3 validation and 2 test images: too few to rank configurations.\n" in lines
     assert "train 7, validation 3, test 2 images at 240 x 240 px" in picture
+
+
+def test_a_running_trial_is_shown_by_what_differs_most_from_the_default(synthetic_search):
+    synthetic = synthetic_search()
+    recorder = synthetic.recorder
+    default = {"max_lr": 1e-3, "weight_decay": 0.01, "averaging": "off", "num_experts": 4, "top_k": 2, "ranks": 3}
+    changed = default | {"max_lr": 1e-2, "weight_decay": 0.011, "averaging": "ema", "num_experts": 8, "top_k": 1}
+    for number, params in enumerate((default, changed)):
+        recorder.start(trial_name(number, params), params=params, answers=params)
+    first, second = (line for line in drawn(recorder.record, width=160).splitlines() if " of 12" in line)
+    assert first.rstrip().endswith("the default")
+    assert second.rstrip().endswith("max_lr 0.01, averaging ema, num_experts 8, top_k 1")
+
+
+def test_a_message_goes_above_the_picture_and_does_not_shift_it(synthetic_search, terminal, monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    view = make_view(terminal, synthetic_search().recorder.record, results=RESULTS, dashboard=DASHBOARD)
+    with process.shown():
+        view.start()
+        logging.getLogger("tuner.session").info("Stopping; finished epochs are saved.")
+        view.stop()
+    assert "Stopping; finished epochs are saved." in terminal.getvalue()
+    assert capsys.readouterr().err == ""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tuner import formatting
+from tuner.budget.time_left import time_left
 from tuner.confirm.comparison import Confirmation, read_confirmations
 from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.confirm.wanted import is_over, what_is_left
@@ -92,12 +93,12 @@ def facts(result: Result) -> dict[str, str]:
     ended = len(search.trials) - len(search.unfinished)
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
     is_over = result.state is State.OVER
-    left = progress.expected_seconds_left(search) if result.state is State.RUNNING else None
+    left = time_left(search) if result.state is State.RUNNING else None
     found = {
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
         "time": formatting.duration(search.elapsed),
-        "left": None if left is None else f"about {formatting.duration(left)}",
+        "left": None if left is None else str(left),
         "per epoch": _epoch_seconds(search),
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
     }
@@ -111,8 +112,9 @@ def _epoch_seconds(search: SearchRecord) -> str | None:
 
 def commands(result: Result) -> dict[str, str]:
     """What to run next, by what it does."""
-    place = formatting.argument(formatting.path(result.folder))
-    best = f"{place}/best/config.json"
+    place, best = (
+        formatting.argument(formatting.path(path)) for path in (result.folder, result.folder / "best/config.json")
+    )
     found = {}
     if result.state is State.INTERRUPTED:
         found["Continue the search"] = f"python -m tuner.search --resume {place}"

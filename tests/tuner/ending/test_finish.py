@@ -6,15 +6,21 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
 
 from tuner.confirm.wanted import FIRST_SEED, is_over, what_is_left
+from tuner.ending.steps import finish
 from tuner.explain import explain_search
 from tuner.records import ConfirmedRun, append_run, read_search
-from tuner.run import finish
+from tuner.views.html.content import read_result
 
 
 def events(folder):
     return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def after(said, words):
+    return said.partition(words)[2]
 
 
 def rewrite(folder, changed):
@@ -56,7 +62,7 @@ def test_interrupted_between_two_confirmations_it_has_its_report_and_says_how_to
     assert explain_search(read_search(folder), folder)[0] == what_is_left(folder, read_search(folder))
     assert (said := capsys.readouterr().out).startswith("Interrupted: 2 of 2 trials ended in ")
     assert "Left: the rest of the confirmation; python -m tuner.search --resume " in said
-    assert f"Continue    python -m tuner.search --resume {shlex.quote(str(folder))}" in said
+    assert f" python -m tuner.search --resume {shlex.quote(str(folder))}" in after(said, "\nContinue the search")
     assert (folder / "report.md").exists()
 
 
@@ -89,9 +95,10 @@ def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(train
     shutil.rmtree(folder / "checkpoints")
     assert finish(folder, read_search(folder)) == 130
     said = capsys.readouterr().out
-    assert f"Report      {folder}/report.md" in said
-    assert "Exported    nothing: Trial 001-" in said
-    assert f"Continue    python -m tuner.search --resume {shlex.quote(str(folder))}" in said
+    assert f"Page        {folder}/report.html" in said
+    assert "Exported    none: Trial 001-" in said
+    assert "best/config.json" not in said
+    assert f" python -m tuner.search --resume {shlex.quote(str(folder))}" in after(said, "\nContinue the search")
 
 
 def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(trained_folder, tmp_path, capsys):
@@ -99,3 +106,20 @@ def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(tra
     rewrite(folder, [event for event in events(folder) if event["event"] == "start"])
     assert finish(folder, read_search(folder)) == 130
     assert "Exported    none: interrupted before any epoch ended." in capsys.readouterr().out
+
+
+def test_the_last_lines_are_the_headline_of_the_page_its_path_and_three_commands_to_copy(ended, capsys):
+    folder = ended(confirm=1, seeds=3)
+    spaced = folder.rename(folder.with_name("two discs"))
+    assert finish(spaced, read_search(spaced)) == 0
+    said = capsys.readouterr().out.splitlines()
+    sentence = read_result(spaced, read_search(spaced)).headline.sentence
+    assert said[0] == f"Result      {sentence}"
+    assert f'content="{escape(sentence)}"' in (spaced / "report.html").read_text()
+    assert said[-4] == f"Page        {spaced}/report.html"
+    commands = [line.partition("  ")[2].strip() for line in said[-3:]]
+    assert [command.split()[:3] for command in commands] == [
+        ["python", "-m", module] for module in ("trainable.train", "trainable.predict", "tuner.explain")
+    ]
+    assert str(spaced / "best/config.json") in shlex.split(commands[0])
+    assert shlex.split(commands[2])[-1] == str(spaced)

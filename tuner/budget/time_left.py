@@ -1,0 +1,227 @@
+"""How long a running search still takes, confirmation and report included, by simulating its rest.
+
+What: the recorded events are replayed into the policy of the forecast (duration.py), and from there the slots
+    take trials as in the search. A trial takes the seconds of its own last epochs; a new one those of a trial that
+    trained lately. Which trials are good is drawn at random, so each simulation ends at another time.
+Cost: 2 ms per simulation of 30 trials; a longer search gets fewer.
+Assumes that the load of the machine stays what it was during the last epochs.
+"""
+
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner import formatting
+from tuner.budget.duration import (
+    LEAST_PLAYS,
+    MOST_LEARNED,
+    TRIALS_PLAYED,
+    Schedule,
+    Seconds,
+    confirmation_batches,
+    confirmation_seconds,
+    numbered,
+    simulated_policy,
+    simulated_value,
+)
+from tuner.policy.actions import Promote
+from tuner.policy.decision import PROMOTE
+from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
+from tuner.records import SearchRecord, TrialRecord
+from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
+from tuner.results import progress
+
+MOST_PLAYS = 20
+RECENT_EPOCHS = 3
+"""A trial's next epoch takes what so many last ones took."""
+RECENT_TRIALS = 8
+"""New trials take the seconds of those that trained last."""
+REPORT_STARTS = 1.5
+"""The report takes so many times what the start of a process takes: both import the same libraries."""
+_PACE_SPREAD = 0.1
+"""Of the logarithm of the pace: other work on the machine comes and goes."""
+WIDE = 1.35
+"""From this ratio of the longest to the shortest on, a range is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLeft:
+    """Seconds until the command ends: the median simulation, and the 10 % and 90 % quantiles."""
+
+    shortest: float
+    likely: float
+    longest: float
+    epochs: int = 0
+    """Of the median simulation, without the confirmation."""
+
+    def after(self, seconds: float) -> "TimeLeft":
+        """What is left of it later."""
+        shortest, likely, longest = (max(0.0, one - seconds) for one in (self.shortest, self.likely, self.longest))
+        return TimeLeft(shortest=shortest, likely=likely, longest=longest, epochs=self.epochs)
+
+    def __str__(self) -> str:
+        """Such as `about 5:30`, and `4 to 9 min` while that is uncertain."""
+        if self.longest <= WIDE * self.shortest or self.longest < 60:
+            return f"about {formatting.duration(self.likely)}"
+        step, size, unit = next(one for one in _UNITS if self.longest >= 4 * one[1])
+        low, high = step * math.floor(self.shortest / size / step), step * math.ceil(self.longest / size / step)
+        return f"{max(step, low)} to {high} {unit}"
+
+
+_UNITS = ((1, 3600, "h"), (1, 60, "min"), (10, 1, "s"))
+"""Step, seconds and name of the units of a range, the largest first: at least four of them."""
+
+
+def time_left(search: SearchRecord) -> TimeLeft | None:
+    """Of a search that runs; None before the first epoch has ended."""
+    if not any(trial.results for trial in search.trials):
+        return None
+    start = start_seconds(search)
+    num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // search.settings.num_trials))
+    rests = sorted(_played(search, start, random.Random(f"0 {play}")) for play in range(num_plays))
+    low, median, high = (rests[round(share * (num_plays - 1))] for share in (0.1, 0.5, 0.9))
+    return TimeLeft(shortest=low[0], likely=median[0], longest=high[0], epochs=median[1])
+
+
+def report_seconds(search: SearchRecord) -> float:
+    """What page, report and export take at the end."""
+    return REPORT_STARTS * start_seconds(search)
+
+
+def _played(search: SearchRecord, start_seconds: float, rng: random.Random) -> tuple[float, int]:
+    """Seconds and epochs of one simulated rest."""
+    schedule, settings = schedule_of(search), search.settings
+    rest = _Rest(search, schedule, rng)
+    rest.run()
+    batches = confirmation_batches(schedule, rest, rest.drawn, rest.values, rng)
+    pace, budget = math.exp(rng.gauss(0, _PACE_SPREAD)), search.time_budget_seconds
+    if budget is not None and search.elapsed + pace * rest.now > budget:
+        # The session ends there, without a confirmation.
+        seconds = max(0.0, budget - search.elapsed)
+    else:
+        confirmation = confirmation_seconds(batches, slots=schedule.slots, process_seconds=start_seconds)
+        seconds = pace * (rest.now + confirmation)
+    if settings.duration_seconds is not None:
+        seconds = min(seconds, max(0.0, settings.duration_seconds - search.elapsed))
+    return seconds + REPORT_STARTS * start_seconds, rest.num_epochs
+
+
+def schedule_of(search: SearchRecord) -> Schedule:
+    settings = search.settings
+    return Schedule(
+        num_trials=settings.num_trials,
+        slots=settings.resources.concurrent,
+        max_epochs=settings.max_epochs,
+        rung_epochs=settings.rung_epochs,
+        reduction_factor=settings.reduction_factor,
+        promotes=settings.scheduler == "asha",
+        confirm=settings.confirm,
+        seeds=settings.confirm_seeds,
+    )
+
+
+class _Rest(SimulatedSearch):
+    """The simulated search at the moment of the last recorded event.
+
+    Attributes:
+        drawn: seconds of each trial, by number.
+        values: the last value of each trial, by number.
+    """
+
+    def __init__(self, search: SearchRecord, schedule: Schedule, rng: random.Random) -> None:
+        super().__init__(
+            simulated_policy(schedule),
+            slots=schedule.slots,
+            max_epochs=schedule.max_epochs,
+            value=self._value,
+            seconds=lambda trial, begins: self.drawn[trial.number].epoch + begins * self.drawn[trial.number].build,
+        )
+        self._rng = rng
+        count = max(schedule.num_trials, len(search.trials))
+        learned = rng.uniform(0, MOST_LEARNED)
+        known = [_quality(search, trial) for trial in search.trials]
+        new = [rng.gauss(learned * number / count, 1) for number in range(len(known), count)]
+        self._qualities = known + new
+        self.values = [-math.inf] * count
+        build, lately = _change_seconds(search), _lately(search)
+        own = [_epoch_seconds(trial) or rng.choice(lately) for trial in search.trials]
+        own += rng.choices(lately, k=count - len(own))
+        self.drawn = [Seconds(build=build, training=seconds) for seconds in own]
+        for event in search.events:
+            self._replay(event)
+        for trial in progress.running(search):
+            self._continue(search, trial)
+
+    def _value(self, trial: SimulatedTrial) -> float:
+        self.values[trial.number] = simulated_value(self._qualities[trial.number], self._rng)
+        return self.values[trial.number]
+
+    def _replay(self, event: Event) -> None:
+        policy = self.policy
+        match event:
+            case PastTrialKnown(values=values, outcome=outcome):
+                number = -1 - self._num_past
+                policy.add_past_trial(f"past {number}", numbered(number), dict.fromkeys(values, 0.0), outcome)
+                self._num_past += 1
+            case TrialStarted():
+                trial = SimulatedTrial(len(self.trials), numbered(len(self.trials)), legs=1)
+                self.trials.append(trial)
+                policy.start(trial.name, trial.candidate)
+            case EpochDone(epoch=epoch):
+                trial = self.trial(event.trial)
+                trial.epoch = epoch
+                policy.report(trial.name, epoch=epoch, value=self._value(trial))
+            case Decided(decision=decision) if decision.action == PROMOTE:
+                policy.promote(Promote(self.trial(event.trial).name, decision.to_epoch))
+            case TrialEnded(outcome=outcome):
+                policy.end(self.trial(event.trial).name, outcome)
+
+    _num_past = 0
+
+    def _continue(self, search: SearchRecord, record: TrialRecord) -> None:
+        """The trial keeps its slot, and its epoch has begun when it last reported or began."""
+        trial = self.trial(record.name)
+        since = record.time if record.last is None else record.last.time
+        promoted = [one.time for one in search.decisions if one.trial == record.name and one.decision.action == PROMOTE]
+        begun = max([since, *promoted[-1:]])
+        seconds = self.seconds(trial, begins=begun > since or record.last is None)
+        self.occupy(trial, due=max(0.0, begun + seconds - search.elapsed))
+
+
+def _quality(search: SearchRecord, trial: TrialRecord) -> float:
+    """How good it is among the others at the first rung, in standard deviations; 0 where that is not known."""
+    rung = search.settings.rung_epochs[0] if search.settings.rung_epochs else search.settings.max_epochs
+    epoch = min(rung, progress.last_epoch(trial))
+    here = [value for one in search.trials if (value := one.objective_at(epoch)) is not None]
+    own, spread = trial.objective_at(epoch), statistics.pstdev(here) if here else 0.0
+    return 0.0 if own is None or not spread else search.settings.sign * (own - statistics.fmean(here)) / spread
+
+
+def _epoch_seconds(trial: TrialRecord) -> float | None:
+    last = sorted(trial.results)[-RECENT_EPOCHS:]
+    return statistics.fmean(trial.results[epoch].seconds for epoch in last) if last else None
+
+
+def _lately(search: SearchRecord) -> Sequence[float]:
+    """Seconds of an epoch of the trials that trained last."""
+    trained = [trial for trial in search.trials if trial.results]
+    trained.sort(key=lambda trial: trial.last_result.time)
+    return [seconds for trial in trained[-RECENT_TRIALS:] if (seconds := _epoch_seconds(trial)) is not None]
+
+
+def _change_seconds(search: SearchRecord) -> float:
+    """Between two trials of a slot."""
+    gaps = progress.idle_gaps(search)
+    return max(0.0, statistics.fmean(gaps)) if gaps else 0.0
+
+
+def start_seconds(search: SearchRecord) -> float:
+    """From the start of a process to its first epoch, in the last session."""
+    began = search.sessions[-1].time if search.sessions else 0.0
+    results = [result for trial in search.trials for result in trial.results.values() if result.time >= began]
+    if not results:
+        return 0.0
+    first = min(results, key=lambda result: result.time)
+    return max(0.0, first.time - first.seconds - began)

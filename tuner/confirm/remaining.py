@@ -1,0 +1,71 @@
+"""How long a running confirmation still takes, the seeds that may be needed and the report included."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from tuner.budget.duration import batches_of_pairs, makespan
+from tuner.budget.time_left import TimeLeft, report_seconds, start_seconds
+from tuner.confirm.wanted import Training
+from tuner.records import SearchRecord
+from tuner.results import progress
+
+TrainingKey = tuple[str, int]
+"""Name of the trial, and seed."""
+
+
+class Remaining:
+    """Estimates the time left of a batch of trainings, which take free slots in their order.
+
+    A training takes as long as in the search, times the pace of those of the batch that have ended.
+
+    Args:
+        todo: the batch.
+        further_seeds: seeds on which the exported trial and the default may follow it, while they are undecided.
+        process_seconds: start of a process, for the first training of each slot; None is that of the search.
+    """
+
+    def __init__(
+        self,
+        record: SearchRecord,
+        todo: Sequence[Training],
+        *,
+        further_seeds: int = 0,
+        process_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._expected = {(trial.name, seed): progress.full_seconds(record, trial) for trial, seed in todo}
+        self._slots, self._further_seeds = record.settings.resources.concurrent, further_seeds
+        self._process_seconds = start_seconds(record) if process_seconds is None else process_seconds
+        self._report_seconds = report_seconds(record)
+        self._clock, self._took, self._of = clock, 0.0, 0.0
+        self._waiting, self._begun = list(self._expected), dict[TrainingKey, float]()
+        self._fill_slots(self._process_seconds)
+
+    def end(self, training: TrainingKey) -> None:
+        """The training has ended; another takes its slot."""
+        self._took += max(0.0, self._clock() - self._begun.pop(training))
+        self._of += self._expected[training]
+        self._fill_slots(0.0)
+
+    @property
+    def time_left(self) -> TimeLeft:
+        """Without a further seed, with half of them, and with all."""
+        batch = self._batch_seconds() + self._report_seconds
+        pair = 2 * max(self._expected.values()) / min(2, self._slots) * self._pace
+        pairs = pair * len(batches_of_pairs(self._further_seeds, slots=self._slots))
+        return TimeLeft(shortest=batch, likely=batch + pairs / 2, longest=batch + pairs)
+
+    @property
+    def _pace(self) -> float:
+        return self._took / self._of if self._of else 1.0
+
+    def _batch_seconds(self) -> float:
+        now = self._clock()
+        running = [max(0.0, begun + self._pace * self._expected[one] - now) for one, begun in self._begun.items()]
+        free = running + [0.0] * (self._slots - len(running))
+        return makespan([self._pace * self._expected[one] for one in self._waiting], free)
+
+    def _fill_slots(self, start_seconds: float) -> None:
+        """Trainings begin when their processes have started."""
+        while self._waiting and len(self._begun) < self._slots:
+            self._begun[self._waiting.pop(0)] = self._clock() + start_seconds

@@ -1,0 +1,94 @@
+"""The end of a search, in the order in which it happens: confirm, then write the report and hand over.
+
+A search, a resume and `python -m tuner.confirm` all take these steps, so that what they leave and say is the same.
+"""
+
+import sys
+from pathlib import Path
+
+from trainable.process import silenced
+from trainable.reporting.waiting import Waiting
+from tuner.confirm.handed_over import handed_over
+from tuner.confirm.training import Progress, confirm, log_training
+from tuner.confirm.wanted import what_is_left
+from tuner.ending.summary import summary
+from tuner.export import export
+from tuner.listeners.dispensable import Dispensable
+from tuner.listeners.study_copy import mark_exported
+from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
+from tuner.results.headline import State
+from tuner.views.throttled_view import ThrottledView
+
+INTERRUPTED = 130
+PAGE_SECONDS = 5.0
+"""Least time between two drawings of the page."""
+DATA_NOTES = "trainable.tasks"
+"""Logger of what is said about the data; the search has said it when it opened it first."""
+
+
+def confirm_and_tell(folder: Path, search: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> bool:
+    """Trains what is missing of the confirmation, on a running Ray, and tells each training on terminal and page.
+
+    Returns:
+        False after Ctrl-C; the same call trains the rest.
+
+    Raises:
+        ValueError: a trial needs more than Ray has.
+    """
+    page = live_page(folder, State.CONFIRMING)
+
+    def tell(run: ConfirmedRun, progress: Progress) -> None:
+        log_training(run, progress)
+        page.on_event(search, search.events[-1])
+
+    try:
+        confirm(folder, top=top, seeds=seeds, on_run=tell)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def finish(folder: Path, search: SearchRecord) -> int:
+    """Writes samples, report, page and export over earlier ones, and says what came of the search.
+
+    Returns:
+        The exit status of the search: 0 over, 130 something is left to train.
+    """
+    # Its figures take as long to import as a trial takes to start.
+    from tuner.report import write_report
+    from tuner.samples.judging import draw_samples_once
+
+    with Waiting("Writing the report"), silenced(DATA_NOTES):
+        draw_samples_once(folder, search)
+        write_report(folder)
+        not_exported = _hand_over(folder, search)
+    sys.stdout.write("\n".join(summary(folder, search, not_exported)) + "\n")
+    return 0 if what_is_left(folder, search) is None else INTERRUPTED
+
+
+def live_page(folder: Path, state: State = State.RUNNING) -> Dispensable:
+    """The page of the running search, for the browser."""
+
+    def make() -> ThrottledView:
+        # plotly takes a moment to import, and a command that only checks its options draws nothing.
+        from tuner.views.html.live import LivePage
+
+        return ThrottledView(LivePage(folder, state), pause_seconds=PAGE_SECONDS)
+
+    return Dispensable("report.html", make, remedy="python -m tuner.report writes it again")
+
+
+def _hand_over(folder: Path, search: SearchRecord) -> str | None:
+    """Exports the answer; returns why that can't be done, and None where it is."""
+    answer = handed_over(folder, search)
+    if answer is None:
+        if search.is_unfinished and not any(trial.results for trial in search.trials):
+            return "interrupted before any epoch ended"
+        return "no trial has a finite objective; the report says why each ended"
+    try:
+        export(folder)
+    except ValueError as error:
+        return str(error).rstrip(".")
+    finally:
+        mark_exported(folder, answer.trial, answer.remark)
+    return None
