@@ -140,7 +140,7 @@ def call(world, untouched, monkeypatch, capsys, caplog):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: iter(()))
-    for module in ("trainable.reporting.tracking", "tuner.page"):
+    for module in ("trainable.reporting.tracking", "tuner.page", "tuner.settings"):
         monkeypatch.setattr(f"{module}.find_spec", lambda package: None)
     monkeypatch.chdir(world)
     monkeypatch.setenv("VISION_TUNER_CACHE", str(world / "cache"))

@@ -3,18 +3,22 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from trainable.configuration.reference import activate, is_reference
+from tuner.planning.own_sampler import own_sampler
 from tuner.policy.actions import Policy, Promote, outcome_after
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.prediction import LastValues
 from tuner.policy.promoting import PromotingPolicy
-from tuner.policy.stopping import RandomSampler, StoppingPolicy
-from tuner.policy.tpe import TpeSampler
+from tuner.policy.samplers.forecast import ForecastSampler
+from tuner.policy.samplers.optuna_sampler import OptunaSampler, cmaes_sampler, gp_sampler
+from tuner.policy.samplers.sampler import RandomSampler, Sampler
+from tuner.policy.samplers.tpe import TpeSampler
+from tuner.policy.stopping import StoppingPolicy
 from tuner.records import RecordedSettings
 from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
-from tuner.records.settings import SamplerName, SchedulerName
+from tuner.records.settings import SchedulerName
 
 
 def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Policy:
@@ -40,28 +44,43 @@ def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Po
             f"The space {settings.space} has changed since this search began: {error}; restore the space, or begin a "
             "new search with --warm-start."
         ) from error
+    if is_reference(settings.sampler):
+        activate(settings.references)
     return policy_of(settings.scheduler, settings.sampler, space, config, first=first)
 
 
 def policy_of(
     scheduler: SchedulerName,
-    sampler: SamplerName,
+    sampler: str,
     space: Callable[[Any], dict],
     config: HalvingConfig,
     *,
     first: Sequence[Candidate] = (),
 ) -> Policy:
-    """One of the pairs in `SAMPLERS`; for the scheduler none `config` has no rungs."""
-    source = SpaceSource(space)
-    match scheduler, sampler:
-        case _, "forecast":
-            return PromotingPolicy(source, config, first=first)
-        case "asha", _:
-            return PromotingPolicy(RandomSampler(source), config, first=first, predictor=LastValues())
-        case _, "tpe":
-            return StoppingPolicy(TpeSampler(space, mode=config.mode), config, first=first)
+    """Any scheduler with any sampler; for the scheduler none `config` has no rungs."""
+    if sampler == "forecast" and scheduler != "asha-stopping":
+        # It also chooses who continues, and without rungs that nobody waits.
+        return PromotingPolicy(SpaceSource(space), config, first=first)
+    proposing = _sampler_of(sampler, space, config)
+    if scheduler == "asha":
+        return PromotingPolicy(SpaceSource(space), config, first=first, sampler=proposing)
+    return StoppingPolicy(proposing, config, first=first)
+
+
+def _sampler_of(name: str, space: Callable[[Any], dict], config: HalvingConfig) -> Sampler:
+    match name:
+        case "forecast":
+            return ForecastSampler(SpaceSource(space), config)
+        case "tpe":
+            return TpeSampler(space, mode=config.mode)
+        case "gp":
+            return OptunaSampler(space, config, gp_sampler, takes_notes=False)
+        case "cmaes":
+            return OptunaSampler(space, config, cmaes_sampler)
+        case "random":
+            return RandomSampler(SpaceSource(space))
         case _:
-            return StoppingPolicy(RandomSampler(source), config, first=first)
+            return OptunaSampler(space, config, own_sampler(name))
 
 
 class MissingRecords(NamedTuple):

@@ -123,7 +123,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         objective=plan.space.objective,
         mode=plan.space.mode,
         scheduler=settings.scheduler,
-        sampler=settings.chosen_sampler,
+        sampler=plan.sampler,
         num_trials=settings.num_trials,
         max_epochs=plan.max_epochs,
         rung_epochs=plan.rungs,

@@ -24,6 +24,7 @@ from tuner.api.keywords import SearchOptions, settings_from
 from tuner.planning.given import read_given
 from tuner.planning.spaces import find_space, installed_spaces
 from tuner.records import SETTINGS
+from tuner.records.settings import POLICIES_OF_FORMAT_2
 from tuner.search_options import PROG, search_parser
 from tuner.settings import DEFAULT_SPACE, SearchSettings, option_of
 
@@ -113,7 +114,21 @@ def _settings(options: argparse.Namespace) -> SearchSettings:
     pinned, ranges = read_given(options.set, options.space_file)
     limits = parse_assignments(options.limit, option="--limit")
     lists = {"pinned": pinned, "ranges": ranges, "limits": limits}
-    return settings_from(options.space or DEFAULT_SPACE, given | lists)
+    return settings_from(options.space or DEFAULT_SPACE, given | lists | _of_old_policy(options))
+
+
+def _of_old_policy(options: argparse.Namespace) -> dict[str, str]:
+    """Scheduler and sampler of `--policy`, the one option of version 0.2.0 for both."""
+    old = options.policy
+    if old is None:
+        return {}
+    if old not in POLICIES_OF_FORMAT_2:
+        raise ValueError(f"--policy is {old!r}; give --scheduler and --sampler instead.")
+    if options.scheduler is not None or options.sampler is not None:
+        raise ValueError(f"--policy {old} is an old name of a scheduler and a sampler; give --scheduler and --sampler.")
+    scheduler, sampler = POLICIES_OF_FORMAT_2[old]
+    sys.stderr.write(f"--policy {old} is now --scheduler {scheduler} --sampler {sampler}.\n")
+    return {"scheduler": scheduler, "sampler": sampler}
 
 
 def _check_alone(options: argparse.Namespace) -> None:

@@ -2,11 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import get_args
 
 from search_spaces.registry import SPACES
 from tuner.records.confirm_seeds import DEFAULT_SEEDS
-from tuner.records.settings import SAMPLERS, SamplerName
+from tuner.records.settings import SAMPLERS, SCHEDULERS
 from tuner.settings import DEFAULT_TRIALS, DEVICES, LIMITS
 
 PROG = "python -m tuner.search"
@@ -21,7 +20,9 @@ def search_parser(prog: str = PROG) -> argparse.ArgumentParser:
     search = parser.add_argument_group("search")
     _add_space(search)
     _add_policy(search)
-    _add_budget(parser.add_argument_group("budget"))
+    budget = parser.add_argument_group("budget")
+    _add_budget(budget)
+    _add_confirmation(budget)
     _add_machine(parser.add_argument_group("machine"))
     _add_results(parser.add_argument_group("results"))
     return parser
@@ -67,18 +68,20 @@ def _add_space(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_policy(group: argparse._ArgumentGroup) -> None:
-    defaults = ", ".join(f"{samplers[0]} for {scheduler}" for scheduler, samplers in SAMPLERS.items())
     group.add_argument(
         "--scheduler",
         metavar="NAME",
-        help=f"{', '.join(SAMPLERS)}: trials pause at rungs, the most promising continue; poor trials stop at rungs; "
+        help=f"{', '.join(SCHEDULERS)}: trials pause at rungs, the most promising continue; poor trials stop at rungs; "
         "every trial trains to its full length (default: asha)",
     )
     group.add_argument(
         "--sampler",
         metavar="NAME",
-        help=f"{', '.join(get_args(SamplerName))}: who proposes (default: {defaults})",
+        help=f"who proposes: {', '.join(SAMPLERS)}, or an Optuna sampler of your own, file.py:NAME or module:NAME "
+        "(default: forecast)",
     )
+    # Version 0.2.0 had one option for both.
+    group.add_argument("--policy", metavar="NAME", help=argparse.SUPPRESS)
     group.add_argument(
         "--warm-start", type=Path, metavar="DIR", help="start from an earlier search's results, results/<space>/<run>"
     )
@@ -116,6 +119,9 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dry-run", action="store_true", help="time a few steps, print the expected time and memory, and exit"
     )
+
+
+def _add_confirmation(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--confirm",
         type=int,

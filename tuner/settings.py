@@ -5,14 +5,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
 
 from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import unknown_name
+from trainable.configuration.reference import Reference, find, is_reference
+from tuner.planning.own_sampler import own_sampler
 from tuner.planning.spaces import FoundSpace, find_space
 from tuner.records.confirm_seeds import DEFAULT_SEEDS, ConfirmSeeds
-from tuner.records.settings import NAME_PATTERN, SAMPLERS, SamplerName, SchedulerName
+from tuner.records.settings import NAME_PATTERN, SAMPLERS, SCHEDULERS, SchedulerName
 
 DEFAULT_SPACE = "moe"
 DEFAULT_TRIALS = 30
@@ -81,8 +83,9 @@ class SearchSettings:
     scheduler: SchedulerName = "asha"
     """asha: trials pause at rungs, the most promising continue; asha-stopping: poor trials stop at rungs;
     none: every trial trains to its full length."""
-    sampler: SamplerName | None = None
-    """Who proposes: forecast is a Gaussian process over all rungs, tpe is Optuna's; None is the scheduler's default."""
+    sampler: str = "forecast"
+    """Who proposes: forecast is a Gaussian process over all rungs; tpe, gp and cmaes are Optuna's; or a reference to a
+    sampler of the user's: `module:NAME` or `file.py:NAME`."""
     confirm: int = 3
     """How many of the best are retrained with the default, on several seeds; 0 is off."""
     confirm_seeds: ConfirmSeeds = DEFAULT_SEEDS
@@ -116,7 +119,9 @@ class SearchSettings:
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
             raise ValueError("--num-cpus and --num-gpus are about this machine; a cluster has its own: leave them out.")
         _check_limits(self.limits, ranks=max(self.ranks_per_trial or 1, self.gpus_per_trial or 1))
-        _check_pair(self.scheduler, self.sampler)
+        if self.scheduler not in SCHEDULERS:
+            raise ValueError(f"--scheduler is {self.scheduler!r}; allowed: {', '.join(SCHEDULERS)}.")
+        _check_sampler(self.sampler)
         _check_name(self.name)
         _check_storage(self.storage)
         _check_data(self.data, self.inverted_masks)
@@ -127,9 +132,9 @@ class SearchSettings:
             raise ValueError("--init and --set weights both set the initial weights; give one of them.")
 
     @property
-    def chosen_sampler(self) -> SamplerName:
-        """The one that was asked for, else the scheduler's default."""
-        return self.sampler or SAMPLERS[self.scheduler][0]
+    def own_sampler(self) -> Reference | None:
+        """The user's own sampler; raises ValueError where there is none."""
+        return find(self.sampler) if is_reference(self.sampler) else None
 
     @property
     def folder(self) -> Path:
@@ -175,16 +180,15 @@ def _check_limits(limits: Mapping[str, object], *, ranks: float) -> None:
         raise ValueError("--limit is measured in one process; leave it out for trials of several processes.")
 
 
-def _check_pair(scheduler: SchedulerName, sampler: SamplerName | None) -> None:
-    """Each alone, then together."""
-    if scheduler not in SAMPLERS:
-        raise ValueError(f"--scheduler is {scheduler!r}; allowed: {', '.join(SAMPLERS)}.")
-    names = get_args(SamplerName)
-    if sampler not in (None, *names):
-        raise ValueError(f"--sampler is {sampler!r}; allowed: {', '.join(names)}.")
-    if sampler is not None and sampler not in SAMPLERS[scheduler]:
-        pairs = ", ".join(f"{name} with {' or '.join(samplers)}" for name, samplers in SAMPLERS.items())
-        raise ValueError(f"--scheduler {scheduler} has no --sampler {sampler}; the pairs are {pairs}.")
+def _check_sampler(sampler: str) -> None:
+    if isinstance(sampler, str) and is_reference(sampler):
+        own_sampler(find(sampler).text)
+    elif sampler not in SAMPLERS:
+        raise ValueError(
+            f"--sampler is {sampler!r}; allowed: {', '.join(SAMPLERS)}, or one of your own: module:NAME, file.py:NAME."
+        )
+    elif sampler == "cmaes" and find_spec("cmaes") is None:
+        raise ValueError("--sampler cmaes needs its package; install it with: pip install 'vision-tuner[cmaes]'.")
 
 
 def _check_ranks(gpus: float | None, ranks: int | None) -> None:

@@ -28,9 +28,9 @@ from trainable.run import Ending, EpochResult
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.candidates import Candidate
 from tuner.policy.halving import HalvingConfig
+from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.simulation import SimulatedSlots
 from tuner.policy.stopping import StoppingPolicy
-from tuner.policy.tpe import TpeSampler
 from tuner.records import RecordedSettings, Recorder, TrialResources
 from tuner.records.settings import FORMAT
 from tuner.session import Session

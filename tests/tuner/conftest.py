@@ -17,11 +17,12 @@ from tuner.policy.actions import Consequences
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
-from tuner.policy.stopping import RandomSampler, StoppingPolicy
+from tuner.policy.stopping import StoppingPolicy
 from tuner.records import RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
-from tuner.records.settings import FORMAT, SAMPLERS
+from tuner.records.settings import FORMAT
 
 SETTINGS = RecordedSettings(
     format=FORMAT,
@@ -60,7 +61,7 @@ def recorded_settings(**changes) -> RecordedSettings:
     scheduler = changes.get("scheduler", SETTINGS.scheduler)
     rungs = () if scheduler == "none" else SETTINGS.rung_epochs
     suited = {
-        "sampler": SAMPLERS[scheduler][0],
+        "sampler": "random" if scheduler == "none" else SETTINGS.sampler,
         "rung_epochs": tuple(epoch for epoch in rungs if epoch < max_epochs),
         "base_config": SETTINGS.base_config | {"max_epochs": max_epochs},
     }

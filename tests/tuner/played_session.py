@@ -13,7 +13,7 @@ from tuner.policy.simulation import SimulatedSlots
 from tuner.records import Recorder
 from tuner.session import Session, open_session
 
-PAIRS = (("asha", "forecast"), ("asha", "random"), ("asha-stopping", "tpe"), ("none", "random"))
+PAIRS = (("asha", "forecast"), ("asha", "tpe"), ("asha-stopping", "cmaes"), ("none", "random"))
 """Schedulers and samplers that differ in what goes on record."""
 
 

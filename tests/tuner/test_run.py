@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -62,10 +63,13 @@ def test_random_search_at_full_length_has_no_rungs(settings):
     assert plan_search(replace(settings, scheduler="none")).rungs == ()
 
 
-def test_a_scheduler_without_a_sampler_gets_its_own():
-    chosen = {name: SearchSettings(scheduler=name).chosen_sampler for name in ("asha", "asha-stopping", "none")}
-    assert chosen == {"asha": "forecast", "asha-stopping": "tpe", "none": "random"}
-    assert SearchSettings(scheduler="none", sampler="tpe").chosen_sampler == "tpe"
+def test_a_sampler_of_ones_own_is_recorded_with_its_file(settings, tmp_path, monkeypatch):
+    file = tmp_path / "my_samplers.py"
+    file.write_text("from optuna.samplers import RandomSampler\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    plan = plan_search(replace(settings, sampler=f"{file}:RandomSampler"))
+    assert plan.sampler == "my_samplers:RandomSampler"
+    assert [reference.file for reference in plan.references] == [str(file)]
 
 
 def test_the_seed_of_the_search_is_that_of_every_training(settings):

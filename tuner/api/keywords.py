@@ -14,7 +14,7 @@ from tuner.planning.given import parse_given
 from tuner.planning.spaces import find_space
 from tuner.ray.address import cluster_address
 from tuner.records import ConfirmSeeds
-from tuner.records.settings import SamplerName, SchedulerName
+from tuner.records.settings import SchedulerName
 from tuner.settings import SearchSettings, option_of
 
 
@@ -40,7 +40,7 @@ class SearchOptions(TypedDict, total=False):
     name: str
     seed: int
     scheduler: SchedulerName
-    sampler: SamplerName | None
+    sampler: str
     confirm: int
     confirm_seeds: int | str
     track: Sequence[str]

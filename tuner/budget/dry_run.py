@@ -34,7 +34,7 @@ def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, 
     trials = f"{formatting.count(settings.num_trials, 'trial')} of up to {formatting.count(plan.max_epochs, 'epoch')}"
     return "\n".join(
         [
-            f"{plan.space.name}: {trials}, {settings.scheduler} with {settings.chosen_sampler}; {resources}",
+            f"{plan.space.name}: {trials}, {settings.scheduler} with {settings.sampler}; {resources}",
             *image_lines(plan),
             *length_lines(plan, measured),
             checked_line(plan, drawn_configs(plan)),

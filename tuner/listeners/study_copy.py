@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from tuner.policy.outcomes import Outcome
-from tuner.policy.tpe import STATES
+from tuner.policy.samplers.tpe import STATES
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 

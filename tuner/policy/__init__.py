@@ -4,8 +4,7 @@
     promoting, promotion_rungs                 `--scheduler asha`: a trial waits at each rung, the best are promoted
     stopping, stopping_rungs                   `--scheduler asha-stopping`; `none` is one of both without rungs
     proposals, candidates                      configurations: each once, drawn from a space
-    prediction, surrogate                      `--sampler forecast`: trials and rungs; the Gaussian process
-    tpe                                        `--sampler tpe`
+    samplers/                                  `--sampler`: who proposes them
     simulation                                 a search in virtual time, for benchmarks and dry runs
 
 Uses no Ray, clock or file: the same calls give the same decisions, so a resumed search replays its records into a new

@@ -11,28 +11,18 @@ Source: own composition of asynchronous promotion (promotion_rungs.py) and expec
 Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--sampler random`.
 """
 
-import heapq
-import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Collection, Mapping, Sequence
 
 from tuner.policy.actions import Action, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.prediction import GaussianProcessPredictor, Prediction, Predictor
 from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.proposals import Proposals
-
-STARTUP_VALUES = 20
-"""Values needed before anything is promoted or predicted."""
-NUM_GOOD = 5
-"""Number of best-predicted trials near which new configurations are drawn."""
-MAX_CONTENDERS = 200
-"""The best trials of a rung, and the best waiting there, that get a prediction: bounds the time of a decision. Trials
-behind so many are not promoted."""
+from tuner.policy.samplers.forecast import Forecast, startup_values
+from tuner.policy.samplers.prediction import GaussianProcessPredictor, LastValues, Predictor
+from tuner.policy.samplers.sampler import Sampler
 
 _BEYOND_LAST_VALUE = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Outcomes of the epoch after the last value."""
@@ -43,7 +33,8 @@ class PromotingPolicy:
 
     Args:
         first: configurations to try before any is drawn; the first one is the default.
-        predictor: predicts every trial's value at full length; a simulation passes its own.
+        sampler: proposes new configurations, and trials are ranked by their last values; None: the forecast does both.
+        predictor: in place of the sampler's, such as one of a simulation.
     """
 
     def __init__(
@@ -52,23 +43,22 @@ class PromotingPolicy:
         config: HalvingConfig,
         *,
         first: Sequence[Candidate] = (),
+        sampler: Sampler | None = None,
         predictor: Predictor | None = None,
     ) -> None:
         self.rungs = PromotionRungs(
             config.rung_epochs, max_epochs=config.max_epochs, reduction_factor=config.reduction_factor
         )
-        self._source, self._config = source, config
-        self._predictor: Predictor = predictor or GaussianProcessPredictor(config.max_epochs)
-        wanted = config.num_trials
-        self._startup = STARTUP_VALUES if wanted is None else min(STARTUP_VALUES, wanted // 2)
-        self._proposals = Proposals(first, num_trials=wanted, seed=config.seed, draw_any=source.any)
-        self._candidates: dict[str, Candidate] = {}
+        self._config, self._sampler = config, sampler
+        if predictor is None:
+            predictor = LastValues() if sampler else GaussianProcessPredictor(config.max_epochs)
+        self._startup = startup_values(config.num_trials)
+        self._forecast = Forecast(source, self.rungs, predictor, startup=self._startup)
+        self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=source.any)
         self._past: set[str] = set()
-        self._contenders: set[str] = set()
         self._last_values: dict[str, float] = {}
         self._is_closed = False
         self._action: Action | None = None
-        self._prediction: Prediction | None = None
 
     @property
     def paused(self) -> Mapping[str, int]:
@@ -110,14 +100,11 @@ class PromotingPolicy:
         )
 
     def end(self, trial: str, outcome: Outcome) -> None:
-        if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED):
-            self.rungs.report(trial, epoch=self._config.max_epochs, value=self._last_values[trial])
-        if outcome.counts_as_bad:
-            self.rungs.end_as_bad(trial)
-        else:
-            self.rungs.end(trial)
+        self.rungs.end_with(trial, outcome, last=self._last_values.get(trial))
         if not outcome.may_win:
-            self._contenders.discard(trial)
+            self._forecast.exclude(trial)
+        if self._sampler is not None:
+            self._sampler.end(trial, outcome)
         self._refit()
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
@@ -150,31 +137,26 @@ class PromotingPolicy:
 
     def predicted(self) -> Mapping[str, float]:
         """Values at full length by trial, higher is better, of the best measured trials that may win."""
-        prediction = self._predict()
-        return {} if prediction is None else prediction.predicted
-
-    def _predict(self) -> Prediction | None:
-        """Computed once after each change; None before the first value."""
-        if self._prediction is None:
-            leading = self.rungs.leading(MAX_CONTENDERS) & self._contenders
-            measured = [trial for trial in self._candidates if trial in leading]
-            if measured:
-                self._prediction = self._predictor.predict(self.rungs, measured)
-        return self._prediction
+        return self._forecast.predicted()
 
     def _start(self, trial: str, candidate: Candidate, *, is_past: bool) -> None:
-        self._candidates[trial] = candidate
         self._past.update([trial] if is_past else [])
-        self._contenders.add(trial)
+        self._forecast.add(trial, candidate)
         self._proposals.add(trial, candidate, is_past=is_past)
-        self._predictor.add(trial, candidate)
         self.rungs.start(trial)
+        if self._sampler is not None:
+            self._sampler.start(trial, candidate)
         self._refit()
 
     def _add_value(self, trial: str, *, epoch: int, value: float) -> bool:
         """Returns whether the trial has reached the rung where it pauses."""
         self._last_values[trial] = self._config.sign * value
         has_arrived = self.rungs.report(trial, epoch=epoch, value=self._config.sign * value)
+        if self._sampler is not None:
+            self._sampler.report(trial, epoch=epoch, value=value)
+            if has_arrived:
+                self._sampler.pause(trial)
+            self._changed()
         if has_arrived or epoch in self.rungs.epochs:
             self._refit()
         return has_arrived
@@ -185,11 +167,12 @@ class PromotingPolicy:
 
     def _refit(self) -> None:
         if self._is_past_startup:
-            self._predictor.fit(self.rungs)
+            self._forecast.refit()
         self._changed()
 
     def _changed(self) -> None:
-        self._action = self._prediction = None
+        self._forecast.forget()
+        self._action = None
 
     def _decide(self) -> Action:
         if len(self.rungs.running) >= self._config.slots:
@@ -198,24 +181,11 @@ class PromotingPolicy:
             return self._last_action()
         if self._is_past_startup:
             for waiting in self.rungs.promotable():
-                if (trial := self._most_promising(waiting)) is not None:
+                if (trial := self._forecast.most_promising(waiting)) is not None:
                     return Promote(trial)
         if not self._proposals.are_all_started:
-            return Start(self._proposals.next(self._draw))
+            return Start(self._proposals.next((self._sampler or self._forecast).draw))
         return self._last_action()
-
-    def _most_promising(self, waiting: Sequence[str]) -> str | None:
-        """By expected improvement, not by prediction: far from full length all is uncertain, and without promotions
-        that uncertainty would attract new trials forever."""
-        prediction = self._predict()
-        if prediction is None:
-            return None
-        predicted = prediction.predicted
-        waiting = [trial for trial in waiting if trial in predicted]
-        if not waiting:
-            return None
-        gains = prediction.improvement([self._candidates[trial] for trial in waiting])
-        return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], predicted[pair[0]]))[0]
 
     def _last_action(self) -> Action:
         """The default always needs its full length; the best prediction is final only when nothing runs."""
@@ -224,13 +194,3 @@ class PromotingPolicy:
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)
         return NoWork.WAIT if is_busy else NoWork.FINISHED
-
-    def _draw(self, generator: random.Random) -> Iterable[Candidate]:
-        """Candidates, the best first; empty before there is a prediction."""
-        prediction = None if self.rungs.num_values < self._startup else self._predict()
-        if prediction is None or not prediction.predicted:
-            return ()
-        best = heapq.nlargest(NUM_GOOD, prediction.predicted, key=prediction.predicted.__getitem__)
-        drawn = self._source.draw(generator, near=[self._candidates[trial] for trial in best])
-        order = np.argsort(-np.asarray(prediction.improvement_if_new(drawn)), kind="stable")
-        return (drawn[index] for index in order)

@@ -15,6 +15,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+from tuner.policy.outcomes import Outcome
+
 
 class PromotionRungs:
     """The running and waiting trials of a search, and their values at the rungs; higher is better.
@@ -97,6 +99,15 @@ class PromotionRungs:
         """The trial will not continue: completed, stopped, or failed for a reason outside its configuration."""
         self._running.pop(trial, None)
         self._paused.pop(trial, None)
+
+    def end_with(self, trial: str, outcome: Outcome, *, last: float | None) -> None:
+        """The trial has ended; of one that needs no more epochs the last value counts at full length."""
+        if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and last is not None:
+            self.report(trial, epoch=self._epochs[-1], value=last)
+        if outcome.counts_as_bad:
+            self.end_as_bad(trial)
+        else:
+            self.end(trial)
 
     def end_as_bad(self, trial: str) -> None:
         """Replaces its earlier values by -inf: they would make similar configurations look good."""

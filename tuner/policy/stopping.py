@@ -1,52 +1,16 @@
 """The policy that stops poor trials at rungs; without rungs every trial trains to full length."""
 
-import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from tuner.policy.actions import Action, NoWork, Promote, Start
-from tuner.policy.candidates import Candidate, CandidateSource
+from tuner.policy.candidates import Candidate
 from tuner.policy.decision import KEEP, STOP, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import Proposals
+from tuner.policy.samplers.sampler import Sampler
 from tuner.policy.stopping_rungs import StoppingRungs
-
-
-class Sampler(Protocol):
-    """Draws configurations, and learns from their results."""
-
-    def any(self, generator: random.Random) -> Candidate:
-        """A random configuration, independent of the results."""
-
-    def draw(self, generator: random.Random) -> Iterable[Candidate]:
-        """Configurations to try next, the best first; some may have been tried. Empty without a preference."""
-
-    def start(self, trial: str, candidate: Candidate) -> None: ...
-
-    def report(self, trial: str, *, epoch: int, value: float) -> None: ...
-
-    def end(self, trial: str, outcome: Outcome) -> None: ...
-
-
-class RandomSampler:
-    """Draws at random; also a source of candidates, none of them preferred."""
-
-    def __init__(self, source: CandidateSource) -> None:
-        self._source = source
-
-    def any(self, generator: random.Random) -> Candidate:
-        return self._source.any(generator)
-
-    def draw(self, generator: random.Random, *, near: Sequence[Candidate] = ()) -> Sequence[Candidate]:
-        return ()
-
-    def start(self, trial: str, candidate: Candidate) -> None: ...
-
-    def report(self, trial: str, *, epoch: int, value: float) -> None: ...
-
-    def end(self, trial: str, outcome: Outcome) -> None: ...
 
 
 class StoppingPolicy:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -24,15 +24,10 @@ READERS = {1: "version 0.1"}
 NAME_PATTERN = r"\w[\w.-]{0,99}"
 """A search's name is a single folder name, never `..`."""
 SchedulerName = Literal["asha", "asha-stopping", "none"]
-SamplerName = Literal["forecast", "tpe", "random"]
-SAMPLERS: Mapping[SchedulerName, tuple[SamplerName, ...]] = {
-    "asha": ("forecast", "random"),
-    "asha-stopping": ("tpe", "random"),
-    "none": ("random", "tpe", "forecast"),
-}
-"""What each scheduler can be combined with, its default first: TPE learns from trials that have ended, and those of
-`asha` wait; the forecast learns from rungs at which trials wait, or from full lengths."""
-POLICIES_OF_FORMAT_2: Mapping[str, tuple[SchedulerName, SamplerName]] = {
+SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
+SAMPLERS = ("forecast", "tpe", "gp", "cmaes", "random")
+"""Those with a name; others are references, `module:Sampler`. Each goes with every scheduler."""
+POLICIES_OF_FORMAT_2: Mapping[str, tuple[SchedulerName, str]] = {
     "promote": ("asha", "forecast"),
     "asha": ("asha-stopping", "tpe"),
     "random": ("none", "random"),
@@ -100,7 +95,8 @@ class RecordedSettings:
     objective: str
     mode: Mode
     scheduler: SchedulerName
-    sampler: SamplerName
+    sampler: str
+    """One of SAMPLERS, or `module:NAME` of one of the user's own."""
     num_trials: AtLeastOne
     max_epochs: AtLeastOne
     rung_epochs: tuple[AtLeastOne, ...]
@@ -147,8 +143,8 @@ class RecordedSettings:
         rungs = self.rung_epochs
         if list(rungs) != sorted({epoch for epoch in rungs if epoch < self.max_epochs}):
             raise ValueError(f"rung_epochs {list(rungs)} must ascend and end before max_epochs, {self.max_epochs}")
-        if self.sampler not in SAMPLERS[self.scheduler]:
-            raise ValueError(f"the scheduler {self.scheduler} has no sampler {self.sampler}")
+        if self.sampler not in SAMPLERS and ":" not in self.sampler:
+            raise ValueError(f"there is no sampler {self.sampler}")
         if rungs and self.scheduler == "none":
             raise ValueError("rung_epochs must be empty for the scheduler none")
         if self.base_config.get("max_epochs") != self.max_epochs:

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from tests.tuner.conftest import recorded_settings
 from tuner.listeners.study_copy import FILE, StudyCopy
 from tuner.policy.outcomes import Outcome
-from tuner.policy.tpe import STATES
+from tuner.policy.samplers.tpe import STATES
 from tuner.records import Recorder, read_search, trial_name
 
 

@@ -19,8 +19,8 @@ from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.stopping import StoppingPolicy
-from tuner.policy.tpe import TpeSampler
 from tuner.records import Recorder, trial_name
 
 BASE = get_task("moe").default_config(None)

@@ -7,15 +7,20 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import optuna
+
 from tuner.policy.actions import Consequences, NoWork, Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy_from_records import policy_of
-from tuner.records.settings import SAMPLERS
+from tuner.records.settings import SAMPLERS, SCHEDULERS
 
 RUNGS, MAX_EPOCHS = (1, 3), 9
+EVOLUTION = f"{__name__}:evolution"
+"""A sampler of one's own, which notes generations and parents with its trials."""
+PAIRS = [f"{scheduler} {sampler}" for scheduler in SCHEDULERS for sampler in (*SAMPLERS, EVOLUTION)]
 DEFAULT = {"rate": 1e-2, "layers": 3, "kind": "plain", "share": 0.2}
 PAST = [
     ({"rate": 0.05, "layers": 5, "kind": "plain", "share": 0.1}, {1: 0.3, 2: 0.4, 3: 0.5}, Outcome.STOPPED_AT_RUNG),
@@ -24,6 +29,10 @@ PAST = [
     (DEFAULT | {"rate": 0.03}, {1: 0.3, 2: 0.5, 3: 0.5, 4: 0.5}, Outcome.PLATEAUED),
 ]
 """Answers, values and outcomes of trials of another search."""
+
+
+def evolution(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.NSGAIISampler(population_size=4, seed=seed)
 
 
 def space(trial: Any) -> dict:
@@ -59,7 +68,7 @@ def make(pair: str, *, asked: Callable[[Any], dict] = space, first: Sequence[dic
     options = {"rung_epochs": rungs, "max_epochs": MAX_EPOCHS, "reduction_factor": 3, "mode": "max", "slots": 1}
     config = HalvingConfig(**options | {"seed": 0, "num_trials": 30} | changed)
     candidates = [SpaceSource(asked).of(answers) for answers in first]
-    return policy_of(scheduler, sampler or SAMPLERS[scheduler][0], asked, config, first=candidates)
+    return policy_of(scheduler, sampler or "forecast", asked, config, first=candidates)
 
 
 def add_past(policy: Policy) -> None:

@@ -7,7 +7,7 @@ from tuner.policy.actions import NoWork, Start, take_result
 from tuner.policy.decision import CONTINUE, KEEP, STOP
 from tuner.policy.outcomes import Outcome
 
-KINDS = ("asha-stopping", "asha-stopping random")
+KINDS = ("asha-stopping tpe", "asha-stopping random")
 
 
 def configuration(rate):

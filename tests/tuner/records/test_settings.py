@@ -80,8 +80,7 @@ DAMAGED = {
     "no trials": (written(num_trials=0), "num_trials: input should be greater than or equal to 1, not 0"),
     "an unknown mode": (written(mode="maximum"), "mode: input should be 'max' or 'min', not 'maximum'"),
     "an unknown scheduler": (written(scheduler="hyperband"), "scheduler: input should be "),
-    "an unknown sampler": (written(sampler="grid"), "sampler: input should be "),
-    "a pair that does not exist": (written(sampler="forecast"), "the scheduler asha-stopping has no sampler forecast"),
+    "an unknown sampler": (written(sampler="grid"), "there is no sampler grid"),
     "the policy of format 2": (written(policy="asha"), "policy is not known"),
     "an unknown policy of format 2": (
         written(format=2, policy="hyperband"),

@@ -9,13 +9,14 @@ from optuna.trial import TrialState
 
 from tests.tuner.policy import playing
 from tests.tuner.policy.playing import SOURCE
-from tuner.policy import tpe
 from tuner.policy.actions import Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.stopping import RandomSampler, StoppingPolicy
-from tuner.policy.tpe import TpeSampler
+from tuner.policy.samplers import tpe
+from tuner.policy.samplers.sampler import RandomSampler
+from tuner.policy.samplers.tpe import TpeSampler
+from tuner.policy.stopping import StoppingPolicy
 
 MAX_EPOCHS = 3
 
@@ -36,6 +37,8 @@ def told(sampler, trial, values, outcome, *, candidate=None):
 
 
 def seen_by_optuna(sampler):
+    """The trials of the study that it has proposed from."""
+    next(iter(sampler.draw(random.Random(0))))
     return [trial for trial in sampler._study.trials if trial.state is not TrialState.FAIL]
 
 
@@ -54,6 +57,19 @@ def test_a_trial_stopped_at_a_rung_is_pruned_with_its_values():
     told(sampler, "a", [0.1, 0.2], Outcome.STOPPED_AT_RUNG)
     (trial,) = seen_by_optuna(sampler)
     assert (trial.state, trial.intermediate_values, trial.constraints) == (TrialState.PRUNED, {1: 0.1, 2: 0.2}, {})
+
+
+def test_a_waiting_trial_is_pruned_with_its_values_and_later_what_it_became():
+    sampler = TpeSampler(line, mode="max")
+    for trial, value in (("a", 0.1), ("b", 0.2)):
+        sampler.start(trial, SpaceSource(line).of({"x": 0.5}))
+        sampler.report(trial, epoch=1, value=value)
+        sampler.pause(trial)
+    assert [trial.intermediate_values for trial in seen_by_optuna(sampler)] == [{1: 0.1}, {1: 0.2}]
+    sampler.report("a", epoch=2, value=0.3)
+    sampler.end("a", Outcome.COMPLETED)
+    states = {trial.state: trial.intermediate_values for trial in seen_by_optuna(sampler)}
+    assert states == {TrialState.PRUNED: {1: 0.2}, TrialState.COMPLETE: {1: 0.1, 2: 0.3}}
 
 
 @pytest.mark.parametrize("values", [[], [0.1, 0.2]])
@@ -153,7 +169,7 @@ def test_a_shortened_study_keeps_the_trials_that_tpe_takes_for_the_best(monkeypa
         outcome = Outcome.DIVERGED if bad else Outcome.COMPLETED if kind == "complete" else Outcome.STOPPED_AT_RUNG
         values = [draw.random() for _ in range(draw.randint(1, MAX_EPOCHS))]
         told(sampler, str(number), values, outcome, candidate=SpaceSource(line).of({"x": number / 200}))
-        whole.add_trial(sampler._ended[-1])
+        whole.add_trial(list(sampler._told.values())[-1])
         shown = seen_by_optuna(sampler)
         assert len(shown) <= 25 + 20 + 10
         best, kept = (

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal
 
-from tuner.policy.surrogate import (
+from tuner.policy.samplers.surrogate import (
     JITTER,
     GaussianProcess,
     expected_improvement,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.tuner.policy.playing import DEFAULT, SOURCE
-from tuner.policy.prediction import REFIT_GROWTH, GaussianProcessPredictor
 from tuner.policy.promotion_rungs import PromotionRungs
+from tuner.policy.samplers.prediction import REFIT_GROWTH, GaussianProcessPredictor
 
 RUNGS, LONGEST = (1, 3), 9
 

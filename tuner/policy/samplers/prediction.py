@@ -17,7 +17,13 @@ import numpy as np
 
 from tuner.policy.candidates import Candidate, Encoding
 from tuner.policy.promotion_rungs import PromotionRungs
-from tuner.policy.surrogate import GaussianProcess, expected_improvement, fitted_theta, prior_theta, standardised
+from tuner.policy.samplers.surrogate import (
+    GaussianProcess,
+    expected_improvement,
+    fitted_theta,
+    prior_theta,
+    standardised,
+)
 
 MAX_VALUES = 150
 """Values that the process is conditioned on, the higher rungs first: its cost grows with their cube."""

@@ -1,10 +1,11 @@
 """Optuna's TPE as a sampler that proposes the same after a resume and is as fast after ten thousand trials.
 
-What: every proposal has its own sampler, seeded by the proposal's number, on a study of the ended trials, so it depends
-only on the reported results. Completed and plateaued trials are COMPLETE. Trials stopped at a rung are PRUNED, with
-their values. Trials that diverged, ran out of memory or collapsed are PRUNED and infeasible, which TPE ranks behind all
-others whatever their early values. Failed trials are ignored.
-TPE divides the ended trials into the best (a tenth, at most 25) and the rest, and its time grows with the rest: a long
+What: every proposal has its own sampler, seeded by the proposal's number, on a study of the trials that ended or wait,
+so it depends only on the reported results. Completed and plateaued trials are COMPLETE. Trials that wait or were
+stopped at a rung are PRUNED, with their values by epoch: TPE ranks them behind those that got further. Trials that
+diverged, ran out of memory or collapsed are PRUNED and infeasible, which TPE ranks behind all others whatever their
+early values. Failed trials are ignored.
+TPE divides these trials into the best (a tenth, at most 25) and the rest, and its time grows with the rest: a long
 study is replaced from time to time by its best and latest trials.
 Source: Bergstra, Bardenet, Bengio, Kegl, "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011,
 https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization.
@@ -57,21 +58,22 @@ class TpeSampler:
         self._space, self._source = space, SpaceSource(space)
         self._direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[mode]
         self._sign = sign_of(mode)
-        self._study = self._new_study([])
+        self._study: optuna.Study | None = None
         self._open: dict[str, Candidate] = {}
         self._values: dict[str, dict[int, float]] = {}
-        self._ended: list[FrozenTrial] = []
+        self._told: dict[str, FrozenTrial] = {}
 
     def any(self, generator: random.Random) -> Candidate:
         return self._source.any(generator)
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
+        study = self._study = self._study or self._new_study()
         for _ in range(TRIES):
-            self._study.sampler = _sampler(generator.getrandbits(32))
-            trial = self._study.ask()
+            study.sampler = _sampler(generator.getrandbits(32))
+            trial = study.ask()
             candidate = candidate_of(self._space, passing_on(trial))
             # A draw may be rejected; it becomes a trial only when it starts.
-            self._study.tell(trial, state=TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
             yield candidate
 
     def start(self, trial: str, candidate: Candidate) -> None:
@@ -81,14 +83,25 @@ class TpeSampler:
         """Of a repeated epoch the last value counts."""
         self._values[trial][epoch] = value
 
+    def pause(self, trial: str) -> None:
+        self._tell(trial, Outcome.STOPPED_AT_RUNG)
+
     def end(self, trial: str, outcome: Outcome) -> None:
-        candidate, values = self._open.pop(trial), self._values.pop(trial)
-        if STATES[outcome] is TrialState.FAIL:
-            return
-        self._ended.append(self._frozen(candidate, values, outcome))
-        self._study.add_trial(self._ended[-1])
-        if len(self._ended) > NUM_BEST + NUM_LATEST + NUM_BETWEEN:
+        self._tell(trial, outcome)
+        del self._open[trial], self._values[trial]
+
+    def _tell(self, trial: str, outcome: Outcome) -> None:
+        """What a trial taught when it waited is replaced: a study can't change it."""
+        is_known = self._told.pop(trial, None) is not None
+        is_told = STATES[outcome] is not TrialState.FAIL
+        if is_told:
+            self._told[trial] = self._frozen(self._open[trial], self._values[trial], outcome)
+        if len(self._told) > NUM_BEST + NUM_LATEST + NUM_BETWEEN:
             self._shorten()
+        elif is_known:
+            self._study = None
+        elif is_told and self._study is not None:
+            self._study.add_trial(self._told[trial])
 
     def _frozen(self, candidate: Candidate, values: dict[int, float], outcome: Outcome) -> FrozenTrial:
         state = STATES[outcome]
@@ -97,18 +110,19 @@ class TpeSampler:
             value=values[max(values)] if state is TrialState.COMPLETE else None,
             params=candidate.answers,
             distributions={
-                name: _optuna_distribution(distribution) for name, distribution in candidate.distributions.items()
+                name: optuna_distribution(distribution) for name, distribution in candidate.distributions.items()
             },
-            intermediate_values=values,
+            intermediate_values=dict(values),
             constraints={"outcome": 1.0} if outcome.counts_as_bad else None,
         )
 
     def _shorten(self) -> None:
-        """A new study of the best and the latest trials, in the order in which they ended."""
-        order = sorted(range(len(self._ended)), key=lambda index: self._badness(self._ended[index]))
-        kept = {*order[:NUM_BEST], *range(len(self._ended) - NUM_LATEST, len(self._ended))}
-        self._ended = [self._ended[index] for index in sorted(kept)]
-        self._study = self._new_study(self._ended)
+        """A new study of the best and the latest trials, in the order in which they ended or began to wait."""
+        names = list(self._told)
+        best = sorted(names, key=lambda name: self._badness(self._told[name]))[:NUM_BEST]
+        kept = {*best, *names[-NUM_LATEST:]}
+        self._told = {name: self._told[name] for name in names if name in kept}
+        self._study = None
 
     def _badness(self, trial: FrozenTrial) -> tuple[int, float, float]:
         """TPE's own order: complete trials by value, pruned ones by their last epoch, infeasible ones last."""
@@ -119,13 +133,13 @@ class TpeSampler:
         step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
         return 1, -step, -self._sign * value
 
-    def _new_study(self, trials: Iterable[FrozenTrial]) -> optuna.Study:
+    def _new_study(self) -> optuna.Study:
         study = optuna.create_study(direction=self._direction)
-        study.add_trials(trials)
+        study.add_trials(self._told.values())
         return study
 
 
-def _optuna_distribution(distribution: Distribution) -> BaseDistribution:
+def optuna_distribution(distribution: Distribution) -> BaseDistribution:
     match distribution:
         case Choices(values=values):
             return CategoricalDistribution(values)

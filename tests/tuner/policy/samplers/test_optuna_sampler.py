@@ -1,0 +1,140 @@
+"""What a sampler of Optuna's interface is told, and that it learns from it under either scheduler."""
+
+import random
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tests.tuner.policy.playing import DEFAULT, SOURCE, make, space
+from tuner.policy.candidates import SpaceSource
+from tuner.policy.halving import HalvingConfig
+from tuner.policy.outcomes import Outcome
+from tuner.policy.samplers.optuna_sampler import OptunaSampler, cmaes_sampler
+from tuner.policy.simulation import SimulatedSearch
+
+CONFIG = HalvingConfig(rung_epochs=(1, 3), max_epochs=9, reduction_factor=3, mode="max", slots=1, seed=0)
+
+
+class Listening(optuna.samplers.RandomSampler):
+    """Keeps the study that it was given."""
+
+    def sample_relative(self, study, trial, search_space):
+        self.study = study
+        return super().sample_relative(study, trial, search_space)
+
+
+@pytest.fixture
+def told():
+    """A sampler, and what Optuna's is told at its next proposal, by the rate of each trial."""
+    made = []
+
+    def listening(seed):
+        made.append(Listening(seed=seed))
+        return made[-1]
+
+    sampler = OptunaSampler(space, CONFIG, listening)
+
+    def now():
+        sampler.report("running", epoch=1, value=0.4)
+        next(iter(sampler.draw(random.Random(0))))
+        return {trial.params["rate"]: trial for trial in made[-1].study.trials[:-1]}
+
+    for number, name in enumerate(("running", "waiting", "good", "bad", "hopeless", "failed"), start=1):
+        sampler.start(name, SOURCE.of(DEFAULT | {"rate": 1e-3 * number}))
+    return sampler, now
+
+
+def test_each_trial_is_told_with_its_values_by_epoch_and_its_ending(told):
+    sampler, now = told
+    for trial, values in {"waiting": [0.1, 0.2], "good": [0.5, 0.7, 0.6], "bad": [0.9], "failed": [0.9]}.items():
+        for epoch, value in enumerate(values, start=1):
+            sampler.report(trial, epoch=epoch, value=value)
+    sampler.pause("waiting")
+    sampler.end("good", Outcome.STOPPED_AT_RUNG)
+    sampler.end("bad", Outcome.DIVERGED)
+    sampler.end("hopeless", Outcome.OVER_LIMIT)
+    sampler.end("failed", Outcome.FAILED)
+    trials = list(now().values())
+    assert [trial.state for trial in trials] == [
+        TrialState.RUNNING,
+        *[TrialState.COMPLETE] * 4,
+        TrialState.FAIL,
+    ]
+    assert [trial.value for trial in trials] == [None, 0.2, 0.6, 0.1, 0.1, None]
+    assert [trial.intermediate_values for trial in trials[:3]] == [
+        {1: 0.4},
+        {1: 0.1, 2: 0.2},
+        {1: 0.5, 2: 0.7, 3: 0.6},
+    ]
+    assert [trial.user_attrs.get("outcome") for trial in trials] == [
+        None,
+        None,
+        "stopped_at_rung",
+        "diverged",
+        "over_limit",
+        "failed",
+    ]
+    assert [trial.number for trial in trials] == list(range(6))
+
+
+def test_a_waiting_trial_that_went_on_is_told_once_as_what_it_became(told):
+    sampler, now = told
+    sampler.report("good", epoch=1, value=0.1)
+    sampler.pause("good")
+    assert now()[3e-3].value == 0.1
+    sampler.report("good", epoch=2, value=0.3)
+    assert now()[3e-3].value == 0.3
+    sampler.end("good", Outcome.COMPLETED)
+    assert (now()[3e-3].value, len(now())) == (0.3, 6)
+
+
+def square(trial):
+    return {"x": trial.suggest_float("x", -5.0, 5.0), "y": trial.suggest_float("y", -5.0, 5.0)}
+
+
+def best_found(pair, *, seed):
+    """After sixty trials whose curves rise to a height that has its maximum inside."""
+    policy = make(pair, asked=square, first=(), seed=seed, num_trials=60)
+
+    def value(trial):
+        height = -((trial.candidate.params["x"] - 1) ** 2) - (trial.candidate.params["y"] + 2) ** 2
+        return height - 1.0 / trial.epoch
+
+    search = SimulatedSearch(policy, slots=1, max_epochs=9, value=value, seconds=lambda trial, begins: 1.0)
+    search.run()
+    return max(value(trial) for trial in search.trials)
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping"])
+def test_the_evolution_strategy_remembers_its_generations_and_beats_random_search(scheduler):
+    own, other = ([best_found(f"{scheduler} {name}", seed=seed) for seed in range(4)] for name in ("cmaes", "random"))
+    assert sum(own) > sum(other)
+
+
+def test_an_error_in_a_sampler_is_told_with_its_name():
+    class Broken(optuna.samplers.RandomSampler):
+        def sample_independent(self, *args):
+            raise KeyError("rate")
+
+    sampler = OptunaSampler(space, CONFIG, lambda seed: Broken(seed=seed))
+    with pytest.raises(ValueError, match="The sampler Broken failed: KeyError: 'rate'"):
+        next(iter(sampler.draw(random.Random(0))))
+
+
+def test_what_a_sampler_noted_with_its_proposal_is_there_when_another_process_hears_of_the_trial():
+    source = SpaceSource(square)
+
+    def told_of(asked):
+        sampler = OptunaSampler(square, CONFIG, cmaes_sampler)
+        proposals = []
+        for number in range(20):
+            candidate = next(iter(sampler.draw(random.Random(0)))) if asked is None else source.of(asked[number])
+            proposals.append(candidate.answers)
+            sampler.start(str(number), candidate)
+            sampler.report(str(number), epoch=9, value=-abs(candidate.params["x"]))
+            sampler.end(str(number), Outcome.COMPLETED)
+        return proposals, next(iter(sampler.draw(random.Random(0)))).answers
+
+    proposals, following = told_of(None)
+    assert told_of(proposals) == (proposals, following)

@@ -1,0 +1,10 @@
+"""Who proposes the next configuration: `--sampler`.
+
+    sampler                            the interface of every sampler; `random`
+    forecast, prediction, surrogate    `forecast`: trials at their rungs, as points and values; the Gaussian process
+    tpe                                `tpe`: Optuna's, on the trials that have ended or wait
+    optuna_sampler                     `gp`, `cmaes` and any other sampler of Optuna's interface
+
+Each is told the same, whichever scheduler decides. May import tuner.policy and search_spaces.stub_trials; numpy, scipy,
+optuna.
+"""
