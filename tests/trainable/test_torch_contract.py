@@ -1,11 +1,13 @@
 """What a curve takes from young parts of torch: a new torch that changes one of them changes every curve.
 
-`torch.foreach` is beta, and `Gamma.sample` has taken a generator since 2.15.
+`torch.foreach` is beta, and `Gamma.sample` has taken a generator since 2.15. Before that both had private names.
 """
 
 import pytest
 import torch
-from torch.distributions import Gamma
+
+from trainable.techniques.augment.label_mixing import gamma_draws
+from trainable.techniques.optim import many_tensors
 
 DRAWN = {
     0.2: ["4.784619253182e-03", "4.420618946726e-01", "7.523697948032e-03"],
@@ -29,26 +31,26 @@ def tensors():
 
 def test_norms_of_many_tensors_are_those_of_each(tensors):
     alone = [torch.linalg.vector_norm(tensor) for tensor in tensors]
-    assert_as_before([float(norm) for norm in torch.foreach.norm(tensors)], [float(norm) for norm in alone], "norms")
+    assert_as_before([float(norm) for norm in many_tensors.norms(tensors)], [float(norm) for norm in alone], "norms")
 
 
 def test_a_step_of_many_tensors_towards_others_is_that_of_each_and_in_place(tensors):
     towards, places = [tensor.flip(0) for tensor in tensors], [tensor.clone() for tensor in tensors]
     alone = [tensor.clone().lerp_(other, 0.01) for tensor, other in zip(tensors, towards, strict=True)]
-    torch.foreach.lerp_(places, towards, 0.01)
+    many_tensors.lerp_(places, towards, 0.01)
     assert_as_before([place.tolist() for place in places], [tensor.tolist() for tensor in alone], "weighted means")
 
 
 def test_many_tensors_by_a_number_are_each_by_it_and_in_place(tensors):
     places = [tensor.clone() for tensor in tensors]
-    torch.foreach.mul_(places, 0.3)
+    many_tensors.mul_(places, 0.3)
     assert_as_before([place.tolist() for place in places], [(0.3 * tensor).tolist() for tensor in tensors], "products")
 
 
 @pytest.mark.parametrize(("concentration", "drawn"), DRAWN.items())
 def test_gamma_draws_follow_from_the_generator_alone(concentration, drawn):
-    one = torch.ones((), dtype=torch.float64)
+    concentrations = torch.full((3,), concentration, dtype=torch.float64)
     for _ in range(2):
         torch.rand(3)
-        found = Gamma(concentration * one, one).sample((3,), generator=torch.Generator().manual_seed(5))
+        found = gamma_draws(concentrations, torch.Generator().manual_seed(5))
         assert_as_before([f"{value:.12e}" for value in found.tolist()], drawn, "gamma draws")

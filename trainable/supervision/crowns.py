@@ -35,9 +35,11 @@ class CrownSupervision(Supervision):
         self.config = config
 
     def losses(self, forward: Forward, images: Tensor, targets: Sequence[CrownTarget]) -> Losses:
-        order = sorted(range(len(targets)), key=lambda row: not targets[row]["has_instances"])
+        # Read once: each read of a flag would wait for the device.
+        has_instances = torch.stack([target["has_instances"] for target in targets]).tolist()
+        order = sorted(range(len(targets)), key=lambda row: not has_instances[row])
         images, targets = images[order], [targets[row] for row in order]
-        annotated = [target for target in targets if target["has_instances"]]
+        annotated = targets[: sum(has_instances)]
         output = as_crown_output(forward(images, annotated))
         share = len(annotated) / len(targets)
         terms = {

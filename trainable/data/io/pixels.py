@@ -18,7 +18,7 @@ def placed(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
 def take(pixels: np.ndarray | Tensor, at: tuple[np.ndarray, ...]) -> Tensor:
     """Copies pixels by index, on whichever side they lie."""
     if isinstance(pixels, Tensor):
-        return pixels[tuple(torch.from_numpy(part).to(pixels.device) for part in at)]
+        return pixels[tuple(torch.from_numpy(part).to(pixels.device, non_blocking=True) for part in at)]
     return torch.from_numpy(pixels[at])
 
 

@@ -54,6 +54,14 @@ class Compose:
             part.load_state_dict(state[str(index)])
 
 
+def sent(values: Tensor, images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Values drawn on the CPU, where the images are, without waiting for what their device still computes.
+
+    An Apple GPU may read the memory later than it is given back: there the copy is waited for.
+    """
+    return values.to(images.device, dtype, non_blocking=images.device.type != "mps")
+
+
 Change = Callable[[Tensor], Tensor]
 """An image [C, H, W] to another one of its size."""
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainable.techniques.augment.batch_augmentation import sent
+
 MAX_BRIGHTNESS_CHANGE = 0.5
 MAX_CONTRAST_CHANGE = 0.5
 MAX_BLUR_SIGMA_PX = 2.0
@@ -59,14 +61,14 @@ def contrastive_views(
     limits = torch.tensor([MAX_BRIGHTNESS_CHANGE, MAX_CONTRAST_CHANGE])[:, None]
     brightness, contrast = 1.0 + recoloured * magnitude * (limits * (2.0 * size[:2] - 1.0))
     sigma_px = (size[2] * magnitude * MAX_BLUR_SIGMA_PX).clamp_min(_MIN_BLUR_SIGMA_PX)
-    positive = adjust_colour(images, brightness.to(images.device), contrast.to(images.device))
+    positive = adjust_colour(images, sent(brightness, images), sent(contrast, images))
     _blur_rows_(positive, blurred.nonzero().squeeze(1), sigma_px)
     positive.clamp_(0.0, 1.0)
     positive_masks = masks.clone()
     # One image at a time: gathering them first would read their pixels three times.
     for row in flipped.nonzero().squeeze(1).tolist():
         positive[row], positive_masks[row] = positive[row].flip(-1), masks[row].flip(-1)
-    return ViewPair(images, positive, masks, positive_masks, flipped.to(images.device))
+    return ViewPair(images, positive, masks, positive_masks, sent(flipped, images))
 
 
 def adjust_colour(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ def _blur_rows_(images: Tensor, rows: Tensor, sigma_px: Tensor) -> None:
     if len(rows) == 0:
         return
     for part in rows.split(_cached_images(images)):
-        on_device = part.to(images.device)
+        on_device = sent(part, images)
         images[on_device] = _blurred(images[on_device], sigma_px[part])
 
 
@@ -105,7 +107,7 @@ def _blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Sums of shifted copies, which stay in the cache: twice as fast as a convolution with a kernel for each plane."""
     reach = min(math.ceil(_SIGMAS_IN_KERNEL * float(sigma_px.max())), *(side - 1 for side in images.shape[2:]))
     offsets_px = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    weights = torch.softmax(-0.5 * (offsets_px / sigma_px[:, None]) ** 2, dim=1).to(images).T
+    weights = sent(torch.softmax(-0.5 * (offsets_px / sigma_px[:, None]) ** 2, dim=1), images, images.dtype).T
     for axis in (2, 3):
         size = images.shape[axis]
         before, after = (images.narrow(axis, start, reach).flip(axis) for start in (1, size - 1 - reach))

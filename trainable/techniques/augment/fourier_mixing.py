@@ -17,6 +17,8 @@ import math
 import torch
 from torch import Tensor
 
+from trainable.techniques.augment.batch_augmentation import sent
+
 _CORNER_CYCLES_PER_PX = 0.5 * math.sqrt(2.0)
 _SMALLEST_POWER = 1e-24
 
@@ -44,7 +46,7 @@ def fourier_mixing(
     height, width = images1.shape[-2:]
     with torch.autocast(images1.device.type, enabled=False):
         content = images1.float()
-        share = torch.as_tensor(mixing, dtype=torch.float32, device=images1.device)[..., None, None, None]
+        share = sent(torch.as_tensor(mixing, dtype=torch.float32), images1)[..., None, None, None]
         weight = share * low_pass(height, width, sigma=sigma, device=images1.device)
         spectrum1, spectrum2 = torch.fft.rfft2(content), torch.fft.rfft2(images2.float())
         change = _CHANGES[blend](spectrum1, spectrum2, weight)

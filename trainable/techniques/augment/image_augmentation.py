@@ -19,6 +19,7 @@ from torch import Tensor
 from trainable.techniques.augment import image_warp
 from trainable.techniques.augment.augmentation_recipes import BLUR_REFERENCE_PX, AugmentationRecipe, get_recipe
 from trainable.techniques.augment.augmentation_settings import check_ramp, check_strengths, strength_at
+from trainable.techniques.augment.batch_augmentation import sent
 from trainable.techniques.augment.contrastive_views import gaussian_blur
 from trainable.techniques.augment.image_colour import jitter_colour
 from trainable.techniques.augment.image_warp import box_masks
@@ -189,5 +190,5 @@ def _cut_out(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Tenso
     middle = draws.uniform(0.0, 1.0, 2)
     if not cut.any():
         return images
-    hidden = box_masks(area * cut, middle, log_aspect, images.shape[-2:]).to(images.device)
+    hidden = sent(box_masks(area * cut, middle, log_aspect, images.shape[-2:]), images)
     return torch.where(hidden, images.mean(dim=(2, 3), keepdim=True), images)

@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from trainable.techniques.augment.batch_augmentation import sent
 from trainable.techniques.augment.contrastive_views import gaussian_blur
 
 LUMA = (0.299, 0.587, 0.114)
@@ -26,7 +27,7 @@ def jitter_colour(
 ) -> Tensor:
     """Images [B, 3, H, W] in [0, 1], each with its own factors (1 is none) and turn of the hue (0 is none), [B]."""
     brightness, contrast, saturation, hue_turns = (
-        values.to(images.device, torch.float32) for values in (brightness, contrast, saturation, hue_turns)
+        sent(values, images, torch.float32) for values in (brightness, contrast, saturation, hue_turns)
     )
     colour = _hue_matrices(hue_turns) @ _saturation_matrices(saturation)
     matrices = colour * (brightness * contrast)[:, None, None]
@@ -63,24 +64,26 @@ def sharpen(images: Tensor, amount: Tensor) -> Tensor:
 
 
 def _saturation_matrices(saturation: Tensor) -> Tensor:
-    grey = torch.tensor(LUMA, device=saturation.device).expand(3, 3)
+    grey = sent(torch.tensor(LUMA), saturation).expand(3, 3)
     factor = saturation[:, None, None]
     return factor * torch.eye(3, device=saturation.device) + (1.0 - factor) * grey
 
 
 def _hue_matrices(turns: Tensor) -> Tensor:
-    to_yiq = torch.tensor(_TO_YIQ, device=turns.device)
+    # Inverted on the CPU: on a GPU it would wait for the device, to learn whether there is an inverse.
+    to_yiq = torch.tensor(_TO_YIQ)
+    from_yiq, to_yiq = sent(torch.linalg.inv(to_yiq), turns), sent(to_yiq, turns)
     angles = 2.0 * math.pi * turns
     turned = torch.eye(3, device=turns.device).repeat(len(turns), 1, 1)
     turned[:, 1, 1] = turned[:, 2, 2] = angles.cos()
     turned[:, 1, 2], turned[:, 2, 1] = -angles.sin(), angles.sin()
-    return torch.linalg.inv(to_yiq) @ turned @ to_yiq
+    return from_yiq @ turned @ to_yiq
 
 
 def _grey(images: Tensor) -> Tensor:
-    weights = torch.tensor(LUMA, device=images.device, dtype=images.dtype)
+    weights = sent(torch.tensor(LUMA, dtype=images.dtype), images)
     return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
 
 
 def _per_image(values: Tensor, images: Tensor) -> Tensor:
-    return values.to(images.device, images.dtype)[:, None, None, None]
+    return sent(values, images, images.dtype)[:, None, None, None]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainable.techniques.augment.batch_augmentation import sent
+
 
 def crop(share: Tensor, place: Tensor, aspect: float) -> Tensor:
     """Keeps `share` of each side [B], at a `place` [B, 2] from -1 to 1 in the room that is left."""
@@ -74,10 +76,10 @@ def warp(images: Tensor, moves: Tensor, bends: Tensor | None = None) -> Tensor:
         return images
     rows = moving.nonzero().squeeze(1)
     grid = _grid(moves[rows], None if bends is None else bends[rows], images.shape[-2:])
-    on_device = rows.to(images.device)
+    on_device = sent(rows, images)
     moved = F.grid_sample(
         images.index_select(0, on_device),
-        grid.to(images.device, images.dtype),
+        sent(grid, images, images.dtype),
         mode="bilinear",
         padding_mode="reflection",
         align_corners=False,

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Gamma
 
+from trainable.techniques.augment.batch_augmentation import sent
 from trainable.techniques.augment.fourier_mixing import derangement
 from trainable.techniques.augment.image_warp import box_masks
 
@@ -46,15 +47,15 @@ class MixingConfig:
 
 def mixup(images: Tensor, labels: Tensor, shares: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
     """Each image [B, C, H, W] and soft label [B, K] blended with its partner's; `shares` [B] is what it keeps."""
-    kept = shares.to(images.device)
-    rows = partners.to(images.device)
+    kept = sent(shares, images)
+    rows = sent(partners, images)
     weights = kept[:, None, None, None].to(images.dtype)
     return images[rows].lerp(images, weights), labels[rows].lerp(labels, kept[:, None])
 
 
 def cutmix(images: Tensor, labels: Tensor, boxes: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
     """Each image [B, C, H, W] with its partner's pixels inside its box [B, 1, H, W]; labels [B, K] by area."""
-    boxes, rows = boxes.to(images.device), partners.to(images.device)
+    boxes, rows = sent(boxes, images), sent(partners, images)
     kept = 1.0 - boxes.float().mean(dim=(1, 2, 3))
     return torch.where(boxes, images[rows], images), labels[rows].lerp(labels, kept[:, None])
 
@@ -94,6 +95,12 @@ class LabelMixing:
 
     def _beta(self, alpha: float, count: int) -> Tensor:
         """Beta(alpha, alpha) as a share of two gamma draws; torch's own Beta takes no generator."""
-        one = torch.ones((), dtype=torch.float64)
-        gamma = Gamma(alpha * one, one).sample((2, count), generator=self.generator)
+        gamma = gamma_draws(torch.full((2, count), alpha, dtype=torch.float64), self.generator)
         return (gamma[0] / gamma.sum(dim=0).clamp_min(torch.finfo(torch.float64).tiny)).float()
+
+
+def gamma_draws(concentrations: Tensor, generator: torch.Generator) -> Tensor:
+    """A draw of each concentration. torch's public way takes a generator since 2.15, its private one long before."""
+    if torch.__version__ >= "2.15":
+        return Gamma(concentrations, torch.ones_like(concentrations)).sample(generator=generator)
+    return torch._standard_gamma(concentrations, generator=generator)

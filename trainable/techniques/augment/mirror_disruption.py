@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainable.techniques.augment.batch_augmentation import Change, changed_rows
+from trainable.techniques.augment.batch_augmentation import Change, changed_rows, sent
 
 CROP_SHARE = 0.5
 MAX_KEPT_FRACTION = 0.95
@@ -91,8 +91,8 @@ def mirror_disruption(
     """
     size = images.shape[-2], images.shape[-1]
     mirrors, rows = _draw_rows(len(images), size, probability=probability, generator=generator)
-    crops = draw_crops(len(images), *size, magnitude=magnitude, generator=generator)[:, rows].to(masks.device)
-    cropped_masks = masks.index_select(0, rows.to(masks.device))
+    crops = draw_crops(len(images), *size, magnitude=magnitude, generator=generator)[:, rows]
+    cropped_masks, crops = masks.index_select(0, sent(rows, masks)), sent(crops, masks)
     tops, lefts, heights, widths = first_crop_with_the_object(cropped_masks, crops).unbind(-1)
     ys, xs = places_in(tops, heights, size[0]), places_in(lefts, widths, size[1])
     neighbours = zip(neighbours_of(ys), neighbours_of(xs, channels=images.shape[1]), strict=True)

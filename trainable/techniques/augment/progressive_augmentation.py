@@ -27,7 +27,7 @@ from trainable.techniques.augment.augmentation_settings import (
     check_strengths,
     strength_at,
 )
-from trainable.techniques.augment.batch_augmentation import with_rows
+from trainable.techniques.augment.batch_augmentation import sent, with_rows
 from trainable.techniques.augment.contrastive_views import ViewPair, contrastive_views
 from trainable.techniques.augment.fourier_mixing import derangement, fourier_mixing
 from trainable.techniques.augment.mirror_disruption import mirror_disruption
@@ -176,12 +176,12 @@ class CODProgressiveAugmentation:
         if not mixed.any():
             return images, masks
         rows = mixed.nonzero().squeeze(1)
-        content, partner = (images.index_select(0, which.to(images.device)) for which in (rows, partners[rows]))
+        content, partner = (images.index_select(0, sent(which, images)) for which in (rows, partners[rows]))
         return with_rows(images, rows.tolist(), self._mix(content, partner, mixing[rows])), masks
 
     def _make_views(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
         rows = selected.nonzero().squeeze(1)
-        on_device = rows.to(images.device)
+        on_device = sent(rows, images)
         # Indexing keeps the order of bytes in memory; `index_select` would lose it, and to change it takes its time.
         pair = self.views(images[on_device], masks[on_device])
         return with_rows(images, rows.tolist(), pair.positive), with_rows(masks, rows.tolist(), pair.positive_masks)

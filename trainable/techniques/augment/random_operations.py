@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from trainable.techniques.augment.batch_augmentation import sent
 from trainable.techniques.augment.image_colour import jitter_colour, posterise, sharpen, solarise, spread_tones
 from trainable.techniques.augment.image_warp import rotation, shear, shift
 
@@ -67,7 +68,7 @@ def on_rows(images: Tensor, rows: Tensor, change: Callable[..., Tensor], *values
     """The images with those of some rows changed; the input is never written to."""
     if len(rows) == 0:
         return images
-    on_device = rows.to(images.device)
+    on_device = sent(rows, images)
     return images.index_copy(0, on_device, change(images.index_select(0, on_device), *values))
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainable.techniques.optim import many_tensors
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragingConfig:
@@ -70,7 +72,7 @@ class WeightAverage:
                 current.append(value)
             else:
                 self._average[name].copy_(value)
-        torch.foreach.lerp_(averaged, current, 1.0 - decay)
+        many_tensors.lerp_(averaged, current, 1.0 - decay)
         self.num_updates += 1
 
     @contextmanager

@@ -24,6 +24,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from trainable.techniques.optim import many_tensors
+
 Batch = TypeVar("Batch")
 
 MAX_SKIPPED_UPDATES = 20
@@ -76,7 +78,7 @@ class GradientStep:
         """
         scaler.unscale_(self._optimizer)
         gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        read = torch.stack([*terms.values(), *torch.foreach.norm(gradients)]).tolist()
+        read = torch.stack([*terms.values(), *many_tensors.norms(gradients)]).tolist()
         values = dict(zip(terms, read[: len(terms)], strict=True))
         norm = math.hypot(*read[len(terms) :])
         check_finite(values, epoch=epoch, step=step)
@@ -101,7 +103,7 @@ class GradientStep:
 def clip_to_norm(gradients: list[Tensor], *, norm: float, max_norm: float) -> None:
     """Scales gradients, whose finite norm all together is `norm`, down to `max_norm` in place; shorter ones stay."""
     if norm > max_norm:
-        torch.foreach.mul_(gradients, max_norm / norm)
+        many_tensors.mul_(gradients, max_norm / norm)
 
 
 def updates_of(loader: Iterable, accumulation_steps: int) -> int:
