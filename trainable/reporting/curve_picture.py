@@ -26,7 +26,9 @@ def draw_training(path: Path, epochs: Sequence[Epoch]) -> None:
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     (loss, accuracy), (rate, summary) = figure.subplots(2, 2)
     _draw(loss, epochs, "loss")
-    _draw(accuracy, epochs, "accuracy")
+    # Of several tasks it is the mean.
+    several = any("val/mean_accuracy" in epoch["metrics"] for epoch in epochs)
+    _draw(accuracy, epochs, "mean_accuracy" if several else "accuracy", title="accuracy")
     _draw(rate, epochs, "lr", title="learning rate")
     if len({value for line in rate.lines for value in line.get_ydata()}) > 1:
         # A logarithmic axis has no limits around a single value.

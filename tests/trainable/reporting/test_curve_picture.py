@@ -23,10 +23,15 @@ def curve(tmp_path):
     return path
 
 
-def test_the_picture_holds_the_curves_and_the_best_epoch(curve, tmp_path, monkeypatch):
-    drawn = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (drawn.append(self), save(self, *args, **kw)))
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (figures.append(self), save(self, *args, **kw)))
+    return figures
+
+
+def test_the_picture_holds_the_curves_and_the_best_epoch(curve, tmp_path, drawn):
     assert main([str(curve), str(tmp_path / "training.png")]) == 0
     loss, accuracy, rate, summary = drawn[0].axes
     assert [list(line.get_ydata()) for line in loss.lines] == [[1, 1 / 2, 1 / 3], [1.1, 1.1 / 2, 1.1 / 3]]
@@ -35,6 +40,14 @@ def test_the_picture_holds_the_curves_and_the_best_epoch(curve, tmp_path, monkey
     assert "highest 0.9000 at epoch 2" in summary.texts[0].get_text()
     with Image.open(tmp_path / "training.png") as picture:
         assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
+
+
+def test_of_several_tasks_the_accuracy_is_their_mean(curve, tmp_path, drawn):
+    curve.write_text(curve.read_text().replace("val/accuracy", "val/mean_accuracy"))
+    assert main([str(curve), str(tmp_path / "training.svg")]) == 0
+    accuracy = drawn[0].axes[1]
+    assert [list(line.get_ydata()) for line in accuracy.lines] == [[0.5, 0.9, 0.8]]
+    assert accuracy.get_title(loc="left") == "accuracy"
 
 
 def test_a_single_epoch_that_ends_at_a_rate_of_0_is_drawn_too(curve, tmp_path):

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from trainable import OptimizedTrainer
 from trainable.losses.classification import balancing_weights
+from trainable.metrics.running_mean import RunningMeans
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
 
@@ -52,6 +53,18 @@ def test_the_epochs_loss_of_a_task_is_the_mean_over_its_labelled_images():
     for name, own, labels in zip(NUM_CLASSES, logits.split([3, 2], dim=1), LABELS.unbind(1), strict=True):
         by_hand = F.cross_entropy(own, labels, ignore_index=-1)
         torch.testing.assert_close(parts[f"{name}_loss"], by_hand)
+
+
+def test_the_epochs_training_accuracy_of_a_task_is_over_its_labelled_images():
+    logits = torch.full((10, 5), -1.0)
+    logits[:, 0] = logits[:, 4] = 1.0
+    accuracies = RunningMeans()
+    for answers, labels in zip(logits.split([3, 7]), LABELS.split([3, 7]), strict=True):
+        parts = supervision_of().losses(output, answers, labels).parts
+        accuracies.add({name: value for name, value in parts.items() if name.endswith("_accuracy")}, len(labels))
+    # Of 8 labelled grades 3 are the first class, of 6 labelled risks 3 the second.
+    expected = {"grade_accuracy": 3 / 8, "risk_accuracy": 3 / 6, "mean_accuracy": 7 / 16}
+    assert accuracies.compute() == pytest.approx(expected)
 
 
 def output(logits):

@@ -62,8 +62,11 @@ DOCUMENTED = {
     "dishes/document": {
         "backbone": "small", "image_size_px": 224, "max_epochs": 10, "batch_size": 16, "max_lr": 1e-3,
         "weight_decay": 1e-4, "algorithm": "adam", "schedule_kind": "step", "step_fraction": 0.5, "step_factor": 0.1,
-        "class_weights": "inverse", "patience_epochs": 5, "min_delta": 0.001,
+        "class_weights": "inverse", "patience_epochs": 5, "min_delta": 0.001, "monitor": "val/accuracy",
     },
+    "dishes/low": {"backbone": "mobilenet_v3_small", "batch_size": 8, "max_epochs": 15},
+    "dishes/medium": {"backbone": "small", "batch_size": 16, "max_epochs": 10},
+    "dishes/high": {"backbone": "resnet50", "batch_size": 32, "max_epochs": 20},
     "dishes/cpu": {
         "max_epochs": 15, "batch_size": 8, "accumulation_steps": 4, "max_train_batches": 50, "precision": "fp32",
         "patience_epochs": 3, "image_size_px": 224,

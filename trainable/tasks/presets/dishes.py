@@ -29,6 +29,7 @@ PRESETS: Mapping[str, Preset] = {
             "step_fraction": 0.5,
             "step_factor": 0.1,
             "severity": "photograph",
+            "monitor": "val/accuracy",
         },
         of_folder={**_FULL_SIZE, "split_fractions": (0.8, 0.1, 0.1)},
     ),
