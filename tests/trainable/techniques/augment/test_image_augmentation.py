@@ -69,6 +69,29 @@ def test_the_severities_add_to_each_other_as_documented():
     assert min(moderate.p_jitter, aggressive.num_operations, aggressive.p_cutout, aggressive.p_bend) > 0
 
 
+def test_photographs_are_augmented_by_the_documented_numbers():
+    """But for the blur: the documented kernel of three pixels cannot blur by a sigma of 2."""
+    assert RECIPES["photograph"] == AugmentationRecipe(
+        kept_area=(1.1**-2, 1.1**-2),
+        p_flip=0.5,
+        max_rotation_degrees=15,
+        p_jitter=1.0,
+        max_brightness_change=0.2,
+        max_contrast_change=0.2,
+        max_saturation_change=0.2,
+        max_hue_turns=0.1,
+        p_blur=0.2,
+        blur_sigma_px=(0.1, 0.8),
+        p_affine=0.3,
+        max_shift_share=0.1,
+        max_scale_change=0.1,
+        max_shear_degrees=5,
+        p_cutout=0.1,
+        cutout_area=(0.02, 0.1),
+        max_cutout_log_aspect=1.2,
+    )
+
+
 def test_a_severer_recipe_moves_pixels_further():
     images = images_of(32)
     distances = [
