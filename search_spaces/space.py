@@ -71,7 +71,7 @@ class Space:
     max_epochs: int = 12
     """Default length of a full training."""
     grace_epochs: int = 3
-    """Epochs that every trial gets: the first rung."""
+    """Epochs that every trial gets: the first rung. Ray calls it `grace_period`."""
     reduction_factor: int = 2
     """One in this many trials continues from each rung; the rungs are this factor apart."""
     num_trials: int = 30
@@ -96,7 +96,7 @@ class Space:
         self._check_warmup()
 
     def with_max_epochs(self, max_epochs: int) -> Self:
-        """The same space with another budget; the first rung stays at the same share of it."""
+        """The same space with another budget; the first rung keeps its share of it, rounded up."""
         if max_epochs < 1:
             raise ValueError(f"max_epochs is {max_epochs}, but must be at least 1")
         grace_epochs = math.ceil(self.grace_epochs * max_epochs / self.max_epochs)

@@ -4,8 +4,8 @@ What: the default trains on its own data with the schedule of `MOST_UPDATES` upd
     The try ends when twice as many updates have stopped helping: the best value of the second half is less than
     `CLEAR_SHARE` of the gain over the trivial prediction above the best of the first half. That many updates are the
     full training, and no more than `MOST_UPDATES`. Where the try's time is up before, twice its updates are planned.
-    The first rung is where the default stays above the trivial prediction, and not before the space's own share of the
-    full training.
+    The first rung is where the default is above the trivial prediction twice in a row, at half of the full training at
+    the latest, and not before the space's own share of it.
 Why: in a few hundred updates a network can be worse than an empty mask. What an update brings differs by a factor of a
     hundred between data sets and starts, so neither epochs nor updates can be fixed. The best value so far, in halves,
     is robust against the noise of single epochs, and its scale is that of the objective on this data.
@@ -101,10 +101,10 @@ class LearningCurve:
         return max(LEAST_EPOCHS, min(2 * self.first_above, self.full_epochs))
 
     def first_rung(self, share: float, max_epochs: int) -> int:
-        """Epoch of the first rung of a full training of `max_epochs`: half of it at most, or halving saves nothing.
+        """Epoch of the first rung of a full training of `max_epochs`: half of it at most, or halving saves little.
 
         Args:
-            share: the space's own share of a full training.
+            share: the space's own share of a full training; the rung is never before that, even past the half.
         """
         wanted = max(math.ceil(share * max_epochs), self.first_above or self.epochs)
         return max(1, math.ceil(share * max_epochs), min(wanted, max_epochs // 2))

@@ -146,6 +146,8 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
 def plan_from_records(settings: RecordedSettings) -> Plan:
     """The plan of a recorded search, from its settings alone; the data is not opened.
 
+    Its `rungs` are those on record; `space.grace_epochs` is the space's own, and may differ.
+
     Raises:
         ValueError: its space or its workload no longer exists or has changed.
     """
