@@ -2,7 +2,7 @@
 
     actions, decision, outcomes, halving       what every policy takes and returns
     promoting, promotion_rungs                 `--scheduler asha`: a trial waits at each rung, the best are promoted
-    stopping, stopping_rungs                   `--scheduler asha-stopping`; `none` is one of both without rungs
+    stopping, stopping_rungs                   `--scheduler asha-stopping`; `none` is either of them without rungs
     proposals, candidates                      configurations: each once, drawn from a space
     samplers/                                  `--sampler`: who proposes them
     simulation                                 a search in virtual time, for benchmarks and dry runs

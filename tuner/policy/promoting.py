@@ -8,7 +8,8 @@ best-predicted trial.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
-Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--sampler random`.
+Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--scheduler asha-stopping`
+or `none`; the prediction alone: `--sampler random`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
