@@ -1,4 +1,6 @@
-"""Trains one configuration. The documented public names are loaded on first use, so that importing this is cheap."""
+"""Trains one configuration; knows neither tuner nor search_spaces. The documented public names are loaded on first use,
+so that importing this is cheap.
+"""
 
 import importlib
 

@@ -108,7 +108,7 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A trained network, and what it takes to show it a picture."""
+    """A trained network that predicts pictures of any size."""
 
     config: TrialConfig
     network: nn.Module
@@ -129,13 +129,13 @@ class TrainedModel:
         return cls(config, network, task.predictor(config), chosen)
 
     def predict(self, picture: str | Path | Image.Image) -> Prediction:
-        """What the network says of a picture of any size, prepared and evaluated as in the final test.
+        """The prediction for a picture of any size, which is prepared and evaluated as in the final test.
 
         Returns:
             The workload's answer, such as a class or a mask: `in_words()`, `row()`, `draw(picture)`.
 
         Raises:
-            BadFileError: the picture cannot be read, or not be shown to this network; a ValueError.
+            BadFileError: the picture cannot be read, or does not suit this network; a subclass of ValueError.
         """
         upright = ImageOps.exif_transpose(picture) if isinstance(picture, Image.Image) else read_upright(Path(picture))
         with shortages_named():

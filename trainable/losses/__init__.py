@@ -1,1 +1,1 @@
-"""Losses as pure functions of outputs and targets."""
+"""Losses as pure functions of outputs and targets. May import trainable.configuration.fields and trainable.models."""

@@ -1,1 +1,3 @@
-"""Metrics that accumulate over batches and ranks."""
+"""Metrics that accumulate over batches and ranks. May import trainable.losses, trainable.supervision.crowns and
+trainable.techniques.calibration.
+"""

@@ -1,3 +1,1 @@
-"""Networks, and what they return. May import torch, torchvision, trainable.configuration.fields and
-trainable.configuration.reference.
-"""
+"""Networks, and what they return. May import torch, torchvision and trainable.configuration.fields."""

@@ -1,1 +1,1 @@
-"""The Trainable that Ray runs, and its ranks: the only files of trainable that import ray."""
+"""The Trainable that Ray runs, and its ranks: the only files of trainable that import ray. May import trainable."""

@@ -1,1 +1,3 @@
-"""What differs between workloads: the interface (task.py), one file per workload, and their presets in presets/."""
+"""What differs between workloads: the interface (task.py), one file per workload, and their presets in presets/. May
+import trainable.
+"""

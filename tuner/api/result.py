@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestTrial:
-    """The trial that is exported: the best over several seeds where the search is confirmed, else the best of it."""
+    """The trial that is exported: the best over several seeds if the search is confirmed, else its leader."""
 
     trial: str
     """Its name, such as 029-7682ec2b; number 0 is the default configuration."""

@@ -1,1 +1,3 @@
-"""The embedded data: drawn pictures of unlimited number with exact labels."""
+"""The embedded data: drawn pictures of unlimited number with exact labels. May import trainable.command_line and
+trainable.data.
+"""

@@ -1,1 +1,1 @@
-"""Images with masks: folder layouts, mask checks, batches."""
+"""Images with masks: folder layouts, mask checks, batches. May import trainable.data.io."""

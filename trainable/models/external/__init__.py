@@ -1,1 +1,1 @@
-"""Networks and weights of other packages and of the user."""
+"""Networks and weights of other packages and of the user. May import trainable.configuration and trainable.models."""

@@ -1,1 +1,3 @@
-"""Strategies of each workload by name, as parameters over its default: the numbers of its document."""
+"""The presets of each workload by name: parameters over its default, with the numbers of its document. May import
+trainable.tasks.task.
+"""

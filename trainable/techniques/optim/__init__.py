@@ -1,1 +1,3 @@
-"""From gradients to new weights: optimizer, schedules, mixed precision, accumulation, averaging, unfreezing."""
+"""From gradients to new weights: optimizer, schedules, mixed precision, accumulation, averaging, unfreezing. May import
+trainable.configuration.fields.
+"""

@@ -1,1 +1,3 @@
-"""Several processes that train one model exactly as one process would."""
+"""Several processes that train one model exactly as one process would. May import
+trainable.techniques.random_streams.
+"""

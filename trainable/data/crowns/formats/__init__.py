@@ -1,1 +1,3 @@
-"""The forms in which people annotate crowns, one file each; all give an `AnnotationFile`."""
+"""The forms in which people annotate crowns, one file each; all give an `AnnotationFile`. May import
+trainable.data.crowns and trainable.data.io.
+"""
