@@ -2,7 +2,7 @@
 
 The batch is never accumulated: an image is told apart from the others of its micro-batch alone. The contrastive loss
 means something else at every temperature, batch and view, so that something else is compared: a probe of the features,
-or how near the second look at a picture is, at looks that are the same for every trial.
+or how near the second view of a picture is, on views that are the same for every trial.
 """
 
 from dataclasses import replace

@@ -1,5 +1,15 @@
-"""Trains one configuration; knows neither tuner nor search_spaces. The documented public names are loaded on first use,
-so that importing this is cheap.
+"""Trains one configuration; knows neither tuner nor search_spaces.
+
+    train, predict, preset, diagnose       the commands; command_line and process are what they share
+    config                                 the one conversion from parameters to a typed configuration
+    run_setup, run                         opens the data and begins a run; the interface of one
+    training_run                           a run of a task: epochs, checkpoints, endings, the test
+    build_trainer, trainer                 from a configuration to the loop; the loop
+    optimized_trainer                      the loop around a model of the user's own
+    leg                                    what a search and a training process exchange
+    exchange                               ONNX and torch.export
+
+The documented public names are loaded on first use, so that importing this is cheap.
 """
 
 import importlib

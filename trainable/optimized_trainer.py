@@ -157,7 +157,7 @@ class OptimizedTrainer(Trainer):
             loader: batches (images, masks); all masks of one batch have one size.
             metrics_fn: `(logits, masks) -> dict`; its values are averaged over the samples.
             metrics: an accumulator for what is no mean over batches, fed with the supervision's scores.
-            supervision: evaluates in place of the trainer's own, such as one that averages several looks.
+            supervision: evaluates in place of the trainer's own, such as one that averages several views.
 
         Returns:
             `val_loss` and the metrics, which keep their names.

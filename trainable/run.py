@@ -1,4 +1,4 @@
-"""A run: one training that stands after so many epochs, whoever wrote its loop."""
+"""The interface of a run: one training that has completed some epochs, whoever wrote its loop."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

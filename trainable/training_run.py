@@ -1,4 +1,4 @@
-"""One training run from its configuration: opens the data, builds the trainer, trains epoch after epoch.
+"""One training run, from its configuration and opened data: builds the trainer, trains epoch after epoch.
 
 The same object trains inside Ray and standalone; that is why the curve is the same.
 """

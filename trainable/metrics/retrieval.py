@@ -1,7 +1,7 @@
-"""How well one look at an image finds the other look at it among those of all images of a split.
+"""How well one view of an image finds the other one among those of all images of a split.
 
-What: cosine similarities of the features of all first and all second looks; each look asks for its partner among the
-looks of the other kind. Chance is 1 in N. Unlike a contrastive loss it means the same whatever the temperature and the
+What: cosine similarities of the features of all first and all second views; each view asks for its partner among the
+views of the other kind. Chance is 1 in N. Unlike a contrastive loss it means the same whatever the temperature and the
 batch were; with other views it means something else.
 Source: the instance retrieval of Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
 CVPR 2018, https://arxiv.org/abs/1805.01978.
@@ -20,7 +20,7 @@ METRIC_NAMES = ("mean_reciprocal_rank", "retrieval_accuracy")
 
 
 class RetrievalMetrics:
-    """Accumulates features (B, 2, D) of both looks; the targets are not read."""
+    """Accumulates features (B, 2, D) of both views; the targets are not read."""
 
     def __init__(self) -> None:
         self._features: list[Tensor] = []
@@ -44,7 +44,7 @@ class RetrievalMetrics:
 
 
 def partner_ranks(first: Tensor, second: Tensor) -> Tensor:
-    """The place of each look's partner among the N looks of the other kind, 1 is the nearest; shape (2 N,).
+    """The place of each view's partner among the N views of the other kind, 1 is the nearest; shape (2 N,).
 
     Args:
         first: features (N, D); row by row those of the same images as `second`.

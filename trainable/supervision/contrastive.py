@@ -39,10 +39,10 @@ class ContrastiveSupervision(Supervision):
 
 
 class PairSupervision(ContrastiveSupervision):
-    """The same loss in an evaluation, whose batches are pairs of looks (B, 2, 3, H, W), too; there are no labels."""
+    """The same loss in an evaluation, whose batches are pairs of views (B, 2, 3, H, W), too; there are no labels."""
 
     def evaluate(self, forward: Forward, images: Tensor, targets: Any) -> EvaluatedBatch:
-        """Scores are the features of both looks (B, 2, D)."""
+        """Scores are the features of both views (B, 2, D)."""
         output = forward(images.flatten(0, 1))
         if output.embeddings is None:
             raise ValueError("The model's output has no embeddings (B, D), which a backbone is evaluated by.")

@@ -148,7 +148,7 @@ def random_features() -> TrivialPredictor:
 
 
 def random_looks() -> TrivialPredictor:
-    """The same, of both looks."""
+    """The same, of both views."""
     generator = torch.Generator().manual_seed(0)
     return TrivialPredictor(
         "random features", lambda targets: torch.randn(len(targets), 2, 8, generator=generator), PROBE_DRAWS
@@ -161,7 +161,7 @@ def equal_features() -> TrivialPredictor:
 
 
 def equal_looks() -> TrivialPredictor:
-    """Features that tell no image from another, of both looks."""
+    """Features that tell no image from another, of both views."""
     return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1))
 
 

@@ -34,7 +34,7 @@ class ClassificationConfig(TrialConfig):
     augmentation: ImageAugmentationConfig | None = None
     mixing: MixingConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
-    """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
+    """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
 
 
 OWN_NETWORK = "the network is your own, and which of its layers are features is not known"

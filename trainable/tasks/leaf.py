@@ -67,9 +67,9 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         *,
         weights: Mapping[str, Tensor],
     ) -> dict[str, float]:
-        """Averages several looks where that is on, and adds the calibration error before and after a temperature.
+        """Averages several views where that is on, and adds the calibration error before and after a temperature.
 
-        The temperature is fitted on the validation split, under the same looks.
+        The temperature is fitted on the validation split, under the same views.
         """
         supervision = self.test_supervision(trainer.supervision, config)
         validation, test = (self.evaluation_batches(config, data, device) for data in (splits.validation, splits.test))

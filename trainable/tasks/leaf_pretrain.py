@@ -1,4 +1,4 @@
-"""An encoder of leaves, pre-trained without labels: two looks at one leaf should be alike, at two leaves not.
+"""An encoder of leaves, pre-trained without labels: two views of one leaf should be alike, of two leaves not.
 
 Only the probes use labels, and only those of the training split.
 """

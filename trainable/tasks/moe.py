@@ -130,7 +130,7 @@ class MoeConfig(TrialConfig):
     augmentation: AugmentationConfig | None = None
     contrastive: ContrastiveConfig | None = None
     test_time_augmentation: AveragedMasksConfig | None = None
-    """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
+    """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
     trained_size_px: tuple[int, int] | None = None
     """Height and width that images were resized to; set from the opened data, for pictures that are predicted later."""
 

@@ -1,4 +1,4 @@
-"""The backbone of `moe`, pre-trained without masks: two looks at one picture should be alike, at two pictures not.
+"""The backbone of `moe`, pre-trained without masks: two views of one picture should be alike, of two pictures not.
 
     python -m trainable.preset moe_pretrain default runs/pretrain/config.json --data path/to/images-and-masks
     python -m trainable.train --config runs/pretrain/config.json --output runs/pretrain/train
@@ -45,7 +45,7 @@ class MoePretrainConfig(PretrainingConfig):
 
 
 class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
-    """The objective is the mean reciprocal rank of each picture's second look among those of the validation split."""
+    """The objective is the mean reciprocal rank of each picture's second view among those of the validation split."""
 
     name = "moe_pretrain"
     objective = "val/mean_reciprocal_rank"
@@ -95,7 +95,7 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         return None
 
     def linear_probe(self, config: MoePretrainConfig, model: nn.Module) -> FeatureProbe:
-        """Of both looks at each image, (B, 2, D)."""
+        """Of both views of each image, (B, 2, D)."""
         features = features_of(model)
         return FeatureProbe(lambda looks: features(looks.flatten(0, 1)).unflatten(0, (-1, 2)))
 

@@ -1,4 +1,4 @@
-"""Shared by the workloads that pre-train a network without labels: two looks at one picture should be alike."""
+"""Shared by the workloads that pre-train a network without labels: two views of one picture should be alike."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
@@ -19,18 +19,18 @@ MIN_BATCH_SIZE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainingConfig(TrialConfig):
-    """A training by two looks at each picture; `loss` is an NtXentConfig."""
+    """A training by two views of each picture; `loss` is an NtXentConfig."""
 
     min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
 
     views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
-    """How much the two looks of a training image differ."""
+    """How much the two views of a training image differ."""
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
         if self.batch_size < MIN_BATCH_SIZE:
             raise ValueError(
-                f"batch_size is {self.batch_size}; a look is compared with those at other images of its micro-batch, "
+                f"batch_size is {self.batch_size}; a view is compared with those of other images of its micro-batch, "
                 f"so give {MIN_BATCH_SIZE} or more, 32 is usual."
             )
 

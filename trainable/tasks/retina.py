@@ -87,7 +87,7 @@ class RetinaConfig(TrialConfig):
     loss_weighting: LossWeightingConfig = field(default_factory=LossWeightingConfig)
     augmentation: ImageAugmentationConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
-    """Averages several looks at each image of the final test and of a prediction, never of an epoch's validation."""
+    """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)

@@ -137,11 +137,11 @@ class Task(ABC, Generic[Config]):
         return trainer.evaluate(batches, metrics=metrics, supervision=supervision, weights=weights).flat
 
     def test_supervision(self, supervision: Supervision, config: Config) -> Supervision:
-        """The supervision of a final test: it averages several looks at an image, where there are several."""
+        """The supervision of a final test: it averages several views of an image, where there are several."""
         return AveragedLooks(supervision, self.averaging(config))
 
     def averaging(self, config: Config) -> Averaging:
-        """How a final test and a prediction look at an image; a task overrides this where that may be several times."""
+        """How a final test and a prediction evaluate an image; a task that averages several views overrides this."""
         return single_look
 
     def predictor(self, config: Config) -> Predictor:

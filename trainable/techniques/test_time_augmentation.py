@@ -1,14 +1,14 @@
-"""Test-time augmentation: probabilities averaged over several looks at an image, of its class or of each pixel.
+"""Test-time augmentation: probabilities averaged over several views of an image, of its class or of each pixel.
 
 What: probabilities are averaged, not logits, and come back as logits of the average, so that a softmax or sigmoid gives
-them again and a cross-entropy of them is that of the average. Classes: mirrored looks and crops at the corners. Masks:
-mirrored and resized looks, each turned back before it is averaged. Meant for a final test and for predictions: a
-search's rungs compare single looks, which cost a fraction.
+them again and a cross-entropy of them is that of the average. Classes: mirrored views and crops at the corners. Masks:
+mirrored and resized views, each turned back before it is averaged. Meant for a final test and for predictions: a
+search's rungs compare single views, which cost a fraction.
 Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012,
-https://doi.org/10.1145/3065386 (ten looks, averaged); Shanmugam et al., "Better Aggregation in Test-Time Augmentation",
+https://doi.org/10.1145/3065386 (ten views, averaged); Shanmugam et al., "Better Aggregation in Test-Time Augmentation",
 ICCV 2021, https://arxiv.org/abs/2011.11156; Chen et al., "Rethinking Atrous Convolution for Semantic Image
 Segmentation", 2017, https://arxiv.org/abs/1706.05587 (masks over scales and mirrored).
-Cost: one forward pass for each look. Off: `test_time_augmentation=None`.
+Cost: one forward pass for each view. Off: `test_time_augmentation=None`.
 """
 
 import math
@@ -24,7 +24,7 @@ from trainable.models.output import ModelOutput
 from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision, resized
 
 Averaging = Callable[[Forward], Forward]
-"""Wraps a network into one that averages its looks."""
+"""Wraps a network into one that averages several views."""
 _CORNERS = (("top", "left"), ("top", "right"), ("bottom", "left"), ("bottom", "right"))
 _SCALES = (0.25, 4.0)
 
@@ -36,10 +36,10 @@ def single_look(forward: Forward) -> Forward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragedLooksConfig:
-    """Which looks are averaged to classify an image."""
+    """Which views are averaged to classify an image."""
 
     tta_flips: bool = True
-    """Every look is taken mirrored too."""
+    """Every view is taken mirrored too."""
     tta_crop_share: float | None = 0.9
     """Side of the four crops at the corners, relative to the image's, in [0.5, 1); None takes the whole image alone."""
 
@@ -63,12 +63,12 @@ class AveragedLooksConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragedMasksConfig:
-    """Which looks are averaged to segment an image."""
+    """Which views are averaged to segment an image."""
 
     tta_flips: bool = True
-    """Every look is taken mirrored too, and its mask mirrored back."""
+    """Every view is taken mirrored too, and its mask mirrored back."""
     tta_scales: tuple[float, ...] = (1.0,)
-    """Sizes of the looks relative to the image's, each from 0.25 to 4; (0.75, 1.0, 1.25) with flips is usual."""
+    """Sizes of the views relative to the image's, each from 0.25 to 4; (0.75, 1.0, 1.25) with flips is usual."""
 
     def __post_init__(self) -> None:
         low, high = _SCALES
@@ -78,7 +78,7 @@ class AveragedMasksConfig:
             raise ValueError("tta_flips is off and tta_scales (1.0,); set test_time_augmentation=None instead.")
 
     def averaged(self, forward: Forward) -> Forward:
-        """Logits [B, 1, H, W] of the mean probability of each pixel; all else is that of the first look."""
+        """Logits [B, 1, H, W] of the mean probability of each pixel; all else is that of the first view."""
 
         def average(images: Tensor) -> ModelOutput:
             size, outputs, logits = images.shape[-2:], [], []
@@ -115,7 +115,7 @@ def logits_of_mean(logits: Sequence[Tensor]) -> Tensor:
 
 
 class AveragedLooks(Supervision):
-    """Evaluates a network by the average of several looks; does not train."""
+    """Evaluates a network by the average of several views; does not train."""
 
     def __init__(self, supervision: Supervision, averaged: Averaging) -> None:
         super().__init__()

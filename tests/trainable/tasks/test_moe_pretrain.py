@@ -96,7 +96,7 @@ def test_a_resumed_pre_training_goes_on_to_the_bit(config, tmp_path):
 
 
 def test_one_image_has_nothing_to_be_told_apart_from(config):
-    with pytest.raises(ValueError, match="batch_size is 1; a look is compared with those at other images"):
+    with pytest.raises(ValueError, match="batch_size is 1; a view is compared with those of other images"):
         from_params({"batch_size": 1}, config)
 
 

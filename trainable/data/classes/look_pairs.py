@@ -1,4 +1,4 @@
-"""Two fixed looks at each image of a split, to measure how well one finds the other."""
+"""Two fixed views of each image of a split, to measure how well one finds the other."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 
 
 class LookPairBatches:
-    """Looks (B, 2, 3, H, W) in [0, 1] at all images in order, with their row numbers (B,); the same in every epoch.
+    """Views (B, 2, 3, H, W) in [0, 1] of all images in order, with their row numbers (B,); the same in every epoch.
 
     No batch is smaller than `batch_size` unless there are fewer images: a contrastive loss needs company.
     """
@@ -25,6 +25,6 @@ class LookPairBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number, rows in enumerate(self._rows):
-            # A batch's looks depend on its number alone, so that ranks which divide the batches see the same.
+            # A batch's views depend on its number alone, so that ranks which divide the batches see the same.
             views = TwoViews(self._views, generator=torch.Generator().manual_seed(number))
             yield views.apply(as_images(take(self._images, (rows,))), torch.from_numpy(rows))

@@ -3,7 +3,7 @@
     python -m trainable.preset dishes balanced config.json
 
 document: the configuration file of the documents. cpu: a slow machine, small batches accumulated, short epochs.
-balanced: one GPU, every remedy against imbalance. cluster: a large network, strong augmentation, averaged looks at the
+balanced: one GPU, every remedy against imbalance. cluster: a large network, strong augmentation, averaged views at the
 test. regularised: when training is far better than validation. low, medium, high: the network, batch and length for a
 machine of that strength.
 """
