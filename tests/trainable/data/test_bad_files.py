@@ -148,7 +148,8 @@ def a_mask_drawn_before_the_exif_turn(root):
 
 
 @case(
-    "error: Save masks as 8-bit grey images of 0 (background) and 255 (object).\n"
+    "error: Save masks as 8-bit grey images of 0 (background) and 255 (object), or say which of these values are the "
+    "object, such as --set foreground_values='[\"1\"]'.\n"
     "  GT/img_003.png  its brightest value is 11 of 255, so that nothing would be object"
 )
 def class_ids_instead_of_a_mask(root):
@@ -165,6 +166,18 @@ def a_coloured_mask(root):
 @case("  GT/img_003.png  is a mask with more than 8 bits per pixel (mode I;16)")
 def a_mask_of_sixteen_bits(root):
     save_mask(root, np.eye(32, 48, dtype=np.uint16) * 65535)
+
+
+@case("  all masks  beside 0 1 hold 150 (GT/img_003.png), 9 hold 255 (GT/img_000.png): these may be classes, instances")
+def a_mask_with_another_value(root):
+    save_mask(root, np.eye(32, 48, dtype=np.uint8) * 150)
+
+
+@case("  GT/img_003.tif  holds 2 pictures of one size")
+def a_mask_of_two_pages(root):
+    page = Image.open(root / "GT" / "img_003.png")
+    page.save(root / "GT" / "img_003.tif", save_all=True, append_images=[page.rotate(180)])
+    (root / "GT" / "img_003.png").unlink()
 
 
 @case("  GT/img_003.png  is a mask with transparency (mode RGBA)")

@@ -329,3 +329,47 @@ def test_links_to_folders_are_followed_and_circles_end_in_every_workload(tmp_pat
         (folder / "up").symlink_to(root)
     (root / "again").symlink_to(root)
     assert opened(space, root).fingerprint == before.fingerprint
+
+
+def masks_name_parts(root):
+    for part, names in (("train", "abcdef"), ("test", "gh")):
+        pairs(root, "images/{}.jpg", f"masks/{part}/{{}}.png", names)
+
+
+def json_names_parts(root):
+    for part, names in (("train", "abcde"), ("val", "f"), ("test", "gh")):
+        coco(root, f"{part}/", names)
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / part / "_annotations.coco.json").rename(root / "annotations" / f"instances_{part}.json")
+        for name in names:
+            (root / part / f"{name}.jpg").rename(root / f"{name}.jpg")
+        (root / part).rmdir()
+
+
+def labels_name_parts(root):
+    for part, names in (("train", "abcdef"), ("test", "gh")):
+        for name in pictures(root, "images/{}.jpg", names):
+            text(root / "labels" / part / f"{name}.txt", "0 0.5 0.5 0.4 0.4")
+
+
+def tables_name_parts(root):
+    for part, names in (("train", "abcdefij"), ("test", "gh")):
+        rows = (f"{name},{row % 3}" for row, name in enumerate(pictures(root, "images/{}.png", names)))
+        text(root / f"{part}.csv", "image,level", *rows)
+
+
+@pytest.mark.parametrize(
+    ("space", "build"),
+    [
+        ("moe", masks_name_parts),
+        ("agroforestry", json_names_parts),
+        ("agroforestry", labels_name_parts),
+        ("retina", tables_name_parts),
+    ],
+)
+def test_parts_that_only_masks_annotations_or_tables_name_are_kept_too(tmp_path, caplog, space, build):
+    build(tmp_path / "data")
+    with caplog.at_level(logging.INFO, "trainable"):
+        splits = opened(space, tmp_path / "data")
+    assert {Path(name).stem[0] for name in splits.test.names} == {"g", "h"}
+    assert "is test (2)" in caplog.text

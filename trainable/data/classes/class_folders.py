@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from trainable.data.classes.class_names import twin_names
 from trainable.data.io.copies import marks_copies
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
@@ -118,13 +119,16 @@ def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator
 
 
 def _check_spellings(root: Path, names: Sequence[str]) -> None:
-    first: dict[str, str] = {}
-    for name in names:
-        twin = first.setdefault(name.casefold(), name)
-        if twin != name:
-            raise DataError(
-                f"{root} holds one class under two names, {twin} and {name}: give the folder one name, in every part."
-            )
+    if twins := twin_names(names):
+        one, other = map(_shown, twins)
+        raise DataError(
+            f"{root} holds one class under two names, {one} and {other}: give the folder one name, in every part."
+        )
+
+
+def _shown(name: str) -> str:
+    """In quotes where a space at its end would not be seen."""
+    return name if name == name.strip() else repr(name)
 
 
 def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> None:

@@ -218,7 +218,26 @@ def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
         for name in source.class_names
         if part in parts and (part, name) not in found
     ]
-    return empty + lacking
+    return empty + lacking + _foreign_parts(found)
+
+
+def _foreign_parts(found: set[tuple[str, str]]) -> list[Finding]:
+    """An error for a part whose folders hold none of the classes that are trained: they are no classes, or others."""
+    classes = {part: {name for own, name in found if own == part} for part in SPLIT_NAMES}
+    return [
+        Finding(
+            file=part,
+            problem=f"holds {_few(classes[part])}, but none of the classes of train: {_few(classes['train'])}",
+            action="Put its images into folders of these classes, or take the folder of the part away.",
+        )
+        for part in SPLIT_NAMES
+        if classes[part] and classes["train"] and not classes[part] & classes["train"]
+    ]
+
+
+def _few(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:_MOST_LISTED])
+    return shown + (f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else "")
 
 
 def _read(source: _Source, image: ClassImage) -> np.ndarray | Finding:

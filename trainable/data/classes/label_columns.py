@@ -12,7 +12,7 @@ _LABEL = re.compile(
     r"^(label|labels|class|class name|class label|category|target|diagnosis|dx|level|grade|species|disease|variety)$"
 )
 _GROUPS = (PATIENT_COLUMN, re.compile(r"^(lesion|plant|tile|tree|object|sequence|video)( (id|no|nr|number|name))?$"))
-_SPLIT = re.compile(r"^(split|set|subset|part|partition)$")
+_SPLIT = re.compile(r"^(split|set|subset|part|partition|usage)$")
 CALL_IT_LABEL = "Call the column of the class label."
 _FLAGS = ("0", "1", "0.0", "1.0")
 _NO_LABEL = ("", "nan", "na", "n/a", "none", "null")

@@ -6,9 +6,11 @@ plants groups, a column `split` names parts.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from trainable.data.classes.class_names import twin_names
 from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, label_columns
 from trainable.data.classes.layout import ClassImage
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
@@ -89,21 +91,26 @@ def _add(
     keys: PictureKeys,
 ) -> list[Finding]:
     """Adds the images of one table, and says what was read and what left out."""
-    rows = columns.rows(table)
+    rows, parts = columns.rows(table), _parts_in(table, columns)
+    findings = [] if columns.split is None or any(parts.values()) else [_no_part(file, table, columns, parts)]
+    columns = columns if any(parts.values()) else replace(columns, split=None)
     described, action = columns.described(table), "Read so; nothing to do."
-    findings = [Finding(file=plain_name(file), problem=described, action=action, severity=Severity.NOTE)]
+    findings.append(Finding(file=plain_name(file), problem=described, action=action, severity=Severity.NOTE))
     left_out: dict[str, list[str]] = {}
     for row in table.uneven if columns.has_header else ():
         left_out.setdefault("have too few or too many cells", []).append(f"row {row.number}")
     for row, label in zip(rows, columns.labels(table), strict=True):
-        key = keys.find(row.cells[columns.image])
-        pictures = names.find(key, file) if key else []
+        cell = row.cells[columns.image]
+        key = keys.find(cell)
+        pictures = names.find(cell if picture_key(cell) == key else key, file) if key else []
         pictures = [one for one in pictures if split_of(one.parent) == split_of(Path(file.stem))] or pictures
         if len(pictures) != 1:
             reason = "name several images" if pictures else "name an image that is not here"
             left_out.setdefault(reason, []).append(row.cells[columns.image])
         elif not label:
             left_out.setdefault("have no class, or several", []).append(f"row {row.number}")
+        elif "train" in parts.values() and not parts[row.cells[columns.split or 0]]:
+            left_out.setdefault("name no part as the others do", []).append(f"row {row.number}")
         else:
             first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, file))
             if first.class_name != label:
@@ -112,6 +119,19 @@ def _add(
                 findings.append(Finding(file=plain_name(file), problem=problem, action=action))
     findings += [_counted(plain_name(file), own, len(rows), why, "They are left out.") for why, own in left_out.items()]
     return findings
+
+
+def _parts_in(table: Table, columns: LabelColumns) -> dict[str, str | None]:
+    """The part that each value of the column of parts names; nothing without such a column."""
+    values = [] if columns.split is None else [row.cells[columns.split] for row in columns.rows(table)]
+    return {value: split_of(Path(value)) for value in values}
+
+
+def _no_part(file: Path, table: Table, columns: LabelColumns, parts: Mapping[str, str | None]) -> Finding:
+    name = table.header[columns.split or 0]
+    problem = f"the column {name!r} names no part, but holds {', '.join([*parts][:_MAX_NAMED])}"
+    action = "Not used: the images are divided anew. Write train, valid and test into it to keep the parts."
+    return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING)
 
 
 def _image(picture: Path, row: Row, label: str, columns: LabelColumns, table: Path) -> ClassImage:
@@ -127,7 +147,10 @@ def _image(picture: Path, row: Row, label: str, columns: LabelColumns, table: Pa
 
 
 def _check_classes(classes: Counter[str]) -> list[Finding]:
-    """Values that hardly repeat are no classes."""
+    """One class has one name; values that hardly repeat are no classes."""
+    if twins := twin_names(sorted(classes)):
+        problem = f"one class has two names, {twins[0]} and {twins[1]}"
+        return [Finding(file="classes", problem=problem, action="Give it one name in every row.")]
     if len(classes) <= max(2, _MAX_CLASS_SHARE * classes.total()):
         return []
     some = ", ".join(list(classes)[:_MAX_NAMED])

@@ -9,7 +9,7 @@ from trainable.data.crowns.formats.labelme import is_labelme, read_labelme
 from trainable.data.crowns.formats.rows import read_rows
 from trainable.data.crowns.formats.via import is_via, read_via
 from trainable.data.crowns.formats.voc import read_voc
-from trainable.data.crowns.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.reading import MAP_COORDINATES, AnnotationFile, OtherFileError
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import TABLE_ENDINGS
 
@@ -30,7 +30,7 @@ def read_annotations(path: Path) -> AnnotationFile:
     if ending == ".xml":
         try:
             return read_voc(path)
-        except (ElementTree.ParseError, ValueError) as error:
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
             if isinstance(error, OtherFileError):
                 raise
             raise BadFileError(f"cannot be read as annotations: it is no xml ({error})", _REPAIR) from error
@@ -50,5 +50,7 @@ def _read_json(path: Path) -> AnnotationFile:
         return read_via(content)
     if sum(section in content for section in SECTIONS) >= 2:
         return read_coco(content)
+    if "features" in content:
+        raise OtherFileError(MAP_COORDINATES)
     keys = ", ".join(sorted(content)[:5]) or "nothing"
     raise OtherFileError(f"is JSON with {keys}, not COCO, LabelMe or VIA")

@@ -71,7 +71,7 @@ class DroppedCrowns:
     def nothing_left(self, root: Path, images: Sequence[CrownImage]) -> str:
         """Why there is no tile, with an example of a coordinate beside the size of its picture."""
         if not self._dropped:
-            return f"No crown is annotated on any of the {len(images)} pictures of {root} that have an annotation."
+            return f"Not one of {len(images)} annotated pictures of {root} has a crown that can be used."
         image, shape, _ = self._dropped[0]
         left, top, right, bottom = shape.box
         hint = " They look like fractions of the sides: give pixels." if max(map(abs, shape.box)) <= 1 else ""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotations
-from trainable.data.crowns.formats.yolo import LABEL_ENDING, class_names, read_yolo
-from trainable.data.crowns.reading import AnnotationFile, OtherFileError, Problem, findings_of
+from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_classes, read_yolo
+from trainable.data.crowns.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity
@@ -16,6 +16,12 @@ from trainable.data.io.table import SPREADSHEET_ENDINGS
 
 _SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used."
 _OTHER_FILE = "Not used: it is no annotation of crowns."
+_UNREAD_FORMS = (
+    dict.fromkeys(SPREADSHEET_ENDINGS, "is a spreadsheet; save it as csv to have it read")
+    | dict.fromkeys((".geojson", ".shp", ".gpkg", ".kml", ".kmz"), MAP_COORDINATES)
+    | dict.fromkeys((".ndjson", ".jsonl", ".tfrecord", ".parquet", ".mat"), "is not read; export it as COCO json")
+)
+"""By ending: annotations to whoever put them there."""
 _MAX_NAMED = 3
 
 
@@ -111,8 +117,8 @@ def gather(root: Path, paths: Sequence[Path], names: PictureNames, headers: Mapp
     for file in paths:
         if file.suffix.lower() in ANNOTATION_ENDINGS:
             _gather_file(found, root, file, names)
-        elif file.suffix.lower() in SPREADSHEET_ENDINGS:
-            found.others.setdefault("is a spreadsheet; save it as csv to have it read", []).append(file)
+        elif (form := _UNREAD_FORMS.get(file.suffix.lower())) is not None:
+            found.others.setdefault(form, []).append(file)
     labels = [file for file in paths if file.suffix.lower() == LABEL_ENDING]
     if labels:
         _gather_yolo(found, root, paths, labels, names, headers)
@@ -154,7 +160,7 @@ def _gather_yolo(
     """The txt files that have the name of a picture, whose sides turn fractions into pixels."""
     matched = {file: own for file in labels if (own := names.find(file.stem, file))}
     try:
-        classes = class_names(root, paths) if matched else {}
+        classes = read_classes(root, paths) if matched else YoloClasses(names={})
     except BadFileError as error:
         found.findings.append(error.finding("names of classes"))
         return
@@ -163,7 +169,7 @@ def _gather_yolo(
             found.findings.append(_ambiguous(file, file.stem, own))
         elif own[0] in headers:
             try:
-                annotated = read_yolo(root / file, size=headers[own[0]].size, names=classes)
+                annotated = read_yolo(root / file, size=headers[own[0]].size, classes=classes)
             except OtherFileError as error:
                 found.others.setdefault(str(error), []).append(file)
                 continue

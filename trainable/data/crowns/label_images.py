@@ -47,7 +47,7 @@ def semantic_classes(root: Path, files: Sequence[Path], void_label: int) -> tupl
             counts += np.bincount(read_label_image(root / file, void_label).ravel(), minlength=256)
         except BadFileError as error:
             bad.append(error.finding(file.as_posix()))
-    findings = [*bad, *_check_numbers(counts, void_label)] if files else []
+    findings = [*bad, *_check_numbers(counts, void_label)] if counts.any() else bad
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise DataError(f"{root} cannot be used.", findings)
     last = int(np.flatnonzero(counts[:VOID]).max(initial=-1))

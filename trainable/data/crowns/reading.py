@@ -10,6 +10,7 @@ from trainable.data.crowns.shapes import CrownError, CrownShape
 from trainable.data.io.findings import Finding, Severity
 
 LEFT_OUT = "These crowns are left out; put them right to train on them."
+MAP_COORDINATES = "holds map coordinates; write each outline in pixels of its picture: a csv with image_path, geometry"
 READ_OTHERWISE = "These crowns are used, though not as they were written; check them."
 _MAX_NAMED = 4
 

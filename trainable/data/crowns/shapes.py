@@ -14,6 +14,8 @@ Sides = tuple[float, float, float, float]
 UNNAMED = ""
 """Label of a crown that its file gives none."""
 _NO_NAMES = {"", "nan", "none", "null", "n/a", "na", "<na>"}
+POINTS_ALONE = "are points, which say where a crown is and not how large: write a box around each"
+"""Why what is marked by points cannot be used, in the plural."""
 _BOX_TAKEN = "have no outline that can be used; their box is the mask"
 
 

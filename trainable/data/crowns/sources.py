@@ -6,14 +6,14 @@ from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
-from trainable.data.crowns.gathering import gather
+from trainable.data.crowns.gathering import Candidate, gather
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.stated_sizes import check_stated_sizes
 from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
-from trainable.data.io.picture_names import PictureNames
+from trainable.data.io.picture_names import PictureNames, picture_key
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
@@ -88,7 +88,8 @@ def find_sources(root: Path) -> CrownSources:
         for file in headers
         if file in chosen or file in label_images
     ]
-    parts, beside = named_parts(root, [image.file for image in found])
+    described_in = [_described_in(chosen.get(image.file), image.file) for image in found]
+    parts, beside = named_parts(root, [image.file for image in found], described_in)
     found = [replace(image, part=part) for image, part in zip(found, parts, strict=True) if part != LEFT_OUT]
     findings += beside
     if not found:
@@ -97,6 +98,14 @@ def find_sources(root: Path) -> CrownSources:
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
     return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
+
+
+def _described_in(candidate: Candidate | None, picture: Path) -> Path | None:
+    """The file whose path may name the picture's part; of a file of the picture's own name, its folder alone."""
+    if candidate is None:
+        return None
+    is_own = picture_key(candidate.file.stem) == picture_key(picture.name)
+    return candidate.file.parent if is_own else candidate.file.with_suffix("")
 
 
 def _headers(root: Path, images: Sequence[Path]) -> tuple[dict[Path, Header], list[Finding]]:

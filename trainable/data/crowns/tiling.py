@@ -1,6 +1,8 @@
 """Large pictures cut into tiles that reach into each other, with the crowns and classes that lie on each."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -43,28 +45,26 @@ def tiles_of(
         on_drop: called after the last tile for each shape that is on no tile, with the reason.
     """
     size = (image.height, image.width)
-    crowns = None if shapes is None else [rasterised(shape, label_of(shape), size) for shape in shapes]
+    drawn = [_drawn(shape, label_of(shape), size, tile_px) for shape in shapes or ()]
     shown: set[int] = set()
     for top, left in tile_corners(size, tile_px, overlap_px):
         window = (slice(top, top + tile_px), slice(left, left + tile_px))
-        seen = {i: own for i, crown in enumerate(crowns or ()) if (own := _seen(crown, left, top, tile_px))}
+        seen = {i: own for i, whole in enumerate(drawn) if (own := _seen(whole, left, top, tile_px))}
         shown.update(seen)
         yield Tile(
             name=f"{name}_{top:05d}_{left:05d}",
             image=filled(_cut(image, left, top, tile_px), tile_px, 0),
-            crowns=None if crowns is None else tuple(seen.values()),
+            crowns=None if shapes is None else tuple(seen.values()),
             semantic=None if semantic is None else filled(semantic[window], tile_px, VOID),
         )
-    for index, (shape, crown) in enumerate(zip(shapes or (), crowns or (), strict=True)):
+    for index, (shape, whole) in enumerate(zip(shapes or (), drawn, strict=True)):
         if index not in shown:
-            on_drop(shape, _why_not_shown(crown, tile_px))
+            on_drop(shape, _why_not_shown(whole.num_pixels, tile_px))
 
 
 def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
     """A shape as pixels; a box without an outline is taken whole. None when nothing of it lies on the picture."""
-    height, width = size
-    left, top = max(0, int(np.floor(shape.box[0]))), max(0, int(np.floor(shape.box[1])))
-    right, bottom = min(width, int(np.ceil(shape.box[2]))), min(height, int(np.ceil(shape.box[3])))
+    left, top, right, bottom = _on_picture(shape, size)
     if right <= left or bottom <= top:
         return None
     if shape.run_length is not None:
@@ -78,17 +78,44 @@ def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | 
     return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
 
 
-def _why_not_shown(crown: Crown | None, tile_px: int) -> str:
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A crown as pixels of its picture."""
+
+    crown: Crown | None
+    """None when no tile can show it: nothing of it lies on the picture, or it is too large, and its mask too."""
+    num_pixels: int
+
+
+def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -> _Drawn:
+    left, top, right, bottom = _on_picture(shape, size)
+    box_pixels, most_pixels = max(0, right - left) * max(0, bottom - top), tile_px**2 / MIN_SEEN_SHARE
+    if not shape.is_outlined and box_pixels > most_pixels:
+        return _Drawn(None, box_pixels)
+    crown = rasterised(shape, label, size)
+    num_pixels = 0 if crown is None else int(crown.mask.sum())
+    return _Drawn(crown if num_pixels <= most_pixels else None, num_pixels)
+
+
+def _on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the pixels that its box covers; empty where it lies outside."""
+    left, top, right, bottom = shape.box
+    height, width = size
+    return max(0, floor(left)), max(0, floor(top)), min(width, ceil(right)), min(height, ceil(bottom))
+
+
+def _why_not_shown(num_pixels: int, tile_px: int) -> str:
     """In the plural, as for all crowns of the reason."""
-    if crown is None:
+    if not num_pixels:
         return "lie outside of their picture"
-    if crown.mask.sum() < MIN_SEEN_PX:
+    if num_pixels < MIN_SEEN_PX:
         return f"are smaller than {MIN_SEEN_PX} px"
     return f"are too large: no tile of {tile_px} px shows {MIN_SEEN_SHARE:.0%} of them"
 
 
-def _seen(crown: Crown | None, left: int, top: int, tile_px: int) -> Crown | None:
+def _seen(whole: _Drawn, left: int, top: int, tile_px: int) -> Crown | None:
     """What a tile at (left, top) shows of a crown, in the tile's own frame."""
+    crown = whole.crown
     if crown is None:
         return None
     first_x, first_y = max(crown.box[0], left), max(crown.box[1], top)
@@ -96,7 +123,7 @@ def _seen(crown: Crown | None, left: int, top: int, tile_px: int) -> Crown | Non
     if end_x <= first_x or end_y <= first_y:
         return None
     mask = crown.mask[first_y - crown.box[1] : end_y - crown.box[1], first_x - crown.box[0] : end_x - crown.box[0]]
-    if mask.sum() < max(MIN_SEEN_PX, MIN_SEEN_SHARE * crown.mask.sum()):
+    if mask.sum() < max(MIN_SEEN_PX, MIN_SEEN_SHARE * whole.num_pixels):
         return None
     return Crown(label=crown.label, box=(first_x - left, first_y - top, end_x - left, end_y - top), mask=mask)
 

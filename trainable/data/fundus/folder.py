@@ -99,7 +99,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
 def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
     """The part of each photograph, and findings about copies and about parts without a label.
 
-    The part is what its path says, else by patient and grade of the first task.
+    The part is what its path or its table says, else by patient and grade of the first task.
     """
     first = source.tasks[0] if source.tasks else 0
     names = [plain_name(file) for file in source.files]
@@ -112,7 +112,7 @@ def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[F
             alike.extend(warnings)
         return stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
 
-    parts = keep_named_parts([part_in(file) for file in source.files], source.options.fractions, deal)
+    parts = keep_named_parts(source.parts, source.options.fractions, deal)
     findings = check_copies(source.files, source.labels, source.groups, source.digests, parts)
     findings += check_copies_across_parts(source.files, parts)
     findings += _unlabelled_parts(source, parts) + _missing_grades(source, parts)

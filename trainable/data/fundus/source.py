@@ -11,6 +11,7 @@ from typing import Self
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_tables import Grades, GradeTable, part_in, read_grade_tables
 from trainable.data.fundus.grades import TASK_NAMES
+from trainable.data.fundus.photograph_parts import named_by_tables, sharing_a_row, speaking
 from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
@@ -46,6 +47,8 @@ class FundusSource:
     files: list[Path]
     labels: list[Grades]
     groups: list[str]
+    parts: list[str | None]
+    """Those that paths or tables name: train, validation, test; None when nothing does."""
     tables: list[GradeTable]
     findings: list[Finding]
     digests: dict[Path, str]
@@ -63,13 +66,15 @@ class FundusSource:
             findings += notes
             photographs = [file for file, part in zip(photographs, parts, strict=True) if part != LEFT_OUT]
         found = [
-            (file, list(dict.fromkeys(table.grades[picture_key(file.name)] for table in _speaking(file, tables))))
+            (file, list(dict.fromkeys(table.grades[picture_key(file.name)] for table in speaking(file, tables))))
             for file in photographs
         ]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
         files = [file for file, rows in found if len(rows) == 1]
         digests = content_digests(root, files, cache_dir)
+        parts, about_parts = named_by_tables(files, tables)
+        findings += about_parts + sharing_a_row(files, tables, digests)
         names = [plain_name(file.stem) for file in files]
         if options.group_pattern is None:
             names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
@@ -79,6 +84,7 @@ class FundusSource:
             files=files,
             labels=labels,
             groups=group_ids(names, [digests[file] for file in files], options.group_pattern),
+            parts=parts,
             tables=tables,
             findings=findings + _untrained_tasks(labels),
             digests=digests,
@@ -107,16 +113,10 @@ def patient_of(name: str) -> str:
     return _EYE.sub("", name)
 
 
-def _speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:
-    """The tables that may speak of a photograph, and name it."""
-    part, key = part_in(file), picture_key(file.name)
-    return [table for table in tables if key in table.grades and (part is None or table.part in (None, part))]
-
-
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
     """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
     key = picture_key(file.name)
-    stated = [table.patients[key] for table in _speaking(file, tables) if key in table.patients]
+    stated = [table.patients[key] for table in speaking(file, tables) if key in table.patients]
     return f"patient {stated[0]}" if stated else plain_name(source.parent / patient_of(source.stem))
 
 

@@ -127,8 +127,8 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
         upright = read_upright(source.root / pair.mask)
         inverted, values = bool(source.options.inverted_masks), source.options.foreground_values
         mask, warnings = binarise(upright, mask_file, inverted=inverted, foreground_values=values)
-        brightest = max(level for level, number in enumerate(upright.convert("L").histogram()) if number)
-        stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, brightest=brightest)
+        histogram = upright.convert("L").histogram()
+        stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, histogram=histogram)
         findings += warnings
     except BadFileError as error:
         findings.append(error.finding(mask_file))

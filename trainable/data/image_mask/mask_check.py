@@ -20,6 +20,10 @@ _AS_BINARY = "Save masks as 8-bit grey images of 0 (background) and 255 (object)
 _OR_VALUES = "or say which of these values are the object, such as --set foreground_values='[\"{}\"]'."
 _TWO_COLOURS = f"Save masks as 8-bit grey images of 0 (background) and 255 (object), {_OR_VALUES.format('255/0/0')}"
 _TWO_CLASSES = f"Save masks of two classes, 0 and 255 (object), void as one of them, {_OR_VALUES.format('255')}"
+_NO_OBJECT = f"Save masks as 8-bit grey images of 0 (background) and 255 (object), {_OR_VALUES.format('1')}"
+_SAME_VALUE = 8
+"""Levels by which the object of one mask may be darker than that of another."""
+_MAX_NAMED = 4
 _COLOUR_SPREAD = 64
 _COLOUR_FRACTION = 0.001
 _SOFT_FRACTION = 0.02
@@ -38,6 +42,8 @@ class MaskFacts:
     """Fraction of the outermost ring of pixels."""
     brightest: int = 255
     """The brightest value of the file: 1 where it holds 0 and 1, 0 where it is black."""
+    num_levels: int = 2
+    """How many values the file holds."""
 
 
 def binarise(
@@ -66,10 +72,18 @@ def binarise(
     return mask.astype(np.uint8), findings
 
 
-def facts_of(mask: np.ndarray, file: str, *, brightest: int = 255) -> MaskFacts:
+def facts_of(mask: np.ndarray, file: str, *, histogram: Sequence[int] = (1, *(0,) * 254, 1)) -> MaskFacts:
+    """Args: histogram: pixels of the file at each grey level."""
+    levels = np.flatnonzero(histogram)
     ring = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
     foreground, border = float(mask.mean()), float(ring.mean())
-    return MaskFacts(file=file, foreground=foreground, border_foreground=border, brightest=brightest)
+    return MaskFacts(
+        file=file,
+        foreground=foreground,
+        border_foreground=border,
+        brightest=int(levels.max(initial=0)),
+        num_levels=len(levels),
+    )
 
 
 def check_image(header: Header, file: str) -> list[Finding]:
@@ -95,13 +109,30 @@ def check_size(image_size: tuple[int, int], mask_size: tuple[int, int], file: st
 
 
 def check_conventions(facts: Sequence[MaskFacts]) -> list[Finding]:
-    """An error where some masks hold 0 and 1 and others 255: it may be their object, or the void of the former."""
+    """An error where masks of two values differ in the brighter one: another class, void, or 0 and 1 beside 255."""
+    if differing := _other_values(facts):
+        return differing
     ones = [fact.file for fact in facts if fact.brightest == 1]
     others = [fact.file for fact in facts if fact.brightest > 1]
     if not ones or not others:
         return []
     problem = f"{len(ones)} hold 0 and 1 ({ones[0]}), {len(others)} hold up to 255 ({others[0]}), which may be void"
     return [Finding(file=_ALL, problem=problem, action="Save all masks alike, as 0 (background) and 255 (object).")]
+
+
+def _other_values(facts: Sequence[MaskFacts]) -> list[Finding]:
+    """Of masks that hold one value beside black, as classes and instances in files of their own do."""
+    files: dict[int, list[str]] = {}
+    for fact in facts:
+        if fact.num_levels <= 2 and fact.brightest > BINARISE_ABOVE:
+            files.setdefault(fact.brightest, []).append(fact.file)
+    values = sorted(files)
+    if not values or values[-1] - values[0] <= _SAME_VALUE:
+        return []
+    held = [f"{len(files[value])} hold {value} ({files[value][0]})" for value in values]
+    more = f" and {len(held) - _MAX_NAMED} more values" if len(held) > _MAX_NAMED else ""
+    problem = f"beside 0 {', '.join(held[:_MAX_NAMED])}{more}: these may be classes, instances or void"
+    return [Finding(file=_ALL, problem=problem, action=f"Save all masks as 0 and 255, {_OR_VALUES.format('255')}")]
 
 
 def check_polarity(facts: Sequence[MaskFacts], inverted_masks: bool | None) -> list[Finding]:
@@ -207,7 +238,7 @@ def _check_levels(grey: np.ndarray, counts: np.ndarray, file: str, *, is_jpeg: b
     if 0 < brightest <= BINARISE_ABOVE and not is_compressed_black:
         values = value_counts(Image.fromarray(grey))
         problem = f"its brightest value is {brightest} of 255, so that nothing would be object: {values}"
-        raise BadFileError(problem, _AS_BINARY)
+        raise BadFileError(problem, _NO_OBJECT)
     if len(levels) <= 2:
         return []
     if class_levels(grey, is_jpeg=is_jpeg):

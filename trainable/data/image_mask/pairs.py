@@ -64,7 +64,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
     if pairs:
         findings += pair_findings.left_out(root, [(pair.images, pair.masks) for pair in folders])
     pairs.sort(key=lambda pair: pair.name)
-    parts, beside = named_parts(root, [pair.image for pair in pairs])
+    parts, beside = named_parts(root, [pair.image for pair in pairs], [pair.mask.parent for pair in pairs])
     kept = [replace(pair, split=part) for pair, part in zip(pairs, parts, strict=True) if part != LEFT_OUT]
     return kept, findings + beside
 

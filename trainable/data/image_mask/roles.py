@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainable.data.io.folder_layout import plain_name
+from trainable.data.io.folder_layout import is_image, plain_name
 
 _IMAGE_WORDS = {"img", "imgs", "image", "images", "input", "inputs", "jpegimages"}
 _MASK_WORDS = {
@@ -47,15 +47,17 @@ def role_of(folder: Path) -> Role:
 
 
 def bare_mask_name(stem: str) -> str:
-    """`a` of `a_mask`, `a_segmentation` or `mask_a`; other names are kept. Without case."""
+    """`a` of `a_mask`, `mask_a` or `a.jpg`, nothing of `mask` alone; other names are kept. Without case."""
     match = _MASK_NAME.fullmatch(stem)
-    return (match["bare"] or match["rest"] if match else stem).casefold()
+    bare = Path((match["bare"] or match["rest"] if match else stem).casefold())
+    return "" if bare.name in _MASK_WORDS else bare.stem if is_image(bare) else bare.name
 
 
 def bare_image_name(stem: str) -> str:
-    """`a` of `a_sat` or `a_rgb`; other names are kept. Without case."""
+    """`a` of `a_sat` or `a_rgb`, nothing of `image` alone; other names are kept. Without case."""
     match = _IMAGE_NAME.fullmatch(stem)
-    return (match["bare"] if match else stem).casefold()
+    bare = (match["bare"] if match else stem).casefold()
+    return "" if bare in _IMAGE_WORDS else bare
 
 
 def images_and_masks(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -21,13 +21,22 @@ COPY_MARKS = (
 """Words that make a copy of what they stand beside."""
 _RETOUCHED = "blur(?:red)?|nois[ey]|brightness|contrast|gamma|saturation|sharpen(?:ed)?|zoom(?:ed)?|shear|crop(?:ped)?"
 """These do so behind a name with a number alone: a class may be called so."""
+_RETOUCHED_LAST = (
+    r"rot(?:ated?)?[-_ ]?(?:[0-9]{1,3}|left|right)|r(?:90|180|270)|turned|upside[-_ ]?down|transposed?|shift(?:ed)?"
+    r"|scaled?|translat(?:ed?|ion)|affine|perspective|warp(?:ed)?|elastic|distort(?:ed|ion)?|(?:colou?r[-_ ]?)?jitter"
+    r"|hue|gr[ae]yscale|gaussian[-_ ]?(?:blur|noise)|motion[-_ ]?blur|salt[-_ ]?(?:(?:and|n)[-_ ]?)?pepper|cutout"
+    r"|dropout|equali[sz]ed?|clahe|inverted|solari[sz]ed?|posteri[sz]ed?|bright(?:er|ened)?|dark(?:er|ened)?|sharp|resized"
+    r"|dup(?:licate)?"
+)
+"""These behind a name with a number, and with nothing but a short number behind them: frames may be called so."""
 _WORD = r"(?i)(?<![^\W_])(?:{})[0-9]*(?![^\W_])"
 _COPY = re.compile(_WORD.format(COPY_MARKS))
 _MARK = re.compile(_WORD.format(f"{COPY_MARKS}|orig|original"))
 _BEHIND = re.compile(_WORD.format(f"{COPY_MARKS}|orig|original|{_RETOUCHED}"))
+_LAST = re.compile(rf"(?i)(?<![^\W_])(?:{_RETOUCHED_LAST})[-_ ]?[0-9]{{0,2}}(?:\.[0-9]+)?$")
 _ROBOFLOW = re.compile(r"(?i)(?:_(?:jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]{16,}$")
 _AUGMENTOR = re.compile(r"(?i)^.*_original_(.+?)(?:\.(?:jpe?g|png|bmp|tiff?))?_[0-9a-f]{8}-[0-9a-f-]{27}$")
-_WINDOWS = re.compile(r"(?i)[-_ ]+copy(?: ?\([0-9]+\)| [0-9]+)?$")
+_DESKTOP = re.compile(r"(?i)[-_ ]+copy(?: ?\([0-9]+\)| [0-9]+)?$| \((?:another |[0-9]+(?:st|nd|rd|th) )?copy\)$")
 
 
 def source_files(files: Sequence[Path]) -> list[Path]:
@@ -96,8 +105,9 @@ def check_copies(
 def _source(file: Path) -> str:
     """The path without its marks; a name that has a number before its mark ends there."""
     stem = _tool_mark(file.stem) or file.stem
-    mark = next((mark for mark in _BEHIND.finditer(stem) if re.search("[0-9]", stem[: mark.start()])), None)
-    name = stem[: mark.start()] if mark else _MARK.sub("", stem)
+    marks = (*_BEHIND.finditer(stem), *_LAST.finditer(stem))
+    behind = [mark.start() for mark in marks if re.search("[0-9]", stem[: mark.start()])]
+    name = stem[: min(behind)] if behind else _MARK.sub("", stem)
     folders = [_MARK.sub("", folder) for folder in file.parent.parts]
     return plain_name("/".join(filter(None, (part.strip("_- ") for part in (*folders, name)))))
 
@@ -106,5 +116,5 @@ def _tool_mark(stem: str) -> str | None:
     """The name that a tool made a longer one of; None when no tool did."""
     if match := _AUGMENTOR.fullmatch(stem):
         return match[1]
-    shorter = _WINDOWS.sub("", _ROBOFLOW.sub("", stem))
+    shorter = _DESKTOP.sub("", _ROBOFLOW.sub("", stem))
     return shorter if shorter != stem else None

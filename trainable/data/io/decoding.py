@@ -29,6 +29,7 @@ _SAME_SHAPE = 1.02
 _DAMAGED = "Copy the file again from its source, or remove it."
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PAGED_FORMATS = ("TIFF", "GIF", "WEBP", "PNG")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -72,6 +73,7 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
     """
     try:
         with _opened(path) as image:
+            _require_one_page(image)
             if least_px is not None and image.width * image.height > LARGE_PIXELS:
                 image.draft(None, (2 * least_px, 2 * least_px))
             image.load()
@@ -173,6 +175,20 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 "annotations with it.",
             )
         yield image
+
+
+def _require_one_page(image: Image.Image) -> None:
+    """Raises BadFileError for a stack or an animation. Smaller copies of a TIFF's picture are none, nor is an MPO."""
+    num_frames = getattr(image, "n_frames", 1) if image.format in _PAGED_FORMATS else 1
+    if num_frames < 2:
+        return
+    sizes = [image.size]
+    for frame in range(1, num_frames):
+        image.seek(frame)
+        sizes.append(image.size)
+    image.seek(0)
+    if (num_pages := sizes.count(sizes[0])) > 1:
+        raise BadFileError(f"holds {num_pages} pictures of one size", "Save the one that counts as a file of its own.")
 
 
 def _bad_file(path: Path, error: Exception) -> BadFileError:

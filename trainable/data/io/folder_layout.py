@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -25,12 +25,22 @@ _SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin",
 def files_below(root: Path, place: Path = Path()) -> list[Path]:
     """Every file below the folder `place` of the root, as a path below it, in order of name; without hidden ones.
 
-    Links to folders are entered, unless to a folder that they lie in. A link to nothing counts as a file.
+    Links to folders are entered, unless to a folder that they lie in. A link to nothing counts as a file; pipes and
+    devices, which may never end, do not.
 
     Raises:
         DataError: a folder cannot be opened.
     """
-    return sorted(_files_in(root / place, Path(), _on_the_way(root, place)))
+    found: list[Path] = []
+    waiting = [(Path(), _on_the_way(root, place))]
+    while waiting:
+        folder, entered = waiting.pop()
+        for entry in _entries(root / place / folder):
+            if not entry.is_dir():
+                found += [folder / entry.name] if entry.is_file() or not Path(entry).exists() else []
+            elif not _is_one_of(here := Path(entry).stat(), entered):
+                waiting.append((folder / entry.name, (*entered, here)))
+    return sorted(found)
 
 
 def subfolders(root: Path, place: Path = Path()) -> list[Path]:
@@ -51,9 +61,14 @@ def is_image(path: Path) -> bool:
 
 
 def plain_name(path: Path | str) -> str:
-    r"""As it is written everywhere: accents composed (NFC) as on most systems, bytes that are no UTF-8 as `\xe9`."""
+    r"""As it is written everywhere: accents composed (NFC) as on most systems, bytes that are no UTF-8 as `\xe9`.
+
+    Line breaks and what cannot be seen or a terminal would obey are escapes, too: a name is one line.
+    """
     text = path.as_posix() if isinstance(path, Path) else path
-    return unicodedata.normalize("NFC", os.fsencode(text).decode("utf-8", "backslashreplace"))
+    plain = unicodedata.normalize("NFC", os.fsencode(text).decode("utf-8", "backslashreplace"))
+    seen = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in plain)
+    return plain if plain.isprintable() else "".join(seen)
 
 
 def require_folder(root: Path, holding: str) -> None:
@@ -68,18 +83,13 @@ def require_folder(root: Path, holding: str) -> None:
     raise DataError(f"The data folder {root} does not exist.{hint}")
 
 
-def _files_in(root: Path, place: Path, entered: tuple[os.stat_result, ...]) -> Iterator[Path]:
-    """Of the folder `place` below the root; `entered` holds it and the folders above it."""
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies directly in a folder, without what is hidden."""
     try:
-        with os.scandir(root / place) as listed:
-            entries = [entry for entry in listed if not is_hidden(entry.name)]
+        with os.scandir(folder) as listed:
+            return [entry for entry in listed if not is_hidden(entry.name)]
     except OSError as error:
-        raise DataError(f"The folder {root / place} cannot be opened: {error.strerror}.") from error
-    for entry in entries:
-        if not entry.is_dir():
-            yield place / entry.name
-        elif not _is_one_of(here := Path(entry).stat(), entered):
-            yield from _files_in(root, place / entry.name, (*entered, here))
+        raise DataError(f"The folder {folder} cannot be opened: {error.strerror}.") from error
 
 
 def _on_the_way(root: Path, place: Path) -> tuple[os.stat_result, ...]:

@@ -51,14 +51,17 @@ def keep_alike_together(
     Args:
         looks: the pictures' signatures, shape (N, 4).
     """
-    rows = np.arange(len(files))
-    apart: dict[int, int] = {}
+    rows, own = np.arange(len(files)), np.unique(np.array(groups, object), return_inverse=True)[1]
+    joint, apart = own.copy(), dict[int, int]()
 
     def twins() -> Iterator[tuple[int, int]]:
-        for row, other in _alike(looks, rows, rows):
-            if other < row and groups[row] != groups[other]:
-                apart.setdefault(row, other)
-                yield row, other
+        """Those that join two groups: of thousands that all look the same, not each with each."""
+        for row, others in _alike(looks, rows, rows):
+            others = others[(others < row) & (own[others] != own[row])]
+            apart.update({row: int(others[0])} if len(others) else {})
+            while len(others := others[joint[others] != joint[row]]):
+                yield row, int(others[0])
+                joint[joint == joint[others[0]]] = joint[row]
 
     joined = joined_groups(groups, twins())
     if not apart:
@@ -79,8 +82,8 @@ def check_lookalikes(files: Sequence[str], parts: Sequence[str], looks: np.ndarr
     part_of = np.array(parts)
     found: dict[int, int] = {}
     for later, earlier in combinations([part for part in ("test", "validation", "train") if part in parts], 2):
-        for row, other in _alike(looks, np.flatnonzero(part_of == later), np.flatnonzero(part_of == earlier)):
-            found.setdefault(row, other)
+        for row, others in _alike(looks, np.flatnonzero(part_of == later), np.flatnonzero(part_of == earlier)):
+            found.setdefault(row, int(others[0]))
     return [
         Finding(
             file=files[row],
@@ -93,8 +96,8 @@ def check_lookalikes(files: Sequence[str], parts: Sequence[str], looks: np.ndarr
     ]
 
 
-def _alike(looks: np.ndarray, rows: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Each row with each of the others that it looks like, in order; flat pictures look like none."""
+def _alike(looks: np.ndarray, rows: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each row that looks like some of the others, with these in order; flat pictures look like none."""
     others = others[looks[others].any(axis=1)]
     rows = rows[looks[rows].any(axis=1)]
     num_rows = max(1, _PAIRS_AT_ONCE // max(1, len(others)))
@@ -103,5 +106,6 @@ def _alike(looks: np.ndarray, rows: np.ndarray, others: np.ndarray) -> Iterator[
         different = np.zeros((len(chunk), len(others)), np.uint16)
         for word in range(4):
             different += np.bitwise_count(looks[chunk, None, word] ^ looks[None, others, word])
-        at, of = np.nonzero(different <= _MOST_DIFFERENT_BITS)
-        yield from zip(chunk[at].tolist(), others[of].tolist(), strict=True)
+        for row, near in zip(chunk.tolist(), different <= _MOST_DIFFERENT_BITS, strict=True):
+            if near.any():
+                yield row, others[near]

@@ -13,15 +13,26 @@ LEFT_OUT = "left out"
 _ENDINGS = (".txt", ".lst")
 
 
-def named_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None], list[Finding]]:
+def named_parts(
+    root: Path, pictures: Sequence[Path], described_in: Sequence[Path | None] = ()
+) -> tuple[list[str | None], list[Finding]]:
     """The part of each picture by its folders, or by lists where no folder names one, and findings about it.
 
     Beside a folder of training, pictures whose folders name no part are left out.
+
+    Args:
+        described_in: of each picture what says something of it, a mask's folder or a file of annotations; where no
+            picture's folder names a part, these do: `masks/train`, `instances_test.json`.
     """
-    parts = [split_of(picture.parent) for picture in pictures]
+    places = [picture.parent for picture in pictures]
+    parts = [split_of(place) for place in places]
     if not any(parts):
-        return listed_parts(root, pictures)
-    findings = [_named(pictures, parts)]
+        places = [place or Path() for place in described_in]
+        parts = [split_of(place) for place in places]
+        # One part alone says what the file is for, not which pictures are kept apart.
+        if len({*parts} - {None}) < 2:
+            return listed_parts(root, pictures)
+    findings = [describe_parts(places, parts)]
     if "train" not in parts:
         return parts, findings
     beside = Counter(picture.parent for picture, part in zip(pictures, parts, strict=True) if part is None)
@@ -91,15 +102,15 @@ def _names(file: Path) -> list[str]:
     return [f"{plain_name(file.parent.name)}/{names[0]}", *names] if file.parent.name else names
 
 
-def _named(pictures: Sequence[Path], parts: Sequence[str | None]) -> Finding:
-    """Which part each folder was taken for, by the first word of its path that says one."""
+def describe_parts(places: Sequence[Path], parts: Sequence[str | None]) -> Finding:
+    """Which part each folder, list or table was taken for, by the last name on its path that says one."""
     folders = Counter(
-        (part, next(plain_name(name) for name in picture.parts if split_of(Path(name))))
-        for picture, part in zip(pictures, parts, strict=True)
+        (part, [plain_name(name) for name in place.parts if split_of(Path(name)) == part][-1])
+        for place, part in zip(places, parts, strict=True)
         if part is not None
     )
     problem = ", ".join(f"{name} is {part} ({number})" for (part, name), number in sorted(folders.items()))
-    return Finding(file="parts", problem=problem, action="Parts that folders name are kept.", severity=Severity.NOTE)
+    return Finding(file="parts", problem=problem, action="Parts that are named are kept.", severity=Severity.NOTE)
 
 
 def _beside(place: Path, number: int) -> Finding:

@@ -5,7 +5,7 @@ A folder names a part by its first or last word: `train`, `Training_data`, `vali
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _PART = {
@@ -21,8 +21,12 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def split_of(place: Path) -> str | None:
-    """The part that the first of the folders on a path names: train, validation or test; None when none does."""
-    return next((part for name in place.parts if (part := _part_of(name))), None)
+    """The part that the first of the folders on a path names: train, validation or test; None when none does.
+
+    A folder that names several, such as `train_test_split`, leaves it to those in it.
+    """
+    named = [parts for name in place.parts if (parts := _parts_in(name))]
+    return next((parts[0] for parts in named if len({*parts}) == 1), named[0][0] if named else None)
 
 
 def keep_named_parts(
@@ -44,7 +48,8 @@ def keep_named_parts(
     return parts
 
 
-def _part_of(name: str) -> str | None:
+def _parts_in(name: str) -> list[str]:
+    """The part that the first or the last word of a name says, then those that all its words say; else none."""
     words = [word.lower() for word in _WORD.findall(name)]
     while len(words) > 1 and len(words[0]) == 1:
         del words[0]
@@ -52,5 +57,9 @@ def _part_of(name: str) -> str | None:
         del words[-1]
     first, last = (_JOINED.sub("", word) for word in (words[0], words[-1])) if words else ("", "")
     candidates = [word for word in (first, last) if word not in _SHORT or word == last]
-    found = (part for word in candidates for part, pattern in _PART.items() if pattern.fullmatch(word))
-    return next(found, None)
+    said = _said_by(candidates)
+    return [*said, *_said_by([word for word in words if word not in _SHORT])] if said else []
+
+
+def _said_by(words: Iterable[str]) -> list[str]:
+    return [part for word in words for part, pattern in _PART.items() if pattern.fullmatch(word)]

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, plain_name
@@ -14,10 +14,9 @@ _PARALLEL = {"images", "imgs", "img", "image", "labels", "label", "annotations",
 
 def picture_key(name: str) -> str:
     """What names one picture in any file: the last part, without the ending of an image, composed."""
-    last = re.split(r"[\\/]", _without_address(name.strip()))[-1]
-    path = PurePosixPath(last)
-    stem = path.stem if path.suffix.lower() in IMAGE_ENDINGS else last
-    return unicodedata.normalize("NFC", stem)
+    last = _without_address(name.strip()).replace("\\", "/").rpartition("/")[2]
+    stem, _, ending = last.rpartition(".")
+    return unicodedata.normalize("NFC", stem if stem and f".{ending.lower()}" in IMAGE_ENDINGS else last)
 
 
 class PictureKeys:
@@ -26,12 +25,19 @@ class PictureKeys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = set(keys)
         self._by_form: dict[str, set[str]] = {}
+        self._found: dict[str, str | None] = {}
+        """Cells of a table are looked up several times, and most columns repeat a few values."""
         for key in self._keys:
             for form in (key.casefold(), _without_zeros(key)):
                 self._by_form.setdefault(form, set()).add(key)
 
     def find(self, name: str) -> str | None:
         """The one key that the name means; None when there is none, or several but for case and zeros."""
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> str | None:
         key = picture_key(name)
         if key in self._keys:
             return key
@@ -52,9 +58,14 @@ class PictureNames:
     def __init__(self, pictures: Sequence[Path]) -> None:
         self._by_key: dict[str, list[Path]] = {}
         self._by_any_case: dict[str, list[Path]] = {}
+        self._by_last_folder: dict[tuple[str, str], list[Path]] = {}
+        self._by_place: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
         for picture in pictures:
-            self._by_key.setdefault(picture_key(picture.name), []).append(picture)
-            self._by_any_case.setdefault(picture_key(picture.name).casefold(), []).append(picture)
+            key = picture_key(picture.name)
+            self._by_key.setdefault(key, []).append(picture)
+            self._by_any_case.setdefault(key.casefold(), []).append(picture)
+            self._by_last_folder.setdefault((key, picture.parent.name), []).append(picture)
+            self._by_place.setdefault((key, _place(picture)), []).append(picture)
 
     def find(self, name: str, annotated_in: Path) -> list[Path]:
         """The pictures that a file may mean: none, one, or several where its own folder does not tell them apart."""
@@ -62,8 +73,13 @@ class PictureNames:
         found = self._by_key.get(key) or self._by_any_case.get(key.casefold(), [])
         if len(found) < 2:
             return found
-        near = [_nearness(picture, name, annotated_in) for picture in found]
-        return [picture for picture, score in zip(found, near, strict=True) if score == max(near)]
+        # Every sample may have a folder of its own and the same name in it: few of them are compared.
+        written = _folders_written(name)
+        own_folder = self._by_last_folder.get((key, written[-1])) if written else None
+        found = own_folder or self._by_place.get((key, _place(annotated_in))) or found
+        near = [_nearness(picture, written, annotated_in) for picture in found]
+        nearest = max(near)
+        return [picture for picture, score in zip(found, near, strict=True) if score == nearest]
 
     def unique_name(self, picture: Path) -> str:
         """The name without ending; with its folders where another picture has the same."""
@@ -81,14 +97,20 @@ def _without_zeros(key: str) -> str:
     return re.sub(r"0*(\d+)", r"\1", key.casefold())
 
 
-def _nearness(picture: Path, name: str, annotated_in: Path) -> tuple[int, int]:
+def _folders_written(name: str) -> list[str]:
+    return [part for part in re.split(r"[\\/]", _without_address(name))[:-1] if part not in ("", ".", "..")]
+
+
+def _place(file: Path) -> tuple[str, ...]:
+    """The folders of a file that say which pictures are meant, in alphabetical order."""
+    return tuple(sorted(part for part in file.parent.parts if part.lower() not in _PARALLEL))
+
+
+def _nearness(picture: Path, written: Sequence[str], annotated_in: Path) -> tuple[int, int]:
     """How many folders of the written name end the picture's path, then how many the annotation's own path shares."""
-    written = [part for part in re.split(r"[\\/]", _without_address(name))[:-1] if part not in ("", ".", "..")]
     folders = list(picture.parent.parts)
     ending = 0
     while ending < min(len(written), len(folders)) and written[-1 - ending] == folders[-1 - ending]:
         ending += 1
-    own, of_picture = (
-        [part for part in path.parts if part.lower() not in _PARALLEL] for path in (annotated_in.parent, picture.parent)
-    )
+    own, of_picture = _place(annotated_in), _place(picture)
     return ending, 2 * sum(part in of_picture for part in own) - len(of_picture)

@@ -289,3 +289,13 @@ def test_the_real_leaves_are_read_beside_their_annotations(opened):
     folder = opened(SHARED / "rice_leaf")
     assert len(all_names(folder.splits)) == 276
     assert any(".xml" in finding.problem for finding in folder.findings)
+
+
+def test_a_part_with_none_of_the_classes_of_train_is_an_error_that_names_both(tmp_path):
+    for seed, place in enumerate([*(f"train/{kind}" for kind in ("ok", "rust")), "val/images"]):
+        for number in range(4):
+            (tmp_path / "data" / place).mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng([seed, number]).integers(0, 255, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / place / f"{seed}{number}.png")
+    with pytest.raises(DataError, match="validation  holds images, but none of the classes of train: ok, rust"):
+        open_class_folder(tmp_path / "data", ClassFolderOptions(), cache_dir=tmp_path / "cache")

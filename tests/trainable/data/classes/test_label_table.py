@@ -125,3 +125,32 @@ def test_the_name_of_a_table_says_the_part_of_its_images(root):
     write_table(root, "image,label", NAMES[8:], LABELS[8:], file="valid.csv")
     images, _ = find_tabled_images(root)
     assert [image.split for image in images] == ["train"] * 8 + ["validation"] * 4
+
+
+@pytest.mark.parametrize("labels", [["Rust", "rust", "ok"] * 4, ["0", "0.0", "1"] * 4])
+def test_a_class_under_two_names_is_an_error(root, labels):
+    write_table(root, "image,label", NAMES, labels)
+    with pytest.raises(DataError, match=r"one class has two names, (Rust and rust|0 and 0\.0)"):
+        find_tabled_images(root)
+
+
+@pytest.mark.parametrize("column", ["split", "Usage"])
+def test_rows_of_a_part_that_nobody_knows_are_left_out_beside_training(root, column):
+    write_table(root, f"image,label,{column}", NAMES, LABELS, ["Training"] * 6 + ["PrivateTest"] * 3 + ["holdout"] * 3)
+    images, _ = find_tabled_images(root)
+    assert [image.split for image in images] == ["train"] * 6 + ["test"] * 3
+    assert said(root)["3 of 12 name no part as the others do: row 11, row 12, row 13"] is Severity.WARNING
+
+
+def test_a_column_of_parts_that_names_none_is_told_and_not_used(root):
+    write_table(root, "image,label,split", NAMES, LABELS, [0, 1, 2] * 4)
+    assert {image.split for image in find_tabled_images(root)[0]} == {None}
+    assert said(root)["the column 'split' names no part, but holds 0, 1, 2"] is Severity.WARNING
+
+
+def test_images_of_one_name_are_told_apart_by_the_folder_that_the_table_writes(tmp_path):
+    write_images(tmp_path, folder="images_1")
+    write_images(tmp_path, folder="images_2")
+    names = [f"images_{folder}/{name}.png" for folder in (1, 2) for name in NAMES]
+    write_table(tmp_path, "path,label", names, LABELS * 2)
+    assert len(find_tabled_images(tmp_path)[0]) == 24

@@ -112,3 +112,14 @@ def test_a_tree_that_only_looks_like_classes_is_told_with_the_right_folder(tmp_p
 def test_originals_and_copies_below_each_class_are_no_variants(tmp_path):
     touch(tmp_path, *(f"{kind}/{inside}/1.png" for kind in ("blast", "blight") for inside in ("orig", "rotated")))
     assert {kind for kind, _ in read(tmp_path).values()} == {"blast", "blight"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("rust", "rust "), ("late blight", "late_blight"), ("Clean", "clean"), ("1", "01")]
+)
+def test_two_names_that_mean_one_class_are_an_error_that_names_both(tmp_path, one, other):
+    touch(tmp_path, f"{one}/1.png", f"{other}/2.png", "x/3.png")
+    with pytest.raises(DataError, match="one class under two names") as caught:
+        find_class_images(tmp_path)
+    assert one in str(caught.value)
+    assert other in str(caught.value)

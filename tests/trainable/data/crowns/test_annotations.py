@@ -84,3 +84,15 @@ def test_a_whole_file_of_another_kind_is_no_damaged_one(tmp_path, name, text, se
     (tmp_path / name).write_text(text)
     with pytest.raises(OtherFileError, match=sentence):
         read_annotations(tmp_path / name)
+
+
+def test_xml_in_an_encoding_that_nobody_knows_is_told(tmp_path):
+    (tmp_path / "plot.xml").write_text(f'<?xml version="1.0" encoding="klingon-7"?>{VOC}')
+    with pytest.raises(BadFileError, match="unknown encoding"):
+        read_annotations(tmp_path / "plot.xml")
+
+
+def test_map_coordinates_are_told_as_such_also_under_another_ending(tmp_path):
+    (tmp_path / "crowns.json").write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(OtherFileError, match="holds map coordinates"):
+        read_annotations(tmp_path / "crowns.json")

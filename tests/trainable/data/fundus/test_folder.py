@@ -305,3 +305,25 @@ def test_grades_that_a_part_lacks_are_told_once_for_each_task(root):
     assert ("test", "has no photograph of retinopathy grade 0, 1, 2") in told
     assert ("test", "has no photograph of edema grade 0, 1") in told
     assert ("train", "has no photograph of retinopathy grade 4") in told
+
+
+@pytest.mark.parametrize("places", [("images", "masks"), ("train", "test")])
+def test_a_row_that_speaks_of_two_pictures_is_an_error_that_names_both(tmp_path, places):
+    root = tmp_path / "eyes"
+    for place_seed, place in enumerate(places):
+        for index in range(3):
+            write_photograph(root / place / f"{index}.png", 10 * place_seed + index)
+    write_table(root / "grades.csv", [(str(index), index % 2, 0) for index in range(3)], HEADER[:3])
+    with pytest.raises(DataError, match=f"{places[1]}/0.png|{places[0]}/0.png") as caught:
+        opened(root)
+    assert "one row of grades.csv speaks of both" in str(caught.value)
+
+
+def test_a_photograph_in_the_tables_of_two_parts_is_an_error(tmp_path):
+    root = tmp_path / "eyes"
+    for index in range(8):
+        write_photograph(root / f"{index}.png", index)
+    for part, indices in (("train", range(6)), ("test", range(5, 8))):
+        write_table(root / f"{part}.csv", [(str(index), index % 2, 0) for index in indices], HEADER[:3])
+    with pytest.raises(DataError, match=r"5\.png  stands in test\.csv \(test\) and train\.csv \(train\)"):
+        opened(root)

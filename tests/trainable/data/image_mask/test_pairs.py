@@ -238,3 +238,18 @@ def test_the_two_leaked_images_are_left_out_of_training_only_where_they_are_in_b
     kept, warnings = without_known_leaks(find_pairs(tmp_path)[0])
     assert [pair.name for pair in kept] == [*(f"Test/{stem}" for stem in LEAKED_STEMS), "Train/other"]
     assert [warning.file for warning in warnings] == [f"Train/Image/{stem}.jpg" for stem in LEAKED_STEMS]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a.jpg", "masks/a.jpg.png"),
+        ("images/a.jpg", "masks/a.jpg_mask.png"),
+        ("set/a.jpg", "set/a.jpg.png"),
+        ("sample1/image.png", "sample1/mask.png"),
+        ("s/1/img.jpg", "s/1/label.png"),
+    ],
+)
+def test_a_mask_may_have_the_images_ending_in_its_name_or_say_no_more_than_mask(tmp_path, image, mask):
+    touch(tmp_path, image, mask)
+    assert [read_mask for _, read_mask, _ in read(tmp_path)] == [mask]

@@ -28,6 +28,17 @@ from trainable.tasks.dishes import SOURCE_OF_A_FILE
         ("rust/leaf_12.png", "rust/leaf_12_vertical_flip.png"),
         ("rust/leaf_12.png", "rust/leaf_12_blur_2.png"),
         ("rust/leaf_12.png", "rust/rotated_by_15_leaf_12.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_rotate90.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_rot_left.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_r270.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_shifted_3.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_scaled_1.2.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_gaussian_noise.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_salt_and_pepper.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_color_jitter.png"),
+        ("rust/leaf_12.png", "rust/leaf_12_elastic-2.png"),
+        ("rust/leaf 12.png", "rust/leaf 12 (copy).png"),
+        ("rust/leaf 12.png", "rust/leaf 12 (3rd copy).png"),
         ("rust/leaf.png", "rust/leaf - Copy (2).png"),
         ("plots/tree7.jpg", "plots/tree7_jpg.rf.0f3c5a7e9b1d2c4f6a8e0b2d4c6f8a1e.jpg"),
         ("plots/tree7.png", "plots/tree7.rf.0f3c5a7e9b1d2c4f6a8e0b2d4c6f8a1e.png"),
@@ -48,6 +59,9 @@ def test_what_is_no_copy_is_its_own_source():
         "a/45degree_view.png",
         "a/flipper_3.png",
         "a/dark_1.png",
+        "a/scene1_dark_0001.png",
+        "a/scene1_dark_0002.png",
+        "a/cam1_r90x.png",
     ]
     files += ["a/copyist_1.png", "a/plate_01_a.png", "a/plate_01_b.png", "a/plate-01-b.png"]
     assert sources(files) == files

@@ -162,3 +162,18 @@ def test_a_tiff_whose_bands_are_not_read_is_told_as_such(tmp_path):
     (tmp_path / "bands.tif").write_bytes(b"II*\0" + bytes(60))
     with pytest.raises(BadFileError, match="is a TIFF whose bands are not read"):
         read_upright(tmp_path / "bands.tif")
+
+
+@pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png"])
+def test_a_stack_or_an_animation_is_refused_with_its_number_of_pictures(tmp_path, ending):
+    pages = [Image.fromarray(np.random.default_rng(seed).integers(0, 255, (20, 30), dtype=np.uint8)) for seed in (1, 2)]
+    pages[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=pages[1:])
+    with pytest.raises(BadFileError, match="holds 2 pictures of one size"):
+        read_upright(tmp_path / f"a.{ending}")
+
+
+def test_a_tiff_with_smaller_copies_of_its_picture_is_one_picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 48, 3), dtype=np.uint8)
+    whole = Image.fromarray(pixels)
+    whole.save(tmp_path / "a.tif", save_all=True, append_images=[whole.resize((24, 16)), whole.resize((12, 8))])
+    np.testing.assert_array_equal(np.asarray(read_upright(tmp_path / "a.tif")), pixels)

@@ -43,6 +43,14 @@ def test_a_link_to_a_folder_is_entered_and_a_link_to_nothing_is_a_file(tmp_path)
     assert names(tmp_path / "data") == ["gone.png", "images/deep/a.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_and_devices_which_never_end_are_passed_over(tmp_path):
+    touch(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    assert names(tmp_path) == ["a.png"]
+
+
 def test_circles_of_links_end_and_two_links_to_one_folder_are_both_entered(tmp_path):
     touch(tmp_path, "one/a.png", "two/b.png")
     (tmp_path / "one" / "up").symlink_to(tmp_path)
@@ -85,6 +93,10 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
 def test_common_endings_are_pictures_in_any_case(ending):
     assert is_image(Path(f"a{ending}"))
     assert not is_image(Path(f"a{ending}.txt"))
+
+
+def test_a_name_is_one_line_that_no_terminal_obeys():
+    assert plain_name("a\n\x1b[2Jb c") == r"a\n\x1b[2Jb c"
 
 
 def test_a_name_is_plain_whatever_wrote_it():

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from scipy.sparse.csgraph import connected_components
 
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
 
@@ -63,3 +64,17 @@ def test_what_looks_the_same_joins_one_group_also_by_way_of_a_third():
 def test_one_group_is_not_told_as_alike_and_flat_pictures_join_nothing():
     looks = np.array([[5, 0, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint64)
     assert keep_alike_together("abcd", ["x", "x", "c", "d"], looks) == (["x", "x", "c", "d"], [])
+
+
+def test_the_joined_groups_are_the_connected_ones_of_all_that_look_the_same():
+    """An independent search for connected rows, on frames that drift by some bits from one to the next."""
+    rng = np.random.default_rng(1)
+    bits = np.cumsum(rng.random((60, 256)) < 0.03, axis=0) % 2
+    bits[rng.random(60) < 0.3] ^= rng.integers(0, 2, 256)
+    groups = [f"g{number % 25:02d}" for number in range(60)]
+    near = (bits[:, None] != bits[None]).sum(axis=2) <= 16
+    same = near | np.array([[one == other for one in groups] for other in groups])
+    _, expected = connected_components(same)
+    joined, _ = keep_alike_together(groups, groups, np.packbits(bits.astype(bool), axis=1).view(np.uint64))
+    assert len(set(joined)) == len(set(expected)) > 1
+    assert len(set(zip(joined, expected.tolist(), strict=True))) == len(set(joined))

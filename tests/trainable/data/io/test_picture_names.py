@@ -42,3 +42,11 @@ def test_pictures_of_one_name_are_told_apart_by_written_folders_then_by_those_of
 )
 def test_a_table_may_leave_out_zeros_and_change_the_case_where_one_picture_fits(name, key):
     assert PictureKeys([picture_key(one) for one in ("IDRiD_007", "12", "x_1", "X_1", "cafe\u0301")]).find(name) == key
+
+
+def test_of_many_pictures_of_one_name_the_one_beside_the_annotation_is_meant():
+    names = PictureNames([Path(f"{part}/s{number}/image.jpg") for part in ("images", "more") for number in range(3)])
+    assert names.find("image.jpg", Path("labels/s1/image.txt")) == [Path("images/s1/image.jpg")]
+    assert names.find("s2/image.jpg", Path("all.csv")) == [Path("images/s2/image.jpg")]
+    assert names.find("more/s2/image.jpg", Path("all.csv")) == [Path("more/s2/image.jpg")]
+    assert len(names.find("image.jpg", Path("all.csv"))) == 3

@@ -5,7 +5,16 @@ from functools import partial
 from typing import Any
 
 from trainable.data.crowns.reading import AnnotationFile
-from trainable.data.crowns.shapes import CrownError, CrownShape, label_text, number, outlined, run_length, stated_size
+from trainable.data.crowns.shapes import (
+    POINTS_ALONE,
+    CrownError,
+    CrownShape,
+    label_text,
+    number,
+    outlined,
+    run_length,
+    stated_size,
+)
 from trainable.data.io.findings import BadFileError
 
 SECTIONS = ("images", "annotations", "categories")
@@ -27,7 +36,7 @@ def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
     names = _by_id(content["categories"], "name")
     for entry in content["images"]:
         name = entry.get("file_name")
-        if isinstance(name, str) and len(pictures[_key(entry.get("id"))]) == 1:
+        if isinstance(name, str) and len(pictures.get(_key(entry.get("id")), [])) == 1:
             found.picture(name, stated_size(entry.get("height"), entry.get("width")))
     for index, entry in enumerate(content["annotations"], start=1):
         _add(found, entry, f"crown {entry.get('id', f'number {index}')}", pictures, names)
@@ -36,9 +45,9 @@ def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
 
 
 def _by_id(entries: Sequence[Mapping[str, Any]], field: str) -> dict[str, list[str]]:
-    """Every name that an id is given to."""
+    """Every name that an id is given to; an entry without an id is nobody's."""
     found: dict[str, list[str]] = {}
-    for entry in entries:
+    for entry in (entry for entry in entries if entry.get("id") is not None):
         name, own = entry.get(field), found.setdefault(_key(entry.get("id")), [])
         if isinstance(name, str | int) and str(name) not in own:
             own.append(str(name))
@@ -87,6 +96,8 @@ def _shape(
     if parts and all(isinstance(part, int | float | str) for part in parts):
         parts = [parts]
     if not parts and box is None:
+        if entry.get("keypoints"):
+            raise CrownError(POINTS_ALONE, "keypoints")
         raise CrownError("have neither outline nor box", "segmentation and bbox are empty")
     return outlined(label, [_points(part) for part in parts], box=box, place=place)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from trainable.data.crowns.formats.via import VIA_COLUMN, read_via_rows
 from trainable.data.crowns.reading import AnnotationFile, OtherFileError
 from trainable.data.crowns.shapes import (
+    POINTS_ALONE,
     UNNAMED,
     CrownError,
     CrownShape,
@@ -32,10 +33,16 @@ _CORNERS = (
     ("left", "top", "right", "bottom"),
 )
 _POINT = (re.compile("^x$"), re.compile("^y$"))
+_SIDES = (re.compile("^(width|w)$"), re.compile("^(height|h)$"))
 _POINTS = (
     "holds points (x, y), which say where a crown is and not how large. Write a box around each, of the usual width of "
     "a crown: a csv with image_path, xmin, ymin, xmax, ymax."
 )
+_CORNER_OR_CENTRE = (
+    "holds x, y, width and height: x and y may be a corner of the box or its centre, the sides those of the box or of "
+    "the picture. Write the corners instead: a csv with image_path, xmin, ymin, xmax, ymax."
+)
+_POINT_TEXT = re.compile(r"(?i)\s*(srid=\d+;)?\s*(multi)?point\b")
 _OUTER_RING = re.compile(r"\(\(([^()]+)\)")
 _NEEDED = "To be read as annotations, a csv needs image_path and either geometry or xmin, ymin, xmax, ymax."
 
@@ -99,7 +106,8 @@ def _columns(table: Table) -> _Columns:
     geometry = _only(table, _GEOMETRY, "the outline")
     corners = next(filter(None, (_corners(table, names) for names in _CORNERS)), None)
     if geometry is None and corners is None and all(columns_named(table.header, side) for side in _POINT):
-        raise OtherFileError(_POINTS)
+        has_sides = all(columns_named(table.header, side) for side in _SIDES)
+        raise OtherFileError(_CORNER_OR_CENTRE if has_sides else _POINTS)
     if picture is None or (geometry is None and corners is None):
         raise OtherFileError(f"has the columns {', '.join(sorted(table.header)) or 'none'}. {_NEEDED}")
     height, width = (columns_named(table.header, re.compile(f"^{side}$")) for side in ("height", "width"))
@@ -160,6 +168,8 @@ def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
 def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: str) -> CrownShape:
     outlines = _OUTER_RING.findall(re.sub(r"\s*([()])\s*", r"\1", geometry))
     if not outlines and box is None:
+        if _POINT_TEXT.match(geometry):
+            raise CrownError(POINTS_ALONE, repr(geometry[:40]))
         raise CrownError("have a geometry that is no POLYGON or MULTIPOLYGON", repr(geometry[:40]))
     # x and y of each point; heights are left.
     points = [[point.split()[:2] for point in outline.split(",")] for outline in outlines]

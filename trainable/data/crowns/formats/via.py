@@ -13,6 +13,7 @@ from trainable.data.io.table import Table
 
 VIA_COLUMN = "region_shape_attributes"
 _METADATA = "_via_img_metadata"
+_EXPORT_AGAIN = "Export it again, or remove the file."
 
 
 def is_via(content: Mapping[str, Any]) -> bool:
@@ -30,7 +31,9 @@ def read_via(content: Mapping[str, Any]) -> AnnotationFile:
     """
     found = AnnotationFile()
     entries = [entry for entry in content.get(_METADATA, content).values() if isinstance(entry, dict)]
-    regions = {str(entry.get("filename")): _listed(entry.get("regions")) for entry in entries}
+    regions: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        regions.setdefault(str(entry.get("filename")), []).extend(_listed(entry.get("regions")))
     attribute = _label_attribute([region for own in regions.values() for region in own])
     for name, own in regions.items():
         found.picture(name)
@@ -43,16 +46,18 @@ def read_via(content: Mapping[str, Any]) -> AnnotationFile:
 
 def read_via_rows(table: Table) -> AnnotationFile:
     """The csv export: a region a row, its attributes as json."""
-    columns = {name: index for index, name in enumerate(table.header)}
+    columns = {name.lstrip("#"): index for index, name in enumerate(table.header)}
+    if missing := [name for name in ("filename", "region_attributes") if name not in columns]:
+        raise BadFileError(f"is a csv of VGG Image Annotator without the column {missing[0]}", _EXPORT_AGAIN)
     regions = []
     for row in table.body:
         try:
             place, attributes = (
                 json.loads(row.cells[columns[name]] or "{}") for name in (VIA_COLUMN, "region_attributes")
             )
-        except (KeyError, json.JSONDecodeError, RecursionError) as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             problem = f"row {row.number} is no region of VGG Image Annotator ({type(error).__name__}: {error})"
-            raise BadFileError(problem, "Export it again, or remove the file.") from error
+            raise BadFileError(problem, _EXPORT_AGAIN) from error
         regions.append((row, {"shape_attributes": place, "region_attributes": attributes}))
     attribute = _label_attribute([region for _, region in regions])
     found = AnnotationFile()

@@ -1,7 +1,9 @@
 """YOLO txt: one file a picture, a crown a line, in fractions of the picture's sides."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import yaml
@@ -20,12 +22,21 @@ _SLACK = 0.01
 Names = dict[int, str]
 
 
-def read_yolo(path: Path, *, size: tuple[int, int], names: Names) -> AnnotationFile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YoloClasses:
+    """What data.yaml, classes.txt or obj.names say of the labels."""
+
+    names: Names
+    """By number; empty where no file says them."""
+    num_keypoint_values: int = 0
+    """Numbers behind each box that are keypoints of a pose, not an outline (`kpt_shape` of data.yaml)."""
+
+
+def read_yolo(path: Path, *, size: tuple[int, int], classes: YoloClasses) -> AnnotationFile:
     """Lines of `class x y width height` (centre and sides of a box) or `class x1 y1 x2 y2 x3 y3 ...` (an outline).
 
     Args:
         size: height and width of the picture in pixels.
-        names: of the classes; empty where no file says them.
 
     Raises:
         OtherFileError: no line begins with two numbers.
@@ -38,7 +49,7 @@ def read_yolo(path: Path, *, size: tuple[int, int], names: Names) -> AnnotationF
     found.picture(path.stem)
     for index, row in rows:
         place = f"line {index}"
-        found.add(path.stem, place, partial(_shape, row, size, names, place))
+        found.add(path.stem, place, partial(_shape, row, size, classes, place))
     found.drop_repeated()
     return found
 
@@ -48,32 +59,42 @@ def lists_classes(file: Path) -> bool:
     return file.name.lower() in _LISTS or file.suffix.lower() in _YAML_ENDINGS
 
 
-def class_names(root: Path, files: Sequence[Path]) -> Names:
-    """Names of the classes as data.yaml, classes.txt or obj.names below the folder list them; empty where none does.
+def read_classes(root: Path, files: Sequence[Path]) -> YoloClasses:
+    """The classes as data.yaml, classes.txt or obj.names below the folder list them.
 
     Raises:
         BadFileError: two files list other names, or one is damaged.
     """
-    found = {file: names for file in files if (names := _listed(root / file))}
+    read = {file: classes for file in files if (classes := _listed(root / file))}
+    found = {file: classes.names for file, classes in read.items() if classes.names}
     lists = {tuple(sorted(names.items())) for names in found.values()}
     if len(lists) > 1:
         problem = f"and {len(found) - 1} more list different names of classes: {', '.join(map(str, found))}"
         raise BadFileError(problem, "Keep the one that belongs to the labels.")
-    return dict(*lists) if lists else {}
+    num_values = max((classes.num_keypoint_values for classes in read.values()), default=0)
+    return YoloClasses(names=dict(*lists) if lists else {}, num_keypoint_values=num_values)
 
 
-def _listed(path: Path) -> Names:
-    if path.name.lower() in _LISTS:
-        return dict(enumerate(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line))
-    if path.suffix.lower() not in _YAML_ENDINGS:
-        return {}
+def _listed(path: Path) -> YoloClasses | None:
+    if not lists_classes(path):
+        return None
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        content = None if path.name.lower() in _LISTS else yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadFileError(f"is no YAML ({type(error).__name__})", "Put it right, or remove it.") from error
-    names = content.get("names") if isinstance(content, dict) else None
+        problem = f"in {path.name} are not read: it is no text in UTF-8, or no YAML ({type(error).__name__})"
+        raise BadFileError(problem, "Put the file right, or remove it.") from error
+    if path.name.lower() in _LISTS:
+        return YoloClasses(names=dict(enumerate(line.strip() for line in text.splitlines() if line)))
+    if not isinstance(content, dict):
+        return None
+    names, shape = content.get("names"), content.get("kpt_shape")
     numbered = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
-    return {int(number): str(name) for number, name in numbered if str(number).isdigit()}
+    sides = [side for side in shape if isinstance(side, int)] if isinstance(shape, list) else []
+    return YoloClasses(
+        names={int(number): str(name) for number, name in numbered if str(number).isdigit()},
+        num_keypoint_values=prod(sides) if len(sides) == 2 else 0,
+    )
 
 
 def _are_numbers(texts: Sequence[str]) -> bool:
@@ -83,8 +104,10 @@ def _are_numbers(texts: Sequence[str]) -> bool:
         return False
 
 
-def _shape(row: Sequence[str], size: tuple[int, int], names: Names, place: str) -> CrownShape:
-    kind, *sides = (number(text) for text in row)
+def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, place: str) -> CrownShape:
+    names, (kind, *sides) = classes.names, (number(text) for text in row)
+    if classes.num_keypoint_values and len(sides) == 4 + classes.num_keypoint_values:
+        sides = sides[:4]
     if kind != int(kind) or kind < 0 or (names and int(kind) not in names):
         listed = f"the names go from {min(names)} to {max(names)}" if names else "classes are whole numbers"
         raise CrownError("are of a class that has no name", f"class {kind:g}, {listed}")

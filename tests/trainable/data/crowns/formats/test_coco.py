@@ -118,3 +118,15 @@ def test_a_picture_that_is_listed_under_two_ids_has_the_crowns_of_both():
     images = [{"id": 1, "file_name": "plot.png"}, {"id": 2, "file_name": "plot.png"}]
     found = read({"image_id": 2, "bbox": [8, 8, 4, 4]}, images=images)
     assert len(found.pictures["plot.png"].shapes) == 2
+
+
+def test_an_annotation_without_an_id_is_of_no_picture_and_no_category():
+    found = read({"image_id": None}, images=({"file_name": "bare.png"}, {"id": 1, "file_name": "plot.png"}))
+    assert [problem.reason for problem in found.problems] == ["name no picture of the file"]
+    found = read({"category_id": None}, categories=[{"id": 3, "name": "palm"}, {"name": "ghost"}])
+    assert [problem.reason for problem in found.problems] == ["are of no category of the file"]
+
+
+def test_keypoints_without_a_box_are_told_as_points():
+    (problem,) = read({"bbox": None, "keypoints": [4, 4, 2, 9, 9, 2]}).problems
+    assert problem.reason == "are points, which say where a crown is and not how large: write a box around each"

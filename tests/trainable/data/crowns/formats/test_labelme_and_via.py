@@ -102,3 +102,22 @@ def test_the_csv_of_via_is_read_as_its_json(tmp_path):
     (tmp_path / "via.csv").write_text("\n".join([header, *rows]))
     found = read_annotations(tmp_path / "via.csv")
     assert (found.pictures["plot.png"].shapes[0].label, found.pictures["bare.png"].shapes) == ("palm", [])
+
+
+def test_entries_of_via_for_one_picture_belong_together(tmp_path):
+    def entry(x):
+        region = {"shape_attributes": {"name": "circle", "cx": x, "cy": 30, "r": 9}, "region_attributes": {}}
+        return {"filename": "plot.png", "regions": [region]}
+
+    (tmp_path / "via.json").write_text(json.dumps({"plot.png1": entry(20), "plot.png2": entry(45)}))
+    assert len(shapes(read_annotations(tmp_path / "via.json"))) == 2
+
+
+def test_the_csv_of_vias_first_version_is_read_and_one_without_names_is_an_error(tmp_path):
+    place = json.dumps({"name": "rect", "x": 4, "y": 4, "width": 10, "height": 10}).replace('"', '""')
+    header = "#filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    (tmp_path / "via.csv").write_text(f'{header}\nplot.png,9,{{}},1,0,"{place}",{{}}')
+    assert len(shapes(read_annotations(tmp_path / "via.csv"))) == 1
+    (tmp_path / "via.csv").write_text(f'region_shape_attributes,region_attributes\n"{place}",{{}}')
+    with pytest.raises(BadFileError, match="without the column filename"):
+        read_annotations(tmp_path / "via.csv")

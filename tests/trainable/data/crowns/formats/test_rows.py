@@ -3,6 +3,7 @@
 import pytest
 
 from trainable.data.crowns.formats.rows import read_rows
+from trainable.data.crowns.reading import OtherFileError
 
 HEADER = "image_path,label,xmin,ymin,xmax,ymax,geometry"
 GOOD = "plot.png,palm,4,4,12,14,"
@@ -25,7 +26,10 @@ def read(tmp_path):
         ("plot.png,palm,9,1,,4,", "have a coordinate that is no number"),
         ("plot.png,palm,1,1,1e999,4,", "have a coordinate that is not finite"),
         ("plot.png,palm,,,,,POLYGON EMPTY", "have a geometry that is no POLYGON or MULTIPOLYGON"),
-        ("plot.png,palm,,,,,POINT (3 4)", "have a geometry that is no POLYGON or MULTIPOLYGON"),
+        (
+            "plot.png,palm,,,,,POINT (3 4)",
+            "are points, which say where a crown is and not how large: write a box around each",
+        ),
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 6))"', "have fewer than three points"),
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 x, 7 8))"', "have a coordinate that is no number"),
         (",palm,1,1,3,4,", "name no picture"),
@@ -73,3 +77,15 @@ def test_other_separators_and_encodings_are_read_and_told(read, separator, encod
 def test_the_size_that_a_row_states_is_that_of_its_picture(read):
     found = read("plot.png,48,32,palm,4,4,12,14", header="filename,width,height,class,xmin,ymin,xmax,ymax")
     assert found.pictures["plot.png"].size == (32, 48)
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("image_path,x,y,label", "holds points"),
+        ("image_path,x,y,width,height", "may be a corner of the box or its centre"),
+    ],
+)
+def test_columns_of_points_or_of_boxes_in_doubt_are_told_with_those_to_write(read, header, sentence):
+    with pytest.raises(OtherFileError, match=f"{sentence}.*image_path, xmin, ymin, xmax, ymax"):
+        read("plot.png,4,5,6,7", header=header)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainable.data.crowns.formats.yolo import class_names, read_yolo
+from trainable.data.crowns.formats.yolo import YoloClasses, read_classes, read_yolo
 from trainable.data.crowns.reading import OtherFileError
 from trainable.data.io.findings import BadFileError
 
@@ -13,7 +13,7 @@ NAMES = {0: "Palm", 1: "cacao"}
 def read(tmp_path):
     def read_text(*lines, names=NAMES):
         (tmp_path / "plot.txt").write_text("\n".join(lines))
-        return read_yolo(tmp_path / "plot.txt", size=(100, 200), names=names)
+        return read_yolo(tmp_path / "plot.txt", size=(100, 200), classes=YoloClasses(names=names))
 
     return read_text
 
@@ -60,7 +60,7 @@ def test_a_text_that_is_no_list_of_numbers_is_another_file(read):
 )
 def test_the_names_of_the_classes_are_found(tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    assert class_names(tmp_path, [tmp_path / name]) == NAMES
+    assert read_classes(tmp_path, [tmp_path / name]).names == NAMES
 
 
 def test_without_a_list_of_names_a_class_is_called_by_its_number(read):
@@ -71,4 +71,19 @@ def test_two_lists_of_other_names_are_an_error_that_names_them(tmp_path):
     (tmp_path / "data.yaml").write_text("names: [palm]")
     (tmp_path / "classes.txt").write_text("cacao")
     with pytest.raises(BadFileError, match=r"different names of classes: .*classes.txt, .*data.yaml"):
-        class_names(tmp_path, [tmp_path / "classes.txt", tmp_path / "data.yaml"])
+        read_classes(tmp_path, [tmp_path / "classes.txt", tmp_path / "data.yaml"])
+
+
+@pytest.mark.parametrize("shape", ["[2, 2]", "[3, 3]"])
+def test_keypoints_of_a_pose_are_no_outline(tmp_path, shape):
+    (tmp_path / "data.yaml").write_text(f"names: [palm]\nkpt_shape: {shape}")
+    classes = read_classes(tmp_path, [tmp_path / "data.yaml"])
+    (tmp_path / "plot.txt").write_text("0 0.5 0.5 0.2 0.4" + " 0.5" * classes.num_keypoint_values)
+    (crown,) = read_yolo(tmp_path / "plot.txt", size=(100, 200), classes=classes).pictures["plot"].shapes
+    assert (crown.box, crown.polygons) == ((80, 30, 120, 70), ())
+
+
+def test_a_list_of_names_in_another_encoding_is_told_by_name(tmp_path):
+    (tmp_path / "classes.txt").write_bytes("pâlm".encode("latin-1"))
+    with pytest.raises(BadFileError, match=r"classes\.txt are not read"):
+        read_classes(tmp_path, [tmp_path / "classes.txt"])
