@@ -224,10 +224,15 @@ def write_annotated() -> None:
         "grades-without-header": "plot0,1\nplot1,0\n",
         "grades-of-others": "image,level\neye,1\n",
         "classes-in-doubt": "image,label,class\nplot0,a,b\n",
+        "classes-under-two-names": "image,label\nplot0,Rust\nplot1,rust\nplot2,ok\nplot3,ok\n",
+        "crowns-as-points": "image_path,x,y,label\nplot0.png,4,6,palm\n",
     }
     for name, content in tables.items():
         write_pictures(Path(name))
         Path(name, "labels.csv").write_text(content)
+    for folder in ("grades-in-a-spreadsheet", "classes-in-a-spreadsheet"):
+        write_pictures(Path(folder))
+        Path(folder, "labels.xlsx").write_bytes(b"PK\x03\x04")
     shutil.copytree("data", "masks-with-void")
     for path in Path("masks-with-void/GT").iterdir():
         mask = np.asarray(Image.open(path)) // 255

@@ -114,6 +114,12 @@ def one_folder_by_ending(root):
     pairs(root, "MT_Crack/Imgs/{}.jpg", "MT_Crack/Imgs/{}.png", "abcdefghij")
 
 
+def a_folder_for_each_sample(root):
+    for number in range(10):
+        picture(root / f"sample{number}" / "image.png")
+        mask(root / f"sample{number}" / "mask.png")
+
+
 def class_folders(root):
     pictures(root, "clean/{}.jpg", "abcdef")
     pictures(root, "dirty/{}.jpg", "klmnop")
@@ -177,6 +183,21 @@ def yolo(root):
             text(root / "labels" / part / f"{name}.txt", "0 0.5 0.5 0.4 0.4")
 
 
+def yolo_outlines(root):
+    text(root / "classes.txt", "palm")
+    for name in pictures(root, "{}.jpg", "abcdefgh"):
+        text(root / f"{name}.txt", "0 0.1 0.1 0.6 0.1 0.6 0.6 0.1 0.6")
+
+
+def coco_masks(root):
+    coco(root)
+    path = root / "_annotations.coco.json"
+    content = json.loads(path.read_text())
+    for crown in content["annotations"]:
+        crown["segmentation"] = {"size": [64, 64], "counts": [640, 30 * 64, 64 * 64 - 640 - 30 * 64]}
+    path.write_text(json.dumps(content))
+
+
 def voc_boxes(root):
     for name in pictures(root, "{}.jpg", "abcdefgh"):
         box = "<bndbox><xmin>4</xmin><ymin>6</ymin><xmax>34</xmax><ymax>36</ymax></bndbox>"
@@ -195,6 +216,24 @@ def via(root):
     regions = [{"shape_attributes": {"name": "circle", "cx": 30, "cy": 30, "r": 12}, "region_attributes": {}}]
     names = pictures(root, "{}.jpg", "abcdefgh")
     text(root / "via.json", json.dumps({name: {"filename": f"{name}.jpg", "regions": regions} for name in names}))
+
+
+def via_project(root):
+    via(root)
+    text(root / "via.json", json.dumps({"_via_img_metadata": json.loads((root / "via.json").read_text())}))
+
+
+def via_csv(root):
+    names = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    place = json.dumps({"name": "rect", "x": 4, "y": 6, "width": 30, "height": 30}).replace('"', '""')
+    label = json.dumps({"species": "palm"}).replace('"', '""')
+    rows = (f'{name}.jpg,9,{{}},1,0,"{place}","{label}"' for name in pictures(root, "{}.jpg", "abcdefgh"))
+    text(root / "via.csv", names, *rows)
+
+
+def csv_boxes_with_sizes(root):
+    rows = (f"{name}.jpg,64,64,palm,4,6,34,36" for name in pictures(root, "{}.jpg", "abcdefgh"))
+    text(root / "boxes.csv", "filename,width,height,class,xmin,ymin,xmax,ymax", *rows)
 
 
 def csv_boxes(root):
@@ -226,6 +265,13 @@ def aptos(root):
     text(root / "train.csv", "id_code,diagnosis", *(f"{name},{row % 3}" for row, name in enumerate(names)))
 
 
+def grades_without_a_header(root):
+    text(
+        root / "all.txt",
+        *(f"{name}.png {row % 5}" for row, name in enumerate(pictures(root, "{}.png", "abcdefghijkl"))),
+    )
+
+
 def idrid(root):
     for part, names, table in (("a. Training Set", "abcdefghij", "Training"), ("b. Testing Set", "kl", "Testing")):
         pictures(root, f"1. Original Images/{part}/{{}}.jpg", names)
@@ -255,6 +301,7 @@ LAYOUTS = {
         (one_folder_by_mark, ["10 images and masks in this folder"]),
         (one_folder_with_parts, ["10 images and masks in this folder (train)"]),
         (one_folder_by_ending, ["10 images and masks in this folder"]),
+        (a_folder_for_each_sample, ["sample0  1 images and masks in this folder"]),
     ],
     "leaf": [
         (class_folders, ["train       clean 4, dirty 4"]),
@@ -268,17 +315,23 @@ LAYOUTS = {
         (coco, ["8 on 8 pictures: 8 palm"]),
         (coco_in_parts, ["test is test (2), train is train (4), valid is validation (2)"]),
         (coco_above, ["8 on 8 pictures: 8 palm"]),
+        (coco_masks, ["8 on 8 pictures: 8 palm"]),
         (yolo, ["8 on 8 pictures: 8 palm"]),
+        (yolo_outlines, ["8 on 8 pictures: 8 palm"]),
         (voc_boxes, ["8 on 8 pictures: 8 palm"]),
         (labelme, ["8 on 8 pictures: 8 palm"]),
         (via, ["8 on 8 pictures: 8 crown"]),
+        (via_project, ["8 on 8 pictures: 8 crown"]),
+        (via_csv, ["8 on 8 pictures: 8 palm"]),
         (csv_boxes, ["8 on 8 pictures: 8 palm"]),
+        (csv_boxes_with_sizes, ["8 on 8 pictures: 8 palm"]),
         (csv_outlines, ["8 on 8 pictures: 8 palm"]),
         (csv_without_a_header, ["is read with no header", "8 on 8 pictures: 8 palm"]),
         (label_images, ["the label images hold 0"]),
     ],
     "retina": [
         (aptos, ["train.csv", "12 rows: photograph from 'id_code', retinopathy from 'diagnosis'"]),
+        (grades_without_a_header, ["12 rows: photograph from column 1, retinopathy from column 2 (no header"]),
         (idrid, ["a. Training Set is train (10)", "edema from 'Risk of macular edema'"]),
         (odir, ["patient from 'patient'", "Only retinopathy is trained and measured"]),
     ],
