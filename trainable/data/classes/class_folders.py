@@ -1,5 +1,6 @@
 """Class folders: where they lie, what each holds, and trees that only look like some."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from trainable.data.io.folder_layout import (
 from trainable.data.io.parts import split_of
 
 _MOST_NAMED = 5
+_FOLD = re.compile(r"(?i)(cv[-_ ]?)?(fold|split)[-_ ]?[0-9]+")
 
 
 def part_folders(pictures: Sequence[Path]) -> set[str]:
@@ -148,6 +150,11 @@ def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> Non
     inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
     if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
         variants, classes = sorted(below), ", ".join(sorted(next(iter(inner)))[:3])
+        if all(map(_FOLD.fullmatch, variants)):
+            raise DataError(
+                f"{root} holds folds of one set, {', '.join(variants)}, each with the folders {classes} ...: name them "
+                "train, valid and test, or move the images of all folds into one folder a class."
+            )
         raise DataError(
             f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: these look like variants "
             f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if they are the "

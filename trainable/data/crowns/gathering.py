@@ -11,6 +11,7 @@ from trainable.data.crowns.reading import MAP_COORDINATES, AnnotationFile, Other
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity
+from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS
 
@@ -137,7 +138,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
     found.findings += [_note(note, "Check that it is so.", file) for note in annotated.notes]
     where = _keep_problems(found, file, annotated)
     for picture in annotated.pictures.values():
-        own = names.find(picture.name, file)
+        own = _of_the_same_part(file, names.find(picture.name, file))
         if len(annotated.pictures) == 1:
             own = _own_picture(found, file, picture.name, own, names)
         if len(own) > 1:
@@ -158,7 +159,7 @@ def _gather_yolo(
     headers: Mapping[Path, Header],
 ) -> None:
     """The txt files that have the name of a picture, whose sides turn fractions into pixels."""
-    matched = {file: own for file in labels if (own := names.find(file.stem, file))}
+    matched = {file: own for file in labels if (own := _of_the_same_part(file, names.find(file.stem, file)))}
     try:
         classes = read_classes(root, paths) if matched else YoloClasses(names={})
     except BadFileError as error:
@@ -192,6 +193,12 @@ def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> st
 def _kind(file: Path) -> str:
     """What stands for all files of its kind in its folder."""
     return (file.parent / f"*{file.suffix}").as_posix()
+
+
+def _of_the_same_part(file: Path, pictures: Sequence[Path]) -> list[Path]:
+    """Numbers begin anew in each part: a file in `train` says nothing of a picture in `test`."""
+    part = split_of(file.parent)
+    return [picture for picture in pictures if part is None or split_of(picture.parent) in (None, part)]
 
 
 def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from trainable.data.image_mask.roles import bare_image_name, bare_mask_name
 from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
+from trainable.data.io.parts import split_of
 
 Key = Callable[[Path], Hashable]
 _KEYS: tuple[tuple[Key, Key], ...] = (
@@ -24,14 +25,18 @@ _KEYS: tuple[tuple[Key, Key], ...] = (
 def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
     """The mask of each image that has one; both lie below folders of their own.
 
-    What several images or several masks are called matches nothing.
+    What several images or several masks are called matches nothing, nor do two of different parts.
     """
     mask_of: dict[Path, Path] = {}
     for image_key, mask_key in _KEYS:
         taken = set(mask_of.values())
         image_called = _only([image for image in images if image not in mask_of], image_key)
         mask_called = _only([mask for mask in masks if mask not in taken], mask_key)
-        mask_of |= {image: mask_called[name] for name, image in image_called.items() if name in mask_called}
+        mask_of |= {
+            image: mask
+            for name, image in image_called.items()
+            if (mask := mask_called.get(name)) is not None and _may_be_of_one_part(image, mask)
+        }
     return mask_of
 
 
@@ -55,6 +60,12 @@ def without_twins(place: Path, files: Sequence[Path]) -> tuple[list[Path], list[
             problem = f"has the same name as {plain_name(one.name)}"
             findings.append(Finding(file=plain_name(place / file), problem=problem, action="Keep one of the two."))
     return list(first.values()), findings
+
+
+def _may_be_of_one_part(image: Path, mask: Path) -> bool:
+    """Numbers begin anew in each part: `test/7.png` is not the mask of `train/7.jpg`."""
+    parts = {split_of(image.parent), split_of(mask.parent)} - {None}
+    return len(parts) < 2
 
 
 def _only(files: Sequence[Path], key: Key) -> dict[Hashable, Path]:

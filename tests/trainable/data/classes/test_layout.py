@@ -123,3 +123,9 @@ def test_two_names_that_mean_one_class_are_an_error_that_names_both(tmp_path, on
         find_class_images(tmp_path)
     assert one in str(caught.value)
     assert other in str(caught.value)
+
+
+def test_folds_of_one_set_are_no_variants_of_it(tmp_path):
+    touch(tmp_path, *(f"fold_{fold}/{kind}/{fold}.png" for fold in range(3) for kind in "ab"))
+    with pytest.raises(DataError, match="holds folds of one set, fold_0, fold_1, fold_2, each with the folders a, b"):
+        find_class_images(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.crowns.sources import find_sources
 from trainable.data.io.findings import DataError, Severity, errors_among
 
 OUTLINE = [[10, 12, 50, 12, 50, 42, 10, 42]]
@@ -234,3 +235,15 @@ def test_points_are_told_with_what_to_write_instead(root, opened):
         (root / "csv" / f"plot{index}.csv").write_text("x,y\n10,12\n40,30\n")
     with pytest.raises(DataError, match=r"6 files, such as plot0.csv: holds points \(x, y\).* Write a box around each"):
         opened(root)
+
+
+def test_annotations_in_the_folder_of_one_part_say_nothing_of_a_picture_in_another(tmp_path):
+    for seed, place in enumerate(("train/a", "train/b", "test/c")):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{place}.png")
+    rows = (f"{name}.png,4,4,30,30,palm" for name in "abc")
+    (tmp_path / "train" / "boxes.csv").write_text("\n".join(["image_path,xmin,ymin,xmax,ymax,label", *rows]))
+    sources = find_sources(tmp_path)
+    assert [image.file.as_posix() for image in sources.images] == ["train/a.png", "train/b.png"]
+    assert "annotates 1 picture without a file here: c.png" in [finding.problem for finding in sources.findings]

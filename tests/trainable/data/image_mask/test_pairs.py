@@ -253,3 +253,11 @@ def test_the_two_leaked_images_are_left_out_of_training_only_where_they_are_in_b
 def test_a_mask_may_have_the_images_ending_in_its_name_or_say_no_more_than_mask(tmp_path, image, mask):
     touch(tmp_path, image, mask)
     assert [read_mask for _, read_mask, _ in read(tmp_path)] == [mask]
+
+
+def test_a_mask_of_another_part_is_not_that_of_the_image(tmp_path):
+    touch(tmp_path, *(f"{kind}/train/{name}.png" for kind in ("images", "masks") for name in "ab"))
+    touch(tmp_path, "images/train/c.png", "masks/test/c.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert [pair.name for pair in pairs] == ["train/a", "train/b"]
+    assert "images/train/c.png: has no mask: masks holds no c" in "\n".join(serious(findings))
