@@ -43,8 +43,11 @@ class Remaining:
 
     def end(self, training: TrainingKey) -> None:
         """The training has ended; another takes its slot."""
-        self._took += max(0.0, self._clock() - self._begun.pop(training))
-        self._of += self._expected[training]
+        if training in self._begun:
+            self._took += max(0.0, self._clock() - self._begun.pop(training))
+            self._of += self._expected[training]
+        else:
+            self._waiting.remove(training)
         self._fill_slots(0.0)
 
     @property

@@ -3,9 +3,10 @@
 import pytest
 
 from tests.tuner.conftest import recorded_settings
+from tests.tuner.test_session import new_search, play
 from tuner.budget.time_left import TimeLeft, time_left
 from tuner.policy.outcomes import Outcome
-from tuner.records import ConfirmSeeds, Recorder, SearchRecord, TrialResources, trial_name
+from tuner.records import ConfirmSeeds, Recorder, SearchRecord, TrialResources, read_search, trial_name
 from tuner.records.events import TrialEnded
 
 EPOCH_SECONDS = 2.0
@@ -121,3 +122,21 @@ def test_a_range_is_told_while_it_is_wide(seconds, words):
 def test_time_that_has_passed_is_taken_off():
     later = TimeLeft(shortest=10.0, likely=20.0, longest=30.0).after(15.0)
     assert (later.shortest, later.likely, later.longest) == (0.0, 5.0, 15.0)
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "none"])
+def test_it_is_known_after_every_epoch_under_every_scheduler_and_falls_to_nothing(tmp_path, scheduler):
+    folder = new_search(tmp_path / "search", scheduler=scheduler, slots=2, num_trials=5, sampler="random")
+    past = {"trial": f"earlier/{trial_name(0, {})}", "answers": {"level": 0.5, "rate": 1.0, "bonus": False}}
+    recorder = Recorder.resume(folder)
+    recorder.past_trial(**past, values={1: 0.4, 2: 0.5}, outcome=Outcome.STOPPED_AT_RUNG)
+    recorder.close()
+    play(folder, slots=2)
+    whole = read_search(folder)
+    search, known = SearchRecord(whole.settings), []
+    for event in whole.events:
+        search.apply(event)
+        left = time_left(search)
+        known += [] if left is None else [left]
+        assert (left is None) == (not any(trial.results for trial in search.trials))
+    assert known[0].epochs > known[-1].epochs == 0
