@@ -138,7 +138,8 @@ def test_an_interrupted_search_says_so_first_and_how_to_go_on(synthetic_search):
     synthetic.run(until=40)
     words = page_of(synthetic.recorder.folder).words
     note = words.index("Interrupted: ")
-    assert ", and the confirmation; python -m tuner.search --resume " in words
+    assert "Left: 29 trials and the confirmation, " in words
+    assert "; python -m tuner.search --resume " in words
     assert note < words.index("best so far")
     assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in words
 
