@@ -20,6 +20,7 @@ from tests.tuner.played_session import Player, space
 from tests.tuner.test_session import new_search
 from trainable.tasks.registry import get_task
 from tuner import run
+from tuner.ending import steps
 from tuner.planning.plan import plan_search
 from tuner.policy.outcomes import Outcome
 from tuner.ray.cluster import RunningRay
@@ -35,6 +36,10 @@ from tuner.settings import SearchSettings
 def settings(disc_folder, tmp_path):
     pinned = {"pyramid_channels": 8, "backbone": "small"}
     return SearchSettings(data=str(disc_folder), storage=tmp_path, name="run", max_epochs=6, confirm=0, pinned=pinned)
+
+
+def continued_by(said):
+    return next(line for line in said.splitlines() if line.startswith("Continue the search")).split(maxsplit=3)[3]
 
 
 def first_config(plan):
@@ -148,9 +153,9 @@ def test_interrupted_when_the_last_trial_has_ended_a_search_confirms_nothing_and
     played, monkeypatch, capsys, tmp_path
 ):
     """Ray is being shut down in this moment, or dead already: whoever asks it would wait for a minute."""
-    monkeypatch.setattr(run, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
+    monkeypatch.setattr(steps, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
     assert played(interrupted=True) == 130
-    assert f"Continue    python -m tuner.search --resume {tmp_path / 'run'}" in capsys.readouterr().out
+    assert continued_by(capsys.readouterr().out) == f"python -m tuner.search --resume {tmp_path / 'run'}"
     assert not read_search(tmp_path / "run").is_finished
 
 
@@ -163,15 +168,15 @@ def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_re
         asked.append(top)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "confirm", cut_off)
+    monkeypatch.setattr(steps, "confirm", cut_off)
     assert played(interrupted=False) == 130
     assert asked == [2]
     assert (tmp_path / "run" / "report.md").is_file()
-    assert "Continue    python -m tuner.search --resume" in capsys.readouterr().out
+    assert continued_by(capsys.readouterr().out) == f"python -m tuner.search --resume {tmp_path / 'run'}"
 
 
 def test_in_a_stated_time_that_is_used_up_nothing_is_confirmed_and_the_search_is_over(played, monkeypatch, tmp_path):
-    monkeypatch.setattr(run, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
+    monkeypatch.setattr(steps, "confirm", lambda *_, **__: pytest.fail("it is confirmed"))
     assert played(interrupted=False, duration_seconds=1e-3) == 0
     search = read_search(tmp_path / "run")
     assert search.is_finished

@@ -118,7 +118,9 @@ def test_a_killed_process_costs_one_new_process(disturbed):
 @pytest.mark.parametrize("disturbed", ["asha-stopping"], indirect=True)
 def test_sigterm_saves_and_says_how_to_go_on(disturbed):
     assert disturbed.exit_codes[0] == 130
-    assert "Continue    python -m tuner.search --resume " in disturbed.commands[0].said
+    said = disturbed.commands[0].said
+    assert "\nContinue the search" in said
+    assert " python -m tuner.search --resume " in said
     assert "Traceback" not in disturbed.commands[0].complained
 
 
