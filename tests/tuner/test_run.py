@@ -214,7 +214,7 @@ def test_a_diverged_trial_leaves_no_value_that_could_be_compared(diverged):
 
 def test_the_settings_file_says_what_was_asked_for_and_what_was_picked(diverged):
     settings = json.loads((diverged / "settings.json").read_text())
-    assert (settings["scheduler"], settings["sampler"]) == ("none", "random")
+    assert (settings["scheduler"], settings["sampler"]) == ("none", "forecast")
     assert (settings["num_trials"], settings["max_epochs"]) == (2, 3)
     assert (settings["rung_epochs"], settings["objective"], settings["mode"]) == ([], "val/s_measure", "max")
     assert settings["resources"]["concurrent"] >= 1
