@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(VENV)/.bench-installed
 
-.PHONY: search test tests test-slow test-browser test-examples soak lint format clean
+.PHONY: search test tests test-slow test-browser test-examples soak lint format bench gpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test-browser  report.html in a browser; needs Chromium"
 	@echo "make test-examples  the examples that need more packages"
 	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
+	@echo "make gpu        on a machine with a CUDA device: tests, speed, memory, a search (20 minutes, to be continued)"
 	@echo "make soak       a search that is killed thirty times at random moments"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -71,6 +72,10 @@ $(BENCH_STAMP): $(STAMP)
 
 bench: $(BENCH_STAMP)
 	@$(PY) -m benchmarks
+
+# With the Python and torch of the machine: nothing is installed, nothing is downloaded. GPU='--seconds 540' ends in time.
+gpu:
+	@$(PYTHON) -m benchmarks.gpu $(GPU)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV)

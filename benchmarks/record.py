@@ -6,6 +6,7 @@ A benchmark updates only its own entry, so that an interrupted run keeps its res
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -104,5 +105,8 @@ def _processor() -> str:
 
 
 def _git(*arguments: str) -> str:
+    """What git prints; nothing where there is no git."""
+    if shutil.which("git") is None:
+        return ""
     found = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return found.stdout.strip()

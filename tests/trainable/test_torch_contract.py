@@ -6,8 +6,7 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.label_mixing import gamma_draws
-from trainable.techniques.optim import many_tensors
+from trainable.techniques.optim import older_torch
 
 DRAWN = {
     0.2: ["4.784619253182e-03", "4.420618946726e-01", "7.523697948032e-03"],
@@ -31,19 +30,19 @@ def tensors():
 
 def test_norms_of_many_tensors_are_those_of_each(tensors):
     alone = [torch.linalg.vector_norm(tensor) for tensor in tensors]
-    assert_as_before([float(norm) for norm in many_tensors.norms(tensors)], [float(norm) for norm in alone], "norms")
+    assert_as_before([float(norm) for norm in older_torch.norms(tensors)], [float(norm) for norm in alone], "norms")
 
 
 def test_a_step_of_many_tensors_towards_others_is_that_of_each_and_in_place(tensors):
     towards, places = [tensor.flip(0) for tensor in tensors], [tensor.clone() for tensor in tensors]
     alone = [tensor.clone().lerp_(other, 0.01) for tensor, other in zip(tensors, towards, strict=True)]
-    many_tensors.lerp_(places, towards, 0.01)
+    older_torch.lerp_(places, towards, 0.01)
     assert_as_before([place.tolist() for place in places], [tensor.tolist() for tensor in alone], "weighted means")
 
 
 def test_many_tensors_by_a_number_are_each_by_it_and_in_place(tensors):
     places = [tensor.clone() for tensor in tensors]
-    many_tensors.mul_(places, 0.3)
+    older_torch.mul_(places, 0.3)
     assert_as_before([place.tolist() for place in places], [(0.3 * tensor).tolist() for tensor in tensors], "products")
 
 
@@ -52,5 +51,5 @@ def test_gamma_draws_follow_from_the_generator_alone(concentration, drawn):
     concentrations = torch.full((3,), concentration, dtype=torch.float64)
     for _ in range(2):
         torch.rand(3)
-        found = gamma_draws(concentrations, torch.Generator().manual_seed(5))
+        found = older_torch.gamma_draws(concentrations, torch.Generator().manual_seed(5))
         assert_as_before([f"{value:.12e}" for value in found.tolist()], drawn, "gamma draws")

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Gamma
 
 from trainable.techniques.augment.batch_augmentation import sent
 from trainable.techniques.augment.fourier_mixing import derangement
 from trainable.techniques.augment.image_warp import box_masks
+from trainable.techniques.optim.older_torch import gamma_draws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +97,3 @@ class LabelMixing:
         """Beta(alpha, alpha) as a share of two gamma draws; torch's own Beta takes no generator."""
         gamma = gamma_draws(torch.full((2, count), alpha, dtype=torch.float64), self.generator)
         return (gamma[0] / gamma.sum(dim=0).clamp_min(torch.finfo(torch.float64).tiny)).float()
-
-
-def gamma_draws(concentrations: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw of each concentration. torch's public way takes a generator since 2.15, its private one long before."""
-    if torch.__version__ >= "2.15":
-        return Gamma(concentrations, torch.ones_like(concentrations)).sample(generator=generator)
-    return torch._standard_gamma(concentrations, generator=generator)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainable.techniques.optim import many_tensors
+from trainable.techniques.optim import older_torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class WeightAverage:
                 current.append(value)
             else:
                 self._average[name].copy_(value)
-        many_tensors.lerp_(averaged, current, 1.0 - decay)
+        older_torch.lerp_(averaged, current, 1.0 - decay)
         self.num_updates += 1
 
     @contextmanager

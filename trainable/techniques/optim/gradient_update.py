@@ -24,7 +24,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from trainable.techniques.optim import many_tensors
+from trainable.techniques.optim import older_torch
 
 Batch = TypeVar("Batch")
 
@@ -78,7 +78,7 @@ class GradientStep:
         """
         scaler.unscale_(self._optimizer)
         gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        read = torch.stack([*terms.values(), *many_tensors.norms(gradients)]).tolist()
+        read = torch.stack([*terms.values(), *older_torch.norms(gradients)]).tolist()
         values = dict(zip(terms, read[: len(terms)], strict=True))
         norm = math.hypot(*read[len(terms) :])
         check_finite(values, epoch=epoch, step=step)
@@ -103,7 +103,7 @@ class GradientStep:
 def clip_to_norm(gradients: list[Tensor], *, norm: float, max_norm: float) -> None:
     """Scales gradients, whose finite norm all together is `norm`, down to `max_norm` in place; shorter ones stay."""
     if norm > max_norm:
-        many_tensors.mul_(gradients, max_norm / norm)
+        older_torch.mul_(gradients, max_norm / norm)
 
 
 def updates_of(loader: Iterable, accumulation_steps: int) -> int:

@@ -1,0 +1,121 @@
+"""`make gpu` without a GPU: its pieces run on a CPU, at a size that shows nothing but that, and it can be continued."""
+
+import importlib.util
+import json
+
+import pytest
+
+from benchmarks import record
+from benchmarks.gpu import result
+from benchmarks.gpu.__main__ import DONE, FAILED, LEFT, NO_DEVICE, PIECE_SECONDS, main
+from benchmarks.gpu.piece import outcome
+from benchmarks.gpu.pieces import PIECES, WAYS, marked_files
+from benchmarks.gpu.result import Number, Result
+from benchmarks.harness import Size
+from tests.gpu.techniques import WAYS as TESTED_WAYS
+
+TINY = Size(rounds=1, is_tiny=True)
+QUICK = ("kernels small",)
+SLOW = ("steps small", "trainings side by side", "tests bf16", "tests of memory, resume and data")
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_a_piece_gives_numbers(name):
+    found = outcome(name, "cpu", TINY)
+    assert (found.status, found.note) == ("measured", "")
+    assert found.numbers
+    assert all(value >= 0 for number in found.numbers for value in number.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "note"),
+    [
+        ("steps resnet50", "torchvision", "torchvision is not installed"),
+        ("steps timm", "timm", "timm is not installed"),
+        ("search at half a GPU a trial", "ray", "a search needs ray"),
+    ],
+)
+def test_a_piece_whose_package_is_missing_is_skipped_and_says_so(name, package, note, monkeypatch):
+    found_spec = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else found_spec(name))
+    found = outcome(name, "cpu", TINY)
+    assert (found.status, found.note) == ("skipped", note)
+
+
+def test_a_piece_that_fails_says_why_and_the_others_are_kept(monkeypatch):
+    def fail(device, size):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    broken = PIECES["kernels small"].__class__(measure=fail, seconds=1.0)
+    monkeypatch.setitem(PIECES, "kernels small", broken)
+    found = outcome("kernels small", "cpu", TINY)
+    assert (found.status, found.note) == ("failed", "CUDA error: an illegal memory access was encountered")
+
+
+def measured(**changes) -> Result:
+    numbers = (Number("resnet50: bf16", "ms a step", (12.5, 13.0, 12.0)),)
+    own = {"status": "measured", "seconds": 3.0, "commit": record.commit(), "machine": record.machine()}
+    return Result(**own | {"numbers": numbers} | changes)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "gpu.json"
+    result.write(path, dict.fromkeys(PIECES, measured()))
+    return path
+
+
+def run(file, *options) -> int:
+    return main(["--device", "cpu", "--tiny", "--file", str(file), *options])
+
+
+def test_what_is_measured_at_this_commit_is_shown_and_not_measured_again(file, capsys):
+    before = file.read_bytes()
+    assert run(file) == DONE
+    assert "resnet50: bf16" in capsys.readouterr().out
+    assert file.read_bytes() == before
+
+
+def test_pieces_that_do_not_fit_into_the_stated_time_are_left_for_the_next_run(file, capsys):
+    result.write(file, {name: measured(commit="another") for name in PIECES})
+    assert run(file, "--seconds", "1") == LEFT
+    assert "Left for another run of this command: tests fp32, " in capsys.readouterr().out
+
+
+def test_a_failed_piece_is_in_the_table_and_in_the_exit_status(file, capsys):
+    failed = measured(status="failed", numbers=(), note="took over 530 s")
+    result.write(file, dict.fromkeys(PIECES, measured()) | {"tests fp16": failed})
+    assert run(file, "tests bf16") == FAILED
+    assert "tests fp16 (failed, 3 s, CPU): took over 530 s" in capsys.readouterr().out
+
+
+def test_the_file_holds_each_piece_with_its_numbers_machine_and_commit(file):
+    written = json.loads(file.read_text())["steps small"]
+    assert written["numbers"] == [{"what": "resnet50: bf16", "unit": "ms a step", "values": [12.5, 13.0, 12.0]}]
+    assert {"processor", "gpu", "torch"} <= written["machine"].keys()
+    assert result.read(file)["steps small"] == measured()
+
+
+def test_all_pieces_fit_into_twenty_minutes_and_each_into_nine():
+    assert sum(piece.seconds for piece in PIECES.values()) <= 1200
+    assert max(piece.seconds for piece in PIECES.values()) < PIECE_SECONDS < 540
+
+
+def test_every_way_of_computing_is_a_piece_and_every_marked_file_is_in_one():
+    assert tuple(TESTED_WAYS) == WAYS
+    assert "tests/trainable/test_trainer.py" in marked_files()
+
+
+def test_without_a_device_the_command_says_so(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main([]) == NO_DEVICE
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_with_the_next_piece(tmp_path):
+    file = tmp_path / "gpu.json"
+    assert run(file, "kernels small") == DONE
+    assert list(result.read(file)) == ["kernels small"]
+    assert run(file, "kernels small", "steps small") == DONE
+    assert set(result.read(file)) == {"kernels small", "steps small"}
