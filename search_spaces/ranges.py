@@ -5,13 +5,17 @@ configuration. It is recorded, so that a resume asks for the same.
 """
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
 
 Number = int | float
+
+
+_LARGEST = sys.float_info.max
+"""A whole number may be larger, and then is no number of a distribution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +28,8 @@ class Range:
     """Whether the logarithm is searched evenly; None leaves it to the space, or to the width of the range."""
 
     def __post_init__(self) -> None:
-        if not -math.inf < self.low < self.high < math.inf:
-            raise ValueError(f"{self} is no range; give two finite numbers, the smaller first.")
+        if not -_LARGEST <= self.low < self.high <= _LARGEST:
+            raise ValueError(f"{self.low}..{self.high} is no range; give two finite numbers, the smaller first.")
         if self.log and self.low <= 0:
             raise ValueError(f"{self} can't be logarithmic; begin above 0.")
 

@@ -24,9 +24,10 @@ _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 def parse_size(text: str) -> int:
     """Bytes of a size such as `20G`; raises ValueError when it is malformed."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])B?", text.strip().upper())
-    if match is None or not 0 < float(match[1]) < math.inf:
+    size = float(match[1]) * _UNITS[match[2]] if match is not None else 0.0
+    if not 0 < size < math.inf:
         raise ValueError(f"--disk-budget is {text!r}; give a number above 0 with K, M, G or T, such as 20G.")
-    return int(float(match[1]) * _UNITS[match[2]])
+    return int(size)
 
 
 def folder_bytes(folder: Path) -> int:

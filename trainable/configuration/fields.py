@@ -118,8 +118,8 @@ def parse_value(text: str) -> Any:
         return _PYTHON_CONSTANTS[text]
     try:
         return json.loads(text)
-    # Brackets in brackets, a thousand deep, are no value either.
-    except (json.JSONDecodeError, RecursionError):
+    # Brackets in brackets, a thousand deep, are no value either, nor are numbers of more than 4300 digits.
+    except (ValueError, RecursionError):
         return text
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from search_spaces.ranges import OneOf, Range
+from search_spaces.ranges import OneOf, Range, is_number
 from trainable.configuration.fields import built, parse_assignments, parse_value
 
 FREE_TEXT = ("weights", "init_weights", "network", "source", "group_pattern")
@@ -53,7 +53,10 @@ def parse_given(name: str, text: str) -> Any:
         return value
     try:
         if found := _RANGE.fullmatch(text):
-            return Range(low=parse_value(found[1]), high=parse_value(found[2]))
+            ends = [parse_value(end) for end in found.groups()]
+            if not all(map(is_number, ends)):
+                raise ValueError(f"{text} is no range; give two finite numbers, the smaller first.")
+            return Range(low=ends[0], high=ends[1])
         parts = _divided(text)
         if len(parts) == 1:
             return value

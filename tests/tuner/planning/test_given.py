@@ -59,6 +59,13 @@ def test_what_is_neither_is_refused(text, sentence):
         parse_given("max_lr", text)
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_numbers_of_hundreds_of_digits_are_no_range_and_of_thousands_a_text(digits):
+    with pytest.raises(ValueError, match="is no range; give two finite numbers, the smaller first"):
+        parse_given("max_lr", f"1e-3..{'9' * digits}")
+    assert parse_given("max_lr", "9" * 5000) == "9" * 5000
+
+
 def test_values_and_ranges_are_told_apart():
     values, ranges = read_given(["max_lr=1e-3..1e-2", "num_experts=4", "weights=a,b.pt"])
     assert values == {"num_experts": 4, "weights": "a,b.pt"}
