@@ -7,12 +7,17 @@ Source: Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/a
 Cost: none in fp32. Off: `use_amp=False` or `precision="fp32"`.
 """
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
+logger = logging.getLogger(__name__)
+
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+WITHOUT_BF16 = "this CPU has no instructions for it: expect it to be slower than fp32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +59,27 @@ def resolve_precision(requested: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         name, reason = _on_cuda(requested)
     elif requested == "bf16":
-        name, reason = "bf16", f"asked for; {device.type} has bf16 autocast"
+        has_fast_bf16 = device.type != "cpu" or cpu_has_bf16()
+        name = "bf16"
+        reason = f"asked for; {device.type} has bf16 autocast" if has_fast_bf16 else f"asked for; {WITHOUT_BF16}"
+        if not has_fast_bf16:
+            _warn_once()
     elif requested == "fp32":
         name, reason = "fp32", "asked for"
     else:
         lacks = "is not tried in fp16" if device.type == "mps" else "has no fast 16-bit path"
         name, reason = "fp32", f"{requested} was asked for, and {device.type} {lacks}"
     return Precision(name=name, device_type=device.type, reason=reason)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU has instructions for bf16; without them torch converts each number, there and back."""
+    return any(value is True for name, value in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+
+
+@cache
+def _warn_once() -> None:
+    logger.warning("precision is bf16, and %s; auto and fp32 train in fp32.", WITHOUT_BF16)
 
 
 def _on_cuda(requested: str) -> tuple[str, str]:

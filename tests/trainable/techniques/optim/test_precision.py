@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from trainable.techniques.optim import precision
 from trainable.techniques.optim.precision import resolve_precision
 
 CPU = torch.device("cpu")
@@ -17,13 +18,23 @@ def test_what_a_cpu_really_computes_in_is_said(requested, effective):
     ("requested", "effective"), [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp32"), ("bf16", "bf16")]
 )
 def test_an_apple_gpu_computes_in_32_bits_unless_bf16_is_asked_for(requested, effective):
-    precision = resolve_precision(requested, torch.device("mps"))
-    assert precision.name == effective
-    assert not precision.scaler().is_enabled()
+    found = resolve_precision(requested, torch.device("mps"))
+    assert found.name == effective
+    assert not found.scaler().is_enabled()
 
 
 def test_a_wish_that_the_device_cannot_serve_has_its_reason():
     assert "fp16 was asked for" in resolve_precision("fp16", CPU).reason
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_on_a_cpu_without_its_instructions_is_said_and_never_chosen_by_auto(has_bf16, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": has_bf16})
+    precision._warn_once.cache_clear()
+    asked = resolve_precision("bf16", CPU)
+    assert asked.name == "bf16"
+    assert ("slower than fp32" in asked.reason) == ("no instructions for it" in caplog.text) == (not has_bf16)
+    assert resolve_precision("auto", CPU).name == "fp32"
 
 
 def test_bf16_computes_in_bf16_and_fp32_in_fp32():
@@ -45,6 +56,6 @@ def test_an_unknown_precision_is_refused_with_what_is_allowed():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_serves_fp16_with_scaling():
-    precision = resolve_precision("fp16", torch.device("cuda"))
-    assert precision.name == "fp16"
-    assert precision.scaler().is_enabled()
+    found = resolve_precision("fp16", torch.device("cuda"))
+    assert found.name == "fp16"
+    assert found.scaler().is_enabled()
