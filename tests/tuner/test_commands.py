@@ -12,7 +12,7 @@ import pytest
 from tuner.__main__ import COMMANDS, main
 from tuner.commands import open_report
 from tuner.planning.preflight import check_folder
-from tuner.records import read_search
+from tuner.records import locked, read_search
 from tuner.results.headline import State
 from tuner.results.report_text import say_what_next
 from tuner.views.html.content import commands, read_result
@@ -64,12 +64,28 @@ def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tm
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(open_report.sys, "platform", "linux")
     folder = shutil.copytree(finished_folder, tmp_path / "run")
-    assert main(["open", str(folder)]) == 2
-    assert f"has no report.md yet; write it with: vision-tuner report {folder}" in capsys.readouterr().err
     assert main(["report", str(folder)]) == 0
     capsys.readouterr()
     assert main(["open", str(folder)]) == 0
     assert "trials" in capsys.readouterr().out
+
+
+def test_a_report_that_is_missing_is_written_where_it_is_shown(finished_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(open_report, "has_desktop", lambda: False)
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    written = ("report.md", "report.html", "results.csv")
+    for name in written:
+        (folder / name).unlink(missing_ok=True)
+    assert main(["open", str(folder)]) == 0
+    assert f"{folder / 'report.md'}\n" in capsys.readouterr().out
+    assert all((folder / name).is_file() for name in written)
+
+
+def test_a_missing_report_of_a_folder_in_use_is_not_written_and_a_sentence_says_why(finished_folder, tmp_path, capsys):
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    with locked(folder):
+        assert main(["open", str(folder)]) == 2
+    assert "is in use by process" in capsys.readouterr().err
 
 
 def test_what_is_printed_as_json_names_files_that_are_there(trained_folder, tmp_path, capsys):
@@ -94,15 +110,14 @@ def odd_folder(finished_folder, tmp_path):
     return Path(shutil.copytree(finished_folder, tmp_path / "my results [v2] #1's" / "moe" / "a"))
 
 
-def test_every_printed_command_names_the_folder_as_one_argument_of_a_shell(odd_folder, capsys):
+def test_every_printed_command_names_the_folder_as_one_argument_of_a_shell(odd_folder):
     search = read_search(odd_folder)
-    assert main(["open", str(odd_folder)]) == 2
     with pytest.raises(ValueError) as refused:
         check_folder(odd_folder)
     offered = [*commands(read_result(odd_folder, search, State.INTERRUPTED)).values()]
     offered += [*commands(read_result(odd_folder, search, State.OVER)).values()]
     report = say_what_next(search, odd_folder, is_confirmed=False)
-    texts = [capsys.readouterr().err, str(refused.value), report, *offered]
+    texts = [str(refused.value), report, *offered]
     printed = re.findall(
         r"(?:(?:python -m|vision-tuner|tensorboard) |--resume ).+?(?=, or give|$)", "\n".join(texts), re.MULTILINE
     )

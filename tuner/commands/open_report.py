@@ -1,8 +1,10 @@
-"""Shows the report of a search: its page in the browser of the desktop, or its text on a terminal without one."""
+"""Shows the report of a search: its page in the browser of the desktop, or its text on a terminal without one.
+
+A report that is missing is written first: from the records, so nothing is trained.
+"""
 
 import argparse
 import os
-import shlex
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -11,24 +13,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from trainable.command_line import error_line
 from trainable.reporting.visible_text import visible
+from tuner.records import locked
 from tuner.records.settings import read_settings
-from tuner.report import REPORT
+from tuner.report import REPORT, write_report
 from tuner.views.html.page import PAGE
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """Runs the command; returns its exit status: 0 done, 2 user error."""
     folder = build_parser(prog).parse_args(arguments).folder
+    report, page = folder / REPORT, folder / PAGE
     try:
         read_settings(folder)
-        report, page = folder / REPORT, folder / PAGE
         if not report.is_file() and not page.is_file():
-            raise ValueError(
-                f"{folder} has no {REPORT} yet; write it with: vision-tuner report {shlex.quote(str(folder))}"
-            )
-    except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+            with locked(folder):
+                write_report(folder)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(error_line(error))
         return 2
     shown = page if (has_desktop() and page.is_file()) or not report.is_file() else report
     sys.stdout.write(f"{shown}\n")
