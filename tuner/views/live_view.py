@@ -48,7 +48,7 @@ class LiveView:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         words = heading(search, results=results, dashboard=dashboard)
-        self._heading = [(name, Text(text)) for name, text in words.items()]
+        self._heading = [(name, Text(formatting.one_line(text))) for name, text in words.items()]
         self._console = console
         self._clock = clock
         self._hint = HINT
@@ -166,7 +166,7 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
     if wide:
         changed = largest_differences(search, trial, SHOWN_DIFFERENCES)
         words = ", ".join(f"{one.parameter} {one.value}" for one in changed) or "the default"
-        row.append(Text(words, style="dim", no_wrap=True, overflow="ellipsis"))
+        row.append(Text(formatting.one_line(words), style="dim", no_wrap=True, overflow="ellipsis"))
     return row
 
 

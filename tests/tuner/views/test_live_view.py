@@ -257,6 +257,19 @@ def test_a_running_trial_is_shown_by_what_differs_most_from_the_default(syntheti
     assert second.rstrip().endswith("max_lr 0.01, averaging ema, num_experts 8, top_k 1")
 
 
+def test_nothing_that_a_terminal_would_obey_is_shown_of_names_and_values(synthetic_search):
+    hostile = "/data/a\x1b[2Jb"
+    synthetic = synthetic_search(data=hostile)
+    default = {"criterion": "dice", "weights": "scratch"}
+    changed = {"criterion": "bad\x1b]0;owned\x07", "weights": "of\x1b[2J\r\nmine"}
+    for number, params in enumerate((default, changed)):
+        synthetic.recorder.start(trial_name(number, params), params=params, answers=params)
+    shown = drawn(synthetic.recorder.record, width=160) + said(synthetic_search(name="other", data=hostile), until=0)
+    assert "a [2Jb" in shown
+    assert "criterion bad ]0;owned" in shown
+    assert not {"\x1b", "\x07", "\r"} & set(shown)
+
+
 def test_a_message_goes_above_the_picture_and_does_not_shift_it(synthetic_search, terminal, monkeypatch, capsys):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     view = make_view(terminal, synthetic_search().recorder.record, results=RESULTS, dashboard=DASHBOARD)
