@@ -82,6 +82,25 @@ def test_no_command_runs_a_pickle_that_takes_the_place_of_a_file(folder, mark, p
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("protocol", [0, 2])
+@pytest.mark.parametrize("planted", ["config.json", "weights.pt", "metrics.json"])
+def test_predicting_and_training_with_an_export_runs_no_pickle_in_it(folder, disc_folder, mark, planted, protocol):
+    assert main(["export", str(folder)]) == 0
+    best, pictures = folder / "best", min((disc_folder / "Imgs").iterdir())
+    exported = (best / "config.json").read_text()
+    (best / "config.json").write_text(exported.replace('"trained_size_px": null', '"trained_size_px": [48, 48]'))
+    (best / planted).write_bytes(pickle.dumps(Planted(mark), protocol))
+    config = ["--config", str(best / "config.json"), "--device", "cpu"]
+    commands = [["predict", *config, "--image", str(pictures), "--output", str(folder / "predicted")]]
+    if planted == "config.json":
+        commands.append(["train", *config, "--output", str(folder / "again")])
+    for command in commands:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            status = main(command)
+        assert status == (0 if planted == "metrics.json" else 2)
+    assert not mark.exists()
+
+
 def test_no_command_imports_what_lies_in_the_folder(folder, mark, monkeypatch):
     monkeypatch.chdir(folder.parents[1])
     code = f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
