@@ -4,6 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
+STORE_SERVER := .venv-store/bin/moto_server
 BENCH_STAMP := $(VENV)/.bench-installed
 
 .PHONY: search test tests test-slow test-browser test-examples soak lint format bench gpu clean
@@ -48,8 +49,13 @@ tests: $(STAMP)
 	@echo "Tests"
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not soak and not browser and not examples"
 
-test-slow: $(STAMP)
+test-slow: $(STAMP) $(STORE_SERVER)
 	@$(PY) -m pytest -m slow
+
+# boto3 is tied to an older python-dateutil than ours; the tests only talk to the server.
+$(STORE_SERVER):
+	@$(PYTHON) -m venv .venv-store
+	@.venv-store/bin/python -m pip install --quiet --disable-pip-version-check 'moto[s3]==5.2.5' flask flask-cors || rm -rf .venv-store
 
 test-browser: $(STAMP)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
@@ -78,4 +84,4 @@ gpu:
 	@$(PYTHON) -m benchmarks.gpu $(GPU)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV)
+	rm -rf $(VENV) $(BENCH_VENV) .venv-store

@@ -48,7 +48,7 @@ def test_a_kuberay_cluster_scales_spot_workers_that_see_the_shared_disk(spec):
 def test_the_job_runs_a_search_whose_options_exist():
     program, *options = shlex.split(manifest("kuberay_job.yaml")["spec"]["entrypoint"].removeprefix("python -m "))
     assert program == "tuner.search"
-    assert search_parser().parse_args(options).storage == Path("/shared/results")
+    assert search_parser().parse_args(options).storage == "/shared/results"
 
 
 def test_the_slurm_script_is_bash_and_closes_the_cluster_with_a_password():

@@ -24,7 +24,9 @@ class Leg:
     params: Mapping[str, Any]
     """Parameters that override the base configuration."""
     folder: str
-    """Folder of its checkpoints, shared by all machines."""
+    """Folder of its checkpoints in the results folder, shared by all machines that have no store."""
+    store: str | None = None
+    """URI of the same folder in a store, which all machines reach."""
     from_epoch: int = 0
     """Epoch of the checkpoint that it continues from; 0 is the start."""
 

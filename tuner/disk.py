@@ -119,6 +119,11 @@ def _needed(search: SearchRecord) -> list[TrialRecord]:
     return [] if search.leader is None else [search.leader]
 
 
+def needed_checkpoints(search: SearchRecord) -> list[tuple[str, int]]:
+    """Trial and last epoch of each that may be exported."""
+    return [(trial.name, trial.last.epoch) for trial in _needed(search) if trial.last is not None]
+
+
 def _in_words(num_bytes: float) -> str:
     unit = next((unit for unit in "TGM" if num_bytes >= _UNITS[unit]), "K")
     return f"{num_bytes / _UNITS[unit]:.3g} {unit}B"

@@ -15,6 +15,7 @@ from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
 from tuner.budget.stated_time import affordable_confirmation
+from tuner.disk import needed_checkpoints
 from tuner.ending.steps import confirm_and_tell, finish, live_page
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
@@ -34,6 +35,7 @@ from tuner.records.trivial import write_trivial
 from tuner.references.beside import References
 from tuner.session import open_session
 from tuner.settings import SearchSettings
+from tuner.storage.mirror import Mirror, mirrored
 from tuner.views.choice import make_view, starting_notices
 from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView
@@ -61,8 +63,9 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             recorder = held.enter_context(closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)))
             if plan.trivial is not None:
                 write_trivial(folder, "validation", plan.trivial)
+            mirror = held.enter_context(mirrored(folder, recorded.store))
             _search(recorder, plan, cluster, seconds=settings.time_budget_seconds)
-        return _report(recorder)
+        return _report(recorder, mirror)
 
 
 def resume_search(
@@ -74,6 +77,7 @@ def resume_search(
     num_gpus: int | None = None,
     seconds: float | None = None,
     disk_bytes: int | None = None,
+    store: str | None = None,
     verbose: bool = False,
 ) -> int:
     """Continues a search from its records, then writes report and export; returns the exit status.
@@ -83,12 +87,15 @@ def resume_search(
         address, num_cpus, num_gpus: as in `ray_running`.
         seconds: total run time of the search, over its sessions; None is no limit.
         disk_bytes: total size of its checkpoints from now on; None is the recorded limit.
+        store: URI that its folder is copied to from now on; None is the recorded one.
 
     Raises:
         ValueError: the folder holds no search or a damaged one, or the cluster is too small.
     """
     folder = folder.absolute()
-    with locked(folder), closing(Recorder.resume(folder)) as recorder:
+    with ExitStack() as held:
+        held.enter_context(locked(folder))
+        recorder = held.enter_context(closing(Recorder.resume(folder)))
         search = recorder.record
         settings, plan = search.settings, plan_from_records(search.settings)
         if more is not None:
@@ -105,9 +112,11 @@ def resume_search(
                 first_answers=settings.first_answers,
                 disk_budget_bytes=budget,
                 duration_seconds=duration,
+                store=store or settings.store,
             )
+            mirror = held.enter_context(mirrored(folder, recorder.record.settings.store))
             _search(recorder, plan, cluster, seconds=seconds)
-        return _report(recorder)
+        return _report(recorder, mirror)
 
 
 def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialResources) -> RecordedSettings:
@@ -146,6 +155,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         warm_start=None if settings.warm_start is None else str(settings.warm_start),
         limits=settings.limits,
         track=settings.track,
+        store=settings.copy,
         base_config=to_dict(plan.base),
         versions=current_versions() | {"ray": version("ray")},
     )
@@ -177,9 +187,11 @@ def _keep_to_stated_time(recorder: Recorder) -> None:
         recorder.change(confirm=top)
 
 
-def _report(recorder: Recorder) -> int:
+def _report(recorder: Recorder, mirror: Mirror | None) -> int:
     """Writes report and export; returns the exit status. Runs after Ray, which exits the process of a lost node."""
     with restored_signal_handlers(), signals_as_ctrl_c():
+        if mirror is not None:
+            mirror.fetch_checkpoints(needed_checkpoints(recorder.record))
         status = finish(recorder.folder, recorder.record)
     if status == 0:
         recorder.finish()

@@ -65,7 +65,7 @@ def _searched(options: argparse.Namespace, settings: SearchSettings) -> int:
     try:
         return _run(options, settings)
     except KeyboardInterrupt:
-        has_started = ((options.resume or settings.folder) / SETTINGS).exists()
+        has_started = bool(options.resume) or (settings.folder / SETTINGS).exists()
         sys.stderr.write(_INTERRUPTED if has_started else _NOT_STARTED)
         return INTERRUPTED
 

@@ -173,7 +173,12 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_results(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--storage", type=Path, metavar="DIR", help="folder of all results (default: results)")
+    group.add_argument(
+        "--storage",
+        metavar="DIR",
+        help="folder of all results, or an address such as s3://bucket/results that ./results is copied to "
+        "(default: results)",
+    )
     group.add_argument(
         "--track",
         action="append",
@@ -183,5 +188,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
     group.add_argument("--name", metavar="NAME", help="name of this search's folder (default: date and time)")
     group.add_argument(
-        "--resume", type=Path, metavar="DIR", help="continue an interrupted search, results/<space>/<run>"
+        "--resume",
+        metavar="DIR",
+        help="continue an interrupted search, results/<space>/<run>, also from the address of its copy",
     )

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trainable.leg import Leg, LegReport
+from trainable.remote.uri import child_uri
 from tuner import formatting
 from tuner.budget.stated_time import is_time_to_close
 from tuner.disk import CheckpointBudget
@@ -24,6 +25,7 @@ from tuner.policy_from_records import MissingRecords, build_policy, replay_event
 from tuner.records import Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
+from tuner.records.search_record import CHECKPOINTS
 
 if TYPE_CHECKING:
     from trainable.run import EpochResult
@@ -149,7 +151,14 @@ class Session:
         folder = trial_folder(self._recorder.folder, trial.name)
         folder.mkdir(parents=True, exist_ok=True)
         from_epoch = trial.last.epoch if trial.last else 0
-        return Leg(trial=trial.name, params=trial.params, folder=str(folder), from_epoch=from_epoch)
+        store = self._search.settings.store
+        return Leg(
+            trial=trial.name,
+            params=trial.params,
+            folder=str(folder),
+            store=None if store is None else child_uri(store, CHECKPOINTS, trial.name),
+            from_epoch=from_epoch,
+        )
 
     def _start(self, candidate: Candidate) -> TrialRecord:
         name = trial_name(len(self._search.by_name), candidate.params)

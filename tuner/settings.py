@@ -11,6 +11,7 @@ from pathlib import Path
 from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import Reference, find, is_reference
+from trainable.remote.uri import check_uri, child_uri
 from tuner.planning.own_sampler import own_sampler
 from tuner.planning.spaces import FoundSpace, find_space
 from tuner.records.confirm_seeds import DEFAULT_SEEDS, ConfirmSeeds
@@ -18,6 +19,7 @@ from tuner.records.settings import NAME_PATTERN, SAMPLERS, SCHEDULERS, Scheduler
 
 DEFAULT_SPACE = "moe"
 DEFAULT_TRIALS = 30
+RESULTS = Path("results")
 MOST = 100_000
 """Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")
@@ -75,10 +77,10 @@ class SearchSettings:
     """CPUs of this machine for all trials; None is all that the process may use."""
     num_gpus: int | None = None
     """GPUs of this machine for all trials; None is all that the process sees."""
-    storage: Path = Path("results")
-    """Folder that holds the results of all searches."""
+    storage: Path | str = RESULTS
+    """Folder that holds the results of all searches, or the URI that those in RESULTS are copied to."""
     name: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-    """Folder of this search below `storage`/`space`."""
+    """Folder of this search below the space's."""
     seed: int = 0
     scheduler: SchedulerName = "asha"
     """asha: trials pause at rungs, the most promising continue; asha-stopping: poor trials stop at rungs;
@@ -123,7 +125,7 @@ class SearchSettings:
             raise ValueError(f"--scheduler is {self.scheduler!r}; allowed: {', '.join(SCHEDULERS)}.")
         _check_sampler(self.sampler)
         _check_name(self.name)
-        _check_storage(self.storage)
+        _check_storage(self.storage, self.disk_budget_bytes)
         _check_data(self.data, self.inverted_masks)
         for name, value in (self.pinned | self.ranges).items():
             if name in _OWN_OPTION:
@@ -139,7 +141,15 @@ class SearchSettings:
     @property
     def folder(self) -> Path:
         """The results folder of this search."""
-        return self.storage / self.found_space.space.name / self.name
+        storage = RESULTS if isinstance(self.storage, str) else self.storage
+        return storage / self.found_space.space.name / self.name
+
+    @property
+    def copy(self) -> str | None:
+        """The URI that the results folder of this search is copied to."""
+        if not isinstance(self.storage, str):
+            return None
+        return child_uri(self.storage, self.found_space.space.name, self.name)
 
     @property
     def found_space(self) -> FoundSpace:
@@ -212,18 +222,20 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_storage(storage: Path) -> None:
-    """A path has lost one slash of a URI, which would silently become a local folder `s3:`."""
-    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", str(storage))
-    if scheme is None:
+def _check_storage(storage: Path | str, disk_budget_bytes: int | None) -> None:
+    if isinstance(storage, Path):
+        # It has lost a slash, and would silently become a local folder `s3:`.
+        if re.match(r"[a-z][a-z0-9+.-]+:/", str(storage)):
+            raise ValueError(
+                f"--storage is the path {storage}; give the address as a text, such as s3://bucket/results."
+            )
         return
-    if scheme[1] == "file":
-        raise ValueError(f"--storage is {storage}; give the folder without file:.")
-    uri = str(storage).replace(":/", "://", 1)
-    raise ValueError(
-        f"--storage is {uri}, and a search writes to a folder; give one on a disk that all nodes see, such as a "
-        "mounted bucket of the object store."
-    )
+    check_uri(storage, "--storage")
+    if disk_budget_bytes is not None:
+        raise ValueError(
+            "--disk-budget is about the disk of a results folder, and --storage is an address, where each trial has "
+            "one checkpoint; leave --disk-budget out."
+        )
 
 
 def _check_data(data: str | None, inverted_masks: bool | None) -> None:

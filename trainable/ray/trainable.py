@@ -20,6 +20,7 @@ with collector_paused():
     from trainable.config import TrialConfig, from_params
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
     from trainable.ray.ranks import RankActors, RankedRun
+    from trainable.remote.trial_checkpoints import TrialCheckpoints
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError
@@ -88,6 +89,7 @@ class LegTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Drops the last leg; the next one is built in its first step, which reports running out of memory."""
         self._leg: Leg = new_config[LEG]
+        self._checkpoints = TrialCheckpoints(Path(self._leg.folder), self._leg.store)
         self._run: EpochRun | None = None
         return True
 
@@ -130,7 +132,7 @@ class LegTrainable(tune.Trainable):
         if measured:
             quantities = {f"{LIMIT_PREFIX}{name}": value for name, value in measured.items()}
             result = replace(result, metrics={**result.metrics, **quantities})
-        run.save(Path(self._leg.folder) / checkpoint_name(result.epoch))
+        self._checkpoints.save(checkpoint_name(result.epoch), run.save)
         self._publish(result)
         return LegReport(result=result, ending=run.ending, process=self._process)
 
@@ -144,7 +146,8 @@ class LegTrainable(tune.Trainable):
     def _restore(self, run: EpochRun) -> None:
         """A trial with a lost or damaged checkpoint starts over."""
         try:
-            run.restore(Path(self._leg.folder) / checkpoint_name(self._leg.from_epoch))
+            with self._checkpoints.found(checkpoint_name(self._leg.from_epoch)) as path:
+                run.restore(path)
         except DamagedCheckpointError as error:
             logger.warning("trial %s starts over: %s", self._leg.trial, error)
             self._run = self._begun()

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, get_args, get_type_hints
 from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import typed, unknown_name
 from trainable.configuration.reference import with_found_network
+from trainable.remote.uri import is_uri
 from tuner.budget.stated_time import parse_duration
 from tuner.disk import parse_size
 from tuner.planning.given import parse_given
@@ -94,7 +95,8 @@ def _value_of(keyword: str, value: Any) -> Any:
         return with_found_network(_with_absolute_weights(dict(value)))
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
     if Path in (hint, *get_args(hint)):
-        return None if value is None else Path(value)
+        is_address = str in get_args(hint) and is_uri(value)
+        return value if value is None or is_address else Path(value)
     if keyword == "data" and isinstance(value, Path):
         return str(value)
     # Schedulers, samplers and numbers that are not finite have sentences of their own.

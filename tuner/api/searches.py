@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from trainable import process
 from trainable.process import collector_paused
+from trainable.remote.uri import is_uri
 from trainable.reporting.waiting import Waiting
 from tuner.api.keywords import SearchOptions, settings_from
 from tuner.ray.cluster import restored_environment
@@ -59,7 +60,7 @@ def resume(
     """Continues a search that was interrupted, or extends one that is finished.
 
     Args:
-        folder: its results, results/<space>/<run>.
+        folder: its results, results/<space>/<run>, or the address of the copy of them, such as s3://bucket/...
         trials: so many more trials, for a finished search.
         time_budget_seconds: total time over all its sessions, without the confirmation; None is no limit.
         disk_budget: limit for all its checkpoints from now on, such as "20G"; None keeps the recorded one.
@@ -77,7 +78,7 @@ def resume(
         checked = settings_from(DEFAULT_SPACE, given)
         load_libraries()
         return continue_from(
-            Path(folder),
+            folder,
             more=trials,
             seconds=checked.time_budget_seconds,
             disk_bytes=checked.disk_budget_bytes,
@@ -119,6 +120,10 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     from tuner.planning.plan import limited_to_space, log_ranges, plan_on
 
     preflight.check_folder(settings.folder)
+    if settings.copy is not None:
+        from tuner.storage.fetched_search import check_store
+
+        check_store(settings.copy)
     check_trackers(settings.track)
     settings = of_known_length(settings)
     with Waiting("Opening the data") as waiting:
@@ -136,7 +141,7 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
 
 
 def continue_from(
-    folder: Path,
+    folder: str | Path,
     *,
     space: str | None = None,
     more: int | None,
@@ -148,11 +153,17 @@ def continue_from(
     verbose: bool,
 ) -> "SearchResult":
     """Continues a search, or extends it with `more` trials; with `space`, only one of that space. Call it inside
-    `environment`."""
+    `environment`.
+
+    Args:
+        folder: its results folder, or the URI of the copy of it, which is fetched.
+    """
     from tuner.api.result import load
     from tuner.planning import preflight
     from tuner.run import resume_search
 
+    store = str(folder) if is_uri(folder) else None
+    folder = Path(folder) if store is None else _fetched(store)
     check = preflight.check_resume if more is None else preflight.check_extension
     check(folder, space=space)
     resume_search(
@@ -163,6 +174,7 @@ def continue_from(
         num_gpus=num_gpus,
         seconds=seconds,
         disk_bytes=disk_bytes,
+        store=store,
         verbose=verbose,
     )
     return load(folder)
@@ -173,6 +185,12 @@ def load_libraries() -> None:
     if "tuner.run" not in sys.modules:
         with Waiting("Loading torch and Ray"), collector_paused():
             import_module("tuner.run")
+
+
+def _fetched(store: str) -> Path:
+    from tuner.storage.fetched_search import fetch_search
+
+    return fetch_search(store)
 
 
 @contextmanager

@@ -162,8 +162,7 @@ def _disk_line(settings: SearchSettings, resources: TrialResources, timings: Map
     num_kept = min(settings.num_trials, 1 + settings.confirm)
     least_mb = (num_kept + resources.concurrent) * checkpoint_mb
     budget_mb = math.inf if settings.disk_budget_bytes is None else settings.disk_budget_bytes / 1e6
-    storage = settings.storage
-    existing = next(path for path in (storage, *storage.absolute().parents) if path.exists())
+    existing = next(path for path in settings.folder.absolute().parents if path.exists())
     free_mb = shutil.disk_usage(existing).free / 1e6
     warning = ": TOO LITTLE, give --disk-budget" if min(disk_mb, budget_mb) > free_mb else ""
     warning = f": TOO LITTLE, the search needs {least_mb:.0f} MB at a time" if least_mb > budget_mb else warning

@@ -134,6 +134,8 @@ class RecordedSettings:
     """Limits on a network, by quantity."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard."""
+    store: str | None = None
+    """URI that its folder is copied to; None copies nothing."""
     base_config: dict[str, Plain]
     """The configuration that a trial's parameters override."""
     versions: dict[str, str]

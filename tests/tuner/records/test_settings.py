@@ -140,6 +140,7 @@ OPTIONAL = {
     "ranges",
     "references",
     "space_reference",
+    "store",
     "track",
 }
 

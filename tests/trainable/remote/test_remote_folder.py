@@ -1,0 +1,57 @@
+"""A folder by its URI: what is put there comes back, and nothing half-made is seen."""
+
+import pytest
+
+from trainable.remote.remote_folder import RemoteFolder
+from trainable.remote.uri import check_uri, child_uri, is_uri
+
+
+@pytest.fixture(params=["file", "memory"])
+def remote(request, tmp_path) -> RemoteFolder:
+    """One that pyarrow knows, and one that fsspec knows."""
+    return RemoteFolder(f"file://{tmp_path}/there" if request.param == "file" else f"memory://{tmp_path.name}/there")
+
+
+def test_a_file_comes_back_and_is_listed_with_its_size(remote, tmp_path):
+    (tmp_path / "here").write_bytes(b"weights")
+    remote.put(tmp_path / "here", "checkpoints/000/epoch_0001.pt")
+    assert remote.get("checkpoints/000/epoch_0001.pt", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"weights"
+    assert remote.names() == remote.names("checkpoints") == {"checkpoints/000/epoch_0001.pt": 7}
+
+
+def test_a_file_is_replaced_and_removed(remote, tmp_path):
+    for content in (b"one", b"other"):
+        (tmp_path / "here").write_bytes(content)
+        remote.put(tmp_path / "here", "name")
+    assert remote.names() == {"name": 5}
+    remote.remove("name")
+    remote.remove("name")
+    assert remote.names() == {}
+
+
+def test_of_a_file_that_is_not_there_nothing_is_written(remote, tmp_path):
+    assert not remote.get("name", tmp_path / "back")
+    assert not list(tmp_path.glob("*back*"))
+    assert remote.names() == {}
+
+
+def test_an_address_that_no_library_knows_is_told():
+    with pytest.raises(ValueError, match="No library here opens nowhere:// addresses"):
+        RemoteFolder("nowhere://bucket/results")
+
+
+def test_the_query_of_an_address_stays_at_its_end():
+    uri = "s3://bucket/results/?endpoint_override=127.0.0.1:9000"
+    assert child_uri(uri, "moe", "spring") == "s3://bucket/results/moe/spring?endpoint_override=127.0.0.1:9000"
+    assert is_uri(uri)
+    assert not is_uri("results")
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://KEY:SECRET@bucket/a", "s3://KEY@bucket/a", "s3://bucket/a?secret_key=x", "sftp://me:word@host/a"]
+)
+def test_an_address_with_credentials_is_refused(uri):
+    with pytest.raises(ValueError, match="--storage holds credentials") as told:
+        check_uri(uri, "--storage")
+    assert "SECRET" not in str(told.value).replace("AWS_SECRET_ACCESS_KEY", "")

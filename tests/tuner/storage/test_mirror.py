@@ -1,0 +1,132 @@
+"""The copy of a results folder at a URI: whole at every moment, never in the way of the search."""
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.tuner.conftest import recorded_settings
+from trainable.leg import checkpoint_name
+from tuner.records import Recorder, read_search
+from tuner.records.checkpoints import remove_others, trial_folder
+from tuner.storage.fetched_search import check_store, fetch_search
+from tuner.storage.mirror import Mirror, mirrored
+
+TRIAL = "000-00000000"
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    with closing(Recorder.create(tmp_path / "results/moe/spring", recorded_settings(name="spring"))) as recorder:
+        recorder.open_session()
+        recorder.start(TRIAL, params={"max_lr": 0.1}, answers={"max_lr": 0.1})
+        yield recorder
+
+
+@pytest.fixture
+def store(tmp_path) -> str:
+    return f"file://{tmp_path}/store/moe/spring"
+
+
+def train(recorder: Recorder, epoch: int) -> None:
+    place = trial_folder(recorder.folder, TRIAL)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / checkpoint_name(epoch)).write_bytes(b"weights" * epoch)
+    recorder.result(TRIAL, epoch=epoch, objective=0.5 + epoch / 100, metrics={}, seconds=1.0)
+    remove_others(recorder.folder, TRIAL, epoch)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def test_the_copy_follows_the_folder(recorder, store, tmp_path):
+    mirror = Mirror(recorder.folder, store)
+    for epoch in (1, 2, 3):
+        train(recorder, epoch)
+        (recorder.folder / "report.md").write_text(f"after {epoch}")
+        mirror.copy()
+        assert mirror.try_copy()
+    assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
+    (recorder.folder / "report.md").unlink()
+    mirror.copy()
+    assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
+
+
+def test_a_checkpoint_stays_in_the_store_until_the_records_of_a_later_one_are_there(recorder, store, tmp_path):
+    mirror, place = Mirror(recorder.folder, store), tmp_path / "store/moe/spring/checkpoints" / TRIAL
+    train(recorder, 1)
+    mirror.copy()
+    (place / checkpoint_name(2)).write_bytes(b"of another machine, not reported yet")
+    mirror.copy()
+    assert sorted(path.name for path in place.iterdir()) == [checkpoint_name(1), checkpoint_name(2)]
+
+
+def test_a_store_that_is_away_costs_a_sentence_and_is_tried_again(recorder, store, tmp_path, caplog):
+    (tmp_path / "store").write_text("a file, where no folder can be made")
+    mirror = Mirror(recorder.folder, store)
+    train(recorder, 1)
+    assert [mirror.try_copy(), mirror.try_copy()] == [False, False]
+    assert caplog.text.count("The search continues in") == 1
+    (tmp_path / "store").unlink()
+    assert mirror.try_copy()
+    assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
+
+
+def test_at_the_end_the_copy_has_everything(recorder, store, tmp_path):
+    with mirrored(recorder.folder, store):
+        train(recorder, 1)
+    assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
+    with mirrored(recorder.folder, None) as nothing:
+        assert nothing is None
+
+
+def test_a_search_is_fetched_on_a_machine_that_has_nothing_of_it(recorder, store, tmp_path, monkeypatch):
+    train(recorder, 1)
+    Mirror(recorder.folder, store).copy()
+    (tmp_path / "other machine").mkdir()
+    monkeypatch.chdir(tmp_path / "other machine")
+    folder = fetch_search(store)
+    assert folder == Path("results/moe/spring")
+    assert read_search(folder).by_name[TRIAL].last == recorder.record.by_name[TRIAL].last
+    assert not (folder / "checkpoints").exists()
+    Mirror(folder, store).fetch_checkpoints([(TRIAL, 1)])
+    assert files(folder) == files(recorder.folder)
+
+
+def test_a_fetched_search_that_has_gone_on_here_is_not_overwritten(recorder, store, tmp_path):
+    Mirror(recorder.folder, store).copy()
+    train(recorder, 1)
+    before = files(recorder.folder)
+    assert fetch_search(store, tmp_path / "results") == recorder.folder
+    assert files(recorder.folder) == before
+
+
+def test_two_that_have_both_gone_on_are_told(recorder, store, tmp_path):
+    shutil.copytree(recorder.folder, tmp_path / "elsewhere/moe/spring")
+    train(recorder, 1)
+    Mirror(recorder.folder, store).copy()
+    with closing(Recorder.resume(tmp_path / "elsewhere/moe/spring")) as other:
+        train(other, 2)
+    with pytest.raises(ValueError, match="have both gone on since they were the same; move the folder away"):
+        fetch_search(store, tmp_path / "elsewhere")
+
+
+def test_where_no_search_is_or_one_is_already_is_told(recorder, store):
+    with pytest.raises(ValueError, match=r"holds no search: there is no settings\.json"):
+        fetch_search(store)
+    check_store(store)
+    Mirror(recorder.folder, store).copy()
+    with pytest.raises(ValueError, match="already holds a search; continue with --resume file://"):
+        check_store(store)
+
+
+def test_a_place_that_can_not_be_written_is_told_before_the_search(tmp_path):
+    (tmp_path / "store").write_text("a file, where no folder can be made")
+    with pytest.raises(ValueError, match=r"--storage file://.* can't be used: .* Check the address"):
+        check_store(f"file://{tmp_path}/store/moe/spring")

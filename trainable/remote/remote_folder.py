@@ -1,0 +1,91 @@
+"""One folder of an object store or of another filesystem that pyarrow or fsspec knows.
+
+Credentials come from the environment, as the library of the store reads them. Every file appears whole or not at all.
+"""
+
+import posixpath
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow
+from pyarrow import fs
+
+_ALL_OR_NOTHING = ("s3", "gcs", "abfs")
+"""Stores that show a file when all of it has arrived; in others it is written beside its place, and moved."""
+_CHUNK_BYTES = 8 * 2**20
+
+
+class RemoteFolder:
+    """Reads and writes files below one URI.
+
+    Raises:
+        ValueError: no installed library knows this kind of address.
+        OSError: the store can't be reached, here and in every method.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._files, self._root = _filesystem(uri)
+
+    def names(self, below: str = "") -> dict[str, int]:
+        """Size in bytes of each file below a folder of it, by name relative to this folder; none where it is absent."""
+        selector = fs.FileSelector(self._path(below), allow_not_found=True, recursive=True)
+        found = (info for info in self._files.get_file_info(selector) if info.is_file)
+        return {posixpath.relpath(info.path, self._root): info.size for info in found}
+
+    def put(self, file: Path, name: str) -> None:
+        """Copies a file here, in place of one of that name."""
+        path = self._path(name)
+        is_whole = self._files.type_name in _ALL_OR_NOTHING
+        if not is_whole:
+            self._files.create_dir(posixpath.dirname(path), recursive=True)
+        partial = path if is_whole else posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.part")
+        with file.open("rb") as source, self._files.open_output_stream(partial) as target:
+            while chunk := source.read(_CHUNK_BYTES):
+                target.write(chunk)
+        if not is_whole:
+            self._files.move(partial, path)
+
+    def get(self, name: str, file: Path) -> bool:
+        """Copies a file from here; returns False, and writes nothing, where there is none of that name."""
+        try:
+            source = self._files.open_input_stream(self._path(name))
+        except FileNotFoundError:
+            return False
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.part")
+        try:
+            with source, partial.open("wb") as target:
+                while chunk := source.read(_CHUNK_BYTES):
+                    target.write(chunk)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+    def remove(self, name: str) -> None:
+        """Removes a file; one that is gone is fine."""
+        path = self._path(name)
+        if self._files.get_file_info(path).is_file:
+            self._files.delete_file(path)
+
+    def _path(self, name: str) -> str:
+        return posixpath.join(self._root, name) if name else self._root
+
+
+def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    """pyarrow's own where it has one, else fsspec's."""
+    try:
+        return fs.FileSystem.from_uri(uri)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        reason = str(error)
+    try:
+        from fsspec.core import url_to_fs
+
+        files, path = url_to_fs(uri)
+    except (ImportError, ValueError) as error:
+        raise ValueError(
+            f"No library here opens {urlsplit(uri).scheme}:// addresses ({reason}; {error}); install one for fsspec, "
+            "or give s3://, gs://, abfs:// or a folder."
+        ) from error
+    return fs.PyFileSystem(fs.FSSpecHandler(files)), path

@@ -1,0 +1,95 @@
+"""The checkpoints of one trial on the machine that trains it: in the results folder, in a store, or in both.
+
+A store has each checkpoint before its epoch is reported, so that any machine can continue the trial.
+"""
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from trainable.remote.remote_folder import RemoteFolder
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 600.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class TrialCheckpoints:
+    """Saves and finds the checkpoints of a trial.
+
+    Args:
+        folder: in the results folder of the search, which this machine may not see.
+        store: URI of the same folder in a store; None where every machine sees the results folder.
+    """
+
+    def __init__(self, folder: Path, store: str | None, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self._folder, self._store, self._pause = folder, store, pause
+        self._opened: RemoteFolder | None = None
+
+    def save(self, name: str, write: Callable[[Path], None]) -> None:
+        """Has a checkpoint written, and copies it to the store.
+
+        Where the results folder is on this machine, the search copies later what the store does not take now.
+        Elsewhere the copy is the only one: it is tried for PATIENCE_SECONDS.
+
+        Raises:
+            OSError: the disk is full, or the store can't be reached.
+        """
+        if self._store is None or self._folder.is_dir():
+            write(self._folder / name)
+            if self._store is None:
+                return
+            try:
+                self._remote.put(self._folder / name, name)
+            except OSError as error:
+                logger.warning("%s has not been copied to %s yet: %s", name, self._store, error)
+            return
+        with TemporaryDirectory(prefix="checkpoint-") as scratch:
+            write(Path(scratch) / name)
+            self._put_patiently(Path(scratch) / name)
+
+    @contextmanager
+    def found(self, name: str) -> Iterator[Path]:
+        """The path of a checkpoint, fetched where it is not on this machine; of no file where it is lost.
+
+        Raises:
+            OSError: the store can't be reached.
+        """
+        if self._store is None or self._folder.is_dir():
+            if self._store is not None and not (self._folder / name).is_file():
+                self._remote.get(name, self._folder / name)
+            yield self._folder / name
+            return
+        with TemporaryDirectory(prefix="checkpoint-") as scratch:
+            self._remote.get(name, Path(scratch) / name)
+            yield Path(scratch) / name
+
+    @property
+    def _remote(self) -> RemoteFolder:
+        if self._opened is None:
+            assert self._store is not None, "there is no store"
+            self._opened = RemoteFolder(self._store)
+        return self._opened
+
+    def _put_patiently(self, file: Path) -> None:
+        waited, pause = 0.0, 1.0
+        while True:
+            try:
+                return self._remote.put(file, file.name)
+            except OSError as error:
+                if waited >= PATIENCE_SECONDS:
+                    raise
+                logger.warning(
+                    "%s waits: %s can't be reached, next attempt in %g s: %s",
+                    platform.node(),
+                    self._store,
+                    pause,
+                    error,
+                )
+            self._pause(pause)
+            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,29 @@
+"""URIs of folders, such as `s3://bucket/results`; what may stand in them."""
+
+import re
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+_SECRET = re.compile(r"key|secret|token|password|credential|signature", re.IGNORECASE)
+
+
+def is_uri(text: object) -> bool:
+    return isinstance(text, str) and re.match(r"[a-z][a-z0-9+.-]*://", text) is not None
+
+
+def child_uri(uri: str, *names: str) -> str:
+    """The URI of what lies in the folder; its query, such as an endpoint, stays."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
+
+
+def check_uri(uri: str, option: str) -> None:
+    """Raises ValueError for a URI without a path, or with credentials, which the results would show to everyone."""
+    parts = urlsplit(uri)
+    hidden = parts.password is not None or any(_SECRET.search(name) for name, _ in parse_qsl(parts.query))
+    if hidden or (parts.username is not None and parts.scheme.startswith("s3")):
+        raise ValueError(
+            f"{option} holds credentials, which the records of the search would show; leave them out of the address, "
+            "and set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        )
+    if not (parts.netloc or parts.path.strip("/")):
+        raise ValueError(f"{option} is {uri}; give a folder too, such as s3://bucket/results.")

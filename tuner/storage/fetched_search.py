@@ -1,0 +1,100 @@
+"""Continues a search on another machine than the one that started it: from the copy of its results folder at a URI."""
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from trainable.remote.remote_folder import RemoteFolder
+from trainable.remote.uri import check_uri
+from tuner import formatting
+from tuner.records import SETTINGS
+from tuner.records.events import TRIALS
+from tuner.records.search_record import CHECKPOINTS
+
+logger = logging.getLogger(__name__)
+
+_PROBE = ".probe"
+
+
+def check_store(store: str) -> None:
+    """Raises ValueError when a new search can't be copied there: no right to write, or another search is there."""
+    remote = _opened(store, "--storage")
+    try:
+        has_search = SETTINGS in remote.names()
+        with TemporaryDirectory() as scratch:
+            probe = Path(scratch) / "probe"
+            probe.write_text("written by a search that checks whether it may write here\n", encoding="utf-8")
+            remote.put(probe, _PROBE)
+        remote.remove(_PROBE)
+    except OSError as error:
+        raise ValueError(_unreachable("--storage", store, error)) from error
+    if has_search:
+        raise ValueError(
+            f"{store} already holds a search; continue with --resume {formatting.argument(store)}, or give another "
+            "--name."
+        )
+
+
+def fetch_search(store: str, results: Path = Path("results")) -> Path:
+    """Copies a search from its URI to results/<space>/<run>, without its checkpoints, which trials fetch themselves.
+
+    A folder that is there and has gone on stays as it is.
+
+    Raises:
+        ValueError: there is no search, it can't be reached, or both have gone on since they were the same.
+    """
+    check_uri(store, "--resume")
+    remote = _opened(store, "--resume")
+    try:
+        names = [name for name in remote.names() if not name.startswith(f"{CHECKPOINTS}/")]
+        if SETTINGS not in names:
+            raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
+        space, run = store.partition("?")[0].rstrip("/").split("/")[-2:]
+        folder = results / space / run
+        with TemporaryDirectory() as scratch:
+            theirs = Path(scratch) / TRIALS
+            remote.get(TRIALS, theirs)
+            if _is_newer(folder, theirs, store):
+                return folder
+        logger.info("fetching %s to %s", store, folder)
+        # The settings last: without them a folder holds no search.
+        for name in sorted(names, key=lambda name: name == SETTINGS):
+            remote.get(name, folder / name)
+    except OSError as error:
+        raise ValueError(_unreachable("--resume", store, error)) from error
+    return folder
+
+
+def _is_newer(folder: Path, theirs: Path, store: str) -> bool:
+    """Whether the folder on this machine holds all that the store has, and perhaps more."""
+    if not (folder / SETTINGS).is_file():
+        return False
+    own, stored = _whole_lines(folder / TRIALS), _whole_lines(theirs)
+    if own.startswith(stored):
+        return True
+    if stored.startswith(own):
+        return False
+    raise ValueError(
+        f"{folder} and {store} have both gone on since they were the same; move the folder away to continue the one of "
+        "the store, or give the folder as --resume."
+    )
+
+
+def _whole_lines(path: Path) -> bytes:
+    content = path.read_bytes() if path.is_file() else b""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _opened(store: str, option: str) -> RemoteFolder:
+    try:
+        return RemoteFolder(store)
+    except OSError as error:
+        raise ValueError(_unreachable(option, store, error)) from error
+
+
+def _unreachable(option: str, store: str, error: OSError) -> str:
+    reason = " ".join(str(error).split()).removesuffix(".")
+    return (
+        f"{option} {store} can't be used: {reason}. Check the address, and the credentials and the endpoint in the "
+        "environment."
+    )

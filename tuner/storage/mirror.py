@@ -1,0 +1,174 @@
+"""Copies a results folder to a URI while it changes.
+
+The search never waits for the store: its truth is the folder on this machine. A checkpoint is copied before the records
+that name it, and a superseded one is removed after them, so what lies in the store can be continued at any moment.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainable.leg import checkpoint_name
+from trainable.remote.remote_folder import RemoteFolder
+from tuner.records import SETTINGS
+from tuner.records.events import TRIALS, EpochDone, read_event
+from tuner.records.search_record import CHECKPOINTS
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 5.0
+"""Between two passes; a change is copied within 30 s where the store takes it in 25."""
+LAST_ATTEMPTS = 6
+"""Passes at the end, before the last changes are given up."""
+
+Stamp = tuple[int, int]
+
+
+class Mirror:
+    """One results folder and its copy.
+
+    Args:
+        folder: of a search that this process has locked.
+        store: the URI of the copy.
+    """
+
+    def __init__(self, folder: Path, store: str) -> None:
+        self._folder, self._store = folder, store
+        self._remote: RemoteFolder | None = None
+        self._copied: dict[str, Stamp] = {}
+        self._read_bytes, self._epochs = 0, dict[str, int]()
+        self._is_behind = False
+
+    def copy(self) -> None:
+        """Brings the copy up to date; what has not changed is not copied again.
+
+        Raises:
+            Exception: the store can't be reached; each kind of store has errors of its own.
+        """
+        remote = self._remote = self._remote or RemoteFolder(self._store)
+        self._read_epochs()
+        stored = remote.names(CHECKPOINTS)
+        for name, (num_bytes, _) in _files(self._folder, CHECKPOINTS).items():
+            if stored.get(name) != num_bytes:
+                self._put(remote, name)
+        files = _files(self._folder)
+        for name in sorted(files, key=lambda name: (name == SETTINGS, name == TRIALS)):
+            if self._copied.get(name) != files[name]:
+                self._put(remote, name)
+                self._copied[name] = files[name]
+        for name in self._copied.keys() - files.keys():
+            remote.remove(name)
+            del self._copied[name]
+        for name in filter(self._is_superseded, stored):
+            remote.remove(name)
+
+    def try_copy(self) -> bool:
+        """Like `copy`, but a store that can't be reached costs a warning; returns whether the copy is up to date."""
+        try:
+            self.copy()
+        except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
+            if not self._is_behind:
+                logger.warning(
+                    "%s can't be reached: %s. The search continues in %s, and the copy is tried again.",
+                    self._store,
+                    _first_line(error),
+                    self._folder,
+                )
+            self._is_behind = True
+            return False
+        if self._is_behind:
+            logger.info("%s is up to date again.", self._store)
+        self._is_behind = False
+        return True
+
+    def fetch_checkpoints(self, trials: Iterable[tuple[str, int]]) -> None:
+        """Fetches those checkpoints, of a trial and an epoch, that another machine wrote; a store that can't be
+        reached costs a warning."""
+        try:
+            remote = self._remote = self._remote or RemoteFolder(self._store)
+            for trial, epoch in trials:
+                name = f"{CHECKPOINTS}/{trial}/{checkpoint_name(epoch)}"
+                if not (self._folder / name).is_file():
+                    remote.get(name, self._folder / name)
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.warning("Checkpoints could not be fetched from %s: %s", self._store, _first_line(error))
+
+    def _put(self, remote: RemoteFolder, name: str) -> None:
+        """A file that the search has removed meanwhile is no error."""
+        try:
+            remote.put(self._folder / name, name)
+        except FileNotFoundError:
+            if (self._folder / name).is_file():
+                raise
+
+    def _read_epochs(self) -> None:
+        """The last epoch of each trial, from the lines since the last pass."""
+        path = self._folder / TRIALS
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            file.seek(self._read_bytes)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read_bytes += len(whole) + len(newline)
+        for line in whole.splitlines():
+            event = read_event(line, str(path))
+            if isinstance(event, EpochDone):
+                self._epochs[event.trial] = event.epoch
+
+    def _is_superseded(self, name: str) -> bool:
+        recorded = checkpoint_name(self._epochs.get(Path(name).parent.name, 0))
+        # Names are padded to four digits.
+        return (len(Path(name).name), Path(name).name) < (len(recorded), recorded)
+
+
+@contextmanager
+def mirrored(folder: Path, store: str | None) -> Iterator[Mirror | None]:
+    """Copies the folder to the store inside this context, and what is left at its end; None copies nothing."""
+    if store is None:
+        yield None
+        return
+    mirror, ended = Mirror(folder, store), threading.Event()
+
+    def copy_until_ended() -> None:
+        while not ended.wait(PAUSE_SECONDS):
+            mirror.try_copy()
+
+    thread = threading.Thread(target=copy_until_ended, name="mirror", daemon=True)
+    logger.info("copying %s to %s", folder, store)
+    thread.start()
+    try:
+        yield mirror
+    finally:
+        ended.set()
+        thread.join()
+        _copy_the_rest(mirror, folder, store)
+
+
+def _copy_the_rest(mirror: Mirror, folder: Path, store: str) -> None:
+    waiting = threading.Event()
+    for attempt in range(LAST_ATTEMPTS):
+        if mirror.try_copy():
+            return
+        if attempt + 1 < LAST_ATTEMPTS:
+            waiting.wait(PAUSE_SECONDS)
+    logger.warning("%s lacks the last changes; they are in %s: copy that folder there.", store, folder)
+
+
+def _files(folder: Path, below: str = "") -> dict[str, Stamp]:
+    """Size and time of each file by name; hidden ones are locks and unfinished. Without `below`, no checkpoints."""
+    found: dict[str, Stamp] = {}
+    for place, folders, names in os.walk(folder / below):
+        folders[:] = [name for name in folders if not name.startswith(".") and (below or name != CHECKPOINTS)]
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            # A running search may remove it.
+            if path.is_file():
+                stat = path.stat()
+                found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].removesuffix(".")
