@@ -47,7 +47,7 @@ def begin(disc_config, tmp_path) -> Iterator[Callable]:
         shared = {
             "base": CarriedConfig(disc_config, ()),
             "fingerprint": fingerprint or {},
-            "cache_dir": str(default_cache_dir()),
+            "cache_dir": default_cache_dir(),
             "device": "cpu",
             "search": "moe/spring",
             "cpus_per_rank": 1.0,

@@ -28,6 +28,7 @@ from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import find, is_reference, references_of
 from trainable.loop.loop_config import LoopConfig
 from trainable.process import log_to
+from trainable.remote.local_source import absolute_source
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.workloads.registry import get_workload, task_of
@@ -109,7 +110,7 @@ def preset_config(
     references = (find(workload),) if is_reference(workload) else ()
     workload = references[0].text if references else workload
     trained = get_workload(workload)
-    config = trained.default_config(None if source is None else str(Path(source).absolute()))
+    config = trained.default_config(None if source is None else absolute_source(source))
     for name in preset.split("+"):
         if name not in trained.presets:
             raise ValueError(unknown_name(f"preset of {workload}", name, trained.presets))

@@ -80,8 +80,8 @@ def open_data(config: RunConfig, expected: Mapping[str, str]) -> Any:
     return splits
 
 
-def open_trial_data(config: RunConfig, expected: Mapping[str, str], *, cache_dir: Path) -> Any:
-    """The data of a search on the machine of one of its trials.
+def open_trial_data(config: RunConfig, expected: Mapping[str, str], *, cache_dir: Path | None = None) -> Any:
+    """The data of a search on the machine of one of its trials, in the cache of that machine unless another is given.
 
     Raises:
         ValueError: it can't be used, or it is not the data that the search started with.

@@ -10,7 +10,6 @@ import optuna
 
 from trainable.config import to_dict
 from trainable.configuration.exported_config import current_versions
-from trainable.data.io.image_cache import default_cache_dir
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from tuner import formatting
@@ -212,7 +211,6 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
             session,
             search.settings,
             plan.base,
-            cache_dir=default_cache_dir(),
             scratch=cluster.scratch,
             on_step=view.catch_up,
         )

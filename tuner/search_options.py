@@ -35,7 +35,9 @@ def _add_space(group: argparse._ArgumentGroup) -> None:
         help=f"search space: {', '.join(SPACES)}, or one of your own, file.py:NAME or module:NAME (default: moe)",
     )
     group.add_argument(
-        "--data", metavar="DIR", help="folder of the workload's data (default: embedded, generated data)"
+        "--data",
+        metavar="DIR",
+        help="folder of the workload's data, or the address of a folder or an archive (default: embedded data)",
     )
     group.add_argument(
         "--init",

@@ -176,14 +176,14 @@ class _Rank:
         num_threads: int,
         base: CarriedConfig,
         fingerprint: dict[str, str],
-        cache_dir: str,
+        cache_dir: Path | None,
         device: torch.device,
     ) -> None:
         torch.set_num_threads(num_threads)
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
         self._rank, self._size, self._device = rank, size, device
         self._store: TCPStore | None = None
-        self._splits = open_trial_data(base.read(), fingerprint, cache_dir=Path(cache_dir))
+        self._splits = open_trial_data(base.read(), fingerprint, cache_dir=cache_dir)
 
     def open_port(self) -> int:
         """A free port for the process group, from the first rank."""

@@ -45,7 +45,8 @@ class LegTrainable(tune.Trainable):
     base: CarriedConfig
     """The configuration that the parameters of every leg override."""
     fingerprint: dict[str, str]
-    cache_dir: str
+    cache_dir: Path | None = None
+    """Where decoded images are; None is the cache of each machine."""
     device: str
     search: str
     """Name of the search, for people."""
@@ -79,9 +80,7 @@ class LegTrainable(tune.Trainable):
         }
         # Each rank opens its own data; the memory maps are shared.
         is_alone = self.ranks == 1
-        self._splits = (
-            open_trial_data(self._base, self.fingerprint, cache_dir=Path(self.cache_dir)) if is_alone else None
-        )
+        self._splits = open_trial_data(self._base, self.fingerprint, cache_dir=self.cache_dir) if is_alone else None
         self._process = f"{platform.node()}:{os.getpid()}"
         self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
         self.reset_config(config)

@@ -16,6 +16,13 @@ def child_uri(uri: str, *names: str) -> str:
     return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
 
 
+def parent_uri(uri: str) -> tuple[str, str]:
+    """The URI of the folder that it lies in, and its name there."""
+    parts = urlsplit(uri)
+    folder, _, name = parts.path.rstrip("/").rpartition("/")
+    return urlunsplit(parts._replace(path=folder or "/")), name
+
+
 def check_uri(uri: str, option: str) -> None:
     """Raises ValueError for a URI without a path, or with credentials, which the results would show to everyone."""
     parts = urlsplit(uri)

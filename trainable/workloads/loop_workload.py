@@ -14,6 +14,7 @@ from trainable.data.io.folder_layout import files_below
 from trainable.loop.loop_config import LoopConfig, LoopData
 from trainable.loop.loop_limits import measure_loop
 from trainable.loop.loop_run import LoopRun
+from trainable.remote.local_source import local_source
 from trainable.tasks.task import Preset
 from trainable.techniques.best_epoch import Monitor
 from trainable.techniques.memory import FittingBatches
@@ -63,7 +64,7 @@ class LoopWorkload(Workload[LoopConfig]):
     ) -> LoopFiles:
         if config.data.source is None:
             return LoopFiles(path=None, fingerprint={})
-        path = Path(config.data.source)
+        path = Path(local_source(config.data.source, cache_dir))
         if not path.exists():
             raise ValueError(f"--data is {path}, which does not exist; give a folder or file that the loop reads.")
         return LoopFiles(path=path, fingerprint={"all": _listing(path)})

@@ -10,6 +10,7 @@ import torch
 from trainable.build_trainer import build_network, build_trainer
 from trainable.config import TrialConfig
 from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.remote.local_source import local_source
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.registry import default_config
 from trainable.tasks.task import Preset, Task
@@ -40,7 +41,8 @@ class TaskWorkload(Workload[TrialConfig]):
     def open_data(
         self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> Any:
-        return self._task.open_data(config, cache_dir=cache_dir, on_progress=on_progress)
+        data = replace(config.data, source=local_source(config.data.source, cache_dir))
+        return self._task.open_data(replace(config, data=data), cache_dir=cache_dir, on_progress=on_progress)
 
     def adapt_to_data(self, config: TrialConfig, data: Any) -> TrialConfig:
         return self._task.adapt_to_data(config, data)

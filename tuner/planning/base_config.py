@@ -17,6 +17,7 @@ from trainable.data.io.folder_layout import files_below, is_image
 from trainable.models.backbones import has_drop_path
 from trainable.models.external.own_network import ANY_NETWORK
 from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
+from trainable.remote.local_source import absolute_source, local_source
 from trainable.run_setup import initial_weights
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import get_workload
@@ -37,7 +38,7 @@ SAMPLED_FILES = 64
 def base_config(settings: SearchSettings, space: Space) -> RunConfig:
     """The workload's default with the user's values outside the space."""
     # Trial processes have other working folders.
-    source = None if settings.data is None else str(Path(settings.data).absolute())
+    source = None if settings.data is None else absolute_source(settings.data)
     default = _with_trained_backbone(get_workload(space.workload).default_config(source), settings)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
         raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
@@ -64,7 +65,8 @@ def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunC
     if found is None:
         return default
     own_px = None if SIDE in given else names.get(SIDE)
-    side = {SIDE: _side_px(Path(settings.data), settings, most_px=own_px)} if isinstance(own_px, int) else {}
+    folder = Path(local_source(settings.data))
+    side = {SIDE: _side_px(folder, settings, most_px=own_px)} if isinstance(own_px, int) else {}
     logger.info(
         "Starts from trained weights: backbone=%s weights=%s%s. For the small network from scratch: "
         "--set backbone=small --set weights=scratch.",

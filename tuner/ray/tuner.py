@@ -24,14 +24,12 @@ def run_legs(
     settings: RecordedSettings,
     base: RunConfig,
     *,
-    cache_dir: Path,
     scratch: Path,
     on_step: Callable[[], None],
 ) -> None:
     """Runs until nothing is left to do or the session has a reason to stop.
 
     Args:
-        cache_dir: folder of decoded images, on each machine.
         scratch: folder for Ray's own files.
         on_step: called many times a second.
 
@@ -40,7 +38,7 @@ def run_legs(
     """
     guard = FirstError(session)
     tune.Tuner(
-        _trainable(settings, base, cache_dir),
+        _trainable(settings, base),
         tune_config=tune.TuneConfig(
             search_alg=LegSearcher(guard),
             scheduler=LegScheduler(guard),
@@ -65,13 +63,12 @@ def run_legs(
         raise guard.error
 
 
-def _trainable(settings: RecordedSettings, base: RunConfig, cache_dir: Path) -> type[LegTrainable]:
+def _trainable(settings: RecordedSettings, base: RunConfig) -> type[LegTrainable]:
     """A subclass with the values that all trials share, under a name that people recognise on the dashboard."""
     resources = settings.resources
     shared = {
         "base": CarriedConfig(base, settings.references),
         "fingerprint": settings.data_fingerprint,
-        "cache_dir": str(cache_dir),
         "device": resources.device,
         "search": f"{settings.space}/{settings.name}",
         "cpus_per_rank": resources.cpus_per_rank,

@@ -34,7 +34,7 @@ def shared(disc_config):
     return {
         "base": CarriedConfig(disc_config, ()),
         "fingerprint": {},
-        "cache_dir": str(default_cache_dir()),
+        "cache_dir": default_cache_dir(),
         "device": torch.device("cpu"),
     }
 

@@ -68,7 +68,7 @@ def search(folder, toy, *, slots, **changes):
         ray.cloudpickle.register_pickle_by_value(module)
     with pytest.MonkeyPatch.context() as patch, ray_running(None) as cluster, opened(folder) as session:
         patch.setattr(ray_tuner, "LegTrainable", toy)
-        ray_tuner.run_legs(session, settings, base, cache_dir=folder, scratch=cluster.scratch, on_step=lambda: None)
+        ray_tuner.run_legs(session, settings, base, scratch=cluster.scratch, on_step=lambda: None)
         session.close()
     for module in modules:
         ray.cloudpickle.unregister_pickle_by_value(module)

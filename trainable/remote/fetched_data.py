@@ -1,0 +1,97 @@
+"""Data at a URI: a folder or an archive that each machine fetches once, into its own cache.
+
+The copy is found by the names and sizes of what lies there; after a change that keeps both, delete it.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from filelock import FileLock
+
+from trainable.data.io.image_cache import default_cache_dir, disk_errors_as_sentences, require_space
+from trainable.remote.remote_folder import RemoteFolder
+from trainable.remote.uri import check_uri, parent_uri
+
+logger = logging.getLogger(__name__)
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_AT_ONCE = 16
+"""Files that are fetched at a time."""
+
+
+def fetch(source: str, cache_dir: Path | None = None) -> Path:
+    """The folder of what lies at a URI, fetched unless it is there; as `local_source`."""
+    check_uri(source, "--data")
+    parent, name = parent_uri(source)
+    archive = name if name.endswith(ARCHIVES) else None
+    try:
+        remote = RemoteFolder(parent if archive else source)
+        files = remote.names()
+    except OSError as error:
+        raise ValueError(_unreachable(source, error)) from error
+    if archive:
+        files = {name: size for name, size in files.items() if name == archive}
+    if not files:
+        raise ValueError(f"--data is {source}, where there is no file; give a folder of data, or an archive.")
+    listing = json.dumps([source, sorted(files.items())])
+    folder = (cache_dir or default_cache_dir()) / "fetched" / hashlib.sha256(listing.encode()).hexdigest()[:20]
+    _fetch_once(remote, files, folder, source, archive)
+    return _without_single_folder(folder) if archive else folder
+
+
+def _fetch_once(remote: RemoteFolder, files: Mapping[str, int], folder: Path, source: str, archive: str | None) -> None:
+    """Of several processes one fetches and the others wait; what fails leaves nothing behind."""
+    with disk_errors_as_sentences(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            return
+        require_space(folder.parent, sum(files.values()) * (2 if archive else 1))
+        logger.info("fetching %s to %s", source, folder)
+        partial = folder.with_name(f"{folder.name}.fetching")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            with ThreadPoolExecutor(_AT_ONCE) as threads:
+                list(threads.map(lambda name: remote.get(name, partial / name), files))
+            if archive:
+                _unpack(partial / archive, source)
+            partial.rename(folder)
+        except OSError as error:
+            raise ValueError(_unreachable(source, error)) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unpack(file: Path, source: str) -> None:
+    """Replaces an archive by what is in it."""
+    try:
+        if file.name.endswith(".zip"):
+            with zipfile.ZipFile(file) as opened:
+                opened.extractall(file.parent)
+        else:
+            with tarfile.open(file) as opened:
+                opened.extractall(file.parent, filter="data")
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise ValueError(f"--data {source} can't be unpacked: {error}. Make the archive anew.") from error
+    file.unlink()
+
+
+def _without_single_folder(folder: Path) -> Path:
+    """Many archives hold one folder with everything in it."""
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _unreachable(source: str, error: OSError) -> str:
+    reason = " ".join(str(error).split()).removesuffix(".")
+    return (
+        f"--data {source} can't be fetched: {reason}. Check the address, the credentials in the environment and the "
+        "disk."
+    )
