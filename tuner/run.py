@@ -12,6 +12,7 @@ from trainable.config import to_dict
 from trainable.configuration.exported_config import current_versions
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
+from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.budget.stated_time import affordable_confirmation
 from tuner.disk import needed_checkpoints
@@ -24,6 +25,7 @@ from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
 from tuner.planning.plan import Plan, extended, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
+from tuner.ray.cluster_nodes import ClusterNodes, Needs
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
 from tuner.records import RecordedSettings, Recorder, TrialResources, locked
@@ -213,6 +215,7 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
             plan.base,
             scratch=cluster.scratch,
             on_step=view.catch_up,
+            nodes=_nodes_of(cluster, recorder, plan),
         )
     except KeyboardInterrupt:
         session.stop("Stopping; finished epochs are saved.")
@@ -222,6 +225,22 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     if session.stop_reason is None:
         references.finish()
     return session.stop_reason is None and not search.is_unfinished
+
+
+def _nodes_of(cluster: RunningRay, recorder: Recorder, plan: Plan) -> ClusterNodes | None:
+    """The nodes of a running cluster; None for this machine alone."""
+    if not cluster.is_joined:
+        return None
+    settings = recorder.record.settings
+    return ClusterNodes(
+        Needs(
+            base=CarriedConfig(plan.base, settings.references),
+            fingerprint=settings.data_fingerprint,
+            folder=recorder.folder,
+            store=settings.store,
+            references=settings.references,
+        )
+    )
 
 
 def _copies(recorder: Recorder, plan: Plan) -> list[Dispensable]:

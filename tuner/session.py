@@ -9,6 +9,7 @@ their checkpoints. Independent of Ray and of processes.
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,22 @@ class Session:
             )
         else:
             self._end(trial, Outcome.FAILED, {"error": error})
+
+    def move(self, trial: str, reason: str) -> None:
+        """The machine of a leg is gone: its trial continues on another one from its last checkpoint, as often as that
+        happens."""
+        if self.stop_reason is None:
+            logger.info("trial %s continues on another machine: %s", trial, reason)
+            self._due.append(self._search.by_name[trial])
+
+    def resize(self, concurrent: int) -> None:
+        """So many trials have room now."""
+        resources = self._search.settings.resources
+        concurrent = max(1, min(concurrent, self._search.settings.num_trials))
+        if concurrent != resources.concurrent:
+            self._recorder.change(resources=replace(resources, concurrent=concurrent))
+            self._policy.resize(concurrent)
+            logger.info("%s at a time from now on", formatting.count(concurrent, "trial"))
 
     def stop(self, reason: str) -> None:
         """Starts no more legs. Ray stops the running ones at once; their current epochs are lost."""

@@ -93,6 +93,9 @@ class RayPolicy:
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
 
+    def resize(self, slots: int) -> None:
+        raise AssertionError("a replay has the slots that it began with")
+
     def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
         return None
 

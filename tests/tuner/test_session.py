@@ -166,6 +166,36 @@ def test_a_leg_whose_process_died_goes_on_from_the_last_checkpoint_until_it_fail
     assert (trial.outcome, trial.sentence) == (Outcome.FAILED, "failed after epoch 2: RuntimeError: no such device")
 
 
+def test_a_trial_whose_machine_is_gone_goes_on_elsewhere_as_often_as_that_happens(folder):
+    with opened(folder) as session:
+        leg = session.next_leg()
+        session.take(leg.trial, report_of(leg, 1))
+        for _ in range(2 * MAX_FAILURES):
+            session.move(leg.trial, "its node has died")
+            again = session.next_leg()
+            assert (again.trial, again.from_epoch) == (leg.trial, 1)
+        assert session.next_leg() is NoWork.WAIT
+    assert read_search(folder).by_name[leg.trial].num_failures == 0
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "none"])
+def test_as_many_trials_run_as_the_cluster_has_room_for(tmp_path, scheduler):
+    folder = new_search(tmp_path / "search", scheduler=scheduler, slots=1)
+    with opened(folder) as session:
+        assert [isinstance(session.next_leg(), Leg) for _ in range(2)] == [True, False]
+        session.resize(3)
+        assert [isinstance(session.next_leg(), Leg) for _ in range(3)] == [True, True, False]
+        session.resize(0)
+        assert session.next_leg() is NoWork.WAIT
+    assert read_search(folder).settings.resources.concurrent == 1
+
+
+def test_a_leg_of_a_search_with_a_store_says_where_its_checkpoints_go(tmp_path):
+    with opened(new_search(tmp_path / "search", store="s3://bucket/all/moe/run?region=here")) as session:
+        leg = session.next_leg()
+    assert leg.store == f"s3://bucket/all/moe/run/checkpoints/{leg.trial}?region=here"
+
+
 def test_a_trial_that_never_came_to_an_epoch_is_on_record_with_its_configuration_and_its_error(folder):
     with opened(folder) as session:
         for _ in range(MAX_FAILURES + 1):

@@ -31,9 +31,15 @@ with collector_paused():
 
 logger = logging.getLogger(__name__)
 
-LEG, REPORT = "leg", "report"
+LEG, UNFIT_NODES, REPORT = "leg", "unfit_nodes", "report"
 """Keys of a trial's `config` and results."""
+NODE_ID = "ray.io/node-id"
+"""Ray's label of each node."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class UnfitNodeError(Exception):
+    """The data can't be used on this machine, which joined a moment ago."""
 
 
 class LegTrainable(tune.Trainable):
@@ -53,6 +59,8 @@ class LegTrainable(tune.Trainable):
     cpus_per_rank: float
     gpus_per_rank: float
     ranks: int
+    can_move: bool = False
+    """A trial whose machine can't use the data continues on another one."""
     limits: Mapping[str, float] = MappingProxyType({})
     """Limits on the network, by quantity; a trial that breaks one is not trained."""
 
@@ -60,9 +68,12 @@ class LegTrainable(tune.Trainable):
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """With several processes each has its own bundle, and the trial itself needs no resources."""
         one = {"CPU": cls.cpus_per_rank, "GPU": cls.gpus_per_rank}
+        unfit = config.get(UNFIT_NODES)
+        selectors = [{NODE_ID: f"!in({','.join(unfit or ())})"}] * cls.ranks
+        elsewhere: dict[str, Any] = {"bundle_label_selector": selectors} if unfit else {}
         if cls.ranks == 1:
-            return tune.PlacementGroupFactory([one])
-        return tune.PlacementGroupFactory([{}] + [one] * cls.ranks, strategy="STRICT_PACK")
+            return tune.PlacementGroupFactory([one], **elsewhere)
+        return tune.PlacementGroupFactory([{}] + [one] * cls.ranks, strategy="STRICT_PACK", **elsewhere)
 
     def setup(self, config: dict[str, Any]) -> None:
         with collector_paused():
@@ -80,10 +91,18 @@ class LegTrainable(tune.Trainable):
         }
         # Each rank opens its own data; the memory maps are shared.
         is_alone = self.ranks == 1
-        self._splits = open_trial_data(self._base, self.fingerprint, cache_dir=self.cache_dir) if is_alone else None
+        self._splits = self._opened_data() if is_alone else None
         self._process = f"{platform.node()}:{os.getpid()}"
         self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
         self.reset_config(config)
+
+    def _opened_data(self) -> Any:
+        try:
+            return open_trial_data(self._base, self.fingerprint, cache_dir=self.cache_dir)
+        except ValueError as error:
+            if not self.can_move:
+                raise
+            raise UnfitNodeError(str(error)) from error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Drops the last leg; the next one is built in its first step, which reports running out of memory."""

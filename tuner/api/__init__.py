@@ -2,4 +2,6 @@
 import search_spaces, trainable, tuner.budget, tuner.confirm, tuner.disk, tuner.export, tuner.formatting,
 tuner.planning, tuner.ray, tuner.records, tuner.report, tuner.run and tuner.settings; importing it loads
 neither torch nor ray.
+tuner.planning, tuner.ray, tuner.records, tuner.report, tuner.results, tuner.run, tuner.settings and tuner.storage;
+importing it loads neither torch nor ray.
 """

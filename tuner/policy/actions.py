@@ -62,6 +62,9 @@ class Policy(Protocol):
     def end(self, trial: str, outcome: Outcome) -> None:
         """The trial has ended."""
 
+    def resize(self, slots: int) -> None:
+        """So many trials run at a time from now on; those that run go on."""
+
     def close(self) -> None:
         """No more trials start; of the waiting ones only those continue that the search cannot end without."""
 

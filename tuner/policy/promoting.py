@@ -13,6 +13,7 @@ or `none`; the prediction alone: `--sampler random`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from tuner.policy.actions import Action, NoWork, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
@@ -117,6 +118,10 @@ class PromotingPolicy:
         if trial in self.paused and outcome in _BEYOND_LAST_VALUE:
             self.rungs.promote(trial)
         self.end(trial, outcome)
+
+    def resize(self, slots: int) -> None:
+        self._config = replace(self._config, slots=slots)
+        self._changed()
 
     def close(self) -> None:
         self._is_closed = True

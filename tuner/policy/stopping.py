@@ -62,6 +62,10 @@ class StoppingPolicy:
         self._running.discard(trial)
         self._action = None
 
+    def resize(self, slots: int) -> None:
+        self._config = replace(self._config, slots=slots)
+        self._action = None
+
     def close(self) -> None:
         self._is_closed = True
         self._action = None

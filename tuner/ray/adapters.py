@@ -4,7 +4,8 @@ The searcher returns legs, the scheduler handles their reports, the stopper ends
 state is scratch, and what it saves of these objects is empty.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,12 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from trainable.leg import Leg
-from trainable.ray.trainable import LEG, REPORT
+from trainable.ray.trainable import LEG, REPORT, UNFIT_NODES
 from tuner.policy.actions import NoWork
 from tuner.session import Session
 
+MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died|UnfitNodeError")
+"""In Ray's words, or because the machine joined a moment ago and could not train."""
 Answer = TypeVar("Answer")
 Otherwise = TypeVar("Otherwise")
 
@@ -49,15 +52,16 @@ class _NotSaved:
 class LegSearcher(_NotSaved, Searcher):
     """Returns the session's next legs."""
 
-    def __init__(self, guard: FirstError) -> None:
+    def __init__(self, guard: FirstError, *, unfit_nodes: Callable[[], Sequence[str]] = tuple) -> None:
+        """`unfit_nodes` returns the ids of the nodes that get no trials."""
         super().__init__()
-        self._guard = guard
+        self._guard, self._unfit_nodes = guard, unfit_nodes
 
-    def suggest(self, trial_id: str) -> dict[str, Leg] | str | None:  # type: ignore[override]  # Ray's docs: or FINISHED
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Ray's docs: or FINISHED
         leg = self._guard.call(self._guard.session.next_leg, otherwise=NoWork.FINISHED)
         if leg is NoWork.FINISHED:
             return Searcher.FINISHED
-        return {LEG: leg} if isinstance(leg, Leg) else None
+        return {LEG: leg, UNFIT_NODES: list(self._unfit_nodes())} if isinstance(leg, Leg) else None
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """The scheduler has reported it to the session."""
@@ -91,7 +95,9 @@ class LegScheduler(_NotSaved, FIFOScheduler):
         text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
         lines = text.strip().splitlines()
         error = lines[-1] if lines else "the process exited without an error message"
-        self._guard.call(lambda: self._guard.session.fail(trial.config[LEG].trial, error), otherwise=None)
+        session = self._guard.session
+        lost = session.move if MACHINE_GONE.search(error) else session.fail
+        self._guard.call(lambda: lost(trial.config[LEG].trial, error), otherwise=None)
 
 
 class SessionStopper(_NotSaved, Stopper):

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.ray.address import token_file
 from tuner.ray.compat import PACKAGES, inherited_environment, job_with_own_packages_first
+from tuner.ray.head_watch import head_watched
 from tuner.ray.nodes import check_nodes, shipped_code
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.starting import PATIENCE, start_ray
@@ -62,6 +63,8 @@ class RunningRay:
     """Address of its dashboard; empty if it has none."""
     scratch: Path
     """Folder on this machine for Ray's own files."""
+    is_joined: bool = False
+    """It ran before, and its nodes may come and go."""
 
 
 @contextmanager
@@ -100,7 +103,7 @@ def ray_running(
     Raises:
         ValueError: no cluster answers at `address`, a node of it can't run a trial, or Ray does not start here.
     """
-    with restored_environment(), restored_signal_handlers():
+    with restored_environment(), restored_signal_handlers(), ExitStack() as watched:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
@@ -116,12 +119,15 @@ def ray_running(
                         if address is None
                         else _joined(address, references, **options)
                     )
+                if address is not None:
+                    # Until Ray has been left, which hangs without a head.
+                    watched.enter_context(head_watched(ray.get_runtime_context().gcs_address))
                 # Ray writes its cluster's password readable for every user of the machine.
                 if token_file().is_file():
                     token_file().chmod(0o600)
                 with signals_as_ctrl_c(), nullcontext() if address else inherited_environment():
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
-                    yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune")
+                    yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune", is_joined=address is not None)
         finally:
             with signals_ignored():
                 ray.shutdown()
@@ -176,7 +182,7 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
     ranks = settings.ranks_per_trial or max(1, int(gpu))
     cpu = settings.cpus_per_trial or max(float(ranks), _cpus_beside(gpu, nodes))
     check_room(cpu, gpu, nodes)
-    room = sum(_room(cpu, gpu, node) for node in nodes)
+    room = num_trials_with_room(cpu, gpu, nodes)
     # The trials would share the one Apple GPU.
     concurrent = settings.concurrent or (1 if settings.device == "mps" else room)
     if concurrent > room:
@@ -191,6 +197,7 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
         cpus_per_trial=cpu,
         gpus_per_trial=gpu,
         ranks_per_trial=ranks,
+        follows_cluster=settings.address is not None and settings.concurrent is None,
         mps=settings.device == "mps",
     )
 
@@ -211,6 +218,10 @@ def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Map
             f"A trial needs {needed}, but no single machine of the cluster "
             "has both; give smaller --cpus-per-trial or --gpus-per-trial."
         )
+
+
+def num_trials_with_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> int:
+    return sum(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes)
 
 
 def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:

@@ -1,6 +1,6 @@
 """Brings the code of a search to the nodes of a running cluster, and checks each before the first trial."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,13 @@ def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Referen
         ValueError: a node lacks something: which node, and what.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    check = ray.remote(num_cpus=0, max_retries=0)(what_is_missing)
-    modules = [*modules, *(reference.text.partition(":")[0] for reference in references)]
-    calls = []
-    for node in ray.nodes():
-        if node["Alive"] and node["Resources"].get("CPU"):
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-            calls.append((name, check.options(scheduling_strategy=there).remote(modules)))
+    modules = [*modules, *modules_of(references)]
+    calls = [
+        (node_name(node), call_on_node(node["NodeID"], what_is_missing, modules))
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    ]
     answers = [(name, _answer(call)) for name, call in calls]
     problems = [f"{name}: {problem}" for name, problem in answers if problem is not None]
     if problems:
@@ -52,6 +49,25 @@ def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Referen
             f"{len(problems)} of {len(calls)} nodes can't run a trial: {'; '.join(problems)}. Install there "
             "what is missing, in the versions of this machine."
         )
+
+
+def modules_of(references: Sequence[Reference]) -> list[str]:
+    """The modules that the user's own objects are in."""
+    return [reference.text.partition(":")[0] for reference in references]
+
+
+def node_name(node: Mapping[str, Any]) -> str:
+    """Host and address of one of `ray.nodes()`."""
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def call_on_node(node_id: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function on a node, beside its trials; returns Ray's reference to the answer."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=there).remote(*arguments)
 
 
 def what_is_missing(modules: Sequence[str]) -> str | None:

@@ -11,7 +11,8 @@ from trainable.configuration.run_config import RunConfig
 from trainable.ray.trainable import LEG, LegTrainable
 from trainable.workloads.registry import CarriedConfig
 from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher, SessionStopper, StepCallback
-from tuner.ray.cluster import LocalNode
+from tuner.ray.cluster import LocalNode, num_trials_with_room
+from tuner.ray.cluster_nodes import ClusterNodes
 from tuner.records import RecordedSettings
 from tuner.session import Session
 
@@ -26,21 +27,32 @@ def run_legs(
     *,
     scratch: Path,
     on_step: Callable[[], None],
+    nodes: ClusterNodes | None = None,
 ) -> None:
     """Runs until nothing is left to do or the session has a reason to stop.
 
     Args:
         scratch: folder for Ray's own files.
         on_step: called many times a second.
+        nodes: those of a running cluster; None is this machine alone.
 
     Raises:
         Exception: the session's first error, such as OSError if the records can't be written.
     """
     guard = FirstError(session)
+    if nodes is not None:
+        nodes.wait()
+        _follow(nodes, session, settings)
+
+    def step() -> None:
+        on_step()
+        if nodes is not None and nodes.has_changed():
+            _follow(nodes, session, settings)
+
     tune.Tuner(
-        _trainable(settings, base),
+        _trainable(settings, base, can_move=nodes is not None),
         tune_config=tune.TuneConfig(
-            search_alg=LegSearcher(guard),
+            search_alg=LegSearcher(guard, unfit_nodes=tuple if nodes is None else lambda: nodes.unfit),
             scheduler=LegScheduler(guard),
             num_samples=ENDLESS,
             reuse_actors=True,
@@ -51,7 +63,7 @@ def run_legs(
             name="legs",
             storage_path=str(scratch),
             stop=SessionStopper(guard, is_node_lost=LocalNode().is_lost),
-            callbacks=[StepCallback(on_step)],
+            callbacks=[StepCallback(step)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
@@ -63,7 +75,14 @@ def run_legs(
         raise guard.error
 
 
-def _trainable(settings: RecordedSettings, base: RunConfig) -> type[LegTrainable]:
+def _follow(nodes: ClusterNodes, session: Session, settings: RecordedSettings) -> None:
+    """As many trials at a time as the nodes have room for, unless the user said how many."""
+    resources = settings.resources
+    if resources.follows_cluster:
+        session.resize(num_trials_with_room(resources.cpus_per_trial, resources.gpus_per_trial, nodes.resources))
+
+
+def _trainable(settings: RecordedSettings, base: RunConfig, *, can_move: bool) -> type[LegTrainable]:
     """A subclass with the values that all trials share, under a name that people recognise on the dashboard."""
     resources = settings.resources
     shared = {
@@ -75,6 +94,7 @@ def _trainable(settings: RecordedSettings, base: RunConfig) -> type[LegTrainable
         "gpus_per_rank": resources.gpus_per_rank,
         "ranks": resources.ranks_per_trial,
         "limits": settings.limits,
+        "can_move": can_move,
     }
     return type(f"{settings.space.title().replace('_', '')}Trial", (LegTrainable,), shared)
 

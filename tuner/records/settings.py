@@ -47,6 +47,8 @@ class TrialResources:
     gpus_per_trial: NotNegative
     ranks_per_trial: AtLeastOne = 1
     """Data-parallel processes per trial."""
+    follows_cluster: bool = False
+    """The number of trials at a time follows the nodes that join and leave."""
     mps: bool = False
     """Trials train on the machine's Apple GPU, which Ray does not count."""
 
@@ -75,7 +77,8 @@ class RecordedSettings:
 
     Some may change: an extension raises `num_trials`, adds `first_answers` in a small space and ends
     `duration_seconds`; a resume may give another `disk_budget_bytes`. A space with fewer configurations than
-    `num_trials`, and a stated time that is used up, lower it to those; the time may lower `confirm` too.
+    `num_trials`, and a stated time that is used up, lower it to those; the time may lower `confirm` too. `resources`
+    may follow a cluster.
     """
 
     __pydantic_config__ = STRICT

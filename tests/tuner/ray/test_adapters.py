@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from trainable.leg import Leg
-from trainable.ray.trainable import LEG
-from tuner.ray.adapters import FirstError, LegScheduler
+from trainable.ray.trainable import LEG, LegTrainable
+from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,32 @@ def test_a_failed_leg_is_told_by_the_last_line_of_its_error(tmp_path, text, told
     failed = SimpleNamespace(config={LEG: leg}, error_file=str(tmp_path / "error.txt") if text else None)
     LegScheduler(FirstError(session)).on_trial_error(None, failed)
     assert heard == [("000-0123abcd", told)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "The actor died because its node has died. Node Id: 01",
+        "trainable.ray.trainable.UnfitNodeError: The data at /data on b is not what the search started with",
+    ],
+)
+def test_a_leg_whose_machine_is_gone_or_unfit_has_not_failed(tmp_path, error):
+    heard = []
+    session = SimpleNamespace(move=lambda trial, reason: heard.append((trial, reason)))
+    (tmp_path / "error.txt").write_text(f"Failure # 1\n{error}\n")
+    leg = Leg(trial="000-0123abcd", params={}, folder=str(tmp_path))
+    LegScheduler(FirstError(session)).on_trial_error(
+        None, SimpleNamespace(config={LEG: leg}, error_file=str(tmp_path / "error.txt"))
+    )
+    assert heard == [("000-0123abcd", error)]
+
+
+def test_a_leg_is_kept_from_the_nodes_that_can_not_train(tmp_path):
+    leg = Leg(trial="000-0123abcd", params={}, folder=str(tmp_path))
+    session = SimpleNamespace(next_leg=lambda: leg)
+    config = LegSearcher(FirstError(session), unfit_nodes=lambda: ["b1", "b2"]).suggest("1")
+    shared = {"cpus_per_rank": 1.0, "gpus_per_rank": 0.0}
+    for ranks in (1, 2):
+        trainable = type("Trial", (LegTrainable,), {**shared, "ranks": ranks})
+        assert trainable.default_resource_request(config) != trainable.default_resource_request({LEG: leg})
+        assert "!in(b1,b2)" in str(trainable.default_resource_request(config)._bound.arguments)

@@ -1,0 +1,56 @@
+"""A cluster whose head goes away in the middle of a search."""
+
+import socket
+import threading
+
+import pytest
+
+from tuner.ray import head_watch
+from tuner.ray.head_watch import INTERRUPTED, head_watched
+
+
+@pytest.fixture
+def head(monkeypatch):
+    """A socket that listens; looked at often."""
+    monkeypatch.setattr(head_watch, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(head_watch, "GRACE_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def address(server: socket.socket) -> str:
+    return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_head_that_is_gone_interrupts_the_search_with_what_to_do(head, caplog):
+    def search() -> None:
+        with head_watched(address(head)):
+            head.close()
+            threading.Event().wait(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        search()
+    assert "is gone. Finished epochs are saved; start a cluster, and continue with --resume." in caplog.text
+
+
+def test_a_search_that_can_not_be_interrupted_is_ended(head):
+    ended, status = threading.Event(), []
+
+    def end(number: int) -> None:
+        status.append(number)
+        ended.set()
+
+    with head_watched(address(head), end=end):
+        head.close()
+        try:
+            ended.wait(30)
+        except KeyboardInterrupt:
+            ended.wait(30)
+    assert status == [INTERRUPTED]
+
+
+def test_a_head_that_answers_is_left_alone(head, caplog):
+    with head_watched(address(head)):
+        for _ in range(3):
+            head.accept()[0].close()
+    assert not caplog.text

@@ -1,0 +1,132 @@
+"""The nodes of a running cluster: each is checked once, when it joins, and one that can't train gets no trials."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainable.configuration.reference import Reference
+from trainable.workloads.registry import CarriedConfig
+from tuner.ray.nodes import NEEDED, call_on_node, modules_of, node_name, what_is_missing
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a node must have to train."""
+
+    base: CarriedConfig
+    """Any configuration of the search; they share their data."""
+    fingerprint: Mapping[str, str]
+    folder: Path
+    """The results folder, where no store is."""
+    store: str | None
+    """The URI of its copy."""
+    references: Sequence[Reference] = field(default_factory=tuple)
+
+
+class ClusterNodes:
+    """Follows the nodes of the cluster.
+
+    Args:
+        needs: what each is checked for.
+    """
+
+    def __init__(self, needs: Needs, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._needs, self._clock, self._looked = needs, clock, -LOOK_SECONDS
+        self._names: dict[str, str] = {}
+        self._checks: dict[str, Any] = {}
+        self._fit: dict[str, Mapping[str, float]] = {}
+
+    @property
+    def resources(self) -> list[Mapping[str, float]]:
+        """Those of the nodes that can train."""
+        return list(self._fit.values())
+
+    @property
+    def unfit(self) -> list[str]:
+        """Ids of the nodes that are not known to be able to train."""
+        return sorted(self._names.keys() - self._fit.keys())
+
+    def wait(self) -> None:
+        """Checks all nodes that are there.
+
+        Raises:
+            ValueError: none can train.
+        """
+        self._look()
+        while self._checks:
+            time.sleep(0.1)
+            self._take_answers()
+        if not self._fit:
+            raise ValueError(
+                f"None of the {len(self._names)} nodes can train, as said above. Give --data a path that they have or "
+                "an address, and --storage a folder that they see or an address."
+            )
+
+    def has_changed(self) -> bool:
+        """Whether a node has come or gone since the last call; looks at most every LOOK_SECONDS."""
+        if self._clock() - self._looked < LOOK_SECONDS:
+            return False
+        self._looked, before = self._clock(), self._fit.keys() | set()
+        self._look()
+        self._take_answers()
+        return self._fit.keys() != before
+
+    def _look(self) -> None:
+        import ray
+
+        alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
+        for gone in self._names.keys() - alive.keys():
+            if self._fit.pop(gone, None) is not None:
+                logger.info("%s has left; its trials continue elsewhere from their last epochs", self._names[gone])
+            self._checks.pop(gone, None)
+            del self._names[gone]
+        for new in alive.keys() - self._names.keys():
+            self._names[new] = node_name(alive[new])
+            self._checks[new] = (call_on_node(new, why_it_can_not_train, self._needs), alive[new]["Resources"])
+
+    def _take_answers(self) -> None:
+        import ray
+
+        for node, (answer, resources) in list(self._checks.items()):
+            if not ray.wait([answer], timeout=0)[0]:
+                continue
+            del self._checks[node]
+            try:
+                problem = ray.get(answer)
+            except ray.exceptions.RayError as error:
+                problem = " ".join(str(error).split())[-300:]
+            if problem is None:
+                self._fit[node] = resources
+                logger.info("%s has joined, with %g CPUs", self._names[node], resources["CPU"])
+            else:
+                logger.warning("%s gets no trials: %s", self._names[node], problem)
+
+
+def why_it_can_not_train(needs: Needs) -> str | None:
+    """Runs on a node, and decodes the data into the cache of that node; None where it can train."""
+    problem = what_is_missing([*NEEDED, *modules_of(needs.references)])
+    if problem is not None:
+        return problem
+    from trainable.run_setup import open_trial_data
+
+    if needs.store is None and not needs.folder.is_dir():
+        return (
+            f"it does not see {needs.folder}, where checkpoints go; give --storage a folder that all nodes see, or an "
+            "address such as s3://bucket/results"
+        )
+    try:
+        if needs.store is not None:
+            from trainable.remote.remote_folder import RemoteFolder
+
+            RemoteFolder(needs.store).names("checkpoints")
+        open_trial_data(needs.base.read(), needs.fingerprint)
+    except (ValueError, OSError) as error:
+        return " ".join(str(error).split())
+    return None
