@@ -40,6 +40,8 @@ class EpochResult(TrainedEpoch):
     """What one epoch gave that was validated too."""
 
     objective: float
+    validation_seconds: float | None = None
+    """The part of `seconds` that the validation took; None where a loop does not say."""
 
 
 class HandedOver(NamedTuple):

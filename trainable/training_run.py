@@ -130,11 +130,17 @@ class TrainingRun:
             DivergedError: a loss, the gradient or a validation metric is not finite.
             MemoryShortage: the smallest micro-batch does not fit, or any on one of several ranks.
         """
-        began = time.perf_counter()
-        metrics = self._next_epoch(lambda: self._trained() | self._validated())
+        began = trained = time.perf_counter()
+
+        def computed() -> dict[str, float]:
+            nonlocal trained
+            metrics, trained = self._trained(), time.perf_counter()
+            return metrics | self._validated()
+
+        metrics = self._next_epoch(computed)
         self._observe(metrics[self.monitor.name], span_epochs)
         self.constant_predictions.observe(metrics, epoch=self.epoch)
-        return self._result(metrics, began)
+        return self._result(metrics, began, trained)
 
     def train_epoch(self) -> TrainedEpoch:
         """As `run_epoch`, without the validation: the epoch can't be the best, and is not compared."""
@@ -163,7 +169,7 @@ class TrainingRun:
         """The validation of the epoch that stands, without training."""
         began = time.perf_counter()
         with engine_switched(self.config.engine):
-            return self._result(self._validated(), began)
+            return self._result(self._validated(), began, began)
 
     def test(self, data: Any = None) -> dict[str, float]:
         """Metrics of the handed-over weights, without a prefix.
@@ -218,13 +224,15 @@ class TrainingRun:
         }
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _result(self, metrics: dict[str, float], began: float) -> EpochResult:
+    def _result(self, metrics: dict[str, float], began: float, trained: float) -> EpochResult:
+        now = time.perf_counter()
         return EpochResult(
             epoch=self.epoch,
             objective=metrics[self.task.objective],
             metrics=metrics,
-            seconds=time.perf_counter() - began,
+            seconds=now - began,
             precision=self.trainer.precision_effective,
+            validation_seconds=now - trained,
         )
 
     def _make_batches(self) -> None:

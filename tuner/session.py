@@ -215,6 +215,7 @@ class Session:
             objective=result.objective,
             metrics=result.metrics,
             seconds=result.seconds,
+            validation_seconds=result.validation_seconds,
             process=report.process,
             precision=result.precision,
             ended=ended,

@@ -40,18 +40,31 @@ class HandedOver:
         return self.is_confirmed and self.on_test is not None and not self.on_test.is_distinguishable
 
     @property
-    def to_decide(self) -> str | None:
-        """What it would take to tell it from the default; None where that is decided or not confirmed."""
-        if not self.is_undecided or self.on_test is None or self.choice is None:
+    def more_seeds(self) -> int | None:
+        """About how many more would tell it from the default; None where it is decided or where they are too many."""
+        if not self.is_undecided or self.on_test is None:
             return None
         more = sequential.seeds_to_decide(self.on_test.gains)
-        if more is None:
+        return None if more is None else max(1, more)
+
+    @property
+    def seeds_to_decide(self) -> str | None:
+        """The value of `--seeds` that would decide it."""
+        if self.more_seeds is None or self.on_test is None or self.choice is None:
+            return None
+        return f"{self.choice.num_seeds}..{len(self.on_test.gains) + self.more_seeds}"
+
+    @property
+    def to_decide(self) -> str | None:
+        """What it would take to tell it from the default; None where that is decided or not confirmed."""
+        if not self.is_undecided:
+            return None
+        if self.more_seeds is None:
             return f"More than {MOST_SEEDS} seeds would be needed to tell it from the default."
-        more = max(1, more)
         return (
-            f"Undecided: about {formatting.count(more, 'more seed')} would tell it from the default if the gain stays, "
-            f"about {formatting.duration(more * self.pair_seconds)} (--seeds "
-            f"{self.choice.num_seeds}..{len(self.on_test.gains) + more})."
+            f"Undecided: about {formatting.count(self.more_seeds, 'more seed')} would tell it from the default if the "
+            f"gain stays, about {formatting.duration(self.more_seeds * self.pair_seconds)} (--seeds "
+            f"{self.seeds_to_decide})."
         )
 
     @property

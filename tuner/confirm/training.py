@@ -2,9 +2,11 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from trainable.configuration.exported_config import ExportedConfig
 from trainable.run import Run, run_epochs
@@ -124,8 +126,7 @@ def _trained(record: SearchRecord, todo: Sequence[Training]) -> Iterator[tuple[T
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
             yield (trial.name, seed), None
             continue
-        validation, test = training.result()
-        yield (trial.name, seed), _measured(record, trial, seed, validation=validation, test=test)
+        yield (trial.name, seed), _confirmed(record, trial, seed, training.result())
 
 
 def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConfig:
@@ -133,20 +134,28 @@ def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConf
     return CarriedConfig(replace(trial_config(record, trial), seed=seed), record.settings.references)
 
 
-def _train_and_test(
-    carried: CarriedConfig, fingerprint: dict[str, str], device: str
-) -> tuple[float | None, Mapping[str, float | None]]:
-    """The objective on the validation split and the metrics on the test split, both of the handed-over weights.
+class _Trained(NamedTuple):
+    """A training that ended."""
 
-    After divergence or out of memory, None and the objective as None.
-    """
+    validation: float | None
+    """The objective on the validation split; None after divergence or out of memory."""
+    test: Mapping[str, float | None]
+    """The metrics on the test split, of the same weights; only the objective, as None, where there are none."""
+    seconds: float
+
+
+def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device: str) -> _Trained:
+    began = time.perf_counter()
+    validation: float | None
+    test: Mapping[str, float | None]
     run = open_run(ExportedConfig(config=carried.read(), data_fingerprint=fingerprint), device)
     try:
         with shortages_named():
             objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}
-            return objectives[run.handed_over.epoch], _with_objective(run.test(), run)
+            validation, test = objectives[run.handed_over.epoch], _with_objective(run.test(), run)
     except (DivergedError, MemoryShortage):
-        return None, {formatting.metric(run.objective): None}
+        validation, test = None, {formatting.metric(run.objective): None}
+    return _Trained(validation, test, time.perf_counter() - began)
 
 
 def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
@@ -161,14 +170,13 @@ def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
     return test
 
 
-def _measured(
-    record: SearchRecord, trial: TrialRecord, seed: int, *, validation: float | None, test: Mapping[str, float | None]
-) -> ConfirmedRun:
-    finite = {name: finite_or_none(value) for name, value in test.items()}
+def _confirmed(record: SearchRecord, trial: TrialRecord, seed: int, trained: _Trained) -> ConfirmedRun:
+    finite = {name: finite_or_none(value) for name, value in trained.test.items()}
     return ConfirmedRun(
         trial=trial.name,
         seed=seed,
         objective=finite[formatting.metric(record.settings.objective)],
         test=finite,
-        validation=finite_or_none(validation),
+        validation=finite_or_none(trained.validation),
+        seconds=trained.seconds,
     )

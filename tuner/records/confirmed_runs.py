@@ -27,6 +27,8 @@ class ConfirmedRun:
     """The search's objective, on the test split; None when the training diverged or ran out of memory."""
     test: dict[str, float | None]
     """Every metric on the test split."""
+    seconds: float | None = None
+    """Of the training and the test; None where it is not known."""
     validation: float | None = None
     """The objective of the handed-over weights on the validation split; the choice of what to export uses it, never
     the test split."""

@@ -80,6 +80,8 @@ class EpochDone:
     metrics: dict[str, float | None]
     """None for a number that was not finite."""
     seconds: float
+    validation_seconds: float | None = None
+    """The part of `seconds` that the validation took; None where it is not known."""
     process: str | None = None
     """Host and process id of the training process."""
     precision: str | None = None

@@ -19,15 +19,16 @@ class State(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What is known of the exported trial."""
+    """What is known of the exported trial; completes a sentence that begins with its name."""
 
     NO_RESULT = "no result yet"
-    BEST_SO_FAR = "best so far"
-    NOT_CONFIRMED = "not confirmed"
-    UNDECIDED = "not decided"
-    BETTER = "better than the default"
-    WORSE = "worse than the default"
-    DEFAULT = "the default is exported"
+    BEST_SO_FAR = "is the best so far"
+    NOT_CONFIRMED = "is the best on one seed"
+    AHEAD = "is ahead of the default, which may be chance"
+    BEHIND = "is behind the default, which may be chance"
+    BETTER = "is better than the default"
+    WORSE = "is worse than the default"
+    DEFAULT = "is exported: no trial is better"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +43,23 @@ class Headline:
     """The split that both values are of."""
     evidence: str
     """Gain, seeds and interval, or what is missing."""
+    is_default: bool = False
+    """Whether the exported trial is the default."""
+
+    @property
+    def title(self) -> str:
+        """The verdict as a sentence."""
+        if self.trial is None:
+            return self.verdict.capitalize()
+        return f"{'The default' if self.is_default else f'Trial {self.trial}'} {self.verdict}"
 
     @property
     def sentence(self) -> str:
-        """Such as `Trial 025-7682ec2b, better than the default: s_measure 0.856 -> 0.912 on the test split; ...`."""
-        if self.trial is None:
-            return f"{self.verdict.capitalize()}: {self.evidence}."
-        values = [formatting.number(one) for one in (self.default_value, self.value) if one is not None]
-        numbers = f"{self.metric} {' -> '.join(values)} {self.where}; " if values else ""
-        return f"Trial {self.trial}, {self.verdict}: {numbers}{self.evidence}."
+        """Such as `Trial 025-7682ec2b is better than the default: s_measure 0.856 -> 0.912 on the test split; ...`."""
+        shown = (self.default_value, self.value) if self.value is None or not self.is_default else (self.value,)
+        values = [formatting.number(one) for one in shown if one is not None]
+        numbers = f"{self.metric} {' -> '.join(values)} {self.where}; " if self.trial is not None and values else ""
+        return f"{self.title}: {numbers}{self.evidence}."
 
 
 def headline_of(
@@ -69,7 +78,8 @@ def headline_of(
             default_value=statistics.fmean(values) if values else None,
             value=None,
             where="on the test split",
-            evidence="no trial is better over several seeds on the validation split",
+            evidence="the best mean over several seeds on the validation split",
+            is_default=True,
         )
     return _searched(search, exported, state)
 
@@ -79,7 +89,7 @@ def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:
     mean, interval = statistics.fmean(gains), confirmation.interval
     better = f"{sum(gain > 0 for gain in gains)} of {formatting.count(len(gains), 'seed')} better"
     bounds = "" if interval is None else f"; 95 % interval {' to '.join(map(formatting.difference, interval))}"
-    verdict = Verdict.UNDECIDED
+    verdict = Verdict.AHEAD if mean > 0 else Verdict.BEHIND
     if confirmation.is_distinguishable:
         verdict = Verdict.BETTER if mean > 0 else Verdict.WORSE
     seeds = confirmation.values.keys() & confirmation.default_values.keys()
@@ -112,6 +122,7 @@ def _searched(search: SearchRecord, exported: TrialRecord | None, state: State) 
         value=last if comparison is None or exported is None else comparison.value,
         where="on the validation split",
         evidence=evidence,
+        is_default=exported is not None and exported is search.default_trial,
     )
 
 

@@ -6,6 +6,15 @@ from tuner.records import SearchRecord
 from tuner.results.report_text import table
 
 MAX_ROWS = 12
+MAX_NAMED = 5
+
+
+def what_mattered(importance: Importance | None) -> str | None:
+    """The answer in one sentence; None where it was not measured."""
+    if importance is None:
+        return None
+    beyond = [f"{name} ({importance.shares[name]:.0%} of the importance)" for name in importance.beyond_chance]
+    return f"{', '.join(beyond[:MAX_NAMED]) if beyond else 'No parameter'} mattered more than chance."
 
 
 def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:

@@ -1,11 +1,14 @@
-"""Who trained when: the stretches that each slot of a search was busy."""
+"""Who trained when: the stretches that each slot of a search was busy, and what the time was spent on."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from tuner.records import SearchRecord
-from tuner.records.events import EpochDone
+from tuner.records.confirmed_runs import ConfirmedRun
+from tuner.records.events import EpochDone, Finished
+from tuner.results.progress import idle_gaps
 
 OVERLAP_SECONDS = 0.05
 """Two processes may overlap by so much in one slot: times are rounded, and the new one starts as the old one ends."""
@@ -42,8 +45,31 @@ def stretches(search: SearchRecord) -> list[Stretch]:
 def busy_share(search: SearchRecord) -> float | None:
     """The share of the slots' time in which an epoch ran; None before the first epoch."""
     seconds = sum(result.seconds for trial in search.trials for result in trial.results.values())
-    available = search.elapsed * search.settings.resources.concurrent
+    available = search_seconds(search) * search.settings.resources.concurrent
     return min(1.0, seconds / available) if seconds and available else None
+
+
+def search_seconds(search: SearchRecord) -> float:
+    """Run time over all sessions; where the search is over, without confirmation and report, which come last."""
+    return max((event.time for event in search.events if not isinstance(event, Finished)), default=0.0)
+
+
+def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> dict[str, float]:
+    """Seconds by what they went to, each the mean over the slots; only parts that are known and took time.
+
+    All but the confirmation add up to `search_seconds`. An epoch whose validation was not timed counts as training.
+    """
+    slots = search.settings.resources.concurrent
+    epochs = [result for trial in search.trials for result in trial.results.values()]
+    validation = math.fsum(result.validation_seconds or 0.0 for result in epochs)
+    parts = {
+        "training": math.fsum(result.seconds for result in epochs) - validation,
+        "validation": validation,
+        "between trials": math.fsum(max(0.0, gap) for gap in idle_gaps(search)),
+    }
+    waiting = search_seconds(search) * slots - math.fsum(parts.values())
+    parts |= {"waiting": waiting, "confirmation": math.fsum(run.seconds or 0.0 for run in confirmed)}
+    return {name: seconds / slots for name, seconds in parts.items() if seconds > 0}
 
 
 def _worker(result: EpochDone) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tuner.records import trial_name
-from tuner.results.timeline import busy_share, stretches
+from tuner.records import ConfirmedRun, trial_name
+from tuner.results.timeline import busy_share, parts_of_time, search_seconds, stretches
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def epochs(synthetic_search):
         for number, epoch, process, begin, end in sorted(lines, key=lambda line: line[-1]):
             name = trial_name(number, {})
             now[0] = end
-            recorder.result(name, epoch=epoch, objective=0.5, metrics={}, seconds=end - begin, process=process)
+            seconds = end - begin
+            measured = {"seconds": seconds, "validation_seconds": seconds / 4}
+            recorder.result(name, epoch=epoch, objective=0.5, metrics={}, process=process, **measured)
         return recorder.record
 
     return record
@@ -47,3 +49,31 @@ def test_the_busy_share_counts_the_slots_that_were_asked_for(epochs):
 
 def test_before_the_first_epoch_there_is_no_share(epochs):
     assert busy_share(epochs()) is None
+
+
+def test_the_parts_of_the_time_are_means_over_the_slots_and_add_up_to_it(epochs):
+    search = epochs((0, 1, "a", 1, 5), (1, 1, "a", 6, 10), (2, 1, "b", 2, 6))
+    runs = [
+        ConfirmedRun(trial=search.trials[0].name, seed=seed, objective=0.5, test={}, seconds=seconds)
+        for seed, seconds in ((1000, 3.0), (1001, 5.0), (1002, None))
+    ]
+    parts = parts_of_time(search, runs)
+    expected = {
+        "training": 9 / 2,
+        "validation": 3 / 2,
+        "between trials": 1 / 2,
+        "waiting": 7 / 2,
+        "confirmation": 8 / 2,
+    }
+    assert parts == pytest.approx(expected)
+    assert sum(parts.values()) - parts["confirmation"] == pytest.approx(search_seconds(search))
+
+
+def test_an_epoch_whose_validation_was_not_timed_is_training_and_the_end_of_a_search_does_not_count(synthetic_search):
+    synthetic = synthetic_search()
+    synthetic.run()
+    recorder, seconds = synthetic.recorder, search_seconds(synthetic.recorder.record)
+    synthetic.now += 1000.0
+    recorder.finish()
+    assert search_seconds(recorder.record) == seconds == pytest.approx(recorder.record.elapsed - 1000.0)
+    assert "validation" not in parts_of_time(recorder.record, [])

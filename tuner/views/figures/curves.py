@@ -23,6 +23,8 @@ from tuner.views.figures.drawing import (
     time_unit,
 )
 
+SINGLE_RANGE = 0.05
+"""Shown above and below a single value, as a share of it."""
 NOTHING_MEASURED = "No trial has a value yet."
 
 
@@ -146,38 +148,38 @@ def _best_so_far(
     figure = new_figure(x=x_title, y=f"{objective_of(search)} at epoch {search.comparison_epoch}")
     values = [one.value for one in measured]
     best = list(accumulate(values, max if search.settings.mode == "max" else min))
-    figure.add_trace(
-        go.Scatter(
-            x=x,
-            y=best,
-            mode="lines",
-            line={"shape": "hv", "color": EXPORTED, "width": 2.6},
-            name="best so far",
-            hoverinfo="skip",
-        )
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=x,
-            y=values,
-            mode="markers",
-            marker={"color": [colour_of(search, one.trial, exported) for one in measured], "size": 8},
-            customdata=[one.trial.name for one in measured],
-            text=[hover_of(one.trial) for one in measured],
-            name="a trial",
-            hovertemplate="%{text}<br><b>%{y:.4f}</b><extra></extra>",
-        )
-    )
+    line = {"shape": "hv", "color": EXPORTED, "width": 2.6}
+    figure.add_trace(go.Scatter(x=x, y=best, mode="lines", line=line, name="best so far", hoverinfo="skip"))
+    figure.add_trace(_measured_dots(search, exported, measured, x))
     default = next((one.value for one in measured if one.trial is search.default_trial), None)
     if default is not None:
         figure.add_hline(default, line={"color": DEFAULT, "dash": "dash", "width": 1.4}, annotation_text="default")
     figure.update_xaxes(rangemode="tozero")
+    if len(set(values)) == 1:
+        # Of a single value plotly shows a range of 2, in which nothing later can be told apart.
+        figure.update_yaxes(
+            range=[values[0] - SINGLE_RANGE * abs(values[0]), values[0] + SINGLE_RANGE * abs(values[0])]
+        )
+    goes = "rises" if search.settings.mode == "max" else "falls"
     return Drawing(
         name=name,
         title=title,
         caption=f"Each dot is a trial that reached epoch {search.comparison_epoch} or plateaued before.",
-        description=f"The best value rises from {formatting.number(best[0])} to {formatting.number(best[-1])}."
-        if search.settings.mode == "max"
-        else f"The best value falls from {formatting.number(best[0])} to {formatting.number(best[-1])}.",
+        description=f"The best value {goes} from {formatting.number(best[0])} to {formatting.number(best[-1])}.",
         figure=figure,
+    )
+
+
+def _measured_dots(
+    search: SearchRecord, exported: TrialRecord | None, measured: Sequence[Measured], x: Sequence[float]
+) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=[one.value for one in measured],
+        mode="markers",
+        marker={"color": [colour_of(search, one.trial, exported) for one in measured], "size": 8},
+        customdata=[one.trial.name for one in measured],
+        text=[hover_of(one.trial) for one in measured],
+        name="a trial",
+        hovertemplate="%{text}<br><b>%{y:.4f}</b><extra></extra>",
     )

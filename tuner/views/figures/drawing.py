@@ -71,7 +71,8 @@ def colour_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | 
 def kind_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> str:
     """The legend's word for a trial, the same in every figure."""
     if trial is exported:
-        return "exported" if trial is not search.default_trial else "default, exported"
+        word = word_of_exported(search)
+        return word if trial is not search.default_trial else f"default, {word}"
     if trial is search.default_trial:
         return "default"
     if not trial.may_win:
@@ -81,12 +82,18 @@ def kind_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | No
     return "not finished" if trial.outcome is None else "stopped at a rung"
 
 
+def word_of_exported(search: SearchRecord) -> str:
+    return "best so far" if search.is_unfinished else "exported"
+
+
 ORDER = (
     "stopped at a rung",
     "not finished",
     "diverged, failed or over a limit",
     "completed",
     "default",
+    "best so far",
+    "default, best so far",
     "exported",
     "default, exported",
 )

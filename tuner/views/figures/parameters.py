@@ -13,11 +13,10 @@ from tuner import formatting
 from tuner.importance.measure import Importance, is_logarithmic
 from tuner.importance.surface import smoothed
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.importance_text import importance_sentence
 from tuner.views.figures.drawing import (
-    BAD,
     BLUE,
     GREY,
+    ORANGE,
     Drawing,
     as_text,
     by_kind,
@@ -25,9 +24,10 @@ from tuner.views.figures.drawing import (
     hover_of,
     new_figure,
     objective_of,
+    word_of_exported,
 )
+from tuner.views.figures.importance import draw_importance
 
-MAX_BARS = 12
 MAX_SLICES, MIN_SLICES = 6, 3
 MAX_AXES = 7
 """Of the parallel coordinates, the objective not counted."""
@@ -50,47 +50,6 @@ def draw_parameters(search: SearchRecord, exported: TrialRecord | None, importan
     return [bars, *slices, *([] if contour is None else [contour]), _parallel(search, names, importance.epoch)]
 
 
-def draw_importance(search: SearchRecord, importance: Importance | None) -> Drawing:
-    name, title = "importance", "Importance of the parameters"
-    if importance is None:
-        return Drawing(name=name, title=title, caption=importance_sentence(search, None))
-    names = list(importance.shares)[:MAX_BARS][::-1]
-    shares = [importance.shares[one] for one in names]
-    # With few trials chance can exceed every bar many times; such a mark is drawn at the edge.
-    limit = 1.5 * max(shares)
-    figure = new_figure(x="share of the importance", y="", height_px=120 + 26 * len(names))
-    figure.add_trace(
-        go.Bar(
-            orientation="h",
-            x=shares,
-            y=[as_text(one) for one in names],
-            marker={"color": [BLUE if one in importance.beyond_chance else GREY for one in names]},
-            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
-            name="importance",
-        )
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=[min(importance.chance[one], limit) for one in names],
-            y=[as_text(one) for one in names],
-            mode="markers",
-            marker={"symbol": "line-ns-open", "size": 15, "line": {"width": 2.4}, "color": BAD},
-            hovertemplate="chance reaches %{x:.0%}<extra></extra>",
-            name="what chance reaches",
-        )
-    )
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.02 * limit])
-    beyond = ", ".join(importance.beyond_chance) or "none"
-    return Drawing(
-        name=name,
-        title=title,
-        caption=importance_sentence(search, importance),
-        description=f"More important than chance: {beyond}. "
-        + ", ".join(f"{one} {importance.shares[one]:.0%}" for one in reversed(names)),
-        figure=figure,
-    )
-
-
 def draw_slice(
     search: SearchRecord, exported: TrialRecord | None, parameter: str, epoch: int, *, number: int
 ) -> Drawing:
@@ -100,6 +59,7 @@ def draw_slice(
     are_numbers = all(type(value) in (int, float) for value in values)
     for kind, trials in by_kind(search, exported).items():
         here = [one for one in trials if parameter in one.params and one.objective_at(epoch) is not None]
+        is_exported, is_default = trials[0] is exported, trials[0] is search.default_trial
         figure.add_trace(
             go.Scatter(
                 x=[one.params[parameter] if are_numbers else as_text(one.params[parameter]) for one in here],
@@ -110,8 +70,8 @@ def draw_slice(
                 name=kind,
                 marker={
                     "color": colour_of(search, trials[0], exported),
-                    "size": 13 if kind in ("default", "exported", "default, exported") else 8,
-                    "symbol": {"default": "diamond", "exported": "star"}.get(kind, "circle"),
+                    "size": 13 if is_exported or is_default else 8,
+                    "symbol": "star" if is_exported else "diamond" if is_default else "circle",
                     "opacity": 0.85,
                 },
                 hovertemplate="%{text}<br>%{x}: <b>%{y:.4f}</b><extra></extra>",
@@ -121,8 +81,9 @@ def draw_slice(
     return Drawing(
         name=f"slice-{number}",
         title=f"{objective_of(search)} against {parameter}",
-        caption="",
-        description=f"One dot for each of {formatting.count(len(values), 'trial')}. Star: exported. Diamond: default.",
+        caption=f"Star: {word_of_exported(search)}. Diamond: default." if number == 1 else "",
+        description=f"One dot for each of {formatting.count(len(values), 'trial')}. Star: {word_of_exported(search)}. "
+        "Diamond: default.",
         figure=figure,
     )
 
@@ -154,21 +115,7 @@ def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence
             hoverinfo="skip",
         )
     )
-    figure.add_trace(
-        go.Scatter(
-            x=columns[0],
-            y=columns[1],
-            customdata=[trial.name for trial in trials],
-            text=[hover_of(trial) for trial in trials],
-            mode="markers",
-            marker={
-                "color": [colour_of(search, trial, exported) for trial in trials],
-                "size": [12 if trial in (exported, search.default_trial) else 6 for trial in trials],
-                "line": {"width": 1, "color": "#ffffff"},
-            },
-            hovertemplate="%{text}<br>%{x}, %{y}<extra></extra>",
-        )
-    )
+    figure.add_trace(_dots_on_contour(search, exported, trials, columns))
     figure.update_xaxes(**_axis(columns[0]))
     figure.update_yaxes(**_axis(columns[1]))
     return Drawing(
@@ -177,6 +124,27 @@ def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence
         caption=f"{objective_of(search)} at epoch {epoch}, smoothed between the trials; only where trials are near.",
         description=f"{objective_of(search)} over {numbers[0]} and {numbers[1]}.",
         figure=figure,
+    )
+
+
+def _dots_on_contour(
+    search: SearchRecord,
+    exported: TrialRecord | None,
+    trials: Sequence[TrialRecord],
+    columns: Sequence[Sequence[float]],
+) -> go.Scatter:
+    return go.Scatter(
+        x=columns[0],
+        y=columns[1],
+        customdata=[trial.name for trial in trials],
+        text=[hover_of(trial) for trial in trials],
+        mode="markers",
+        marker={
+            "color": [colour_of(search, trial, exported) for trial in trials],
+            "size": [12 if trial in (exported, search.default_trial) else 6 for trial in trials],
+            "line": {"width": 1, "color": "#ffffff"},
+        },
+        hovertemplate="%{text}<br>%{x}, %{y}<extra></extra>",
     )
 
 
@@ -200,7 +168,7 @@ def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing
             ],
             line={
                 "color": values,
-                "colorscale": "Viridis",
+                "colorscale": [[0.0, GREY], [0.5, BLUE], [1.0, ORANGE]],
                 "reversescale": search.settings.mode == "min",
                 "showscale": True,
                 "colorbar": {"thickness": 12},

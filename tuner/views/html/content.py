@@ -7,17 +7,18 @@ from pathlib import Path
 
 from tuner import formatting
 from tuner.budget.time_left import time_left
-from tuner.confirm.comparison import Confirmation, read_confirmations
+from tuner.confirm.comparison import Confirmation, confirmed_runs, read_confirmations
 from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.confirm.wanted import is_over, what_is_left
 from tuner.importance.measure import Importance
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import Headline, State, headline_of
 from tuner.results.report_text import settings_rows
 from tuner.results.samples import Samples, read_samples
+from tuner.results.timeline import parts_of_time, search_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +29,12 @@ class Result:
     search: SearchRecord
     state: State
     exported: TrialRecord | None
+    """While the search runs, the best so far."""
     answer: HandedOver | None
     confirmations: Sequence[Confirmation]
     importance: Importance | None
     samples: Samples | None
+    confirmed: Sequence[ConfirmedRun]
 
     @property
     def headline(self) -> Headline:
@@ -51,6 +54,8 @@ def read_result(
     """
     answer = handed_over(folder, search)
     exported = None if answer is None else answer.trial
+    if state is State.RUNNING and (comparison := progress.compare_best_so_far(search)) is not None:
+        exported = comparison.trial
     return Result(
         folder=folder,
         search=search,
@@ -60,6 +65,7 @@ def read_result(
         confirmations=read_confirmations(folder, search),
         importance=importance,
         samples=None if exported is None or state is State.RUNNING else read_samples(folder, exported.name),
+        confirmed=confirmed_runs(folder, search),
     )
 
 
@@ -89,7 +95,7 @@ def claims(result: Result) -> list[str]:
 def facts(result: Result) -> dict[str, str]:
     """Short facts under the headline."""
     search = result.search
-    settings = search.settings
+    settings, parts = search.settings, parts_of_time(search, result.confirmed)
     ended = len(search.trials) - len(search.unfinished)
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
     is_over = result.state is State.OVER
@@ -97,12 +103,20 @@ def facts(result: Result) -> dict[str, str]:
     found = {
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
-        "time": formatting.duration(search.elapsed),
+        "time": formatting.duration(search_seconds(search) + parts.get("confirmation", 0.0)),
         "left": None if left is None else str(left),
         "per epoch": _epoch_seconds(search),
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
     }
     return {name: words for name, words in found.items() if words}
+
+
+def time_parts(result: Result) -> list[tuple[str, str, float]]:
+    """What the time went to, in words, with its seconds; none while epochs run that are not on record yet."""
+    if result.state is State.RUNNING:
+        return []
+    parts = parts_of_time(result.search, result.confirmed)
+    return [(name, formatting.duration(seconds), seconds) for name, seconds in parts.items()]
 
 
 def _epoch_seconds(search: SearchRecord) -> str | None:
@@ -121,7 +135,11 @@ def commands(result: Result) -> dict[str, str]:
     if result.exported is None or result.state is State.RUNNING:
         return found | {"Explain the trials so far": f"python -m tuner.explain {place}"}
     if result.state is State.OVER and not result.confirmations:
-        found["Score it on the test split"] = f"python -m tuner.confirm {place}"
+        found["Score it on the test split"] = f"python -m tuner.confirm {place} && python -m tuner.report {place}"
+    if result.state is State.OVER and result.answer is not None and result.answer.seeds_to_decide is not None:
+        found["Decide it on more seeds"] = (
+            f"python -m tuner.confirm {place} --seeds {result.answer.seeds_to_decide} && python -m tuner.report {place}"
+        )
     if result.state is not State.CONFIRMING:
         found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
         found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"
@@ -135,6 +153,7 @@ def settings_table(result: Result) -> list[tuple[str, str]]:
 
 
 def headline_words(headline: Headline) -> dict[str, str | None]:
-    """The headline with its numbers formatted."""
+    """The headline with its title and its numbers formatted."""
     numbers = {"default_value": headline.default_value, "value": headline.value}
-    return asdict(headline) | {name: formatting.number(value) for name, value in numbers.items()}
+    formatted = {name: formatting.number(value) for name, value in numbers.items()}
+    return asdict(headline) | formatted | {"title": headline.title}

@@ -17,9 +17,10 @@ from tuner import formatting
 from tuner.records.atomic_file import replacing
 from tuner.results.differences import differences
 from tuner.results.headline import State
+from tuner.results.importance_text import what_mattered
 from tuner.results.trial_rows import trial_rows
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
-from tuner.views.figures.drawing import Drawing
+from tuner.views.figures.drawing import Drawing, word_of_exported
 from tuner.views.figures.limits import draw_limits
 from tuner.views.figures.parameters import draw_parameters
 from tuner.views.figures.seeds import draw_seeds
@@ -33,6 +34,7 @@ from tuner.views.html.content import (
     headline_words,
     notes,
     settings_table,
+    time_parts,
 )
 
 PAGE = "report.html"
@@ -65,6 +67,10 @@ def render(result: Result) -> str:
         headline=headline_words(result.headline),
         notes=notes(result),
         facts=facts(result),
+        time_parts=time_parts(result),
+        to_decide=None if result.answer is None else result.answer.to_decide,
+        exported_word=word_of_exported(search),
+        mattered=what_mattered(result.importance),
         commands=commands(result),
         differences=[] if exported is None else differences(search, exported, result.importance),
         claims=claims(result),

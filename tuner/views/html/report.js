@@ -44,8 +44,20 @@ function themed(layout) {
   return { ...layout, template: { layout: theme() }, dragmode: isTouched ? false : "zoom" };
 }
 
+// On a narrow screen each entry of a legend takes a line of its own, which the figure needs beside its usual height.
+const NARROW_PX = 560;
+const LEGEND_LINE_PX = 20;
+function roomForLegend(place, data, layout) {
+  const entries = data.filter((trace) => trace.name && trace.showlegend !== false && trace.type !== "parcoords").length;
+  if (place.clientWidth > NARROW_PX || layout.showlegend === false || entries < 3) return layout;
+  const extra = LEGEND_LINE_PX * (entries - 1);
+  place.style.minHeight = `${layout.height + extra}px`;
+  return { ...layout, height: layout.height + extra, margin: { ...layout.margin, t: layout.margin.t + extra } };
+}
+
 function draw(place) {
-  const { data, layout } = figures[place.dataset.figure];
+  const { data } = figures[place.dataset.figure];
+  const layout = roomForLegend(place, data, figures[place.dataset.figure].layout);
   const config = { responsive: true, displaylogo: false, displayModeBar: false };
   Plotly.newPlot(place, data, themed(layout), config);
   place.dataset.drawn = "yes";

@@ -93,8 +93,10 @@ def test_every_seed_is_a_dot_and_equal_seeds_are_joined(search):
 
 def test_importance_has_its_share_and_what_chance_reaches(search, parameters):
     importance = measure_importance(search)
-    bars, chance = parameters["importance"].figure.data
-    assert dict(zip(bars.y, bars.x, strict=True)) == importance.shares
+    beyond, within, chance = parameters["importance"].figure.data
+    shares = {name: share for bars in (beyond, within) for name, share in zip(bars.y, bars.x, strict=True)}
+    assert shares == importance.shares
+    assert set(beyond.y) == set(importance.beyond_chance)
     assert dict(zip(chance.y, chance.x, strict=True)) == pytest.approx(
         {name: min(share, 1.5 * max(importance.shares.values())) for name, share in importance.chance.items()}
     )

@@ -78,7 +78,7 @@ def test_the_first_words_are_what_was_won(copied):
     winner = search.leader.name
     confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], winner: [0.85, 0.86, 0.875]})
     words = page_of(copied, State.OVER).words
-    won = f"Trial {winner} better than the default s_measure 0.810 → to 0.862 on the test split"
+    won = f"Trial {winner} is better than the default s_measure 0.810 → to 0.862 on the test split"
     assert won in words
     assert "0.052 better; 3 of 3 seeds better; 95 % interval " in words
     assert words.index(won) < words.index("What to run next")
@@ -138,10 +138,47 @@ def test_an_interrupted_search_says_so_first_and_how_to_go_on(synthetic_search):
     synthetic.run(until=40)
     words = page_of(synthetic.recorder.folder).words
     note = words.index("Interrupted: ")
+<<<<<<< HEAD
     assert "Left: 29 trials and the confirmation, " in words
     assert "; python -m tuner.search --resume " in words
     assert note < words.index("best so far")
+=======
+    assert ", and the confirmation; python -m tuner.search --resume " in words
+    assert note < words.index("on the validation split")
+>>>>>>> 737c5ac (The page says how sure the result is, what would decide it, and where the time went)
     assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in words
+
+
+def test_a_running_search_shows_the_best_at_the_epoch_that_the_default_has_reached(synthetic_search):
+    synthetic = synthetic_search(seed=1)
+    synthetic.run(until=14)
+    search = synthetic.recorder.record
+    assert search.default_trial.outcome is None
+    assert search.leader is not search.default_trial
+    words = page_of(synthetic.recorder.folder, State.RUNNING).words
+    assert f"The default is the best so far s_measure {search.default_trial.last.objective:.3f} on the" in words
+
+
+def test_an_undecided_result_says_what_would_decide_it_and_how_to_run_it(copied):
+    search = read_search(copied)
+    winner = search.leader.name
+    confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], winner: [0.805, 0.86, 0.83]})
+    words = page_of(copied, State.OVER).words
+    assert f"Trial {winner} is ahead of the default, which may be chance" in words
+    seeds = re.search(r"Undecided: about \d+ more seeds? would .* \(--seeds (3\.\.\d+)\)", words)[1]
+    assert f"python -m tuner.confirm {copied} --seeds {seeds} && python -m tuner.report {copied}" in words
+
+
+def test_where_the_default_is_exported_its_value_stands_alone(copied):
+    search = read_search(copied)
+    confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], search.leader.name: [0.70, 0.71, 0.72]})
+    words = page_of(copied, State.OVER).words
+    assert "The default is exported: no trial is better s_measure 0.810 on the test split" in words
+
+
+def test_the_parts_of_the_time_and_what_mattered_are_on_the_page(finished):
+    assert re.search(r"training \d+:\d\d waiting \d+:\d\d", finished.words)
+    assert "max_lr (57% of the importance) mattered more than chance." in finished.words
 
 
 def test_a_search_without_a_trial_has_a_page(synthetic_search):
