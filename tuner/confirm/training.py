@@ -134,7 +134,7 @@ def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConf
     return CarriedConfig(replace(trial_config(record, trial), seed=seed), record.settings.references)
 
 
-class _Trained(NamedTuple):
+class Trained(NamedTuple):
     """A training that ended."""
 
     validation: float | None
@@ -144,7 +144,7 @@ class _Trained(NamedTuple):
     seconds: float
 
 
-def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device: str) -> _Trained:
+def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device: str) -> Trained:
     began = time.perf_counter()
     validation: float | None
     test: Mapping[str, float | None]
@@ -155,7 +155,7 @@ def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device:
             validation, test = objectives[run.handed_over.epoch], _with_objective(run.test(), run)
     except (DivergedError, MemoryShortage):
         validation, test = None, {formatting.metric(run.objective): None}
-    return _Trained(validation, test, time.perf_counter() - began)
+    return Trained(validation, test, time.perf_counter() - began)
 
 
 def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
@@ -170,7 +170,7 @@ def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
     return test
 
 
-def _confirmed(record: SearchRecord, trial: TrialRecord, seed: int, trained: _Trained) -> ConfirmedRun:
+def _confirmed(record: SearchRecord, trial: TrialRecord, seed: int, trained: Trained) -> ConfirmedRun:
     finite = {name: finite_or_none(value) for name, value in trained.test.items()}
     return ConfirmedRun(
         trial=trial.name,

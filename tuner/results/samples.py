@@ -1,8 +1,8 @@
 """`samples.json`: test images with their truth, beside what the default and the exported trial say of them."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,8 @@ from tuner.records.atomic_file import replacing
 from tuner.records.typed_json import STRICT, parsed
 
 SAMPLES = "samples.json"
+POOR_SCORE = 0.5
+"""Below it, a network fails on an image."""
 DataUri = Annotated[str, Field(pattern=r"^data:image/jpeg;base64,[A-Za-z0-9+/=]+$")]
 
 
@@ -39,8 +41,9 @@ class Sample:
     picture: DataUri
     """The image, with its truth where that can be drawn."""
     truth: str
-    default: Judgement
     exported: Judgement
+    default: Judgement | None = None
+    """None where the default is exported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,8 @@ class Confusion:
     title: str
     """Of the task; empty where there is only one."""
     classes: Sequence[str]
-    default: Sequence[Sequence[int]]
     exported: Sequence[Sequence[int]]
+    default: Sequence[Sequence[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,36 @@ class Samples:
     worst_exported: Sequence[Sample]
     confusions: Sequence[Confusion] = ()
     """One for each task of classes."""
+    num_poor: Mapping[str, int] = field(default_factory=dict)
+    """Judged images with a score below `POOR_SCORE`, by network; empty where they were not counted."""
+    in_rows: bool = False
+    """Whether the pictures are wide, and shown below each other."""
+
+
+def failures(samples: Samples) -> list[str]:
+    """Where the exported trial fails, beside the default: how often, and what it mistakes most."""
+    poor, found = samples.num_poor, []
+    if "exported" in poor:
+        beside = f", the default on {poor['default']}" if "default" in poor else ""
+        share = f"{poor['exported']} of {samples.num_judged} images"
+        found.append(f"The exported trial scores below {POOR_SCORE} on {share}{beside}.")
+    return found + [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]
+
+
+def _worst_mistake(confusion: Confusion) -> str | None:
+    """The pair of classes that the exported trial confuses most; None where it makes no mistake."""
+    wrong = [
+        (count, truth, guess)
+        for truth, row in enumerate(confusion.exported)
+        for guess, count in enumerate(row)
+        if guess != truth and count
+    ]
+    if not wrong:
+        return None
+    count, truth, guess = max(wrong, key=lambda one: one[0])
+    names, of = confusion.classes, sum(confusion.exported[truth])
+    task = f" of {confusion.title}" if confusion.title else ""
+    return f"Its most frequent mistake{task}: {names[truth]} taken for {names[guess]}, {count} of {of}."
 
 
 def write_samples(folder: Path, samples: Samples) -> None:

@@ -5,12 +5,13 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from torch import Tensor
 
 SIDE_PX = 176
 JPEG_QUALITY = 72
-OPACITY = 140
+OPACITY = 70
+"""Of 255: what is below a mask stays visible; its outline is opaque, in white and the colour."""
 TRUE_COLOUR, FOUND_COLOUR = (47, 145, 102), (217, 101, 11)
 
 
@@ -20,18 +21,32 @@ def as_uri(
     mask: Tensor | None = None,
     boxes: Sequence[Sequence[float]] = (),
     colour: tuple[int, int, int] = FOUND_COLOUR,
+    side_px: int = SIDE_PX,
 ) -> str:
-    """An image (3, H, W) in [0, 1], with a bool mask (h, w) of any size and boxes in its own pixels."""
+    """An image (3, H, W) in [0, 1], with a bool mask (h, w) of any size and boxes in its own pixels.
+
+    Args:
+        side_px: the longer side of the result.
+    """
     picture = Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
-    if mask is not None:
-        stencil = Image.fromarray((mask.numpy() * OPACITY).astype(np.uint8)).resize(picture.size)
-        picture.paste(Image.new("RGB", picture.size, colour), mask=stencil)
-    scale = SIDE_PX / max(picture.size)
+    scale = side_px / max(picture.size)
     width, height = (max(1, round(scale * side)) for side in picture.size)
     picture = picture.resize((width, height))
+    if mask is not None:
+        _paint(picture, mask, colour)
     for left, top, right, bottom in boxes:
         edges = (left * scale, top * scale, max(left, right - 1) * scale, max(top, bottom - 1) * scale)
-        ImageDraw.Draw(picture).rectangle(edges, outline=colour)
+        ImageDraw.Draw(picture).rectangle(edges, outline=colour, width=2)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _paint(picture: Image.Image, mask: Tensor, colour: tuple[int, int, int]) -> None:
+    """A mask as a tint, with an outline that is seen on any ground."""
+    inside = Image.fromarray((mask.numpy() * 255).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
+    outer = ImageChops.subtract(inside.filter(ImageFilter.MaxFilter(3)), inside)
+    inner = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(5)))
+    picture.paste(colour, mask=inside.point(lambda value: OPACITY if value else 0))
+    picture.paste((255, 255, 255), mask=outer)
+    picture.paste(colour, mask=inner)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from tuner.confirm.handed_over import handed_over
 from tuner.ensemble import Network, scoring_network
 from tuner.export import exported_config_of, trial_config
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.samples import Sample, Samples, read_samples, write_samples
-from tuner.samples.kinds import JudgedImage, Kind, kind_of
+from tuner.results.samples import POOR_SCORE, Sample, Samples, read_samples, write_samples
+from tuner.samples.kind import JudgedImage, Kind
+from tuner.samples.kinds import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +58,16 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
     task, config = task_of(first.config)
     splits = open_data(first.config, first.data_fingerprint)
     try:
-        kind = kind_of(task.predictor(task.adapt_to_data(config, splits)))
+        kind = kind_of(task.predictor(task.adapt_to_data(config, splits)), splits.test)
     except ValueError:
         # A workload of the user's own need not say what is on a single picture.
         return None
     if kind is None:
         return None
     device = chosen_device("auto")
-    trials = {"default": default, "exported": exported}
+    trials = {"exported": exported} if exported is default else {"default": default, "exported": exported}
     networks = {name: scoring_network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
-    images = _first(_judged(task, config, splits.test, networks, device))
+    images = _first(_judged(task, config, splits.test, networks, kind, device))
     samples = _chosen(exported.name, kind, images)
     write_samples(folder, samples)
     return samples
@@ -74,10 +75,12 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
 
 @torch.no_grad()
 def _judged(
-    task: Task[Any], config: TrialConfig, data: Any, networks: Mapping[str, Network], device: torch.device
+    task: Task[Any], config: TrialConfig, data: Any, networks: Mapping[str, Network], kind: Kind, device: torch.device
 ) -> Iterator[JudgedImage]:
     """The images of the split in order."""
     for batch in task.evaluation_batches(config, data, device):
+        if not kind.counts(batch[1]):
+            continue
         images, targets = map_tensors(lambda part: part.to(device), batch)
         scores = {name: map_tensors(Tensor.cpu, network(images, targets)) for name, network in networks.items()}
         images, targets = map_tensors(Tensor.cpu, (images, targets))
@@ -98,24 +101,33 @@ def _first(judged: Iterator[JudgedImage]) -> list[JudgedImage]:
 
 
 def _row(values: Any, row: int) -> Any:
-    """One image's part of a batch: of a tensor or a list, or of each in a tuple."""
+    """One image's part of a batch: of a tensor or a list, or of each in a tuple or a dict."""
+    if isinstance(values, dict):
+        return {name: _row(one, row) for name, one in values.items()}
     return tuple(_row(one, row) for one in values) if isinstance(values, tuple) else values[row]
 
 
 def _chosen(trial: str, kind: Kind, images: list[JudgedImage]) -> Samples:
     """Images spread over the split, and the worst of each network."""
-    samples = [kind.sample(number, image) for number, image in enumerate(images)]
+    samples = [kind.sample(number, images) for number in range(len(images))]
     places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, NUM_SHOWN)})
+    scores = {
+        "exported": [one.exported.score for one in samples],
+        "default": [one.default.score for one in samples if one.default is not None],
+    }
 
-    def worst(score: Callable[[Sample], float]) -> list[Sample]:
-        return sorted(samples, key=score)[:NUM_WORST]
+    def worst(network: str) -> list[Sample]:
+        order = sorted(range(len(scores[network])), key=scores[network].__getitem__)
+        return [samples[place] for place in order[:NUM_WORST]]
 
     return Samples(
         trial=trial,
         score=kind.score,
         num_judged=len(samples),
         shown=[samples[place] for place in places],
-        worst_default=worst(lambda sample: sample.default.score),
-        worst_exported=worst(lambda sample: sample.exported.score),
+        worst_default=worst("default"),
+        worst_exported=worst("exported"),
         confusions=kind.confusions(images),
+        num_poor={name: sum(score < POOR_SCORE for score in own) for name, own in scores.items() if own},
+        in_rows=kind.in_rows,
     )

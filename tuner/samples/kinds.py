@@ -1,50 +1,33 @@
-"""How a judged image is shown: by its mask, its class, its grades, or its crowns."""
+"""How a judged image is shown: by its mask, its class, its grades, its crowns, or its neighbours."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.classes.probe_set import ProbeSet
 from trainable.metrics.crowns import SURE_SCORE
 from trainable.prediction.base import Predictor
 from trainable.prediction.classes import ClassPredictor, GradesPredictor
 from trainable.prediction.crowns import CrownsPredictor
+from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.prediction.mask import THRESHOLD, MaskPredictor
 from tuner import formatting
 from tuner.results.samples import Confusion, Judgement, Sample
 from tuner.samples.drawing import FOUND_COLOUR, TRUE_COLOUR, as_uri
-
-
-class JudgedImage(NamedTuple):
-    """One image (3, H, W) in [0, 1], its target, and each network's scores by its name."""
-
-    pixels: Tensor
-    target: Any
-    scores: Mapping[str, Any]
-
-
-class Kind(ABC):
-    """Turns judged images into samples."""
-
-    score: str
-    """What the scores of its samples are."""
-
-    @abstractmethod
-    def sample(self, number: int, image: JudgedImage) -> Sample: ...
-
-    def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:
-        """How often each class was taken for which; none where there are no classes."""
-        return []
+from tuner.samples.kind import JudgedImage, Kind
+from tuner.samples.neighbours import ClassNeighbours, LookNeighbours
 
 
 class Masks(Kind):
     score = "IoU, the overlap with the true mask"
 
-    def sample(self, number: int, image: JudgedImage) -> Sample:
+    def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
+        image = images[number]
         truth = image.target[0] >= THRESHOLD
         found = {name: scores[0] >= THRESHOLD for name, scores in image.scores.items()}
         said = {
@@ -56,13 +39,14 @@ class Masks(Kind):
             for name, mask in found.items()
         }
         picture = as_uri(image.pixels, mask=truth, colour=TRUE_COLOUR)
-        return Sample(number=number, picture=picture, truth="truth", **said)
+        return Sample(number=number, picture=picture, truth="mask", **said)
 
 
 class Crowns(Kind):
     score = "IoU of the canopy of all crowns"
 
-    def sample(self, number: int, image: JudgedImage) -> Sample:
+    def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
+        image = images[number]
         target = image.target
         truth = target["masks"].bool().any(dim=0)
         said = {}
@@ -77,9 +61,8 @@ class Crowns(Kind):
                 score=score,
             )
         picture = as_uri(image.pixels, mask=truth, boxes=target["boxes"].tolist(), colour=TRUE_COLOUR)
-        return Sample(
-            number=number, picture=picture, truth=f"truth: {formatting.count(len(target['boxes']), 'crown')}", **said
-        )
+        truth = formatting.count(len(target["boxes"]), "crown")
+        return Sample(number=number, picture=picture, truth=truth, **said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +73,8 @@ class Grades(Kind):
 
     score = "probability of the true class"
 
-    def sample(self, number: int, image: JudgedImage) -> Sample:
+    def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
+        image = images[number]
         labels = _labels(image.target)
         said = {name: self._judgement(_parts(scores), labels) for name, scores in image.scores.items()}
         truth = self._in_words(labels)
@@ -101,8 +85,7 @@ class Grades(Kind):
             Confusion(
                 title=task,
                 classes=list(names),
-                default=self._counts(images, "default", place),
-                exported=self._counts(images, "exported", place),
+                **{network: self._counts(images, network, place) for network in images[0].scores},
             )
             for place, (task, names) in enumerate(self.class_names.items())
         ]
@@ -129,17 +112,21 @@ class Grades(Kind):
         return [[int(count) for count in row] for row in counts]
 
 
-def kind_of(predictor: Predictor) -> Kind | None:
-    """By how the workload answers; None for an answer that is not drawn."""
-    match predictor:
-        case MaskPredictor():
+def kind_of(predictor: Predictor, data: Any) -> Kind | None:
+    """By how the workload answers on this test split; None for an answer that is not drawn."""
+    match predictor, data:
+        case MaskPredictor(), _:
             return Masks()
-        case ClassPredictor():
-            return Grades({"": predictor.class_names})
-        case GradesPredictor():
-            return Grades(predictor.class_names)
-        case CrownsPredictor():
+        case ClassPredictor(class_names=names), _:
+            return Grades({"": names})
+        case GradesPredictor(class_names=names), _:
+            return Grades(names)
+        case CrownsPredictor(), _:
             return Crowns()
+        case EmbeddingPredictor(), ProbeSet(queries=queries):
+            return ClassNeighbours(tuple(map(str, queries.class_names)))
+        case EmbeddingPredictor(), LabelledImages():
+            return LookNeighbours()
     return None
 
 

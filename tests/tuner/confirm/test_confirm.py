@@ -16,7 +16,7 @@ from trainable.run_setup import open_run
 from tuner.budget.time_left import TimeLeft
 from tuner.confirm.__main__ import main
 from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.training import Progress, confirm, log_training
+from tuner.confirm.training import Progress, Trained, confirm, log_training
 from tuner.confirm.wanted import FIRST_SEED, candidates, first_round
 from tuner.ending.steps import finish
 from tuner.export import exported_config_of
@@ -132,7 +132,7 @@ def ended(trainings):
 @pytest.fixture
 def dying(monkeypatch):
     """The trainings of trial 1 die."""
-    trainings = {0: (0.6, {"s_measure": 0.5}), 1: WorkerCrashedError()}
+    trainings = {0: Trained(0.6, {"s_measure": 0.5}, seconds=2.5), 1: WorkerCrashedError()}
     monkeypatch.setattr("tuner.confirm.training.check_room", lambda *_: None)
     monkeypatch.setattr("tuner.confirm.training.node_resources", list)
     monkeypatch.setattr("tuner.confirm.training.run_tasks", ended(trainings))
@@ -167,11 +167,11 @@ def test_an_answer_that_changes_is_exported_and_reported_by_the_confirmation_its
 
 
 def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
-    training = math.inf, {"s_measure": math.nan, "mae": 0.1}
+    training = Trained(math.inf, {"s_measure": math.nan, "mae": 0.1}, seconds=2.5)
     monkeypatch.setattr("tuner.confirm.training.run_tasks", ended({0: training, 1: training}))
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None)
-    assert [(run.objective, run.validation, run.test) for run in read_runs(folder)] == [
-        (None, None, {"s_measure": None, "mae": 0.1})
+    assert [(run.objective, run.validation, run.test, run.seconds) for run in read_runs(folder)] == [
+        (None, None, {"s_measure": None, "mae": 0.1}, 2.5)
     ] * 2
 
 

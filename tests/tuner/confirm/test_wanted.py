@@ -7,7 +7,7 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from tuner.confirm.handed_over import handed_over
-from tuner.confirm.training import confirm
+from tuner.confirm.training import Trained, confirm
 from tuner.confirm.wanted import FIRST_SEED, is_over, next_trainings
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, append_run, read_search, trial_name
@@ -158,7 +158,7 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
             trained.append((trial.number, seed - FIRST_SEED))
             gain = UNCLEAR[(seed - FIRST_SEED) % 3] if trial.number == 2 else 0.0
             future = Future()
-            future.set_result((0.6 + 0.1 * trial.number, {"s_measure": 0.6 + gain}))
+            future.set_result(Trained(0.6 + 0.1 * trial.number, {"s_measure": 0.6 + gain}, seconds=1.0))
             yield (trial, seed), future
 
     for name, double in {"check_room": lambda *_: None, "node_resources": list, "run_tasks": run_tasks}.items():

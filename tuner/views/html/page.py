@@ -18,6 +18,7 @@ from tuner.records.atomic_file import replacing
 from tuner.results.differences import differences
 from tuner.results.headline import State
 from tuner.results.importance_text import what_mattered
+from tuner.results.samples import failures
 from tuner.results.trial_rows import trial_rows
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing, word_of_exported
@@ -71,6 +72,7 @@ def render(result: Result) -> str:
         to_decide=None if result.answer is None else result.answer.to_decide,
         exported_word=word_of_exported(search),
         mattered=what_mattered(result.importance),
+        failures=[] if result.samples is None else failures(result.samples),
         commands=commands(result),
         differences=[] if exported is None else differences(search, exported, result.importance),
         claims=claims(result),

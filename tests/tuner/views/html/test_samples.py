@@ -1,17 +1,23 @@
 """Sample pictures: drawn from the saved weights, shown beside their truth, and escaped."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.tuner.views.html.test_page import HOSTILE, page_of
+from trainable.data.generated.leaf_pictures import LeafPictureConfig
+from trainable.tasks.leaf_data import LeafData
+from trainable.tasks.registry import get_task
 from tuner.records import read_search
 from tuner.results.headline import State
-from tuner.results.samples import Confusion, Judgement, Sample, Samples, read_samples, write_samples
+from tuner.results.samples import Confusion, Judgement, Sample, Samples, failures, read_samples, write_samples
 from tuner.samples.judging import draw_samples
-from tuner.samples.kinds import Crowns, Grades, JudgedImage, Masks, overlap
+from tuner.samples.kind import JudgedImage
+from tuner.samples.kinds import Crowns, Grades, Masks, overlap
+from tuner.samples.neighbours import ClassNeighbours, LookNeighbours
 
 PIXEL = "data:image/jpeg;base64,AAAA"
 
@@ -33,7 +39,7 @@ def test_a_mask_is_scored_by_its_overlap():
     truth, found = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
     truth[0, :2], found[0, :1] = 1.0, 0.9
     image = JudgedImage(torch.rand(3, 4, 4), truth, {"default": found, "exported": truth})
-    sample = Masks().sample(0, image)
+    sample = Masks().sample(0, [image])
     assert (sample.default.score, sample.exported.score) == (0.5, 1.0)
     assert overlap(torch.zeros(2, 2).bool(), torch.zeros(2, 2).bool()) == 1.0
 
@@ -44,7 +50,7 @@ def test_a_class_is_scored_by_the_probability_of_the_true_one_and_counted():
         for said in (torch.tensor([0.2, 0.8]), torch.tensor([0.6, 0.4]))
     ]
     kind = Grades({"": ("clean", "dirty")})
-    first = kind.sample(0, images[0])
+    first = kind.sample(0, images)
     assert (first.truth, first.default.caption, first.exported.caption) == ("dirty", "clean (0.70)", "dirty (0.80)")
     assert first.exported.score == pytest.approx(0.8)
     (confusion,) = kind.confusions(images)
@@ -55,7 +61,7 @@ def test_a_grade_that_is_missing_is_not_counted():
     scores = (torch.tensor([0.7, 0.3]), torch.tensor([0.1, 0.2, 0.7]))
     image = JudgedImage(torch.rand(3, 4, 4), torch.tensor([0, -1]), {"default": scores, "exported": scores})
     kind = Grades({"acne": ("no", "yes"), "edema": ("low", "mid", "high")})
-    sample = kind.sample(0, image)
+    sample = kind.sample(0, [image])
     assert sample.truth == "acne no, edema not graded"
     assert sample.default.score == pytest.approx(0.7)
     assert [sum(map(sum, one.default)) for one in kind.confusions([image])] == [1, 0]
@@ -69,8 +75,80 @@ def test_crowns_are_counted_from_the_sure_score_on():
     image = JudgedImage(
         torch.rand(3, 8, 8), {"masks": masks, "boxes": boxes}, {"default": (found, None), "exported": (found, None)}
     )
-    sample = Crowns().sample(0, image)
-    assert (sample.truth, sample.default.caption) == ("truth: 2 crowns", "1 crown, canopy IoU 0.50")
+    sample = Crowns().sample(0, [image])
+    assert (sample.truth, sample.default.caption) == ("2 crowns", "1 crown, canopy IoU 0.50")
+
+
+def test_neighbours_of_a_class_are_the_others_by_cosine_and_scored_by_their_class():
+    features = torch.tensor([[1.0, 0.0], [3.0, 0.1], [0.9, 0.2], [0.5, 0.5], [-1.0, 0.0]])
+    labels = (0, 0, 1, 0, 1)
+    images = [
+        JudgedImage(torch.rand(3, 8, 8), {"label": torch.tensor(label)}, {"default": -feature, "exported": feature})
+        for label, feature in zip(labels, features, strict=True)
+    ]
+    sample = ClassNeighbours(("rust", "healthy")).sample(0, images)
+    assert (sample.truth, sample.exported.caption) == ("rust", "2 of 3 right: rust, healthy, rust")
+    assert sample.exported.score == pytest.approx(2 / 3)
+    assert sample.exported.caption == sample.default.caption
+    assert ClassNeighbours(()).counts({"is_query": torch.tensor([True, True])})
+    assert not ClassNeighbours(()).counts({"is_query": torch.tensor([False, False])})
+
+
+def test_a_second_look_is_ranked_among_those_of_all_images():
+    looks = [([1.0, 0.0], [0.0, 1.0]), ([0.0, 1.0], [1.0, 0.1]), ([1.0, 1.0], [1.0, 0.9])]
+    images = [
+        JudgedImage(torch.rand(2, 3, 8, 8), number, {"exported": torch.tensor(pair)})
+        for number, pair in enumerate(looks)
+    ]
+    first, last = (LookNeighbours().sample(number, images) for number in (0, 2))
+    assert (first.exported.caption, first.exported.score) == (
+        "its own second look is number 3 of 3",
+        pytest.approx(1 / 3),
+    )
+    assert (last.exported.caption, last.exported.score, last.default) == (
+        "its own second look is number 1 of 3",
+        1.0,
+        None,
+    )
+
+
+def test_an_encoder_s_neighbours_are_drawn_from_its_weights(trained_search, tmp_path):
+    task = get_task("leaf_pretrain")
+    leaves = LeafPictureConfig(picture_px=32, num_train=20, num_unlabelled=12, num_validation=10, num_test=15)
+    base = replace(task.default_config(), max_epochs=1, batch_size=8, data=LeafData(leaves=leaves))
+    folder = tmp_path / "leaf_pretrain" / "run"
+    trained_search(folder, base, [{}, {"max_lr": 1e-3}], num_epochs=[1, 1], rung_epochs=())
+    search = read_search(folder)
+    samples = draw_samples(folder, search, search.trials[1])
+    assert samples.in_rows
+    assert samples.num_judged == leaves.num_test
+
+
+def test_where_the_default_is_exported_it_is_shown_once(trained_folder, tmp_path):
+    folder = Path(shutil.copytree(trained_folder, tmp_path / "run"))
+    search = read_search(folder)
+    samples = draw_samples(folder, search, search.default_trial)
+    assert {sample.default for sample in (*samples.shown, *samples.worst_exported)} == {None}
+    assert samples.worst_default == []
+    assert samples.num_poor.keys() == {"exported"}
+
+
+def test_the_failures_are_counted_and_the_most_frequent_mistake_is_named():
+    confusion = Confusion(title="", classes=["clean", "dirty"], exported=[[9, 1], [3, 4]], default=[[5, 5], [2, 5]])
+    samples = Samples(
+        trial="a",
+        score="b",
+        num_judged=17,
+        shown=[],
+        worst_default=[],
+        worst_exported=[],
+        confusions=[confusion],
+        num_poor={"exported": 4, "default": 7},
+    )
+    assert failures(samples) == [
+        "The exported trial scores below 0.5 on 4 of 17 images, the default on 7.",
+        "Its most frequent mistake: dirty taken for clean, 3 of 7.",
+    ]
 
 
 def test_samples_and_confusions_are_on_the_page_and_their_names_do_nothing(synthetic_search):

@@ -1,0 +1,41 @@
+"""What all ways to show judged images have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from tuner.results.samples import Confusion, Sample
+
+
+class JudgedImage(NamedTuple):
+    """One image (3, H, W) in [0, 1], or two looks at it (2, 3, H, W), its target, and each network's scores by name.
+
+    The networks are `default` and `exported`; `exported` alone where the default is exported.
+    """
+
+    pixels: Tensor
+    target: Any
+    scores: Mapping[str, Any]
+
+
+class Kind(ABC):
+    """Turns judged images into samples."""
+
+    score: str
+    """What the scores of its samples are."""
+    in_rows: bool = False
+    """Whether the pictures are wide, and shown below each other."""
+
+    @abstractmethod
+    def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
+        """Of one of the images."""
+
+    def counts(self, targets: Any) -> bool:
+        """Whether a batch with these targets is of the test images; the bank of a probe is not."""
+        return True
+
+    def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:
+        """How often each class was taken for which; none where there are no classes."""
+        return []
