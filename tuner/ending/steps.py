@@ -14,7 +14,9 @@ from tuner.confirm.wanted import what_is_left
 from tuner.ending.summary import summary
 from tuner.export import export
 from tuner.listeners.dispensable import Dispensable
+from tuner.importance.measure import measure_importance
 from tuner.listeners.study_copy import mark_exported
+from tuner.listeners.tensorboard import write_columns
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
 from tuner.results.headline import State
 from tuner.views.throttled_view import ThrottledView
@@ -62,6 +64,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
         draw_samples_once(folder, search)
         write_report(folder)
         not_exported = _hand_over(folder, search)
+        write_columns(folder, search, importance.shares if (importance := measure_importance(search)) else ())
     sys.stdout.write("\n".join(summary(folder, search, not_exported)) + "\n")
     return 0 if what_is_left(folder, search) is None else INTERRUPTED
 

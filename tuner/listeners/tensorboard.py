@@ -1,19 +1,22 @@
 """TensorBoard event files, one folder per trial: its curves and, when it ends, its parameters and objective."""
 
+import logging
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeGuard
 
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from trainable.reporting.tracking import plain_params
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import RecordedSettings, SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded
 
 FOLDER = "tensorboard"
-OBJECTIVE_TAG = "hparams/objective"
 MAX_OPEN = 64
 """Files open at a time, each with its own thread: a promoting search may have hundreds of waiting trials."""
+
+logger = logging.getLogger(__name__)
 
 
 class TensorBoards:
@@ -21,6 +24,7 @@ class TensorBoards:
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:
         self._folder = folder / FOLDER
+        self._compared_epochs = compared_epochs(search.settings)
         self._writers: dict[str, SummaryWriter] = {}
         """The most recently used one is last."""
         self._epochs: dict[str, int] = {}
@@ -71,9 +75,11 @@ class TensorBoards:
         """Closes a trial's file; its parameters appear on TensorBoard's HParams page."""
         writer = self._writer(trial.name)
         if trial.last is not None:
-            for summary in hparams(plain_params(trial.params), {OBJECTIVE_TAG: trial.last.objective}):
-                writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch types it by its first None
-            writer.add_scalar(OBJECTIVE_TAG, trial.last.objective)
+            _, *session = hparams(readable_params(trial.params), {})
+            _add(writer, session)
+        for epoch in self._compared_epochs:
+            if (value := trial.objective_at(epoch)) is not None:
+                writer.add_scalar(objective_tag(epoch), value)
         self._writers.pop(trial.name).close()
         self._epochs.pop(trial.name, None)
 
@@ -84,3 +90,56 @@ class TensorBoards:
         if len(self._writers) > MAX_OPEN:
             self._writers.pop(next(iter(self._writers))).close()
         return writer
+
+
+def compared_epochs(settings: RecordedSettings) -> list[int]:
+    """The first rung, which nearly all trials reach, and the last epoch: objectives of one epoch can be compared."""
+    return sorted({*settings.rung_epochs[:1], settings.max_epochs})
+
+
+def objective_tag(epoch: int) -> str:
+    return f"objective/at_epoch_{epoch}"
+
+
+def readable_params(params: Mapping[str, object]) -> dict[str, int | float | str]:
+    """Numbers unchanged, all else as text: torch would write True as 1."""
+    return {name: value if _is_number(value) else str(value) for name, value in params.items()}
+
+
+def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[str]) -> None:
+    """Tells the HParams page which columns to show, in this order; parameters that are not named come last.
+
+    Nothing where a search has dropped its boards.
+    """
+    place = folder / FOLDER
+    if not place.is_dir():
+        return
+    names = dict.fromkeys([*most_important, *(name for trial in search.trials for name in trial.params)])
+    tried = {name: [trial.params[name] for trial in search.trials if name in trial.params] for name in names}
+    columns = {name: _column(values) for name, values in tried.items()}
+    # A choice that a trial has as a number would not match: the page would hide the trial.
+    words = {name: values for name, values in tried.items() if not any(map(_is_number, values))}
+    domains = {name: sorted({str(value) for value in values}) for name, values in words.items()}
+    tags = map(objective_tag, reversed(compared_epochs(search.settings)))
+    experiment, *_ = hparams(columns, dict.fromkeys(tags, 0.0), domains)
+    try:
+        for earlier in place.glob("events.out.tfevents.*"):
+            earlier.unlink()
+        with SummaryWriter(place) as writer:
+            _add(writer, [experiment])
+    except OSError as error:
+        logger.warning("TensorBoard's HParams page has its columns in any order: %s", error)
+
+
+def _column(values: list[object]) -> float | str:
+    """A value of the column's type: text where any value is text."""
+    return 0.0 if all(map(_is_number, values)) else str(values[0])
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _add(writer: SummaryWriter, summaries: Iterable[object]) -> None:
+    for summary in summaries:
+        writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch types it by its first None

@@ -4,13 +4,14 @@ import threading
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import record_curve
 from tuner.listeners import tensorboard
-from tuner.listeners.tensorboard import TensorBoards
+from tuner.listeners.tensorboard import TensorBoards, objective_tag, write_columns
 from tuner.policy.outcomes import Outcome
-from tuner.records import Recorder, read_search
+from tuner.records import Recorder, read_search, trial_name
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def session(folder):
 def board(folder, trial, name="val/loss"):
     read = EventAccumulator(str(folder / "tensorboard" / trial)).Reload()
     return [(event.step, event.value) for event in read.Scalars(name)]
+
+
+def plugin(place):
+    """What the HParams page reads of one run, by its name."""
+    contents = EventAccumulator(str(place)).Reload().PluginTagToContent("hparams")
+    return {
+        tag.removeprefix("_hparams_/"): getattr(HParamsPluginData.FromString(content), tag.removeprefix("_hparams_/"))
+        for tag, content in contents.items()
+    }
 
 
 def expected(folder, trial):
@@ -86,7 +96,7 @@ def test_of_more_trials_than_files_may_be_open_each_has_its_whole_curve(session,
         recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers={}, epoch=3)
     for trial in trials:
         assert board(folder, trial) == expected(folder, trial)
-        assert board(folder, trial, tensorboard.OBJECTIVE_TAG) == [(0, pytest.approx(0.1))]
+        assert board(folder, trial, objective_tag(3)) == [(0, pytest.approx(0.1))]
 
 
 def test_trials_that_ended_in_the_same_moment_are_all_put_right(session, folder):
@@ -101,10 +111,39 @@ def test_trials_that_ended_in_the_same_moment_are_all_put_right(session, folder)
     session().close()
     for trial in trials:
         assert board(folder, trial) == expected(folder, trial)
-        assert board(folder, trial, tensorboard.OBJECTIVE_TAG) == [(0, pytest.approx(0.2))]
+        assert set(plugin(folder / "tensorboard" / trial)) == {"session_start_info", "session_end_info"}
 
 
 def test_a_trial_without_a_result_has_no_curve_and_no_error(session, folder):
     trial = record_curve(session(), outcome=Outcome.OUT_OF_MEMORY)
     session()
     assert (folder / "tensorboard" / trial).is_dir()
+
+
+def record_params(recorder, number, params, *values, outcome):
+    trial = trial_name(number, params)
+    recorder.start(trial, params=params, answers={})
+    again(recorder, trial, *values)
+    recorder.end(trial, outcome, numbers={}, epoch=len(values))
+    return trial
+
+
+def test_the_hparams_page_has_objectives_of_one_epoch_parameters_by_importance_and_words_for_booleans(session, folder):
+    recorder = session()
+    plain = {"max_lr": 0.1, "averaging": False, "pooling": None}
+    default = record_params(recorder, 0, plain, *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6), outcome=Outcome.COMPLETED)
+    rich = {"max_lr": 0.2, "averaging": True, "pooling": 3, "layers": 2}
+    stopped = record_params(recorder, 1, rich, 0.1, 0.2, 0.7, outcome=Outcome.STOPPED_AT_RUNG)
+    for _ in range(2):
+        write_columns(folder, recorder.record, ["averaging", "layers"])
+    columns = plugin(folder / "tensorboard")["experiment"]
+    assert [one.name for one in columns.hparam_infos] == ["averaging", "layers", "max_lr", "pooling"]
+    choices = {one.name: [value.string_value for value in one.domain_discrete.values] for one in columns.hparam_infos}
+    assert choices == {"averaging": ["False", "True"], "layers": [], "max_lr": [], "pooling": []}
+    assert [one.name.tag for one in columns.metric_infos] == [objective_tag(6), objective_tag(3)]
+    session_info = plugin(folder / "tensorboard" / stopped)["session_start_info"].hparams
+    assert (session_info["averaging"].string_value, session_info["layers"].number_value) == ("True", 2.0)
+    assert board(folder, default, objective_tag(3)) == [(0, pytest.approx(0.3))]
+    assert board(folder, default, objective_tag(6)) == [(0, pytest.approx(0.6))]
+    assert board(folder, stopped, objective_tag(3)) == [(0, pytest.approx(0.7))]
+    assert objective_tag(6) not in EventAccumulator(str(folder / "tensorboard" / stopped)).Reload().Tags()["scalars"]

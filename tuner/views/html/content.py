@@ -135,11 +135,9 @@ def commands(result: Result) -> dict[str, str]:
     if result.exported is None or result.state is State.RUNNING:
         return found | {"Explain the trials so far": f"python -m tuner.explain {place}"}
     if result.state is State.OVER and not result.confirmations:
-        found["Score it on the test split"] = f"python -m tuner.confirm {place} && python -m tuner.report {place}"
+        found["Score it on the test split"] = f"python -m tuner.confirm {place}"
     if result.state is State.OVER and result.answer is not None and result.answer.seeds_to_decide is not None:
-        found["Decide it on more seeds"] = (
-            f"python -m tuner.confirm {place} --seeds {result.answer.seeds_to_decide} && python -m tuner.report {place}"
-        )
+        found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {result.answer.seeds_to_decide}"
     if result.state is not State.CONFIRMING:
         found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
         found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"

@@ -6,17 +6,23 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from tuner.importance.measure import measure_importance
 from tuner.records import ConfirmedRun, append_run, read_search
 from tuner.results.headline import State
+from tuner.results.samples import Confusion, Judgement, Sample, Samples, write_samples
+from tuner.samples.drawing import as_uri
 from tuner.views.html.content import read_result
 from tuner.views.html.page import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is an extra: pip install '.[browser]'"),
+    pytest.mark.skipif(
+        not all(map(find_spec, ("playwright", "axe_playwright_python"))),
+        reason="playwright and axe are an extra: pip install '.[browser]'",
+    ),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
 
@@ -42,8 +48,28 @@ def folder(finished_folder, tmp_path_factory) -> Path:
     }.items():
         for seed, value in enumerate(values):
             append_run(copied, ConfirmedRun(trial=trial, seed=seed, objective=value, validation=value, test={}))
+    write_samples(copied, drawn(search.leader.name))
     write_page(read_result(copied, search, State.OVER, importance=measure_importance(search)), copied)
     return copied
+
+
+def drawn(trial):
+    """Samples of one image with a confusion matrix."""
+    picture = as_uri(torch.rand(3, 8, 8))
+    said = Judgement(picture=picture, caption="rust (0.90)", score=0.9)
+    sample = Sample(number=3, picture=picture, truth="rust", default=said, exported=said)
+    counts = [[3, 1], [0, 4]]
+    confusion = Confusion(title="", classes=["rust", "healthy"], default=counts, exported=counts)
+    return Samples(
+        trial=trial,
+        score="probability of the true class",
+        num_judged=8,
+        shown=[sample],
+        worst_default=[sample],
+        worst_exported=[sample],
+        confusions=[confusion],
+        num_poor={"default": 1, "exported": 1},
+    )
 
 
 @pytest.fixture
@@ -85,6 +111,17 @@ def test_the_first_screen_says_what_was_won(opened, folder):
     numbers = page.locator(".numbers")
     assert re.sub(r"\s+", " ", numbers.inner_text()).endswith("0.810 → to 0.863 on the test split")
     assert numbers.bounding_box()["y"] < 300
+
+
+def test_where_the_model_fails_is_said_above_its_pictures(opened):
+    page = opened()
+    pictures = page.locator("#pictures")
+    assert pictures.locator("p").first.inner_text() == (
+        "The exported trial scores below 0.5 on 1 of 8 images, the default on 1. Its most frequent mistake: rust taken "
+        "for healthy, 1 of 4."
+    )
+    pictures.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(one => one.naturalWidth > 0)")
 
 
 def test_every_figure_is_drawn_when_it_comes_into_sight(opened):
@@ -159,6 +196,18 @@ def test_text_has_the_contrast_that_reading_needs(opened, scheme):
     selectors = "h1, h2, h3, p, dt, dd, td, th, a, button, code, figcaption, .badge, .quiet, .default-value, strong"
     low = page.locator(selectors).evaluate_all(CONTRAST)
     assert low == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_axe_finds_nothing_that_keeps_anybody_from_reading(opened, scheme, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    draw_all(page)
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 20
+    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
 
 
 def test_a_live_page_comes_back_where_it_was_left(opened, folder, tmp_path):
