@@ -26,8 +26,9 @@ def confirmed(search, values, default=(0.80, 0.81, 0.82)):
     [
         ((0.85, 0.86, 0.87), Verdict.BETTER),
         ((0.75, 0.76, 0.77), Verdict.WORSE),
-        ((0.90, 0.70, 0.87), Verdict.UNDECIDED),
-        ((0.90,), Verdict.UNDECIDED),
+        ((0.90, 0.70, 0.87), Verdict.AHEAD),
+        ((0.90, 0.70, 0.82), Verdict.BEHIND),
+        ((0.90,), Verdict.AHEAD),
     ],
 )
 def test_a_confirmed_trial_is_judged_by_its_interval_alone(search, values, verdict):
