@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -13,6 +14,8 @@ from tuner.records import RecordedSettings, SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded
 
 FOLDER = "tensorboard"
+PREFERRED = 5
+"""Parameters that the HParams page shows before anything is ticked."""
 MAX_OPEN = 64
 """Files open at a time, each with its own thread: a promoting search may have hundreds of waiting trials."""
 
@@ -107,8 +110,9 @@ def readable_params(params: Mapping[str, object]) -> dict[str, int | float | str
 
 
 def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[str]) -> None:
-    """Tells the HParams page which columns to show, in this order; parameters that are not named come last.
+    """Numbers the parameters of the HParams page by their importance, those that are not named last.
 
+    The page sorts by name, after those that it is told to prefer: the first `PREFERRED`, which it shows at once.
     Nothing where a search has dropped its boards.
     """
     place = folder / FOLDER
@@ -121,14 +125,18 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
     words = {name: values for name, values in tried.items() if not any(map(_is_number, values))}
     domains = {name: sorted({str(value) for value in values}) for name, values in words.items()}
     tags = map(objective_tag, reversed(compared_epochs(search.settings)))
-    experiment, *_ = hparams(columns, dict.fromkeys(tags, 0.0), domains)
+    summary, *_ = hparams(columns, dict.fromkeys(tags, 0.0), domains)
+    content = HParamsPluginData.FromString(summary.value[0].metadata.plugin_data.content)
+    for rank, column in enumerate(content.experiment.hparam_infos, start=1):
+        column.display_name, column.differs = f"{rank}. {column.name}", rank <= PREFERRED
+    summary.value[0].metadata.plugin_data.content = content.SerializeToString()
     try:
         for earlier in place.glob("events.out.tfevents.*"):
             earlier.unlink()
         with SummaryWriter(place) as writer:
-            _add(writer, [experiment])
+            _add(writer, [summary])
     except OSError as error:
-        logger.warning("TensorBoard's HParams page has its columns in any order: %s", error)
+        logger.warning("TensorBoard's HParams page does not number the parameters by importance: %s", error)
 
 
 def _column(values: list[object]) -> float | str:

@@ -44,7 +44,11 @@ def as_uri(
 
 def _paint(picture: Image.Image, mask: Tensor, colour: tuple[int, int, int]) -> None:
     """A mask as a tint, with an outline that is seen on any ground."""
-    inside = Image.fromarray((mask.numpy() * 255).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
+    inside = (
+        Image.fromarray((mask.numpy() * 255).astype(np.uint8))
+        .resize(picture.size)
+        .point(lambda value: 255 if value > 127 else 0)
+    )
     outer = ImageChops.subtract(inside.filter(ImageFilter.MaxFilter(3)), inside)
     inner = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(5)))
     picture.paste(colour, mask=inside.point(lambda value: OPACITY if value else 0))

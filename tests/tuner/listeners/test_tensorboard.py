@@ -137,7 +137,10 @@ def test_the_hparams_page_has_objectives_of_one_epoch_parameters_by_importance_a
     for _ in range(2):
         write_columns(folder, recorder.record, ["averaging", "layers"])
     columns = plugin(folder / "tensorboard")["experiment"]
-    assert [one.name for one in columns.hparam_infos] == ["averaging", "layers", "max_lr", "pooling"]
+    names = ["averaging", "layers", "max_lr", "pooling"]
+    assert [(one.name, one.display_name) for one in columns.hparam_infos] == [
+        (name, f"{rank}. {name}") for rank, name in enumerate(names, start=1)
+    ]
     choices = {one.name: [value.string_value for value in one.domain_discrete.values] for one in columns.hparam_infos}
     assert choices == {"averaging": ["False", "True"], "layers": [], "max_lr": [], "pooling": []}
     assert [one.name.tag for one in columns.metric_infos] == [objective_tag(6), objective_tag(3)]
