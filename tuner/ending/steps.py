@@ -13,8 +13,8 @@ from tuner.confirm.training import Progress, confirm, log_training
 from tuner.confirm.wanted import what_is_left
 from tuner.ending.summary import summary
 from tuner.export import export
-from tuner.listeners.dispensable import Dispensable
 from tuner.importance.measure import measure_importance
+from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import mark_exported
 from tuner.listeners.tensorboard import write_columns
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
