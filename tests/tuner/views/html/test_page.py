@@ -139,11 +139,15 @@ def test_an_interrupted_search_says_so_first_and_how_to_go_on(synthetic_search):
     words = page_of(synthetic.recorder.folder).words
     note = words.index("Interrupted: ")
 <<<<<<< HEAD
+<<<<<<< HEAD
     assert "Left: 29 trials and the confirmation, " in words
     assert "; python -m tuner.search --resume " in words
     assert note < words.index("best so far")
 =======
     assert ", and the confirmation; python -m tuner.search --resume " in words
+=======
+    assert " and the confirmation, about " in words
+>>>>>>> 975eccc (The page's test reads today's words on what is left)
     assert note < words.index("on the validation split")
 >>>>>>> 737c5ac (The page says how sure the result is, what would decide it, and where the time went)
     assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in words
