@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     BEHIND = "is behind the default, which may be chance"
     BETTER = "is better than the default"
     WORSE = "is worse than the default"
-    DEFAULT = "is exported: no trial is better"
+    DEFAULT = "is exported, no trial is better"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
