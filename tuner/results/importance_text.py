@@ -13,8 +13,11 @@ def what_mattered(importance: Importance | None) -> str | None:
     """The answer in one sentence; None where it was not measured."""
     if importance is None:
         return None
-    beyond = [f"{name} ({importance.shares[name]:.0%} of the importance)" for name in importance.beyond_chance]
-    return f"{', '.join(beyond[:MAX_NAMED]) if beyond else 'No parameter'} mattered more than chance."
+    beyond = [f"{name} ({importance.shares[name]:.0%})" for name in importance.beyond_chance]
+    if not beyond:
+        return "No parameter mattered more than chance."
+    more = f" and {len(beyond) - MAX_NAMED} more" if len(beyond) > MAX_NAMED else ""
+    return f"{', '.join(beyond[:MAX_NAMED])}{more} mattered more than chance; in brackets, the share of the importance."
 
 
 def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:

@@ -88,7 +88,8 @@ def failures(samples: Samples) -> list[str]:
     if "exported" in poor:
         beside = f", the default on {poor['default']}" if "default" in poor else ""
         share = f"{poor['exported']} of {samples.num_judged} images"
-        found.append(f"The exported trial scores below {POOR_SCORE} on {share}{beside}.")
+        who = "The exported trial" if beside else "The default"
+        found.append(f"{who} scores below {POOR_SCORE} on {share}{beside}.")
     return found + [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]
 
 
