@@ -6,16 +6,19 @@ short line. Off: do not add the listener.
 
 import json
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.policy.samplers.tpe import STATES
 from tuner.records import SearchRecord, TrialRecord
@@ -39,6 +42,11 @@ class StudyCopy:
         self._storage = JournalStorage(_OneWriter(folder / FILE))
         direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[search.settings.mode]
         self._study = self._storage.create_new_study([direction], study_name=folder.name)
+        with warnings.catch_warnings():
+            # Optuna has warned since its version 3.2 that the names may change.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study = optuna.load_study(study_name=folder.name, storage=self._storage)
+            study.set_metric_names([formatting.metric(search.settings.objective)])
         self._ids: dict[str, int] = {}
         for trial in search.trials:
             self._start(trial.name, trial.answers)

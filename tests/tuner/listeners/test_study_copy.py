@@ -59,7 +59,7 @@ def told(study):
 
 def test_optuna_reads_each_trial_under_its_number_with_its_state_and_values(folder):
     study = loaded(folder)
-    assert study.direction.name == "MINIMIZE"
+    assert (study.direction.name, study.metric_names) == ("MINIMIZE", ["s_measure"])
     for trial, record, outcome in zip(study.trials, read_search(folder).trials, [*Outcome, None], strict=True):
         assert (trial.number, trial.user_attrs["trial"]) == (record.number, record.name)
         assert trial.params == ANSWERS[record.number]

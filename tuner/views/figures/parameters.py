@@ -28,7 +28,7 @@ from tuner.views.figures.drawing import (
 )
 from tuner.views.figures.importance import draw_importance
 
-MAX_SLICES, MIN_SLICES = 6, 3
+MAX_SLICES, MIN_SLICES = 12, 3
 MAX_AXES = 7
 """Of the parallel coordinates, the objective not counted."""
 MAX_TICKS = 8
