@@ -9,7 +9,7 @@ from tuner.views.figures.drawing import BLUE, SERIES, TEAL, Drawing, new_figure
 
 CURVES = {
     "aug_strength": ("augmentation", "Augmentation strength", "strength", TEAL),
-    "train/lr": ("learning-rate", "Learning rate", "learning rate at the end of the epoch", BLUE),
+    "train/lr": ("learning-rate", "Learning rate", "rate at the end of the epoch", BLUE),
 }
 """Metrics of an epoch that are drawn where they change: name, title, axis and colour."""
 
