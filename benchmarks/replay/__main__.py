@@ -93,7 +93,7 @@ def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
         for name in options.tasks or problems:
             own = first_rung(problems[name].max_epochs)
             for policy in options.policies:
-                rungs = {own, POOR_FIRST_RUNG} if policy == "stock" else {own}
+                rungs = {own, POOR_FIRST_RUNG} if policy in ("stock", "stock-told") else {own}
                 jobs += [
                     Job(suite=suite, problem=name, policy=policy, grace_epochs=rung, slots=options.workers, seed=seed)
                     for rung in sorted(rungs)

@@ -30,12 +30,28 @@ class ReplayedSearch(SimulatedSearch):
         furthest = (trial for trial in measured if trial.epoch == top)
         return max(furthest, key=lambda trial: self._goodness(trial)[-1], default=None)
 
+    def best_at_the_end(self, promoted: str | None) -> SimulatedTrial | None:
+        """The winner if no other trial began, as in a search: the promoted one is trained to its full length, and the
+        best value there wins."""
+        full = [trial for trial in self.trials if trial.epoch == self.problem.max_epochs]
+        last = [] if promoted is None else [self.trial(promoted)]
+        return max(self._finite([*last, *full]), key=self._last_goodness, default=None)
+
+    def _finite(self, trials: list[SimulatedTrial]) -> list[SimulatedTrial]:
+        return [trial for trial in trials if math.isfinite(self._curve(trial).values[-1])]
+
+    def _last_goodness(self, trial: SimulatedTrial) -> float:
+        return self._sign * float(self._curve(trial).values[-1])
+
     def _measured(self) -> list[SimulatedTrial]:
         return [trial for trial in self.trials if trial.epoch and math.isfinite(self._value_of(trial))]
 
     def _goodness(self, trial: SimulatedTrial) -> np.ndarray:
-        sign = 1.0 if self.problem.mode == "max" else -1.0
-        return sign * self._curve(trial).values[: trial.epoch]
+        return self._sign * self._curve(trial).values[: trial.epoch]
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.problem.mode == "max" else -1.0
 
     def _value_of(self, trial: SimulatedTrial) -> float:
         return float(self._curve(trial).values[trial.epoch - 1])

@@ -1,10 +1,10 @@
 """The policies that a replay compares: ours, and pairs of a searcher and a scheduler of Ray, as Ray wires them.
 
 `ours` is the promoting policy, the class that `--scheduler asha` runs; on a table it chooses among the rows.
-`ours-nearest` draws from the space on a table too, and gets the row nearest to its proposal, as all others do;
-elsewhere it is the same. `asha-stopping` and `random` are `--scheduler asha-stopping` and `--scheduler none`. `stock`
-is Ray's OptunaSearch with Ray's ASHAScheduler. Policies with Ray's scheduler get what it lacks: a trial ends at its
-first value that is not finite.
+`ours-told` and `stock-told` propose freely on a table and are told the row that they got (told.py); elsewhere they are
+`ours` and `stock`. The others get the row nearest to their proposal and are not told. `asha-stopping` and `random` are
+`--scheduler asha-stopping` with `tpe` and `--scheduler none` with `random`. `stock` is Ray's OptunaSearch with Ray's
+ASHAScheduler. Policies with Ray's scheduler get what it lacks: a trial ends at its first value that is not finite.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.replay.peers import EPOCH, OBJECTIVE, HighestRungSearcher, RayPolicy
-from benchmarks.replay.problems import Problem
+from benchmarks.replay.problems import Problem, TableProblem
+from benchmarks.replay.told import ToldOptunaSearcher, ToldPolicy
 from tuner.policy.actions import Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig, rung_epochs
@@ -59,8 +60,10 @@ def ours(setting: Setting) -> Policy:
     return PromotingPolicy(setting.problem.source, setting.config(rungs=setting.rungs))
 
 
-def ours_nearest(setting: Setting) -> Policy:
-    return PromotingPolicy(SpaceSource(setting.problem.space), setting.config(rungs=setting.rungs))
+def ours_told(setting: Setting) -> Policy:
+    if not isinstance(setting.problem, TableProblem):
+        return ours(setting)
+    return ToldPolicy(setting.problem, setting.config(rungs=setting.rungs))
 
 
 def asha_stopping(setting: Setting) -> Policy:
@@ -70,6 +73,12 @@ def asha_stopping(setting: Setting) -> Policy:
 
 def stock(setting: Setting) -> Policy:
     return _with_ray_asha(setting, _optuna_search(setting, seed=setting.seed))
+
+
+def stock_told(setting: Setting) -> Policy:
+    if not isinstance(setting.problem, TableProblem):
+        return stock(setting)
+    return _with_ray_asha(setting, ToldOptunaSearcher(setting.problem, seed=setting.seed))
 
 
 def random_asha(setting: Setting) -> Policy:
@@ -87,9 +96,10 @@ def bohb_like(setting: Setting) -> Policy:
 
 POLICIES: dict[str, Callable[[Setting], Policy]] = {
     "ours": ours,
-    "ours-nearest": ours_nearest,
+    "ours-told": ours_told,
     "asha-stopping": asha_stopping,
     "stock": stock,
+    "stock-told": stock_told,
     "random+asha": random_asha,
     "random": random_only,
     "bohb-like": bohb_like,

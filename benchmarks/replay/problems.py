@@ -6,7 +6,7 @@ configuration is taken to be the nearest row, and a policy that scores candidate
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,10 +93,18 @@ class TableProblem(Problem):
         return {name: trial.suggest_float(name, low, high, log=True) for name, low, high in bounds}
 
     def curve(self, params: dict) -> Curve:
+        return Curve(self._values[self.nearest(params)], np.arange(1.0, self.max_epochs + 1))
+
+    def nearest(self, params: dict, *, but: Collection[int] = ()) -> int:
+        """The number of the nearest row, other than those."""
         values = np.array([params[name] for name in self._names])
         place = np.log(values / self._low) / np.log(self._high / self._low)
-        row = int(np.argmin(np.square(self._places - place).sum(axis=1)))
-        return Curve(self._values[row], np.arange(1.0, self.max_epochs + 1))
+        distances = np.square(self._places - place).sum(axis=1)
+        distances[list(but)] = np.inf
+        return int(np.argmin(distances))
+
+    def row(self, number: int) -> dict:
+        return dict(zip(self._names, self._rows[number].tolist(), strict=True))
 
     def reference(self) -> np.ndarray:
         return self._values[:, -1]
@@ -104,7 +112,7 @@ class TableProblem(Problem):
     @cached_property
     def source(self) -> CandidateSource:
         space = SpaceSource(self.space)
-        return RowSource([space.of(dict(zip(self._names, row, strict=True))) for row in self._rows.tolist()])
+        return RowSource([space.of(self.row(number)) for number in range(len(self._rows))])
 
 
 class RowSource:

@@ -73,5 +73,5 @@ def _picks(search: ReplayedSearch) -> dict[str, Callable[[], SimulatedTrial | No
     """The ways to pick the winner, by name."""
     policy = search.policy
     if isinstance(policy, PromotingPolicy):
-        return {"best predicted": lambda: None if (best := policy.best_predicted()) is None else search.trial(best)}
+        return {"as the search ends": lambda: search.best_at_the_end(policy.best_predicted())}
     return {"best value": search.best_value, "best at the highest epoch": search.best_at_top}

@@ -166,9 +166,34 @@ def test_on_a_table_ours_chooses_among_the_rows_unless_it_is_to_draw_as_all_othe
     rows = np.random.default_rng(0).uniform(0.1, 1.0, size=(30, 2))
     problem = TableProblem("t", ["rate", "width"], rows, np.ones((30, 3)), mode="min")
     setting, held = Setting(problem=problem, slots=1, seed=0, grace_epochs=1), {tuple(row) for row in rows.tolist()}
-    for policy, is_row in (("ours", True), ("ours-nearest", False)):
+    for policy, is_row in (("ours", True), ("asha-stopping", False)):
         proposed = POLICIES[policy](setting).action().candidate
         assert (tuple(proposed.params.values()) in held) is is_row
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("policy", ["ours-told", "stock-told"])
+def test_who_is_told_its_row_gets_each_row_once_and_the_nearest_that_is_left(policy):
+    rows = np.random.default_rng(0).uniform(0.1, 1.0, size=(12, 2))
+    problem = TableProblem("t", ["rate", "width"], rows, rows[:, :1] + np.zeros((12, 3)), mode="min")
+    setting = Setting(problem=problem, slots=1, seed=0, grace_epochs=1)
+    search = ReplayedSearch(problem, POLICIES[policy](setting), slots=1)
+    while len(search.trials) < 12:
+        search.run(search.num_epochs + 1)
+    assert sorted(tuple(trial.candidate.params.values()) for trial in search.trials) == sorted(
+        map(tuple, rows.tolist())
+    )
+    assert problem.nearest(problem.row(3)) == 3
+    assert problem.nearest(problem.row(3), but={3}) != 3
+
+
+def test_the_winner_of_a_search_that_ends_is_measured_at_full_length():
+    """The promoted trial is trained to its full length: a poor value there does not win, whatever was predicted."""
+    search = heard_by(Script(0.3, 0.9, stop=("00001", 1)))[1]
+    assert search.best_at_the_end(None) is search.trials[0]
+    assert search.best_at_the_end(search.trials[1].name) is search.trials[1]
+    search = heard_by(Script(0.9, 0.3, stop=("00001", 1)))[1]
+    assert search.best_at_the_end(search.trials[1].name) is search.trials[0]
 
 
 def test_generated_curves_cross_and_diverge():
