@@ -85,6 +85,7 @@ PEERS_OF_RAY = {
     "benchmarks.searches.simulated_search": "plays Ray's scheduler beside ours",
     "benchmarks.replay.peers": "plays Ray's scheduler beside ours",
     "benchmarks.replay.policies": "plays Ray's scheduler beside ours",
+    "benchmarks.replay.told": "plays Ray's searcher beside ours",
 }
 """Files of the benchmarks that import ray, each with its reason."""
 

@@ -85,7 +85,11 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
     # Version 0.2.0 had one option for both.
     group.add_argument("--policy", metavar="NAME", help=argparse.SUPPRESS)
     group.add_argument(
-        "--warm-start", type=Path, metavar="DIR", help="start from an earlier search's results, results/<space>/<run>"
+        "--warm-start",
+        type=Path,
+        metavar="DIR",
+        help="start from an earlier search's results, results/<space>/<run>; auto: from the latest of the same space "
+        "and data in --storage (default: none)",
     )
     group.add_argument("--seed", type=int, metavar="N", help="seed of proposals and of every training (default: 0)")
     group.add_argument("--list", action="store_true", help="list the search spaces and exit")

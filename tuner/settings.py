@@ -97,7 +97,7 @@ class SearchSettings:
     inverted_masks: bool | None = None
     """True: 255 is the background; None: 255 is the object, but stop if the masks look inverted."""
     warm_start: Path | None = None
-    """Folder of an earlier search of the same space to start from."""
+    """Folder of an earlier search of the same space to start from; `auto` is the latest of the same data."""
     pinned: dict[str, object] = field(default_factory=dict)
     """Parameters that do not vary."""
     ranges: dict[str, Range | OneOf] = field(default_factory=dict)

@@ -118,6 +118,7 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     from tuner.planning import preflight
     from tuner.planning.opened_data import open_for_search
     from tuner.planning.plan import limited_to_space, log_ranges, plan_on
+    from tuner.planning.warm_start import with_earlier_search
 
     preflight.check_folder(settings.folder)
     if settings.copy is not None:
@@ -125,7 +126,7 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
 
         check_store(settings.copy)
     check_trackers(settings.track)
-    settings = of_known_length(settings)
+    settings = of_known_length(with_earlier_search(settings))
     with Waiting("Opening the data") as waiting:
         opened = open_for_search(settings, on_progress=waiting.count)
     plan = plan_on(opened, settings)

@@ -12,7 +12,7 @@ one that was trained. Trials outside the space are skipped and counted.
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,13 @@ from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.records.events import TRIALS
+from tuner.settings import SearchSettings
 
 logger = logging.getLogger(__name__)
 
+AUTO = Path("auto")
+"""Stands for the latest search of the same space and data."""
 NUM_BEST = 5
 _COMPARED = {"objective": "objective", "max_epochs": "budget", "data_fingerprint": "data"}
 """Settings that must agree for values to be comparable, and their names in messages."""
@@ -56,6 +60,37 @@ class WarmStart:
     points: Sequence[dict] = ()
     """Answers to try first, by name."""
     past_trials: Sequence[PastTrial] = ()
+
+
+def with_earlier_search(settings: SearchSettings) -> SearchSettings:
+    """With the latest search of the same space, objective and data in place of `AUTO`: of the same length, if one is.
+
+    None takes its place where none has a measured trial.
+    """
+    if settings.warm_start != AUTO:
+        return settings
+    found = _earlier_searches(settings)
+    if not found:
+        logger.info("There is no earlier search of this space and data to start from.")
+        return replace(settings, warm_start=None)
+    same_length = [folder for folder, epochs in found.items() if settings.max_epochs in (None, epochs)]
+    return replace(settings, warm_start=next(iter([*same_length, *found])))
+
+
+def _earlier_searches(settings: SearchSettings) -> dict[Path, int]:
+    """Their folders and epochs of a full training, the latest first; what cannot be read is left out."""
+    found = {}
+    place, objective = settings.folder.parent, settings.found_space.space.objective
+    for path in sorted(place.glob(f"*/{TRIALS}"), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            search = read_search(path.parent)
+        except ValueError as error:
+            logger.info("%s is no search to start from: %s", formatting.path(path.parent), error)
+            continue
+        recorded = search.settings
+        if (recorded.objective, recorded.data) == (objective, settings.data) and search.comparison_epoch is not None:
+            found[path.parent] = recorded.max_epochs
+    return found
 
 
 def warm_start(

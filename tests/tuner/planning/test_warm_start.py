@@ -1,6 +1,8 @@
 """A search that begins with the best of an earlier one, as far as its space still asks for it."""
 
 import logging
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from search_spaces.stub_trials import ends_or_inside
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
-from tuner.planning.warm_start import NUM_BEST, warm_start
+from tuner.planning.warm_start import AUTO, NUM_BEST, warm_start, with_earlier_search
 from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
@@ -22,6 +24,7 @@ from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.stopping import StoppingPolicy
 from tuner.records import Recorder, trial_name
+from tuner.settings import SearchSettings
 
 BASE = get_task("moe").default_config(None)
 FACTS = {"space": "moe", "objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
@@ -189,18 +192,18 @@ def distances(policy, known, *, num_trials=5):
     return found
 
 
-def config_of(seed):
+def config_of(seed, num_trials=10):
     return HalvingConfig(
-        rung_epochs=(), max_epochs=1, reduction_factor=3, mode="max", slots=1, seed=seed, num_trials=10
+        rung_epochs=(), max_epochs=1, reduction_factor=3, mode="max", slots=1, seed=seed, num_trials=num_trials
     )
 
 
-def stopping(seed):
-    return StoppingPolicy(TpeSampler(space_of(0.0, 1.0), mode="max"), config_of(seed))
+def stopping(seed, num_trials=10):
+    return StoppingPolicy(TpeSampler(space_of(0.0, 1.0), mode="max"), config_of(seed, num_trials))
 
 
-def promoting(seed):
-    return PromotingPolicy(SpaceSource(space_of(0.0, 1.0)), config_of(seed))
+def promoting(seed, num_trials=10):
+    return PromotingPolicy(SpaceSource(space_of(0.0, 1.0)), config_of(seed, num_trials))
 
 
 @pytest.mark.parametrize("make", [stopping, promoting])
@@ -212,12 +215,45 @@ def test_a_policy_that_knows_them_proposes_better_at_once(folder, make):
 
 
 @pytest.mark.parametrize("make", [stopping, promoting])
+def test_advice_that_is_wrong_is_outlived(folder, make):
+    """The earlier search has its best where the truth has its worst."""
+    known = [
+        replace(one, values={1: abs(one.answers["max_lr"] - 0.52)})
+        for one in started(folder, space_of(0.0, 1.0)).past_trials
+    ]
+    found = [min(distances(make(seed, 20), known, num_trials=20)) for seed in range(5)]
+    assert sorted(found)[3] < 0.05
+
+
+@pytest.mark.parametrize("make", [stopping, promoting])
 def test_a_policy_ends_after_as_many_trials_of_its_own_as_were_asked_for(folder, make):
     policy = make(0)
     found = distances(policy, started(folder, space_of(0.0, 1.0)).past_trials, num_trials=10)
     assert policy.action() is NoWork.FINISHED
     if isinstance(policy, PromotingPolicy):
         assert found[int(policy.best_predicted().removeprefix("n"))] < min(found) + 0.01
+
+
+def test_auto_takes_the_latest_measured_search_of_the_same_data_and_prefers_the_same_length(tmp_path):
+    def chosen(**changes):
+        settings = SearchSettings(storage=tmp_path, name="new", warm_start=AUTO, **changes)
+        found = with_earlier_search(settings).warm_start
+        return None if found is None else found.name
+
+    assert chosen() is None
+    points, values = [{"max_lr": 0.1}], [0.5]
+    for age, (name, changes) in enumerate(
+        {"longer": {"max_epochs": 3}, "same": {}, "other data": {"data": "elsewhere"}, "damaged": {}}.items()
+    ):
+        place = tmp_path / "moe" / name
+        recorded(place, space_of(0.0, 1.0), points, values, facts=FACTS | {"data": None} | changes)
+        os.utime(place / "trials.jsonl", (age, age))
+    (tmp_path / "moe" / "damaged" / "settings.json").write_text("{")
+    Recorder.create(tmp_path / "moe" / "empty", recorded_settings(**FACTS | {"data": None}, rung_epochs=())).close()
+    assert chosen() == "same"
+    assert [chosen(max_epochs=epochs) for epochs in (1, 3, 7)] == ["same", "longer", "same"]
+    settings = SearchSettings(storage=tmp_path)
+    assert with_earlier_search(settings) is settings
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
