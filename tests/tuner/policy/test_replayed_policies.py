@@ -158,18 +158,20 @@ def test_where_a_small_space_ends_does_not_depend_on_it_either(kind):
 @pytest.mark.parametrize("kind", [pytest.param(one, marks=pytest.mark.slow) if is_slow(one) else one for one in PAIRS])
 def test_the_records_tell_it_all(kind):
     """What was told as events, through JSON, which knows no tuples, and back."""
-    noted = Noted(make(kind, slots=3))
+    # Optuna's Gaussian process takes a second per proposal from the tenth value.
+    options = {"slots": 3, "num_trials": 12 if kind.endswith(" gp") else 30}
+    noted = Noted(make(kind, **options))
     add_past(noted)
     player = Player(noted.policy, seed=1)
     player.policy = noted
     player.play(60)
     lines = [json.dumps(asdict(event)).encode() for call in noted.calls for event in events_of(call)]
-    policy = make(kind, slots=3)
+    policy = make(kind, **options)
     replay_events([read_event(line, "a line") for line in lines], policy, SOURCE, max_epochs=MAX_EPOCHS)
     so_far = len(noted.calls)
-    noted.policy = retold(noted.calls, make(kind, slots=3))
+    noted.policy = retold(noted.calls, make(kind, **options))
     player.play()
-    again = Player(make(kind, slots=3), seed=1)
+    again = Player(make(kind, **options), seed=1)
     add_past(again.noted)
     again.play(60)
     again.noted.policy = policy
