@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from trainable.configuration.reference import activate, is_reference
+from trainable.configuration.reference import activate
 from tuner.planning.own_sampler import own_sampler
 from tuner.policy.actions import Policy, Promote, outcome_after
 from tuner.policy.candidates import Candidate, SpaceSource
@@ -44,8 +44,8 @@ def build_policy(settings: RecordedSettings, space: Callable[[Any], dict]) -> Po
             f"The space {settings.space} has changed since this search began: {error}; restore the space, or begin a "
             "new search with --warm-start."
         ) from error
-    if is_reference(settings.sampler):
-        activate(settings.references)
+    if settings.sampler_reference is not None:
+        activate([settings.sampler_reference])
     return policy_of(settings.scheduler, settings.sampler, space, config, first=first)
 
 

@@ -25,8 +25,8 @@ from tuner.planning.plan import plan_search
 from tuner.policy.outcomes import Outcome
 from tuner.ray.cluster import RunningRay
 from tuner.ray.signals import TAKEN
-from tuner.records import Recorder, read_search
-from tuner.run import run_search
+from tuner.records import Recorder, TrialResources, read_search
+from tuner.run import recorded_settings, run_search
 from tuner.search import _settings
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings
@@ -72,9 +72,12 @@ def test_a_sampler_of_ones_own_is_recorded_with_its_file(settings, tmp_path, mon
     file = tmp_path / "my_samplers.py"
     file.write_text("from optuna.samplers import RandomSampler\n")
     monkeypatch.setattr(sys, "path", [*sys.path])
-    plan = plan_search(replace(settings, sampler=f"{file}:RandomSampler"))
-    assert plan.sampler == "my_samplers:RandomSampler"
-    assert [reference.file for reference in plan.references] == [str(file)]
+    asked = replace(settings, sampler=f"{file}:RandomSampler")
+    resources = TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    recorded = recorded_settings(asked, plan_search(asked), resources)
+    assert (recorded.sampler, recorded.sampler_reference.file) == ("my_samplers:RandomSampler", str(file))
+    # Trials and exports do without it.
+    assert recorded.references == ()
 
 
 def test_the_seed_of_the_search_is_that_of_every_training(settings):

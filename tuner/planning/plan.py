@@ -35,8 +35,6 @@ class Plan:
     space: Space
     space_reference: str | None = None
     """`module:NAME` of a user's own space."""
-    sampler: str = "forecast"
-    """Who proposes: a name, or `module:NAME` of a sampler of the user's."""
     references: tuple[Reference, ...] = ()
     """Objects of the user's own that the search imports."""
     situation: Situation
@@ -114,17 +112,11 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
     pins = {name: value for name, value in settings.pinned.items() if is_of_space(name, own, base)}
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
     pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
-    own_sampler = settings.own_sampler
     warm = _warm_start(settings, space, pinned, base, opened.fingerprint)
     return Plan(
         space=space,
         space_reference=opened.found.reference,
-        sampler=settings.sampler if own_sampler is None else own_sampler.text,
-        references=(
-            *opened.found.references,
-            *references_of(getattr(base, "model", None)),
-            *(() if own_sampler is None else (own_sampler,)),
-        ),
+        references=(*opened.found.references, *references_of(getattr(base, "model", None))),
         situation=situation,
         pinned=pinned,
         pins=pins,
@@ -155,7 +147,6 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
     return Plan(
         space=space,
         space_reference=settings.space_reference,
-        sampler=settings.sampler,
         references=settings.references,
         situation=settings.situation,
         pinned=PinnedSpace(space, settings.situation, pins=settings.pins, ranges=settings.ranges),

@@ -100,6 +100,8 @@ class RecordedSettings:
     scheduler: SchedulerName
     sampler: str
     """One of SAMPLERS, or `module:NAME` of one of the user's own."""
+    sampler_reference: Reference | None = None
+    """The user's own sampler, which trials and exports do not import."""
     num_trials: AtLeastOne
     max_epochs: AtLeastOne
     rung_epochs: tuple[AtLeastOne, ...]
@@ -148,7 +150,8 @@ class RecordedSettings:
         rungs = self.rung_epochs
         if list(rungs) != sorted({epoch for epoch in rungs if epoch < self.max_epochs}):
             raise ValueError(f"rung_epochs {list(rungs)} must ascend and end before max_epochs, {self.max_epochs}")
-        if self.sampler not in SAMPLERS and ":" not in self.sampler:
+        own = self.sampler_reference
+        if self.sampler not in SAMPLERS and (own is None or own.text != self.sampler):
             raise ValueError(f"there is no sampler {self.sampler}")
         if rungs and self.scheduler == "none":
             raise ValueError("rung_epochs must be empty for the scheduler none")
@@ -188,7 +191,8 @@ def read_settings(folder: Path) -> RecordedSettings:
         advice = f"{reader} reads it"
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
     settings: RecordedSettings = parsed(text, RecordedSettings, damaged)
-    _check_references(folder, settings.references)
+    own_sampler = () if settings.sampler_reference is None else (settings.sampler_reference,)
+    _check_references(folder, (*settings.references, *own_sampler))
     return settings
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from tests.tuner.conftest import recorded_settings
+from trainable.configuration.reference import Reference
 from tuner.records import TrialResources
 from tuner.records.settings import FORMAT, read_settings, write_settings
 
@@ -20,6 +21,8 @@ RICH = recorded_settings(
     commit="ab" * 6,
     warm_start="results/moe/größer",
     rung_epochs=(),
+    sampler="mine:Sampler",
+    sampler_reference=Reference(text="mine:Sampler", folder="/mine", file="/mine/mine.py", sha256="0" * 64, imports=()),
 )
 
 
@@ -28,6 +31,13 @@ def test_what_is_read_is_what_was_written(tmp_path, settings):
     write_settings(tmp_path, settings)
     assert read_settings(tmp_path) == settings
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_sampler_that_lies_in_the_results_folder_is_refused(tmp_path):
+    planted = replace(RICH.sampler_reference, file=str(tmp_path / "mine.py"))
+    write_settings(tmp_path, replace(RICH, sampler_reference=planted))
+    with pytest.raises(ValueError, match="names code inside the results folder"):
+        read_settings(tmp_path)
 
 
 def test_a_write_that_is_broken_off_leaves_the_former_settings(tmp_path, monkeypatch):
@@ -139,6 +149,7 @@ OPTIONAL = {
     "duration_seconds",
     "ranges",
     "references",
+    "sampler_reference",
     "space_reference",
     "store",
     "track",
