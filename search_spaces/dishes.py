@@ -6,10 +6,13 @@ or `resnet50`, with `--set weights=imagenet` where there is a network to fetch t
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_head_start,
     default_unfreezing,
     max_lr_range,
+    recommended_head_start,
     suggest_averaging,
     suggest_batch,
+    suggest_head_start,
     suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
@@ -31,6 +34,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_augmentation(trial)
         | suggest_averaging(trial)
         | suggest_unfreezing(trial, situation)
+        | suggest_head_start(trial, situation)
     )
 
 
@@ -78,12 +82,14 @@ def defaults(situation: Situation) -> Params:
         "averaging": False,
         "half_life_epochs": 0.5,
         **default_unfreezing(situation, unfreezing=False),
+        **default_head_start(situation),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
     """What the documents advise besides: the focal loss, and the remedies against overfitting."""
     return [
+        *recommended_head_start(situation),
         {"criterion": "focal", "severity": "light"},
         {"weight_decay": 1e-3, "effective_batch": 8, "dropout": 0.5, "label_smoothing": 0.1, "mixing": True},
     ]

@@ -2,9 +2,12 @@
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_head_start,
     default_unfreezing,
+    recommended_head_start,
     suggest_averaging,
     suggest_batch,
+    suggest_head_start,
     suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
@@ -28,6 +31,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_mixing(trial, search_cutmix=True)
         | suggest_averaging(trial)
         | suggest_unfreezing(trial, situation)
+        | suggest_head_start(trial, situation)
     )
 
 
@@ -75,13 +79,14 @@ def defaults(situation: Situation) -> Params:
         "averaging": False,
         "half_life_epochs": 0.5,
         **default_unfreezing(situation, unfreezing=False),
+        **default_head_start(situation),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
     """The documents' row for a set of this size, as it is and at the rate of a small network."""
     row = recommended_row(situation.num_train_images)
-    return [row, row | {"max_lr": 3e-3, "mixing": False}]
+    return [*recommended_head_start(situation), row, row | {"max_lr": 3e-3, "mixing": False}]
 
 
 def recommended_row(num_train_images: int) -> Params:

@@ -8,11 +8,14 @@ the two grades, there is nothing to weigh.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_head_start,
     default_unfreezing,
     max_lr_range,
+    recommended_head_start,
     suggest_augmentation,
     suggest_averaging,
     suggest_batch,
+    suggest_head_start,
     suggest_optimizer,
     suggest_schedule,
     suggest_unfreezing,
@@ -32,6 +35,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_averaging(trial)
         | suggest_backbone_rate(trial, situation)
         | suggest_unfreezing(trial, situation)
+        | suggest_head_start(trial, situation)
     )
 
 
@@ -102,14 +106,16 @@ def defaults(situation: Situation) -> Params:
         "half_life_epochs": 0.5,
         **({"backbone_lr_ratio": 0.1} if pretrained else {}),
         **default_unfreezing(situation, unfreezing=True),
+        **default_head_start(situation),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
     """The other ways to balance two tasks, and what the imbalance of the grades asks for."""
     if situation.num_tasks == 1:
-        return [{"class_weights": "sqrt_inverse"}, {"averaging": True}]
+        return [*recommended_head_start(situation), {"class_weights": "sqrt_inverse"}, {"averaging": True}]
     return [
+        *recommended_head_start(situation),
         {"weighting": "dynamic", "class_weights": "sqrt_inverse"},
         {"weighting": "equal", "averaging": True},
     ]

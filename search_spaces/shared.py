@@ -8,6 +8,7 @@ MAX_WARMUP_FRACTION = 0.2
 """Longest warm-up as a share of the budget; it must end by the first rung."""
 
 EFFECTIVE_BATCHES = (4, 8, 16, 32)
+HEAD_STARTS = ("random", "probe")
 
 
 def max_lr_range(situation: Situation) -> tuple[float, float]:
@@ -99,6 +100,20 @@ def default_unfreezing(situation: Situation, *, unfreezing: bool) -> Params:
     """The documents' steps: heads alone for 6 of 50 epochs, the whole backbone from epoch 16."""
     steps = {"unfreezing": unfreezing, "heads_alone_fraction": 0.12, "thawing_fraction": 0.2}
     return steps if situation.pretrained else {}
+
+
+def suggest_head_start(trial: Trial, situation: Situation) -> Params:
+    """Whether the last layer starts at a linear probe; without trained weights there is nothing to probe."""
+    return {"head_start": trial.suggest_categorical("head_start", HEAD_STARTS)} if situation.pretrained else {}
+
+
+def default_head_start(situation: Situation) -> Params:
+    return {"head_start": "random"} if situation.pretrained else {}
+
+
+def recommended_head_start(situation: Situation) -> list[Params]:
+    """The default from a linear probe: on a few hundred images a random head does not come as far."""
+    return [{"head_start": "probe"}] if situation.pretrained else []
 
 
 def suggest_averaging(trial: Trial) -> Params:

@@ -75,7 +75,7 @@ class ClassProbe(LinearProbe):
         self._num_classes = num_classes
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
-        features, labels = _encoded(self.encode, thinned(train, num_images))
+        features, labels = encoded(self.encode, thinned(train, num_images))
         heads = fit_heads(features, labels, num_classes=self._num_classes)
         return [_probabilities_of(head) for head in heads]
 
@@ -88,7 +88,7 @@ class GradeProbe(LinearProbe):
         self._num_classes = tuple(num_classes)
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
-        features, labels = _encoded(self.encode, thinned(train, num_images))
+        features, labels = encoded(self.encode, thinned(train, num_images))
         by_task = []
         for own, num_classes in zip(labels.T, self._num_classes, strict=True):
             known = own != MISSING
@@ -107,9 +107,14 @@ class LinearHead(NamedTuple):
 
 
 def fit_heads(
-    features: np.ndarray, labels: np.ndarray, num_classes: int, sample_weight: np.ndarray | None = None
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    sample_weight: np.ndarray | None = None,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> list[LinearHead]:
-    """A regression for each of `STRENGTHS` on features (N, D) and labels (N,) from 0 to num_classes - 1.
+    """A regression for each of the strengths on features (N, D) and labels (N,) from 0 to num_classes - 1.
 
     Raises:
         ValueError: scikit-learn is not installed.
@@ -117,11 +122,11 @@ def fit_heads(
     present = np.unique(labels)
     if len(present) < 2:
         bias = torch.full((num_classes,), _NEVER).index_fill(0, torch.from_numpy(present), 0.0)
-        return [LinearHead(torch.zeros(features.shape[1], num_classes), bias)] * len(STRENGTHS)
+        return [LinearHead(torch.zeros(features.shape[1], num_classes), bias)] * len(strengths)
     regression, scaler = _scikit_learn()
     standard = scaler.fit_transform(features)
     heads = []
-    for strength in STRENGTHS:
+    for strength in strengths:
         regression.set_params(C=strength)
         _fit_quietly(regression, standard, labels, sample_weight)
         heads.append(_as_head(regression, scaler, present, num_classes))
@@ -161,8 +166,9 @@ def thinned(batches: Batches, num_images: int, most: int = MOST_IMAGES) -> Itera
             yield images[rows], targets[rows]
 
 
-def _encoded(encode: Callable[[Tensor], Tensor], batches: Batches) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(encode(images).float(), targets) for images, targets in batches]
+def encoded(encode: Callable[[Tensor], Tensor], batches: Batches) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets of all images."""
+    pairs = [(encode(images).float().cpu(), targets.cpu()) for images, targets in batches]
     features, targets = (torch.cat(parts).numpy() for parts in zip(*pairs, strict=True))
     return features, targets
 
@@ -193,16 +199,20 @@ def _scikit_learn() -> tuple[Any, Any]:
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
         raise ValueError(
-            "A linear probe needs scikit-learn, which is not installed: pip install 'vision-tuner[probe]'."
+            "A linear probe needs scikit-learn, which is not installed: pip install scikit-learn."
         ) from error
     return LogisticRegression(max_iter=MOST_STEPS, warm_start=True), StandardScaler()
 
 
 def _fit_quietly(regression: Any, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> None:
-    """A regression that stops at its last step is close enough: it is no result of its own."""
-    from sklearn.exceptions import ConvergenceWarning
+    """A regression that stops at its last step is close enough: it is no result of its own.
 
-    with warnings.catch_warnings():
+    On one thread, so that it is the same to the bit in every process.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         regression.fit(features, labels, sample_weight=weights)
 

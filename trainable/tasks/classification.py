@@ -1,8 +1,9 @@
 """Shared by the workloads that classify single images; each adds its data and its network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
 from trainable.models.external.own_network import build_own_network
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
+from trainable.supervision.head_start import PROBE, RANDOM, check_head_start, start_head
 from trainable.supervision.linear_probe import ClassProbe, features_of
 from trainable.supervision.trivial import TrivialPredictor, most_common_class, random_classes
 from trainable.tasks.task import Task
@@ -35,6 +37,23 @@ class ClassificationConfig(TrialConfig):
     mixing: MixingConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
     """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
+    head_start: str = RANDOM
+    """"random", or "probe": the last layer starts at a linear probe of the trained weights."""
+
+    def __post_init__(self) -> None:
+        TrialConfig.__post_init__(self)
+        check_head_start(self.head_start, has_own_network=self.model.network is not None)
+
+
+def started_at_probe(
+    task: Task[Any], config: Any, model: nn.Module, train: LabelledImages, num_classes: Sequence[int]
+) -> bool:
+    """Starts the head at a linear probe where `head_start` says so; returns whether it did."""
+    if config.head_start != PROBE:
+        return False
+    batches = task.evaluation_batches(config, train, next(model.parameters()).device)
+    start_head(model, batches, num_images=len(train), num_classes=num_classes)
+    return True
 
 
 OWN_NETWORK = "the network is your own, and which of its layers are features is not known"
@@ -74,6 +93,9 @@ class ClassificationTask(Task[Config]):
     def trivial_predictors(self, config: Config, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         counts = data.class_counts()
         return most_common_class(counts, config.model.class_names), random_classes(counts)
+
+    def start(self, config: Config, model: nn.Module, train: LabelledImages) -> bool:
+        return started_at_probe(self, config, model, train, [len(config.model.class_names)])
 
     def no_linear_probe(self, config: Config) -> str | None:
         return OWN_NETWORK if config.model.network is not None else None

@@ -26,10 +26,11 @@ from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.prediction.base import Prepare
 from trainable.prediction.classes import GradesPredictor
+from trainable.supervision.head_start import RANDOM, check_head_start
 from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, most_common_grades, random_grades
-from trainable.tasks.classification import OWN_NETWORK, own_classifier
+from trainable.tasks.classification import OWN_NETWORK, own_classifier, started_at_probe
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -88,9 +89,12 @@ class RetinaConfig(TrialConfig):
     augmentation: ImageAugmentationConfig | None = None
     test_time_augmentation: AveragedLooksConfig | None = None
     """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
+    head_start: str = RANDOM
+    """"random", or "probe": the last layer starts at a linear probe of the trained weights."""
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
+        check_head_start(self.head_start, has_own_network=self.model.network is not None)
         if self.tasks != tuple(task for task in TASK_NAMES if task in self.tasks) or not self.tasks:
             raise ValueError(f"tasks is {self.tasks}; give one or more of {', '.join(TASK_NAMES)}, in this order.")
 
@@ -191,6 +195,9 @@ class RetinaTask(Task[RetinaConfig]):
     def trivial_predictors(self, config: RetinaConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         counts = {task: data.class_counts(row) for row, task in enumerate(config.tasks)}
         return most_common_grades(counts), random_grades(counts)
+
+    def start(self, config: RetinaConfig, model: nn.Module, train: LabelledImages) -> bool:
+        return started_at_probe(self, config, model, train, [len(names) for names in config.classes.values()])
 
     def no_linear_probe(self, config: RetinaConfig) -> str | None:
         return OWN_NETWORK if config.model.network is not None else None

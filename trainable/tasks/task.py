@@ -179,6 +179,10 @@ class Task(ABC, Generic[Config]):
         best = max(measured, key=lambda one: sign * one.objective + one.spread)
         return best._replace(facts=self.label_facts(config, splits.train))
 
+    def start(self, config: Config, model: nn.Module, train: Any) -> bool:
+        """Gives a fresh network, before its first epoch, what only the training split can tell; whether it did."""
+        return False
+
     def no_linear_probe(self, config: Config) -> str | None:
         """Why a linear probe can't be measured, as a clause; None, where a task overrides this, that it can."""
         return f"{self.name} defines none"

@@ -116,4 +116,4 @@ def test_without_scikit_learn_the_trivial_prediction_is_measured_all_the_same(wi
     measured = measure(config, search.settings.data_fingerprint, "validation", trivial=True, probe=True)
     assert measured.trivial.name in ("an empty mask", "the mean mask")
     assert measured.probe is None
-    assert "pip install 'vision-tuner[probe]'" in measured.problem
+    assert "pip install scikit-learn" in measured.problem

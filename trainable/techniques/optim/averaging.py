@@ -60,6 +60,11 @@ class WeightAverage:
         self._average = _copied(model)
         self._own: dict[str, Tensor] | None = None
 
+    def restart(self) -> None:
+        """The average is the model's present weights, as before the first update."""
+        self._require(is_applied=False)
+        self.num_updates, self._average = 0, _copied(self._model)
+
     @torch.no_grad()
     def update(self) -> None:
         """Moves the average towards the model's present weights; call it once per real optimizer update."""
