@@ -14,7 +14,7 @@ from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.decoding import BadFileError, read_header
 from trainable.data.io.folder_layout import files_below, is_image
-from trainable.models.backbones import has_drop_path
+from trainable.models.backbones import has_batch_norm, has_drop_path
 from trainable.models.external.own_network import ANY_NETWORK
 from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
 from trainable.remote.local_source import absolute_source, local_source
@@ -31,6 +31,7 @@ SIDE = "image_size_px"
 CPU_SIDE_PX, GPU_SIDE_PX = 128, 224
 """Largest side with a trained backbone: on a CPU an update of 16 images of 128 px takes about a second; 224 is the size
 that the weights were trained on."""
+FREEZE = "freeze_batch_norm"
 LEAST_SIDE_PX, STRIDE_PX = 64, 32
 SAMPLED_FILES = 64
 
@@ -48,7 +49,8 @@ def base_config(settings: SearchSettings, space: Space) -> RunConfig:
 def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunConfig:
     """On data of the user's own the default starts from trained weights where there are any on this machine.
 
-    What the user says of the network stays; weights that name their backbone bring it along.
+    What the user says of the network stays; weights that name their backbone bring it along. BatchNorm keeps the
+    statistics of the weights: those of a few hundred images of another kind undo what was trained.
     """
     given = {**settings.pinned, **settings.ranges}
     names = flat_params(default)
@@ -58,7 +60,9 @@ def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunC
         return default
     if "weights" in given:
         named = backbone_of(str(given["weights"]))
-        return default if named is None else from_params({"backbone": named, "weights": given["weights"]}, default)
+        if named is None:
+            return default
+        return from_params({"backbone": named, "weights": given["weights"], **_frozen(named, names, given)}, default)
     needs_drop_path = bool(names.get("drop_path"))
     fitting = (one for one in trained_backbones() if not needs_drop_path or has_drop_path(one.backbone))
     found = next(fitting, None)
@@ -67,13 +71,19 @@ def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunC
     own_px = None if SIDE in given else names.get(SIDE)
     folder = Path(local_source(settings.data))
     side = {SIDE: _side_px(folder, settings, most_px=own_px)} if isinstance(own_px, int) else {}
+    params = {**found._asdict(), **side, **_frozen(found.backbone, names, given)}
     logger.info(
-        "Starts from trained weights: backbone=%s weights=%s%s. For the small network from scratch: "
+        "Starts from trained weights: %s. For the small network from scratch: "
         "--set backbone=small --set weights=scratch.",
-        *found,
-        "".join(f" {name}={value}" for name, value in side.items()),
+        " ".join(f"{name}={value}" for name, value in params.items()),
     )
-    return from_params({**found._asdict(), **side}, default)
+    return from_params(params, default)
+
+
+def _frozen(backbone: str, names: Collection[str], given: Collection[str]) -> dict[str, bool]:
+    """Keeps the statistics of BatchNorm, where the backbone has it and the user says nothing of it."""
+    is_free = FREEZE in names and FREEZE not in given
+    return {FREEZE: True} if is_free and has_batch_norm(backbone) else {}
 
 
 def _side_px(folder: Path, settings: SearchSettings, *, most_px: int) -> int:

@@ -36,10 +36,17 @@ def test_data_of_ones_own_starts_from_trained_weights_with_the_documents_rates(s
     default = plan.first_configs[0]
     assert (default.model.backbone, default.model.weights) == LITE
     assert plan.situation.pretrained
+    assert default.model.freeze_batch_norm
     assert (default.optimizer.max_lr, default.schedule.warmup_fraction) == (5e-5, 0.03)
     told = "Starts from trained weights: backbone=timm:tf_efficientnet_lite0 weights=package:"
     assert told in caplog.text
     assert "--set backbone=small --set weights=scratch" in caplog.text
+
+
+def test_batch_norm_keeps_the_statistics_of_the_weights_unless_the_user_says_otherwise(settings):
+    pinned = {"freeze_batch_norm": False}
+    assert not plan_search(replace(settings, pinned=pinned)).first_configs[0].model.freeze_batch_norm
+    assert plan_search(replace(settings, pinned={"weights": PACKAGE})).first_configs[0].model.freeze_batch_norm
 
 
 @pytest.mark.parametrize(
