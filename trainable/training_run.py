@@ -262,8 +262,8 @@ class TrainingRun:
 
     def _trained(self) -> dict[str, float]:
         forget_peak(self.device)
-        if self.epoch == 0:
-            self._start()
+        if self.epoch == 0 and self.task.start(self._micro_batches.config, self.trainer.model, self._splits.train):
+            self.trainer.restart_averaging()
         self._training.set_epoch(self.epoch)
         utilisation = gpu_utilisation(self.device)
         with nullcontext() if utilisation is None else utilisation.sampled(self.trainer.optimizer) as busy_percent:
@@ -276,12 +276,6 @@ class TrainingRun:
         if busy_percent:
             metrics["gpu_utilisation_percent"] = fmean(busy_percent)
         return _flat_training(metrics)
-
-    def _start(self) -> None:
-        """Once more where the first epoch is tried again."""
-        started = self.task.start(self._micro_batches.config, self.trainer.model, self._splits.train)
-        if started and self.trainer.techniques.averaging is not None:
-            self.trainer.techniques.averaging.restart()
 
     def _validated(self) -> dict[str, float]:
         """The epoch's validation; where weights are averaged, also what the raw ones would give.

@@ -4,6 +4,7 @@ A store has each checkpoint before its epoch is reported, so that any machine ca
 """
 
 import logging
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 600.0
 LONGEST_PAUSE_SECONDS = 30.0
+"""Between two attempts. So long a store that is away is left alone where it can wait: one that fails may take 6 s."""
 
 
 class TrialCheckpoints:
@@ -27,8 +29,16 @@ class TrialCheckpoints:
         store: URI of the same folder in a store; None where every machine sees the results folder.
     """
 
-    def __init__(self, folder: Path, store: str | None, *, pause: Callable[[float], None] = time.sleep) -> None:
-        self._folder, self._store, self._pause = folder, store, pause
+    def __init__(
+        self,
+        folder: Path,
+        store: str | None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._store, self._pause, self._clock = folder, store, pause, clock
+        self._next_attempt = -math.inf
         self._opened: RemoteFolder | None = None
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
@@ -42,11 +52,12 @@ class TrialCheckpoints:
         """
         if self._store is None or self._folder.is_dir():
             write(self._folder / name)
-            if self._store is None:
+            if self._store is None or self._clock() < self._next_attempt:
                 return
             try:
                 self._remote.put(self._folder / name, name)
             except OSError as error:
+                self._next_attempt = self._clock() + LONGEST_PAUSE_SECONDS
                 logger.warning("%s has not been copied to %s yet: %s", name, self._store, error)
             return
         with TemporaryDirectory(prefix="checkpoint-") as scratch:

@@ -55,6 +55,18 @@ def test_a_store_that_is_away_costs_a_machine_with_the_results_folder_nothing(tm
     assert read_back(checkpoints) == b"weights"
 
 
+def test_a_store_that_was_away_is_asked_again_after_thirty_seconds_and_not_at_each_epoch(tmp_path):
+    blocked, now = tmp_path / "store", iter([0.0, 5.0, 34.9, 35.1])
+    blocked.write_text("a file, where no folder can be made")
+    (tmp_path / "results").mkdir()
+    checkpoints = TrialCheckpoints(tmp_path / "results", f"file://{blocked}", clock=lambda: next(now))
+    checkpoints.save("epoch_0001.pt", write)
+    blocked.unlink()
+    for epoch, names in ((2, set()), (3, {"epoch_0003.pt"})):
+        checkpoints.save(f"epoch_000{epoch}.pt", write)
+        assert (RemoteFolder(f"file://{blocked}").names().keys() if blocked.exists() else set()) == names
+
+
 def test_a_machine_without_the_results_folder_waits_for_a_store_that_is_away(tmp_path):
     blocked, waited = tmp_path / "store", []
     blocked.write_text("a file, where no folder can be made")
