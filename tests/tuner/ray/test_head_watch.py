@@ -24,7 +24,8 @@ def address(server: socket.socket) -> str:
 
 def test_a_head_that_is_gone_interrupts_the_search_with_what_to_do(head, caplog):
     def search() -> None:
-        with head_watched(address(head)):
+        # On a busy machine the interrupt may take longer than the grace of this test.
+        with head_watched(address(head), end=lambda status: None):
             head.close()
             threading.Event().wait(30)
 
@@ -50,7 +51,7 @@ def test_a_search_that_can_not_be_interrupted_is_ended(head):
 
 
 def test_a_head_that_answers_is_left_alone(head, caplog):
-    with head_watched(address(head)):
+    with head_watched(address(head), end=lambda status: None):
         for _ in range(3):
             head.accept()[0].close()
     assert not caplog.text
