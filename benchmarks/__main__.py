@@ -65,14 +65,17 @@ def _measure(names: Sequence[str], size: Size) -> None:
     logger = logging.getLogger("benchmarks")
     logger.setLevel(logging.INFO)
     logger.addHandler(progress)
-    for name in names:
-        progress.begin(name)
-        began = time.perf_counter()
-        claims = BENCHMARKS[name](size)
-        row = record.measured_now(claims, seconds=time.perf_counter() - began)
-        rows = record.read(RESULTS / record.FILE) | {name: row}
-        record.write(RESULTS / record.FILE, {known: rows[known] for known in BENCHMARKS if known in rows})
-        Console(width=TABLE_CHARACTERS).print(table(claims))
+    try:
+        for name in names:
+            progress.begin(name)
+            began = time.perf_counter()
+            claims = BENCHMARKS[name](size)
+            row = record.measured_now(claims, seconds=time.perf_counter() - began)
+            rows = record.read(RESULTS / record.FILE) | {name: row}
+            record.write(RESULTS / record.FILE, {known: rows[known] for known in BENCHMARKS if known in rows})
+            Console(width=TABLE_CHARACTERS).print(table(claims))
+    finally:
+        logger.removeHandler(progress)
 
 
 def _parser() -> argparse.ArgumentParser:

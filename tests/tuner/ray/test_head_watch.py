@@ -1,5 +1,6 @@
 """A cluster whose head goes away in the middle of a search."""
 
+import signal
 import socket
 import threading
 
@@ -11,11 +12,13 @@ from tuner.ray.head_watch import INTERRUPTED, head_watched
 
 @pytest.fixture
 def head(monkeypatch):
-    """A socket that listens; looked at often."""
+    """A socket that listens; looked at often, in a process where Ctrl-C interrupts: those of xdist ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(head_watch, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(head_watch, "GRACE_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
+    signal.signal(signal.SIGINT, before)
 
 
 def address(server: socket.socket) -> str:

@@ -134,9 +134,10 @@ def test_no_color_is_respected(synthetic_search, terminal, monkeypatch):
     def colours():
         synthetic = synthetic_search(name=str(len(terminal.getvalue())))
         view = make_view(terminal, synthetic.recorder.record, results=RESULTS)
-        synthetic.run(until=100, on_epoch=lambda: view.update(synthetic.recorder.record))
+        synthetic.run(until=100)
         begin = len(terminal.getvalue())
         view.start()
+        view.update(synthetic.recorder.record)
         view.stop()
         return "\x1b[36m" in terminal.getvalue()[begin:]
 
