@@ -3,6 +3,7 @@
 What: the recorded events are replayed into the policy of the forecast (duration.py), and from there the slots
     take trials as in the search. A trial takes the seconds of its own last epochs; a new one those of a trial that
     trained lately. Which trials are good is drawn at random, so each simulation ends at another time.
+    More than `MOST_SIMULATED` trials are not simulated: each takes what those that have ended took.
 Cost: 2 ms per simulation of 30 trials; a longer search gets fewer.
 Assumes that the load of the machine stays what it was during the last epochs.
 """
@@ -34,6 +35,8 @@ from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, Tria
 from tuner.results import progress
 
 MOST_PLAYS = 20
+MOST_SIMULATED = 1000
+"""Trials of a search: a simulation of more would keep the driver from its slots for a second and longer."""
 RECENT_EPOCHS = 3
 """A trial's next epoch takes what so many last ones took."""
 RECENT_TRIALS = 8
@@ -75,14 +78,27 @@ _UNITS = ((1, 3600, "h"), (1, 60, "min"), (10, 1, "s"))
 
 
 def time_left(search: SearchRecord) -> TimeLeft | None:
-    """Of a search that runs; None before the first epoch has ended."""
+    """Of a search that runs; None before the first epoch has ended, of a very long one before the first trial has."""
     if not any(trial.results for trial in search.trials):
         return None
     start = start_seconds(search)
+    if search.settings.num_trials > MOST_SIMULATED:
+        return _extrapolated(search)
     num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // search.settings.num_trials))
     rests = sorted(_played(search, start, random.Random(f"0 {play}")) for play in range(num_plays))
     low, median, high = (rests[round(share * (num_plays - 1))] for share in (0.1, 0.5, 0.9))
     return TimeLeft(shortest=low[0], likely=median[0], longest=high[0], epochs=median[1])
+
+
+def _extrapolated(search: SearchRecord) -> TimeLeft | None:
+    """What the trials that are left take at the pace of those that have ended, without the confirmation."""
+    num_ended = len(search.trials) - len(search.unfinished)
+    if not num_ended:
+        return None
+    num_left = search.settings.num_trials - num_ended
+    likely = search.elapsed / num_ended * num_left
+    epochs = round(sum(len(trial.results) for trial in search.trials) / num_ended * num_left)
+    return TimeLeft(shortest=likely / WIDE, likely=likely, longest=likely * WIDE, epochs=epochs)
 
 
 def report_seconds(search: SearchRecord) -> float:

@@ -49,6 +49,17 @@ def test_the_rest_of_a_trial_and_the_trials_to_come_are_counted(tmp_path):
     assert left.epochs == 1 + 3 * 4
 
 
+def test_the_trials_of_a_very_long_search_take_what_those_that_have_ended_took(tmp_path):
+    slot = OneSlot(tmp_path, num_trials=20_000)
+    slot.train(0, epochs=3)
+    assert time_left(slot.search) is None
+    slot = OneSlot(tmp_path / "ended", num_trials=20_000)
+    slot.train(0, epochs=4)
+    left = time_left(slot.search)
+    assert (left.likely, left.epochs) == (19_999 * 4 * EPOCH_SECONDS, 19_999 * 4)
+    assert left.shortest < left.likely < left.longest
+
+
 def test_the_confirmation_is_counted(tmp_path):
     slot = OneSlot(tmp_path, num_trials=2, confirm=1, confirm_seeds=ConfirmSeeds(first=3, last=3))
     slot.train(0, epochs=4)
