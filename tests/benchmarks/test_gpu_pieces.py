@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -93,7 +94,8 @@ def test_the_file_holds_each_piece_with_its_numbers_machine_and_commit(file):
     written = json.loads(file.read_text())["steps small"]
     assert written["numbers"] == [{"what": "resnet50: bf16", "unit": "ms a step", "values": [12.5, 13.0, 12.0]}]
     assert {"processor", "gpu", "torch"} <= written["machine"].keys()
-    assert result.read(file)["steps small"] == measured()
+    # Its load is that of the moment.
+    assert replace(result.read(file)["steps small"], machine={}) == replace(measured(), machine={})
 
 
 def test_all_pieces_fit_into_twenty_minutes_and_each_into_nine():

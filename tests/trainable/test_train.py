@@ -51,7 +51,9 @@ def curve(tmp_path):
 
     def read(output="out"):
         lines = (tmp_path / output / "curve.jsonl").read_text().splitlines()
-        return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+        return [
+            {name: value for name, value in json.loads(line).items() if not name.endswith("seconds")} for line in lines
+        ]
 
     return read
 

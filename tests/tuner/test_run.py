@@ -147,7 +147,7 @@ def played(tmp_path, monkeypatch):
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
             run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), seconds=None)
-            return run._report(recorder)
+            return run._report(recorder, mirror=None)
 
     return search
 

@@ -42,7 +42,7 @@ class ClassificationConfig(TrialConfig):
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
-        check_head_start(self.head_start, has_own_network=self.model.network is not None)
+        check_head_start(self.head_start, has_own_network=getattr(self.model, "network", None) is not None)
 
 
 def started_at_probe(

@@ -94,7 +94,7 @@ class RetinaConfig(TrialConfig):
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
-        check_head_start(self.head_start, has_own_network=self.model.network is not None)
+        check_head_start(self.head_start, has_own_network=getattr(self.model, "network", None) is not None)
         if self.tasks != tuple(task for task in TASK_NAMES if task in self.tasks) or not self.tasks:
             raise ValueError(f"tasks is {self.tasks}; give one or more of {', '.join(TASK_NAMES)}, in this order.")
 

@@ -70,7 +70,11 @@ DISTURBED = {
 }
 
 
-@pytest.fixture(scope="module", params=DISTURBED)
+SLOW = pytest.param("asha-stopping", marks=pytest.mark.slow)
+"""Half a minute more, which `make test-slow` has."""
+
+
+@pytest.fixture(scope="module", params=[SLOW, "asha"])
 def disturbed(request, tmp_path_factory, disc_folder):
     disturb, size = DISTURBED[request.param]
     place = tmp_path_factory.mktemp("disturbed")
@@ -115,7 +119,7 @@ def test_a_killed_process_costs_one_new_process(disturbed):
     assert len(disturbed.commands[1].trial_processes) == 2
 
 
-@pytest.mark.parametrize("disturbed", ["asha-stopping"], indirect=True)
+@pytest.mark.parametrize("disturbed", [SLOW], indirect=True)
 def test_sigterm_saves_and_says_how_to_go_on(disturbed):
     assert disturbed.exit_codes[0] == 130
     said = disturbed.commands[0].said
@@ -124,7 +128,7 @@ def test_sigterm_saves_and_says_how_to_go_on(disturbed):
     assert "Traceback" not in disturbed.commands[0].complained
 
 
-@pytest.mark.parametrize("disturbed", ["asha-stopping"], indirect=True)
+@pytest.mark.parametrize("disturbed", [SLOW], indirect=True)
 def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed):
     left = {path.name for path in disturbed.folder.parent.iterdir() if path.is_dir()}
     assert left == {"moe", "elsewhere", *(f"command_{n}" for n in range(len(disturbed.commands)))}
