@@ -35,6 +35,7 @@ PARAMS = {
         "collapse_threshold": 0.9,
         "false_alarm_rate": 0.5,
         "collapse_patience_fraction": 0.6,
+        "collapse_response": "none",
     },
     "plateaued": PLAIN | {"early_stopping": True, "patience_epochs": 1, "min_delta": 0.9},
     "failed": PLAIN | {"max_lr": -1.0},

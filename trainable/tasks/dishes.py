@@ -1,7 +1,7 @@
 """Clean and dirty dishes: classification of few, imbalanced pictures."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,12 @@ import torch
 from torch import nn
 
 from trainable.data.classes.batches import LabelledTrainingBatches
-from trainable.data.classes.dirty_variants import DirtyVariantsConfig, with_dirty_variants
+from trainable.data.classes.dirty_variants import (
+    DirtyVariantsConfig,
+    clean_and_dirty,
+    no_variants,
+    with_dirty_variants,
+)
 from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
@@ -112,12 +117,21 @@ class DishesTask(ClassificationTask[DishesConfig]):
         else:
             folder = open_class_folder(Path(data.source), data.options, cache_dir=cache_dir, on_progress=on_progress)
             splits, findings = folder.splits, list(folder.findings)
-        if config.dirty_variants is not None:
+        class_names = splits.train.class_names
+        if config.dirty_variants == DirtyVariantsConfig() and clean_and_dirty(class_names) is None:
+            findings.append(no_variants(class_names))
+        elif config.dirty_variants is not None:
             splits, reached = with_dirty_variants(splits, config.dirty_variants, cache_dir, reading=data.options)
             findings.append(reached)
         if findings:
             logger.info("%s", format_summary(findings))
         return splits
+
+    def adapt_to_data(self, config: DishesConfig, splits: Splits) -> DishesConfig:
+        """The classes, and no dirty variants where they are others than clean and dirty."""
+        config = super().adapt_to_data(config, splits)
+        has_both = clean_and_dirty(splits.train.class_names) is not None
+        return config if has_both else replace(config, dirty_variants=None)
 
     def build_model(self, config: DishesConfig) -> nn.Module:
         network = Classifier(config.model) if config.model.network is None else own_classifier(config)

@@ -203,10 +203,13 @@ class MoeTask(Task[MoeConfig]):
         return single_look if config.test_time_augmentation is None else config.test_time_augmentation.averaged
 
     def build_lasting_collapse(self, config: MoeConfig) -> LastingCollapse | None:
-        fraction = None if config.collapse is None else config.collapse.collapse_patience_fraction
-        if fraction is None or config.model.num_routed_experts == 1:
+        watched, top_k = config.collapse or CollapseConfig(), config.model.top_k
+        if watched.collapse_patience_fraction is None or config.model.num_routed_experts == 1:
             return None
-        return LastingCollapse.of_budget(fraction, config.max_epochs, top_k=config.model.top_k)
+        least_epochs = 1 if watched.collapse_response == "none" else config.response.ladder_checks
+        return LastingCollapse.of_budget(
+            watched.collapse_patience_fraction, config.max_epochs, top_k=top_k, least_epochs=least_epochs
+        )
 
     def predictor(self, config: MoeConfig) -> MaskPredictor:
         if config.trained_size_px is None:

@@ -143,3 +143,22 @@ def test_the_real_plates_train(tmp_path):
     run = TrainingRun(config, splits)
     run.run_epoch()
     assert 0 <= run.test()["macro_f1"] <= 1
+
+
+def test_classes_of_other_names_get_no_dirty_variants_and_that_is_said(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    for name in ("defective", "functional"):
+        folder = tmp_path / "cells" / name
+        folder.mkdir(parents=True)
+        for number in range(10):
+            Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    config = DishesTask().default_config(str(tmp_path / "cells"))
+    with caplog.at_level("INFO"):
+        splits = DishesTask().open_data(config, cache_dir=tmp_path / "cache")
+    assert "has the classes defective, functional; dirty variants are drawn where" in caplog.text
+    assert splits.train.class_counts() == (6, 6)
+    adapted = DishesTask().adapt_to_data(config, splits)
+    assert adapted.dirty_variants is None
+    asked = from_params({"clean_per_dirty": 1.0}, config)
+    with pytest.raises(ValueError, match="rename the folders, or set dirty_variants=false"):
+        DishesTask().open_data(asked, cache_dir=tmp_path / "cache")

@@ -63,7 +63,13 @@ def with_dirty_variants(
     Raises:
         ValueError: no class is called clean, or none dirty.
     """
-    clean, dirty = (_label_of(splits.train.class_names, word) for word in (CLEAN, DIRTY))
+    labels = clean_and_dirty(splits.train.class_names)
+    if labels is None:
+        raise ValueError(
+            f"dirty_variants need one class called {CLEAN} and one called {DIRTY}, but the classes are "
+            f"{', '.join(splits.train.class_names)}; rename the folders, or set dirty_variants=false."
+        )
+    clean, dirty = labels
     number = _number_of_variants(splits.train, clean, dirty, config)
 
     def build(folder: Path) -> None:
@@ -79,6 +85,25 @@ def with_dirty_variants(
     return opened, _reached(opened.train, len(splits.train), clean, dirty, config)
 
 
+def clean_and_dirty(class_names: Sequence[str]) -> tuple[int, int] | None:
+    """The labels of the class called clean and of the one called dirty; None where either is missing or not one."""
+    clean, dirty = (
+        [label for label, name in enumerate(class_names) if word in name.lower()] for word in (CLEAN, DIRTY)
+    )
+    return (clean[0], dirty[0]) if len(clean) == len(dirty) == 1 else None
+
+
+def no_variants(class_names: Sequence[str]) -> Finding:
+    """Says why classes of other names get none."""
+    return Finding(
+        file="train",
+        problem=f"has the classes {', '.join(class_names)}; dirty variants are drawn where one is called {CLEAN} and "
+        f"one {DIRTY}",
+        action="No dirty variants are drawn; nothing to do.",
+        severity=Severity.NOTE,
+    )
+
+
 def variant_rng(parent: str, variation: int) -> np.random.Generator:
     """The random numbers of one variant, which depend on its parent's name and its number alone."""
     return np.random.default_rng([_seed(parent), variation])
@@ -87,16 +112,6 @@ def variant_rng(parent: str, variation: int) -> np.random.Generator:
 def variant_name(parent: str, severity: str, variation: int) -> str:
     """A name that goes on after the parent's, by which the two are known to belong together."""
     return f"{parent}_dirty_{severity}_{variation:02d}"
-
-
-def _label_of(class_names: Sequence[str], word: str) -> int:
-    found = [label for label, name in enumerate(class_names) if word in name.lower()]
-    if len(found) != 1:
-        raise ValueError(
-            f"dirty_variants need one class called {CLEAN} and one called {DIRTY}, but the classes are "
-            f"{', '.join(class_names)}; rename the folders, or set dirty_variants=false."
-        )
-    return found[0]
 
 
 def _number_of_variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVariantsConfig) -> int:

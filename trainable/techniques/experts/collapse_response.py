@@ -50,6 +50,11 @@ class ResponseConfig:
     max_reinitialisations: int = 8
     """Experts that may be re-initialised in a run, >= 0."""
 
+    @property
+    def ladder_checks(self) -> int:
+        """Checks of a lasting collapse until each step was taken and had its cooldown."""
+        return len(get_args(Action)) * (self.patience_checks + self.cooldown_checks)
+
     def __post_init__(self) -> None:
         limits = {"patience_checks": 1, "cooldown_checks": 0, "max_balance_factor": 1, "max_reinitialisations": 0}
         for name, least in limits.items():

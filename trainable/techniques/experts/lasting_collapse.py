@@ -2,7 +2,8 @@
 
 What: the detector's verdict is taken after each epoch, before the response acts. A layer is lost when only as many
 experts are alive as a token is sent to, so that the router has no choice left. A layer that is lost for
-`patience_epochs` epochs in a row ends the training. One or two dead experts do not: many good mixtures have them.
+`patience_epochs` epochs in a row ends the training. One or two dead experts do not: many good mixtures have them. The
+patience is a share of the budget, and long enough for each step of the response to be taken and to have its effect.
 Source: own; the proof is that of `collapse_evidence`.
 Cost: the trainer reads the detector once more an epoch, whenever there is one. Off: `collapse_patience_fraction=None`.
 `TrainingRun` calls it, because it ends a run; a loop of your own passes it `Trainer.collapse_verdict`.
@@ -33,8 +34,9 @@ class LastingCollapse:
         self._busiest: list[tuple[int, float]] = []
 
     @classmethod
-    def of_budget(cls, fraction: float, max_epochs: int, *, top_k: int) -> "LastingCollapse":
-        return cls(max(1, math.ceil(fraction * max_epochs - 1e-9)), top_k)
+    def of_budget(cls, fraction: float, max_epochs: int, *, top_k: int, least_epochs: int = 1) -> "LastingCollapse":
+        """A share of the budget, but at least `least_epochs`; a training that is shorter never ends by it."""
+        return cls(max(least_epochs, math.ceil(fraction * max_epochs - 1e-9)), top_k)
 
     @property
     def has_ended(self) -> bool:

@@ -5,11 +5,13 @@ from trainable.config import from_params
 from trainable.run import run_epochs
 from trainable.tasks.registry import get_task
 from trainable.techniques.experts.collapse_evidence import CollapseLimits, CollapseVerdict, judge_layer
+from trainable.techniques.experts.collapse_response import ResponseConfig
 from trainable.techniques.experts.lasting_collapse import LastingCollapse, is_lost
 from trainable.training_run import TrainingRun
 
 LIMITS = CollapseLimits(share=0.1, cv=None, confidence=None, level=0.001)
 EAGER = {"num_experts": 4, "top_k": 1, "max_epochs": 5, "collapse_threshold": 0.9, "false_alarm_rate": 0.5}
+QUICK = {"patience_checks": 1, "cooldown_checks": 0}
 
 
 def layer(*counts, top_k=1):
@@ -56,14 +58,23 @@ def test_the_patience_is_a_share_of_the_budget(fraction, epochs):
     assert LastingCollapse.of_budget(fraction, 12, top_k=1).patience_epochs == epochs
 
 
+def test_a_short_training_does_not_end_before_the_response_has_taken_its_steps():
+    """Each of its three steps waits for two alarmed checks and is followed by one of rest."""
+    least = ResponseConfig(patience_checks=2, cooldown_checks=1).ladder_checks
+    assert LastingCollapse.of_budget(0.75, 6, top_k=1, least_epochs=least).patience_epochs == 9
+    assert LastingCollapse.of_budget(0.75, 40, top_k=1, least_epochs=least).patience_epochs == 30
+
+
 def test_a_training_whose_router_sends_all_images_to_one_expert_ends_before_its_budget(disc_config):
     """The tiny network really collapses: its untrained router reads colours, and the discs have none."""
     splits = get_task("moe").open_data(disc_config)
-    run = TrainingRun(from_params(EAGER | {"collapse_patience_fraction": 0.6}, disc_config), splits)
+    run = TrainingRun(from_params(EAGER | QUICK | {"collapse_patience_fraction": 0.6}, disc_config), splits)
     results = run_epochs(run, on_epoch=lambda result: None)
     assert [result.metrics[f"moe/usage_{run.ending.numbers['expert']}"] for result in results] == [1.0, 1.0, 1.0]
     assert run.ending.outcome == "experts_collapsed"
     assert run.ending.numbers | {"expert": 0} == {"layer": 0, "expert": 0, "usage": 1.0, "lost_epochs": 3}
+    patient = TrainingRun(from_params(EAGER | {"collapse_patience_fraction": 0.6}, disc_config), splits)
+    assert len(run_epochs(patient, on_epoch=lambda result: None)) == 5
     off = TrainingRun(from_params(EAGER | {"collapse_patience_fraction": None}, disc_config), splits)
     assert len(run_epochs(off, on_epoch=lambda result: None)) == 5
     assert off.ending.outcome == "completed"
