@@ -1,32 +1,37 @@
 """What may vary when tree crowns are found, mapped and counted from the air.
 
-The documented rates (1e-5 for a pre-trained backbone, 1e-4 for the heads) suit pre-trained weights; a small network
-from scratch needs some thirty times more. Fewer trials than elsewhere: a detector trains slowly.
+The documented rates (1e-5 for a pre-trained backbone, 1e-4 for the heads) suit long trainings of pre-trained weights; a
+short one and a small network from scratch need some thirty times more. Fewer trials than elsewhere: a detector trains
+slowly.
 """
 
 import math
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_rates,
     default_unfreezing,
+    documented_rates,
+    max_lr_range,
+    recommended_rates,
     suggest_averaging,
+    suggest_backbone_rate,
     suggest_optimizer,
     suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
 SCRATCH_MAX_LR = (5e-4, 1e-2)
-PRETRAINED_MAX_LR = (2e-5, 1e-3)
 EFFECTIVE_BATCHES = (4, 8, 16)
 SCHEDULES = ("cosine", "one_cycle", "warmup_stable_decay", "exponential")
 """Those that progress alone decides; a plateau and restarts (`--set schedule_kind=plateau`) suit longer trainings."""
 
 
 def suggest(trial: Trial, situation: Situation) -> Params:
-    max_lr = PRETRAINED_MAX_LR if situation.pretrained else SCRATCH_MAX_LR
+    max_lr = max_lr_range(situation) if situation.pretrained else SCRATCH_MAX_LR
     return (
         suggest_optimizer(trial, max_lr=max_lr)
-        | _suggest_backbone(trial, situation)
+        | suggest_backbone_rate(trial, situation)
         | _suggest_batch(trial, situation)
         | _suggest_schedule(trial)
         | _suggest_loss(trial)
@@ -39,9 +44,8 @@ def suggest(trial: Trial, situation: Situation) -> Params:
 
 def defaults(situation: Situation) -> Params:
     """Trial 0: the documented training, with the rates that the network needs."""
-    backbone = {"backbone_lr_ratio": 0.1} if situation.pretrained else {}
-    return backbone | {
-        "max_lr": 1e-4 if situation.pretrained else 3e-3,
+    return {
+        **default_rates(situation, from_scratch=3e-3),
         "weight_decay": 0.01,
         "effective_batch": 8,
         "schedule_kind": "cosine",
@@ -64,17 +68,12 @@ def defaults(situation: Situation) -> Params:
 def recommended(situation: Situation) -> list[Params]:
     """The documented one cycle, two stages of resolution, and instances before all."""
     return [
+        *recommended_rates(situation),
         {"schedule_kind": "one_cycle", "warmup_fraction": 0.2},
         {"progressive_resolution": True},
         {"semantic_weight": 0.3, "crown_weight": 0.2, "density_weight": 0.2, "effective_batch": 4},
+        *documented_rates(situation, {"max_lr": 1e-4, "backbone_lr_ratio": 0.1}),
     ]
-
-
-def _suggest_backbone(trial: Trial, situation: Situation) -> Params:
-    """Only what is pre-trained has a reason to learn more slowly than the heads."""
-    if not situation.pretrained:
-        return {}
-    return {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.05, 1.0, log=True)}
 
 
 def _suggest_batch(trial: Trial, situation: Situation) -> Params:

@@ -7,10 +7,14 @@ or `resnet50`, with `--set weights=imagenet` where there is a network to fetch t
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
     default_head_start,
+    default_rates,
     default_unfreezing,
+    documented_rates,
     max_lr_range,
     recommended_head_start,
+    recommended_rates,
     suggest_averaging,
+    suggest_backbone_rate,
     suggest_batch,
     suggest_head_start,
     suggest_mixing,
@@ -27,6 +31,7 @@ SEVERITIES = ("light", "moderate", "photograph", "aggressive")
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=max_lr_range(situation))
+        | suggest_backbone_rate(trial, situation)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | suggest_criterion(trial)
@@ -63,7 +68,7 @@ def suggest_augmentation(trial: Trial) -> Params:
 def defaults(situation: Situation) -> Params:
     """Trial 0: the documented strategy for balance, with the rate that suits the weights."""
     return {
-        "max_lr": 1e-4 if situation.pretrained else 1e-3,
+        **default_rates(situation, from_scratch=1e-3),
         "weight_decay": 1e-4,
         "effective_batch": 16,
         "warmup_fraction": 0.1,
@@ -89,9 +94,11 @@ def defaults(situation: Situation) -> Params:
 def recommended(situation: Situation) -> list[Params]:
     """What the documents advise besides: the focal loss, and the remedies against overfitting."""
     return [
+        *recommended_rates(situation),
         *recommended_head_start(situation),
         {"criterion": "focal", "severity": "light"},
         {"weight_decay": 1e-3, "effective_batch": 8, "dropout": 0.5, "label_smoothing": 0.1, "mixing": True},
+        *documented_rates(situation, {"max_lr": 1e-4, "backbone_lr_ratio": 1.0}),
     ]
 
 

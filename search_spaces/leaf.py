@@ -3,9 +3,12 @@
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
     default_head_start,
+    default_rates,
     default_unfreezing,
     recommended_head_start,
+    recommended_rates,
     suggest_averaging,
+    suggest_backbone_rate,
     suggest_batch,
     suggest_head_start,
     suggest_mixing,
@@ -24,6 +27,7 @@ CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse", "effective_number")
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=MAX_LR)
+        | suggest_backbone_rate(trial, situation)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | suggest_schedule(trial)
         | suggest_regularisation(trial)
@@ -59,7 +63,7 @@ def suggest_loss(trial: Trial) -> Params:
 def defaults(situation: Situation) -> Params:
     """The documents' recipe at the learning rate that a small network needs."""
     return {
-        "max_lr": 1e-3,
+        **default_rates(situation, from_scratch=1e-3),
         "weight_decay": 0.01,
         "effective_batch": 16,
         "warmup_fraction": 0.05,
@@ -86,7 +90,9 @@ def defaults(situation: Situation) -> Params:
 def recommended(situation: Situation) -> list[Params]:
     """The documents' row for a set of this size, as it is and at the rate of a small network."""
     row = recommended_row(situation.num_train_images)
-    return [*recommended_head_start(situation), row, row | {"max_lr": 3e-3, "mixing": False}]
+    first = [*recommended_rates(situation), *recommended_head_start(situation)]
+    one_rate = {"backbone_lr_ratio": 1.0} if situation.pretrained else {}
+    return [*first, row | {"max_lr": 3e-3, "mixing": False}, row | one_rate]
 
 
 def recommended_row(num_train_images: int) -> Params:

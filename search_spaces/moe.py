@@ -1,17 +1,21 @@
 """What may vary when camouflaged objects are segmented by a mixture of experts.
 
-The learning rates that the documents recommend suit a pre-trained backbone; a small network trained from scratch
-needs some thirty times more, so its default and its range are its own.
+The learning rates that the documents recommend suit long trainings of a pre-trained backbone; new layers and a small
+network trained from scratch need some thirty times more, so their default and their range are their own.
 """
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_rates,
     default_unfreezing,
+    documented_rates,
     max_lr_range,
     recommended_batch_size,
+    recommended_rates,
     recommended_schedule,
     suggest_augmentation,
     suggest_averaging,
+    suggest_backbone_rate,
     suggest_batch,
     suggest_optimizer,
     suggest_schedule,
@@ -26,6 +30,7 @@ NUM_EXPERTS = (1, 4, 6, 8)
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=max_lr_range(situation))
+        | suggest_backbone_rate(trial, situation)
         | suggest_batch(trial, max_batch_size=_max_batch_size(situation))
         | suggest_schedule(trial)
         | suggest_experts(trial)
@@ -63,9 +68,10 @@ def suggest_collapse(trial: Trial) -> Params:
 
 def defaults(situation: Situation) -> Params:
     """Trial 0: what a person who knows the field would write."""
-    from_scratch = {"max_lr": 3e-3, "warmup_fraction": 0.1, "min_lr_ratio": 0.01}
     return {
-        **(recommended_schedule(situation.num_train_images) if situation.pretrained else from_scratch),
+        **default_rates(situation, from_scratch=3e-3),
+        "warmup_fraction": 0.1,
+        "min_lr_ratio": 0.01,
         "weight_decay": 1e-4 if situation.pretrained else 1e-2,
         "effective_batch": 16,
         "num_experts": 4,
@@ -83,7 +89,10 @@ def defaults(situation: Situation) -> Params:
 
 
 def recommended(situation: Situation) -> list[Params]:
-    """The documents' rows by number of experts, each with the augmentation of one of their training lengths."""
+    """The documents' rows by number of experts, each with the augmentation of one of their training lengths.
+
+    Beside pre-trained weights one rate for all comes first, and the documents' schedule for a set of this size last.
+    """
     rows = (
         {"num_experts": 4, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.4},
         {"num_experts": 6, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.3},
@@ -94,7 +103,9 @@ def recommended(situation: Situation) -> list[Params]:
         _augmentation(initial=0.3, rise=0.5, start=0.2, ramp=0.1),
         _augmentation(initial=0.3, rise=0.6, start=0.2, ramp=0.05),
     )
-    return [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
+    schedule = recommended_schedule(situation.num_train_images) | {"backbone_lr_ratio": 1.0}
+    by_experts = [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
+    return [*recommended_rates(situation), *by_experts, *documented_rates(situation, schedule)]
 
 
 def _max_batch_size(situation: Situation) -> int:

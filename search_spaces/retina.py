@@ -1,19 +1,23 @@
 """What may vary when one network grades diabetic retinopathy and macular edema together.
 
-With pre-trained weights trial 0 is the document's: heads at 1e-4 and backbone at 1e-5, batches of 16, a plain cosine,
-learned uncertainty weights, heads alone for 6 of 50 epochs and the whole backbone from epoch 16. A small network from
-scratch has nothing to unfreeze and one rate for all of it, some thirty times higher. Where the photographs have one of
-the two grades, there is nothing to weigh.
+With pre-trained weights the document's training is among the first: heads at 1e-4 and backbone at 1e-5, batches of 16,
+a plain cosine, learned uncertainty weights, heads alone for 6 of 50 epochs and the whole backbone from epoch 16. Trial
+0 trains all of it from the start, at rates that a short training needs. Where the photographs have one of the two
+grades, there is nothing to weigh.
 """
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
     default_head_start,
+    default_rates,
     default_unfreezing,
+    documented_rates,
     max_lr_range,
     recommended_head_start,
+    recommended_rates,
     suggest_augmentation,
     suggest_averaging,
+    suggest_backbone_rate,
     suggest_batch,
     suggest_head_start,
     suggest_optimizer,
@@ -26,6 +30,7 @@ from search_spaces.space import Params, Situation, Space, Trial
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=max_lr_range(situation))
+        | suggest_backbone_rate(trial, situation)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | (suggest_weighting(trial) if situation.num_tasks > 1 else {"weighting": "equal"})
@@ -33,7 +38,6 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_recipe(trial)
         | suggest_averaging(trial)
-        | suggest_backbone_rate(trial, situation)
         | suggest_unfreezing(trial, situation)
         | suggest_head_start(trial, situation)
     )
@@ -72,22 +76,14 @@ def suggest_recipe(trial: Trial) -> Params:
     return params
 
 
-def suggest_backbone_rate(trial: Trial, situation: Situation) -> Params:
-    """Pre-trained weights are treated with care; what starts from scratch has one rate."""
-    if not situation.pretrained:
-        return {}
-    return {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.03, 1.0, log=True)}
-
-
 def defaults(situation: Situation) -> Params:
-    """Trial 0: the document's where weights are pre-trained, else what a person who knows the field would write."""
-    pretrained = situation.pretrained
+    """Trial 0: what a person who knows the field would write."""
     weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0, "gradnorm_alpha": 1.5}
     return {
-        "max_lr": 1e-4 if pretrained else 3e-3,
+        **default_rates(situation, from_scratch=3e-3),
         "weight_decay": 1e-2,
         "effective_batch": 16,
-        "warmup_fraction": 0.0 if pretrained else 0.1,
+        "warmup_fraction": 0.1,
         "min_lr_ratio": 0.01,
         **(weighting if situation.num_tasks > 1 else {}),
         "class_weights": "none",
@@ -104,21 +100,19 @@ def defaults(situation: Situation) -> Params:
         "ramp_fraction": 0.1,
         "averaging": False,
         "half_life_epochs": 0.5,
-        **({"backbone_lr_ratio": 0.1} if pretrained else {}),
-        **default_unfreezing(situation, unfreezing=True),
+        **default_unfreezing(situation, unfreezing=False),
         **default_head_start(situation),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
-    """The other ways to balance two tasks, and what the imbalance of the grades asks for."""
-    if situation.num_tasks == 1:
-        return [*recommended_head_start(situation), {"class_weights": "sqrt_inverse"}, {"averaging": True}]
-    return [
-        *recommended_head_start(situation),
-        {"weighting": "dynamic", "class_weights": "sqrt_inverse"},
-        {"weighting": "equal", "averaging": True},
-    ]
+    """The other ways to balance two tasks, what the imbalance of the grades asks for, and the document's training."""
+    document = {"max_lr": 1e-4, "backbone_lr_ratio": 0.1, "warmup_fraction": 0.0, "unfreezing": True}
+    others = [{"class_weights": "sqrt_inverse"}, {"averaging": True}]
+    if situation.num_tasks > 1:
+        others = [{"weighting": "dynamic", "class_weights": "sqrt_inverse"}, {"weighting": "equal", "averaging": True}]
+    first = [*recommended_rates(situation), *recommended_head_start(situation)]
+    return [*first, *others, *documented_rates(situation, document)]
 
 
 SPACE = Space(

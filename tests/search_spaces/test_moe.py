@@ -21,11 +21,15 @@ def config_of(situation, **row):
     ("num_train_images", "max_lr", "warmup_epochs"),
     [(999, 5e-5, 3), (1_000, 1e-4, 5), (10_000, 1e-4, 5), (10_001, 2e-4, 10)],
 )
-def test_a_pretrained_backbone_begins_with_the_schedule_of_its_data_size(num_train_images, max_lr, warmup_epochs):
-    config = config_of(Situation(num_train_images=num_train_images, pretrained=True))
+def test_the_schedule_of_a_pretrained_backbone_and_its_data_size_is_tried_first(
+    num_train_images, max_lr, warmup_epochs
+):
+    situation = Situation(num_train_images=num_train_images, pretrained=True)
+    config = config_of(situation, **SPACE.recommended(situation)[-1])
     assert config.optimizer.max_lr == max_lr
     assert config.schedule.warmup_fraction * 100 == pytest.approx(warmup_epochs)
     assert config.schedule.min_lr_ratio * max_lr == pytest.approx(1e-6)
+    assert config.optimizer.backbone_lr_ratio == 1
 
 
 @pytest.mark.parametrize(

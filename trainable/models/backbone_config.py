@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainable.models.backbones import Backbone, build_backbone, check_backbone, has_batch_norm
+from trainable.models.backbones import Backbone, build_backbone, check_backbone, check_pretrained_batch_norm
 from trainable.models.external.own_network import OwnNetworkConfig
 
 MIN_SIDE_PX = 32
@@ -28,11 +28,8 @@ class BackboneConfig(OwnNetworkConfig):
         check_backbone(self.backbone)
         if (self.backbone, self.weights) == ("small", "imagenet"):
             raise ValueError("The small backbone has no ImageNet weights; set weights to scratch or a file's path.")
-        if self.freeze_batch_norm and (self.weights == "scratch" or not has_batch_norm(self.backbone)):
-            raise ValueError(
-                f"freeze_batch_norm needs pre-trained BatchNorm layers, and {self.backbone} with weights "
-                f"{self.weights} has none; turn it off."
-            )
+        if self.freeze_batch_norm:
+            check_pretrained_batch_norm(self.backbone, self.weights)
 
     def build_backbone(self, *, drop_path: float = 0.0) -> Backbone:
         return build_backbone(

@@ -119,6 +119,15 @@ def has_batch_norm(name: str) -> bool:
     return name not in WITHOUT_BATCH_NORM
 
 
+def check_pretrained_batch_norm(name: str, weights: str) -> None:
+    """Raises ValueError where there are no statistics of pre-trained weights to keep."""
+    if weights == "scratch" or not has_batch_norm(name):
+        raise ValueError(
+            f"freeze_batch_norm needs pre-trained BatchNorm layers, and {name} with weights {weights} has none; "
+            "turn it off."
+        )
+
+
 def has_drop_path(name: str) -> bool:
     """Whether a backbone can leave residual branches out."""
     if name.startswith(TIMM):

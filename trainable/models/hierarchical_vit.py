@@ -18,7 +18,13 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models.swin_transformer import Swin_T_Weights, SwinTransformer
 
 from trainable.configuration.fields import unknown_name
-from trainable.models.backbones import Backbone, build_backbone, check_backbone, has_drop_path
+from trainable.models.backbones import (
+    Backbone,
+    build_backbone,
+    check_backbone,
+    check_pretrained_batch_norm,
+    has_drop_path,
+)
 from trainable.models.external.own_network import OwnNetworkConfig
 from trainable.models.external.weight_files import read_state_dict, some_of
 
@@ -71,6 +77,8 @@ class EncoderConfig(OwnNetworkConfig):
     weights: str = "scratch"
     """"scratch", "imagenet" (swin_t and a `backbone`), or the path of weights that a pre-training exported; with a
     `backbone` whatever that takes."""
+    freeze_batch_norm: bool | None = None
+    """Keep the running statistics of a pre-trained `backbone`; None: no."""
     drop_path: float = 0.0
     """Chance that the deepest residual branch is skipped while training, in [0, 1); the others less, in proportion."""
 
@@ -87,6 +95,10 @@ class EncoderConfig(OwnNetworkConfig):
                 f"The encoder {self.encoder} has no ImageNet weights; set encoder to swin_t, or weights to scratch or "
                 "the path of exported weights."
             )
+        if self.freeze_batch_norm and self.backbone is None:
+            raise ValueError(f"freeze_batch_norm is on, but the encoder {self.encoder} has no BatchNorm; turn it off.")
+        if self.freeze_batch_norm and self.backbone is not None:
+            check_pretrained_batch_norm(self.backbone, self.weights)
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path is {self.drop_path}; it must lie in [0, 1).")
 
@@ -139,7 +151,8 @@ def build_encoder(config: EncoderConfig) -> HierarchicalEncoder | Backbone:
     """
     if config.backbone is None:
         return HierarchicalEncoder(config)
-    return build_backbone(config.backbone, config.weights, drop_path=config.drop_path)
+    freeze = bool(config.freeze_batch_norm)
+    return build_backbone(config.backbone, config.weights, freeze_batch_norm=freeze, drop_path=config.drop_path)
 
 
 def tokens_of(encoder: nn.Module, images: Tensor) -> Tensor:

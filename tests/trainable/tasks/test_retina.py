@@ -164,12 +164,12 @@ def test_the_weighting_can_not_be_off(opened):
         run_of(opened, loss_weighting=False)
 
 
-def test_a_pre_trained_backbone_begins_as_the_document_says(opened):
+def test_the_documents_training_of_a_pre_trained_backbone_is_tried_first(opened):
     """Heads at 1e-4 and backbone at 1e-5, heads alone at first; weights from a file would change none of it."""
     config, _ = opened
     space = get_space("retina")
     situation = Situation(num_train_images=413, pretrained=True)
-    trial = given_or_middle(space.defaults(situation))
+    trial = given_or_middle(space.defaults(situation) | space.recommended(situation)[-1])
     params = {"backbone": "efficientnet_v2_s", "max_epochs": 50, **space.suggest(trial, situation)}
     trainer = build_trainer(TASK, from_params(params, config), updates_per_epoch=26, device=torch.device("cpu"))
     backbone = list(trainer.model.backbone.parameters())

@@ -30,14 +30,15 @@ def network_of(settings):
     return model.backbone, model.weights
 
 
-def test_data_of_ones_own_starts_from_trained_weights_with_the_documents_rates(settings, caplog):
+def test_data_of_ones_own_starts_from_trained_weights_with_new_layers_ten_times_as_fast(settings, caplog):
     caplog.set_level("INFO")
     plan = plan_search(settings)
     default = plan.first_configs[0]
     assert (default.model.backbone, default.model.weights) == LITE
     assert plan.situation.pretrained
     assert default.model.freeze_batch_norm
-    assert (default.optimizer.max_lr, default.schedule.warmup_fraction) == (5e-5, 0.03)
+    assert (default.optimizer.max_lr, default.optimizer.backbone_lr_ratio) == (2e-3, 0.1)
+    assert any(config.optimizer.max_lr == 5e-5 for config in plan.first_configs)
     told = "Starts from trained weights: backbone=timm:tf_efficientnet_lite0 weights=package:"
     assert told in caplog.text
     assert "--set backbone=small --set weights=scratch" in caplog.text
