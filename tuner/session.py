@@ -23,7 +23,7 @@ from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
 from tuner.policy_from_records import MissingRecords, build_policy, replay_events
-from tuner.records import Recorder, TrialRecord, trial_name
+from tuner.records import Execution, Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.events import MAX_OBJECTIVE
 from tuner.records.search_record import CHECKPOINTS
@@ -216,8 +216,7 @@ class Session:
             metrics=result.metrics,
             seconds=result.seconds,
             validation_seconds=result.validation_seconds,
-            process=report.process,
-            precision=result.precision,
+            execution=Execution(process=report.process, precision=result.precision),
             ended=ended,
         )
         remove_others(self._recorder.folder, trial, result.epoch)

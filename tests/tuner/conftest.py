@@ -20,7 +20,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy.stopping import StoppingPolicy
-from tuner.records import RecordedSettings, Recorder, TrialResources, trial_name
+from tuner.records import Execution, RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.settings import FORMAT
 
@@ -255,7 +255,7 @@ def record_training(recorder, splits, base, *, number, params, num_epochs):
             objective=result.objective,
             metrics=result.metrics,
             seconds=result.seconds,
-            precision=result.precision,
+            execution=Execution(precision=result.precision),
         )
         remove_others(recorder.folder, trial, epoch)
     if run.ending is not None:

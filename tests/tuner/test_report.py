@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tuner.policy.outcomes import Outcome
-from tuner.records import ConfirmedRun, append_run, read_search, trial_name
+from tuner.records import ConfirmedRun, Execution, append_run, read_search, trial_name
 from tuner.report import main, results_table, write_report
 from tuner.results.report_text import table
 
@@ -244,7 +244,12 @@ def test_the_precision_in_effect_and_the_time_between_trials_are_in_the_report(s
     recorder = synthetic_search(num_trials=2).recorder
     for trial in (trial_name(number, {}) for number in range(2)):
         recorder.start(trial, params={"max_lr": 1e-3}, answers={})
-        facts = {"objective": 0.5, "metrics": {}, "seconds": 0.0, "process": "here:1", "precision": "bf16"}
+        facts = {
+            "objective": 0.5,
+            "metrics": {},
+            "seconds": 0.0,
+            "execution": Execution(process="here:1", precision="bf16"),
+        }
         recorder.result(trial, epoch=1, **facts)
     text = report_of(recorder)
     assert "| precision in effect | bf16 |" in text

@@ -10,7 +10,7 @@ tuner.formatting and tuner.policy; neither torch nor ray.
 from tuner.records.confirm_seeds import ConfirmSeeds
 from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs
 from tuner.records.lock import locked
-from tuner.records.recorder import Recorder
+from tuner.records.recorder import Execution, Recorder
 from tuner.records.search_record import SearchRecord, TrialRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, TrialResources
 from tuner.records.trial_name import trial_name
@@ -20,6 +20,7 @@ __all__ = [
     "SETTINGS",
     "ConfirmSeeds",
     "ConfirmedRun",
+    "Execution",
     "RecordedSettings",
     "Recorder",
     "SearchRecord",

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -56,6 +56,16 @@ class PastTrial(Protocol):
 
     @property
     def outcome(self) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What computed an epoch; None where nothing is known."""
+
+    process: str | None = None
+    """Host and process id."""
+    precision: str | None = None
+    """The number format in effect: fp32, fp16 or bf16."""
 
 
 class Recorder:
@@ -133,8 +143,7 @@ class Recorder:
         metrics: Mapping[str, float],
         seconds: float,
         validation_seconds: float | None = None,
-        process: str | None = None,
-        precision: str | None = None,
+        execution: Execution = Execution(),
         ended: TrialEnd | None = None,
     ) -> None:
         """Records one epoch; `objective` must be finite. `ended` says that the trial ended itself with it."""
@@ -146,8 +155,8 @@ class Recorder:
             metrics={name: finite_or_none(float(value)) for name, value in metrics.items()},
             seconds=float(seconds),
             validation_seconds=validation_seconds,
-            process=process,
-            precision=precision,
+            process=execution.process,
+            precision=execution.precision,
             outcome=None if ended is None else ended.outcome,
             numbers={} if ended is None else _readable(ended.numbers),
         )

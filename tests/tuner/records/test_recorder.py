@@ -17,7 +17,7 @@ from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import decision, record_curve
 from tuner.planning.warm_start import PastTrial
 from tuner.policy.outcomes import Outcome
-from tuner.records import Recorder, read_search, trial_name
+from tuner.records import Execution, Recorder, read_search, trial_name
 from tuner.records.events import EpochDone, SessionStarted, TrialEnded, TrialStarted
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,8 +37,8 @@ def record_everything(recorder) -> None:
     second = trial_name(1, params)
     recorder.start(second, params=params, answers={"widths": (3, 4)})
     metrics = {"val/loss": math.nan, "train/loss": -math.inf, "moe/usage_0": 1.0}
-    full = {"process": "host:7", "precision": "bf16"}
-    recorder.result(second, epoch=1, objective=0.3, metrics=metrics, seconds=2.0, **full)
+    execution = Execution(process="host:7", precision="bf16")
+    recorder.result(second, epoch=1, objective=0.3, metrics=metrics, seconds=2.0, execution=execution)
     recorder.decision(second, decision(action="stop", predicted=0.5))
     recorder.decision(second, decision(action="keep", to_epoch=3, rank=None))
     recorder.leg_failed(second, "the process ended\nwithout a word")

@@ -3,7 +3,7 @@ import pytest
 from tests.tuner.conftest import recorded_settings
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
-from tuner.records import Recorder, TrialResources, trial_name
+from tuner.records import Execution, Recorder, TrialResources, trial_name
 from tuner.records.events import Decided
 from tuner.results import progress
 
@@ -89,7 +89,12 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
         recorder.start(trial, params={}, answers={})
     for epoch, (now[0], letter, process) in enumerate(story, start=1):
         recorder.result(
-            name[letter], epoch=epoch, objective=0.5, metrics={}, seconds=2.0, process=process, precision="bf16"
+            name[letter],
+            epoch=epoch,
+            objective=0.5,
+            metrics={},
+            seconds=2.0,
+            execution=Execution(process=process, precision="bf16"),
         )
     assert progress.idle_gaps(recorder.record) == pytest.approx([0.1, 1.9])
     recorder.close()

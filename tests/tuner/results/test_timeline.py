@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.records import ConfirmedRun, trial_name
+from tuner.records import ConfirmedRun, Execution, trial_name
 from tuner.results.timeline import busy_share, parts_of_time, search_seconds, stretches
 
 
@@ -21,7 +21,9 @@ def epochs(synthetic_search):
             now[0] = end
             seconds = end - begin
             measured = {"seconds": seconds, "validation_seconds": seconds / 4}
-            recorder.result(name, epoch=epoch, objective=0.5, metrics={}, process=process, **measured)
+            recorder.result(
+                name, epoch=epoch, objective=0.5, metrics={}, execution=Execution(process=process), **measured
+            )
         return recorder.record
 
     return record
