@@ -124,7 +124,7 @@ def test_a_pre_training_is_looked_over_with_the_looks_that_it_trains_on(tmp_path
     config = get_task("leaf_pretrain").default_config()
     config = replace(config, batch_size=8, data=replace(config.data, leaves=few))
     findings = {finding.file: finding for finding in diagnose(ExportedConfig(config=config, data_fingerprint={}))}
-    assert "shape (16, 128)" in findings["predictions"].problem, "two looks at each of eight images"
+    assert "shape (16, 128)" in findings["predictions"].problem, "two views of each of eight images"
     assert findings["gradient"].severity is Severity.NOTE
 
 

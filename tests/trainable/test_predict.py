@@ -61,10 +61,10 @@ def final_scores(config, folder, pixels, target):
     return task.test_supervision(task.build_supervision(config), config).evaluate(model, images, target).scores
 
 
-@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize(("workload", "side_px"), [("dishes", 64), ("leaf", 48)])
-def test_class_probabilities_are_those_of_the_final_test(tmp_path, workload, side_px, looks):
-    config = export(tmp_path, workload, test_time_augmentation=looks)
+def test_class_probabilities_are_those_of_the_final_test(tmp_path, workload, side_px, augmented):
+    config = export(tmp_path, workload, test_time_augmentation=augmented)
     pixels = save_picture(tmp_path / "pictures" / "one.png", (side_px, side_px))
     assert run(tmp_path) == 0
     (row,) = rows(tmp_path)
@@ -78,9 +78,9 @@ def test_class_probabilities_are_those_of_the_final_test(tmp_path, workload, sid
     assert float(row["probability"]) == pytest.approx(max(expected.values()), abs=2e-6)
 
 
-@pytest.mark.parametrize("looks", [False, True])
-def test_grades_are_those_of_the_final_test_for_each_task(tmp_path, looks):
-    config = export(tmp_path, "retina", test_time_augmentation=looks)
+@pytest.mark.parametrize("augmented", [False, True])
+def test_grades_are_those_of_the_final_test_for_each_task(tmp_path, augmented):
+    config = export(tmp_path, "retina", test_time_augmentation=augmented)
     pixels = save_picture(tmp_path / "pictures" / "one.png", (64, 64))
     assert run(tmp_path) == 0
     (row,) = rows(tmp_path)
@@ -109,9 +109,9 @@ def test_photographs_are_cropped_to_the_retina_where_those_of_training_were(tmp_
     assert here == there
 
 
-@pytest.mark.parametrize("looks", [False, True])
-def test_a_mask_is_that_of_the_final_test_and_has_the_size_of_its_picture(tmp_path, looks):
-    config = export(tmp_path, "moe", test_time_augmentation=looks)
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_mask_is_that_of_the_final_test_and_has_the_size_of_its_picture(tmp_path, augmented):
+    config = export(tmp_path, "moe", test_time_augmentation=augmented)
     save_picture(tmp_path / "pictures" / "one.png", (48, 64))
     save_picture(tmp_path / "pictures" / "two.png", (90, 50))
     assert run(tmp_path) == 0

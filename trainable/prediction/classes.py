@@ -10,7 +10,7 @@ from torch import Tensor
 from trainable.prediction.base import Prediction, Predictor, Prepare, Progress, network_output
 from trainable.prediction.drawing import draw_captions
 from trainable.supervision.base import Forward
-from trainable.techniques.test_time_augmentation import Averaging, single_look
+from trainable.techniques.test_time_augmentation import ViewAveraging, single_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class ClassPredictor(Predictor):
 
     class_names: tuple[str, ...]
     prepare: Prepare
-    averaged: Averaging = single_look
+    average_views: ViewAveraging = single_view
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> ClassPrediction:
-        output = network_output(self.averaged(forward), self.prepare(picture))
+        output = network_output(self.average_views(forward), self.prepare(picture))
         return _classified(output.predictions[0], self.class_names)
 
 
@@ -88,10 +88,10 @@ class GradesPredictor(Predictor):
     class_names: Mapping[str, tuple[str, ...]]
     """Of each task, in the order of the logits."""
     prepare: Prepare
-    averaged: Averaging = single_look
+    average_views: ViewAveraging = single_view
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> GradesPrediction:
-        output = network_output(self.averaged(forward), self.prepare(picture))
+        output = network_output(self.average_views(forward), self.prepare(picture))
         parts = output.predictions[0].split([len(names) for names in self.class_names.values()])
         pairs = zip(self.class_names.items(), parts, strict=True)
         return GradesPrediction({task: _classified(logits, names) for (task, names), logits in pairs})

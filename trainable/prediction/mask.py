@@ -13,7 +13,7 @@ from trainable.data.io.decoding import shrink_image
 from trainable.prediction.base import Prediction, Predictor, Progress, network_output
 from trainable.prediction.drawing import draw_masks, enlarged_masks
 from trainable.supervision.base import Forward, resized
-from trainable.techniques.test_time_augmentation import Averaging, single_look
+from trainable.techniques.test_time_augmentation import ViewAveraging, single_view
 
 THRESHOLD = 0.5
 """Pixels with at least this probability are drawn and counted as object."""
@@ -56,9 +56,9 @@ class MaskPredictor(Predictor):
 
     trained_size_px: tuple[int, int]
     """(height, width) of the images in training."""
-    averaged: Averaging = single_look
+    average_views: ViewAveraging = single_view
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> MaskPrediction:
-        output = network_output(self.averaged(forward), shrink_image(picture, self.trained_size_px))
+        output = network_output(self.average_views(forward), shrink_image(picture, self.trained_size_px))
         logits = resized(output.predictions.float(), picture.size[::-1])
         return MaskPrediction(logits[0, 0].sigmoid().cpu().numpy())

@@ -147,7 +147,7 @@ def random_features() -> TrivialPredictor:
     )
 
 
-def random_looks() -> TrivialPredictor:
+def random_views() -> TrivialPredictor:
     """The same, of both views."""
     generator = torch.Generator().manual_seed(0)
     return TrivialPredictor(
@@ -160,7 +160,7 @@ def equal_features() -> TrivialPredictor:
     return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets["label"]), 1))
 
 
-def equal_looks() -> TrivialPredictor:
+def equal_views() -> TrivialPredictor:
     """Features that tell no image from another, of both views."""
     return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1))
 

@@ -26,7 +26,7 @@ from trainable.techniques.augment.image_augmentation import ImageAugmentationCon
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import AveragedLooksConfig, Averaging, single_look
+from trainable.techniques.test_time_augmentation import ClassViewsConfig, ViewAveraging, single_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class ClassificationConfig(TrialConfig):
 
     augmentation: ImageAugmentationConfig | None = None
     mixing: MixingConfig | None = None
-    test_time_augmentation: AveragedLooksConfig | None = None
+    test_time_augmentation: ClassViewsConfig | None = None
     """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
     head_start: str = RANDOM
     """"random", or "probe": the last layer starts at a linear probe of the trained weights."""
@@ -113,15 +113,15 @@ class ClassificationTask(Task[Config]):
         check_classes(config, data)
         return LabelledEvaluationBatches(data, batch_size=config.batch_size, device=device)
 
-    def averaging(self, config: Config) -> Averaging:
-        return single_look if config.test_time_augmentation is None else config.test_time_augmentation.averaged
+    def view_averaging(self, config: Config) -> ViewAveraging:
+        return single_view if config.test_time_augmentation is None else config.test_time_augmentation.average_views
 
     def predictor(self, config: Config) -> ClassPredictor:
         data = config.data
         return ClassPredictor(
             class_names=config.model.class_names,
             prepare=partial(RESIZES[data.resize], size=(data.side_px, data.side_px)),
-            averaged=self.averaging(config),
+            average_views=self.view_averaging(config),
         )
 
 

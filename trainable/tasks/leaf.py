@@ -22,7 +22,7 @@ from trainable.techniques.augment.label_mixing import MixingConfig
 from trainable.techniques.calibration import CollectedLogits
 from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.optim.schedule_config import ScheduleConfig
-from trainable.techniques.test_time_augmentation import AveragedLooksConfig
+from trainable.techniques.test_time_augmentation import ClassViewsConfig
 from trainable.trainer import Trainer
 
 
@@ -46,7 +46,7 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
             schedule=ScheduleConfig(warmup_fraction=0.05),
             mixing=MixingConfig(),
             augmentation=ImageAugmentationConfig(severity="moderate"),
-            test_time_augmentation=AveragedLooksConfig(),
+            test_time_augmentation=ClassViewsConfig(),
         )
 
     def open_data(

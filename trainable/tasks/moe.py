@@ -39,7 +39,7 @@ from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import AveragedMasksConfig, Averaging, single_look
+from trainable.techniques.test_time_augmentation import MaskViewsConfig, ViewAveraging, single_view
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class MoeConfig(TrialConfig):
     """How patient and how strong `collapse_response` is."""
     augmentation: AugmentationConfig | None = None
     contrastive: ContrastiveConfig | None = None
-    test_time_augmentation: AveragedMasksConfig | None = None
+    test_time_augmentation: MaskViewsConfig | None = None
     """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
     trained_size_px: tuple[int, int] | None = None
     """Height and width that images were resized to; set from the opened data, for pictures that are predicted later."""
@@ -199,8 +199,8 @@ class MoeTask(Task[MoeConfig]):
             return techniques
         return _with_watched_experts(techniques, config, model, optimizer)
 
-    def averaging(self, config: MoeConfig) -> Averaging:
-        return single_look if config.test_time_augmentation is None else config.test_time_augmentation.averaged
+    def view_averaging(self, config: MoeConfig) -> ViewAveraging:
+        return single_view if config.test_time_augmentation is None else config.test_time_augmentation.average_views
 
     def build_lasting_collapse(self, config: MoeConfig) -> LastingCollapse | None:
         watched, top_k = config.collapse or CollapseConfig(), config.model.top_k
@@ -214,7 +214,7 @@ class MoeTask(Task[MoeConfig]):
     def predictor(self, config: MoeConfig) -> MaskPredictor:
         if config.trained_size_px is None:
             raise ValueError("trained_size_px is null; give the config.json that a search or a training wrote.")
-        return MaskPredictor(trained_size_px=config.trained_size_px, averaged=self.averaging(config))
+        return MaskPredictor(trained_size_px=config.trained_size_px, average_views=self.view_averaging(config))
 
     def build_metrics(self, config: MoeConfig, *, final: bool) -> CamouflageMetrics:
         return CamouflageMetrics(weighted_f=final)

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainable.data.classes.batches import ViewPairBatches
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
-from trainable.data.classes.look_pairs import LookPairBatches
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
 from trainable.data.io.decoding import shrink_image
 from trainable.losses.contrastive import NtXentConfig
@@ -24,7 +24,7 @@ from trainable.models.contrastive_net import ContrastiveNet, ContrastiveNetConfi
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import PairSupervision
 from trainable.supervision.linear_probe import FeatureProbe, features_of
-from trainable.supervision.trivial import TrivialPredictor, equal_looks, random_looks
+from trainable.supervision.trivial import TrivialPredictor, equal_views, random_views
 from trainable.tasks.moe import EMBEDDED, CamouflageData, open_camouflage
 from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
 from trainable.tasks.task import Progress
@@ -89,7 +89,7 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         return RetrievalMetrics()
 
     def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return equal_looks(), random_looks()
+        return equal_views(), random_views()
 
     def no_linear_probe(self, config: MoePretrainConfig) -> None:
         return None
@@ -97,12 +97,12 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
     def linear_probe(self, config: MoePretrainConfig, model: nn.Module) -> FeatureProbe:
         """Of both views of each image, (B, 2, D)."""
         features = features_of(model)
-        return FeatureProbe(lambda looks: features(looks.flatten(0, 1)).unflatten(0, (-1, 2)))
+        return FeatureProbe(lambda views: features(views.flatten(0, 1)).unflatten(0, (-1, 2)))
 
     def evaluation_batches(
         self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
-    ) -> LookPairBatches:
-        return LookPairBatches(data.images, VIEWS, batch_size=config.batch_size, device=device)
+    ) -> ViewPairBatches:
+        return ViewPairBatches(data.images, VIEWS, batch_size=config.batch_size, device=device)
 
 
 def _without_masks(data: ImageMaskSet) -> LabelledImages:

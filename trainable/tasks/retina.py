@@ -37,7 +37,7 @@ from trainable.techniques.augment.image_augmentation import ImageAugmentationCon
 from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import AveragedLooksConfig, Averaging, single_look
+from trainable.techniques.test_time_augmentation import ClassViewsConfig, ViewAveraging, single_view
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class RetinaConfig(TrialConfig):
     """The grades that are learned, of TASK_NAMES; set from the opened data."""
     loss_weighting: LossWeightingConfig = field(default_factory=LossWeightingConfig)
     augmentation: ImageAugmentationConfig | None = None
-    test_time_augmentation: AveragedLooksConfig | None = None
+    test_time_augmentation: ClassViewsConfig | None = None
     """Averages several views of each image of the final test and of a prediction, never of an epoch's validation."""
     head_start: str = RANDOM
     """"random", or "probe": the last layer starts at a linear probe of the trained weights."""
@@ -173,11 +173,11 @@ class RetinaTask(Task[RetinaConfig]):
         seed = stream_seed(config.seed, "augmentation")
         return Techniques(augmentation=config.augmentation.build(config.max_epochs, seed))
 
-    def averaging(self, config: RetinaConfig) -> Averaging:
+    def view_averaging(self, config: RetinaConfig) -> ViewAveraging:
         if config.test_time_augmentation is None:
-            return single_look
+            return single_view
         return partial(
-            config.test_time_augmentation.averaged, num_classes=[len(names) for names in config.classes.values()]
+            config.test_time_augmentation.average_views, num_classes=[len(names) for names in config.classes.values()]
         )
 
     def predictor(self, config: RetinaConfig) -> GradesPredictor:
@@ -187,7 +187,7 @@ class RetinaTask(Task[RetinaConfig]):
             prepare: Prepare = partial(shrink_image, size=(side_px, side_px))
         else:
             prepare = partial(cropped_to_retina, size_px=side_px)
-        return GradesPredictor(class_names=config.classes, prepare=prepare, averaged=self.averaging(config))
+        return GradesPredictor(class_names=config.classes, prepare=prepare, average_views=self.view_averaging(config))
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(config.classes)

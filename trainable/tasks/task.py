@@ -18,7 +18,7 @@ from trainable.supervision.linear_probe import LinearProbe, measure_probe
 from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, measured_floors
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import AveragedLooks, Averaging, single_look
+from trainable.techniques.test_time_augmentation import AveragedViews, ViewAveraging, single_view
 from trainable.trainer import Trainer
 
 Progress = Callable[[int, int], None]
@@ -138,11 +138,11 @@ class Task(ABC, Generic[Config]):
 
     def test_supervision(self, supervision: Supervision, config: Config) -> Supervision:
         """The supervision of a final test: it averages several views of an image, where there are several."""
-        return AveragedLooks(supervision, self.averaging(config))
+        return AveragedViews(supervision, self.view_averaging(config))
 
-    def averaging(self, config: Config) -> Averaging:
+    def view_averaging(self, config: Config) -> ViewAveraging:
         """How a final test and a prediction evaluate an image; a task that averages several views overrides this."""
-        return single_look
+        return single_view
 
     def predictor(self, config: Config) -> Predictor:
         """What predicts a single picture with a trained network.

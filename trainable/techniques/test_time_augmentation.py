@@ -23,19 +23,19 @@ from torch import Tensor
 from trainable.models.output import ModelOutput
 from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision, resized
 
-Averaging = Callable[[Forward], Forward]
+ViewAveraging = Callable[[Forward], Forward]
 """Wraps a network into one that averages several views."""
 _CORNERS = (("top", "left"), ("top", "right"), ("bottom", "left"), ("bottom", "right"))
 _SCALES = (0.25, 4.0)
 
 
-def single_look(forward: Forward) -> Forward:
+def single_view(forward: Forward) -> Forward:
     """The network as it is."""
     return forward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AveragedLooksConfig:
+class ClassViewsConfig:
     """Which views are averaged to classify an image."""
 
     tta_flips: bool = True
@@ -49,11 +49,11 @@ class AveragedLooksConfig:
         if not self.tta_flips and self.tta_crop_share is None:
             raise ValueError("tta_flips and tta_crop_share are both off; set test_time_augmentation=None instead.")
 
-    def averaged(self, forward: Forward, *, num_classes: Sequence[int] | None = None) -> Forward:
+    def average_views(self, forward: Forward, *, num_classes: Sequence[int] | None = None) -> Forward:
         """Logits are log-probabilities; `num_classes` are those of several tasks side by side, each averaged alone."""
 
         def average(images: Tensor) -> ModelOutput:
-            first, *others = (forward(look) for look in looks(images, self))
+            first, *others = (forward(view) for view in views(images, self))
             logits = [first.predictions, *(output.predictions for output in others)]
             parts = zip(*(one.split(list(num_classes or one.shape[1:]), dim=1) for one in logits), strict=True)
             return replace(first, predictions=torch.cat([log_mean_probabilities(own) for own in parts], dim=1))
@@ -62,7 +62,7 @@ class AveragedLooksConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AveragedMasksConfig:
+class MaskViewsConfig:
     """Which views are averaged to segment an image."""
 
     tta_flips: bool = True
@@ -77,7 +77,7 @@ class AveragedMasksConfig:
         if not self.tta_flips and self.tta_scales == (1.0,):
             raise ValueError("tta_flips is off and tta_scales (1.0,); set test_time_augmentation=None instead.")
 
-    def averaged(self, forward: Forward) -> Forward:
+    def average_views(self, forward: Forward) -> Forward:
         """Logits [B, 1, H, W] of the mean probability of each pixel; all else is that of the first view."""
 
         def average(images: Tensor) -> ModelOutput:
@@ -94,13 +94,13 @@ class AveragedMasksConfig:
         return average
 
 
-def looks(images: Tensor, config: AveragedLooksConfig) -> Iterator[Tensor]:
+def views(images: Tensor, config: ClassViewsConfig) -> Iterator[Tensor]:
     """The images [B, 3, H, W] themselves first, then their crops stretched back, each mirrored after itself."""
     share = config.tta_crop_share
-    for look in (images, *([] if share is None else (_corner(images, share, corner) for corner in _CORNERS))):
-        yield look
+    for view in (images, *([] if share is None else (_corner(images, share, corner) for corner in _CORNERS))):
+        yield view
         if config.tta_flips:
-            yield look.flip(-1)
+            yield view.flip(-1)
 
 
 def log_mean_probabilities(logits: Sequence[Tensor]) -> Tensor:
@@ -114,19 +114,19 @@ def logits_of_mean(logits: Sequence[Tensor]) -> Tensor:
     return F.logsigmoid(stacked).logsumexp(dim=0) - F.logsigmoid(-stacked).logsumexp(dim=0)
 
 
-class AveragedLooks(Supervision):
+class AveragedViews(Supervision):
     """Evaluates a network by the average of several views; does not train."""
 
-    def __init__(self, supervision: Supervision, averaged: Averaging) -> None:
+    def __init__(self, supervision: Supervision, average_views: ViewAveraging) -> None:
         super().__init__()
         self.supervision = supervision
-        self.averaged = averaged
+        self.average_views = average_views
 
     def losses(self, forward: Forward, images: Any, targets: Any) -> Losses:
         return self.supervision.losses(forward, images, targets)
 
     def evaluate(self, forward: Forward, images: Tensor, targets: Any) -> EvaluatedBatch:
-        return self.supervision.evaluate(self.averaged(forward), images, targets)
+        return self.supervision.evaluate(self.average_views(forward), images, targets)
 
 
 def _scaled(images: Tensor, scale: float) -> Tensor:

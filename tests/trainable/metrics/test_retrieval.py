@@ -1,4 +1,4 @@
-"""Partners are found among all looks of a split, by hand and over parts of it."""
+"""Partners are found among all views of a split, by hand and over parts of it."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from trainable.metrics.retrieval import RetrievalMetrics, partner_ranks
 
 
-def test_the_place_of_a_partner_is_counted_among_the_looks_of_the_other_kind():
+def test_the_place_of_a_partner_is_counted_among_the_views_of_the_other_kind():
     first = torch.eye(4)
     swapped = first[[1, 0, 2, 3]]
     assert partner_ranks(first, first).tolist() == [1.0] * 8

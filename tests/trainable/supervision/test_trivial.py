@@ -22,7 +22,7 @@ from trainable.supervision.trivial import (
     random_classes,
     random_features,
     random_grades,
-    random_looks,
+    random_views,
 )
 from trainable.tasks.registry import get_task
 
@@ -191,7 +191,7 @@ def test_random_features_are_at_chance():
     )
     assert probed.objective == pytest.approx(0.25, abs=0.04)
     (found,) = measured_floors(
-        [random_looks()], [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank"
+        [random_views()], [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank"
     )
     # The mean of 1 / rank over equally likely ranks: the harmonic number of 50 over 50.
     assert found.objective == pytest.approx(sum(1 / rank for rank in range(1, 51)) / 50, abs=0.01)

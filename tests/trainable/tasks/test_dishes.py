@@ -83,7 +83,7 @@ def test_a_limit_of_batches_limits_the_updates_of_an_epoch(opened):
     assert first_epoch(opened)[0].trainer.global_step == 3
 
 
-def test_averaged_looks_judge_the_final_test_and_nothing_else(opened):
+def test_averaged_views_judge_the_final_test_and_nothing_else(opened):
     plain, averaged = TrainingRun(*opened()), TrainingRun(*opened(test_time_augmentation=True))
     assert plain.run_epoch().metrics == averaged.run_epoch().metrics
     assert plain.test()["nll"] != averaged.test()["nll"]

@@ -101,7 +101,7 @@ def test_the_final_test_averages_looks_and_calibrates_and_an_epoch_does_neither(
     forwards = []
     run.trainer.model.register_forward_hook(lambda module, inputs, output: forwards.append(len(inputs[0])))
     final = run.test()
-    assert sum(forwards) == 10 * (len(splits.validation) + len(splits.test)), "ten looks at every image"
+    assert sum(forwards) == 10 * (len(splits.validation) + len(splits.test)), "ten views of every image"
     assert final.keys() >= {"ece", "calibrated_ece", "calibrated_nll", "temperature", "macro_f1"}
     assert "val/temperature" not in results[0].metrics
     forwards.clear()

@@ -103,5 +103,5 @@ def test_one_image_has_nothing_to_be_told_apart_from(config):
 def test_looks_are_judged_alike_however_gentle_those_of_the_training_are(config):
     images = TASK.open_data(config).validation
     gentle = from_params({"smallest_crop_area": 1.0, "colour_strength": 0.0}, config)
-    looks = [next(iter(TASK.evaluation_batches(each, images, torch.device("cpu"))))[0] for each in (config, gentle)]
-    assert torch.equal(*looks)
+    views = [next(iter(TASK.evaluation_batches(each, images, torch.device("cpu"))))[0] for each in (config, gentle)]
+    assert torch.equal(*views)

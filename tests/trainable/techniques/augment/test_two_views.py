@@ -55,7 +55,7 @@ def test_the_saved_state_draws_what_would_have_been_drawn():
     assert torch.equal(first.apply(images_of(2), None)[0], second.apply(images_of(2), None)[0])
 
 
-def test_the_supervision_compares_the_two_looks_and_reports_how_alike_they_are():
+def test_the_supervision_compares_the_two_views_and_reports_how_alike_they_are():
     vectors = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     looks = torch.stack([vectors, 2 * vectors], dim=1)
     supervised = ContrastiveSupervision(temperature=0.3).losses(lambda x: ModelOutput(predictions=x), looks, None)

@@ -5,18 +5,18 @@ from torch import nn
 from trainable.models.output import ModelOutput
 from trainable.supervision.base import EvaluatedBatch, Losses, Supervision
 from trainable.techniques.test_time_augmentation import (
-    AveragedLooks,
-    AveragedLooksConfig,
-    AveragedMasksConfig,
+    AveragedViews,
+    ClassViewsConfig,
+    MaskViewsConfig,
     log_mean_probabilities,
-    looks,
+    views,
 )
 
-FLIPS_ALONE = AveragedLooksConfig(tta_crop_share=None)
+FLIPS_ALONE = ClassViewsConfig(tta_crop_share=None)
 
 
 class LeftLightMeansFirst(nn.Module):
-    """Logits that depend on which side is light, so that a mirrored look says the opposite."""
+    """Logits that depend on which side is light, so that a mirrored view says the opposite."""
 
     def forward(self, images):
         lean = 10 * (images[..., :4].mean(dim=(1, 2, 3)) - images[..., 4:].mean(dim=(1, 2, 3)))
@@ -49,7 +49,7 @@ def test_probabilities_are_averaged_and_not_logits():
 def test_the_averaged_loss_is_that_of_the_averaged_probabilities():
     model, images, label = LeftLightMeansFirst(), half_light(), torch.tensor([0])
     single = CrossEntropy().evaluate(model, images, label)
-    averaged = AveragedLooks(CrossEntropy(), FLIPS_ALONE.averaged).evaluate(model, images, label)
+    averaged = AveragedViews(CrossEntropy(), FLIPS_ALONE.average_views).evaluate(model, images, label)
     assert single.scores[0, 0] > 0.99
     torch.testing.assert_close(averaged.scores, torch.tensor([[0.5, 0.5]]))
     assert averaged.losses["loss"].item() == pytest.approx(0.6931, abs=1e-3)
@@ -57,19 +57,19 @@ def test_the_averaged_loss_is_that_of_the_averaged_probabilities():
 
 def test_training_sees_each_image_once():
     images, label = half_light(), torch.tensor([0])
-    supervised = AveragedLooks(CrossEntropy(), FLIPS_ALONE.averaged).losses(LeftLightMeansFirst(), images, label)
+    supervised = AveragedViews(CrossEntropy(), FLIPS_ALONE.average_views).losses(LeftLightMeansFirst(), images, label)
     assert supervised.total.item() < 0.01
 
 
 @pytest.mark.parametrize(
     ("config", "count"),
-    [(FLIPS_ALONE, 2), (AveragedLooksConfig(), 10), (AveragedLooksConfig(tta_flips=False, tta_crop_share=0.75), 5)],
+    [(FLIPS_ALONE, 2), (ClassViewsConfig(), 10), (ClassViewsConfig(tta_flips=False, tta_crop_share=0.75), 5)],
 )
-def test_looks_are_the_image_its_crops_and_their_mirror_images(config, count):
+def test_views_are_the_image_its_crops_and_their_mirror_images(config, count):
     images = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-    seen = list(looks(images, config))
+    seen = list(views(images, config))
     assert len(seen) == count
-    assert all(look.shape == images.shape for look in seen)
+    assert all(view.shape == images.shape for view in seen)
     assert torch.equal(seen[0], images)
     assert all(not torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
 
@@ -80,7 +80,7 @@ def test_looks_are_the_image_its_crops_and_their_mirror_images(config, count):
 )
 def test_a_wrong_setting_is_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        AveragedLooksConfig(**changes)
+        ClassViewsConfig(**changes)
 
 
 def test_each_of_several_tasks_is_averaged_by_itself():
@@ -90,14 +90,14 @@ def test_each_of_several_tasks_is_averaged_by_itself():
     def forward(images):
         return ModelOutput(predictions=images.flatten(1) @ weight)
 
-    averaged = FLIPS_ALONE.averaged(forward, num_classes=[2, 3])(images).predictions
+    averaged = FLIPS_ALONE.average_views(forward, num_classes=[2, 3])(images).predictions
     for task in (slice(0, 2), slice(2, 5)):
-        both = [forward(look).predictions[:, task].softmax(1) for look in (images, images.flip(-1))]
+        both = [forward(view).predictions[:, task].softmax(1) for view in (images, images.flip(-1))]
         torch.testing.assert_close(averaged[:, task].softmax(1), torch.stack(both).mean(0))
 
 
 class BrightOnTheLeft(nn.Module):
-    """Mask logits that depend on the place too, so that a mirrored look differs."""
+    """Mask logits that depend on the place too, so that a mirrored view differs."""
 
     def forward(self, images):
         slope = torch.linspace(2, -2, images.shape[-1])
@@ -108,20 +108,20 @@ def test_masks_are_mirrored_back_before_their_probabilities_are_averaged():
     images = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
     net = BrightOnTheLeft()
     by_hand = (net(images).predictions.sigmoid() + net(images.flip(-1)).predictions.flip(-1).sigmoid()) / 2
-    averaged = AveragedMasksConfig().averaged(net)(images).predictions.sigmoid()
+    averaged = MaskViewsConfig().average_views(net)(images).predictions.sigmoid()
     torch.testing.assert_close(averaged, by_hand)
     assert not torch.allclose(averaged, net(images).predictions.sigmoid(), atol=0.1)
 
 
 def test_masks_of_other_scales_are_brought_to_the_size_of_the_image():
     images = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
-    looked_at = []
+    sizes = []
 
     def forward(images):
-        looked_at.append(tuple(images.shape[-2:]))
+        sizes.append(tuple(images.shape[-2:]))
         return BrightOnTheLeft()(images)
 
-    averaged = AveragedMasksConfig(tta_flips=False, tta_scales=(0.5, 1.0, 1.5)).averaged(forward)(images).predictions
+    averaged = MaskViewsConfig(tta_flips=False, tta_scales=(0.5, 1.0, 1.5)).average_views(forward)(images).predictions
     small, same, large = (
         nn.functional.interpolate(images, scale_factor=scale, mode="bilinear", antialias=True)
         for scale in (0.5, 1.0, 1.5)
@@ -131,14 +131,14 @@ def test_masks_of_other_scales_are_brought_to_the_size_of_the_image():
         for one in (small, same, large)
     ]
     torch.testing.assert_close(averaged.sigmoid(), torch.stack(resized).sigmoid().mean(0))
-    assert looked_at == [(8, 12), (16, 24), (24, 36)]
+    assert sizes == [(8, 12), (16, 24), (24, 36)]
 
 
-def test_a_pixel_that_every_look_is_sure_of_has_a_finite_logit():
+def test_a_pixel_that_every_view_is_sure_of_has_a_finite_logit():
     def sure(images):
         return ModelOutput(predictions=torch.full((1, 1, 4, 4), 200.0))
 
-    logits = AveragedMasksConfig().averaged(sure)(torch.zeros(1, 3, 4, 4)).predictions
+    logits = MaskViewsConfig().average_views(sure)(torch.zeros(1, 3, 4, 4)).predictions
     torch.testing.assert_close(logits, torch.full((1, 1, 4, 4), 200.0))
 
 
@@ -150,6 +150,6 @@ def test_a_pixel_that_every_look_is_sure_of_has_a_finite_logit():
         ({"tta_flips": False}, "set test_time_augmentation=None instead"),
     ],
 )
-def test_a_wrong_setting_of_mask_looks_is_a_sentence(changes, sentence):
+def test_a_wrong_setting_of_mask_views_is_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        AveragedMasksConfig(**changes)
+        MaskViewsConfig(**changes)
