@@ -18,8 +18,7 @@ from benchmarks.harness import Measure, Size, Spread, interleaved, ratios, secon
 from trainable.data.image_mask.batches import TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.folder_source import FolderOptions
-from trainable.data.image_mask.image_mask_set import ImageMaskSet
-from trainable.data.io.image_cache import open_splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet, open_splits
 
 BATCH = 16
 TIMES_AS_MANY = 20

@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size, Spread, interleaved, ratios, seconds_of
-from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.splits import Splits
 from trainable.tasks.moe import MoeConfig
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun

@@ -1,3 +1,1 @@
-"""Metrics that accumulate over batches and ranks. May import trainable.losses, trainable.supervision.crowns and
-trainable.techniques.calibration.
-"""
+"""Metrics that accumulate over batches and ranks. May import trainable.losses and trainable.techniques.calibration."""

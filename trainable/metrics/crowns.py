@@ -12,7 +12,7 @@ Cost: matching masks takes about 2 ms an image.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
 from trainable.losses.crowns import VOID, CrownTarget, crown_map
-from trainable.supervision.crowns import CrownScores
 
 SURE_SCORE = 0.5
 """Detections from this score on make the shade distribution."""
@@ -38,6 +37,18 @@ METRIC_NAMES = (
 _OVERLAPS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0.0, 1.0, 101).tolist()
 _ACCUMULATED = ("found", "truth", "count_error", "shade_distance", "num_constant", "canopy", "confusion")
+
+
+class CrownScores(NamedTuple):
+    """What the metrics are computed from, of each image of a batch."""
+
+    detections: list[dict[str, Tensor]]
+    semantic: Tensor
+    """Most likely class of each pixel, (B, H, W)."""
+    crown: Tensor
+    """Crown or not, bool (B, H, W)."""
+    num_trees: Tensor
+    """Trees on each image by its density map, (B,)."""
 
 
 class CrownMetrics:

@@ -1,30 +1,18 @@
 """Losses and scores of crown mapping: detections and three maps from one network."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from trainable.losses.crowns import CELL_PX, TREES_PER, VOID, CrownLossConfig, CrownTarget, map_losses
+from trainable.metrics.crowns import CrownScores
 from trainable.models.crown_net import CrownOutput
 from trainable.models.output import ModelOutput
 from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
 from trainable.supervision.trivial import TrivialPredictor
 
 CROWN_DRAWS = 5
-
-
-class CrownScores(NamedTuple):
-    """What the metrics are computed from."""
-
-    detections: list[dict[str, Tensor]]
-    semantic: Tensor
-    """Most likely class of each pixel, (B, H, W)."""
-    crown: Tensor
-    """Crown or not, bool (B, H, W)."""
-    num_trees: Tensor
-    """Trees on each image by its density map, (B,)."""
 
 
 class CrownSupervision(Supervision):

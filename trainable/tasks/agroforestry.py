@@ -13,10 +13,9 @@ from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingB
 from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.data.io.splits import FRACTIONS
+from trainable.data.io.splits import FRACTIONS, SPLIT_NAMES, Splits
 from trainable.losses.crowns import CrownLossConfig, CrownTarget
 from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics
 from trainable.models.crown_net import CrownNet, CrownNetConfig

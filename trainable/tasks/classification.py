@@ -12,7 +12,7 @@ from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
 from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.splits import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
 from trainable.models.external.own_network import build_own_network
 from trainable.prediction.classes import ClassPredictor

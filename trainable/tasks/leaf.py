@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.data.generated.leaf_pictures import CONDITIONS, LeafPictureConfig
-from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.splits import Splits
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.metrics.calibrated import CalibratedMetrics
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig

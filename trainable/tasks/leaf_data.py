@@ -10,10 +10,9 @@ import numpy as np
 from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
 from trainable.data.generated.leaf_pictures import LeafPictureConfig, leaf_splits
-from trainable.data.image_mask.image_mask_set import Splits
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.data.io.splits import FRACTIONS, check_drawn
+from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.tasks.task import Progress
 
 logger = logging.getLogger(__name__)

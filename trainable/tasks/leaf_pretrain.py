@@ -14,7 +14,7 @@ from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.classes.probe_set import ProbeBatches, ProbeSet
 from trainable.data.generated.leaf_pictures import CONDITIONS
-from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.splits import Splits
 from trainable.losses.contrastive import NtXentConfig
 from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics
 from trainable.models.leaf_nets import Projector, ProjectorConfig

@@ -15,10 +15,10 @@ from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes
 from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.folder_source import FolderOptions
-from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
-from trainable.data.io.splits import FRACTIONS, check_drawn
+from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.losses.segmentation import bce_loss
 from trainable.losses.segmentation_config import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics

@@ -16,8 +16,9 @@ from torch import nn
 
 from trainable.data.classes.batches import ViewPairBatches
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
-from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import shrink_image
+from trainable.data.io.splits import Splits
 from trainable.losses.contrastive import NtXentConfig
 from trainable.metrics.retrieval import METRIC_NAMES, RetrievalMetrics
 from trainable.models.contrastive_net import ContrastiveNet, ContrastiveNetConfig

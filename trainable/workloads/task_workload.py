@@ -9,7 +9,7 @@ import torch
 
 from trainable.build_trainer import build_network, build_trainer
 from trainable.config import TrialConfig
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.io.splits import SPLIT_NAMES
 from trainable.remote.local_source import local_source
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.registry import default_config

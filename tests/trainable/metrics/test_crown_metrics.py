@@ -7,8 +7,7 @@ from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics, mean_iou, shade_distribution
-from trainable.supervision.crowns import CrownScores
+from trainable.metrics.crowns import METRIC_NAMES, CrownMetrics, CrownScores, mean_iou, shade_distribution
 
 SIDE = 20
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from trainable.config import from_params
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.splits import Splits
 from trainable.metrics.camouflage import CamouflageMetrics
 from trainable.metrics.classification import ClassificationMetrics
 from trainable.metrics.grading import GradingMetrics

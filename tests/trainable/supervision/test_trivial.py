@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.splits import Splits
 from trainable.metrics.classification import ClassificationMetrics
 from trainable.metrics.crowns import CrownMetrics
 from trainable.metrics.grading import GradingMetrics

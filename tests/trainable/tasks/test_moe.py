@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from trainable.config import from_dict, to_dict
-from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.splits import Splits
 from trainable.tasks.registry import get_task
 
 

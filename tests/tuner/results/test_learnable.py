@@ -15,7 +15,8 @@ from trainable.data.classes.labelled_images import MISSING, LabelledImages
 from trainable.data.classes.probe_set import ProbeSet
 from trainable.data.crowns.crown_set import Crown, Tile, open_tiles, write_tiles
 from trainable.data.fundus.grades import CLASS_NAMES, GradedSplits
-from trainable.data.image_mask.image_mask_set import ImageMaskSet, Splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.splits import Splits
 from trainable.tasks.registry import get_task
 from tuner.records import Recorder, read_search
 from tuner.records.trivial import TrivialScore

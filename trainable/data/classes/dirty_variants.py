@@ -16,9 +16,9 @@ import numpy as np
 from trainable.data.classes import dirt
 from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.labelled_images import LabelledImages, LabelledSample, open_labelled, write_labelled
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.image_cache import cached
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 CLEAN, DIRTY = "clean", "dirty"
 

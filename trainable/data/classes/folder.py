@@ -18,7 +18,6 @@ import numpy as np
 from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read_upright, shrink_image
@@ -35,7 +34,14 @@ from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids, stratified_class_split
+from trainable.data.io.splits import (
+    DIVISION_VERSION,
+    SPLIT_NAMES,
+    DivisionOptions,
+    Splits,
+    group_ids,
+    stratified_class_split,
+)
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 8

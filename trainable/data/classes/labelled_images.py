@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.image_cache import fingerprint, pixel_digest
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 MISSING = -1
 """The label of an image that has none for a task."""

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.image_cache import fingerprint
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 VOID = 255
 """Label of pixels without a semantic class."""

@@ -25,7 +25,6 @@ from trainable.data.crowns.label_images import read_label_image, semantic_classe
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
@@ -34,7 +33,7 @@ from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import DivisionOptions, group_ids, stratified_group_split
+from trainable.data.io.splits import SPLIT_NAMES, DivisionOptions, Splits, group_ids, stratified_group_split
 
 _BYTES_PER_PIXEL = 8
 """Image and classes, with what the overlap adds."""

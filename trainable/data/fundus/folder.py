@@ -18,7 +18,6 @@ from trainable.data.fundus.crop import cropped_to_retina
 from trainable.data.fundus.grade_tables import part_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.io.copies import check_copies, check_copies_across_parts
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import num_pixels, read_upright
@@ -29,7 +28,7 @@ from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.picture_names import picture_key
-from trainable.data.io.splits import stratified_class_split
+from trainable.data.io.splits import SPLIT_NAMES, stratified_class_split
 
 _COUNTS_FILE = "table_counts.json"
 _RETINA_SHARE = 2

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.io.splits import Splits
 
 TASK_NAMES = ("retinopathy", "edema")
 """In the order of the label columns."""

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.data.generated import textures
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, ImageMaskSet, Splits
-from trainable.data.io.image_cache import Sample, cached, drawing_key, open_splits, write_splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet, Sample, open_splits, write_splits
+from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 _FRESH_STREAM = len(SPLIT_NAMES)
 _WHOLE_NUMBERS = {

@@ -16,8 +16,8 @@ import numpy as np
 
 from trainable.data.crowns.crown_set import Crown, Tile, open_tiles, write_tiles
 from trainable.data.generated import textures
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 SEMANTIC_CLASSES = ("grass", "soil", "water", "shadow", "cacao canopy", "tall canopy")
 _SHADOW, _CACAO_CANOPY, _TALL_CANOPY = 3, 4, 5

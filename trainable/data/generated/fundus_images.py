@@ -19,8 +19,8 @@ from trainable.data.classes.labelled_images import MISSING, LabelledSample, open
 from trainable.data.fundus import grades
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.generated import fundus_drawing
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.splits import SPLIT_NAMES
 
 JOINT_SHARES = np.array([[320, 0, 0], [60, 15, 0], [80, 100, 150], [30, 40, 90], [45, 20, 50]]) / 1000
 """Share of the eyes with each grade of retinopathy (down) and risk of an edema (across)."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.generated import textures
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 CONDITIONS = ("healthy", "mosaic", "rings", "spots", "streaks")
 _UNLABELLED_STREAM = len(SPLIT_NAMES)

@@ -20,8 +20,8 @@ from trainable.data.classes import dirt
 from trainable.data.classes.dirt import covered, food_colour
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.generated import textures
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, Splits
 from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 CLASS_NAMES = ("clean", "dirty")
 _SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 32, 1024

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from trainable.data.image_mask.folder_build import build_folder
 from trainable.data.image_mask.folder_source import FolderOptions, FolderSource
-from trainable.data.image_mask.image_mask_set import Splits
+from trainable.data.image_mask.image_mask_set import open_splits
 from trainable.data.io.findings import Finding, read_findings
-from trainable.data.io.image_cache import cached, default_cache_dir, open_splits
+from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.splits import Splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from trainable.data.image_mask.folder_source import FolderSource
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.image_mask.image_mask_set import Sample, write_splits
 from trainable.data.image_mask.leakage import check_leakage
 from trainable.data.image_mask.mask_check import (
     MaskFacts,
@@ -40,10 +40,10 @@ from trainable.data.io.decoding import (
 from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, Finding, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.image_cache import Sample, require_space, write_splits
+from trainable.data.io.image_cache import require_space
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.parts import keep_named_parts
-from trainable.data.io.splits import stratified_group_split
+from trainable.data.io.splits import SPLIT_NAMES, stratified_group_split
 
 _BYTES_PER_PIXEL = 4
 

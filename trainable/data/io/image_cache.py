@@ -1,7 +1,7 @@
 """Decoded images on disk: built once, memory-mapped by every trial of a node.
 
-`cached` owns the folder (atomic, locked, checked); `write_splits` and `open_splits` own what lies in it: raw bytes and
-JSON, nothing that can run code when read. A cache may be deleted at any time; the next search builds it again.
+`cached` owns the folder (atomic, locked, checked). Each kind of data owns what lies in it: raw bytes and JSON, nothing
+that can run code when read. A cache may be deleted at any time; the next search builds it again.
 """
 
 import errno
@@ -10,16 +10,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import PIL
 from filelock import FileLock
-
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES, ImageMaskSet, Splits
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +24,6 @@ FORMAT_VERSION = 3
 """Also raised when a folder is checked or read otherwise: what an earlier version built must not stand for it."""
 CACHE_VARIABLE = "VISION_TUNER_CACHE"
 _MANIFEST = "manifest.json"
-_INDEX = "index.json"
-_IMAGES, _MASKS, _NATIVE = "images.u8", "masks.u8", "native_masks.bits"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _NUM_SAMPLED_BLOCKS = 16
@@ -37,21 +32,6 @@ _BLOCK_BYTES = 64 * 1024
 
 class CacheError(ValueError):
     """The cache folder cannot be used: no space, no permission."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One image with its mask, on its way into the cache."""
-
-    name: str
-    image: np.ndarray
-    """uint8, shape (H, W, 3)."""
-    mask: np.ndarray
-    """uint8 0 or 1, shape (H, W)."""
-    native_mask: np.ndarray | None = None
-    """uint8 0 or 1, shape (h, w), at the file's own resolution; None when `mask` is."""
-    digest: str | None = None
-    """sha256 of the source for the fingerprint; None takes that of the pixels."""
 
 
 def default_cache_dir() -> Path:
@@ -94,50 +74,6 @@ def cached(key: str, cache_dir: Path, build: Callable[[Path], None], *, needed_b
         require_space(cache_dir, needed_bytes)
         _build_beside(folder, build)
     return folder
-
-
-def write_splits(folder: Path, splits: Mapping[str, Iterable[Sample]], image_size: tuple[int, int]) -> None:
-    """Streams the samples of `train`, `validation` and `test` into the folder; images of (height, width) pixels."""
-    assert set(splits) == set(SPLIT_NAMES), splits.keys()
-    table: list[tuple[int, int, int]] = []
-    written: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLIT_NAMES}
-    with ExitStack() as stack:
-        files = [stack.enter_context((folder / name).open("xb")) for name in (_IMAGES, _MASKS, _NATIVE)]
-        for split in SPLIT_NAMES:
-            for sample in splits[split]:
-                assert sample.image.shape == (*image_size, 3), (sample.name, sample.image.shape)
-                assert sample.mask.shape == image_size, (sample.name, sample.mask.shape)
-                native = sample.mask if sample.native_mask is None else sample.native_mask
-                table.append((files[2].tell(), *native.shape))
-                written[split].append((sample.name, sample.digest or pixel_digest(sample.image, native)))
-                for file, array in zip(files, (sample.image, sample.mask, np.packbits(native)), strict=True):
-                    file.write(np.ascontiguousarray(array, np.uint8).data)
-    index = {
-        "image_size": image_size,
-        "names": {split: [name for name, _ in pairs] for split, pairs in written.items()},
-        "native_table": table,
-        "fingerprint": fingerprint(written),
-    }
-    (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-
-
-def open_splits(folder: Path) -> Splits:
-    """Maps what `write_splits` wrote; nothing is read until it is indexed."""
-    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    table = np.array(index["native_table"], dtype=np.int64).reshape(-1, 3)
-    height, width = index["image_size"]
-    images = np.memmap(folder / _IMAGES, np.uint8, "r", shape=(len(table), height, width, 3))
-    masks = np.memmap(folder / _MASKS, np.uint8, "r", shape=(len(table), height, width))
-    bits = np.memmap(folder / _NATIVE, np.uint8, "r")
-    sets, start = {}, 0
-    for split in SPLIT_NAMES:
-        names = tuple(index["names"][split])
-        rows = slice(start, start + len(names))
-        start = rows.stop
-        sets[split] = ImageMaskSet(
-            images=images[rows], masks=masks[rows], names=names, native_bits=bits, native_table=table[rows]
-        )
-    return Splits(**sets, fingerprint=index["fingerprint"])
 
 
 @contextmanager

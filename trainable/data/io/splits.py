@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,21 @@ _MIN_GROUPS_PER_STRATUM = 5
 
 Label = TypeVar("Label", int, str)
 
-
+SPLIT_NAMES = ("train", "validation", "test")
 FRACTIONS = (0.6, 0.2, 0.2)
 """Shares of train, validation and test unless others are given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """Three disjoint sets; a search trains on the first, compares on the second and never opens the third."""
+
+    train: Any
+    """The task's own type of set, with a length."""
+    validation: Any
+    test: Any
+    fingerprint: dict[str, str]
+    """sha256 over names and contents: one for each of `train`, `validation`, `test`, and `all`."""
 
 
 def check_drawn(what: str, *, split_seed: int, split_fractions: Sequence[float] | None) -> None:

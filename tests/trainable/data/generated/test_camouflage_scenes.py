@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
+from trainable.data.io.splits import SPLIT_NAMES
 
 CONFIG = SceneConfig(num_train=6, num_validation=4, num_test=5)
 QUIET = replace(CONFIG, noise=0.0, colour_gap=0.0)

@@ -11,9 +11,9 @@ from PIL import Image
 
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.folder_source import FolderOptions
-from trainable.data.image_mask.image_mask_set import SPLIT_NAMES
 from trainable.data.io import files
 from trainable.data.io.findings import DataError, Severity
+from trainable.data.io.splits import SPLIT_NAMES
 
 REAL_DATA = Path(__file__).resolve().parents[5] / "shared" / "data"
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from trainable.data.image_mask.image_mask_set import ImageMaskSet
-from trainable.data.io.image_cache import Sample, open_splits, write_splits
+from trainable.data.image_mask.image_mask_set import ImageMaskSet, Sample, open_splits, write_splits
 
 
 def random_masks(*sizes: tuple[int, int]) -> list[np.ndarray]:

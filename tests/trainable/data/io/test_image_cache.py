@@ -9,16 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainable.data.image_mask.image_mask_set import Sample, open_splits, write_splits
 from trainable.data.io import image_cache
-from trainable.data.io.image_cache import (
-    CacheError,
-    Sample,
-    cached,
-    fingerprint,
-    open_splits,
-    require_space,
-    write_splits,
-)
+from trainable.data.io.image_cache import CacheError, cached, fingerprint, require_space
 
 BUILD_IN_ANOTHER_PROCESS = """
 import sys, time
@@ -114,11 +107,11 @@ def test_other_errors_of_a_build_are_not_blamed_on_the_disk(tmp_path):
 def test_an_unfinished_folder_of_a_killed_process_is_replaced(tmp_path):
     unfinished = tmp_path / f"key-v{image_cache.FORMAT_VERSION}.building"
     unfinished.mkdir()
-    (unfinished / image_cache._IMAGES).write_bytes(b"half")
+    (unfinished / "images.u8").write_bytes(b"half")
     assert len(open_splits(cached("key", tmp_path, build_small)).train) == 2
 
 
-@pytest.mark.parametrize("file", [image_cache._IMAGES, image_cache._INDEX, image_cache._MANIFEST])
+@pytest.mark.parametrize("file", ["images.u8", "index.json", "manifest.json"])
 @pytest.mark.parametrize("spoil", ["truncate", "flip", "remove"])
 def test_a_damaged_folder_is_built_again_and_said(tmp_path, caplog, file, spoil):
     path = cached("key", tmp_path, build_small) / file
