@@ -422,6 +422,13 @@ def tear(folder: Path) -> None:
         file.write('{"event": "start", "tri')
 
 
+def complete(folder: Path) -> None:
+    """Stand-ins of all that a finished search leaves."""
+    for name in ("report.md", "report.html", "results.csv"):
+        (folder / name).touch()
+    (folder / "best").mkdir()
+
+
 def forget(folder: Path, *keys: str) -> None:
     settings = json.loads((folder / SETTINGS).read_text())
     kept = {name: value for name, value in settings.items() if name not in keys}
@@ -470,5 +477,6 @@ SEARCHES = {
     ),
     "confirmed": lambda folder: (folder / "confirm.jsonl").write_text('{"trial": "000\n'),
     "torn": tear,
+    "whole": complete,
     "running": lambda folder: None,
 }

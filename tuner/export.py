@@ -124,12 +124,14 @@ def export(folder: Path) -> Path:
     """Replaces the exported files all at once and returns their folder; the caller holds the search's lock.
 
     Raises:
-        ValueError: there is no search or no trial with a value, or its checkpoint is gone.
+        ValueError: there is no search or no trial with a value, or its checkpoint is gone. An earlier export with
+            weights stays then; without one, all but the weights is written.
     """
     record = read_search(folder)
     _tidy(folder)
     answer = _answer(record, folder)
-    weights = trained_weights(folder, answer.trial)
+    is_lost = last_checkpoint(folder, answer.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
+    weights = {} if is_lost else trained_weights(folder, answer.trial)
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, answer.trial, folder))
     if weights:
         torch.save(weights, folder / NEW / WEIGHTS)
@@ -141,6 +143,13 @@ def export(folder: Path) -> Path:
     card = model_card(record, answer.trial, read_confirmations(folder, record))
     (folder / NEW / CARD).write_text(card, encoding="utf-8")
     _swap(folder)
+    if is_lost:
+        here, config = formatting.argument(folder), formatting.argument(folder / FOLDER / CONFIG)
+        raise ValueError(
+            f"{folder / FOLDER} is written without weights: {_without_checkpoint(folder, answer.trial)}. Restore it "
+            f"from a copy and run python -m tuner.export {here}, or train it again with "
+            f"python -m trainable.train --config {config}."
+        )
     return folder / FOLDER
 
 
@@ -178,13 +187,15 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
     """
     path = last_checkpoint(folder, trial)
     if path is None:
-        last = f"its last epoch, {trial.last.epoch}," if trial.last else "any epoch"
-        place = trial_folder(folder, trial.name)
         raise ValueError(
-            f"Trial {trial.name} has no checkpoint of {last} in {place}: restore it from a copy, or train its "
-            "configuration again."
+            f"{_without_checkpoint(folder, trial)}: restore it from a copy, or train its configuration again."
         )
     return weights_to_hand_over(read_checkpoint(path))
+
+
+def _without_checkpoint(folder: Path, trial: TrialRecord) -> str:
+    last = f"its last epoch, {trial.last.epoch}," if trial.last else "any epoch"
+    return f"Trial {trial.name} has no checkpoint of {last} in {trial_folder(folder, trial.name)}"
 
 
 def verify(folder: Path) -> Verification:

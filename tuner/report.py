@@ -1,6 +1,7 @@
 """Writes the report of a search from its results folder, and reruns nothing.
 
-python -m tuner.report results/moe/<run>                  writes report.html, report.md and results.csv into it
+python -m tuner.report results/moe/<run>                  writes report.html, report.md and results.csv into it, and
+                                                          best/ if a finished search lacks it
 python -m tuner.report results/moe/<run> --output DIR     writes them to DIR; works while the search runs
 """
 
@@ -15,7 +16,7 @@ import pandas as pd
 
 from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import check_writable
-from trainable.reporting.visible_text import to_csv_cell
+from trainable.reporting.visible_text import to_csv_cell, visible
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.wanted import what_is_left
@@ -43,14 +44,32 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     try:
         read_settings(folder)
         check_writable(output, "--output")
-        with locked(folder) if output.resolve() == folder.resolve() else nullcontext():
+        is_own = output.resolve() == folder.resolve()
+        with locked(folder) if is_own else nullcontext():
             report = write_report(folder, output)
+            if is_own:
+                _export_if_missing(folder)
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2
     paths = {"report": str(report), "table": str(output / TABLE), "page": str(output / PAGE)}
     sys.stdout.write(f"{json.dumps(paths, indent=2) if options.json else report}\n")
     return 0
+
+
+def _export_if_missing(folder: Path) -> None:
+    """A finished search has its export beside the report; what prevents that is a sentence, the report is written."""
+    search = read_search(folder)
+    is_exportable = search.leader is not None and what_is_left(folder, search) is None
+    if not is_exportable or (folder / "best").exists():
+        return
+    # Brings in torch.
+    from tuner.export import export
+
+    try:
+        sys.stderr.write(f"{export(folder)} was missing, and is written again.\n")
+    except ValueError as error:
+        sys.stderr.write(visible(f"{error}\n"))
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:

@@ -160,11 +160,14 @@ def continue_from(
         folder: its results folder, or the URI of the copy of it, which is fetched.
     """
     from tuner.api.result import load
+    from tuner.ending.restoring import restored
     from tuner.planning import preflight
     from tuner.run import resume_search
 
     store = str(folder) if is_uri(folder) else None
     folder = Path(folder) if store is None else _fetched(store)
+    if more is None and restored(folder, space=space, store=store):
+        return load(folder)
     check = preflight.check_resume if more is None else preflight.check_extension
     check(folder, space=space)
     resume_search(

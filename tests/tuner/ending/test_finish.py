@@ -3,15 +3,18 @@
 import json
 import shlex
 import shutil
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from markupsafe import escape
 
 from tuner.confirm.wanted import FIRST_SEED, is_over, what_is_left
+from tuner.ending.restoring import restored
 from tuner.ending.steps import finish
 from tuner.explain import explain_search
-from tuner.records import ConfirmedRun, append_run, read_search
+from tuner.records import ConfirmedRun, Recorder, append_run, locked, read_search
+from tuner.report import main as report
 from tuner.views.html.content import read_result
 
 
@@ -96,8 +99,8 @@ def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(train
     assert finish(folder, read_search(folder)) == 130
     said = capsys.readouterr().out
     assert f"Page        {folder}/report.html" in said
-    assert "Exported    none: Trial 001-" in said
-    assert "best/config.json" not in said
+    assert f"Exported    none: {folder}/best is written without weights: Trial 001-" in said
+    assert f"python -m trainable.train --config {folder}/best/config.json" in said
     assert f" python -m tuner.search --resume {shlex.quote(str(folder))}" in after(said, "\nContinue the search")
 
 
@@ -123,3 +126,48 @@ def test_the_last_lines_are_the_headline_of_the_page_its_path_and_three_commands
     ]
     assert str(spaced / "best/config.json") in shlex.split(commands[0])
     assert shlex.split(commands[2])[-1] == str(spaced)
+
+
+LEFT = ("best", "report.html", "report.md", "results.csv")
+
+
+@pytest.fixture
+def finished(ended):
+    """A search that is over, all of whose files are there."""
+    folder = ended(confirm=0, seeds=0)
+    with closing(Recorder.resume(folder)) as recorder:
+        assert finish(folder, recorder.record) == 0
+        recorder.finish()
+    return folder
+
+
+def test_what_was_deleted_of_a_finished_search_is_made_again_by_a_resume(finished, capsys):
+    weights = (finished / "best/weights.pt").read_bytes()
+    assert not restored(finished)
+    for name in LEFT:
+        shutil.rmtree(finished / name) if name == "best" else (finished / name).unlink()
+        assert restored(finished)
+        assert {path.name for path in finished.iterdir()} >= set(LEFT)
+    assert (finished / "best/weights.pt").read_bytes() == weights
+    (finished / "report.md").unlink()
+    with locked(finished), pytest.raises(ValueError, match="is in use by process"):
+        restored(finished)
+
+
+def test_of_a_search_that_is_not_finished_nothing_is_made_again(ended):
+    assert not restored(ended(confirm=0, seeds=0))
+
+
+def test_a_report_makes_a_deleted_export_again_or_says_what_is_missing(finished, capsys):
+    best = finished / "best"
+    shutil.rmtree(best)
+    assert report([str(finished)]) == 0
+    assert capsys.readouterr().err == f"{best} was missing, and is written again.\n"
+    shutil.rmtree(best)
+    shutil.rmtree(finished / "checkpoints")
+    assert report([str(finished)]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"{best} is written without weights: Trial 001-")
+    assert said.endswith(f"train it again with python -m trainable.train --config '{best}/config.json'.\n")
+    assert report([str(finished)]) == 0
+    assert not capsys.readouterr().err
