@@ -49,7 +49,12 @@ class PinnedSpace:
         self.asked, returned = self._parameters()
         self._returned = returned - self.asked.keys()
         for values in self._own_values():
-            assert values.keys() <= self.asked.keys(), f"{space.name} never asks for {values.keys() - self.asked}"
+            if unasked := sorted(values.keys() - self.asked.keys()):
+                names = ", ".join(unasked)
+                raise ValueError(
+                    f"the space {space.name} has a default or a recommended value of {names}, for which it never asks; "
+                    "ask for it, or take the value out"
+                )
         self._replaced = {IMAGES_PER_UPDATE: BATCH} if BATCH in self._ranges and IMAGES_PER_UPDATE in self.asked else {}
         self._check_effects(known={*self.asked, *returned})
 

@@ -104,6 +104,18 @@ class Choices(NamedTuple):
 Distribution = FloatRange | IntRange | Choices
 
 
+def in_words(distribution: Distribution) -> str:
+    """
+    >>> in_words(FloatRange(1e-4, 0.1, log=True)), in_words(IntRange(2, 8, 2)), in_words(Choices(["adamw", "sgd"]))
+    ('0.0001..0.1 (logarithmic)', '2..8 in steps of 2', 'adamw,sgd')
+    """
+    if isinstance(distribution, Choices):
+        return ",".join(map(str, distribution.values))
+    low, high, step, log = distribution
+    steps = f" in steps of {step:g}" if step not in (None, 1) else ""
+    return f"{low:g}..{high:g}{steps}{' (logarithmic)' if log else ''}"
+
+
 class StubTrial:
     """Asks for each answer once, and keeps it and its distribution by name.
 

@@ -23,6 +23,7 @@ from tuner.listeners.study_copy import StudyCopy
 from tuner.listeners.tensorboard import FOLDER as BOARDS
 from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
+from tuner.planning.changed_space import ranges_in_words
 from tuner.planning.plan import Plan, extended, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
 from tuner.ray.cluster_nodes import ClusterNodes, Needs
@@ -154,6 +155,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         pins=plan.pins,
         ranges=plan.ranges,
         situation=plan.situation,
+        space_ranges=ranges_in_words(plan.pinned.asked),
         first_answers=plan.first_answers,
         warm_start=None if settings.warm_start is None else str(settings.warm_start),
         limits=settings.limits,

@@ -16,6 +16,7 @@ from trainable.techniques.memory import MemoryShortage
 from trainable.workloads.limits import first_over
 from trainable.workloads.registry import get_workload, read_config
 from tuner import formatting
+from tuner.planning.changed_space import check_space
 from tuner.planning.plan import Plan
 from tuner.records import SETTINGS, SearchRecord, read_search
 from tuner.settings import SearchSettings
@@ -94,7 +95,8 @@ def check_limits(plan: Plan, settings: SearchSettings) -> None:
 
 
 def check_resume(folder: Path, *, space: str | None = None) -> None:
-    """Raises ValueError when there is no search to continue, it is finished, or its data has changed."""
+    """Raises ValueError when there is no search to continue, it is finished, or its data or space has
+    changed."""
     search = read_search(folder, space=space)
     # An extension may have been interrupted before its first event.
     if search.is_finished and not search.is_unfinished:
@@ -103,18 +105,19 @@ def check_resume(folder: Path, *, space: str | None = None) -> None:
             f"{folder} is finished, {ended} of {asked} ended; read its report.md, add 20 trials with "
             "--trials +20, or start a new search under another --name."
         )
-    _check_environment(search)
+    _check_environment(folder, search)
 
 
 def check_extension(folder: Path, *, space: str | None = None) -> None:
-    """Raises ValueError when the search is not finished, or its data has changed."""
+    """Raises ValueError when the search is not finished, or its data or space has changed."""
     search = read_search(folder, space=space)
     if search.is_unfinished:
         raise ValueError(f"{folder} is not finished; continue with --resume alone, and add --trials when it is.")
-    _check_environment(search)
+    _check_environment(folder, search)
 
 
-def _check_environment(search: SearchRecord) -> None:
+def _check_environment(folder: Path, search: SearchRecord) -> None:
     check_trackers(search.settings.track)
     activate(search.settings.references)
     open_data(read_config(search.settings.base_config), search.settings.data_fingerprint)
+    check_space(folder, search)

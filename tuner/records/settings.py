@@ -131,6 +131,8 @@ class RecordedSettings:
     """What is searched as the user said, by name."""
     situation: Situation
     """What the ranges of the space depend on."""
+    space_ranges: dict[str, str] | None = None
+    """What the space asked for, in words by name; None where an older version recorded it."""
     first_answers: tuple[Answers, ...]
     """Answers to try first, in this order, the default first."""
     warm_start: str | None

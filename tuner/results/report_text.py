@@ -12,7 +12,7 @@ from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 
-LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation")
+LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges")
 """Settings that are too long for a table, or only for machines."""
 
 

@@ -1,22 +1,26 @@
 """What is told before a search begins, beyond the table of wrong inputs."""
 
+import json
 import shutil
 import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_from_records, plan_search
 from tuner.planning.preflight import check_configurations, check_extension, check_resume
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder
+from tuner.records.events import TRIALS
+from tuner.records.settings import read_settings, write_settings
 from tuner.settings import SearchSettings
 
 CHECKED = """
 import sys
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_from_records, plan_search
 from tuner.planning.preflight import check_configurations
 from tuner.settings import SearchSettings
 check_configurations(plan_search(SearchSettings(space="moe")), {})
@@ -40,6 +44,7 @@ def test_a_space_whose_warmup_reaches_past_the_first_rung_is_refused_with_a_valu
 def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_resume(trained_folder, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained_folder, folder)
+    answer_as_the_space_asks(folder)
     with closing(Recorder.resume(folder)) as recorder:
         for trial in recorder.record.unfinished:
             recorder.end(trial.name, Outcome.FAILED, numbers={}, epoch=trial.last.epoch)
@@ -52,3 +57,13 @@ def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_res
     check_resume(folder)
     with pytest.raises(ValueError, match=r"is not finished; continue with --resume alone"):
         check_extension(folder)
+
+
+def answer_as_the_space_asks(folder: Path) -> None:
+    """The trials of the fixture have parameters alone."""
+    settings = read_settings(folder)
+    answers = plan_from_records(settings).pinned.points_to_evaluate()[0]
+    write_settings(folder, replace(settings, first_answers=()))
+    lines = [json.loads(line) for line in (folder / TRIALS).read_text().splitlines()]
+    changed = [line | ({"answers": answers} if line["event"] == "start" else {}) for line in lines]
+    (folder / TRIALS).write_text("".join(json.dumps(line) + "\n" for line in changed))

@@ -151,6 +151,7 @@ OPTIONAL = {
     "references",
     "sampler_reference",
     "space_reference",
+    "space_ranges",
     "store",
     "track",
 }

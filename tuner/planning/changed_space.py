@@ -1,0 +1,81 @@
+"""What has changed in a space since a search of it began, and whether the search can go on in it."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from search_spaces.stub_trials import Distribution, in_words
+from tuner import formatting
+from tuner.planning.plan import Plan, plan_from_records
+from tuner.planning.spaces import recorded_space
+from tuner.policy.candidates import SpaceSource
+from tuner.records import RecordedSettings, SearchRecord
+
+logger = logging.getLogger(__name__)
+
+
+def ranges_in_words(asked: Mapping[str, Distribution]) -> dict[str, str]:
+    """What a space asks for, as it is recorded."""
+    return {name: in_words(distribution) for name, distribution in asked.items()}
+
+
+def check_space(folder: Path, search: SearchRecord) -> None:
+    """Says what has changed in the space; new trials are drawn from it as it is now.
+
+    Raises:
+        ValueError: a configuration on record no longer fits it.
+    """
+    settings = search.settings
+    # That it is gone is another sentence.
+    recorded_space(settings)
+    began = f"The space {settings.space} has changed since this search began"
+    way_out = (
+        f"Restore the space (of version {settings.version}), or begin a new search with --warm-start "
+        f"{formatting.argument(folder)}."
+    )
+    try:
+        plan = plan_from_records(settings)
+    except ValueError as error:
+        raise ValueError(f"{began}: {error}. {way_out}") from error
+    changes = "".join(f"; {change}" for change in _changes(settings, plan))
+    if misfit := _first_misfit(search, plan):
+        raise ValueError(f"{began}: {misfit}{changes}. {way_out}")
+    if changes:
+        logger.warning("%s: %s. What is on record still fits and is kept.", began, changes.removeprefix("; "))
+
+
+def _changes(settings: RecordedSettings, plan: Plan) -> Iterator[str]:
+    now = ranges_in_words(plan.pinned.asked)
+    before = now if settings.space_ranges is None else settings.space_ranges
+    for name in sorted({*before, *now}):
+        if name not in now:
+            yield f"{name} is not searched any more"
+        elif name not in before:
+            yield f"{name} is searched now, {now[name]}"
+        elif before[name] != now[name]:
+            yield f"{name} was {before[name]}, is {now[name]}"
+    recorded, default = settings.first_answers[:1], plan.pinned.points_to_evaluate()[0]
+    for name, value in recorded[0].items() if recorded else ():
+        if name in default and _plain(default[name]) != _plain(value):
+            yield f"the default of {name} was {value}, is {default[name]}"
+
+
+def _first_misfit(search: SearchRecord, plan: Plan) -> str | None:
+    source = SpaceSource(plan.pinned)
+    recorded = [
+        *((f"trial {trial.name}", trial.answers) for trial in search.trials),
+        *((f"the past trial {past.trial}", past.answers) for past in search.past_trials),
+        *(("a configuration to try first", answers) for answers in search.settings.first_answers),
+    ]
+    for what, answers in recorded:
+        try:
+            source.of(answers)
+        except ValueError as error:
+            return f"{what} does not fit: {error}"
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A tuple comes back from JSON as a list."""
+    return list(value) if isinstance(value, tuple) else value
