@@ -35,13 +35,8 @@ class ReplayedSearch(SimulatedSearch):
         best value there wins."""
         full = [trial for trial in self.trials if trial.epoch == self.problem.max_epochs]
         last = [] if promoted is None else [self.trial(promoted)]
-        return max(self._finite([*last, *full]), key=self._last_goodness, default=None)
-
-    def _finite(self, trials: list[SimulatedTrial]) -> list[SimulatedTrial]:
-        return [trial for trial in trials if math.isfinite(self._curve(trial).values[-1])]
-
-    def _last_goodness(self, trial: SimulatedTrial) -> float:
-        return self._sign * float(self._curve(trial).values[-1])
+        finite = [trial for trial in (*last, *full) if math.isfinite(self._curve(trial).values[-1])]
+        return max(finite, key=lambda trial: self._sign * self._curve(trial).values[-1], default=None)
 
     def _measured(self) -> list[SimulatedTrial]:
         return [trial for trial in self.trials if trial.epoch and math.isfinite(self._value_of(trial))]

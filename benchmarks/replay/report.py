@@ -55,7 +55,12 @@ def better_variants(runs: Sequence[dict]) -> Regrets:
     shared = set.intersection(*(set(cells) for by_way in variants.values() for cells in by_way.values()))
     problems = sorted({problem for problem, _ in shared})
     seeds = [seed for seed in sorted({seed for _, seed in shared}) if all((p, seed) in shared for p in problems)]
-    return {policy: _lowest(by_way, problems, seeds) for policy, by_way in variants.items()}
+    lowest = {}
+    for policy, by_way in variants.items():
+        cubes = np.array([[[cells[p, s] for s in seeds] for p in problems] for cells in by_way.values()])
+        best = cubes.mean(axis=(1, 2)).argmin(axis=0)
+        lowest[policy] = np.stack([cubes[way, :, :, point] for point, way in enumerate(best)], axis=-1)
+    return lowest
 
 
 def table(regrets: Regrets) -> str:
@@ -82,12 +87,6 @@ def bootstrap_means(regret: np.ndarray, *, seed: int = 0) -> np.ndarray:
     rows = generator.integers(problems, size=(NUM_RESAMPLES, problems, 1))
     columns = generator.integers(seeds, size=(NUM_RESAMPLES, problems, seeds))
     return regret[rows, columns].mean(axis=(1, 2))
-
-
-def _lowest(by_way: dict[tuple, dict], problems: list[str], seeds: list[int]) -> np.ndarray:
-    cubes = np.array([[[cells[p, s] for s in seeds] for p in problems] for cells in by_way.values()])
-    best = cubes.mean(axis=(1, 2)).argmin(axis=0)
-    return np.stack([cubes[way, :, :, point] for point, way in enumerate(best)], axis=-1)
 
 
 def _mean(regret: np.ndarray) -> str:

@@ -74,7 +74,7 @@ def tuned(search: SearchRecord, out: Path) -> optuna.Study:
         ),
     )
     study.enqueue_trial(dict(plan.pinned.points_to_evaluate()[0]), skip_if_exists=True)
-    while (spent := _num_epochs(study)) < budget:
+    while (spent := sum(len(trial.intermediate_values) for trial in study.get_trials(deepcopy=False))) < budget:
         logger.info("%d of %s trained", spent, formatting.count(budget, "epoch"))
         study.optimize(lambda trial: _trained(trial, plan, search), n_trials=1)
     return study
@@ -155,10 +155,6 @@ def _measured(runs: Iterable[ConfirmedRun]) -> dict[int, float]:
 
 def _exported(config: RunConfig, search: SearchRecord) -> ExportedConfig:
     return ExportedConfig(config=config, data_fingerprint=search.settings.data_fingerprint)
-
-
-def _num_epochs(study: optuna.Study) -> int:
-    return sum(len(trial.intermediate_values) for trial in study.get_trials(deepcopy=False))
 
 
 def _mean(values: dict[int, float]) -> str:

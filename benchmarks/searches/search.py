@@ -83,7 +83,9 @@ def _shares(size: Size) -> Claim:
     spans = {}
     for side in SIDES:
         logger.info("%d trials by %s", NUM_TRIALS, side)
-        spans[side] = _spans_of_a_search(side, num_epochs)
+        # Until the last epoch has ended: without the report and Ray's shutdown.
+        with _temporary_folder() as folder, _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
+            spans[side] = spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))
     overall = {side: overall_share(own, SLOTS) for side, own in spans.items()}
     return Claim(
         number=5,
@@ -113,12 +115,6 @@ def _starts(size: Size) -> Claim:
         finding=f"{seconds:.1f} s",
         reached=seconds <= MAX_START_SECONDS,
     )
-
-
-def _spans_of_a_search(side: str, num_epochs: int) -> list[Span]:
-    """Returns when the last epoch has ended, without the report and Ray's shutdown."""
-    with _temporary_folder() as folder, _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
-        return spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))
 
 
 def _seconds_to_first_epoch(side: str) -> float:
