@@ -64,7 +64,9 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
     """How it ended, the decision at each rung, its gain over the default, and how its parameters differ."""
     name = f"Trial {trial.name}" + (" (the default)" if trial is search.default_trial else "")
-    lines = [f"{name} {_ending(trial)}."]
+    # Records alone can't tell a killed search from a running one.
+    open_end = f"is {trial.sentence}: it is training, waiting at a rung, or was interrupted"
+    lines = [f"{name} {open_end if trial.outcome is None else trial.sentence}."]
     lines += [_rung(search, trial, decision) for decision in search.decisions_of(trial.name)]
     meaning = "" if trial.outcome is None else _MEANINGS.get(trial.outcome, "")
     lines += [line for line in (_against_default(search, trial), meaning) if line]
@@ -96,13 +98,6 @@ def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
     }
 
 
-def _ending(trial: TrialRecord) -> str:
-    """Records alone can't tell a killed search from a running one."""
-    if trial.outcome is not None:
-        return trial.sentence
-    return f"is {trial.sentence}: it is training, waiting at a rung, or was interrupted"
-
-
 def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
     epoch = search.comparison_epoch or 0
     rivals, result = search.ranked(epoch), leader.measured(epoch)
@@ -119,20 +114,15 @@ def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
 
 
 def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
-    """The numbers of a decision at a rung, and the trial's final rank there."""
+    """The numbers of a decision at a rung, and the trial's rank among all that reached it where that differs."""
     place = f"Epoch {decision.epoch}" if decision.rung is None else f"Rung {decision.rung} (epoch {decision.epoch})"
     rank = "" if decision.rank is None else f", rank {decision.rank} of {decision.of} so far"
     cutoff = "" if decision.cutoff is None else f", cutoff {formatting.number(decision.cutoff)}"
     final = "" if decision.predicted is None else f", predicted final {formatting.number(decision.predicted)}"
-    later = _final_rank(search, trial, decision)
-    return f"{place}: {formatting.number(decision.value)}{rank}{cutoff}{final}: {_ACTIONS[decision.action]}{later}."
-
-
-def _final_rank(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
-    """The rank among all trials that reached the rung; empty where it is the same."""
     there = search.ranked(decision.epoch)
     is_news = trial in there and decision.rank is not None and len(there) > decision.of
-    return f"; final rank {there.index(trial) + 1} of {len(there)}" if is_news else ""
+    later = f"; final rank {there.index(trial) + 1} of {len(there)}" if is_news else ""
+    return f"{place}: {formatting.number(decision.value)}{rank}{cutoff}{final}: {_ACTIONS[decision.action]}{later}."
 
 
 def _against_default(search: SearchRecord, trial: TrialRecord) -> str:

@@ -94,7 +94,8 @@ def fitted(
     """
     if measured.curve is not None:
         logger.info("Short try: %s.", try_in_words(plan, measured.curve))
-    wanted = plan.max_epochs if settings.max_epochs is not None else _wanted_epochs(plan, measured)
+    curve = measured.curve if measured.curve is not None and measured.curve.values else None
+    wanted = plan.max_epochs if settings.max_epochs is not None or curve is None else curve.full_epochs
     stated = settings.duration_seconds
     if stated is None:
         settings, plan = _of_length(settings, opened, plan, measured, wanted)
@@ -106,7 +107,6 @@ def fitted(
     before = time.monotonic() - began + measured.ray_seconds
     lengths = [wanted] if settings.max_epochs is not None else _shorter_and_shorter(wanted)
     plans = (_of_length(settings, opened, plan, measured, max_epochs) for max_epochs in lengths)
-    curve = measured.curve if measured.curve is not None and measured.curve.values else None
     useful = 0 if curve is None else curve.least_useful_epochs
     usable_seconds = (1 - RESERVE) * stated - before - measured.process_seconds
     bought = _bought(plans, _Costs.of(plan, measured), usable_seconds, useful_epochs=useful)
@@ -155,11 +155,6 @@ def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources)
 def expected_of(settings: SearchSettings, plan: Plan, measured: Measurement) -> Forecast:
     """The forecast of a search from what was measured."""
     return _Costs.of(plan, measured).forecast(settings, plan, most_plays=MOST_PLAYS)
-
-
-def _wanted_epochs(plan: Plan, measured: Measurement) -> int:
-    curve = measured.curve
-    return plan.max_epochs if curve is None or not curve.values else curve.full_epochs
 
 
 def _shorter_and_shorter(epochs: int) -> Iterator[int]:

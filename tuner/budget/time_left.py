@@ -161,7 +161,9 @@ class _Rest(SimulatedSearch):
         new = [rng.gauss(learned * number / count, 1) for number in range(len(known), count)]
         self._qualities = known + new
         self.values = [-math.inf] * count
-        build, lately = _change_seconds(search), _lately(search)
+        # Between two trials of a slot.
+        gaps = progress.idle_gaps(search)
+        build, lately = max(0.0, statistics.fmean(gaps)) if gaps else 0.0, _lately(search)
         own = [_epoch_seconds(trial) or rng.choice(lately) for trial in search.trials]
         own += rng.choices(lately, k=count - len(own))
         self.drawn = [Seconds(build=build, training=seconds) for seconds in own]
@@ -225,12 +227,6 @@ def _lately(search: SearchRecord) -> Sequence[float]:
     trained = [trial for trial in search.trials if trial.results]
     trained.sort(key=lambda trial: trial.last_result.time)
     return [seconds for trial in trained[-RECENT_TRIALS:] if (seconds := _epoch_seconds(trial)) is not None]
-
-
-def _change_seconds(search: SearchRecord) -> float:
-    """Between two trials of a slot."""
-    gaps = progress.idle_gaps(search)
-    return max(0.0, statistics.fmean(gaps)) if gaps else 0.0
 
 
 def start_seconds(search: SearchRecord) -> float:

@@ -99,6 +99,7 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
     if leader is None:
         return None
     trial = leader if choice is None else choice.trial
+    both = (progress.full_seconds(search, one) for one in (trial, search.default_trial or trial))
     return HandedOver(
         trial=trial,
         epoch=progress.handed_over_result(search, trial).epoch,
@@ -106,11 +107,5 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
         choice=choice,
         on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),
         leader=leader,
-        pair_seconds=_pair_seconds(search, trial),
+        pair_seconds=sum(both) / min(2, search.settings.resources.concurrent),
     )
-
-
-def _pair_seconds(search: SearchRecord, trial: TrialRecord) -> float:
-    default = search.default_trial or trial
-    total = progress.full_seconds(search, trial) + progress.full_seconds(search, default)
-    return total / min(2, search.settings.resources.concurrent)

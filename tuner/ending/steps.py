@@ -8,11 +8,11 @@ from pathlib import Path
 
 from trainable.process import silenced
 from trainable.reporting.waiting import Waiting
+from tuner import formatting
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.training import Progress, confirm, log_training
 from tuner.confirm.wanted import what_is_left
-from tuner.ending.summary import summary
-from tuner.export import export
+from tuner.export import CONFIG, FOLDER, export
 from tuner.importance.measure import measure_importance
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import mark_exported
@@ -22,6 +22,8 @@ from tuner.results.headline import State
 from tuner.views.throttled_view import ThrottledView
 
 INTERRUPTED = 130
+NUM_COMMANDS = 3
+_WIDTH = 12
 PAGE_SECONDS = 5.0
 """Least time between two drawings of the page."""
 DATA_NOTES = "trainable.tasks"
@@ -79,6 +81,32 @@ def live_page(folder: Path, state: State = State.RUNNING) -> Dispensable:
         return ThrottledView(LivePage(folder, state), pause_seconds=PAGE_SECONDS)
 
     return Dispensable("report.html", make, remedy="python -m tuner.report writes it again")
+
+
+def summary(folder: Path, search: SearchRecord, not_exported: str | None) -> list[str]:
+    """The last lines on the terminal: an interruption first; then the headline of the page, the values on both splits,
+    the files, and some commands.
+
+    Args:
+        not_exported: why nothing is exported; None where it is.
+    """
+    from tuner.report import outcome_lines
+    from tuner.views.html.content import commands, read_result
+    from tuner.views.html.page import PAGE
+
+    result, left = read_result(folder, search), what_is_left(folder, search)
+    exported = f"none: {not_exported}." if not_exported else formatting.path(folder / FOLDER / CONFIG)
+    usable = {name: one for name, one in commands(result).items() if not (not_exported and f"/{CONFIG}" in one)}
+    shown = list(usable.items())[:NUM_COMMANDS]
+    width = max(len(name) for name, _ in shown) + 2
+    return [
+        *([] if left is None else [left]),
+        f"{'Result':{_WIDTH}}{result.headline.sentence}",
+        *outcome_lines(folder, search),
+        f"{'Exported':{_WIDTH}}{exported}",
+        f"{'Page':{_WIDTH}}{formatting.path(folder / PAGE)}",
+        *(f"{name:{width}}{command}" for name, command in shown),
+    ]
 
 
 def _hand_over(folder: Path, search: SearchRecord) -> str | None:

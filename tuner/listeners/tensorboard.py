@@ -120,7 +120,8 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
         return
     names = dict.fromkeys([*most_important, *(name for trial in search.trials for name in trial.params)])
     tried = {name: [trial.params[name] for trial in search.trials if name in trial.params] for name in names}
-    columns = {name: _column(values) for name, values in tried.items()}
+    # A value of the column's type: text where any value is text.
+    columns = {name: 0.0 if all(map(_is_number, values)) else str(values[0]) for name, values in tried.items()}
     # A choice that a trial has as a number would not match: the page would hide the trial.
     words = {name: values for name, values in tried.items() if not any(map(_is_number, values))}
     domains = {name: sorted({str(value) for value in values}) for name, values in words.items()}
@@ -137,11 +138,6 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
             _add(writer, [summary])
     except OSError as error:
         logger.warning("TensorBoard's HParams page does not number the parameters by importance: %s", error)
-
-
-def _column(values: list[object]) -> float | str:
-    """A value of the column's type: text where any value is text."""
-    return 0.0 if all(map(_is_number, values)) else str(values[0])
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

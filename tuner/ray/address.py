@@ -28,7 +28,9 @@ def cluster_address(given: str | None) -> str | None:
         logger.info("joining the Ray cluster at %s, as %s says", address, VARIABLE)
     if address != "auto":
         _check(name, address)
-    _use_token()
+    if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} or token_file().is_file():
+        # Ray reads it on its import.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     return address
 
 
@@ -54,10 +56,3 @@ def _check(name: str, address: str) -> None:
 def token_file() -> Path:
     """Where Ray keeps the password of clusters that ask for one."""
     return Path.home() / ".ray" / "auth_token"
-
-
-def _use_token() -> None:
-    """Enables token authentication if there is a token. Ray reads the variable on its import."""
-    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    if named or token_file().is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")

@@ -31,14 +31,10 @@ def remove_abandoned(parent: Path) -> None:
     for mark in parent.glob(f"ray-*/{OWNER}"):
         # Another search may be removing it just now, and folders of other users can't be read.
         with contextlib.suppress(FileNotFoundError, PermissionError):
-            if _is_abandoned(mark):
+            where, _, process = mark.read_text(encoding="utf-8").rpartition(" ")
+            is_ours = where == _process_space() and mark.stat().st_uid == os.getuid()
+            if is_ours and process.isdecimal() and not Path(f"/proc/{process}").exists():
                 shutil.rmtree(mark.parent, ignore_errors=True)
-
-
-def _is_abandoned(mark: Path) -> bool:
-    where, _, process = mark.read_text(encoding="utf-8").rpartition(" ")
-    is_ours = where == _process_space() and mark.stat().st_uid == os.getuid()
-    return is_ours and process.isdecimal() and not Path(f"/proc/{process}").exists()
 
 
 def _process_space() -> str:

@@ -285,12 +285,8 @@ def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:
             raise ValueError(
                 f"{location} does not follow from the lines before it, restore the file from a copy: {error}"
             ) from error
-    _check_complete(folder, search)
-    return search
-
-
-def _check_complete(folder: Path, search: SearchRecord) -> None:
-    """An emptied file would look like a search without trials."""
     checkpoints = folder / CHECKPOINTS
+    # An emptied file would look like a search without trials.
     if not search.by_name and checkpoints.is_dir() and any(checkpoints.iterdir()):
         raise ValueError(f"{folder / TRIALS} has no trials, but {checkpoints} is not empty: restore it from a copy")
+    return search

@@ -5,11 +5,12 @@ from typing import Protocol, TextIO
 
 from rich.console import Console
 
+from trainable.reporting.waiting import Waiting
 from tuner.records import SearchRecord
+from tuner.records.events import EpochDone, Event
 from tuner.views.live_view import LiveView
 from tuner.views.notebook_view import NotebookView
 from tuner.views.plain_view import PlainView
-from tuner.views.starting_notice import StartingNotice
 
 
 class View(Protocol):
@@ -35,6 +36,20 @@ def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard:
     if console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only:
         return LiveView(search, results=results, dashboard=dashboard, console=console)
     return PlainView(search, results=results, dashboard=dashboard, stream=stream)
+
+
+class StartingNotice:
+    """A listener; says that the first trials are starting, until the first epoch of its session has ended."""
+
+    def __init__(self) -> None:
+        self._waiting = Waiting("Starting the first trials")
+
+    def on_event(self, search: SearchRecord, event: Event) -> None:
+        if isinstance(event, EpochDone):
+            self._waiting.end()
+
+    def close(self) -> None:
+        self._waiting.end()
 
 
 def starting_notices(view: View) -> list[StartingNotice]:

@@ -44,7 +44,9 @@ def _draw(folder: Path) -> None:
         _show([draw_learning_curves(search, exported, metric=metric)])
         _show([*draw_best_so_far(search, exported), draw_timeline(search, exported), *draw_techniques(exported)])
     with parameters:
-        _show_parameters(search, exported)
+        # Measured when asked for: with many trials it takes seconds, and the page is redrawn every few.
+        if st.toggle("measure the importance", value=not search.is_unfinished):
+            _show([*draw_parameters(search, exported, measure_importance(search)), *draw_limits(search, exported)])
     with trials:
         st.dataframe(results_table(search), hide_index=True)
         st.dataframe(page_data.last_metrics(search, exported))
@@ -63,12 +65,6 @@ def _show(drawings: Iterable[Drawing]) -> None:
         if drawing.figure is not None:
             st.plotly_chart(drawing.figure, key=drawing.name)
         st.caption(drawing.caption)
-
-
-def _show_parameters(search: SearchRecord, exported: TrialRecord | None) -> None:
-    """Measured when asked for: with many trials it takes seconds, and the page is redrawn every few."""
-    if st.toggle("measure the importance", value=not search.is_unfinished):
-        _show([*draw_parameters(search, exported, measure_importance(search)), *draw_limits(search, exported)])
 
 
 def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None) -> None:

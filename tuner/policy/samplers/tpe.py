@@ -67,7 +67,10 @@ class TpeSampler:
         return self._source.any(generator)
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
-        study = self._study = self._study or self._new_study()
+        if self._study is None:
+            self._study = optuna.create_study(direction=self._direction)
+            self._study.add_trials(self._told.values())
+        study = self._study
         for _ in range(TRIES):
             study.sampler = _sampler(generator.getrandbits(32))
             trial = study.ask()
@@ -132,11 +135,6 @@ class TpeSampler:
             return 0, -self._sign * trial.value, 0.0
         step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
         return 1, -step, -self._sign * value
-
-    def _new_study(self) -> optuna.Study:
-        study = optuna.create_study(direction=self._direction)
-        study.add_trials(self._told.values())
-        return study
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution:

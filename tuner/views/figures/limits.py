@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
+from trainable.leg import LIMIT_PREFIX
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.limits import measured_quantity
 from tuner.views.figures.drawing import DEFAULT, Drawing, by_kind, colour_of, hover_of, new_figure, objective_of
 
 
@@ -13,6 +13,14 @@ def draw_limits(search: SearchRecord, exported: TrialRecord | None) -> list[Draw
     """One figure for each limit; a trial that broke one is told in its caption."""
     limits = enumerate(search.settings.limits.items(), start=1)
     return [_draw(search, exported, quantity, limit, number=number) for number, (quantity, limit) in limits]
+
+
+def measured_quantity(trial: TrialRecord, quantity: str) -> float | None:
+    """What was measured of a trial's network; None where it was not, such as after another broken limit."""
+    if trial.outcome is Outcome.OVER_LIMIT and trial.numbers.get("quantity") == quantity:
+        return float(trial.numbers["measured"])
+    values = (result.metrics.get(f"{LIMIT_PREFIX}{quantity}") for result in trial.results.values())
+    return next((value for value in values if value is not None), None)
 
 
 def _draw(search: SearchRecord, exported: TrialRecord | None, quantity: str, limit: float, *, number: int) -> Drawing:

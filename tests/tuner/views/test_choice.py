@@ -5,8 +5,7 @@ import threading
 
 from tests.tuner.conftest import recorded_settings
 from tuner.records import Recorder, trial_name
-from tuner.views.choice import make_view, starting_notices
-from tuner.views.starting_notice import StartingNotice
+from tuner.views.choice import StartingNotice, make_view, starting_notices
 
 
 def is_heard() -> bool:

@@ -2,7 +2,7 @@
 
 from tuner.policy.outcomes import Outcome, describe
 from tuner.report import write_report
-from tuner.results.limits import measured_quantity
+from tuner.views.figures.limits import measured_quantity
 
 LIMITS = {"params_m": 5.0, "latency_ms": 20.0}
 
