@@ -29,7 +29,7 @@ from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_r
 from tuner.ray.cluster_nodes import ClusterNodes, Needs
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
-from tuner.records import RecordedSettings, Recorder, TrialResources, locked
+from tuner.records import ConfirmSeeds, RecordedSettings, Recorder, TrialResources, locked
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
@@ -184,12 +184,16 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:
-    """Confirms fewer than planned where the rest of a stated time is too short."""
-    search = recorder.record
-    planned, top = search.settings.confirm, affordable_confirmation(search, recorder.elapsed)
-    if top < planned:
-        logger.info("The stated time is enough to confirm %d of the best, not %d.", top, planned)
-        recorder.change(confirm=top)
+    """Confirms fewer, or on fewer seeds, than planned where the rest of a stated time is too short."""
+    settings = recorder.record.settings
+    top, num_seeds = affordable_confirmation(recorder.record, recorder.elapsed)
+    if top < settings.confirm:
+        logger.info("The stated time is enough to confirm %d of the best, not %d.", top, settings.confirm)
+    if num_seeds < settings.confirm_seeds.first:
+        planned = settings.confirm_seeds.first
+        logger.info("The stated time is enough for %s, not %d.", formatting.count(num_seeds, "seed"), planned)
+        recorder.change(confirm_seeds=ConfirmSeeds(first=num_seeds, last=num_seeds))
+    recorder.change(confirm=top)
 
 
 def _report(recorder: Recorder, mirror: Mirror | None) -> int:

@@ -1,20 +1,24 @@
 """The time that is stated for a search (`--for`): its text, and when a search closes to keep it.
 
 What: a search closes when what is left of the time is needed for the full lengths that are still missing and for the
-    confirmation; then no trial starts and none is promoted but those. Of the confirmation as many trials are trained as
-    fit. Everything is estimated from the recorded seconds of this search's epochs, not from the plan's forecast, so
-    that a machine that has become busy buys fewer trials, not a late end.
+    confirmation, which may claim half of it at most; then no trial starts and none is promoted but those. Of the
+    confirmation as many trials are trained as fit, and on fewer seeds where not even one fits. Everything is estimated
+    from the recorded seconds of this search's epochs, not from the plan's forecast, so that a machine that has become
+    busy buys fewer trials, not a late end.
 Cost: none. Off: no stated time.
 """
 
 import math
 import re
+from typing import NamedTuple
 
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 
 RESERVE = 0.05
 """Of the stated time, kept until the confirmation: what report and export take, and estimates that are too low."""
+MOST_CONFIRMATION = 0.5
+"""Of the stated time: a confirmation of next to nothing is worth less than a search."""
 _TEXT = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -33,29 +37,40 @@ def is_time_to_close(search: SearchRecord, elapsed: float) -> bool:
     duration, default = search.settings.duration_seconds, search.default_trial
     if duration is None or default is None or not default.results:
         return False
-    return elapsed + _seconds_to_end(search, default) + confirmation_seconds(search) > (1 - RESERVE) * duration
+    confirmation = min(confirmation_seconds(search), MOST_CONFIRMATION * duration)
+    return elapsed + _seconds_to_end(search, default) + confirmation > (1 - RESERVE) * duration
 
 
-def affordable_confirmation(search: SearchRecord, elapsed: float) -> int:
-    """How many of the best can be confirmed in what is left, no more than the search planned."""
-    duration, planned = search.settings.duration_seconds, search.settings.confirm
-    if duration is None:
-        return planned
-    fits = (top for top in range(planned, 0, -1) if elapsed + confirmation_seconds(search, top) <= duration)
-    return next(fits, 0)
+class ConfirmationSize(NamedTuple):
+    """What is confirmed."""
+
+    top: int
+    """How many of the best; 0 is none."""
+    num_seeds: int
+    """Seeds of each in the first round."""
 
 
-def confirmation_seconds(search: SearchRecord, top: int | None = None) -> float:
-    """Of the default and the `top` best others on their seeds; None is as many as planned."""
+def affordable_confirmation(search: SearchRecord, elapsed: float) -> ConfirmationSize:
+    """What of the planned confirmation fits in what is left: first fewer of the best, then fewer seeds."""
+    duration, planned, seeds = search.settings.duration_seconds, search.settings.confirm, search.settings.confirm_seeds
+    if duration is None or not planned:
+        return ConfirmationSize(planned, seeds.first)
+    fewer = [ConfirmationSize(top, seeds.first) for top in range(planned, 0, -1)]
+    fewer += [ConfirmationSize(1, number) for number in range(seeds.first - 1, 0, -1)]
+    fits = (one for one in fewer if elapsed + confirmation_seconds(search, one.top, one.num_seeds) <= duration)
+    return next(fits, ConfirmationSize(0, seeds.first))
+
+
+def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds: int | None = None) -> float:
+    """Of the default and the `top` best others on `num_seeds` seeds; None is as many as planned."""
     top = search.settings.confirm if top is None else top
+    num_seeds = search.settings.confirm_seeds.first if num_seeds is None else num_seeds
     if not top:
         return 0.0
     compared = progress.best_beside_default(search, top)
     seconds = [progress.full_seconds(search, trial) for trial in compared]
     mean = math.fsum(seconds) / len(seconds) if seconds else 0.0
-    settings = search.settings
-    rounds = math.ceil(settings.confirm_seeds.first * (1 + top) / settings.resources.concurrent)
-    return rounds * mean
+    return math.ceil(num_seeds * (1 + top) / search.settings.resources.concurrent) * mean
 
 
 def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:

@@ -4,7 +4,7 @@ What: from the top rung down, where the quota allows it, the waiting trial with 
 length is promoted; otherwise the new configuration with the largest expected improvement over all trials starts. Both
 use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is
 left, the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
-best-predicted trial.
+best-predicted trial, and the best beside the default where no other has come so far.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
@@ -12,6 +12,7 @@ Cost: about 5 ms per decision after 1000 trials; a checkpoint and a restore per 
 or `none`; the prediction alone: `--sampler random`.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -194,9 +195,24 @@ class PromotingPolicy:
         return self._last_action()
 
     def _last_action(self) -> Action:
-        """The default always needs its full length; the best prediction is final only when nothing runs."""
+        """The default always needs its full length; predictions are final only when nothing runs.
+
+        Where the default is predicted best and no other trial has its full length, the best of the others gets it, so
+        that the default is compared with something.
+        """
         is_busy, full_length = bool(self.rungs.running), self._config.max_epochs
-        for trial in (None if is_busy else self.best_predicted(), self._proposals.default_trial):
+        predicted = () if is_busy else (self.best_predicted(), self._best_challenger())
+        for trial in (*predicted, self._proposals.default_trial):
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)
         return NoWork.WAIT if is_busy else NoWork.FINISHED
+
+    def _best_challenger(self) -> str | None:
+        """The waiting trial beside the default that is predicted best; None once one beside it has its full length."""
+        default, predicted = self._proposals.default_trial, self.predicted()
+        full = {trial for trial, value in self.rungs.values_at(self._config.max_epochs).items() if value > -math.inf}
+        if full - self._past - {default}:
+            return None
+        return max(
+            predicted.keys() & self.paused.keys() - {default}, key=lambda trial: (predicted[trial], trial), default=None
+        )

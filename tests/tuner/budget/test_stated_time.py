@@ -66,13 +66,23 @@ def test_a_default_that_waits_and_what_runs_are_waited_for(tmp_path):
 def test_without_a_stated_time_nothing_closes_and_all_is_confirmed(tmp_path):
     search = search_of(tmp_path, duration=None)
     assert not is_time_to_close(search, 1e9)
-    assert affordable_confirmation(search, 1e9) == 2
+    assert affordable_confirmation(search, 1e9) == (2, 3)
 
 
-@pytest.mark.parametrize(("elapsed", "top"), [(0, 2), (28, 2), (29, 1), (52, 1), (53, 0), (1000, 0)])
-def test_as_many_are_confirmed_as_fit(tmp_path, elapsed, top):
-    # 72 seconds for two, 48 for one.
-    assert affordable_confirmation(search_of(tmp_path, duration=100), elapsed) == top
+@pytest.mark.parametrize(
+    ("elapsed", "top", "num_seeds"),
+    [(0, 2, 3), (28, 2, 3), (29, 1, 3), (52, 1, 3), (53, 1, 2), (68, 1, 2), (69, 1, 1), (84, 1, 1), (85, 0, 3)],
+)
+def test_as_many_are_confirmed_as_fit_and_then_one_on_as_many_seeds_as_fit(tmp_path, elapsed, top, num_seeds):
+    # 72 seconds for two, 48 for one, 16 for one on one seed.
+    assert affordable_confirmation(search_of(tmp_path, duration=100), elapsed) == (top, num_seeds)
+
+
+def test_the_confirmation_claims_no_more_than_half_of_the_time(tmp_path):
+    # 72 seconds of confirmation, of which 50 are kept, and 4 for another trial to its first rung.
+    search = search_of(tmp_path, duration=100, scheduler="asha")
+    assert not is_time_to_close(search, 95 - 50 - 4 - 1)
+    assert is_time_to_close(search, 95 - 50 - 4 + 1)
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "none"])

@@ -169,6 +169,18 @@ def test_the_default_is_trained_to_its_full_length_however_poor(seed, slots):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_a_default_that_is_predicted_best_is_compared_with_the_best_of_the_others_at_full_length(seed):
+    """Too few trials for a promotion by the quota: one in four of three."""
+    best = SOURCE.of({"x": 0.7, "kind": "b"})
+    search = played(make(first=[best], num_trials=3, reduction_factor=4, seed=seed))
+    full = [trial.candidate.params for trial in search.trials if trial.epoch == LONGEST]
+    waited = [trial.candidate.params for trial in search.trials if trial.epoch < LONGEST]
+    assert full[0] == best.params
+    assert len(full) == 2
+    assert all(quality(full[1], 1) >= quality(params, 1) for params in waited)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_no_slot_rests_while_the_default_has_epochs_to_go(seed):
     """When all have begun nothing else is worth its while, and the best prediction is settled when nothing runs."""
     policy = make(first=[SOURCE.of({"x": 0.0, "kind": "a"})], seed=seed, slots=3)
