@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tuner.ray.signals import FROM_WITHIN, interrupt, restored_signal_handlers
+
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS, ATTEMPTS = 2.0, 4
@@ -20,7 +22,8 @@ INTERRUPTED = 130
 
 @contextmanager
 def head_watched(address: str, *, end: Callable[[int], object] = os._exit) -> Iterator[None]:
-    """Interrupts the command, as Ctrl-C does, when nothing answers at `address`; ends the process where it hangs.
+    """Interrupts the command, as Ctrl-C does but even where that is ignored, when nothing answers at `address`; ends
+    the process where it hangs.
 
     Outside the main thread it does nothing.
 
@@ -43,17 +46,21 @@ def head_watched(address: str, *, end: Callable[[int], object] = os._exit) -> It
                     "continue with --resume.",
                     address,
                 )
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, FROM_WITHIN)
                 if not over.wait(GRACE_SECONDS):
                     end(INTERRUPTED)
                 return
 
     thread = threading.Thread(target=watch, name="head-watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
+    with restored_signal_handlers():
+        signal.signal(FROM_WITHIN, interrupt)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            # Its signal, without the handler, would end the process.
+            thread.join()
 
 
 def _answers(address: str) -> bool:

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+FROM_WITHIN = signal.SIGUSR2
+"""What a thread of the command interrupts it with: SIGINT is ignored in a background job of a script, and Ray takes
+SIGUSR1."""
+TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, FROM_WITHIN)
 """Signals whose handlers Ray or a search replaces."""
 
 
@@ -28,7 +31,7 @@ def signals_ignored() -> Iterator[None]:
     """Ignores signals during the second or two of clean-up, which a second Ctrl-C would interrupt."""
     with restored_signal_handlers():
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, FROM_WITHIN):
                 signal.signal(number, signal.SIG_IGN)
         yield
 
@@ -40,9 +43,9 @@ def signals_as_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _interrupt)
+                signal.signal(number, interrupt)
     yield
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
     raise KeyboardInterrupt

@@ -10,10 +10,11 @@ from tuner.ray import head_watch
 from tuner.ray.head_watch import INTERRUPTED, head_watched
 
 
-@pytest.fixture
-def head(monkeypatch):
-    """A socket that listens; looked at often, in a process where Ctrl-C interrupts: those of xdist ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["", "background job"])
+def head(monkeypatch, request):
+    """A socket that listens; looked at often, in a process where Ctrl-C interrupts, and in one that ignores it, as a
+    background job of a script does."""
+    before = signal.signal(signal.SIGINT, request.param)
     monkeypatch.setattr(head_watch, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(head_watch, "GRACE_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
