@@ -21,7 +21,7 @@ from tuner.ray.head_watch import head_watched
 from tuner.ray.nodes import check_nodes, shipped_code
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.starting import PATIENCE, start_ray
-from tuner.ray.temporary_folder import temporary_ray_folder
+from tuner.ray.temporary_folder import full_disk_named, temporary_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
 
@@ -125,7 +125,8 @@ def ray_running(
                 # Ray writes its cluster's password readable for every user of the machine.
                 if token_file().is_file():
                     token_file().chmod(0o600)
-                with signals_as_ctrl_c(), nullcontext() if address else inherited_environment():
+                environment = nullcontext() if address else inherited_environment()
+                with signals_as_ctrl_c(), environment, full_disk_named(own_folder):
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune", is_joined=address is not None)
         finally:

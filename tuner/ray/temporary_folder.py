@@ -5,10 +5,13 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_PARENT_CHARACTERS = 22
 """Ray's socket paths add up to 79 characters, and may have at most 107."""
+START_MB, FULL_MB = 50, 5
+"""Free space that Ray gets at the start, mostly for its logs: a short search takes 2 MB; and below which it is full."""
 OWNER = "search-process"
 """File in such a folder: the process namespace and the process id of the search that created it."""
 
@@ -17,13 +20,49 @@ def temporary_ray_folder() -> Path:
     """Creates a folder marked with this process, closed to other users; removes folders of killed searches first.
 
     Ray opens its own folder to every user of the machine: give it one inside this.
+
+    Raises:
+        ValueError: it can't be written to, or is full. Ray would try to start for minutes, and not say why it can't.
     """
     is_long = len(tempfile.gettempdir()) > MAX_PARENT_CHARACTERS and Path("/tmp").is_dir()
     parent = Path("/tmp" if is_long else tempfile.gettempdir())
     remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
-    (folder / OWNER).write_text(f"{_process_space()} {os.getpid()}", encoding="utf-8")
+    try:
+        free_mb = _free_mb(parent)
+        if free_mb < START_MB:
+            raise ValueError(
+                f"{parent} has {free_mb:.0f} MB left, and Ray needs {START_MB} MB there. Make room, or {_ANOTHER}."
+            )
+        folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
+        (folder / OWNER).write_text(f"{_process_space()} {os.getpid()}", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"Ray can't write to {parent}: {error.strerror}. Make it writable, or {_ANOTHER}.") from error
     return folder
+
+
+_ANOTHER = f"set TMPDIR to another folder, with a path of at most {MAX_PARENT_CHARACTERS} characters"
+
+
+@contextlib.contextmanager
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """Names Ray's folder in an error of Ray's that names no file, where the disk of that folder is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and (sentence := full_disk(folder)):
+            raise OSError(error.errno, sentence) from error
+        raise
+
+
+def full_disk(folder: Path) -> str | None:
+    """A sentence where the disk of Ray's folder is full, which ends Ray's processes sooner or later; else None."""
+    if _free_mb(folder) >= FULL_MB:
+        return None
+    return f"The disk of {folder}, where Ray keeps its files, is full: make room, or {_ANOTHER}"
+
+
+def _free_mb(folder: Path) -> float:
+    return shutil.disk_usage(folder).free / 1e6
 
 
 def remove_abandoned(parent: Path) -> None:

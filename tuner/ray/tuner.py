@@ -13,6 +13,7 @@ from trainable.workloads.registry import CarriedConfig
 from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher, SessionStopper, StepCallback
 from tuner.ray.cluster import LocalNode, num_trials_with_room
 from tuner.ray.cluster_nodes import ClusterNodes
+from tuner.ray.temporary_folder import full_disk
 from tuner.records import RecordedSettings
 from tuner.session import Session
 
@@ -46,6 +47,9 @@ def run_legs(
 
     def step() -> None:
         on_step()
+        # Ray makes the folder itself with the first trial.
+        if session.stop_reason is None and (sentence := full_disk(scratch.parent)):
+            session.stop(f"{sentence}, and continue with --resume.")
         if nodes is not None and nodes.has_changed():
             _follow(nodes, session, settings)
 

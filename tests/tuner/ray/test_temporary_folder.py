@@ -1,15 +1,23 @@
 """A killed search leaves Ray's folder behind; the next one removes it, and nothing that may be somebody else's."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tuner.ray import temporary_folder
-from tuner.ray.temporary_folder import OWNER, remove_abandoned, temporary_ray_folder
+from tuner.ray.temporary_folder import (
+    OWNER,
+    full_disk_named,
+    remove_abandoned,
+    temporary_ray_folder,
+)
 
 if not Path("/proc/self/ns/pid").exists():
     pytest.skip("processes are told apart by /proc, which this system has not", allow_module_level=True)
@@ -64,3 +72,42 @@ def test_a_long_temporary_folder_is_left_for_one_whose_sockets_ray_can_open(tmp_
     (folder / OWNER).unlink()
     folder.rmdir()
     assert folder.parent == Path("/tmp")
+
+
+def test_a_folder_that_can_not_be_written_to_is_told_before_ray_starts(parent, monkeypatch):
+    (parent / "file").write_text("where no folder can be made")
+    monkeypatch.setattr(tempfile, "tempdir", str(parent / "file"))
+    with pytest.raises(ValueError, match=r"^Ray can't write to .*/file: Not a directory\. Make it writable, or "):
+        temporary_ray_folder()
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """The free megabytes of every disk."""
+    free = {"mb": 1000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free["mb"] * 1e6))
+    return free
+
+
+def test_a_folder_without_room_is_told_before_ray_starts(parent, disk):
+    disk["mb"] = 3
+    with pytest.raises(ValueError, match=f"^{parent} has 3 MB left, and Ray needs 50 MB there. Make room, or "):
+        temporary_ray_folder()
+    assert not list(parent.iterdir())
+
+
+def test_an_error_of_ray_s_names_the_full_folder_and_one_of_a_file_stays_as_it_is(parent, disk):
+    errors = (
+        OSError(errno.ENOSPC, "Error writing bytes to file"),
+        OSError(errno.ENOSPC, "No space left", "settings.json"),
+    )
+
+    def raised(error):
+        with pytest.raises(OSError, match="Errno") as caught, full_disk_named(parent):
+            raise error
+        return str(caught.value)
+
+    assert [raised(error) for error in errors] == [str(error) for error in errors]
+    disk["mb"] = 0
+    assert f"The disk of {parent}, where Ray keeps its files, is full" in raised(errors[0])
+    assert raised(errors[1]) == str(errors[1])
