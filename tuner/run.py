@@ -37,6 +37,7 @@ from tuner.records.trivial import write_trivial
 from tuner.references.beside import References
 from tuner.session import open_session
 from tuner.settings import SearchSettings
+from tuner.storage.lease import Lease
 from tuner.storage.mirror import Mirror, mirrored
 from tuner.views.choice import make_view, starting_notices
 from tuner.views.first_rung_notice import FirstRungNotice
@@ -66,7 +67,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             if plan.trivial is not None:
                 write_trivial(folder, "validation", plan.trivial)
             mirror = held.enter_context(mirrored(folder, recorded.store))
-            _search(recorder, plan, cluster, seconds=settings.time_budget_seconds)
+            _search(recorder, plan, cluster, mirror, seconds=settings.time_budget_seconds)
         return _report(recorder, mirror)
 
 
@@ -79,7 +80,7 @@ def resume_search(
     num_gpus: int | None = None,
     seconds: float | None = None,
     disk_bytes: int | None = None,
-    store: str | None = None,
+    lease: Lease | None = None,
     verbose: bool = False,
 ) -> int:
     """Continues a search from its records, then writes report and export; returns the exit status.
@@ -89,7 +90,7 @@ def resume_search(
         address, num_cpus, num_gpus: as in `ray_running`.
         seconds: total run time of the search, over its sessions; None is no limit.
         disk_bytes: total size of its checkpoints from now on; None is the recorded limit.
-        store: URI that its folder is copied to from now on; None is the recorded one.
+        lease: of the URI that its folder is copied to from now on; None is the recorded URI.
 
     Raises:
         ValueError: the folder holds no search or a damaged one, or the cluster is too small.
@@ -100,6 +101,8 @@ def resume_search(
         recorder = held.enter_context(closing(Recorder.resume(folder)))
         search = recorder.record
         settings, plan = search.settings, plan_from_records(search.settings)
+        store = settings.store if lease is None else lease.store
+        mirror = held.enter_context(mirrored(folder, store, lease))
         if more is not None:
             known = [trial.answers for trial in search.trials] + [past.answers for past in search.past_trials]
             settings = extended(settings, plan, more=more, known=known)
@@ -114,10 +117,9 @@ def resume_search(
                 first_answers=settings.first_answers,
                 disk_budget_bytes=budget,
                 duration_seconds=duration,
-                store=store or settings.store,
+                store=store,
             )
-            mirror = held.enter_context(mirrored(folder, recorder.record.settings.store))
-            _search(recorder, plan, cluster, seconds=seconds)
+            _search(recorder, plan, cluster, mirror, seconds=seconds)
         return _report(recorder, mirror)
 
 
@@ -166,7 +168,9 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
     )
 
 
-def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: float | None) -> None:
+def _search(
+    recorder: Recorder, plan: Plan, cluster: RunningRay, mirror: Mirror | None, *, seconds: float | None
+) -> None:
     """Runs a session, and the confirmation when all trials have ended.
 
     A new search and a continued one take the same path: the records of a new one are empty.
@@ -176,7 +180,7 @@ def _search(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: flo
     search.time_budget_seconds = seconds
     # Optuna logs each new study.
     with silenced(optuna.logging.get_logger("optuna").name):
-        is_complete = _run_session(recorder, plan, cluster, seconds=seconds)
+        is_complete = _run_session(recorder, plan, cluster, mirror, seconds=seconds)
     if is_complete and search.leader is not None:
         _keep_to_stated_time(recorder)
     if is_complete and search.settings.confirm and search.leader is not None:
@@ -207,7 +211,9 @@ def _report(recorder: Recorder, mirror: Mirror | None) -> int:
     return status
 
 
-def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds: float | None) -> bool:
+def _run_session(
+    recorder: Recorder, plan: Plan, cluster: RunningRay, mirror: Mirror | None, *, seconds: float | None
+) -> bool:
     """Trains until nothing is left or the session is stopped; returns whether all trials have ended."""
     folder, search = recorder.folder, recorder.record
     session = open_session(recorder, plan.pinned, seconds=seconds)
@@ -216,13 +222,19 @@ def _run_session(recorder: Recorder, plan: Plan, cluster: RunningRay, *, seconds
     references = References(folder, search, "validation")
     recorder.listen([*_copies(recorder, plan), view, live_page(folder), FirstRungNotice(folder), references])
     recorder.listen(starting_notices(shown))
+
+    def step() -> None:
+        view.catch_up()
+        if mirror is not None and mirror.lost is not None:
+            session.stop(mirror.lost)
+
     try:
         run_legs(
             session,
             search.settings,
             plan.base,
             scratch=cluster.scratch,
-            on_step=view.catch_up,
+            on_step=step,
             nodes=_nodes_of(cluster, recorder, plan),
         )
     except KeyboardInterrupt:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tuner.api.result import SearchResult
     from tuner.budget.measurement import Measurement
     from tuner.planning.plan import Plan
+    from tuner.storage.lease import Lease
 
 
 def search(space: str = "moe", *, verbose: bool = False, **options: Unpack[SearchOptions]) -> "SearchResult":
@@ -164,24 +165,23 @@ def continue_from(
     from tuner.planning import preflight
     from tuner.run import resume_search
 
-    store = str(folder) if is_uri(folder) else None
-    folder = Path(folder) if store is None else _fetched(store)
-    if more is None and restored(folder, space=space, store=store):
+    with _fetched(folder) as (folder, lease):
+        if more is None and restored(folder, space=space, lease=lease):
+            return load(folder)
+        check = preflight.check_resume if more is None else preflight.check_extension
+        check(folder, space=space)
+        resume_search(
+            folder,
+            more=more,
+            address=address,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            seconds=seconds,
+            disk_bytes=disk_bytes,
+            lease=lease,
+            verbose=verbose,
+        )
         return load(folder)
-    check = preflight.check_resume if more is None else preflight.check_extension
-    check(folder, space=space)
-    resume_search(
-        folder,
-        more=more,
-        address=address,
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        seconds=seconds,
-        disk_bytes=disk_bytes,
-        store=store,
-        verbose=verbose,
-    )
-    return load(folder)
 
 
 def load_libraries() -> None:
@@ -191,10 +191,20 @@ def load_libraries() -> None:
             import_module("tuner.run")
 
 
-def _fetched(store: str) -> Path:
+@contextmanager
+def _fetched(folder: str | Path) -> "Iterator[tuple[Path, Lease | None]]":
+    """The folder on this machine, and the right to continue the search in its store where the folder is a URI."""
+    if not is_uri(folder):
+        yield Path(folder), None
+        return
     from tuner.storage.fetched_search import fetch_search
+    from tuner.storage.lease import Lease
 
-    return fetch_search(store)
+    lease = Lease(str(folder))
+    try:
+        yield fetch_search(lease.store, lease=lease), lease
+    finally:
+        lease.release()
 
 
 @contextmanager

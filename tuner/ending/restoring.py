@@ -9,18 +9,19 @@ from tuner.ending.steps import finish
 from tuner.export import FOLDER
 from tuner.records import locked, read_search
 from tuner.report import REPORT, TABLE
+from tuner.storage.lease import Lease
 from tuner.storage.mirror import mirrored
 from tuner.views.html.page import PAGE
 
 logger = logging.getLogger(__name__)
 
 
-def restored(folder: Path, *, space: str | None = None, store: str | None = None) -> bool:
+def restored(folder: Path, *, space: str | None = None, lease: Lease | None = None) -> bool:
     """Completes the folder of a finished search; returns whether anything was missing and is written now.
 
     Args:
         space: its space, as a check.
-        store: URI of its copy, which is completed too; None is the recorded one.
+        lease: of its copy at a URI, which is completed too; None is that of the recorded URI.
 
     Raises:
         ValueError: the folder holds no search, one of another space, or is in use.
@@ -34,7 +35,8 @@ def restored(folder: Path, *, space: str | None = None, store: str | None = None
     if not search.is_finished or what_is_left(folder, search) is not None:
         return False
     logger.info("%s is finished; writing what is missing: %s", folder, ", ".join(missing))
-    with locked(folder), mirrored(folder, store or search.settings.store) as mirror:
+    store = search.settings.store if lease is None else lease.store
+    with locked(folder), mirrored(folder, store, lease) as mirror:
         if mirror is not None:
             mirror.fetch_checkpoints(needed_checkpoints(search))
         finish(folder, search)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 logger = logging.getLogger(__name__)
 
@@ -106,21 +106,32 @@ _NOBODY = "another process"
 def _owner(file: TextIO) -> str:
     file.seek(0)
     try:
-        owner = json.loads(file.read())
-        return f"process {owner['process']} on {owner['host']} since {owner['since']} ({owner['command']})"
-    except (ValueError, KeyError, TypeError):
+        return owner_in_words(json.loads(file.read()))
+    except ValueError:
         return _NOBODY
 
 
-def _write_owner(file: TextIO) -> None:
+def owner_in_words(owner: Any) -> str:
+    """What `owner_facts` returned, perhaps on another machine or damaged since."""
+    try:
+        return f"process {owner['process']} on {owner['host']} since {owner['since']} ({owner['command']})"
+    except (KeyError, TypeError):
+        return _NOBODY
+
+
+def owner_facts() -> dict[str, int | str]:
+    """This process, for people."""
     # Code from standard input or -c has no file name.
     program = Path(sys.argv[0]).name if sys.argv[0] not in ("", "-c") else "python"
-    owner = {
+    return {
         "process": os.getpid(),
         "host": platform.node(),
         "since": datetime.now().isoformat(sep=" ", timespec="seconds"),
         "command": " ".join([program, *sys.argv[1:]]),
     }
+
+
+def _write_owner(file: TextIO) -> None:
     file.truncate(0)
-    file.write(json.dumps(owner))
+    file.write(json.dumps(owner_facts()))
     file.flush()

@@ -1,4 +1,4 @@
-"""A results folder at a URI: the copy that is made while a search runs (mirror), and the search that is continued from
-it on another machine (fetched_search). May import trainable.leg, trainable.remote, tuner.formatting and
-tuner.records.
+"""A results folder at a URI: the copy that is made while a search runs (mirror), the search that is continued from it
+on another machine (fetched_search), and the right of one machine at a time to do so (lease). May import trainable.leg,
+trainable.remote, trainable.reporting.waiting, tuner.formatting and tuner.records.
 """

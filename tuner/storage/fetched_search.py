@@ -10,6 +10,7 @@ from tuner import formatting
 from tuner.records import SETTINGS
 from tuner.records.events import TRIALS
 from tuner.records.search_record import CHECKPOINTS
+from tuner.storage.lease import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -35,20 +36,27 @@ def check_store(store: str) -> None:
         )
 
 
-def fetch_search(store: str, results: Path = Path("results")) -> Path:
+def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | None = None) -> Path:
     """Copies a search from its URI to results/<space>/<run>, without its checkpoints, which trials fetch themselves.
 
     A folder that is there and has gone on stays as it is.
 
+    Args:
+        lease: the right to continue it, which is taken before anything is fetched; None only reads.
+
     Raises:
-        ValueError: there is no search, it can't be reached, or both have gone on since they were the same.
+        ValueError: there is no search, it can't be reached, another machine continues it, or both have gone on since
+            they were the same.
     """
     check_uri(store, "--resume")
     remote = _opened(store, "--resume")
     try:
-        names = [name for name in remote.names() if not name.startswith(f"{CHECKPOINTS}/")]
-        if SETTINGS not in names:
+        if SETTINGS not in remote.names():
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
+        if lease is not None and (taken_over := lease.take()):
+            logger.warning("%s", taken_over)
+        hidden = f"{CHECKPOINTS}/", "."
+        names = [name for name in remote.names() if not name.startswith(hidden)]
         space, run = store.partition("?")[0].rstrip("/").split("/")[-2:]
         folder = results / space / run
         with TemporaryDirectory() as scratch:
@@ -63,6 +71,21 @@ def fetch_search(store: str, results: Path = Path("results")) -> Path:
     except OSError as error:
         raise ValueError(_unreachable("--resume", store, error)) from error
     return folder
+
+
+def check_up_to_date(folder: Path, store: str) -> None:
+    """Raises ValueError where the copy has gone on, on another machine, and would be overwritten by the folder.
+
+    Raises:
+        OSError: the store can't be reached.
+    """
+    with TemporaryDirectory() as scratch:
+        theirs = Path(scratch) / TRIALS
+        if RemoteFolder(store).get(TRIALS, theirs) and not _is_newer(folder, theirs, store):
+            raise ValueError(
+                f"{store} has gone on since {folder} was its copy; continue there with --resume "
+                f"{formatting.argument(store)}."
+            )
 
 
 def _is_newer(folder: Path, theirs: Path, store: str) -> bool:

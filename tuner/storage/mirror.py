@@ -16,6 +16,8 @@ from trainable.remote.remote_folder import RemoteFolder
 from tuner.records import SETTINGS
 from tuner.records.events import TRIALS, EpochDone, read_event
 from tuner.records.search_record import CHECKPOINTS
+from tuner.storage.fetched_search import check_up_to_date
+from tuner.storage.lease import Lease, LeaseLostError
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +35,13 @@ class Mirror:
     Args:
         folder: of a search that this process has locked.
         store: the URI of the copy.
+        lease: the right to write there.
     """
 
-    def __init__(self, folder: Path, store: str) -> None:
-        self._folder, self._store = folder, store
+    def __init__(self, folder: Path, store: str, lease: Lease | None = None) -> None:
+        self._folder, self._store, self._lease = folder, store, lease
+        self.lost: str | None = None
+        """Why nothing is copied any more: another machine continues the search. None while that is not so."""
         self._remote: RemoteFolder | None = None
         self._copied: dict[str, Stamp] = {}
         self._read_bytes, self._epochs = 0, dict[str, int]()
@@ -46,8 +51,11 @@ class Mirror:
         """Brings the copy up to date; what has not changed is not copied again.
 
         Raises:
+            LeaseLostError: another machine continues the search.
             Exception: the store can't be reached; each kind of store has errors of its own.
         """
+        if self._lease is not None:
+            self._lease.renew()
         remote = self._remote = self._remote or RemoteFolder(self._store)
         self._read_epochs()
         stored = remote.names(CHECKPOINTS)
@@ -66,9 +74,14 @@ class Mirror:
             remote.remove(name)
 
     def try_copy(self) -> bool:
-        """Like `copy`, but a store that can't be reached costs a warning; returns whether the copy is up to date."""
+        """Like `copy`, but a store that can't be reached costs a warning; returns whether nothing is left to copy."""
+        if self.lost is not None:
+            return True
         try:
             self.copy()
+        except LeaseLostError as error:
+            self.lost = f"{error}, so this search ends; its finished epochs are in {self._folder}."
+            return True
         except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
             if not self._is_behind:
                 logger.warning(
@@ -125,12 +138,21 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(folder: Path, store: str | None) -> Iterator[Mirror | None]:
-    """Copies the folder to the store inside this context, and what is left at its end; None copies nothing."""
+def mirrored(folder: Path, store: str | None, lease: Lease | None = None) -> Iterator[Mirror | None]:
+    """Copies the folder to the store inside this context, and what is left at its end; None copies nothing.
+
+    Args:
+        lease: the right to write there; one that is not held yet is taken here.
+
+    Raises:
+        ValueError: another machine continues the search, or has continued it since the folder was copied.
+    """
     if store is None:
         yield None
         return
-    mirror, ended = Mirror(folder, store), threading.Event()
+    lease = lease or Lease(store)
+    _take(lease, folder)
+    mirror, ended = Mirror(folder, store, lease), threading.Event()
 
     def copy_until_ended() -> None:
         while not ended.wait(PAUSE_SECONDS):
@@ -145,6 +167,20 @@ def mirrored(folder: Path, store: str | None) -> Iterator[Mirror | None]:
         ended.set()
         thread.join()
         _copy_the_rest(mirror, folder, store)
+        lease.release()
+
+
+def _take(lease: Lease, folder: Path) -> None:
+    """A store that is away keeps no search on this machine from going on; the lease is taken with the first copy."""
+    try:
+        if not lease.is_held and (taken_over := lease.take()):
+            logger.warning("%s", taken_over)
+        check_up_to_date(folder, lease.store)
+    except OSError as error:
+        logger.warning("%s can't be reached: %s. The search goes on in %s.", lease.store, _first_line(error), folder)
+    except ValueError:
+        lease.release()
+        raise
 
 
 def _copy_the_rest(mirror: Mirror, folder: Path, store: str) -> None:

@@ -10,7 +10,9 @@ from tests.tuner.conftest import recorded_settings
 from trainable.leg import checkpoint_name
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import remove_others, trial_folder
+from tuner.storage import lease as leases
 from tuner.storage.fetched_search import check_store, fetch_search
+from tuner.storage.lease import Lease
 from tuner.storage.mirror import Mirror, mirrored
 
 TRIAL = "000-00000000"
@@ -22,6 +24,11 @@ def recorder(tmp_path):
         recorder.open_session()
         recorder.start(TRIAL, params={"max_lr": 0.1}, answers={"max_lr": 0.1})
         yield recorder
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(leases, "SETTLING_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -84,6 +91,43 @@ def test_at_the_end_the_copy_has_everything(recorder, store, tmp_path):
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
     with mirrored(recorder.folder, None) as nothing:
         assert nothing is None
+
+
+def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder, store, tmp_path):
+    lease, other = Lease(store), Lease(store)
+    lease.take()
+    mirror = Mirror(recorder.folder, store, lease)
+    mirror.copy()
+    (tmp_path / "store/moe/spring/.lease").unlink()
+    other.take()
+    before = files(tmp_path / "store/moe/spring")
+    train(recorder, 1)
+    assert mirror.try_copy()
+    assert f"{store} is continued by process " in mirror.lost
+    assert mirror.lost.endswith(f", so this search ends; its finished epochs are in {recorder.folder}.")
+    assert files(tmp_path / "store/moe/spring") == before
+
+
+def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_path):
+    Mirror(recorder.folder, store).copy()
+    with mirrored(recorder.folder, store), pytest.raises(ValueError, match=f"{store} is in use by process"):
+        fetch_search(store, tmp_path / "other", lease=Lease(store))
+    lease = Lease(store)
+    folder = fetch_search(store, tmp_path / "other", lease=lease)
+    with mirrored(folder, store, lease):
+        assert (tmp_path / "store/moe/spring/.lease").exists()
+    assert not (tmp_path / "store/moe/spring/.lease").exists()
+    assert not (folder / ".lease").exists()
+
+
+def test_a_folder_whose_copy_has_gone_on_elsewhere_does_not_overwrite_it(recorder, store, tmp_path):
+    shutil.copytree(recorder.folder, tmp_path / "behind/moe/spring")
+    train(recorder, 1)
+    Mirror(recorder.folder, store).copy()
+    said = f"^{store} has gone on since .* was its copy; continue there with --resume"
+    with pytest.raises(ValueError, match=said), mirrored(tmp_path / "behind/moe/spring", store):
+        pass
+    assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
 
 
 def test_a_search_is_fetched_on_a_machine_that_has_nothing_of_it(recorder, store, tmp_path, monkeypatch):

@@ -1,0 +1,114 @@
+"""One machine at a time continues a search from its store; a lease that nobody renews is taken over."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from tuner.storage.lease import LOOK_SECONDS, SETTLING_SECONDS, WATCHED_SECONDS, Lease, LeaseLostError
+
+NOW = 1_000_000.0
+
+
+class Machine:
+    """Its pauses, and what happens in the store during each."""
+
+    def __init__(self, store: str) -> None:
+        self.file = Path(store.removeprefix("file://"), ".lease")
+        self.pauses: list[float] = []
+        self.meanwhile = lambda: None
+        self.lease = Lease(store, pause=self.pause, clock=lambda: NOW)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.meanwhile()
+
+    def found(self, **changes: object) -> None:
+        """A lease of another machine lies in the store."""
+        owner = {
+            "id": "theirs",
+            "process": 7,
+            "host": "elsewhere",
+            "since": "noon",
+            "command": "search",
+            "renewed": NOW,
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(json.dumps(owner | {"renewed": NOW} | changes))
+
+    @property
+    def owner(self) -> str | None:
+        return json.loads(self.file.read_text())["id"] if self.file.exists() else None
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(f"file://{tmp_path}/store")
+
+
+def test_a_lease_is_there_until_its_owner_gives_it_back(machine):
+    assert machine.lease.take() is None
+    machine.lease.renew()
+    assert (machine.pauses, machine.owner is not None) == ([SETTLING_SECONDS], True)
+    machine.lease.release()
+    assert machine.owner is None
+
+
+def test_one_that_is_renewed_is_refused_with_its_owner(machine):
+    machine.found()
+    machine.meanwhile = lambda: machine.found(renewed=NOW + len(machine.pauses) // 5)
+    with pytest.raises(ValueError, match=r"in use by process 7 on elsewhere since noon \(search\); wait until"):
+        machine.lease.take()
+    assert (machine.owner, machine.pauses) == ("theirs", [LOOK_SECONDS] * 5)
+
+
+def test_one_that_is_not_renewed_is_taken_over_and_that_is_said(machine):
+    machine.found(renewed=NOW + 3000)
+    said = machine.lease.take()
+    assert said is not None
+    assert said.endswith("store is taken over from process 7 on elsewhere since noon (search), which is gone.")
+    assert sum(machine.pauses) == WATCHED_SECONDS + SETTLING_SECONDS
+    assert machine.owner != "theirs"
+
+
+def test_one_that_is_given_back_meanwhile_is_taken(machine):
+    machine.found()
+    machine.meanwhile = lambda: machine.file.unlink(missing_ok=len(machine.pauses) > 1)
+    assert machine.lease.take()
+
+
+def test_one_of_long_ago_or_of_a_process_that_ended_here_is_taken_over_at_once(machine):
+    machine.found(renewed=NOW - 4000)
+    assert machine.lease.take()
+    namespace = str(Path("/proc/self/ns/pid").readlink())
+    machine.found(host=platform.node(), space=namespace, process=2**30)
+    assert machine.lease.take()
+    assert machine.pauses == [SETTLING_SECONDS] * 2
+    machine.found(host=platform.node(), space=namespace, process=os.getpid())
+    with pytest.raises(ValueError, match="is in use by"):
+        machine.lease.take()
+
+
+def test_of_two_that_take_it_at_once_the_later_one_has_it(machine):
+    machine.meanwhile = machine.found
+    with pytest.raises(ValueError, match="store is in use by process 7 on elsewhere"):
+        machine.lease.take()
+    machine.lease.release()
+    assert machine.owner == "theirs"
+
+
+def test_one_that_was_taken_over_is_lost_and_left_alone(machine):
+    machine.lease.take()
+    machine.found()
+    with pytest.raises(LeaseLostError, match="store is continued by process 7 on elsewhere"):
+        machine.lease.renew()
+    machine.lease.release()
+    assert machine.owner == "theirs"
+
+
+def test_a_lease_that_nobody_can_read_is_in_nobodys_way(machine):
+    machine.found()
+    machine.file.write_text("[]")
+    assert machine.lease.take() is None
