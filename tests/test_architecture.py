@@ -125,9 +125,11 @@ def test_the_parts_of_a_search_import_only_what_lies_below(layer):
             assert not any(begins_with(name, package) for package in forbidden), f"{path} imports {name}"
 
 
-def test_records_know_of_trainable_no_more_than_what_a_leg_and_a_reference_are():
+def test_records_know_of_trainable_no_more_than_what_a_leg_a_reference_and_a_finding_are():
     names = {name for path in (ROOT / "tuner/records").glob("*.py") for name in imported_modules(path)}
     assert {name for name in names if begins_with(name, "trainable")} <= {
+        "trainable.data.io.findings",
+        "trainable.data.io.findings.FindingKind",
         "trainable.leg",
         "trainable.leg.checkpoint_name",
         "trainable.configuration.reference",

@@ -28,6 +28,7 @@ from tuner.records.settings import read_settings
 from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress, references, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
+from tuner.results.data import say_data
 from tuner.results.headline import State
 from tuner.results.importance_text import say_importance
 from tuner.views.html.content import read_result
@@ -124,6 +125,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         references.say_references(search, reference_rows(folder, search)),
         say_importance(search, importance),
         report_text.say_trials(search, exported),
+        say_data(search.settings),
         "" if answer is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
     ]
     with replacing(output / REPORT) as partial:

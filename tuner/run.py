@@ -153,6 +153,8 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         data_fingerprint=plan.fingerprint,
         images=plan.images,
         image_size_px=plan.image_size_px,
+        class_counts=plan.class_counts,
+        data_findings=plan.data_findings,
         pinned=settings.pinned,
         pins=plan.pins,
         ranges=plan.ranges,

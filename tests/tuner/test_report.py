@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from trainable.data.io.findings import Finding, Severity, kinds_of
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Execution, append_run, read_search, trial_name
 from tuner.report import main, results_table, write_report
@@ -261,6 +262,28 @@ def test_how_many_images_of_what_size_were_searched_on_and_that_few_are_too_few(
     text = report_of(synthetic_search(images=counts, image_size_px=(128, 240)).recorder)
     assert "| images | train 31, validation 20, test 19 images at 240 x 128 px |" in text
     assert "\n\nOnly 19 test images: too few to rank configurations.\n\n" in text
+
+
+def test_classes_and_what_was_left_out_are_in_the_report_and_on_the_page(synthetic_search):
+    counts = {"train": {"clean": 20, "dirty": 11}, "validation": {"clean": 20}, "test": {"clean": 19, "dirty": 0}}
+    left_out = [
+        Finding(file=f"{number}.png", problem="lies beside the classes", action="Left out.", severity=Severity.WARNING)
+        for number in range(12)
+    ]
+    recorder = synthetic_search(
+        images={"train": 31, "validation": 20, "test": 19}, class_counts=counts, data_findings=kinds_of(left_out)
+    ).recorder
+    text = report_of(recorder)
+    assert "|  | train | validation | test |\n| --- | --- | --- | --- |\n| images | 31 | 20 | 19 |\n" in text
+    assert "| clean | 20 | 20 | 19 |\n| dirty | 11 | - | 0 |\n" in text
+    assert "| 9.png | lies beside the classes | Left out. |\n| and 2 more |  | Left out. |\n" in text
+    page = (recorder.folder / "report.html").read_text()
+    assert "<td>11</td><td>-</td><td>0</td>" in page
+    assert "and 2 more" in page
+
+
+def test_a_folder_without_classes_on_record_has_no_section_of_them(synthetic_search):
+    assert "## Data" not in report_of(synthetic_search().recorder)
 
 
 def test_enough_images_get_no_caution(synthetic_search):

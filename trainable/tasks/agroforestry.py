@@ -1,6 +1,5 @@
 """Tree crowns in farmed forests from aerial tiles: instances, semantic classes, crowns and density in one network."""
 
-import logging
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingB
 from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
-from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, SPLIT_NAMES, Splits
 from trainable.losses.crowns import CrownLossConfig, CrownTarget
@@ -22,11 +20,10 @@ from trainable.models.crown_net import CrownNet, CrownNetConfig
 from trainable.prediction.crowns import CrownsPredictor
 from trainable.supervision.crowns import CrownSupervision, crowns_of_others, no_crowns
 from trainable.supervision.trivial import TrivialPredictor
+from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.agroforestry import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
-
-logger = logging.getLogger(__name__)
 
 EMBEDDED = "tiles"
 _FRESH_SEEDS = 1_000_003
@@ -118,10 +115,9 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         if data.source == EMBEDDED:
             return crown_scene_splits(data.generator, cache_dir, on_progress)
         folder = open_crown_folder(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
-        if folder.findings:
-            logger.info("%s", format_summary(folder.findings))
-        _check_measurable(data.source, folder.splits)
-        return folder.splits
+        splits = with_findings(folder.splits, folder.findings)
+        _check_measurable(data.source, splits)
+        return splits
 
     def adapt_to_data(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
         """Sets the numbers of classes and the names of the kinds of crowns to those of the data."""
@@ -158,6 +154,15 @@ class AgroforestryTask(Task[AgroforestryConfig]):
             return target
 
         return no_crowns(data.num_crowns / len(data)), crowns_of_others(another)
+
+    def class_counts(self, config: AgroforestryConfig, data: CrownSet) -> dict[str, int]:
+        crowns = np.bincount(data.crowns[data.first_crown[0] : data.first_crown[-1], 0], minlength=len(data.kinds) + 1)
+        counts = {f"crowns: {name}": int(count) for name, count in zip(data.kinds, crowns[1:], strict=False)}
+        shown = [np.unique(tile) for tile in data.semantic] if data.semantic_classes else []
+        return counts | {
+            f"tiles with {name}": sum(label in tile for tile in shown)
+            for label, name in enumerate(data.semantic_classes)
+        }
 
     def no_linear_probe(self, config: AgroforestryConfig) -> str:
         return "a linear layer on frozen features proposes no boxes, so it finds no crowns"

@@ -90,6 +90,9 @@ class ClassificationTask(Task[Config]):
     def build_metrics(self, config: Config, *, final: bool) -> ClassificationMetrics:
         return ClassificationMetrics(config.model.class_names)
 
+    def class_counts(self, config: Config, data: LabelledImages) -> dict[str, int]:
+        return data.counts_by_name()
+
     def trivial_predictors(self, config: Config, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         counts = data.class_counts()
         return most_common_class(counts, config.model.class_names), random_classes(counts)

@@ -1,6 +1,5 @@
 """Clean and dirty dishes: classification of few, imbalanced pictures."""
 
-import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,18 +18,16 @@ from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
 from trainable.data.io.copies import COPY_MARKS
-from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes, own_classifier
+from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.dishes import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.optim.optimizer import OptimizerConfig
-
-logger = logging.getLogger(__name__)
 
 EMBEDDED = "plates"
 SOURCE_OF_A_FILE = rf"(?i)(.+?)((_(dirty|{COPY_MARKS})|(_(jpe?g|png))?\.rf\.).*)?$"
@@ -122,9 +119,7 @@ class DishesTask(ClassificationTask[DishesConfig]):
         elif config.dirty_variants is not None:
             splits, reached = with_dirty_variants(splits, config.dirty_variants, cache_dir, reading=data.options)
             findings.append(reached)
-        if findings:
-            logger.info("%s", format_summary(findings))
-        return splits
+        return with_findings(splits, findings)
 
     def adapt_to_data(self, config: DishesConfig, splits: Splits) -> DishesConfig:
         """The classes, and no dirty variants where they are others than clean and dirty."""

@@ -1,6 +1,5 @@
 """What both leaf workloads train on: the embedded leaves, or a folder of class folders."""
 
-import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -10,12 +9,10 @@ import numpy as np
 from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
 from trainable.data.generated.leaf_pictures import LeafPictureConfig, leaf_splits
-from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
+from trainable.tasks.data_notes import with_findings
 from trainable.tasks.task import Progress
-
-logger = logging.getLogger(__name__)
 
 EMBEDDED = "leaves"
 
@@ -67,9 +64,7 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
         fractions=data.split_fractions or FRACTIONS,
     )
     folder = open_class_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
-    if folder.findings:
-        logger.info("%s", format_summary(folder.findings))
-    return folder.splits
+    return with_findings(folder.splits, folder.findings)
 
 
 def labelled_part(images: LabelledImages, labels_per_class: int | None = None) -> LabelledImages:

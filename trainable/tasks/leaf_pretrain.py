@@ -91,6 +91,9 @@ class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
     def trivial_predictors(self, config: LeafPretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         return equal_features(), random_features()
 
+    def class_counts(self, config: LeafPretrainConfig, data: LabelledImages | ProbeSet) -> dict[str, int]:
+        return (data.queries if isinstance(data, ProbeSet) else data).counts_by_name()
+
     def no_linear_probe(self, config: LeafPretrainConfig) -> None:
         return None
 

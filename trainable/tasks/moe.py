@@ -1,6 +1,5 @@
 """Camouflaged objects, segmented by a network with a mixture of experts."""
 
-import logging
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from pathlib import Path
@@ -16,7 +15,6 @@ from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, Tra
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.folder_source import FolderOptions
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
-from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.losses.segmentation import bce_loss
@@ -29,6 +27,7 @@ from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.pixel_probe import PixelProbe
 from trainable.supervision.trivial import TrivialPredictor, constant_masks, object_sizes
+from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.moe import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
@@ -40,8 +39,6 @@ from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, L
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import MaskViewsConfig, ViewAveraging, single_view
-
-logger = logging.getLogger(__name__)
 
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
@@ -109,9 +106,7 @@ def open_camouflage(data: CamouflageData, cache_dir: Path | None, on_progress: P
     if data.source == EMBEDDED:
         return scene_splits(data.scenes, cache_dir, on_progress)
     folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
-    if folder.findings:
-        logger.info("%s", format_summary(folder.findings))
-    return folder.splits
+    return with_findings(folder.splits, folder.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +219,10 @@ class MoeTask(Task[MoeConfig]):
 
     def label_facts(self, config: MoeConfig, data: ImageMaskSet) -> dict[str, float]:
         return object_sizes(data.masks, data.native_table)
+
+    def class_counts(self, config: MoeConfig, data: ImageMaskSet) -> dict[str, int]:
+        num_empty = sum(not mask.any() for mask in data.masks)
+        return {"with an object": len(data) - num_empty, "without an object": num_empty}
 
     def no_linear_probe(self, config: MoeConfig) -> str | None:
         return "the network is your own, and which maps are its features is not known" if config.model.network else None

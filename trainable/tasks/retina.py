@@ -1,6 +1,5 @@
 """Two grades of one fundus photograph: diabetic retinopathy and the risk of a macular edema; or one of them alone."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +18,6 @@ from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions
 from trainable.data.generated.fundus_images import FundusConfig, fundus_splits, grade_counts
 from trainable.data.io.decoding import shrink_image
-from trainable.data.io.findings import format_summary
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, check_drawn
 from trainable.metrics.grading import GradingMetrics, metric_names
@@ -31,6 +29,7 @@ from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, most_common_grades, random_grades
 from trainable.tasks.classification import OWN_NETWORK, own_classifier, started_at_probe
+from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -38,8 +37,6 @@ from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingCon
 from trainable.techniques.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import ClassViewsConfig, ViewAveraging, single_view
-
-logger = logging.getLogger(__name__)
 
 EMBEDDED = "fundus"
 CLASSES = dict(zip(TASK_NAMES, CLASS_NAMES, strict=True))
@@ -142,9 +139,7 @@ class RetinaTask(Task[RetinaConfig]):
             fractions=data.split_fractions or FRACTIONS,
         )
         folder = open_fundus_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
-        if folder.findings:
-            logger.info("%s", format_summary(folder.findings))
-        return folder.splits
+        return with_findings(folder.splits, folder.findings)
 
     def adapt_to_data(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
         """Which grades there are, how often each occurs and how many labels are missing."""
@@ -195,6 +190,13 @@ class RetinaTask(Task[RetinaConfig]):
     def trivial_predictors(self, config: RetinaConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         counts = {task: data.class_counts(row) for row, task in enumerate(config.tasks)}
         return most_common_grades(counts), random_grades(counts)
+
+    def class_counts(self, config: RetinaConfig, data: LabelledImages) -> dict[str, int]:
+        return {
+            f"{task}: {grade}": count
+            for row, task in enumerate(config.tasks)
+            for grade, count in data.counts_by_name(row).items()
+        }
 
     def start(self, config: RetinaConfig, model: nn.Module, train: LabelledImages) -> bool:
         return started_at_probe(self, config, model, train, [len(names) for names in config.classes.values()])

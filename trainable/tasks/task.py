@@ -163,6 +163,10 @@ class Task(ABC, Generic[Config]):
         """What the labels of the training split say of how hard they are to learn; nothing unless overridden."""
         return {}
 
+    def class_counts(self, config: Config, data: Any) -> dict[str, int]:
+        """How many of each class one split has, by name; nothing unless overridden."""
+        return {}
+
     def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
         """The trivial predictor with the best objective on `validation` or `test`; None where the task has none."""
         objective, sign = self.objective.removeprefix("val/"), 1.0 if self.mode == "max" else -1.0

@@ -9,6 +9,7 @@ import torch
 
 from trainable.build_trainer import build_network, build_trainer
 from trainable.config import TrialConfig
+from trainable.data.io.findings import kinds_of
 from trainable.data.io.splits import SPLIT_NAMES
 from trainable.remote.local_source import local_source
 from trainable.supervision.trivial import TrivialFloor
@@ -49,12 +50,16 @@ class TaskWorkload(Workload[TrialConfig]):
 
     def facts(self, config: TrialConfig, data: Any) -> DataFacts:
         height, width = data.train.images.shape[1:3]
+        counts = {name: self._task.class_counts(config, getattr(data, name)) for name in SPLIT_NAMES}
         return DataFacts(
             images={name: len(getattr(data, name)) for name in SPLIT_NAMES},
             image_size_px=(int(height), int(width)),
             pretrained=config.has_trained_weights,
             batch_size=config.batch_size,
             num_tasks=config.num_tasks,
+            class_counts={name: own for name, own in counts.items() if own},
+            # The splits of a task of the user's own may be another class.
+            findings=kinds_of(getattr(data, "findings", ())),
         )
 
     def trivial_floor(self, config: TrialConfig, data: Any, split: str) -> TrivialFloor | None:

@@ -9,6 +9,7 @@ from typing import Any, Generic
 import torch
 
 from trainable.configuration.run_config import Config
+from trainable.data.io.findings import FindingKind
 from trainable.run import Run
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.task import Preset
@@ -33,6 +34,10 @@ class DataFacts:
     batch_size: int = 1
     """Images of a micro-batch."""
     num_tasks: int = 1
+    class_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How many of each class, by split."""
+    findings: tuple[FindingKind, ...] = ()
+    """What was left out, and how the rest was read."""
 
 
 class Workload(ABC, Generic[Config]):

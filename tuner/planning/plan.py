@@ -12,6 +12,7 @@ from search_spaces.stub_trials import configurations, given_or_middle
 from trainable.config import from_params
 from trainable.configuration.reference import Reference, references_of
 from trainable.configuration.run_config import RunConfig
+from trainable.data.io.findings import FindingKind
 from trainable.workloads.registry import read_config
 from trainable.workloads.workload import DataFacts
 from tuner import formatting
@@ -51,6 +52,10 @@ class Plan:
     """Number of images by split."""
     image_size_px: tuple[int, int] | None
     """Height and width; None where there are no images, or nobody says."""
+    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How many of each class, by split."""
+    data_findings: tuple[FindingKind, ...] = ()
+    """What was left out of the data, and how the rest was read."""
     rungs: tuple[int, ...]
     points_to_evaluate: tuple[dict, ...]
     """Answers to try first, in this order, by name: the default, the recommended ones, those of the warm start."""
@@ -126,6 +131,8 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
         trivial=opened.trivial,
         images=dict(facts.images),
         image_size_px=facts.image_size_px,
+        class_counts={split: dict(counts) for split, counts in facts.class_counts.items()},
+        data_findings=facts.findings,
         rungs=_rungs(settings, space),
         points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
@@ -156,6 +163,8 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
         fingerprint=settings.data_fingerprint,
         images=settings.images,
         image_size_px=settings.image_size_px,
+        class_counts=settings.class_counts,
+        data_findings=settings.data_findings,
         rungs=settings.rung_epochs,
         points_to_evaluate=settings.first_answers,
     )

@@ -4,7 +4,7 @@ A results folder holds `settings.json`, `trials.jsonl` (one event per line), `co
 resume, an extension, a report and an export read nothing else. Everything is validated on reading, and an error names
 the file and line. The state in memory is built from the events on disk, so the two can't differ. May import
 search_spaces.ranges, search_spaces.space, trainable.leg, trainable.configuration.reference,
-tuner.formatting and tuner.policy; neither torch nor ray.
+trainable.data.io.findings, tuner.formatting and tuner.policy; neither torch nor ray.
 """
 
 from tuner.records.confirm_seeds import ConfirmSeeds

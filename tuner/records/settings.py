@@ -11,6 +11,7 @@ from pydantic import Field
 from search_spaces.ranges import SearchedRange
 from search_spaces.space import Mode, Situation
 from trainable.configuration.reference import Reference
+from trainable.data.io.findings import FindingKind
 from tuner import formatting
 from tuner.policy.halving import sign_of
 from tuner.records.atomic_file import replacing
@@ -34,6 +35,7 @@ POLICIES_OF_FORMAT_2: Mapping[str, tuple[SchedulerName, str]] = {
 }
 AtLeastOne = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegativeInt = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -123,6 +125,10 @@ class RecordedSettings:
     """Number of images by split; empty where a loop of the user's own does not say."""
     image_size_px: tuple[AtLeastOne, AtLeastOne] | None
     """Height and width; None where a loop of the user's own does not say."""
+    class_counts: dict[str, dict[str, NotNegativeInt]] = field(default_factory=dict)
+    """How many of each class, by split; empty where the workload counts none, and in older folders."""
+    data_findings: tuple[FindingKind, ...] = ()
+    """What was left out of the data, and how the rest was read."""
     pinned: dict[str, Plain]
     """Parameters that the user fixed."""
     pins: dict[str, Plain]

@@ -12,8 +12,11 @@ from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 
-LEFT_OUT = ("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges")
-"""Settings that are too long for a table, or only for machines."""
+LEFT_OUT = (
+    *("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges"),
+    *("class_counts", "data_findings"),
+)
+"""Settings that are too long for a table, only for machines, or shown elsewhere."""
 
 
 def say_result(

@@ -131,6 +131,16 @@ def test_the_data_decides_how_many_classes_the_network_has(small_config, splits)
     assert (suited.model.num_instance_classes, suited.model.num_semantic_classes) == (3, 6)
 
 
+def test_crowns_are_counted_by_kind_and_tiles_by_what_they_show(small_config, splits):
+    data = splits.test
+    kinds = [crown.label for row in range(len(data)) for crown in data.crowns_of(row)]
+    found = get_task("agroforestry").class_counts(small_config, data)
+    assert [found[f"crowns: {name}"] for name in data.kinds] == [
+        kinds.count(label) for label in range(1, len(data.kinds) + 1)
+    ]
+    assert found[f"tiles with {data.semantic_classes[0]}"] == sum(bool((tile == 0).any()) for tile in data.semantic)
+
+
 def test_fresh_tiles_are_as_many_as_wanted_and_in_none_of_the_splits(small_config, splits, monkeypatch, tmp_path):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     fresh = get_task("agroforestry").fresh_test_set(small_config, 3)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from trainable.configuration.reference import Reference
+from trainable.data.io.findings import Finding, Severity, kinds_of
 from tuner.records import TrialResources
 from tuner.records.settings import FORMAT, read_settings, write_settings
 
@@ -21,6 +22,8 @@ RICH = recorded_settings(
     commit="ab" * 6,
     warm_start="results/moe/größer",
     rung_epochs=(),
+    class_counts={"train": {"clean": 6, "dirty": 0}, "test": {"clean": 1}},
+    data_findings=kinds_of([Finding(file="a.png", problem="no", action="Left out.", severity=Severity.WARNING)]),
     sampler="mine:Sampler",
     sampler_reference=Reference(text="mine:Sampler", folder="/mine", file="/mine/mine.py", sha256="0" * 64, imports=()),
 )
@@ -31,6 +34,12 @@ def test_what_is_read_is_what_was_written(tmp_path, settings):
     write_settings(tmp_path, settings)
     assert read_settings(tmp_path) == settings
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_an_older_folder_has_no_classes_of_the_data(tmp_path):
+    older = {name: value for name, value in asdict(RICH).items() if name not in ("class_counts", "data_findings")}
+    (tmp_path / "settings.json").write_text(json.dumps(older))
+    assert read_settings(tmp_path) == replace(RICH, class_counts={}, data_findings=())
 
 
 def test_a_sampler_that_lies_in_the_results_folder_is_refused(tmp_path):
@@ -143,8 +152,10 @@ DAMAGED = {
     "null for a number": (written(max_epochs=None), f"max_epochs: {NO_INTEGER}, not None"),
 }
 OPTIONAL = {
+    "class_counts",
     "confirm_seeds",
     "limits",
+    "data_findings",
     "disk_budget_bytes",
     "duration_seconds",
     "ranges",

@@ -53,6 +53,13 @@ class LabelledImages:
         names = self.class_names if task is None else self.class_names[task]
         return tuple(np.bincount(labels[labels != MISSING], minlength=len(names)).tolist())
 
+    def counts_by_name(self, task: int | None = None) -> dict[str, int]:
+        """As `class_counts`, by name, with the images that have no label where there are any."""
+        names = self.class_names if task is None else self.class_names[task]
+        counts = dict(zip(map(str, names), self.class_counts(task), strict=True))
+        num_unlabelled = len(self) - sum(counts.values())
+        return counts | ({"no label": num_unlabelled} if num_unlabelled else {})
+
 
 def write_labelled(
     folder: Path,
@@ -96,7 +103,8 @@ def open_labelled(folder: Path) -> Splits:
             names=tuple(index["names"][split]),
             class_names=class_names,
         )
-    return Splits(**sets, fingerprint=index["fingerprint"])
+    train, validation, test = (sets[split] for split in SPLIT_NAMES)
+    return Splits(train=train, validation=validation, test=test, fingerprint=index["fingerprint"])
 
 
 def _content(sample: LabelledSample) -> str:

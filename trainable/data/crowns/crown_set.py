@@ -153,7 +153,8 @@ def open_tiles(folder: Path) -> Splits:
             first_crown=first_crown[rows.start : rows.stop + 1],
             **shared,
         )
-    return Splits(**sets, fingerprint=index["fingerprint"])
+    train, validation, test = (sets[split] for split in SPLIT_NAMES)
+    return Splits(train=train, validation=validation, test=test, fingerprint=index["fingerprint"])
 
 
 def _write(tile: Tile, files: Mapping[str, BinaryIO]) -> None:

@@ -27,6 +27,7 @@ class GradedSplits(Splits):
             validation=splits.validation,
             test=splits.test,
             fingerprint=splits.fingerprint,
+            findings=splits.findings,
             class_counts=class_counts,
             tasks=tasks,
         )

@@ -107,4 +107,5 @@ def open_splits(folder: Path) -> Splits:
         sets[split] = ImageMaskSet(
             images=images[rows], masks=masks[rows], names=names, native_bits=bits, native_table=table[rows]
         )
-    return Splits(**sets, fingerprint=index["fingerprint"])
+    train, validation, test = (sets[split] for split in SPLIT_NAMES)
+    return Splits(train=train, validation=validation, test=test, fingerprint=index["fingerprint"])

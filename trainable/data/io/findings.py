@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+MOST_SHOWN = 10
 _FILE = "findings.json"
 
 
@@ -28,6 +29,18 @@ class Finding:
     action: str
     """What the user can do, or what was done; the same words for the same kind, by which the table is grouped."""
     severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingKind:
+    """Findings about which the same was done, as a search records them and a report shows them."""
+
+    severity: Severity
+    action: str
+    number: int
+    """Of all findings."""
+    first: tuple[tuple[str, str], ...]
+    """File and problem of the first `MOST_SHOWN`."""
 
 
 class BadFileError(ValueError):
@@ -76,19 +89,36 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
     return tuple(Finding(**{**line, "severity": Severity(line["severity"])}) for line in lines)
 
 
-def format_table(findings: Sequence[Finding], *, max_rows: int = 10) -> str:
+def format_table(findings: Sequence[Finding], *, max_rows: int = MOST_SHOWN) -> str:
     """Plain text, errors first: one block for each kind of problem, with at most `max_rows` files in it."""
-    blocks: dict[tuple[Severity, str], list[Finding]] = {}
+    return "\n".join(_format_block(*kind, rows, max_rows) for kind, rows in _by_kind(findings).items())
+
+
+def kinds_of(findings: Sequence[Finding]) -> tuple[FindingKind, ...]:
+    """One for each kind of problem, errors first."""
+    return tuple(
+        FindingKind(
+            severity=severity,
+            action=action,
+            number=len(rows),
+            first=tuple((row.file, row.problem) for row in rows[:MOST_SHOWN]),
+        )
+        for (severity, action), rows in _by_kind(findings).items()
+    )
+
+
+def _by_kind(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[Finding]]:
+    kinds: dict[tuple[Severity, str], list[Finding]] = {}
     for severity in Severity:
         for finding in findings:
             if finding.severity is severity:
-                blocks.setdefault((severity, finding.action), []).append(finding)
-    return "\n".join(_format_block(*kind, rows, max_rows) for kind, rows in blocks.items())
+                kinds.setdefault((severity, finding.action), []).append(finding)
+    return kinds
 
 
 def format_summary(findings: Sequence[Finding], *, max_lines: int = 15) -> str:
     """As `format_table`, in so few lines: fewer files of each kind, then fewer kinds, the last first."""
-    for max_rows in range(10, 0, -1):
+    for max_rows in range(MOST_SHOWN, 0, -1):
         text = format_table(findings, max_rows=max_rows)
         if text.count("\n") < max_lines:
             return text

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from trainable.data.io.findings import Finding
+
 MAX_STRATA = 5
 DIVISION_VERSION = 2
 """Of `stratified_class_split`: part of the keys of caches that hold its parts."""
@@ -37,6 +39,8 @@ class Splits:
     test: Any
     fingerprint: dict[str, str]
     """sha256 over names and contents: one for each of `train`, `validation`, `test`, and `all`."""
+    findings: tuple[Finding, ...] = ()
+    """What was left out of a folder, and how the rest was read."""
 
 
 def check_drawn(what: str, *, split_seed: int, split_fractions: Sequence[float] | None) -> None:

@@ -145,7 +145,7 @@ def commands(result: Result) -> dict[str, str]:
 
 
 def settings_table(result: Result) -> list[tuple[str, str]]:
-    """Settings, data and versions."""
+    """Settings and versions."""
     versions = {f"version of {name}": version for name, version in result.search.settings.versions.items()}
     return [*settings_rows(result.search), *versions.items()]
 

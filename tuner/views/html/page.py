@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from tuner import formatting
 from tuner.records.atomic_file import replacing
+from tuner.results.data import counts_by_split, found_in_data
 from tuner.results.differences import differences
 from tuner.results.headline import State
 from tuner.results.importance_text import what_mattered
@@ -79,6 +80,9 @@ def render(result: Result) -> str:
         drawings=drawings,
         figures=_as_script(figures),
         rows=trial_rows(search, result.importance),
+        splits=list(search.settings.images),
+        counts=counts_by_split(search.settings),
+        found=found_in_data(search.settings),
         settings=settings_table(result),
         written=time.time(),
         style=(HERE / "report.css").read_text(encoding="utf-8"),

@@ -2,7 +2,7 @@
 
 import pickle
 
-from trainable.data.io.findings import DataError, Finding, Severity, format_table
+from trainable.data.io.findings import DataError, Finding, Severity, format_table, kinds_of
 
 
 def finding(file: str, action: str, severity: Severity = Severity.ERROR) -> Finding:
@@ -20,6 +20,14 @@ def test_a_thousand_alike_do_not_hide_another_kind():
     rows = [finding(f"{number}", "Mend it.") for number in range(1000)] + [finding("last", "Other.")]
     table = format_table(rows, max_rows=4)
     assert table.splitlines()[5:] == ["  and 996 more", "error: Other.", "  last  last is wrong"]
+
+
+def test_a_kind_keeps_its_first_ten_and_the_number_of_all():
+    rows = [finding(f"{number}", "Mend it.") for number in range(1000)] + [finding("last", "Look.", Severity.NOTE)]
+    mend, look = kinds_of(rows)
+    assert (mend.severity, mend.action, mend.number) == (Severity.ERROR, "Mend it.", 1000)
+    assert mend.first == tuple((f"{number}", f"{number} is wrong") for number in range(10))
+    assert (look.number, look.first) == (1, (("last", "last is wrong"),))
 
 
 def test_the_error_carries_its_table_through_a_process_boundary():

@@ -1,0 +1,58 @@
+"""What the data of a search holds: the classes of each split, what was left out, and how the rest was read."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tuner import formatting
+from tuner.records import RecordedSettings
+from tuner.results.report_text import table
+
+MOST_ROWS = 20
+"""Of a table in the report; the page shows all."""
+
+
+class Found(NamedTuple):
+    """One thing that the check of a folder found."""
+
+    file: str
+    problem: str
+    action: str
+
+
+def counts_by_split(settings: RecordedSettings) -> list[tuple[str, ...]]:
+    """A row for the images and one for each class: its name, and its number in each split of `settings.images`."""
+    classes = dict.fromkeys(name for counts in settings.class_counts.values() for name in counts)
+    rows = [("images", *map(str, settings.images.values()))] if settings.images else []
+    for name in classes:
+        counts = (settings.class_counts.get(split, {}).get(name) for split in settings.images)
+        rows.append((name, *("-" if count is None else str(count) for count in counts)))
+    return rows
+
+
+def found_in_data(settings: RecordedSettings) -> list[Found]:
+    """Warnings first; of each kind the first few, then how many more there are."""
+    rows = []
+    for kind in settings.data_findings:
+        rows += [Found(file, problem, kind.action) for file, problem in kind.first]
+        if more := kind.number - len(kind.first):
+            rows.append(Found(f"and {more} more", "", kind.action))
+    return rows
+
+
+def say_data(settings: RecordedSettings) -> str:
+    """The section of the report, in Markdown; empty where nothing is on record."""
+    counts, found = counts_by_split(settings), found_in_data(settings)
+    if not settings.class_counts and not found:
+        return ""
+    parts = ["## Data"]
+    if counts:
+        parts.append(_shortened(("", *settings.images), counts))
+    if found:
+        parts.append(_shortened(("where", "what was found", "what was done"), found))
+    return "\n\n".join(parts)
+
+
+def _shortened(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    more = len(rows) - MOST_ROWS
+    rest = f"\n\n{formatting.count(more, 'more row')}: see `report.html`." if more > 0 else ""
+    return table(header, rows[:MOST_ROWS]) + rest
