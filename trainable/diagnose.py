@@ -24,6 +24,7 @@ from trainable.build_trainer import build_trainer
 from trainable.command_line import run_main
 from trainable.config import TrialConfig
 from trainable.configuration.exported_config import ExportedConfig, read_exported_config
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.process import log_to
@@ -90,7 +91,9 @@ def check_size(model: nn.Module) -> list[Finding]:
     if number >= SMALLEST_NETWORK:
         return []
     action = "If accuracy stays low, take a larger backbone."
-    return [_found("network", f"has {number} parameters, below {SMALLEST_NETWORK}", action, Severity.WARNING)]
+    return [
+        _found("network", f"has {counted(number, 'parameter')}, below {SMALLEST_NETWORK}", action, Severity.WARNING)
+    ]
 
 
 def check_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
@@ -110,7 +113,7 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
     return [
         _found(
             name,
-            f"fewer than {FEWEST_OF_A_CLASS} images in {number} of {len(counts)} batches",
+            f"fewer than {FEWEST_OF_A_CLASS} images in {number} of {counted(len(counts), 'batch', 'batches')}",
             "Set class_weights, or raise batch_size, so that an update sees the class.",
             Severity.WARNING,
         )

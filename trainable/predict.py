@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from trainable.command_line import run_main
 from trainable.config import TrialConfig
 from trainable.configuration.exported_config import read_exported_config
+from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
@@ -96,13 +97,18 @@ def predict(
     folder = PredictionFolder.read(output, predictor.kind, files=files, overlay=overlay)
     missing = folder.begin(pictures)
     if len(missing) < len(pictures):
-        logger.info("%d of %d pictures are in %s already", len(pictures) - len(missing), len(pictures), output / TABLE)
+        logger.info(
+            "%d of %s are in %s already",
+            len(pictures) - len(missing),
+            counted(len(pictures), "picture"),
+            output / TABLE,
+        )
     try:
         num_unreadable = _predict_each(predictor, partial(_forward, model, device), missing, folder)
     finally:
         folder.gather(predictor)
     unreadable = f"; {num_unreadable} of {len(missing)} could not be read" if num_unreadable else ""
-    logger.info("%d pictures in %s%s", len(folder.rows), output / TABLE, unreadable)
+    logger.info("%s in %s%s", counted(len(folder.rows), "picture"), output / TABLE, unreadable)
     return 1 if num_unreadable else 0
 
 

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from trainable.data.io.counted import counted as count
+
 
 def number(value: float | None) -> str:
     """Three decimals from 0.01 to 100, else three significant digits; a dash for None and for what is not finite.
@@ -68,15 +70,6 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def count(quantity: float, noun: str) -> str:
-    """
-    >>> count(1, "epoch"), count(12, "epoch"), count(0.5, "CPU")
-    ('1 epoch', '12 epochs', '0.5 CPUs')
-    """
-    number = quantity if isinstance(quantity, int) else f"{quantity:g}"
-    return f"{number} {noun}" if quantity == 1 else f"{number} {noun}s"
-
-
 FEW = 20
 """Below this, one image changes a mean score by more than configurations usually differ."""
 
@@ -85,12 +78,17 @@ def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int] | None) 
     """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width. None without a size."""
     if size_px is None:
         return None
-    counts = ", ".join(f"{split} {count}" for split, count in images.items())
+    *others, (last, number) = images.items()
+    counts = [*(f"{split} {own}" for split, own in others), f"{last} {count(number, 'image')}"]
     height, width = size_px
-    return f"{counts} images at {width} x {height} px"
+    return f"{', '.join(counts)} at {width} x {height} px"
 
 
 def warning_of_few(images: Mapping[str, int]) -> str | None:
     """A sentence when validation or test is small."""
-    few = [f"{count} {split}" for split, count in images.items() if split != "train" and count < FEW]
-    return f"Only {' and '.join(few)} images: too few to rank configurations." if few else None
+    few = [(split, number) for split, number in images.items() if split != "train" and number < FEW]
+    if not few:
+        return None
+    *others, (last, number) = few
+    counts = [*(f"{own} {split}" for split, own in others), count(number, f"{last} image")]
+    return f"Only {' and '.join(counts)}: too few to rank configurations."

@@ -19,6 +19,7 @@ import optuna
 from benchmarks.claims import OURS, Claim, Side
 from benchmarks.harness import Size, Spread, interleaved, ratios
 from benchmarks.searches.simulated_search import DRIVERS, STOCK, Simulation
+from trainable.data.io.counted import counted
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def measure(size: Size) -> list[Claim]:
 
 def _growth_in_fresh_process(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
     """So that one driver does not reuse memory that the other has freed."""
-    logger.info("%s, %d trials", name, counts[-1])
+    logger.info("%s, %s", name, counted(counts[-1], "trial"))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_growth, (name, counts, rounds))
 

@@ -23,6 +23,7 @@ from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Measure, Size, Spread, interleaved
 from benchmarks.searches.sleep import LOG
 from benchmarks.searches.sleeping import SIDES, SLOTS
+from trainable.data.io.counted import counted
 from tuner.records.events import TRIALS
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def _shares(size: Size) -> Claim:
     num_epochs = size.pick(NUM_EPOCHS, 1)
     spans = {}
     for side in SIDES:
-        logger.info("%d trials by %s", NUM_TRIALS, side)
+        logger.info("%s by %s", counted(NUM_TRIALS, "trial"), side)
         # Until the last epoch has ended: without the report and Ray's shutdown.
         with _temporary_folder() as folder, _running(_sleeping(side, folder, NUM_TRIALS, num_epochs)) as process:
             spans[side] = spans_of(_awaited(process, Path(folder) / LOG, count=NUM_TRIALS * num_epochs))

@@ -27,3 +27,16 @@ def test_a_path_is_written_as_one_would_type_it_from_here(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert formatting.path(tmp_path / "results" / "moe") == str(Path("results/moe"))
     assert formatting.path(Path("/elsewhere")) == str(Path("/elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ({"train": 30, "validation": 1, "test": 1}, "Only 1 validation and 1 test image: too few"),
+        ({"train": 1, "validation": 20, "test": 19}, "Only 19 test images: too few"),
+        ({"train": 1, "validation": 1, "test": 20}, "Only 1 validation image: too few"),
+    ],
+)
+def test_few_images_are_counted_in_words(images, words):
+    assert formatting.warning_of_few(images).startswith(words)
+    assert formatting.counts_in_words({"train": 2, "test": 1}, (3, 4)) == "train 2, test 1 image at 4 x 3 px"

@@ -1,1 +1,3 @@
-"""Networks, and what they return. May import torch, torchvision and trainable.configuration.fields."""
+"""Networks, and what they return. May import torch, torchvision, trainable.configuration.fields
+and trainable.data.io.counted.
+"""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from trainable.configuration.fields import unknown_name
+from trainable.data.io.counted import counted
 from trainable.models.external.weight_files import read_state_dict, some_of
 from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
 
@@ -162,7 +163,12 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
         )
     absent = wanted.keys() - matched.keys()
     if absent:
-        logger.warning("%s lacks %d tensors, which start fresh: %s", path, len(absent), some_of(absent))
+        logger.warning(
+            "%s lacks %s: %s",
+            path,
+            counted(len(absent), "tensor, which starts fresh", "tensors, which start fresh"),
+            some_of(absent),
+        )
     module.load_state_dict(matched, strict=False)
 
 

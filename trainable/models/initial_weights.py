@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from trainable.data.io.counted import counted
 from trainable.models.external.weight_files import named_as, read_state_dict
 
 logger = logging.getLogger(__name__)
@@ -46,4 +47,4 @@ def _fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
 
 
 def _counted(parts: list[str], tensors: Mapping[str, Mapping[str, Tensor]]) -> str:
-    return ", ".join(f"{part} ({len(tensors[part])} tensors)" for part in parts) or "nothing"
+    return ", ".join(f"{part} ({counted(len(tensors[part]), 'tensor')})" for part in parts) or "nothing"

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainable.command_line import error_line, run_main
+from trainable.data.io.counted import counted
 from trainable.reporting.output_folder import read_curve
 
 DOTS_PER_INCH = 300
@@ -75,7 +76,7 @@ def _in_words(epochs: Sequence[Epoch]) -> str:
     last = epochs[-1]
     return "\n".join(
         [
-            f"{len(epochs)} epochs, {sum(epoch['seconds'] for epoch in epochs):.0f} s",
+            f"{counted(len(epochs), 'epoch')}, {sum(epoch['seconds'] for epoch in epochs):.0f} s",
             f"objective {last['objective']:.4f} at the end",
             f"highest {highest['objective']:.4f} at epoch {highest['epoch']}",
             f"lowest {lowest['objective']:.4f} at epoch {lowest['epoch']}",

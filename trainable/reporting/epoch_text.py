@@ -4,6 +4,7 @@ import time
 
 from trainable.config import flat_params
 from trainable.configuration.run_config import RunConfig
+from trainable.data.io.counted import counted
 from trainable.run import EpochResult, Run, TrainedEpoch
 
 
@@ -41,7 +42,7 @@ def why_ended(run: Run) -> str:
     if ending.outcome == "plateaued":
         reason = (
             f"no improvement over {run.monitor.name} {numbers['best']:.4f} of epoch {numbers['best_epoch']} in "
-            f"{numbers['patience_epochs']} epochs (early stopping)"
+            f"{counted(int(numbers['patience_epochs']), 'epoch')} (early stopping)"
         )
     handed_over, weights = run.handed_over, "the weights are its own"
     if handed_over.value is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from trainable.data.io.counted import counted
 from trainable.techniques.optim.optimizer import ParameterGroup
 
 
@@ -14,5 +15,5 @@ def format_groups(groups: Sequence[ParameterGroup]) -> str:
 
 def _line(group: ParameterGroup) -> str:
     numbers = sum(parameter.numel() for parameter in group.parameters.values())
-    tensors = f"{len(group.parameters)} parameters, {numbers:,} numbers"
+    tensors = f"{counted(len(group.parameters), 'parameter')}, {numbers:,} numbers"
     return f"{group.part:<8}  peak rate {group.lr:.2e}  weight decay {group.weight_decay:g}  {tensors}"

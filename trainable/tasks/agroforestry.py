@@ -12,6 +12,7 @@ from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingB
 from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
+from trainable.data.io.counted import counted
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, SPLIT_NAMES, Splits
 from trainable.losses.crowns import CrownLossConfig, CrownTarget
@@ -202,6 +203,6 @@ def _check_classes(model: CrownNetConfig, data: CrownSet) -> None:
     for name, found in (("num_instance_classes", data.kinds), ("num_semantic_classes", data.semantic_classes)):
         if len(found) > getattr(model, name):
             raise ValueError(
-                f"{name} is {getattr(model, name)}, but the data has {len(found)} classes ({', '.join(found)}); "
-                f"set {name}={len(found)}."
+                f"{name} is {getattr(model, name)}, but the data has {counted(len(found), 'class', 'classes')} "
+                f"({', '.join(found)}); set {name}={len(found)}."
             )

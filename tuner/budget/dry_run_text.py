@@ -43,7 +43,7 @@ def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
     warmup_epochs = max(config.warmup_fraction * config.max_epochs for config in of_task)
     images = sorted(config.batch_size * config.accumulation_steps for config in of_task)
     warmup = f"the longest warm-up ends at {warmup_epochs:.1f}"
-    return f"checked       {rung}, {warmup}; updates of {images[0]} to {images[-1]} images"
+    return f"checked       {rung}, {warmup}; updates of {images[0]} to {formatting.count(images[-1], 'image')}"
 
 
 def image_lines(plan: Plan) -> list[str]:

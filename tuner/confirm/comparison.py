@@ -65,7 +65,8 @@ class Confirmation:
             return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval."
         low, high = map(formatting.difference, self.interval)
         evidence = (
-            f"mean of {len(gains)} seeds, better on {self.num_better}, 95 % interval of the paired gain {low} to {high}"
+            f"mean of {formatting.count(len(gains), 'seed')}, better on {self.num_better}, 95 % interval of the paired "
+            f"gain {low} to {high}"
         )
         doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
         return f"{claim}{doubt} ({evidence})."

@@ -9,6 +9,7 @@ from typing import Any
 
 from trainable.configuration.reference import Reference
 from trainable.workloads.registry import CarriedConfig
+from tuner import formatting
 from tuner.ray.nodes import NEEDED, call_on_node, modules_of, node_name, what_is_missing
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ class ClusterNodes:
             self._take_answers()
         if not self._fit:
             raise ValueError(
-                f"None of the {len(self._names)} nodes can train, as said above. Give --data a path that they have or "
-                "an address, and --storage a folder that they see or an address."
+                f"0 of {formatting.count(len(self._names), 'node')} can train, as said above. Give --data a path that "
+                "they have or an address, and --storage a folder that they see or an address."
             )
 
     def has_changed(self) -> bool:

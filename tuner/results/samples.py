@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tuner import formatting
 from tuner.records.atomic_file import replacing
 from tuner.records.typed_json import STRICT, parsed
 
@@ -87,7 +88,7 @@ def failures(samples: Samples) -> list[str]:
     poor, found = samples.num_poor, []
     if "exported" in poor:
         beside = f", the default on {poor['default']}" if "default" in poor else ""
-        share = f"{poor['exported']} of {samples.num_judged} images"
+        share = f"{poor['exported']} of {formatting.count(samples.num_judged, 'image')}"
         who = "The exported trial" if beside else "The default"
         found.append(f"{who} scores below {POOR_SCORE} on {share}{beside}.")
     return found + [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trainable.data.classes.class_names import twin_names
 from trainable.data.io.copies import marks_copies
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
     COMMON_ENDINGS,
@@ -59,12 +60,12 @@ def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
     beside = Counter(file.parts[0] for file in lost if parts and len(file.parts) > 1 and file.parts[0] not in parts)
     flat = [file for file in lost if len(file.parts) == 1 or file.parts[0] not in beside]
     findings = [
-        _left_out(name, f"lies beside the folders of the parts, with {number} pictures")
+        _left_out(name, f"lies beside the folders of the parts, with {counted(number, 'picture')}")
         for name, number in sorted(beside.items())
     ]
     for place, number in Counter(file.parent for file in flat).items():
         first = next(file for file in flat if file.parent == place)
-        others = f", as do {number - 1} others" if number > 1 else ""
+        others = f", as do {counted(number - 1, 'other')}" if number > 1 else ""
         findings.append(_left_out(plain_name(first), f"lies in no class folder{others}"))
     named = {file.parts[0] for file in pictures if not parts and len(file.parts) > 1 and split_of(Path(file.parts[0]))}
     return findings + [

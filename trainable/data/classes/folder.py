@@ -19,6 +19,7 @@ from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
+from trainable.data.io.counted import counted
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
@@ -149,7 +150,7 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
         )
         parts, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
-        refuse_errors(findings, source.root, f"{len(source.images)} images")
+        refuse_errors(findings, source.root, counted(len(source.images), "image"))
 
         def samples(part: str) -> Iterator[LabelledSample]:
             for image, own, picture in zip(source.images, parts, pictures, strict=True):
@@ -192,7 +193,8 @@ def _classes_read(source: _Source, parts: Sequence[str]) -> list[Finding]:
     findings = []
     for part in filter(parts.__contains__, SPLIT_NAMES):
         listed = [f"{name} {counts[part, name]}" for name in source.class_names if counts[part, name]]
-        more = f" and {len(listed) - _MOST_LISTED} more classes" if len(listed) > _MOST_LISTED else ""
+        rest = len(listed) - _MOST_LISTED
+        more = f" and {counted(rest, 'more class', 'more classes')}" if rest > 0 else ""
         problem = ", ".join(listed[:_MOST_LISTED]) + more
         findings.append(Finding(file=part, problem=problem, action="Read as classes.", severity=Severity.NOTE))
     return findings
@@ -207,7 +209,7 @@ def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
     empty = [
         Finding(
             file=part,
-            problem=f"gets no image: no class has images of more than {max(sources.values())} sources",
+            problem=f"gets no image: no class has images of more than {counted(max(sources.values()), 'source')}",
             action="Add images of other sources: each class is divided by source, train first.",
         )
         for part in SPLIT_NAMES

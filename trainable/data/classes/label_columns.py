@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
@@ -40,9 +41,9 @@ class LabelColumns:
         meanings = {"image": self.image, "class": self.label, "group": self.group, "part": self.split}
         read = [f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None]
         if self.one_hot:
-            read.insert(1, f"class from {len(self.one_hot)} columns of 0 and 1")
+            read.insert(1, f"class from {counted(len(self.one_hot), 'column')} of 0 and 1")
         header = "" if self.has_header else "no header, "
-        return f"{len(self.rows(table))} rows: {', '.join(read)} ({header}{table.form})"
+        return f"{counted(len(self.rows(table)), 'row')}: {', '.join(read)} ({header}{table.form})"
 
     def labels(self, table: Table) -> Iterator[str]:
         """Of each row; empty where there is none, or several."""

@@ -18,6 +18,7 @@ from PIL import Image
 from trainable.command_line import error_line, run_main
 from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
+from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, require_folder
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(error_line(error))
         return 2
     listed = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
-    sys.stdout.write(f"{counts.total()} variants in {options.out}: {listed}\n")
+    sys.stdout.write(f"{counted(counts.total(), 'variant')} in {options.out}: {listed}\n")
     return 0
 
 

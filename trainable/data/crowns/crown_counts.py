@@ -8,6 +8,7 @@ from pathlib import Path
 from trainable.data.crowns.reading import Problem, findings_of
 from trainable.data.crowns.shapes import UNNAMED, CrownShape
 from trainable.data.crowns.sources import CrownImage
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity
 
 ONE_KIND = "crown"
@@ -39,9 +40,9 @@ def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
     if not kinds:
         return []
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_MAX_KINDS))
-    more = f" and {len(kinds) - _MAX_KINDS} more kinds" if len(kinds) > _MAX_KINDS else ""
+    more = f" and {counted(len(kinds) - _MAX_KINDS, 'more kind')}" if len(kinds) > _MAX_KINDS else ""
     annotated = sum(image.shapes is not None for image in images)
-    problem = f"{kinds.total()} on {annotated} pictures: {listed}{more}"
+    problem = f"{kinds.total()} on {counted(annotated, 'picture')}: {listed}{more}"
     return [Finding(file="crowns", problem=problem, action="What was found.", severity=Severity.NOTE)]
 
 

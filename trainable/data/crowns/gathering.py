@@ -9,6 +9,7 @@ from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotatio
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_classes, read_yolo
 from trainable.data.crowns.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
 from trainable.data.crowns.shapes import CrownShape
+from trainable.data.io.counted import counted
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity
 from trainable.data.io.parts import split_of
@@ -80,7 +81,7 @@ class Gathered:
                 file=files[0].as_posix() if len(files) == 1 else _kind(files[0]),
                 problem=problem
                 if len(files) == 1
-                else f"{_several(files, 'file')}, such as {files[0].name}: {problem}",
+                else f"{counted(len(files), 'file')}, such as {files[0].name}: {problem}",
                 action=_OTHER_FILE,
                 severity=Severity.WARNING,
             )
@@ -94,7 +95,8 @@ class Gathered:
             found += findings_of(where, problems, self.num_crowns[where])
         found += [_absent(where, names) for where, names in self.absent.items()]
         if self.renamed:
-            problem = f"{_several(self.renamed, 'file')} name a picture that is not here: {_first(self.renamed)}"
+            naming = counted(len(self.renamed), "file names", "files name")
+            problem = f"{naming} a picture that is not here: {_first(self.renamed)}"
             found.append(_note(problem, "Each is read for the picture of its own name."))
         return found + self._choices()
 
@@ -107,7 +109,7 @@ class Gathered:
             if others:
                 pictures.setdefault(f"{best.file.name} is used, {others} not", []).append(picture)
         return [
-            _note(f"{choice}, for {_several(own, 'picture')}: {_first(own)}", _SEVERAL)
+            _note(f"{choice}, for {counted(len(own), 'picture')}: {_first(own)}", _SEVERAL)
             for choice, own in pictures.items()
         ]
 
@@ -225,16 +227,12 @@ def _ambiguous(file: Path, name: str, own: Sequence[Path]) -> Finding:
 
 def _absent(where: str, names: Sequence[str]) -> Finding:
     action = "Put these pictures there, or leave it: their crowns are not used."
-    problem = f"annotates {_several(names, 'picture')} without a file here: {_first(names)}"
+    problem = f"annotates {counted(len(names), 'picture')} without a file here: {_first(names)}"
     return Finding(file=where, problem=problem, action=action, severity=Severity.WARNING)
 
 
 def _note(problem: str, action: str, file: Path = Path("annotations")) -> Finding:
     return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
-
-
-def _several(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"
 
 
 def _first(items: Sequence[object]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from trainable.data.io.counted import counted
+
 Points = tuple[tuple[float, float], ...]
 Sides = tuple[float, float, float, float]
 UNNAMED = ""
@@ -172,7 +174,7 @@ def _checked_part(outline: Any) -> Points:
     points = tuple((number(x), number(y)) for x, y in outline)
     num_points = len(set(points))
     if num_points < 3:
-        raise CrownError("have fewer than three points", f"{num_points} point{'s' * (num_points != 1)}")
+        raise CrownError("have fewer than three points", counted(num_points, "point"))
     if _is_flat(points):
         raise CrownError("have an outline without area", f"{num_points} points on one line")
     return points

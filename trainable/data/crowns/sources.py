@@ -9,6 +9,7 @@ from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import Candidate, gather
 from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.stated_sizes import check_stated_sizes
+from trainable.data.io.counted import counted
 from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
@@ -150,7 +151,9 @@ def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path,
         findings.append(_note("pictures", problem, "They are left out."))
     if boxes:
         num_boxes = sum(len(image.shapes or ()) for image in boxes)
-        problem = f"{len(boxes)} of {len(found)} pictures have boxes and no outline ({num_boxes} boxes)"
+        problem = (
+            f"{len(boxes)} of {len(found)} pictures have boxes and no outline ({counted(num_boxes, 'box', 'boxes')})"
+        )
         findings.append(_note("boxes", problem, _BOX_ONLY))
     return findings
 

@@ -19,6 +19,7 @@ from trainable.data.fundus.grade_tables import part_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.io.copies import check_copies, check_copies_across_parts
+from trainable.data.io.counted import counted
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import num_pixels, read_upright
 from trainable.data.io.files import Ticker
@@ -81,7 +82,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
         )
         parts, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
-        refuse_errors(findings, source.root, f"{len(source.files)} photographs")
+        refuse_errors(findings, source.root, counted(len(source.files), "photograph"))
 
         def samples(part: str) -> Iterator[LabelledSample]:
             for row, picture in enumerate(pictures):

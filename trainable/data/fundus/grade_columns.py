@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
@@ -38,7 +39,7 @@ class GradeColumns:
         name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
         read = ", ".join(f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None)
         header = "" if self.has_header else "no header, "
-        return f"{len(self.rows(table))} rows: {read} ({header}{table.form})"
+        return f"{counted(len(self.rows(table)), 'row')}: {read} ({header}{table.form})"
 
     def rows(self, table: Table) -> Sequence[Row]:
         return table.body if self.has_header else table.rows

@@ -27,6 +27,7 @@ from trainable.data.image_mask.mask_check import (
 )
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.copies import check_copies_across_parts
+from trainable.data.io.counted import counted
 from trainable.data.io.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
 from trainable.data.io.decoding import (
     Header,
@@ -75,7 +76,9 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
         findings = [*source.findings, *_check_masks(source, inspections), *findings]
         findings += [image for image in images if isinstance(image, Finding)]
         findings = list(dict.fromkeys(findings))
-        refuse_errors(findings, source.root, f"{len(source.pairs)} pairs of image and mask")
+        refuse_errors(
+            findings, source.root, counted(len(source.pairs), "pair of image and mask", "pairs of image and mask")
+        )
 
         def samples(part: str) -> Iterator[Sample]:
             for row in (row for row, own in enumerate(parts) if own == part):

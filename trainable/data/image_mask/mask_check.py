@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from trainable.data.image_mask.mask_values import class_levels, level_counts, levels_of, value_counts
+from trainable.data.io.counted import counted
 from trainable.data.io.decoding import Header, has_transparency, is_deep
 from trainable.data.io.findings import BadFileError, Finding, Severity
 
@@ -130,7 +131,7 @@ def _other_values(facts: Sequence[MaskFacts]) -> list[Finding]:
     if not values or values[-1] - values[0] <= _SAME_VALUE:
         return []
     held = [f"{len(files[value])} hold {value} ({files[value][0]})" for value in values]
-    more = f" and {len(held) - _MAX_NAMED} more values" if len(held) > _MAX_NAMED else ""
+    more = f" and {counted(len(held) - _MAX_NAMED, 'more value')}" if len(held) > _MAX_NAMED else ""
     problem = f"beside 0 {', '.join(held[:_MAX_NAMED])}{more}: these may be classes, instances or void"
     return [Finding(file=_ALL, problem=problem, action=f"Save all masks as 0 and 255, {_OR_VALUES.format('255')}")]
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainable.data.image_mask.roles import role_of
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
 from trainable.data.io.parts import split_of
@@ -42,7 +43,7 @@ def not_a_file(root: Path, file: Path) -> Finding:
 
 def without_segmentation(images: Path, number: int) -> list[Finding]:
     """VOC has masks of some of its images alone."""
-    problem = f"{number} images have no mask in SegmentationClass"
+    problem = f"{counted(number, 'image has', 'images have')} no mask in SegmentationClass"
     return [_note(images, problem, "Left out; nothing to do.")] if number else []
 
 
@@ -76,7 +77,7 @@ def _without_masks(root: Path, images: Path, number: int) -> Finding:
     beside = f"only {', '.join(map(plain_name, others))}" if others else "nothing"
     return Finding(
         file=plain_name(images),
-        problem=f"{number} images without masks: beside this folder lies {beside}",
+        problem=f"{counted(number, 'image')} without masks: beside this folder lies {beside}",
         action="Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name.",
     )
 
@@ -86,7 +87,7 @@ def _nothing_found(root: Path, max_depth: int) -> str:
         return f"{root} is itself an image or mask folder; give the folder above it: {root.absolute().parent}."
     holds = ", ".join([child.name for child in sorted(root.iterdir())][:5]) or "nothing"
     return (
-        f"No images with masks were found in {root}: expected {EXPECTED}, at most {max_depth} levels down; "
+        f"No images with masks were found in {root}: expected {EXPECTED}, at most {counted(max_depth, 'level')} down; "
         f"it holds {holds}."
     )
 

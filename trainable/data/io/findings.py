@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from trainable.data.io.counted import counted
+
 MOST_SHOWN = 10
 _FILE = "findings.json"
 
@@ -74,7 +76,7 @@ def errors_among(findings: Iterable[Finding]) -> list[Finding]:
 def refuse_errors(findings: Sequence[Finding], root: Path, images: str) -> None:
     """Raises DataError with all findings when one of them is an error; `images` is such as "80 photographs"."""
     if errors := errors_among(findings):
-        what = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        what = counted(len(errors), "problem")
         raise DataError(f"{root} cannot be used: {what} in {images}.", findings)
 
 

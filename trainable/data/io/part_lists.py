@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
 from trainable.data.io.parts import split_of
@@ -53,7 +54,7 @@ def listed_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None]
         part = split_of(Path(file.stem))
         if here and part:
             parts_listed.add(part)
-            problem = f"names {len(here)} pictures of {part}, {len(lines) - len(here)} not here"
+            problem = f"names {counted(len(here), 'picture')} of {part}, {len(lines) - len(here)} not here"
             action = "Read as a list of a part; nothing to do."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE))
             for name in here:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding
 
 MAX_STRATA = 5
@@ -129,7 +130,7 @@ def stratified_group_split(
         members.setdefault(group, []).append(row)
     if len(members) < len(shares):
         raise ValueError(
-            f"{_counted(len(groups), 'image')} in {_counted(len(members), 'group')} cannot be split into "
+            f"{counted(len(groups), 'image')} in {counted(len(members), 'group')} cannot be split into "
             f"{', '.join(shares)}: at least {len(shares)} groups are needed."
         )
     order = _order(members, foregrounds, seed)
@@ -191,10 +192,6 @@ def _bring_missing_classes(part_of: dict[str, str], classes_of: Mapping[str, set
             movable = [group for group in groups if all(counts[part_of[group], own] > 1 for own in needed[group])]
             if movable:
                 part_of[max(movable, key=lambda group: counts[part_of[group], label])] = part
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _matched(names: Sequence[str], pattern: str) -> list[str]:

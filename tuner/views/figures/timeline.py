@@ -2,6 +2,7 @@
 
 import plotly.graph_objects as go
 
+from tuner import formatting
 from tuner.policy.decision import PROMOTE
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results.timeline import Stretch, busy_share, stretches
@@ -35,7 +36,9 @@ def draw_timeline(search: SearchRecord, exported: TrialRecord | None) -> Drawing
     share = busy_share(search)
     busy = "" if share is None else f" Slots were training {share:.0%} of the time."
     caption = f"Each bar is a trial without a break; a paused trial goes on in a later bar.{busy}"
-    description = f"{len(found)} stretches of training in {num_slots} slots."
+    description = (
+        f"{formatting.count(len(found), 'stretch', 'stretches')} of training in {formatting.count(num_slots, 'slot')}."
+    )
     return Drawing(name=name, title=title, caption=caption, description=description, figure=figure)
 
 

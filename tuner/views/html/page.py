@@ -90,6 +90,7 @@ def render(result: Result) -> str:
         plotly=packed_plotly(),
         number=formatting.number,
         duration=formatting.duration,
+        count=formatting.count,
     )
 
 

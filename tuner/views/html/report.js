@@ -145,7 +145,7 @@ function filter() {
     const text = `${row.textContent} ${row.cells[5].title}`.toLowerCase();
     row.hidden = !words.every((word) => text.includes(word));
   }
-  byId("count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} trials`;
+  byId("count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} ${rows.length === 1 ? "trial" : "trials"}`;
 }
 
 function sorting() {

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainable.data.crowns.reading import AnnotatedPicture, AnnotationFile
 from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined, stated_size
+from trainable.data.io.counted import counted
 
 _NUM_RIM_POINTS = 32
 
@@ -60,7 +61,7 @@ def _shape(entry: object, place: str) -> CrownShape:
         (x, y), rim = ([number(side) for side in point] for point in points)
         radius = math.hypot(rim[0] - x, rim[1] - y)
         return outlined(label, [circle((x, y), radius, radius)], box=None, place=place)
-    raise CrownError("are neither outline nor box", f"shape_type {kind!r} of {len(points)} points")
+    raise CrownError("are neither outline nor box", f"shape_type {kind!r} of {counted(len(points), 'point')}")
 
 
 def _join_groups(picture: AnnotatedPicture, groups: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from trainable.data.crowns.reading import AnnotationFile, OtherFileError
 from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 
 LABEL_ENDING = ".txt"
@@ -120,6 +121,6 @@ def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, plac
         box = (x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height
         return boxed(label, box, place=place)
     if len(sides) < 6 or len(sides) % 2:
-        raise CrownError("are neither box nor outline", f"{len(sides)} numbers after the class; a box has 4")
+        raise CrownError("are neither box nor outline", f"{counted(len(sides), 'number')} after the class; a box has 4")
     points = [(x * width, y * height) for x, y in zip(sides[::2], sides[1::2], strict=True)]
     return outlined(label, [points], box=None, place=place)
