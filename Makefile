@@ -5,9 +5,12 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 STORE_SERVER := .venv-store/bin/moto_server
+PEERS_VENV := .venv-peers
+PEERS_REQUIREMENTS := benchmarks/replay/peer_process/requirements.txt
+PEERS_STAMP := $(PEERS_VENV)/.installed
 BENCH_STAMP := $(VENV)/.bench-installed
 
-.PHONY: search test tests test-slow test-browser test-examples soak lint format bench gpu clean
+.PHONY: search test tests test-slow test-browser test-examples soak lint format bench peers gpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +20,7 @@ help:
 	@echo "make test-browser  report.html in a browser; needs Chromium"
 	@echo "make test-examples  the examples that need more packages"
 	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
+	@echo "make peers      SMAC3, DEHB and Syne Tune for python -m benchmarks.replay --peers (0.7 GB)"
 	@echo "make gpu        on a machine with a CUDA device: tests, speed, memory, a search (20 minutes, to be continued)"
 	@echo "make soak       a search that is killed thirty times at random moments"
 
@@ -79,9 +83,18 @@ $(BENCH_STAMP): $(STAMP)
 bench: $(BENCH_STAMP)
 	@$(PY) -m benchmarks
 
+# syne-tune needs numpy 1, ours numpy 2: an environment of their own. Python 3.11 is the one that was measured with.
+$(PEERS_STAMP): $(PEERS_REQUIREMENTS)
+	@echo "Setting up $(PEERS_VENV) with SMAC3, DEHB and Syne Tune (1-2 minutes, once) ..."
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(PEERS_REQUIREMENTS)
+	@touch $(PEERS_STAMP)
+
+peers: $(PEERS_STAMP)
+
 # With the Python and torch of the machine: nothing is installed, nothing is downloaded. GPU='--seconds 540' ends in time.
 gpu:
 	@$(PYTHON) -m benchmarks.gpu $(GPU)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .venv-store
+	rm -rf $(VENV) $(BENCH_VENV) $(PEERS_VENV) .venv-store

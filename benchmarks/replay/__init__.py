@@ -1,4 +1,5 @@
 """Search policies compared on recorded learning curves, without training: `python -m benchmarks.replay`.
 
-May import tuner.budget, tuner.policy, tuner.records and peers; nothing of the product imports it.
+May import search_spaces, tuner.budget, tuner.policy, tuner.records and peers; nothing of the product imports it. The
+peers of `peer_process/` are in an environment of their own.
 """

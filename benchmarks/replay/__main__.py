@@ -2,6 +2,7 @@
 
 python -m benchmarks.replay
 python -m benchmarks.replay --table taskset.npz --seeds 20 --jobs 4
+python -m benchmarks.replay --surrogate lcbench --peers --tasks 126029 167149
 python -m benchmarks.replay --surrogate lcbench --policies ours stock --tasks 126029 167149
 python -m benchmarks.replay --search results/moe/2026-11-20_10-00-00
 """
@@ -19,6 +20,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.replay.peer_process.process import MODULES as PEERS
+from benchmarks.replay.peer_process.process import PYTHON as PEERS_PYTHON
+from benchmarks.replay.peer_process.process import PeerError
 from benchmarks.replay.policies import POLICIES
 from benchmarks.replay.report import write_report
 from benchmarks.replay.run import Job, problems_of, run_job
@@ -26,25 +30,29 @@ from benchmarks.replay.run import Job, problems_of, run_job
 RUNS = "runs.jsonl"
 POOR_FIRST_RUNG = 1
 """Ray's default. Policies of Ray are also tried with it, and shown with the better one."""
+BESIDE_PEERS = ("ours", "random+asha", "stock", *PEERS)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 done, 2 user error, 130 interrupted."""
+    """Runs the command; returns its exit status: 0 done, 1 a peer failed, 2 user error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         suite = _suite(options)
         folder = options.out or Path("results") / "replay" / Path(suite.rpartition(":")[2]).stem
         jobs = _jobs(suite, options)
         run_jobs(jobs, folder / RUNS, processes=options.jobs)
-        sys.stdout.write(write_report(read_runs(folder / RUNS, jobs), folder) + f"\n{folder}\n")
+        runs = read_runs(folder / RUNS, jobs)
+        sys.stdout.write(write_report(runs, folder) + f"\n{folder}\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Run the same command to continue.\n")
         return 130
-    return 0
+    if missing := len(jobs) - len(runs):
+        sys.stderr.write(f"{missing} of {len(jobs)} searches are missing. Run the same command to try them again.\n")
+    return 1 if missing else 0
 
 
 def run_jobs(jobs: Sequence[Job], path: Path, *, processes: int = 1) -> None:
@@ -77,7 +85,11 @@ def _results(jobs: Sequence[Job], processes: int) -> Iterator[dict]:
         waiting = [pool.submit(run_job, job) for job in jobs]
         try:
             for future in as_completed(waiting):
-                yield future.result()
+                # One peer that fails must not end a comparison of hours.
+                try:
+                    yield future.result()
+                except PeerError as error:
+                    sys.stderr.write(f"{error}\n")
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -88,11 +100,14 @@ def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
     unknown = sorted(set(options.tasks or ()) - problems.keys())
     if unknown:
         raise ValueError(f"--tasks {unknown[0]} is not among the tasks: {', '.join(problems)}")
+    policies = options.policies or (BESIDE_PEERS if options.peers else POLICIES)
+    if not PEERS_PYTHON.exists() and not PEERS.keys().isdisjoint(policies):
+        raise ValueError(f"the peers need an environment of their own, {PEERS_PYTHON}: make peers")
     jobs = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for name in options.tasks or problems:
             own = first_rung(problems[name].max_epochs)
-            for policy in options.policies:
+            for policy in policies:
                 rungs = {own, POOR_FIRST_RUNG} if policy in ("stock", "stock-told") else {own}
                 jobs += [
                     Job(suite=suite, problem=name, policy=policy, grace_epochs=rung, slots=options.workers, seed=seed)
@@ -128,7 +143,8 @@ def _job_of(run: dict) -> Job:
 @contextmanager
 def _progress(total: int, done: int):
     columns = (TextColumn("Searches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # The searches of one task differ by a factor of fifty: the rate is that of the last hour.
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=3600) as progress:
         task = progress.add_task("", total=total, completed=done)
         yield lambda: progress.advance(task)
 
@@ -141,7 +157,13 @@ def _parser() -> argparse.ArgumentParser:
     curves.add_argument("--table", type=Path, metavar="FILE", help="a table of curves in the form of taskset.npz")
     curves.add_argument("--surrogate", type=Path, metavar="DIR", help="the LCBench surrogate")
     curves.add_argument("--search", type=Path, metavar="DIR", help="a past search, results/<space>/<run>")
-    parser.add_argument("--policies", nargs="+", metavar="NAME", choices=POLICIES, default=list(POLICIES))
+    policies = parser.add_mutually_exclusive_group()
+    policies.add_argument(
+        "--policies", nargs="+", metavar="NAME", choices=[*POLICIES, *PEERS], help=f"default: {', '.join(POLICIES)}"
+    )
+    policies.add_argument(
+        "--peers", action="store_true", help=f"{', '.join(BESIDE_PEERS)}; `make peers` installs the last {len(PEERS)}"
+    )
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="only these (default: all)")
     parser.add_argument("--seeds", type=int, metavar="N", default=5, help="searches per policy and task (default: 5)")
     parser.add_argument("--first-seed", type=int, metavar="N", default=0)

@@ -8,6 +8,7 @@ Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -21,7 +22,9 @@ from benchmarks.figure_style import (
     ORANGE,
     PURPLE,
     RED,
+    SKY,
     STYLE,
+    YELLOW,
     Label,
     label_right,
     new_axes,
@@ -29,8 +32,9 @@ from benchmarks.figure_style import (
 from benchmarks.replay.run import BUDGET_TRAININGS, POINTS
 
 NUM_RESAMPLES = 2000
-QUARTER, FULL = POINTS // 4 - 1, POINTS - 1
+QUARTER, HALF, FULL = POINTS // 4 - 1, POINTS // 2 - 1, POINTS - 1
 BASELINE = "stock"
+LEADER = "ours"
 
 Regrets = dict[str, np.ndarray]
 """By policy: regret [problems, seeds, points]."""
@@ -40,6 +44,8 @@ def write_report(runs: Sequence[dict], folder: Path) -> str:
     """Writes table.md and regret.png; returns the table."""
     regrets = better_variants(runs)
     text = table(regrets)
+    if LEADER in regrets and len(regrets) > 1:
+        text += f"\n\n{behind(regrets)}"
     (folder / "table.md").write_text(text + "\n", encoding="utf-8")
     _draw(regrets, folder / "regret.png")
     return text
@@ -80,6 +86,25 @@ def table(regrets: Regrets) -> str:
     return "\n".join(lines)
 
 
+def behind(regrets: Regrets, leader: str = LEADER) -> str:
+    """A table of how far each policy is behind the leader, with paired standard errors over the problems."""
+    points = (QUARTER, HALF, FULL)
+    headings = [f"{(point + 1) * BUDGET_TRAININGS // POINTS} full trainings | behind" for point in points]
+    lines = [
+        f"Behind {leader}: mean difference of regret, with its standard error over the tasks (means of their seeds).",
+        "",
+        f"| policy | {' | '.join(headings)} |",
+        "|---|" + "---|---|" * len(points),
+    ]
+    for policy, regret in regrets.items():
+        cells = []
+        for point in points:
+            gap = (regret[..., point] - regrets[leader][..., point]).mean(axis=1)
+            cells += [f"{regret[..., point].mean():.3f}", "-" if policy == leader else _with_error(gap)]
+        lines.append(f"| {policy} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def bootstrap_means(regret: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Means [resamples] of regret [problems, seeds], resampled alike for all arrays of that shape."""
     generator = np.random.default_rng(seed)
@@ -105,13 +130,19 @@ def _ratio(regrets: Regrets, policy: str, point: int) -> str:
     return f"{own.mean() / other.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
+def _with_error(gap: np.ndarray) -> str:
+    """Of a gap [problems]; one problem has no error."""
+    error = f" ± {gap.std(ddof=1) / len(gap) ** 0.5:.3f}" if len(gap) > 1 else ""
+    return f"{gap.mean():+.3f}{error}"
+
+
 def _draw(regrets: Regrets, path: Path) -> None:
     with matplotlib.rc_context(STYLE):
         axes = new_axes()
         spent = np.arange(1, POINTS + 1) * BUDGET_TRAININGS / POINTS
         labels = []
         for (policy, regret), colour in zip(
-            regrets.items(), (RED, ORANGE, BLUE, BLACK, GREEN, GREY, PURPLE), strict=False
+            regrets.items(), cycle((RED, ORANGE, BLUE, BLACK, GREEN, GREY, PURPLE, SKY, YELLOW)), strict=False
         ):
             means = regret.mean(axis=(0, 1))
             low, high = np.transpose(

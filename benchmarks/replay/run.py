@@ -1,8 +1,9 @@
 """One replayed search, and the regret of its winner at each point of its budget."""
 
-import time
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,13 @@ import optuna
 
 from benchmarks.replay.loop import ReplayedSearch
 from benchmarks.replay.past import past_search
+from benchmarks.replay.peer_process.policy import peer_policy
+from benchmarks.replay.peer_process.process import MODULES as PEERS
+from benchmarks.replay.peer_process.process import PeerError
 from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Problem, lcbench, taskset
 from benchmarks.replay.synthetic import synthetic
+from tuner.policy.actions import Policy
 from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedTrial
 
@@ -37,13 +42,23 @@ class Job:
 
 
 def run_job(job: Job) -> dict:
-    """The job's fields, `regret` at each point by way of picking the winner, and `seconds`."""
+    """The job's fields, `regret` at each point by way of picking the winner, and `seconds` of CPU time.
+
+    Raises:
+        PeerError: the process of a peer ended; the text names the search.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = problems_of(job.suite)[job.problem]
-    began = time.process_time()
-    setting = Setting(problem=problem, slots=job.slots, seed=job.seed, grace_epochs=job.grace_epochs)
-    search = ReplayedSearch(problem, POLICIES[job.policy](setting), slots=job.slots)
-    picks = _picks(search)
+    began = _cpu_seconds()
+    with _policy_of(job, problem) as policy:
+        search = ReplayedSearch(problem, policy, slots=job.slots)
+        regret = _run(search)
+    return asdict(job) | {"regret": regret, "trials": len(search.trials), "seconds": _cpu_seconds() - began}
+
+
+def _run(search: ReplayedSearch) -> dict[str, list[float]]:
+    """Spends the budget; returns the regret at each point by way of picking the winner."""
+    problem, picks = search.problem, _picks(search)
     budget = BUDGET_TRAININGS * problem.max_epochs
     regret: dict[str, list[float]] = {name: [] for name in picks}
 
@@ -57,7 +72,25 @@ def run_job(job: Job) -> dict:
         # Optuna's about its experiments and about what Ray tells it twice.
         warnings.simplefilter("ignore")
         search.run(budget, on_epoch=ask)
-    return asdict(job) | {"regret": regret, "trials": len(search.trials), "seconds": time.process_time() - began}
+    return regret
+
+
+@contextmanager
+def _policy_of(job: Job, problem: Problem) -> Iterator[Policy]:
+    setting = Setting(problem=problem, slots=job.slots, seed=job.seed, grace_epochs=job.grace_epochs)
+    if job.policy not in PEERS:
+        yield POLICIES[job.policy](setting)
+        return
+    try:
+        with peer_policy(job.policy, setting, trainings=BUDGET_TRAININGS) as policy:
+            yield policy
+    except PeerError as error:
+        raise PeerError(f"{job.problem}, seed {job.seed}: {error}") from None
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 @cache

@@ -13,7 +13,7 @@ from benchmarks.replay.past import PastSearch, past_search
 from benchmarks.replay.peers import RayPolicy
 from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Curve, Problem, TableProblem
-from benchmarks.replay.report import better_variants, bootstrap_means, table
+from benchmarks.replay.report import behind, better_variants, bootstrap_means, table
 from benchmarks.replay.run import POINTS, Job, problems_of, run_job
 from benchmarks.replay.synthetic import SyntheticProblem
 from tests.tuner.conftest import recorded_settings
@@ -282,6 +282,15 @@ def test_a_policy_with_several_ways_is_shown_with_the_better():
 def test_nothing_is_divided_by_a_baseline_without_regret():
     runs = [run("stock", 0, 0.0), run("ours", 0, 0.2)]
     assert "| ours | 0.200 (0.200 to 0.200) | stock has no regret |" in table(better_variants(runs))
+
+
+def test_how_far_a_policy_is_behind_ours_has_a_paired_standard_error_over_the_tasks():
+    runs = [run("ours", 0, 0.2, problem="p"), run("ours", 0, 0.6, problem="q")]
+    runs += [run("stock", 0, 0.3, problem="p"), run("stock", 0, 0.9, problem="q")]
+    assert behind(better_variants(runs)).endswith(
+        "| stock | 0.600" + " | +0.200 ± 0.100 | 0.600" * 2 + " | +0.200 ± 0.100 |"
+    )
+    assert behind(better_variants([one for one in runs if one["problem"] == "p"])).endswith("0.300 | +0.100 |")
 
 
 def test_only_what_every_policy_has_done_is_compared():

@@ -1,0 +1,117 @@
+"""A peer's process as a policy of our simulator.
+
+A peer that asks for a configuration again at more epochs, as DEHB and SMAC do, continues its trial from the checkpoint:
+only the further epochs are charged.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+from benchmarks.replay.peer_process.interface import CONTINUE, PAUSE, PeerSetting
+from benchmarks.replay.peer_process.process import MODULES, PeerProcess
+from benchmarks.replay.peer_process.space import DescribedSpace
+from benchmarks.replay.policies import Setting
+from tuner.policy import decision
+from tuner.policy.actions import Action, NoWork, Promote, Start
+from tuner.policy.candidates import Candidate
+from tuner.policy.decision import Decision
+from tuner.policy.outcomes import Outcome
+
+
+class PeerPolicy:
+    """Asks the peer for each free slot, and tells it each result."""
+
+    def __init__(self, process: PeerProcess, space: DescribedSpace, *, slots: int) -> None:
+        self._process, self._space, self._slots = process, space, slots
+        self._running: dict[str, int] = {}
+        """The peer's number of each trial that has a slot."""
+        self._waiting: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._epochs: dict[str, int] = {}
+        self._num_asked = 0
+        self._action: Action | None = None
+
+    @property
+    def paused(self) -> Mapping[str, int]:
+        return {trial: self._epochs[trial] for trial in self._waiting}
+
+    def action(self) -> Action:
+        if self._action is None:
+            self._action = self._suggested() if len(self._running) < self._slots else NoWork.WAIT
+        return self._action
+
+    def start(self, trial: str, candidate: Candidate) -> None:
+        number = self._num_asked - 1
+        self._names[number], self._running[trial] = trial, number
+        self._action = None
+
+    def promote(self, promotion: Promote) -> None:
+        self._running[promotion.trial] = self._waiting.pop(promotion.trial)
+        self._action = None
+
+    def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
+        self._forget_wait()
+        self._epochs[trial] = epoch
+        answer = self._process.call("report", trial=self._running[trial], epoch=epoch, value=value)
+        if answer == CONTINUE:
+            return None
+        if answer == PAUSE:
+            self._waiting[trial] = self._running.pop(trial)
+        return self._decision(trial, decision.PAUSE if answer == PAUSE else decision.STOP, value=value)
+
+    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
+        return self._decision(trial, action)
+
+    def end(self, trial: str, outcome: Outcome) -> None:
+        self._forget_wait()
+        number = self._running.pop(trial, None)
+        # A peer may pause a trial at its last epoch; it has ended all the same.
+        self._waiting.pop(trial, None)
+        if outcome is Outcome.DIVERGED:
+            self._process.call("fail", trial=number)
+
+    def close(self) -> None:
+        raise NotImplementedError("a replay has no stated time")
+
+    def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
+        raise NotImplementedError("a replay begins without past trials")
+
+    def resize(self, slots: int) -> None:
+        raise AssertionError("a replay has the slots that it began with")
+
+    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
+        return None
+
+    def _suggested(self) -> Action:
+        """The peer can't withdraw a proposal: it stays until it begins."""
+        answer = self._process.call("suggest", trial=self._num_asked)
+        if answer is None:
+            return NoWork.WAIT
+        if "resume" in answer:
+            return Promote(self._names[answer["resume"]])
+        self._num_asked += 1
+        return Start(self._space.candidate(answer["start"]))
+
+    def _forget_wait(self) -> None:
+        self._action = None if self._action is NoWork.WAIT else self._action
+
+    def _decision(self, trial: str, action: str, *, value: float | None = None) -> Decision:
+        return Decision(epoch=self._epochs[trial], rung=None, value=value, cutoff=None, rank=None, of=0, action=action)
+
+
+@contextmanager
+def peer_policy(peer: str, setting: Setting, *, trainings: int) -> Iterator[PeerPolicy]:
+    """The peer of this name, whose process runs meanwhile."""
+    problem, space = setting.problem, DescribedSpace(setting.problem.space)
+    told = PeerSetting(
+        peer=peer,
+        space=space.parameters,
+        mode=problem.mode,
+        first_rung=setting.grace_epochs,
+        max_epochs=problem.max_epochs,
+        reduction_factor=setting.reduction_factor,
+        trainings=trainings,
+        seed=setting.seed,
+    )
+    with PeerProcess(told, module=MODULES[peer]) as process:
+        yield PeerPolicy(process, space, slots=setting.slots)

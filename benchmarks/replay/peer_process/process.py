@@ -1,0 +1,94 @@
+"""Our side of the pipe: a peer in a process of its own environment."""
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.replay.peer_process.interface import PeerSetting
+
+ROOT = Path(__file__).parents[3]
+PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+PACKAGE = "benchmarks.replay.peer_process"
+SERVER = f"{PACKAGE}.serve"
+MODULES = {
+    "smac": f"{PACKAGE}.smac_peer",
+    "dehb": f"{PACKAGE}.dehb_peer",
+    "bohb": f"{PACKAGE}.syne_tune_peer",
+    "mobster": f"{PACKAGE}.syne_tune_peer",
+    "hyper-tune": f"{PACKAGE}.syne_tune_peer",
+}
+"""The peers by name, and the module that speaks to their library."""
+PATIENCE_SECONDS = 10
+"""How long a process may take to end after its pipe is closed."""
+
+
+class PeerError(RuntimeError):
+    """A peer's process ended before it answered; the text has its last words."""
+
+
+class PeerProcess:
+    """Runs a peer while it is open.
+
+    Args:
+        module: what `serve.py` loads.
+        python: the Python of the peer's environment.
+    """
+
+    def __init__(self, setting: PeerSetting, *, module: str, python: Path = PYTHON) -> None:
+        self._name = setting.peer
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
+        # The order in sets of strings must not change from run to run.
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+        self._process = subprocess.Popen(
+            [python, "-m", SERVER, module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+        )
+        self._send(asdict(setting))
+
+    def __enter__(self) -> "PeerProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            # Waits only for the end: closes the pipe, at which the peer ends.
+            self._process.communicate(timeout=PATIENCE_SECONDS)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self._process.kill()
+            self._process.communicate()
+        self._errors.close()
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """The peer's answer.
+
+        Raises:
+            PeerError: its process has ended.
+        """
+        self._send({"call": name, **arguments})
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise self._ended()
+        return json.loads(answer)
+
+    def _send(self, line: dict[str, Any]) -> None:
+        try:
+            self._process.stdin.write(json.dumps(line) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def _ended(self) -> PeerError:
+        status = self._process.wait()
+        self._errors.seek(0)
+        words = self._errors.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(words) if line.strip()), "without a word")
+        return PeerError(f"{self._name} ended with status {status}: {last}")

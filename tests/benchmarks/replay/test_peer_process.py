@@ -1,0 +1,164 @@
+"""Optimizers of other projects in our simulator: the pipe, what their answers mean, and their libraries."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.replay.__main__ import main
+from benchmarks.replay.loop import ReplayedSearch
+from benchmarks.replay.peer_process.budgeted import BudgetedPeer
+from benchmarks.replay.peer_process.interface import PeerSetting
+from benchmarks.replay.peer_process.policy import PeerPolicy, peer_policy
+from benchmarks.replay.peer_process.process import MODULES, PYTHON, PeerError, PeerProcess
+from benchmarks.replay.peer_process.space import DescribedSpace
+from benchmarks.replay.policies import Setting
+from benchmarks.replay.problems import Curve, Problem
+from benchmarks.replay.synthetic import SyntheticProblem
+
+STAND_IN = "tests.benchmarks.replay.stand_in_peer"
+
+
+class Line(Problem):
+    """A trial `x` always has the value x; one below .1 diverges in its second epoch."""
+
+    name, mode, max_epochs = "line", "max", 4
+
+    def space(self, trial):
+        return {"x": trial.suggest_float("x", 0.0, 1.0)}
+
+    def curve(self, params):
+        values = np.full(4, params["x"])
+        values[1:] = np.nan if params["x"] < 0.1 else values[1:]
+        return Curve(values, np.arange(1.0, 5.0))
+
+
+def setting(peer="stand-in", *, seed=0, first_rung=2):
+    return PeerSetting(
+        peer=peer,
+        space=DescribedSpace(Line().space).parameters,
+        mode="max",
+        first_rung=first_rung,
+        max_epochs=4,
+        reduction_factor=2,
+        trainings=5,
+        seed=seed,
+    )
+
+
+def trials_of(process, *, slots=2, epochs=20):
+    search = ReplayedSearch(Line(), PeerPolicy(process, DescribedSpace(Line().space), slots=slots), slots=slots)
+    search.run(epochs)
+    return [(trial.candidate.params["x"], trial.epoch, trial.legs) for trial in search.trials]
+
+
+def test_a_peer_in_a_process_of_its_own_starts_pauses_resumes_and_stops_trials():
+    with PeerProcess(setting(), module=STAND_IN, python=Path(sys.executable)) as process:
+        trials = trials_of(process)
+    first = sorted(trials[:3])
+    assert [(epoch, legs) for _, epoch, legs in first] == [(2, 1), (2, 1), (4, 2)]
+    assert {epoch for _, epoch, _ in trials[3:-2]} == {2}
+
+
+def test_a_peer_that_ends_is_named_with_its_last_words():
+    with (
+        PeerProcess(setting("broken"), module=STAND_IN, python=Path(sys.executable)) as process,
+        pytest.raises(PeerError, match=r"^broken ended with status 1: RuntimeError: no idea left$"),
+    ):
+        process.call("suggest", trial=0)
+
+
+class Direct:
+    """A peer in this process."""
+
+    def __init__(self, peer):
+        self.peer = peer
+
+    def call(self, name, **arguments):
+        return getattr(self.peer, name)(**arguments)
+
+
+class Script(BudgetedPeer):
+    """Asks for these configurations and budgets in turn, and notes what it is told."""
+
+    def __init__(self, *asked, first_rung=2):
+        super().__init__(setting(first_rung=first_rung))
+        self.asked, self.told = list(asked), []
+
+    def ask(self):
+        x, budget = self.asked.pop(0) if self.asked else (0.5, 1)
+        return (x, budget), {"x": x}, budget
+
+    def tell(self, job, cost, *, failed):
+        self.told.append((*job, cost, failed))
+
+
+def test_a_configuration_that_is_asked_for_at_more_epochs_continues_from_its_checkpoint():
+    script = Script((0.3, 1.4), (0.6, 1.4), (0.6, 4.0))
+    assert trials_of(Direct(script), slots=1, epochs=5) == [(0.3, 1, 1), (0.6, 4, 1)]
+    assert script.told == [(0.3, 1.4, -0.3, False), (0.6, 1.4, -0.6, False), (0.6, 4.0, -0.6, False)]
+
+
+def test_one_that_is_asked_for_while_it_runs_begins_once_more():
+    script = Script((0.6, 4), (0.6, 4))
+    assert trials_of(Direct(script), slots=2, epochs=8)[:2] == [(0.6, 4, 1), (0.6, 4, 1)]
+
+
+def test_a_value_that_is_known_costs_nothing():
+    script = Script((0.6, 4), (0.6, 2), (0.3, 1))
+    assert trials_of(Direct(script), slots=1, epochs=5) == [(0.6, 4, 1), (0.3, 1, 1)]
+    assert script.told[:2] == [(0.6, 4, -0.6, False), (0.6, 2, -0.6, False)]
+
+
+def test_what_diverged_has_the_worst_cost_and_is_not_trained_again():
+    script = Script((0.3, 1), (0.05, 4), (0.05, 4), (0.6, 1))
+    assert trials_of(Direct(script), slots=1, epochs=4) == [(0.3, 1, 1), (0.05, 2, 1), (0.6, 1, 1)]
+    assert script.told[1:3] == [(0.05, 4, -0.05, True)] * 2
+
+
+def test_a_space_is_described_with_its_ranges_choices_and_conditions():
+    described = {one["name"]: one for one in DescribedSpace(SyntheticProblem(0).space).parameters}
+    bounds = {name: (one["type"], one["low"], one["high"], one["log"]) for name, one in described.items()}
+    assert bounds == {
+        "rate": ("float", 1e-4, 1.0, True),
+        "width": ("int", 8, 128, True),
+        "optimizer": ("choice", 0, 2, False),
+        "momentum": ("float", 0.0, 0.99, False),
+    }
+    sgd = 2
+    assert described["momentum"]["condition"] == {"on": "optimizer", "choices": [sgd]}
+    assert all(one["condition"] is None for name, one in described.items() if name != "momentum")
+
+
+def test_a_peer_s_values_become_a_configuration_and_those_out_of_range_are_refused():
+    space = DescribedSpace(SyntheticProblem(0).space)
+    values = {"rate": 1.0 + 1e-15, "width": 16, "optimizer": 0, "momentum": 0.5}
+    assert space.candidate(values).answers == {"rate": 1.0, "width": 16, "optimizer": "adam"}
+    assert space.candidate(values | {"optimizer": 2}).answers["momentum"] == 0.5
+    with pytest.raises(ValueError, match=r"rate is 1.1, but must be from 0.0001 to 1"):
+        space.candidate(values | {"rate": 1.1})
+
+
+def test_without_their_environment_the_command_says_how_to_make_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.replay.__main__.PEERS_PYTHON", tmp_path / "none")
+    assert main(["--peers", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("/none: make peers\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PYTHON.exists(), reason="the peers' environment is missing: make peers")
+@pytest.mark.parametrize("peer", MODULES)
+def test_the_same_seed_gives_a_library_s_same_decisions_within_the_ranges(peer):
+    problem, runs = SyntheticProblem(1), []
+    for seed in (0, 0, 1):
+        with peer_policy(peer, Setting(problem=problem, slots=2, seed=seed, grace_epochs=3), trainings=3) as policy:
+            search = ReplayedSearch(problem, policy, slots=2)
+            search.run(3 * problem.max_epochs)
+        runs.append([(trial.candidate.answers, trial.epoch, trial.legs) for trial in search.trials])
+    assert runs[0] == runs[1] != runs[2]
+    for answers, *_ in runs[0] + runs[2]:
+        assert 1e-4 <= answers["rate"] <= 1.0
+        assert 8 <= answers["width"] <= 128
+        assert answers.keys() == {"rate", "width", "optimizer"} | ({"momentum"} & answers.keys())
+        assert ("momentum" in answers) is (answers["optimizer"] == "sgd")
