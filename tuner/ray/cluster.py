@@ -16,7 +16,13 @@ from trainable.reporting.tracking import QUIET
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.ray.address import token_file
-from tuner.ray.compat import PACKAGES, inherited_environment, job_with_own_packages_first
+from tuner.ray.compat import (
+    PACKAGES,
+    CoreLogLevel,
+    inherited_environment,
+    job_with_own_packages_first,
+    set_core_log_level,
+)
 from tuner.ray.head_watch import head_watched
 from tuner.ray.nodes import check_nodes, shipped_code
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
@@ -111,6 +117,8 @@ def ray_running(
         own_folder = temporary_ray_folder()
         options: dict[str, Any] = {"log_to_driver": verbose, "logging_level": "INFO" if verbose else "ERROR"}
         options["job_config"] = job_with_own_packages_first()
+        least = CoreLogLevel.INFO if verbose else CoreLogLevel.FATAL
+        set_core_log_level(least)
         try:
             with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
                 with Waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
@@ -119,19 +127,25 @@ def ray_running(
                         if address is None
                         else _joined(address, references, **options)
                     )
+                # Starting Ray has set it to INFO.
+                set_core_log_level(least)
+                head = ray.get_runtime_context().gcs_address
                 if address is not None:
                     # Until Ray has been left, which hangs without a head.
-                    watched.enter_context(head_watched(ray.get_runtime_context().gcs_address))
+                    advice = "start a cluster, and continue with --resume"
+                    watched.enter_context(head_watched(head, advice=advice))
                 # Ray writes its cluster's password readable for every user of the machine.
                 if token_file().is_file():
                     token_file().chmod(0o600)
                 environment = nullcontext() if address else inherited_environment()
-                with signals_as_ctrl_c(), environment, full_disk_named(own_folder):
+                watch = nullcontext() if address else head_watched(head)
+                with signals_as_ctrl_c(), environment, full_disk_named(own_folder), watch:
                     dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune", is_joined=address is not None)
         finally:
             with signals_ignored():
                 ray.shutdown()
+                set_core_log_level(CoreLogLevel.INFO)
                 shutil.rmtree(own_folder, ignore_errors=True)
 
 

@@ -4,8 +4,11 @@ Each replaces something that Ray's public interface does not offer. When a new R
 docstring says what is lost without it, so that it can be dropped.
 """
 
+import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +50,27 @@ def job_with_own_packages_first() -> Any:
     job = JobConfig()
     job._py_driver_sys_path = Paths()
     return job
+
+
+class CoreLogLevel(IntEnum):
+    """Levels of Ray's C++ code, by its own numbers."""
+
+    INFO = 0
+    ERROR = 2
+    FATAL = 3
+
+
+def set_core_log_level(level: CoreLogLevel) -> None:
+    """The least level that Ray's C++ code logs in this process from now on; each `ray.init` sets it to INFO.
+
+    Why: it writes errors of its own to the terminal (`[..., E 12 34] core_worker_process.cc:825: Failed to establish
+    connection to the metrics exporter agent.`), whatever `log_to_driver` and `logging_level` say, and Ray raises what
+    concerns the search as Python errors. RAY_BACKEND_LOG_LEVEL does the same and is reported on the terminal by a line
+    of its own; where the user has set it, it is kept. Without this function the lines are back.
+    """
+    import ray
+
+    name = "_ZN3ray6RayLog21InitSeverityThresholdENS_11RayLogLevelE"
+    set_level = getattr(ctypes.CDLL(ray._raylet.__file__), name, None)
+    if set_level is not None and "RAY_BACKEND_LOG_LEVEL" not in os.environ:
+        set_level(ctypes.c_int(level))

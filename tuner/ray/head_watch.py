@@ -1,5 +1,5 @@
-"""Watches the head of a running cluster. When it is gone, Ray ends the process after a minute with a line of its C++
-code; this says before what has happened and what to do.
+"""Watches the head of Ray. When it is gone, Ray ends the process after a minute without a Python error; this says
+before what has happened and what to do.
 """
 
 import logging
@@ -21,7 +21,9 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def head_watched(address: str, *, end: Callable[[int], object] = os._exit) -> Iterator[None]:
+def head_watched(
+    address: str, *, advice: str = "continue with --resume", end: Callable[[int], object] = os._exit
+) -> Iterator[None]:
     """Interrupts the command, as Ctrl-C does but even where that is ignored, when nothing answers at `address`; ends
     the process where it hangs.
 
@@ -29,6 +31,7 @@ def head_watched(address: str, *, end: Callable[[int], object] = os._exit) -> It
 
     Args:
         address: host:port of the head.
+        advice: what to do then.
         end: ends the process with a status.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -41,11 +44,7 @@ def head_watched(address: str, *, end: Callable[[int], object] = os._exit) -> It
         while not over.wait(LOOK_SECONDS):
             missed = 0 if _answers(address) else missed + 1
             if missed == ATTEMPTS:
-                logger.error(
-                    "The head of the Ray cluster at %s is gone. Finished epochs are saved; start a cluster, and "
-                    "continue with --resume.",
-                    address,
-                )
+                logger.error("Ray's head at %s is gone. Finished epochs are saved; %s.", address, advice)
                 signal.pthread_kill(threading.main_thread().ident or 0, FROM_WITHIN)
                 if not over.wait(GRACE_SECONDS):
                     end(INTERRUPTED)

@@ -29,13 +29,13 @@ def address(server: socket.socket) -> str:
 def test_a_head_that_is_gone_interrupts_the_search_with_what_to_do(head, caplog):
     def search() -> None:
         # On a busy machine the interrupt may take longer than the grace of this test.
-        with head_watched(address(head), end=lambda status: None):
+        with head_watched(address(head), advice="start a cluster", end=lambda status: None):
             head.close()
             threading.Event().wait(30)
 
     with pytest.raises(KeyboardInterrupt):
         search()
-    assert "is gone. Finished epochs are saved; start a cluster, and continue with --resume." in caplog.text
+    assert "is gone. Finished epochs are saved; start a cluster." in caplog.text
 
 
 def test_a_search_that_can_not_be_interrupted_is_ended(head):
