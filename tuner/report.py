@@ -20,7 +20,7 @@ from trainable.reporting.visible_text import to_csv_cell, visible
 from tuner.confirm.comparison import read_confirmations
 from tuner.confirm.handed_over import handed_over
 from tuner.confirm.wanted import what_is_left
-from tuner.importance.measure import measure_importance
+from tuner.importance.measure import Importance, measure_importance
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
@@ -98,6 +98,13 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         ValueError: the folder holds no search, or a damaged one.
     """
     search = read_search(folder)
+    return write_measured(folder, search, measure_importance(search), output)
+
+
+def write_measured(
+    folder: Path, search: SearchRecord, importance: Importance | None, output: Path | None = None
+) -> Path:
+    """As `write_report`, for a search that is read and whose importance is measured: that takes seconds."""
     answer = handed_over(folder, search)
     exported = None if answer is None else answer.trial
     output = folder if output is None else output
@@ -105,7 +112,6 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / TABLE) as partial:
         results_table(search).map(to_csv_cell).to_csv(partial, index=False)
-    importance = measure_importance(search)
     is_running = output.resolve() != folder.resolve() and is_in_use(folder)
     state = State.RUNNING if is_running else None
     write_page(read_result(folder, search, state, importance=importance), output)

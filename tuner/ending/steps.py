@@ -59,14 +59,15 @@ def finish(folder: Path, search: SearchRecord) -> int:
         The exit status of the search: 0 over, 130 something is left to train.
     """
     # Its figures take as long to import as a trial takes to start.
-    from tuner.report import write_report
+    from tuner.report import write_measured
     from tuner.samples.judging import draw_samples_once
 
     with Waiting("Writing the report"), silenced(DATA_NOTES):
         draw_samples_once(folder, search)
-        write_report(folder)
+        importance = measure_importance(search)
+        write_measured(folder, search, importance)
         not_exported = _hand_over(folder, search)
-        write_columns(folder, search, importance.shares if (importance := measure_importance(search)) else ())
+        write_columns(folder, search, () if importance is None else importance.shares)
     sys.stdout.write("\n".join(summary(folder, search, not_exported)) + "\n")
     return 0 if what_is_left(folder, search) is None else INTERRUPTED
 
