@@ -276,10 +276,20 @@ def test_classes_and_what_was_left_out_are_in_the_report_and_on_the_page(synthet
     text = report_of(recorder)
     assert "|  | train | validation | test |\n| --- | --- | --- | --- |\n| images | 31 | 20 | 19 |\n" in text
     assert "| clean | 20 | 20 | 19 |\n| dirty | 11 | - | 0 |\n" in text
-    assert "| 9.png | lies beside the classes | Left out. |\n| and 2 more |  | Left out. |\n" in text
+    assert "| lies beside the classes | 12 files, such as 0.png, 1.png, 2.png | Left out. |\n" in text
     page = (recorder.folder / "report.html").read_text()
     assert "<td>11</td><td>-</td><td>0</td>" in page
-    assert "and 2 more" in page
+    assert "12 files, such as 0.png" in page
+
+
+def test_problems_that_are_not_on_record_are_counted(synthetic_search):
+    findings = [
+        Finding(file=f"{number}.png", problem=f"{number % 2} wrong", action="Left out.", severity=Severity.WARNING)
+        for number in range(13)
+    ]
+    text = report_of(synthetic_search(data_findings=kinds_of(findings)).recorder)
+    assert "| 0 wrong | 5 files, such as 0.png, 2.png, 4.png | Left out. |\n| 1 wrong | 5 files, such as" in text
+    assert "| of this kind | 3 more | Left out. |" in text
 
 
 def test_a_folder_without_classes_on_record_has_no_section_of_them(synthetic_search):

@@ -9,13 +9,14 @@ from tuner.results.report_text import table
 
 MOST_ROWS = 20
 """Of a table in the report; the page shows all."""
+MOST_NAMED = 3
 
 
 class Found(NamedTuple):
-    """One thing that the check of a folder found."""
+    """What the check of a folder found of one or more files."""
 
-    file: str
     problem: str
+    where: str
     action: str
 
 
@@ -30,13 +31,23 @@ def counts_by_split(settings: RecordedSettings) -> list[tuple[str, ...]]:
 
 
 def found_in_data(settings: RecordedSettings) -> list[Found]:
-    """Warnings first; of each kind the first few, then how many more there are."""
+    """Warnings first; files of the same problem together."""
     rows = []
     for kind in settings.data_findings:
-        rows += [Found(file, problem, kind.action) for file, problem in kind.first]
-        if more := kind.number - len(kind.first):
-            rows.append(Found(f"and {more} more", "", kind.action))
+        files: dict[str, list[str]] = {}
+        for file, problem in kind.first:
+            files.setdefault(problem, []).append(file)
+        num_more = kind.number - len(kind.first)
+        # The problems of those that are not on record are known where all others have the same.
+        extra = num_more if len(files) == 1 else 0
+        rows += [Found(problem, _where(own, len(own) + extra), kind.action) for problem, own in files.items()]
+        if num_more > extra:
+            rows.append(Found("of this kind", f"{num_more} more", kind.action))
     return rows
+
+
+def _where(files: Sequence[str], number: int) -> str:
+    return files[0] if number == 1 else f"{number} files, such as {', '.join(files[:MOST_NAMED])}"
 
 
 def say_data(settings: RecordedSettings) -> str:
@@ -48,7 +59,7 @@ def say_data(settings: RecordedSettings) -> str:
     if counts:
         parts.append(_shortened(("", *settings.images), counts))
     if found:
-        parts.append(_shortened(("where", "what was found", "what was done"), found))
+        parts.append(_shortened(("what was found", "where", "what was done"), found))
     return "\n\n".join(parts)
 
 

@@ -78,10 +78,21 @@ def headline_of(
             default_value=statistics.fmean(values) if values else None,
             value=None,
             where="on the test split",
-            evidence="the best mean over several seeds on the validation split",
+            evidence=f"the best mean over several seeds on the validation split{_of_best_rival(confirmations)}",
             is_default=True,
         )
     return _searched(search, exported, state)
+
+
+def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
+    """What the best of the others has on the test split, as a clause."""
+    rivals = [one for one in confirmations if one.gains]
+    if not rivals:
+        return ""
+    rival = max(rivals, key=lambda one: statistics.fmean(one.gains))
+    gain = formatting.gain(statistics.fmean(rival.gains))
+    seeds = formatting.count(len(rival.gains), "seed")
+    return f"; on the test split, trial {rival.trial} is {gain} (better on {rival.num_better} of {seeds})"
 
 
 def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:

@@ -20,6 +20,14 @@ def what_mattered(importance: Importance | None) -> str | None:
     return f"{', '.join(beyond[:MAX_NAMED])}{more} mattered more than chance; in brackets, the share of the importance."
 
 
+def mattered_most(importance: Importance | None) -> str | None:
+    """The first of them, in a few words; None where it was not measured."""
+    if importance is None:
+        return None
+    first = [f"{name} ({importance.shares[name]:.0%})" for name in importance.beyond_chance[:2]]
+    return ", ".join(first) or "nothing beyond chance"
+
+
 def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:
     """How it was measured and what is beyond chance; why there is none where it was not measured."""
     if importance is None:

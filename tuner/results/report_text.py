@@ -78,6 +78,7 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
         "resources": str(settings.resources),
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
         "data_fingerprint": settings.data_fingerprint.get("all", "")[:16] or None,
+        "confirm_seeds": str(settings.confirm_seeds),
         "ranges": {name: one.in_words for name, one in settings.ranges.items()},
         "images": counts_in_words(settings.images, settings.image_size_px),
         "ran for": formatting.duration(search.elapsed),

@@ -91,11 +91,23 @@ def failures(samples: Samples) -> list[str]:
         share = f"{poor['exported']} of {formatting.count(samples.num_judged, 'image')}"
         who = "The exported trial" if beside else "The default"
         found.append(f"{who} scores below {POOR_SCORE} on {share}{beside}.")
-    return found + [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]
+    for one in samples.confusions:
+        if (mistake := _worst_mistake(one)) is not None:
+            task = f" of {one.title}" if one.title else ""
+            found.append(f"Its most frequent mistake{task}: {mistake}.")
+    return found
+
+
+def fails_most(samples: Samples) -> str | None:
+    """Its most frequent mistake, else how often it scores low, in a few words; None where neither is known."""
+    mistakes = [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]
+    if mistakes or "exported" not in samples.num_poor:
+        return "; ".join(mistakes) or None
+    return f"{samples.num_poor['exported']} of {formatting.count(samples.num_judged, 'image')} below {POOR_SCORE}"
 
 
 def _worst_mistake(confusion: Confusion) -> str | None:
-    """The pair of classes that the exported trial confuses most; None where it makes no mistake."""
+    """Such as `rust taken for mildew, 3 of 20`; None where it makes no mistake."""
     wrong = [
         (count, truth, guess)
         for truth, row in enumerate(confusion.exported)
@@ -106,8 +118,7 @@ def _worst_mistake(confusion: Confusion) -> str | None:
         return None
     count, truth, guess = max(wrong, key=lambda one: one[0])
     names, of = confusion.classes, sum(confusion.exported[truth])
-    task = f" of {confusion.title}" if confusion.title else ""
-    return f"Its most frequent mistake{task}: {names[truth]} taken for {names[guess]}, {count} of {of}."
+    return f"{names[truth]} taken for {names[guess]}, {count} of {of}"
 
 
 def write_samples(folder: Path, samples: Samples) -> None:

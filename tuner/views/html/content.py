@@ -16,8 +16,8 @@ from tuner.records.trivial import read_probe, read_trivial
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import Headline, State, headline_of
-from tuner.results.report_text import settings_rows
-from tuner.results.samples import Samples, read_samples
+from tuner.results.importance_text import mattered_most
+from tuner.results.samples import Samples, fails_most, read_samples
 from tuner.results.timeline import parts_of_time, search_seconds
 
 
@@ -101,9 +101,11 @@ def facts(result: Result) -> dict[str, str]:
     is_over = result.state is State.OVER
     left = time_left(search) if result.state is State.RUNNING else None
     found = {
+        "mattered most": mattered_most(result.importance),
+        "fails most": None if result.samples is None else fails_most(result.samples),
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
-        "time": formatting.duration(search_seconds(search) + parts.get("confirmation", 0.0)),
+        "time": _clock(search_seconds(search) + parts.get("confirmation", 0.0)),
         "left": None if left is None else str(left),
         "per epoch": _epoch_seconds(search),
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
@@ -117,6 +119,10 @@ def time_parts(result: Result) -> list[tuple[str, str, float]]:
         return []
     parts = parts_of_time(result.search, result.confirmed)
     return [(name, formatting.duration(seconds), seconds) for name, seconds in parts.items()]
+
+
+def _clock(seconds: float) -> str:
+    return f"{formatting.duration(seconds)} {'min' if round(seconds) < 3600 else 'h'}"
 
 
 def _epoch_seconds(search: SearchRecord) -> str | None:
@@ -140,14 +146,10 @@ def commands(result: Result) -> dict[str, str]:
         found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {result.answer.seeds_to_decide}"
     if result.state is not State.CONFIRMING:
         found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
-        found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"
+        if result.search.settings.images:
+            # A loop of the user's own may have none.
+            found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"
     return found | {"Explain the result": f"python -m tuner.explain {place}"}
-
-
-def settings_table(result: Result) -> list[tuple[str, str]]:
-    """Settings and versions."""
-    versions = {f"version of {name}": version for name, version in result.search.settings.versions.items()}
-    return [*settings_rows(result.search), *versions.items()]
 
 
 def headline_words(headline: Headline) -> dict[str, str | None]:

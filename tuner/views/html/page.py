@@ -19,6 +19,7 @@ from tuner.results.data import counts_by_split, found_in_data
 from tuner.results.differences import differences
 from tuner.results.headline import State
 from tuner.results.importance_text import what_mattered
+from tuner.results.report_text import settings_rows
 from tuner.results.samples import failures
 from tuner.results.trial_rows import trial_rows
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
@@ -35,7 +36,6 @@ from tuner.views.html.content import (
     facts,
     headline_words,
     notes,
-    settings_table,
     time_parts,
 )
 
@@ -83,7 +83,7 @@ def render(result: Result) -> str:
         splits=list(search.settings.images),
         counts=counts_by_split(search.settings),
         found=found_in_data(search.settings),
-        settings=settings_table(result),
+        settings=settings_rows(search),
         written=time.time(),
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script=(HERE / "report.js").read_text(encoding="utf-8"),

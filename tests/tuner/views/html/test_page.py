@@ -168,11 +168,26 @@ def test_where_the_default_is_exported_its_value_stands_alone(copied):
     confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], search.leader.name: [0.70, 0.71, 0.72]})
     words = page_of(copied, State.OVER).words
     assert "The default is exported, no trial is better s_measure 0.810 on the test split" in words
+    assert f"on the test split, trial {search.leader.name} is 0.100 worse (better on 0 of 3 seeds)." in words
 
 
 def test_the_parts_of_the_time_and_what_mattered_are_on_the_page(finished):
     assert re.search(r"training \d+:\d\d waiting \d+:\d\d", finished.words)
     assert "max_lr (57%) mattered more than chance; " in finished.words
+    assert "mattered most max_lr (57%) " in finished.words
+    assert re.search(r" time \d+:\d\d min ", finished.words)
+
+
+def test_a_loop_of_the_user_s_own_without_pictures_is_offered_no_prediction(synthetic_search):
+    def words(**settings):
+        synthetic = synthetic_search(f"run-{len(settings)}", num_trials=2, **settings)
+        synthetic.run()
+        return page_of(synthetic.recorder.folder, State.OVER).words
+
+    assert "Predict on your pictures" in words()
+    of_a_loop = words(images={}, image_size_px=None)
+    assert "Train it for longer" in of_a_loop
+    assert "Predict on your pictures" not in of_a_loop
 
 
 def test_a_search_without_a_trial_has_a_page(synthetic_search):

@@ -13,7 +13,16 @@ from trainable.tasks.leaf_data import LeafData
 from trainable.tasks.registry import get_task
 from tuner.records import read_search
 from tuner.results.headline import State
-from tuner.results.samples import Confusion, Judgement, Sample, Samples, failures, read_samples, write_samples
+from tuner.results.samples import (
+    Confusion,
+    Judgement,
+    Sample,
+    Samples,
+    fails_most,
+    failures,
+    read_samples,
+    write_samples,
+)
 from tuner.samples.judging import draw_samples
 from tuner.samples.kind import JudgedImage
 from tuner.samples.kinds import Crowns, Grades, Masks, overlap
@@ -149,6 +158,9 @@ def test_the_failures_are_counted_and_the_most_frequent_mistake_is_named():
         "The exported trial scores below 0.5 on 4 of 17 images, the default on 7.",
         "Its most frequent mistake: dirty taken for clean, 3 of 7.",
     ]
+    assert fails_most(samples) == "dirty taken for clean, 3 of 7"
+    assert fails_most(replace(samples, confusions=[])) == "4 of 17 images below 0.5"
+    assert fails_most(replace(samples, confusions=[], num_poor={})) is None
 
 
 def test_samples_and_confusions_are_on_the_page_and_their_names_do_nothing(synthetic_search):
