@@ -108,7 +108,7 @@ def defaults(situation: Situation) -> Params:
 def recommended(situation: Situation) -> list[Params]:
     """The other ways to balance two tasks, what the imbalance of the grades asks for, and the document's training."""
     document = {"max_lr": 1e-4, "backbone_lr_ratio": 0.1, "warmup_fraction": 0.0, "unfreezing": True}
-    others = [{"class_weights": "sqrt_inverse"}, {"averaging": True}]
+    others: list[Params] = [{"class_weights": "sqrt_inverse"}, {"averaging": True}]
     if situation.num_tasks > 1:
         others = [{"weighting": "dynamic", "class_weights": "sqrt_inverse"}, {"weighting": "equal", "averaging": True}]
     first = [*recommended_rates(situation), *recommended_head_start(situation)]
