@@ -27,8 +27,11 @@ def default_rates(situation: Situation, *, from_scratch: float) -> Params:
     """Trial 0's: new layers on pre-trained weights take nearly the rate of a network from scratch, the weights a tenth.
 
     The documents' 1e-4 and 1e-5 are for a hundred epochs of thousands of images. In the few hundred updates of a small
-    set they leave the new layers where they were: figures in results/LOG.md, 2026-11-28.
+    set they leave the new layers where they were: figures in results/LOG.md, 2026-11-28. A small network that was
+    pre-trained on as few images has less to lose, and takes one rate.
     """
+    if situation.own_weights:
+        return {"max_lr": 1e-3, "backbone_lr_ratio": 1.0}
     return {"max_lr": 2e-3, "backbone_lr_ratio": 0.1} if situation.pretrained else {"max_lr": from_scratch}
 
 

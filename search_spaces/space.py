@@ -41,6 +41,8 @@ class Situation:
     """A trial's share of its GPU, in 10^9 bytes; None on a CPU, or when the user fixed the micro-batch."""
     num_tasks: int = 2
     """Tasks that the network of a workload of several learns, 1 where the data has labels of one alone."""
+    own_weights: bool | None = None
+    """The trained weights are given by `--init`: those of a pre-training or an export; None: no."""
 
     def __post_init__(self) -> None:
         for name in ("num_train_images", "max_batch_size", "num_tasks"):

@@ -31,6 +31,8 @@ class DataFacts:
     """Height and width."""
     pretrained: bool = False
     """The network starts from trained weights."""
+    own_weights: bool = False
+    """They are given by `--init`."""
     batch_size: int = 1
     """Images of a micro-batch."""
     num_tasks: int = 1

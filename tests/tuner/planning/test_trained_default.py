@@ -81,7 +81,9 @@ def test_a_pretraining_has_the_network_of_the_workload_that_it_is_for(settings):
 
 def test_initial_weights_that_the_user_gives_are_the_only_ones(settings, tmp_path):
     (tmp_path / "weights.pt").write_bytes(b"weights")
-    base = open_for_search(replace(settings, init=tmp_path / "weights.pt")).base
+    opened = open_for_search(replace(settings, init=tmp_path / "weights.pt"))
+    base = opened.base
+    assert opened.facts.own_weights
     assert (base.model.backbone, base.init_weights) == ("small", str(tmp_path / "weights.pt"))
 
 
