@@ -29,7 +29,6 @@ from trainable.data.io.findings import Finding, Severity, errors_among, format_t
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.process import log_to
 from trainable.reporting.output_folder import read_curve
-from trainable.reporting.parameter_groups import format_groups
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.constant_predictions import ADVICE, constant_shares
@@ -198,6 +197,17 @@ def groups_of(config: TrialConfig) -> list[ParameterGroup]:
     """The optimizer's groups of a new network of this configuration."""
     task = get_task(config.workload)
     return parameter_groups(task.build_model(config), config.optimizer, task.build_supervision(config))
+
+
+def format_groups(groups: Sequence[ParameterGroup]) -> str:
+    """One line per group: which trains at which rate; then the names of all parameters without weight decay."""
+    lines = []
+    for group in groups:
+        numbers = sum(parameter.numel() for parameter in group.parameters.values())
+        tensors = f"{counted(len(group.parameters), 'parameter')}, {numbers:,} numbers"
+        lines.append(f"{group.part:<8}  peak rate {group.lr:.2e}  weight decay {group.weight_decay:g}  {tensors}")
+    undecayed = [name for group in groups if not group.weight_decay for name in group.parameters]
+    return "\n".join([*lines, f"without weight decay ({len(undecayed)}):", *(f"  {name}" for name in undecayed)])
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ The same object trains inside Ray and standalone; that is why the curve is the s
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -275,7 +275,10 @@ class TrainingRun:
             metrics["peak_gib"] = peak_gib(self.device)
         if busy_percent:
             metrics["gpu_utilisation_percent"] = fmean(busy_percent)
-        return _flat_training(metrics)
+        # Under their flat names; text and lists stay behind, but for the use of the experts.
+        flat = {f"train/{name}": float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+        usage: Any = metrics.get("collapse_expert_usage", ())
+        return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}
 
     def _validated(self) -> dict[str, float]:
         """The epoch's validation; where weights are averaged, also what the raw ones would give.
@@ -291,10 +294,3 @@ class TrainingRun:
     def _measured(self, *, averaged: bool) -> dict[str, float]:
         metrics = self.task.build_metrics(self.config, final=False)
         return self.trainer.evaluate(self._validation, metrics=metrics, averaged=averaged).flat
-
-
-def _flat_training(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """A training pass' numbers under their flat names; text and lists stay behind."""
-    flat = {f"train/{name}": float(value) for name, value in metrics.items() if isinstance(value, int | float)}
-    usage = metrics.get("collapse_expert_usage", ())
-    return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}

@@ -93,17 +93,14 @@ def foreground_background_contrast(embeddings: Tensor, masks: Tensor, *, tempera
     )
     margin = (towards_object - towards_background) / temperature
     per_image = 0.5 * (_weighted_mean(F.softplus(-margin), inside) + _weighted_mean(F.softplus(margin), 1 - inside))
-    return (per_image.squeeze(1) * _has_both_sides(masks)).mean()
+    objects = (masks > 0.5).flatten(1)
+    has_both_sides = objects.any(1) & ~objects.all(1)
+    return (per_image.squeeze(1) * has_both_sides).mean()
 
 
 def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Over the last two axes; 0 where there is no weight."""
     return (values * weights).sum((-2, -1)) / weights.sum((-2, -1)).clamp(min=_TINY)
-
-
-def _has_both_sides(masks: Tensor) -> Tensor:
-    objects = (masks > 0.5).flatten(1)
-    return objects.any(1) & ~objects.all(1)
 
 
 def _check_temperature(temperature: float) -> None:

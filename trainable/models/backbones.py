@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 from urllib.error import URLError
@@ -75,8 +74,7 @@ class Backbone(nn.Module):
     def _run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
         if not (self.checkpointing and self.training):
             return stage(x)
-        contexts = partial(_forward_and_recomputation, stage)
-        return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)
+        return checkpoint(stage, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _Recomputation(stage)))
 
 
 def build_backbone(
@@ -230,13 +228,10 @@ def _build_torchvision(name: str, weights: str, options: Mapping[str, float]) ->
     stages = [nn.Sequential(*layers[start:end]) for start, end in zip(starts, cut.ends, strict=False)]
     backbone = Backbone(stages, cut.channels, _ImageNetNormalisation())
     if weights not in ("scratch", "imagenet"):
-        load_matching_weights(backbone if _is_export(weights) else classifier, weights)
+        # A training here names layers by their stage, torchvision by their place.
+        is_of_training = any(name.startswith("backbone.stages.") for name in read_state_dict(weights))
+        load_matching_weights(backbone if is_of_training else classifier, weights)
     return backbone
-
-
-def _is_export(path: str) -> bool:
-    """Whether a training here wrote the weights: it names layers by their stage, torchvision by their place."""
-    return any(name.startswith("backbone.stages.") for name in read_state_dict(path))
 
 
 def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
@@ -266,10 +261,6 @@ def _imagenet_classifier(name: str, options: Mapping[str, float]) -> nn.Module:
 
 def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-def _forward_and_recomputation(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    return nullcontext(), _Recomputation(stage)
 
 
 class _Recomputation(AbstractContextManager):

@@ -45,6 +45,7 @@ def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colo
     """Boxes (n, 4) as left, top, right, bottom in pixels of the picture, each with a caption; none draws nothing."""
     if len(boxes) == 0:
         return picture
+    import matplotlib
     from torchvision.utils import draw_bounding_boxes
 
     return draw_bounding_boxes(
@@ -54,7 +55,7 @@ def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colo
         colors=[colour(number) for number in colours],
         width=max(1, max(picture.shape[1:]) // 400),
         fill_labels=True,
-        font=_font(),
+        font=str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"),
         font_size=_font_px(picture),
     )
 
@@ -69,12 +70,6 @@ def draw_captions(picture: Tensor, captions: Mapping[int, str]) -> Tensor:
 
 def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
-
-
-def _font() -> str:
-    import matplotlib
-
-    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def _font_px(picture: Tensor) -> int:

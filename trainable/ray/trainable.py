@@ -93,7 +93,10 @@ class LegTrainable(tune.Trainable):
         is_alone = self.ranks == 1
         self._splits = self._opened_data() if is_alone else None
         self._process = f"{platform.node()}:{os.getpid()}"
-        self._gauges = {name: _gauge(name, text) for name, text in _GAUGES.items()}
+        self._gauges = {
+            name: Gauge(f"tuner_{name}", description=text, tag_keys=("search", "trial"))
+            for name, text in _GAUGES.items()
+        }
         self.reset_config(config)
 
     def _opened_data(self) -> Any:
@@ -204,7 +207,3 @@ _GAUGES = {
     "epoch": "Epochs completed",
     "lowest_expert_usage": "Share of token assignments of the least used expert",
 }
-
-
-def _gauge(name: str, text: str) -> Gauge:
-    return Gauge(f"tuner_{name}", description=text, tag_keys=("search", "trial"))

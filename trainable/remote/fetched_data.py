@@ -43,7 +43,9 @@ def fetch(source: str, cache_dir: Path | None = None) -> Path:
     listing = json.dumps([source, sorted(files.items())])
     folder = (cache_dir or default_cache_dir()) / "fetched" / hashlib.sha256(listing.encode()).hexdigest()[:20]
     _fetch_once(remote, files, folder, source, archive)
-    return _without_single_folder(folder) if archive else folder
+    # Many archives hold one folder with everything in it.
+    inside = list(folder.iterdir()) if archive else []
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
 
 def _fetch_once(remote: RemoteFolder, files: Mapping[str, int], folder: Path, source: str, archive: str | None) -> None:
@@ -81,12 +83,6 @@ def _unpack(file: Path, source: str) -> None:
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise ValueError(f"--data {source} can't be unpacked: {error}. Make the archive anew.") from error
     file.unlink()
-
-
-def _without_single_folder(folder: Path) -> Path:
-    """Many archives hold one folder with everything in it."""
-    inside = list(folder.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
 
 def _unreachable(source: str, error: OSError) -> str:

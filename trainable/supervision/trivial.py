@@ -67,16 +67,14 @@ def measured_floors(
         for predictor, draws in zip(predictors, accumulators, strict=True):
             for metrics in draws:
                 metrics.update(predictor.scores(targets), targets)
-    return [
-        _floor(predictor.name, [metrics.compute() for metrics in draws], objective)
-        for predictor, draws in zip(predictors, accumulators, strict=True)
-    ]
-
-
-def _floor(name: str, drawn: Sequence[Mapping[str, float]], objective: str) -> TrivialFloor:
-    means = {metric: math.fsum(one[metric] for one in drawn) / len(drawn) for metric in drawn[0]}
-    finite = {metric: value for metric, value in means.items() if math.isfinite(value)}
-    return TrivialFloor(name, finite[objective], finite, spread=float(np.std([one[objective] for one in drawn])))
+    floors = []
+    for predictor, draws in zip(predictors, accumulators, strict=True):
+        drawn = [metrics.compute() for metrics in draws]
+        means = {name: math.fsum(one[name] for one in drawn) / len(drawn) for name in drawn[0]}
+        finite = {name: value for name, value in means.items() if math.isfinite(value)}
+        spread = float(np.std([one[objective] for one in drawn]))
+        floors.append(TrivialFloor(predictor.name, finite[objective], finite, spread=spread))
+    return floors
 
 
 def constant_masks(masks: np.ndarray) -> tuple[TrivialPredictor, ...]:

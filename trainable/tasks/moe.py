@@ -175,7 +175,12 @@ class MoeTask(Task[MoeConfig]):
         return replace(config, crop=CropConfig(crop_px=crop_px))
 
     def build_model(self, config: MoeConfig) -> nn.Module:
-        network = CamouflageNet(config.model) if config.model.network is None else _own_network(config)
+        network: nn.Module
+        if config.model.network is None:
+            network = CamouflageNet(config.model)
+        else:
+            size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
+            network = build_own_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
         return network.to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: MoeConfig) -> DeepSupervision:
@@ -238,11 +243,6 @@ class MoeTask(Task[MoeConfig]):
         if device.type == "cpu":
             batch_size = ceil(EVALUATED_PIXELS / prod(data.images.shape[1:3]))
         return EvaluationBatches(data, batch_size=batch_size, device=device)
-
-
-def _own_network(config: MoeConfig) -> nn.Module:
-    size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
-    return build_own_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
 
 
 def _with_watched_experts(

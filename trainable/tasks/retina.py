@@ -116,13 +116,15 @@ class RetinaTask(Task[RetinaConfig]):
     metric_names = tuple(f"val/{name}" for name in metric_names(CLASSES))
 
     def default_config(self, source: str | None = None) -> RetinaConfig:
+        # Of the embedded training split, before some labels are lost.
+        both = grade_counts(FundusConfig().num_train)
         return RetinaConfig(
             workload=self.name,
             max_epochs=12,
             batch_size=16,
             data=FundusData(source=source or EMBEDDED),
             model=ClassifierConfig(class_names=rows_of_the_head(CLASSES)),
-            loss=MultiTaskLossConfig(class_counts=_counts_as_drawn()),
+            loss=MultiTaskLossConfig(class_counts=(*both.sum(axis=1).tolist(), *both.sum(axis=0).tolist())),
             augmentation=ImageAugmentationConfig(severity="light", initial_strength=0.4, ramp_fraction=0.1),
         )
 
@@ -210,7 +212,12 @@ class RetinaTask(Task[RetinaConfig]):
     def training_batches(
         self, config: RetinaConfig, data: LabelledImages, device: torch.device
     ) -> LabelledTrainingBatches:
-        _check_tasks(config, data)
+        # Else labels of other tasks than the network's would be an error deep inside the loss.
+        if tuple(config.classes.values()) != data.class_names:
+            graded = ", ".join(task for task, names in CLASSES.items() if names in data.class_names)
+            raise ValueError(
+                f"tasks is {', '.join(config.tasks)}, but the data has grades of {graded}; leave tasks out."
+            )
         return LabelledTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, device=device)
 
     def evaluation_batches(
@@ -219,19 +226,6 @@ class RetinaTask(Task[RetinaConfig]):
         return LabelledEvaluationBatches(data, batch_size=max(config.batch_size, 32), device=device)
 
 
-def _check_tasks(config: RetinaConfig, data: LabelledImages) -> None:
-    """Labels of other tasks than the network's would otherwise be an error deep inside the loss."""
-    if tuple(config.classes.values()) != data.class_names:
-        graded = ", ".join(task for task, names in CLASSES.items() if names in data.class_names)
-        raise ValueError(f"tasks is {', '.join(config.tasks)}, but the data has grades of {graded}; leave tasks out.")
-
-
 def rows_of_the_head(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The heads are one linear layer: the rows of the first task, then those of the second."""
     return tuple(f"{task}_{name}" for task, names in classes.items() for name in names)
-
-
-def _counts_as_drawn() -> tuple[int, ...]:
-    """Of the embedded training split, before some labels are lost."""
-    both = grade_counts(FundusConfig().num_train)
-    return (*both.sum(axis=1).tolist(), *both.sum(axis=0).tolist())

@@ -169,7 +169,11 @@ class Resumable:
             "counters": {name: getattr(self, name) for name in self.counters},
             "random": random_state(self.device),
         }
-        return state if self.ranks is None else state | {"ranks": self.ranks.gathered(_own_of_rank(state))}
+        if self.ranks is None:
+            return state
+        # Not the same on every rank: random generators, and what a technique counted of its own samples.
+        parts = {name: part for name, part in state["parts"].items() if name != "averaging"}
+        return state | {"ranks": self.ranks.gathered({"random": state["random"], "parts": parts})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores `state_dict`; learning rates, decay and strengths stay as configured now.
@@ -210,12 +214,6 @@ def weights_to_hand_over(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     if best is not None and best["weights"]:
         return best["weights"]
     return trained["parts"]["averaging"]["average"] if "averaging" in trained["parts"] else trained["model"]
-
-
-def _own_of_rank(state: Mapping[str, Any]) -> dict[str, object]:
-    """What is not the same on every rank: random generators, and what a technique counted of its own samples."""
-    parts = {name: part for name, part in state["parts"].items() if name != "averaging"}
-    return {"random": state["random"], "parts": parts}
 
 
 def _of_this_rank(state: Mapping[str, Any], ranks: Ranks | None) -> dict[str, object]:

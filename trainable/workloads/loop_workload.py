@@ -12,8 +12,8 @@ import torch
 from trainable.configuration.fields import changed, unknown_name
 from trainable.data.io.folder_layout import files_below
 from trainable.loop.loop_config import LoopConfig, LoopData
-from trainable.loop.loop_limits import measure_loop
-from trainable.loop.loop_run import LoopRun
+from trainable.loop.loop_error import LoopError
+from trainable.loop.loop_run import MODEL, LoopRun
 from trainable.remote.local_source import local_source
 from trainable.tasks.task import Preset
 from trainable.techniques.best_epoch import Monitor
@@ -81,7 +81,25 @@ class LoopWorkload(Workload[LoopConfig]):
     def measure(
         self, config: LoopConfig, data: LoopFiles, device: torch.device, quantities: Iterable[str]
     ) -> dict[str, float]:
-        return measure_loop(self.begin(config, data, device=device), quantities)
+        """The parameters of what `epochs` names as model; the loop is called up to there.
+
+        Raises:
+            ValueError: another quantity than params_m.
+            LoopError: the loop fails before `epochs`, or names no model there.
+        """
+        run = self.begin(config, data, device=device)
+        for quantity in quantities:
+            if quantity != "params_m":
+                raise ValueError(
+                    f"--limit {quantity} shows images to the network, and only your loop knows which: of a loop of "
+                    "your own params_m alone is measured."
+                )
+        parameters = getattr(run.states_before_training().get(MODEL), "parameters", None)
+        if not callable(parameters):
+            raise LoopError(
+                "--limit params_m counts the parameters of model: call trial.epochs(model=...) with a network."
+            )
+        return {"params_m": sum(parameter.numel() for parameter in parameters()) / 1e6}
 
     def begin(
         self,

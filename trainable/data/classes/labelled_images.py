@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,10 @@ def write_labelled(
                 assert sample.image.shape == (*image_size, 3), (sample.name, sample.image.shape)
                 images.write(np.ascontiguousarray(sample.image, np.uint8).data)
                 labels.write(np.asarray(sample.label, np.int64).data)
-                written[split].append((sample.name, _content(sample)))
+                source = sample.digest or pixel_digest(sample.image)
+                # What the image teaches: its pixels or file, and its label.
+                digest = hashlib.sha256(f"{source} {sample.label}".encode()).hexdigest()
+                written[split].append((sample.name, digest))
     index = {
         "image_size": image_size,
         "class_names": class_names,
@@ -90,7 +92,8 @@ def write_labelled(
 def open_labelled(folder: Path) -> Splits:
     """Maps what `write_labelled` wrote; nothing is read until it is indexed."""
     index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    class_names = _as_tuples(index["class_names"])
+    names = index["class_names"]
+    class_names: ClassNames = tuple(names) if isinstance(names[0], str) else tuple(tuple(own) for own in names)
     counts = [len(index["names"][split]) for split in SPLIT_NAMES]
     shape = (sum(counts),) if isinstance(class_names[0], str) else (sum(counts), len(class_names))
     images = np.memmap(folder / _IMAGES, np.uint8, "r", shape=(sum(counts), *index["image_size"], 3))
@@ -105,13 +108,3 @@ def open_labelled(folder: Path) -> Splits:
         )
     train, validation, test = (sets[split] for split in SPLIT_NAMES)
     return Splits(train=train, validation=validation, test=test, fingerprint=index["fingerprint"])
-
-
-def _content(sample: LabelledSample) -> str:
-    """What the image teaches: its pixels or file, and its label."""
-    source = sample.digest or pixel_digest(sample.image)
-    return hashlib.sha256(f"{source} {sample.label}".encode()).hexdigest()
-
-
-def _as_tuples(names: Sequence[Any]) -> ClassNames:
-    return tuple(names) if isinstance(names[0], str) else tuple(tuple(own) for own in names)

@@ -93,7 +93,10 @@ class Gathered:
         found = [*self.findings]
         for where, problems in self.problems.items():
             found += findings_of(where, problems, self.num_crowns[where])
-        found += [_absent(where, names) for where, names in self.absent.items()]
+        for where, names in self.absent.items():
+            problem = f"annotates {counted(len(names), 'picture')} without a file here: {_first(names)}"
+            action = "Put these pictures there, or leave it: their crowns are not used."
+            found.append(Finding(file=where, problem=problem, action=action, severity=Severity.WARNING))
         if self.renamed:
             naming = counted(len(self.renamed), "file names", "files name")
             problem = f"{naming} a picture that is not here: {_first(self.renamed)}"
@@ -223,12 +226,6 @@ def _ambiguous(file: Path, name: str, own: Sequence[Path]) -> Finding:
         problem=f"annotates {name}, which may be {' or '.join(map(str, own[:_MAX_NAMED]))}",
         action="Give each picture a name of its own, or write its folder into the annotation.",
     )
-
-
-def _absent(where: str, names: Sequence[str]) -> Finding:
-    action = "Put these pictures there, or leave it: their crowns are not used."
-    problem = f"annotates {counted(len(names), 'picture')} without a file here: {_first(names)}"
-    return Finding(file=where, problem=problem, action=action, severity=Severity.WARNING)
 
 
 def _note(problem: str, action: str, file: Path = Path("annotations")) -> Finding:

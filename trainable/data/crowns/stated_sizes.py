@@ -23,18 +23,14 @@ def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, 
     kinds: dict[tuple[str, str], list[str]] = {}
     for picture, candidate in chosen.items():
         size = headers[picture].size
-        stated = _stated_size(candidate, size)
+        # That of a run-length mask counts most: it is nothing but pixels.
+        masks = {shape.run_length.size for shape in candidate.shapes if shape.run_length}
+        stated = min(masks - {size}, default=candidate.stated_size)
         if candidate.shapes and stated is not None and stated != size:
             action = _action(candidate, stated, headers[picture])
             sizes = f"{picture.as_posix()} is {_wide_by_high(size)}, stated {_wide_by_high(stated)}"
             kinds.setdefault((candidate.where, action), []).append(sizes)
     return [_finding(where, action, pictures) for (where, action), pictures in kinds.items()]
-
-
-def _stated_size(candidate: Candidate, size: tuple[int, int]) -> tuple[int, int] | None:
-    """That of a run-length mask counts most: it is nothing but pixels."""
-    masks = {shape.run_length.size for shape in candidate.shapes if shape.run_length}
-    return min(masks - {size}, default=candidate.stated_size)
 
 
 def _action(candidate: Candidate, stated: tuple[int, int], header: Header) -> str:

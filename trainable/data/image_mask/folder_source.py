@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -63,7 +62,10 @@ class FolderSource:
         pairs, leaks = without_known_leaks(pairs)
         digests = content_digests(root, [file for pair in pairs for file in (pair.image, pair.mask)], cache_dir)
         contents = [digests[pair.image] for pair in pairs]
-        groups = group_ids(_sources(pairs, options.group_pattern), contents, options.group_pattern)
+        # Each is named by the pair that it was made from; a pattern looks for itself.
+        images, name_of = [pair.image for pair in pairs], {pair.image: pair.name for pair in pairs}
+        made_from = source_files(images) if options.group_pattern is None else images
+        groups = group_ids([name_of[image] for image in made_from], contents, options.group_pattern)
         findings = mismatches + leaks
         return cls(root=root, pairs=pairs, findings=findings, digests=digests, groups=groups, options=options)
 
@@ -80,10 +82,3 @@ class FolderSource:
         """sha256 of what this pair teaches: both files, and which way round the mask is read."""
         polarity = "inverted" if self.options.inverted_masks else " ".join(self.options.foreground_values) or "plain"
         return hashlib.sha256(f"{self.digests[pair.image]} {self.digests[pair.mask]} {polarity}".encode()).hexdigest()
-
-
-def _sources(pairs: Sequence[Pair], group_pattern: str | None) -> list[str]:
-    """The name of the pair that each was made from; a pattern looks for itself."""
-    name_of = {pair.image: pair.name for pair in pairs}
-    images = [pair.image for pair in pairs]
-    return [name_of[image] for image in (source_files(images) if group_pattern is None else images)]

@@ -47,7 +47,10 @@ class Header:
 def read_header(path: Path) -> Header:
     try:
         with _opened(path) as image:
-            turned = _exif_of(image, path).get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
+            # Of a PNG Pillow decodes all pixels, to see whether EXIF lies behind them; it seldom does.
+            is_before_pixels = image.format == "PNG" and not _has_text_behind_pixels(path)
+            exif = Image.Image.getexif(image) if is_before_pixels else image.getexif()
+            turned = exif.get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
             size = image.size if turned else image.size[::-1]
             return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned)
     except BadFileError:
@@ -137,13 +140,6 @@ def _pixels(image: Image.Image) -> np.ndarray:
         bottom = min(top + _ROWS_AT_ONCE, image.height)
         pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
     return pixels
-
-
-def _exif_of(image: Image.Image, path: Path) -> Image.Exif:
-    """Of a PNG Pillow decodes all pixels, to see whether it lies behind them; it seldom does."""
-    if image.format == "PNG" and not _has_text_behind_pixels(path):
-        return Image.Image.getexif(image)
-    return image.getexif()
 
 
 def _has_text_behind_pixels(path: Path) -> bool:

@@ -74,7 +74,7 @@ class PictureNames:
         if len(found) < 2:
             return found
         # Every sample may have a folder of its own and the same name in it: few of them are compared.
-        written = _folders_written(name)
+        written = [part for part in re.split(r"[\\/]", _without_address(name))[:-1] if part not in ("", ".", "..")]
         own_folder = self._by_last_folder.get((key, written[-1])) if written else None
         found = own_folder or self._by_place.get((key, _place(annotated_in))) or found
         near = [_nearness(picture, written, annotated_in) for picture in found]
@@ -95,10 +95,6 @@ def _without_address(name: str) -> str:
 def _without_zeros(key: str) -> str:
     """`IDRiD_007` and `idrid_7` are one."""
     return re.sub(r"0*(\d+)", r"\1", key.casefold())
-
-
-def _folders_written(name: str) -> list[str]:
-    return [part for part in re.split(r"[\\/]", _without_address(name))[:-1] if part not in ("", ".", "..")]
 
 
 def _place(file: Path) -> tuple[str, ...]:

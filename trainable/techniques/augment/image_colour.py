@@ -31,7 +31,8 @@ def jitter_colour(
     )
     colour = _hue_matrices(hue_turns) @ _saturation_matrices(saturation)
     matrices = colour * (brightness * contrast)[:, None, None]
-    grey = brightness * _grey(images).mean(dim=(1, 2, 3))
+    luma = sent(torch.tensor(LUMA, dtype=images.dtype), images)[:, None, None]
+    grey = brightness * (images * luma).sum(dim=1, keepdim=True).mean(dim=(1, 2, 3))
     offsets = (1.0 - contrast) * grey
     # One product for the whole batch, on pixels that lie in rows: on a CPU ten times faster than with channels last.
     pixels = images.contiguous().flatten(2)
@@ -78,11 +79,6 @@ def _hue_matrices(turns: Tensor) -> Tensor:
     turned[:, 1, 1] = turned[:, 2, 2] = angles.cos()
     turned[:, 1, 2], turned[:, 2, 1] = -angles.sin(), angles.sin()
     return from_yiq @ turned @ to_yiq
-
-
-def _grey(images: Tensor) -> Tensor:
-    weights = sent(torch.tensor(LUMA, dtype=images.dtype), images)
-    return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
 
 
 def _per_image(values: Tensor, images: Tensor) -> Tensor:

@@ -95,7 +95,10 @@ class CODProgressiveAugmentation:
             ValueError: no such type, shapes that do not fit, or a first batch outside the range of pixels.
         """
         _check_batch(images, masks)
-        self._check_first_pixels(images)
+        # Once, because reading pixels waits for the device.
+        if not self._has_seen_pixels and self.pixel_range is None:
+            check_unit_range(images)
+        self._has_seen_pixels = True
         types = self.augmentations()
         if augmentation_type not in ("random", *types):
             raise ValueError(f"augmentation_type is {augmentation_type!r}, but must be 'random', {', '.join(types)}.")
@@ -151,12 +154,6 @@ class CODProgressiveAugmentation:
         """Continues from there with this object's own settings."""
         self.generator.set_state(state["generator"].cpu())
         self.update_epoch(state["epoch"])
-
-    def _check_first_pixels(self, images: Tensor) -> None:
-        """Once, because reading pixels waits for the device."""
-        if not self._has_seen_pixels and self.pixel_range is None:
-            check_unit_range(images)
-        self._has_seen_pixels = True
 
     def _scaled(self, setting: float) -> float:
         return setting * self.current_strength

@@ -219,7 +219,10 @@ class GlobalBatchLoadBalancer:
         probability = mean_probabilities(routing)
         fractions = torch.full_like(probability, 1.0 / self.num_experts)
         if counters is not None:
-            fractions = _fractions(counters[:, : self.num_experts].to(probability))
+            counts = counters[:, : self.num_experts].to(probability)
+            total = counts.sum(dim=1, keepdim=True)
+            # Where nothing was counted they stay uniform, which pushes nothing.
+            fractions = torch.where(total > 0, counts / total, fractions)
         importance = self.alpha_l2 * importance_l2(probability)
         load = self.alpha_cv * global_cv_surrogate(fractions, probability)
         return self.coefficient_factor * (importance + load).mean()
@@ -233,12 +236,6 @@ class GlobalBatchLoadBalancer:
         if self._pooled_window is None:
             self._pooled_window = summed_over_ranks(window)
         return self._pooled_window
-
-
-def _fractions(counts: Tensor) -> Tensor:
-    """Share of the assignments per expert; uniform, which pushes nothing, where nothing was counted."""
-    total = counts.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, counts / total, 1.0 / counts.shape[1])
 
 
 def _one_layer(routing_probs: Tensor, expert_assignments: Tensor, overflow: Tensor | None) -> RoutingInfo:

@@ -57,7 +57,9 @@ def read_rows(path: Path) -> AnnotationFile:
     table = read_table(path)
     if VIA_COLUMN in table.header:
         return read_via_rows(table)
-    if _has_no_header(table):
+    cells = table.header
+    # Rows of picture, left, top, right, bottom, label, as for RetinaNet.
+    if len(cells) == 6 and cells[0].lower().endswith(IMAGE_ENDINGS) and all(map(_is_empty_or_number, cells[1:5])):
         return _read(table.rows, found=AnnotationFile(notes=[_noted(table, "no header")]), columns=_AS_RETINANET)
     columns = _columns(table)
     found = AnnotationFile(notes=[] if table.form == "UTF-8, separated by commas" else [_noted(table, "a header")])
@@ -86,12 +88,6 @@ _AS_RETINANET = _Columns(picture=0, label=5, geometry=None, corners=(1, 2, 3, 4)
 
 def _noted(table: Table, header: str) -> str:
     return f"is read with {header}, {table.form}"
-
-
-def _has_no_header(table: Table) -> bool:
-    """Rows of picture, left, top, right, bottom, label, as for RetinaNet."""
-    cells = table.header
-    return len(cells) == 6 and cells[0].lower().endswith(IMAGE_ENDINGS) and all(map(_is_empty_or_number, cells[1:5]))
 
 
 def _is_empty_or_number(cell: str) -> bool:
@@ -174,11 +170,8 @@ def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: s
     # x and y of each point; heights are left.
     points = [[point.split()[:2] for point in outline.split(",")] for outline in outlines]
     shape = outlined(label, points, box=box, place=place)
-    return boxed(label, shape.box, place=place) if _is_rectangle(shape) else shape
-
-
-def _is_rectangle(shape: CrownShape) -> bool:
-    """A box that was written as a polygon says no more than the box."""
     left, top, right, bottom = shape.box
     corners = {(left, top), (right, top), (right, bottom), (left, bottom)}
-    return len(shape.polygons) == 1 and set(shape.polygons[0]) == corners
+    # A box that was written as a polygon says no more than the box.
+    is_box = len(shape.polygons) == 1 and set(shape.polygons[0]) == corners
+    return boxed(label, shape.box, place=place) if is_box else shape
