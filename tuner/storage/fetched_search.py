@@ -98,8 +98,8 @@ def _is_newer(folder: Path, theirs: Path, store: str) -> bool:
     if stored.startswith(own):
         return False
     raise ValueError(
-        f"{folder} and {store} have both gone on since they were the same; move the folder away to continue the one of "
-        "the store, or give the folder as --resume."
+        f"{folder} and {store} have both gone on since they were the same; move one of them away, and continue the "
+        "other with --resume."
     )
 
 

@@ -48,7 +48,8 @@ class Lease:
     ) -> None:
         self.store = store
         self._pause, self._clock = pause, clock
-        self._id, self._written = uuid4().hex, 0.0
+        self._facts = {"id": uuid4().hex, **owner_facts(), "space": _process_space()}
+        self._id, self._written = self._facts["id"], 0.0
         self._opened: RemoteFolder | None = None
         self.is_held = False
 
@@ -119,10 +120,9 @@ class Lease:
 
     def _write(self) -> None:
         self._written = self._clock()
-        facts = {"id": self._id, **owner_facts(), "space": _process_space(), "renewed": self._written}
         with TemporaryDirectory() as scratch:
             file = Path(scratch) / "lease"
-            file.write_text(json.dumps(facts), encoding="utf-8")
+            file.write_text(json.dumps(self._facts | {"renewed": self._written}), encoding="utf-8")
             self._remote.put(file, LEASE)
 
     @property

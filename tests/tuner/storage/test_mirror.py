@@ -157,7 +157,7 @@ def test_two_that_have_both_gone_on_are_told(recorder, store, tmp_path):
     Mirror(recorder.folder, store).copy()
     with closing(Recorder.resume(tmp_path / "elsewhere/moe/spring")) as other:
         train(other, 2)
-    with pytest.raises(ValueError, match="have both gone on since they were the same; move the folder away"):
+    with pytest.raises(ValueError, match="have both gone on since they were the same; move one of them away"):
         fetch_search(store, tmp_path / "elsewhere")
 
 
