@@ -417,6 +417,12 @@ def move_data(folder: Path) -> None:
     keep_lines(folder, "start", "result", "end")
 
 
+def change_space(folder: Path) -> None:
+    """Its trial has no answers to what the space asks for."""
+    resettle(folder, num_trials=2)
+    keep_lines(folder, "start", "result", "end")
+
+
 def tear(folder: Path) -> None:
     with (folder / TRIALS).open("a") as file:
         file.write('{"event": "start", "tri')
@@ -457,6 +463,7 @@ SEARCHES = {
     "deep": lambda folder: (folder / SETTINGS).write_text("[" * 100_000),
     "binary": lambda folder: (folder / SETTINGS).write_bytes(b"\xff\xfe"),
     "moved": move_data,
+    "changed-space": change_space,
     "other-space": lambda folder: resettle(folder, space="depth"),
     "cut": lambda folder: (folder / SETTINGS).write_text('{"format": 3, "spa'),
     "newer": lambda folder: resettle(folder, format=9),
