@@ -13,8 +13,10 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +164,8 @@ def ray_of_two_cpus(monkeypatch):
 
     monkeypatch.setattr(ray, "init", lambda **_: Context())
     monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="nowhere:1"))
+    monkeypatch.setattr("tuner.ray.cluster.head_watched", lambda *_, **__: nullcontext())
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
 
 

@@ -75,8 +75,8 @@ FEW = 20
 
 
 def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int] | None) -> str | None:
-    """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width. None without a size."""
-    if size_px is None:
+    """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width. None without a size or images."""
+    if size_px is None or not images:
         return None
     *others, (last, number) = images.items()
     counts = [*(f"{split} {own}" for split, own in others), f"{last} {count(number, 'image')}"]

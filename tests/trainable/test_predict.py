@@ -172,7 +172,7 @@ def test_the_command_judges_what_it_can_read_and_counts_the_rest(tmp_path, caplo
     (tmp_path / "pictures" / "broken.jpg").write_bytes(b"no picture")
     assert run(tmp_path) == 1
     assert "broken.jpg: is not an image in a known format" in caplog.text
-    assert "1 pictures in " in caplog.text
+    assert "1 picture in " in caplog.text
     assert "1 of 2 could not be read" in caplog.text
     save_picture(tmp_path / "pictures" / "broken.jpg", (64, 64))
     assert run(tmp_path) == 0

@@ -215,7 +215,7 @@ def test_each_epoch_is_a_line_in_the_documented_form_and_the_last_line_says_why_
     assert re.fullmatch(form, epochs[0])
     assert len(epochs) == 2
     ended = (
-        r"Ended after epoch 2: no improvement over val/s_measure 0\.\d{4} of epoch 1 in 1 epochs \(early stopping\); "
+        r"Ended after epoch 2: no improvement over val/s_measure 0\.\d{4} of epoch 1 in 1 epoch \(early stopping\); "
         r"the weights are those of epoch \d, the best by val/s_measure \(0\.\d{4}\)\."
     )
     assert re.fullmatch(ended, lines[-1])

@@ -146,7 +146,7 @@ def played(tmp_path, monkeypatch):
         folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2, **changes)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
-            run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), seconds=None)
+            run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), mirror=None, seconds=None)
             return run._report(recorder, mirror=None)
 
     return search

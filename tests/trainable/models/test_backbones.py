@@ -68,7 +68,7 @@ def test_a_file_that_lacks_less_than_a_tenth_is_loaded_and_what_it_lacks_is_logg
     last = list(state)[-1]
     loaded = build_backbone("small", _save({k: v for k, v in state.items() if k != last}, tmp_path)).state_dict()
     assert all(torch.equal(loaded[name], state[name]) for name in state if name != last)
-    assert f"lacks 1 tensors, which start fresh: {last}" in caplog.text
+    assert f"lacks 1 tensor, which starts fresh: {last}" in caplog.text
 
 
 def test_a_tensor_of_another_shape_is_refused_by_name(tmp_path):
