@@ -75,7 +75,11 @@ FEW = 20
 
 
 def counts_in_words(images: Mapping[str, int], size_px: tuple[int, int] | None) -> str | None:
-    """`train 7, validation 3, test 2 images at 240 x 240 px`; the size is height and width. None without a size or images."""
+    """`train 7, validation 3, test 2 images at 240 x 240 px`, or None without a size or images.
+
+    Args:
+        size_px: height and width.
+    """
     if size_px is None or not images:
         return None
     *others, (last, number) = images.items()
