@@ -91,7 +91,7 @@ def recommended(situation: Situation) -> list[Params]:
     """The documents' row for a set of this size, as it is and at the rate of a small network."""
     row = recommended_row(situation.num_train_images)
     first = [*recommended_rates(situation), *recommended_head_start(situation)]
-    one_rate = {"backbone_lr_ratio": 1.0} if situation.pretrained else {}
+    one_rate = {"backbone_lr_ratio": 1.0} if situation.has_trained_backbone else {}
     return [*first, row | {"max_lr": 3e-3, "mixing": False}, row | one_rate]
 
 

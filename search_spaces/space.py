@@ -34,7 +34,7 @@ class Situation:
     num_train_images: int
     """Images in the training split."""
     pretrained: bool
-    """The backbone has trained weights; it needs a much lower learning rate than training from scratch."""
+    """The network starts from trained weights, which need a lower learning rate than new layers."""
     max_batch_size: int = 8
     """Images of a micro-batch that fit in memory; larger batches are accumulated."""
     gpu_memory_gb: float | None = None
@@ -43,6 +43,13 @@ class Situation:
     """Tasks that the network of a workload of several learns, 1 where the data has labels of one alone."""
     own_weights: bool | None = None
     """The trained weights are given by `--init`: those of a pre-training or an export; None: no."""
+    own_network: bool | None = None
+    """The network is the user's own: which part is its backbone, and which layer its head, is not known; None: no."""
+
+    @property
+    def has_trained_backbone(self) -> bool:
+        """There is a backbone that may learn more slowly than new layers, and thaw later."""
+        return self.pretrained and not self.own_network
 
     def __post_init__(self) -> None:
         for name in ("num_train_images", "max_batch_size", "num_tasks"):

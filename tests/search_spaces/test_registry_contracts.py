@@ -23,6 +23,9 @@ SITUATIONS = {
     "small set from scratch": Situation(num_train_images=70, pretrained=False),
     "small set, pre-trained": Situation(num_train_images=70, pretrained=True),
     "large set, pre-trained": Situation(num_train_images=20_000, pretrained=True),
+    "network and weights of the user's own": Situation(
+        num_train_images=70, pretrained=True, own_weights=True, own_network=True
+    ),
     "weights of the user's own": Situation(num_train_images=70, pretrained=True, own_weights=True),
     "small GPU, pre-trained": Situation(num_train_images=3_000, pretrained=True, gpu_memory_gb=8.5),
     "large GPU from scratch": Situation(num_train_images=70, pretrained=False, gpu_memory_gb=80.0),

@@ -56,6 +56,7 @@ class TaskWorkload(Workload[TrialConfig]):
             image_size_px=(int(height), int(width)),
             pretrained=config.has_trained_weights,
             own_weights=config.init_weights is not None,
+            own_network=getattr(config.model, "network", None) is not None,
             batch_size=config.batch_size,
             num_tasks=config.num_tasks,
             class_counts={name: own for name, own in counts.items() if own},

@@ -33,6 +33,8 @@ class DataFacts:
     """The network starts from trained weights."""
     own_weights: bool = False
     """They are given by `--init`."""
+    own_network: bool = False
+    """The network is the user's own."""
     batch_size: int = 1
     """Images of a micro-batch."""
     num_tasks: int = 1

@@ -249,6 +249,7 @@ def _situation(settings: SearchSettings, facts: DataFacts) -> Situation:
         num_train_images=facts.images.get("train", 1),
         pretrained=facts.pretrained,
         own_weights=facts.own_weights or None,
+        own_network=facts.own_network or None,
         max_batch_size=facts.batch_size,
         gpu_memory_gb=None if "batch_size" in settings.pinned else gpu_memory_gb(settings),
         num_tasks=facts.num_tasks,

@@ -87,6 +87,22 @@ def test_initial_weights_that_the_user_gives_are_the_only_ones(settings, tmp_pat
     assert (base.model.backbone, base.init_weights) == ("small", str(tmp_path / "weights.pt"))
 
 
+class PlainNetwork(torch.nn.Conv2d):
+    """It has no part called backbone and no head."""
+
+    def __init__(self):
+        super().__init__(3, 1, 3, padding=1)
+
+
+def test_a_network_of_ones_own_with_weights_is_not_asked_for_what_needs_a_known_backbone(settings, tmp_path):
+    torch.save(PlainNetwork().state_dict(), tmp_path / "weights.pt")
+    own = {"network": f"{__name__}:PlainNetwork"}
+    plan = plan_search(replace(settings, pinned=own, init=tmp_path / "weights.pt"))
+    assert plan.situation.pretrained
+    assert not {"backbone_lr_ratio", "unfreezing", "head_start"} & plan.pinned.asked.keys()
+    assert plan.first_configs[0].optimizer.max_lr == 1e-3
+
+
 def test_a_backbone_without_drop_path_is_left_out_where_the_default_has_it(tmp_path, monkeypatch):
     monkeypatch.setattr(CHOICE, lambda: iter((TrainedBackbone("resnet50", "resnet.pth"), LITE)))
     monkeypatch.setenv("VISION_TUNER_CACHE", str(tmp_path / "cache"))
