@@ -17,6 +17,11 @@ from trainable.tasks.registry import get_task
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole searches first: a file of minutes that began last would keep one worker busy while the others are done."""
+    items.sort(key=lambda item: ("end_to_end" not in item.path.parts, "tuner" not in item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def disc_folder(tmp_path_factory) -> Path:
     """Twenty-four images of a bright disc on noise, with their masks; the cache of the session lies beside them."""
