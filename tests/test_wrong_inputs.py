@@ -27,12 +27,12 @@ from PIL import Image
 from search_spaces.registry import SPACES
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
-from trainable.configuration.exported_config import ExportedConfig, current_versions, write_exported_config
-from trainable.configuration.train_options import TrainOptions
 from trainable.leg import checkpoint_name
 from trainable.preset import preset_config
+from trainable.reporting.train_options import TrainOptions
 from trainable.tasks.registry import get_task
 from trainable.train import train
+from trainable.workloads.exported_config import ExportedConfig, current_versions, write_exported_config
 from tuner.policy.outcomes import Outcome
 from tuner.records import SETTINGS, Recorder, TrialResources, locked, trial_name
 from tuner.records.checkpoints import trial_folder

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from trainable.build_trainer import build_trainer
 from trainable.command_line import run_main
 from trainable.config import TrialConfig
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
 from trainable.models.output import ModelOutput, as_model_output
@@ -33,7 +32,8 @@ from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.constant_predictions import ADVICE, constant_shares
 from trainable.techniques.optim.optimizer import ParameterGroup, parameter_groups
-from trainable.techniques.random_streams import seed_everything
+from trainable.techniques.parallel.random_streams import seed_everything
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config
 from trainable.workloads.registry import task_of
 
 PROG = "python -m trainable.diagnose"

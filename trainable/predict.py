@@ -26,13 +26,12 @@ from torch import Tensor, nn
 
 from trainable.command_line import run_main
 from trainable.config import TrialConfig
-from trainable.configuration.exported_config import read_exported_config
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
-from trainable.models.external.weight_files import named_as, read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
+from trainable.models.weight_files import named_as, read_state_dict
 from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
 from trainable.process import log_to
@@ -41,6 +40,7 @@ from trainable.run_setup import chosen_device
 from trainable.supervision.base import Forward
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage, shortages_named
+from trainable.workloads.exported_config import read_exported_config
 from trainable.workloads.registry import task_of
 
 PROG = "python -m trainable.predict"

@@ -18,12 +18,6 @@ from pathlib import Path
 
 from trainable.command_line import run_main
 from trainable.configuration.config_options import add_config_options, params_of, with_params
-from trainable.configuration.exported_config import (
-    ExportedConfig,
-    read_exported_config,
-    read_mapping,
-    write_exported_config,
-)
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import find, is_reference, references_of
 from trainable.loop.loop_config import LoopConfig
@@ -31,6 +25,12 @@ from trainable.process import log_to
 from trainable.remote.local_source import absolute_source
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
+from trainable.workloads.exported_config import (
+    ExportedConfig,
+    read_exported_config,
+    read_mapping,
+    write_exported_config,
+)
 from trainable.workloads.registry import get_workload, task_of
 from trainable.workloads.workload import DEFAULT
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from trainable.config import TrialConfig
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.configuration.run_config import RunConfig
 from trainable.reporting.output_folder import WEIGHTS
 from trainable.run import Run
 from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import get_workload
 
 logger = logging.getLogger(__name__)

@@ -11,33 +11,41 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainable.command_line import error_line, run_main
-from trainable.config import TrialConfig
+from trainable.config import TrialConfig, flat_params
 from trainable.configuration.config_options import params_of, with_params
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.configuration.reference import references_of
-from trainable.configuration.train_options import TrainOptions, train_parser
 from trainable.preset import read_training_config
 from trainable.process import log_to
-from trainable.reporting.epoch_record import keep_config, record_epochs
-from trainable.reporting.epoch_text import why_ended
-from trainable.reporting.output_folder import CHECKPOINT, METRICS, WEIGHTS, check_output
+from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
+from trainable.reporting.output_folder import (
+    CHECKPOINT,
+    CONFIG,
+    CURVE,
+    METRICS,
+    WEIGHTS,
+    check_output,
+    cut_curve,
+    keep_checkpoints,
+)
 from trainable.reporting.profiling import parse_updates, profiled
-from trainable.reporting.tracking import check_trackers
+from trainable.reporting.tracking import TrackedRun, check_trackers, opened_trackers
+from trainable.reporting.train_options import TrainOptions, train_parser
 from trainable.run import Run, TrainedEpoch
 from trainable.run_setup import chosen_device, open_run, started_from
 from trainable.techniques.checkpoint import CheckpointError
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 
 PROG = "python -m trainable.train"
 logger = logging.getLogger("trainable.train")
@@ -109,9 +117,9 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
         writes = ranks is None or ranks.is_first
         epochs = _epochs(run, options.validate_every_epochs)
         if writes:
-            keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
+            _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
             with _profiled(run, options.profile, output):
-                record_epochs(run, epochs, output, options.save_every_epochs, options.track)
+                _record_epochs(run, epochs, output, options.save_every_epochs, options.track)
         else:
             for _ in epochs:
                 # Saving also sums over ranks; only the first one writes.
@@ -123,6 +131,48 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
         logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
     logger.info("%s", why_ended(run))
     return metrics["test"]
+
+
+def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
+    """Keeps what is trained beside what comes of it; a run that is resumed with other values says so in the file.
+
+    Raises:
+        ValueError: the folder holds another configuration, of which nothing was trained here.
+    """
+    if (output / CONFIG).exists():
+        recorded = read_exported_config(output / CONFIG)
+        changes = changes_line(recorded.config, exported.config)
+        if not changes:
+            return
+        if epoch == 0:
+            raise ValueError(f"{output / CONFIG} is another configuration ({changes}); give another --output.")
+        logger.info("resumed after epoch %d with %s", epoch, changes)
+        earlier = recorded.found_by.get("resumed", [])
+        assert isinstance(earlier, list)
+        resumed = [*earlier, {"after_epoch": epoch, "changes": changes}]
+        exported = replace(exported, found_by=recorded.found_by | {"resumed": resumed})
+    write_exported_config(output / CONFIG, exported)
+
+
+def _record_epochs(
+    run: Run, epochs: Iterable[TrainedEpoch], output: Path, save_every_epochs: int | None, track: Sequence[str]
+) -> None:
+    """Saves each epoch: first its line of the curve, then its checkpoint, from which a resume continues."""
+    cut_curve(output / CURVE, run.epoch)
+    logger.info("%s", run.summary)
+    logger.info("results in %s", output)
+    params = flat_params(run.config)
+    tracked = TrackedRun(folder=output, name=output.name, experiment=run.config.workload, params=params)
+    with opened_trackers(track, tracked) as trackers:
+        for result in epochs:
+            with (output / CURVE).open("a") as curve:
+                curve.write(json.dumps(asdict(result)) + "\n")
+            for tracker in trackers:
+                tracker.log(result.epoch, result.metrics)
+            run.save(output / CHECKPOINT)
+            keep_checkpoints(output, run.epoch, is_best=run.is_at_best_epoch, every_epochs=save_every_epochs)
+            line = epoch_line(result, objective=run.objective, max_epochs=run.config.max_epochs)
+            logger.info("%s", line)
 
 
 def _write_results(run: Run, metrics: dict[str, dict[str, float]], output: Path) -> None:

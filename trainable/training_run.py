@@ -37,7 +37,7 @@ from trainable.techniques.memory import (
 )
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
 from trainable.techniques.parallel.data_parallel import Ranks
-from trainable.techniques.random_streams import seed_everything
+from trainable.techniques.parallel.random_streams import seed_everything
 
 
 class TrainingRun:

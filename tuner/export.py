@@ -18,7 +18,6 @@ import torch
 
 from trainable.command_line import error_line, run_main
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
@@ -26,6 +25,7 @@ from trainable.predict import TrainedModel
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.confirm.comparison import read_confirmations

@@ -9,9 +9,9 @@ from pathlib import Path
 import optuna
 
 from trainable.config import to_dict
-from trainable.configuration.exported_config import current_versions
 from trainable.process import silenced
 from trainable.reporting.tracking import tracker_errors
+from trainable.workloads.exported_config import current_versions
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.budget.stated_time import affordable_confirmation

@@ -21,12 +21,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.configuration.run_config import RunConfig
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.workloads.exported_config import ExportedConfig
 from tuner import formatting
 from tuner.confirm.comparison import Confirmation, confirmed_runs
 from tuner.confirm.handed_over import handed_over

@@ -8,10 +8,10 @@ import torch
 
 from search_spaces import LoopSpace
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.configuration.reference import find, load
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
+from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import get_workload
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.data.generated.leaf_pictures import LeafPictureConfig
 from trainable.data.io.findings import Severity
 from trainable.data.io.image_cache import CACHE_VARIABLE
@@ -27,6 +26,7 @@ from trainable.diagnose import (
 from trainable.models.output import ModelOutput
 from trainable.preset import main as preset_main
 from trainable.tasks.registry import get_task
+from trainable.workloads.exported_config import ExportedConfig
 
 NAMES = ("clean", "dirty")
 

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig, write_exported_config
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import read_upright
 from trainable.predict import main, trained_model
 from trainable.tasks.registry import get_task
+from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 
 CPU = torch.device("cpu")
 

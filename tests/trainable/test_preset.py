@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainable.configuration.exported_config import read_exported_config
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.preset import main, preset_config
 from trainable.tasks.leaf import LeafTask
 from trainable.train import main as train_main
+from trainable.workloads.exported_config import read_exported_config
 
 
 @pytest.fixture(autouse=True)

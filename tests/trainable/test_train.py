@@ -12,9 +12,8 @@ import torch
 import yaml
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
-from trainable.configuration.train_options import TrainOptions
 from trainable.data.generated.camouflage_scenes import SceneConfig
+from trainable.reporting.train_options import TrainOptions
 from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
@@ -22,6 +21,7 @@ from trainable.train import main
 from trainable.train import train as train_run
 from trainable.trainer import Trainer
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,7 +12,6 @@ import torch
 from torch._dynamo.utils import counters
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig, write_exported_config
 from trainable.models.camouflage_net import CamouflageNet
 from trainable.reporting.epoch_text import why_ended
 from trainable.supervision.evaluation import Evaluation
@@ -20,6 +19,7 @@ from trainable.tasks.registry import get_task
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over, write_checkpoint
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = {
@@ -147,7 +147,7 @@ def resume_in_new_process(folder):
     code = """
 import json, sys, torch
 from pathlib import Path
-from trainable.configuration.exported_config import read_exported_config
+from trainable.workloads.exported_config import read_exported_config
 from trainable.run_setup import open_run
 
 torch.set_num_threads(1)

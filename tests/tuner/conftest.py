@@ -9,10 +9,10 @@ import pytest
 
 from search_spaces.space import Situation
 from trainable.config import from_params, to_dict
-from trainable.configuration.exported_config import current_versions
 from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import current_versions
 from tuner.policy.actions import Consequences
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.configuration.exported_config import read_exported_config
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
+from trainable.workloads.exported_config import read_exported_config
 from tuner.export import export, main, trial_config
 from tuner.records import ConfirmedRun, append_run, locked, read_search
 from tuner.records.events import TRIALS

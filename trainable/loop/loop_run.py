@@ -26,7 +26,7 @@ from trainable.techniques.checkpoint import (
 )
 from trainable.techniques.memory import MemoryShortage, as_shortage, forget_peak, peak_gib
 from trainable.techniques.optim.gradient_update import DivergedError, check_finite
-from trainable.techniques.random_streams import seed_everything
+from trainable.techniques.parallel.random_streams import seed_everything
 
 Train = Callable[[Any, LoopTrial], Mapping[str, Any] | None]
 """The user's function: parameters and the handle; returns metrics on the test split, or nothing."""

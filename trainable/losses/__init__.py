@@ -1,1 +1,3 @@
-"""Losses as pure functions of outputs and targets. May import trainable.configuration.fields and trainable.models."""
+"""Losses as pure functions of outputs and targets, and the weights of several tasks' losses in one total. May import
+trainable.configuration.fields and trainable.models.
+"""

@@ -1,1 +1,1 @@
-"""Metrics that accumulate over batches and ranks. May import trainable.losses and trainable.techniques.calibration."""
+"""Metrics that accumulate over batches and ranks, and the calibration of a classifier. May import trainable.losses."""

@@ -1,3 +1,3 @@
-"""Networks, and what they return. May import torch, torchvision, trainable.configuration.fields
-and trainable.data.io.counted.
+"""Networks, what they return, and files of weights; a network of the user's own. May import torch, torchvision,
+trainable.configuration and trainable.data.io.counted. timm's are found by name, in external/.
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from trainable.models.backbones import Backbone, build_backbone, check_backbone, check_pretrained_batch_norm
-from trainable.models.external.own_network import OwnNetworkConfig
+from trainable.models.own_network import OwnNetworkConfig
 
 MIN_SIDE_PX = 32
 """The coarsest map has stride 32."""

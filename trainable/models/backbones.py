@@ -20,8 +20,8 @@ from torch.utils.checkpoint import checkpoint
 
 from trainable.configuration.fields import unknown_name
 from trainable.data.io.counted import counted
-from trainable.models.external.weight_files import read_state_dict, some_of
 from trainable.models.small_encoder import SMALL_CHANNELS, small_encoder_stages, standardise_images
+from trainable.models.weight_files import read_state_dict, some_of
 
 logger = logging.getLogger(__name__)
 

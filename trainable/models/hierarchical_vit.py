@@ -25,8 +25,8 @@ from trainable.models.backbones import (
     check_pretrained_batch_norm,
     has_drop_path,
 )
-from trainable.models.external.own_network import OwnNetworkConfig
-from trainable.models.external.weight_files import read_state_dict, some_of
+from trainable.models.own_network import OwnNetworkConfig
+from trainable.models.weight_files import read_state_dict, some_of
 
 ENCODER_PREFIX = "backbone."
 """How the encoder's tensors begin in the weights of every model that has one."""

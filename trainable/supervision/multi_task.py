@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from trainable.losses.classification import ClassificationLossConfig
+from trainable.losses.loss_weighting import LossWeighting
 from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision
-from trainable.techniques.loss_weighting import LossWeighting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

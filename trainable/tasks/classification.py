@@ -14,7 +14,7 @@ from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.io.splits import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
-from trainable.models.external.own_network import build_own_network
+from trainable.models.own_network import build_own_network
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
 from trainable.supervision.head_start import PROBE, RANDOM, check_head_start, start_head
@@ -24,7 +24,7 @@ from trainable.tasks.task import Task
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation, Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
-from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import ClassViewsConfig, ViewAveraging, single_view
 

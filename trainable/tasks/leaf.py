@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainable.data.generated.leaf_pictures import CONDITIONS, LeafPictureConfig
 from trainable.data.io.splits import Splits
 from trainable.losses.classification import ClassificationLossConfig
-from trainable.metrics.calibrated import CalibratedMetrics
+from trainable.metrics.calibration import CalibratedMetrics, CollectedLogits
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, own_classifier
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
@@ -19,7 +19,6 @@ from trainable.tasks.presets.leaf import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import MixingConfig
-from trainable.techniques.calibration import CollectedLogits
 from trainable.techniques.optim.optimizer import OptimizerConfig
 from trainable.techniques.optim.schedule_config import ScheduleConfig
 from trainable.techniques.test_time_augmentation import ClassViewsConfig

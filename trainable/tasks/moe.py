@@ -21,8 +21,8 @@ from trainable.losses.segmentation import bce_loss
 from trainable.losses.segmentation_config import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
-from trainable.models.external.own_network import build_own_network
 from trainable.models.moe import MixtureOfExperts
+from trainable.models.own_network import build_own_network
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.pixel_probe import PixelProbe
@@ -36,7 +36,7 @@ from trainable.techniques.experts.collapse_response import CollapseResponse, Res
 from trainable.techniques.experts.expert_collapse import CollapseConfig, ExpertCollapseDetector
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
-from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import MaskViewsConfig, ViewAveraging, single_view
 

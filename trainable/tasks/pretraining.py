@@ -11,7 +11,7 @@ from trainable.data.classes.batches import LabelledTrainingBatches
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.tasks.task import Task
 from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
-from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 
 MIN_BATCH_SIZE = 2

@@ -20,6 +20,7 @@ from trainable.data.generated.fundus_images import FundusConfig, fundus_splits, 
 from trainable.data.io.decoding import shrink_image
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, check_drawn
+from trainable.losses.loss_weighting import CLASSIFICATION, LossWeightingConfig
 from trainable.metrics.grading import GradingMetrics, metric_names
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.prediction.base import Prepare
@@ -33,8 +34,7 @@ from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
-from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
-from trainable.techniques.random_streams import stream_seed
+from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import ClassViewsConfig, ViewAveraging, single_view
 

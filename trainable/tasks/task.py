@@ -2,29 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from trainable.config import TrialConfig, from_params
-from trainable.configuration.run_config import RunConfig
+from trainable.config import TrialConfig
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
 from trainable.supervision.linear_probe import LinearProbe, measure_probe
 from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, measured_floors
+from trainable.tasks.presets.preset import Preset
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.techniques import Techniques
 from trainable.techniques.test_time_augmentation import AveragedViews, ViewAveraging, single_view
 from trainable.trainer import Trainer
 
 Progress = Callable[[int, int], None]
-Params = Mapping[str, object]
 Config = TypeVar("Config", bound=TrialConfig)
-AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
 """The configuration of one workload."""
 
 
@@ -39,23 +36,6 @@ class TrainingBatches(Batches, Protocol):
     """Another order in every epoch."""
 
     def set_epoch(self, epoch: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
-    """A training strategy that has a name: parameters over a workload's default, for training without a search."""
-
-    params: Params
-    of_folder: Params = field(default_factory=dict)
-    """What it asks besides where there is a folder of images; embedded data is drawn small, in one size."""
-
-    def over(self, default: AnyConfig, *, has_folder: bool) -> AnyConfig:
-        """The configuration of this strategy; raises ValueError for a parameter that the workload does not know."""
-        return from_params({**self.params, **(self.of_folder if has_folder else {})}, default)
-
-    def but(self, *, of_folder: Params | None = None, **params: object) -> "Preset":
-        """The same strategy with some parameters changed."""
-        return Preset(params={**self.params, **params}, of_folder={**self.of_folder, **(of_folder or {})})
 
 
 class Task(ABC, Generic[Config]):

@@ -19,7 +19,7 @@ from trainable.config import TrialConfig
 from trainable.models.output import as_model_output
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import forget_peak, peak_gib
-from trainable.techniques.random_streams import seed_everything
+from trainable.techniques.parallel.random_streams import seed_everything
 
 WARMUP_PASSES, TIMED_PASSES = 3, 9
 

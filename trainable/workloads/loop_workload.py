@@ -15,7 +15,7 @@ from trainable.loop.loop_config import LoopConfig, LoopData
 from trainable.loop.loop_error import LoopError
 from trainable.loop.loop_run import MODEL, LoopRun
 from trainable.remote.local_source import local_source
-from trainable.tasks.task import Preset
+from trainable.tasks.presets.preset import Preset
 from trainable.techniques.best_epoch import Monitor
 from trainable.techniques.memory import FittingBatches
 from trainable.techniques.parallel.data_parallel import Ranks

@@ -13,8 +13,9 @@ from trainable.data.io.findings import kinds_of
 from trainable.data.io.splits import SPLIT_NAMES
 from trainable.remote.local_source import local_source
 from trainable.supervision.trivial import TrivialFloor
+from trainable.tasks.presets.preset import Preset
 from trainable.tasks.registry import default_config
-from trainable.tasks.task import Preset, Task
+from trainable.tasks.task import Task
 from trainable.techniques.memory import FittingBatches
 from trainable.techniques.optim.optimizer import WithoutAlgorithm
 from trainable.techniques.parallel.data_parallel import Ranks

@@ -12,7 +12,7 @@ from trainable.configuration.run_config import Config
 from trainable.data.io.findings import FindingKind
 from trainable.run import Run
 from trainable.supervision.trivial import TrivialFloor
-from trainable.tasks.task import Preset
+from trainable.tasks.presets.preset import Preset
 from trainable.techniques.memory import FittingBatches
 from trainable.techniques.parallel.data_parallel import Ranks
 

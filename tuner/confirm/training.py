@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.run import Run, run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.budget.time_left import TimeLeft

@@ -86,7 +86,7 @@ def _hashable(value: Any) -> Any:
 
 def _read(file: Path) -> dict[str, Any]:
     # It imports torch, which options without a file don't need.
-    from trainable.configuration.exported_config import read_mapping
+    from trainable.workloads.exported_config import read_mapping
 
     content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
     return {str(name): _of_file(str(name), value, file) for name, value in content.items()}

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from trainable.config import TrialConfig, flat_params
-from trainable.configuration.exported_config import read_exported_config
 from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS
 from trainable.tasks.registry import get_task
 from trainable.techniques.best_epoch import Monitor, resolve_monitor
+from trainable.workloads.exported_config import read_exported_config
 from trainable.workloads.registry import task_of
 from tuner import formatting
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainable.configuration.exported_config import ExportedConfig, write_exported_config
 from trainable.reporting import tracking
 from trainable.reporting.tracking import TRACKERS, TrackedRun, check_trackers, mlflow_store, opened_trackers
+from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "5ecret" * 7

@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 from trainable import OptimizedTrainer
 from trainable.losses.classification import balancing_weights
+from trainable.losses.loss_weighting import CLASSIFICATION, LossWeightingConfig
 from trainable.metrics.running_mean import RunningMeans
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
-from trainable.techniques.loss_weighting import CLASSIFICATION, LossWeightingConfig
 
 NUM_CLASSES = {"grade": 3, "risk": 2}
 LABELS = torch.tensor([[0, 1], [2, -1], [1, 0], [-1, 1], [2, -1], [0, -1], [-1, 0], [1, 1], [2, 0], [0, -1]])

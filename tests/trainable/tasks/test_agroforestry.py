@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config
-from trainable.configuration.train_options import TrainOptions
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.preset import main as preset_main
 from trainable.reporting.output_folder import read_curve
+from trainable.reporting.train_options import TrainOptions
 from trainable.tasks.registry import get_task
 from trainable.train import main as train_main
 from trainable.train import train
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.run_setup import open_run
 from trainable.tasks.dishes import DishesTask
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import ExportedConfig
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 

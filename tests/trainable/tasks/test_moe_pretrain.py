@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import read_exported_config
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.preset import main as preset_main
 from trainable.tasks.registry import get_task
 from trainable.train import main as train_main
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import read_exported_config
 
 TASK = get_task("moe_pretrain")
 FEW = ["scenes.image_size_px=48", "scenes.num_train=33", "scenes.num_validation=9", "scenes.num_test=8"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from trainable.configuration.exported_config import read_exported_config
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
+from trainable.workloads.exported_config import read_exported_config
 from tuner.export import main as export_command
 from tuner.records import read_search
 

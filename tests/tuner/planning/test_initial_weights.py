@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from trainable.configuration.exported_config import ExportedConfig, write_exported_config
 from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.run_setup import initial_weights, started_from
 from trainable.tasks.registry import get_task
 from trainable.train import main as train
+from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 from tuner.budget.measurement import extremes
 from tuner.planning.plan import plan_search
 from tuner.planning.preflight import check_configurations

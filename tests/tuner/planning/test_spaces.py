@@ -8,7 +8,7 @@ import pytest
 from search_spaces.ranges import Range
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from tuner.planning.plan import plan_from_records, plan_search
 from tuner.planning.preflight import check_configurations
 from tuner.planning.spaces import find_space

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.models.backbones import read_state_dict
 from trainable.predict import main as predict_main
 from trainable.reporting.output_folder import read_curve
 from trainable.train import main as train_main
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from tuner.page import TRAINING_SCRIPT, server_command
 from tuner.views import training_data
 from tuner.views.training_data import delete_checkpoint, read_training

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from trainable.data.classes import dirt
-from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.labelled_images import LabelledImages, LabelledSample, open_labelled, write_labelled
+from trainable.data.drawing import dirt
+from trainable.data.drawing.dirt import SEVERITIES, soiled
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.image_cache import cached
 from trainable.data.io.splits import SPLIT_NAMES, Splits

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from trainable.command_line import error_line, run_main
-from trainable.data.classes.dirt import SEVERITIES, soiled
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
+from trainable.data.drawing.dirt import SEVERITIES, soiled
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError

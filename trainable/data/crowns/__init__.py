@@ -1,3 +1,3 @@
-"""Aerial tiles with tree crowns: annotations in four formats, tiling, batches. May import trainable.data.image_mask,
-trainable.data.io and trainable.techniques.progressive_resolution.
+"""Aerial tiles with tree crowns: annotations matched with pictures, tiling, batches; formats/ reads each form of
+annotation. May import trainable.data.image_mask, trainable.data.io and trainable.techniques.progressive_resolution.
 """

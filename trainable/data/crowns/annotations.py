@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 
 from trainable.data.crowns.formats.coco import SECTIONS, read_coco
 from trainable.data.crowns.formats.labelme import is_labelme, read_labelme
+from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError
 from trainable.data.crowns.formats.rows import read_rows
 from trainable.data.crowns.formats.via import is_via, read_via
 from trainable.data.crowns.formats.voc import read_voc
-from trainable.data.crowns.reading import MAP_COORDINATES, AnnotationFile, OtherFileError
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import TABLE_ENDINGS
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainable.data.crowns.reading import Problem, findings_of
-from trainable.data.crowns.shapes import UNNAMED, CrownShape
+from trainable.data.crowns.formats.reading import Problem, findings_of
+from trainable.data.crowns.formats.shapes import UNNAMED, CrownShape
 from trainable.data.crowns.sources import CrownImage
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity

@@ -21,8 +21,8 @@ from trainable.data.crowns.crown_counts import (
     named_crowns,
 )
 from trainable.data.crowns.crown_set import VOID, Tile, count_tiles, open_tiles, write_tiles
+from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
-from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files

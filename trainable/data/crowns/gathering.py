@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotations
+from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
+from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_classes, read_yolo
-from trainable.data.crowns.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
-from trainable.data.crowns.shapes import CrownShape
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
+from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import Candidate, gather
-from trainable.data.crowns.shapes import CrownShape
 from trainable.data.crowns.stated_sizes import check_stated_sizes
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import Header, read_header

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
-from trainable.data.crowns.shapes import CrownShape
+from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.io.decoding import shrink_image
 
 MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3

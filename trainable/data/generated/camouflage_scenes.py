@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.data.generated import textures
+from trainable.data.drawing import textures
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Sample, open_splits, write_splits
 from trainable.data.io.image_cache import cached, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from trainable.data.crowns.crown_set import Crown, Tile, open_tiles, write_tiles
-from trainable.data.generated import textures
+from trainable.data.drawing import textures
 from trainable.data.io.image_cache import cached, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
-from trainable.data.generated import textures
+from trainable.data.drawing import textures
 from trainable.data.io.image_cache import cached, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.data.classes import dirt
-from trainable.data.classes.dirt import covered, food_colour
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
-from trainable.data.generated import textures
+from trainable.data.drawing import dirt, textures
+from trainable.data.drawing.dirt import covered, food_colour
 from trainable.data.io.image_cache import cached, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 

@@ -1,1 +1,1 @@
-"""Networks and weights of other packages and of the user. May import trainable.configuration and trainable.models."""
+"""Networks and weights of timm, and the trained weights that are installed. May import trainable.models."""

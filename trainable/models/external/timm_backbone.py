@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from trainable.models.backbones import Backbone, batch_norms, load_matching_weights
 from trainable.models.external.timm_weights import PREFIX, checked_tensors, moments_of, timm_package, whole_with
-from trainable.models.external.weight_files import known_package, read_state_dict
+from trainable.models.weight_files import known_package, read_state_dict
 
 STRIDES = (4, 8, 16, 32)
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from trainable.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN, load_matching_weights
-from trainable.models.external.weight_files import known_package, read_state_dict, some_of, weights_file
+from trainable.models.weight_files import known_package, read_state_dict, some_of, weights_file
 
 PREFIX = "timm:"
 _LOADING = "timm.models._builder"

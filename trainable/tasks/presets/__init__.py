@@ -1,3 +1,3 @@
 """The presets of each workload by name: parameters over its default, with the numbers of its document. May import
-trainable.tasks.task.
+trainable.config and trainable.configuration.run_config.
 """

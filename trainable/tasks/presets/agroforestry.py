@@ -12,7 +12,7 @@ the order that convolutions like.
 
 from collections.abc import Mapping
 
-from trainable.tasks.task import Preset
+from trainable.tasks.presets.preset import Preset
 
 _DOCUMENT = Preset(
     params={

@@ -10,7 +10,7 @@ machine of that strength.
 
 from collections.abc import Mapping
 
-from trainable.tasks.task import Preset
+from trainable.tasks.presets.preset import Preset
 
 _STANDSTILL = {"early_stopping": True, "patience_epochs": 5, "min_delta": 0.001}
 _FULL_SIZE = {"image_size_px": 224}

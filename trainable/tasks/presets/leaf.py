@@ -11,7 +11,7 @@ small_data, medium_data, large_data: below 5 000 images, up to 50 000, above; to
 
 from collections.abc import Mapping
 
-from trainable.tasks.task import Params, Preset
+from trainable.tasks.presets.preset import Params, Preset
 
 _FULL_SIZE = {"encoder": "documented", "image_size_px": 256, "gradient_checkpointing": True}
 

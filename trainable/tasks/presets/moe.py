@@ -13,7 +13,7 @@ collapsing, not_finite, out_of_memory, unstable_augmentation: what the documents
 
 from collections.abc import Mapping
 
-from trainable.tasks.task import Params, Preset
+from trainable.tasks.presets.preset import Params, Preset
 
 
 def _rates(max_lr: float, *, warmup_epochs: int) -> Params:

@@ -9,7 +9,7 @@ rare grades ask for.
 
 from collections.abc import Mapping
 
-from trainable.tasks.task import Preset
+from trainable.tasks.presets.preset import Preset
 
 _DOCUMENT = Preset(
     params={

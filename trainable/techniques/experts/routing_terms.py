@@ -15,7 +15,7 @@ from trainable.models.output import ModelOutput, RoutingInfo
 from trainable.techniques.experts.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.experts.routing import router_z_loss
-from trainable.techniques.random_streams import random_state_kept
+from trainable.techniques.parallel.random_streams import random_state_kept
 
 
 def routing_terms(

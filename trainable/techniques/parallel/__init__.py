@@ -1,3 +1,3 @@
-"""Several processes that train one model exactly as one process would. May import
-trainable.techniques.random_streams.
+"""Several processes that train one model exactly as one process would, and the random streams of a run, the same on
+every rank. May import nothing of ours.
 """

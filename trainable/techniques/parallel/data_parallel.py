@@ -23,9 +23,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, distributed, nn
 
+from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.parallel.synced_batch_norm import sync_batch_norms
 from trainable.techniques.parallel.tensor_tree import map_tensors
-from trainable.techniques.random_streams import stream_seed
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from trainable.data.crowns.annotations import read_annotations
-from trainable.data.crowns.reading import OtherFileError
+from trainable.data.crowns.formats.reading import OtherFileError
 from trainable.data.io.findings import BadFileError
 
 BOX = (20.0, 2.0, 30.0, 12.0)

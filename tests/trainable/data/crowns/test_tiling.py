@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from trainable.data.crowns.crown_set import VOID
-from trainable.data.crowns.shapes import CrownShape
+from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.tiling import rasterised, tile_starts, tiles_of
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainable.data.classes.dirt import SEVERITIES, soiled
+from trainable.data.drawing.dirt import SEVERITIES, soiled
 from trainable.data.generated.plates import PlateConfig, draw_plate, plate_splits
 
 SMALL = PlateConfig(plate_size_px=32, num_train=20, num_validation=10, num_test=10)

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.supervision.base import DeepSupervision
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.averaging import WeightAverage
@@ -23,6 +22,7 @@ from trainable.techniques.parallel.data_parallel import joined, part_of, ranks_o
 from trainable.techniques.techniques import Techniques
 from trainable.trainer import Trainer
 from trainable.training_run import TrainingRun
+from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 
 ROOT = Path(__file__).resolve().parents[4]
 SIZES = (6, 5, 4, 1, 3)

@@ -1,3 +1,3 @@
-"""The forms in which people annotate crowns, one file each; all give an `AnnotationFile`. May import
-trainable.data.crowns and trainable.data.io.
+"""The shapes of crowns, and the forms in which people annotate them, one file each; all give an `AnnotationFile`. May
+import trainable.data.io.
 """

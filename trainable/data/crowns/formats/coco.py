@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from trainable.data.crowns.reading import AnnotationFile
-from trainable.data.crowns.shapes import (
+from trainable.data.crowns.formats.reading import AnnotationFile
+from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
     CrownShape,

@@ -5,8 +5,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from trainable.data.crowns.reading import AnnotatedPicture, AnnotationFile
-from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined, stated_size
+from trainable.data.crowns.formats.reading import AnnotatedPicture, AnnotationFile
+from trainable.data.crowns.formats.shapes import (
+    CrownError,
+    CrownShape,
+    boxed,
+    label_text,
+    number,
+    outlined,
+    stated_size,
+)
 from trainable.data.io.counted import counted
 
 _NUM_RIM_POINTS = 32

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from trainable.data.crowns.formats.via import VIA_COLUMN, read_via_rows
-from trainable.data.crowns.reading import AnnotationFile, OtherFileError
-from trainable.data.crowns.shapes import (
+from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     UNNAMED,
     CrownError,
@@ -19,6 +18,7 @@ from trainable.data.crowns.shapes import (
     outlined,
     stated_size,
 )
+from trainable.data.crowns.formats.via import VIA_COLUMN, read_via_rows
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import IMAGE_ENDINGS
 from trainable.data.io.table import Row, Table, columns_named, read_table

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from trainable.data.crowns.formats.labelme import circle
-from trainable.data.crowns.reading import AnnotationFile
-from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.crowns.formats.reading import AnnotationFile
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import Table
 

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from trainable.data.crowns.reading import AnnotationFile, OtherFileError
-from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, stated_size
+from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, stated_size
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 

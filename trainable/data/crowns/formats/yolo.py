@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from trainable.data.crowns.reading import AnnotationFile, OtherFileError
-from trainable.data.crowns.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 

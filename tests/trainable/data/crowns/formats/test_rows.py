@@ -2,8 +2,8 @@
 
 import pytest
 
+from trainable.data.crowns.formats.reading import OtherFileError
 from trainable.data.crowns.formats.rows import read_rows
-from trainable.data.crowns.reading import OtherFileError
 
 HEADER = "image_path,label,xmin,ymin,xmax,ymax,geometry"
 GOOD = "plot.png,palm,4,4,12,14,"

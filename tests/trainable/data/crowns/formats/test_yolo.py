@@ -2,8 +2,8 @@
 
 import pytest
 
+from trainable.data.crowns.formats.reading import OtherFileError
 from trainable.data.crowns.formats.yolo import YoloClasses, read_classes, read_yolo
-from trainable.data.crowns.reading import OtherFileError
 from trainable.data.io.findings import BadFileError
 
 NAMES = {0: "Palm", 1: "cacao"}

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 
-from trainable.metrics.calibrated import CalibratedMetrics
+from trainable.metrics.calibration import CalibratedMetrics, CollectedLogits, calibrated, fit_temperature
 from trainable.metrics.classification import ClassificationMetrics
-from trainable.techniques.calibration import CollectedLogits, calibrated, fit_temperature
 
 CLASSES = ("a", "b", "c")
 

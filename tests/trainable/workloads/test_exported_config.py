@@ -6,13 +6,13 @@ from dataclasses import fields, replace
 import pytest
 
 from trainable.config import from_params
-from trainable.configuration.exported_config import (
+from trainable.tasks.registry import get_task
+from trainable.workloads.exported_config import (
     ExportedConfig,
     current_versions,
     read_exported_config,
     write_exported_config,
 )
-from trainable.tasks.registry import get_task
 
 SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from trainable.config import from_params, parameters_of, to_dict
-from trainable.configuration.exported_config import read_exported_config
 from trainable.predict import trained_model
 from trainable.preset import main as preset
 from trainable.tasks.registry import default_config, get_task
 from trainable.train import main as train
+from trainable.workloads.exported_config import read_exported_config
 
 NETS = """
 import torch

@@ -6,7 +6,7 @@ A picture is known by its name as the file writes it, since annotations often na
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from trainable.data.crowns.shapes import CrownError, CrownShape
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape
 from trainable.data.io.findings import Finding, Severity
 
 LEFT_OUT = "These crowns are left out; put them right to train on them."

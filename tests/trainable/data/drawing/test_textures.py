@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainable.data.generated.textures import blotches, stripes
+from trainable.data.drawing.textures import blotches, stripes
 
 SIZE_PX = 96
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.techniques.loss_weighting import (
+from trainable.losses.loss_weighting import (
     CLASSIFICATION,
     LARGEST_LOG_VARIANCE,
     REGRESSION,

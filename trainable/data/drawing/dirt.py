@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.data.generated import textures
+from trainable.data.drawing import textures
 
 _FOOD_COLOURS = np.array(
     [(0.62, 0.16, 0.08), (0.36, 0.22, 0.10), (0.72, 0.52, 0.12), (0.30, 0.38, 0.12), (0.50, 0.34, 0.22)], np.float32
