@@ -46,9 +46,18 @@ def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
             inside = file.parts[2 if parts else 1 :]
             below.setdefault(name, set()).update(inside[:1] if len(inside) > 1 else ())
             direct |= {name} if len(inside) == 1 else set()
-    _check_spellings(root, sorted(below))
-    if below and not parts and all(split_of(Path(name)) for name in below):
-        raise DataError(_parts_without_classes(root, sorted(below)))
+    names = sorted(below)
+    if twins := twin_names(names):
+        # In quotes where a space at the end would not be seen.
+        one, other = (name if name == name.strip() else repr(name) for name in twins)
+        raise DataError(
+            f"{root} holds one class under two names, {one} and {other}: give the folder one name, in every part."
+        )
+    if names and not parts and all(split_of(Path(name)) for name in names):
+        raise DataError(
+            f"The folders {', '.join(names)} of {root} name parts, but hold images and no class folders: put a folder "
+            "for each class into each of them, or a table of labels beside them."
+        )
     if below and not direct and min(len(inside) for inside in below.values()) > 1:
         _check_level(root, below, parts)
 
@@ -94,7 +103,10 @@ def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[
         num_pictures = held.pop("", 0)
         unread = {ending: number for ending, number in held.items() if ending in UNREAD_PICTURE_ENDINGS}
         if unread:
-            yield _unread(folder, unread)
+            problem = "holds pictures that are not read: " + _listed(unread)
+            yield Finding(
+                file=plain_name(folder), problem=problem, action=f"Save them as {COMMON_ENDINGS}, or remove them."
+            )
         elif not num_pictures and not held:
             action = f"Put images there, with the endings {COMMON_ENDINGS}, or remove the folder."
             yield Finding(file=plain_name(folder), problem="holds no image", action=action)
@@ -119,19 +131,6 @@ def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator
                 f"--data {shlex.quote(str(root / folder))}.",
                 severity=Severity.WARNING,
             )
-
-
-def _check_spellings(root: Path, names: Sequence[str]) -> None:
-    if twins := twin_names(names):
-        one, other = map(_shown, twins)
-        raise DataError(
-            f"{root} holds one class under two names, {one} and {other}: give the folder one name, in every part."
-        )
-
-
-def _shown(name: str) -> str:
-    """In quotes where a space at its end would not be seen."""
-    return name if name == name.strip() else repr(name)
 
 
 def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> None:
@@ -163,24 +162,9 @@ def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> Non
         )
 
 
-def _parts_without_classes(root: Path, names: Sequence[str]) -> str:
-    return (
-        f"The folders {', '.join(names)} of {root} name parts, but hold images and no class folders: put a folder for "
-        "each class into each of them, or a table of labels beside them."
-    )
-
-
 def _left_out(file: str, problem: str) -> Finding:
     action = "Left out; move it into its class folder to train on it."
     return Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)
-
-
-def _unread(folder: Path, unread: dict[str, int]) -> Finding:
-    return Finding(
-        file=plain_name(folder),
-        problem="holds pictures that are not read: " + _listed(unread),
-        action=f"Save them as {COMMON_ENDINGS}, or remove them.",
-    )
 
 
 def _strays(folder: Path, held: dict[str, int], num_pictures: int) -> Finding:

@@ -70,11 +70,10 @@ def with_dirty_variants(
             f"{', '.join(splits.train.class_names)}; rename the folders, or set dirty_variants=false."
         )
     clean, dirty = labels
-    number = _number_of_variants(splits.train, clean, dirty, config)
 
     def build(folder: Path) -> None:
         samples = {split: _samples(getattr(splits, split)) for split in SPLIT_NAMES}
-        variants = _variants(splits.train, clean, dirty, config, number)
+        variants = _variants(splits.train, clean, dirty, config)
         samples["train"] = itertools.chain(samples["train"], variants)
         write_labelled(folder, samples, splits.train.images.shape[1:3], splits.train.class_names)
 
@@ -114,16 +113,14 @@ def variant_name(parent: str, severity: str, variation: int) -> str:
     return f"{parent}_dirty_{severity}_{variation:02d}"
 
 
-def _number_of_variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVariantsConfig) -> int:
+def _variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVariantsConfig) -> Iterator[LabelledSample]:
+    """As many as are missing; every clean image once before any a second time.
+
+    Each depends on its parent and its number alone.
+    """
     counts = train.class_counts()
     missing = round(counts[clean] / config.clean_per_dirty) - counts[dirty]
-    return min(max(missing, 0), config.variations_per_image * counts[clean])
-
-
-def _variants(
-    train: LabelledImages, clean: int, dirty: int, config: DirtyVariantsConfig, number: int
-) -> Iterator[LabelledSample]:
-    """Every clean image once before any a second time; each variant depends on its parent and its number alone."""
+    number = min(max(missing, 0), config.variations_per_image * counts[clean])
     parents = sorted(np.flatnonzero(train.labels == clean), key=lambda row: _seed(train.names[row]))
     for index in range(number):
         row, variation = parents[index % len(parents)], index // len(parents)

@@ -49,7 +49,13 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
     check_class_folders(root, pictures)
     images, findings = _in_folders(root, files, pictures)
     _require_classes(root, {image.class_name for image in images})
-    return _in_parts(root, images, findings)
+    images.sort(key=lambda image: image.file.as_posix())
+    if any(image.split for image in images):
+        return images, findings
+    # Lists of parts count where nothing else names one.
+    parts, listed = listed_parts(root, [image.file for image in images])
+    kept = [replace(image, split=part) for image, part in zip(images, parts, strict=True) if part != LEFT_OUT]
+    return kept, findings + listed
 
 
 def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> tuple[list[ClassImage], list[Finding]]:
@@ -65,16 +71,6 @@ def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> 
             problem, action = "is a link to a file that is not there", "Restore the file, or remove it."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action))
     return images, findings
-
-
-def _in_parts(root: Path, images: list[ClassImage], findings: list[Finding]) -> tuple[list[ClassImage], list[Finding]]:
-    """Lists of parts count where nothing else names one."""
-    images = sorted(images, key=lambda image: image.file.as_posix())
-    if any(image.split for image in images):
-        return images, findings
-    parts, listed = listed_parts(root, [image.file for image in images])
-    kept = [replace(image, split=part) for image, part in zip(images, parts, strict=True) if part != LEFT_OUT]
-    return kept, findings + listed
 
 
 def _require_classes(root: Path, classes: set[str]) -> None:

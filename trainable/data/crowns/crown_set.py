@@ -88,14 +88,14 @@ class CrownSet:
 
     def crowns_of(self, row: int) -> list[Crown]:
         """The crowns of a tile, unpacked."""
-        return [self._unpacked(crown) for crown in self.crowns[self.first_crown[row] : self.first_crown[row + 1]]]
-
-    def _unpacked(self, crown: np.ndarray) -> Crown:
-        label, left, top, right, bottom, first = (int(number) for number in crown)
-        height, width = bottom - top, right - left
-        packed = self.mask_bits[first : first + (height * width + 7) // 8]
-        mask = np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
-        return Crown(label=label, box=(left, top, right, bottom), mask=mask)
+        unpacked = []
+        rows = self.crowns[self.first_crown[row] : self.first_crown[row + 1]]
+        for label, left, top, right, bottom, first in rows.tolist():
+            height, width = bottom - top, right - left
+            packed = self.mask_bits[first : first + (height * width + 7) // 8]
+            mask = np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
+            unpacked.append(Crown(label=label, box=(left, top, right, bottom), mask=mask))
+        return unpacked
 
 
 def write_tiles(

@@ -26,6 +26,7 @@ from trainable.data.crowns.label_images import read_label_image, semantic_classe
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
+from trainable.data.io.counted import wide_by_high
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
@@ -199,7 +200,7 @@ def _cut(
         return error
     if semantic is not None and semantic.shape != image.size:
         return BadFileError(
-            f"is {image.size[1]}x{image.size[0]}, its label image {semantic.shape[1]}x{semantic.shape[0]}",
+            f"is {wide_by_high(image.size)}, its label image {wide_by_high(semantic.shape)}",
             "Give the label image the size of its image.",
         )
     dropped: list[tuple[CrownShape, str]] = []

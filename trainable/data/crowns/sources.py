@@ -18,6 +18,10 @@ from trainable.data.io.picture_names import PictureNames, picture_key
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
+_NOTHING_FOUND = (
+    "has no image with crowns or semantic classes: put COCO, LabelMe or VIA json, Pascal VOC xml, YOLO txt or csv "
+    f"files beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
+)
 _MAX_NAMED = 3
 
 
@@ -94,7 +98,7 @@ def find_sources(root: Path) -> CrownSources:
     found = [replace(image, part=part) for image, part in zip(found, parts, strict=True) if part != LEFT_OUT]
     findings += beside
     if not found:
-        raise DataError(_nothing_found(root), [*findings, *gathered.other_files()])
+        raise DataError(f"{root} {_NOTHING_FOUND}", [*findings, *gathered.other_files()])
     findings += gathered.other_files() + _described(found, headers)
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
@@ -156,13 +160,6 @@ def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path,
         )
         findings.append(_note("boxes", problem, _BOX_ONLY))
     return findings
-
-
-def _nothing_found(root: Path) -> str:
-    return (
-        f"{root} has no image with crowns or semantic classes: put COCO, LabelMe or VIA json, Pascal VOC xml, YOLO txt "
-        f"or csv files beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
-    )
 
 
 def _first(files: Sequence[Path]) -> str:

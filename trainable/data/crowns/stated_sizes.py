@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainable.data.crowns.gathering import Candidate
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, wide_by_high
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import Finding, Severity
 
@@ -28,7 +28,7 @@ def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, 
         stated = min(masks - {size}, default=candidate.stated_size)
         if candidate.shapes and stated is not None and stated != size:
             action = _action(candidate, stated, headers[picture])
-            sizes = f"{picture.as_posix()} is {_wide_by_high(size)}, stated {_wide_by_high(stated)}"
+            sizes = f"{picture.as_posix()} is {wide_by_high(size)}, stated {wide_by_high(stated)}"
             kinds.setdefault((candidate.where, action), []).append(sizes)
     return [_finding(where, action, pictures) for (where, action), pictures in kinds.items()]
 
@@ -60,7 +60,3 @@ def _finding(where: str, action: str, pictures: list[str]) -> Finding:
     problem = f"{what} stated with {before}: {'; '.join(pictures[:_MAX_NAMED])}{more}"
     severity = Severity.WARNING if action in (_SWAPPED, _ROUNDED) else Severity.ERROR
     return Finding(file=where, problem=problem, action=action, severity=severity)
-
-
-def _wide_by_high(size: tuple[int, int]) -> str:
-    return f"{size[1]}x{size[0]}"

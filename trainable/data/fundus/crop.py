@@ -88,8 +88,5 @@ def cropped_to_retina(image: Image.Image, size_px: int) -> np.ndarray:
 def _corners(light: np.ndarray) -> np.ndarray:
     """Small squares of the four corners, side by side."""
     side = max(1, min(light.shape) // 16)
-    return np.stack([light[rows, columns] for rows in _ends(side) for columns in _ends(side)])
-
-
-def _ends(side: int) -> tuple[slice, slice]:
-    return slice(None, side), slice(-side, None)
+    ends = slice(None, side), slice(-side, None)
+    return np.stack([light[rows, columns] for rows in ends for columns in ends])

@@ -88,7 +88,9 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
             for row, picture in enumerate(pictures):
                 if parts[row] == part:
                     assert isinstance(picture, Stored), picture
-                    yield _sample(source, row, decoded.read(picture))
+                    file, label = source.files[row], tuple(source.labels[row][task] for task in source.tasks)
+                    name, digest = plain_name(file.with_suffix("")), source.digests[file]
+                    yield LabelledSample(name=name, image=decoded.read(picture), label=label, digest=digest)
 
         size, class_names = (source.options.image_size_px,) * 2, tuple(CLASS_NAMES[task] for task in source.tasks)
         write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, class_names)
@@ -186,9 +188,3 @@ def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:
         return cropped_to_retina(read_upright(source.root / file, least_px=_RETINA_SHARE * size_px), size_px)
     except BadFileError as error:
         return error.finding(plain_name(file))
-
-
-def _sample(source: FundusSource, row: int, image: np.ndarray) -> LabelledSample:
-    file = source.files[row]
-    label = tuple(source.labels[row][task] for task in source.tasks)
-    return LabelledSample(name=plain_name(file.with_suffix("")), image=image, label=label, digest=source.digests[file])

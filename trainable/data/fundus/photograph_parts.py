@@ -23,7 +23,11 @@ def named_by_tables(files: Sequence[Path], tables: Sequence[GradeTable]) -> tupl
         return parts, []
     of_tables = [[table for table in speaking(file, tables) if table.part] for file in files]
     findings = [
-        _contradiction(file, own)
+        Finding(
+            file=plain_name(file),
+            problem=f"stands in {' and '.join(f'{plain_name(table.file)} ({table.part})' for table in own)}",
+            action="Take it out of one of the tables: what is trained on cannot be tested on.",
+        )
         for file, own in zip(files, of_tables, strict=True)
         if len({table.part for table in own}) > 1
     ]
@@ -47,12 +51,3 @@ def sharing_a_row(files: Sequence[Path], tables: Sequence[GradeTable], digests: 
             action = "Give each photograph a name of its own, or take what is no photograph out of the folder."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action))
     return findings
-
-
-def _contradiction(file: Path, tables: Sequence[GradeTable]) -> Finding:
-    listed = " and ".join(f"{plain_name(table.file)} ({table.part})" for table in tables)
-    return Finding(
-        file=plain_name(file),
-        problem=f"stands in {listed}",
-        action="Take it out of one of the tables: what is trained on cannot be tested on.",
-    )

@@ -2,12 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainable.command_line import run_main
@@ -29,16 +26,12 @@ def draw_picture(path: Path, *, seed: int) -> None:
         for domain, pair in enumerate(block.subplots(config.num_domains, 2, gridspec_kw=_EDGES)):
             rule = "finer" if domain % 2 == 0 else "coarser"
             pair[0].set_title(f"domain {domain}: the {rule} blob", loc="left", fontsize=9, color=_INK, pad=3)
-            _show_pair(pair, scenes.images[domain], scenes.masks[domain])
+            for axes in pair:
+                axes.imshow(scenes.images[domain], interpolation="nearest")
+                axes.set_axis_off()
+            pair[1].contour(scenes.masks[domain], [0.5], colors="black", linewidths=3.2)
+            pair[1].contour(scenes.masks[domain], [0.5], colors="white", linewidths=1.6)
     figure.savefig(path)
-
-
-def _show_pair(pair: Sequence[Axes], image: np.ndarray, mask: np.ndarray) -> None:
-    for axes in pair:
-        axes.imshow(image, interpolation="nearest")
-        axes.set_axis_off()
-    pair[1].contour(mask, [0.5], colors="black", linewidths=3.2)
-    pair[1].contour(mask, [0.5], colors="white", linewidths=1.6)
 
 
 def main() -> int:

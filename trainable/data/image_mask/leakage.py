@@ -33,31 +33,16 @@ def check_leakage(pairs: Sequence[Pair], groups: Sequence[str], digests: Mapping
     findings = []
     for pair, group in zip(pairs, groups, strict=True):
         first = first_in_group.setdefault(group, pair)
+        file, other = plain_name(pair.image), plain_name(first.image)
+        part, other_part = pair.split or "train", first.split or "train"
         is_copy = digests[pair.image] == digests[first.image]
-        if _part(pair) != _part(first):
-            findings.append(_in_two_parts(pair, first, None if is_copy else group))
+        if part != other_part:
+            same = "is the same picture as" if is_copy else f"has the same source {group!r} as"
+            problem = f"({part}) {same} {other} ({other_part})"
+            action = "Remove one of the two: what is trained on cannot be tested on."
+            findings.append(Finding(file=file, problem=problem, action=action))
         elif is_copy and pair is not first:
-            findings.append(_copy(pair, first))
+            problem = f"is the same picture as {other}"
+            action = "Both stay in the same part; nothing to do, or remove one."
+            findings.append(Finding(file=file, problem=problem, action=action, severity=Severity.WARNING))
     return findings
-
-
-def _part(pair: Pair) -> str:
-    return pair.split or "train"
-
-
-def _in_two_parts(pair: Pair, first: Pair, group: str | None) -> Finding:
-    what = "is the same picture as" if group is None else f"has the same source {group!r} as"
-    return Finding(
-        file=plain_name(pair.image),
-        problem=f"({_part(pair)}) {what} {plain_name(first.image)} ({_part(first)})",
-        action="Remove one of the two: what is trained on cannot be tested on.",
-    )
-
-
-def _copy(pair: Pair, first: Pair) -> Finding:
-    return Finding(
-        file=plain_name(pair.image),
-        problem=f"is the same picture as {plain_name(first.image)}",
-        action="Both stay in the same part; nothing to do, or remove one.",
-        severity=Severity.WARNING,
-    )

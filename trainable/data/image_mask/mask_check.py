@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from trainable.data.image_mask.mask_values import class_levels, level_counts, levels_of, value_counts
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, wide_by_high
 from trainable.data.io.decoding import Header, has_transparency, is_deep
 from trainable.data.io.findings import BadFileError, Finding, Severity
 
@@ -103,7 +103,7 @@ def check_size(image_size: tuple[int, int], mask_size: tuple[int, int], file: st
     return [
         Finding(
             file=file,
-            problem=f"is {_wide_by_high(mask_size)} but its image is {_wide_by_high(image_size)}{turned}",
+            problem=f"is {wide_by_high(mask_size)} but its image is {wide_by_high(image_size)}{turned}",
             action="Make mask and image the same size (masks by nearest neighbour), or remove the pair.",
         )
     ]
@@ -254,7 +254,3 @@ def _check_levels(grey: np.ndarray, counts: np.ndarray, file: str, *, is_jpeg: b
 
 def _is_zero_one(counts: np.ndarray) -> bool:
     return bool(counts[1]) and not counts[2:].any()
-
-
-def _wide_by_high(size: tuple[int, int]) -> str:
-    return f"{size[1]}x{size[0]}"

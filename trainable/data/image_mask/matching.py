@@ -32,11 +32,11 @@ def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, P
         taken = set(mask_of.values())
         image_called = _only([image for image in images if image not in mask_of], image_key)
         mask_called = _only([mask for mask in masks if mask not in taken], mask_key)
-        mask_of |= {
-            image: mask
-            for name, image in image_called.items()
-            if (mask := mask_called.get(name)) is not None and _may_be_of_one_part(image, mask)
-        }
+        for name, image in image_called.items():
+            mask = mask_called.get(name)
+            # Numbers begin anew in each part: `test/7.png` is not the mask of `train/7.jpg`.
+            if mask is not None and len({split_of(image.parent), split_of(mask.parent)} - {None}) < 2:
+                mask_of[image] = mask
     return mask_of
 
 
@@ -60,12 +60,6 @@ def without_twins(place: Path, files: Sequence[Path]) -> tuple[list[Path], list[
             problem = f"has the same name as {plain_name(one.name)}"
             findings.append(Finding(file=plain_name(place / file), problem=problem, action="Keep one of the two."))
     return list(first.values()), findings
-
-
-def _may_be_of_one_part(image: Path, mask: Path) -> bool:
-    """Numbers begin anew in each part: `test/7.png` is not the mask of `train/7.jpg`."""
-    parts = {split_of(image.parent), split_of(mask.parent)} - {None}
-    return len(parts) < 2
 
 
 def _only(files: Sequence[Path], key: Key) -> dict[Hashable, Path]:

@@ -1,4 +1,4 @@
-"""Numbers of things in words."""
+"""Numbers and sizes in words."""
 
 
 def counted(quantity: float, noun: str, plural: str | None = None) -> str:
@@ -9,3 +9,8 @@ def counted(quantity: float, noun: str, plural: str | None = None) -> str:
     """
     number = quantity if isinstance(quantity, int) else f"{quantity:g}"
     return f"{number} {noun if quantity == 1 else plural or f'{noun}s'}"
+
+
+def wide_by_high(size: tuple[int, ...]) -> str:
+    """A size (height, width, ...) in pixels, as people write it: width first."""
+    return f"{size[1]}x{size[0]}"

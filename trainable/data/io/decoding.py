@@ -90,9 +90,15 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
 
 def shrink_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """uint8 RGB, shape (*size, 3), smoothed as it shrinks; transparency is dropped."""
-    if image.size == size[::-1]:
-        return _pixels(_rgb(image))
-    return np.asarray(_rgb(image).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+    image = _rgb(image)
+    if image.size != size[::-1]:
+        return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+    # Copied in strips: of a large picture there are two copies at a time, not four.
+    pixels = np.empty((*size, 3), np.uint8)
+    for top in range(0, image.height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def crop_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
@@ -131,15 +137,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     if is_deep(image):
         raise BadFileError(f"has more than 8 bits per pixel (mode {image.mode})", "Save it with 8 bits per channel.")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    """Copied in strips: of a large picture there are two copies at a time, not four."""
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _ROWS_AT_ONCE):
-        bottom = min(top + _ROWS_AT_ONCE, image.height)
-        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
-    return pixels
 
 
 def _has_text_behind_pixels(path: Path) -> bool:

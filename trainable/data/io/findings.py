@@ -93,7 +93,14 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
 
 def format_table(findings: Sequence[Finding], *, max_rows: int = MOST_SHOWN) -> str:
     """Plain text, errors first: one block for each kind of problem, with at most `max_rows` files in it."""
-    return "\n".join(_format_block(*kind, rows, max_rows) for kind, rows in _by_kind(findings).items())
+    lines = []
+    for (severity, action), rows in _by_kind(findings).items():
+        shown = rows if len(rows) == max_rows + 1 else rows[:max_rows]
+        width = max(len(row.file) for row in shown)
+        lines += [f"{severity}: {action}", *(f"  {row.file:<{width}}  {row.problem}" for row in shown)]
+        if len(rows) > len(shown):
+            lines.append(f"  and {len(rows) - len(shown)} more")
+    return "\n".join(lines)
 
 
 def kinds_of(findings: Sequence[Finding]) -> tuple[FindingKind, ...]:
@@ -125,12 +132,3 @@ def format_summary(findings: Sequence[Finding], *, max_lines: int = 15) -> str:
         if text.count("\n") < max_lines:
             return text
     return "\n".join([*text.splitlines()[: max_lines - 1], f"and more: {len(findings)} findings in all"])
-
-
-def _format_block(severity: Severity, action: str, rows: Sequence[Finding], max_rows: int) -> str:
-    shown = rows if len(rows) == max_rows + 1 else rows[:max_rows]
-    width = max(len(row.file) for row in shown)
-    lines = [f"{severity}: {action}", *(f"  {row.file:<{width}}  {row.problem}" for row in shown)]
-    if len(rows) > len(shown):
-        lines.append(f"  and {len(rows) - len(shown)} more")
-    return "\n".join(lines)

@@ -13,8 +13,8 @@ from trainable.data.crowns.formats.shapes import (
     CrownError,
     CrownShape,
     boxed,
+    is_number,
     label_text,
-    number,
     outlined,
     stated_size,
 )
@@ -58,8 +58,9 @@ def read_rows(path: Path) -> AnnotationFile:
     if VIA_COLUMN in table.header:
         return read_via_rows(table)
     cells = table.header
-    # Rows of picture, left, top, right, bottom, label, as for RetinaNet.
-    if len(cells) == 6 and cells[0].lower().endswith(IMAGE_ENDINGS) and all(map(_is_empty_or_number, cells[1:5])):
+    # Rows of picture, left, top, right, bottom, label, as for RetinaNet; no corners where there is no crown.
+    has_corners = len(cells) == 6 and all(cell == "" or is_number(cell) for cell in cells[1:5])
+    if has_corners and cells[0].lower().endswith(IMAGE_ENDINGS):
         return _read(table.rows, found=AnnotationFile(notes=[_noted(table, "no header")]), columns=_AS_RETINANET)
     columns = _columns(table)
     found = AnnotationFile(notes=[] if table.form == "UTF-8, separated by commas" else [_noted(table, "a header")])
@@ -88,13 +89,6 @@ _AS_RETINANET = _Columns(picture=0, label=5, geometry=None, corners=(1, 2, 3, 4)
 
 def _noted(table: Table, header: str) -> str:
     return f"is read with {header}, {table.form}"
-
-
-def _is_empty_or_number(cell: str) -> bool:
-    try:
-        return cell == "" or number(cell) is not None
-    except CrownError:
-        return False
 
 
 def _columns(table: Table) -> _Columns:

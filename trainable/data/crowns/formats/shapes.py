@@ -89,6 +89,15 @@ def number(value: object) -> float:
     return found
 
 
+def is_number(value: object) -> bool:
+    """Whether `number` takes it."""
+    try:
+        number(value)
+    except CrownError:
+        return False
+    return True
+
+
 def stated_size(height: object, width: object) -> tuple[int, int] | None:
     """Height and width in pixels; None where a file states none, or 0 as some programs do."""
     try:

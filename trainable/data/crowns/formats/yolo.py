@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
-from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, is_number, label_text, number, outlined
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 
@@ -44,7 +44,7 @@ def read_yolo(path: Path, *, size: tuple[int, int], classes: YoloClasses) -> Ann
     """
     lines = path.read_text(encoding="utf-8", errors="replace").lstrip("\ufeff").splitlines()
     rows = [(index, line.split()) for index, line in enumerate(lines, start=1) if line.strip()]
-    if rows and not any(len(row) > 1 and _are_numbers(row[:2]) for _, row in rows):
+    if rows and not any(len(row) > 1 and all(map(is_number, row[:2])) for _, row in rows):
         raise OtherFileError("has no line of numbers as in YOLO's labels")
     found = AnnotationFile()
     found.picture(path.stem)
@@ -96,13 +96,6 @@ def _listed(path: Path) -> YoloClasses | None:
         names={int(number): str(name) for number, name in numbered if str(number).isdigit()},
         num_keypoint_values=prod(sides) if len(sides) == 2 else 0,
     )
-
-
-def _are_numbers(texts: Sequence[str]) -> bool:
-    try:
-        return [number(text) for text in texts] != []
-    except CrownError:
-        return False
 
 
 def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, place: str) -> CrownShape:
