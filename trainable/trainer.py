@@ -135,11 +135,6 @@ class Trainer(Resumable):
         with self._evaluating():
             return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
-    def restart_averaging(self) -> None:
-        """Where weights are averaged, from the present ones."""
-        if self.techniques.averaging is not None:
-            self.techniques.averaging.restart()
-
     def _begin_epoch(self, epoch: int) -> None:
         self.current_epoch = epoch
         self.model.train()

@@ -66,6 +66,8 @@ class TrainingRun:
         self.log_interval = log_interval
         self.device = torch.device(device)
         self.task = get_task(config.workload)
+        self.objective = self.task.objective
+        """The metric that is compared."""
         self.epoch = 0
         self.monitor = monitor_of(self.task, config)
         self._splits = splits
@@ -81,11 +83,6 @@ class TrainingRun:
         self.best_epoch = None if config.best_epoch is None else BestEpoch(mode)
         self.lasting_collapse = self.task.build_lasting_collapse(config)
         self.constant_predictions = ConstantPredictions()
-
-    @property
-    def objective(self) -> str:
-        """The metric that is compared."""
-        return self.task.objective
 
     @property
     def summary(self) -> str:
@@ -138,7 +135,12 @@ class TrainingRun:
             return metrics | self._validated()
 
         metrics = self._next_epoch(computed)
-        self._observe(metrics[self.monitor.name], span_epochs)
+        monitored = metrics[self.monitor.name]
+        self.trainer.scheduler.observe(monitored)
+        if self.early_stopping is not None:
+            self.early_stopping.observe(monitored, epochs=span_epochs)
+        if self.best_epoch is not None:
+            self.best_epoch.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
         self.constant_predictions.observe(metrics, epoch=self.epoch)
         return self._result(metrics, began, trained)
 
@@ -157,13 +159,6 @@ class TrainingRun:
         if self.lasting_collapse is not None and self.trainer.collapse_verdict is not None:
             self.lasting_collapse.observe(self.trainer.collapse_verdict)
         return metrics
-
-    def _observe(self, monitored: float, span_epochs: int) -> None:
-        self.trainer.scheduler.observe(monitored)
-        if self.early_stopping is not None:
-            self.early_stopping.observe(monitored, epochs=span_epochs)
-        if self.best_epoch is not None:
-            self.best_epoch.observe(monitored, epoch=self.epoch, weights=self.trainer.evaluated_weights)
 
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
@@ -262,8 +257,9 @@ class TrainingRun:
 
     def _trained(self) -> dict[str, float]:
         forget_peak(self.device)
-        if self.epoch == 0 and self.task.start(self._micro_batches.config, self.trainer.model, self._splits.train):
-            self.trainer.restart_averaging()
+        config, model, averaging = self._micro_batches.config, self.trainer.model, self.trainer.techniques.averaging
+        if self.epoch == 0 and self.task.start(config, model, self._splits.train) and averaging is not None:
+            averaging.restart()
         self._training.set_epoch(self.epoch)
         utilisation = gpu_utilisation(self.device)
         with nullcontext() if utilisation is None else utilisation.sampled(self.trainer.optimizer) as busy_percent:

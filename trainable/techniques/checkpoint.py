@@ -83,11 +83,6 @@ def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
     return state
 
 
-def as_plain(values: Mapping[str, object]) -> dict[str, object]:
-    """Converts NumPy and torch numbers to Python's, which a file without pickled code can hold."""
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
-
-
 def random_state(device: torch.device = CPU) -> dict[str, object]:
     """State of the generators of Python, NumPy, torch and the run's own device, as tensors and plain values."""
     version, keys, gauss = random.getstate()
@@ -144,7 +139,9 @@ class Resumable:
 
         All ranks call it, and the first writes.
         """
-        state = {"epoch": epoch, "metrics": as_plain(metrics or {}), "trainer": self.state_dict()}
+        # A file without pickled code holds Python's numbers, not those of NumPy and torch.
+        plain = {name: one.tolist() if hasattr(one, "tolist") else one for name, one in (metrics or {}).items()}
+        state = {"epoch": epoch, "metrics": plain, "trainer": self.state_dict()}
         if self.ranks is None or self.ranks.is_first:
             write_checkpoint(path, state)
 

@@ -21,7 +21,7 @@ import resource
 import sys
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -192,16 +192,17 @@ class MicroBatches:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class DividedBatches:
     """Batches (images, targets) in parts of at most `batch_size` samples, for a split with larger ones."""
 
-    def __init__(self, batches: Iterable[tuple[Tensor, Any]], batch_size: int) -> None:
-        self._batches, self._batch_size = batches, batch_size
+    batches: Iterable[tuple[Tensor, Any]]
+    batch_size: int
 
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
-        for batch in self._batches:
-            for start in range(0, len(batch[0]), self._batch_size):
-                yield taken_of(batch, slice(start, start + self._batch_size))
+        for batch in self.batches:
+            for start in range(0, len(batch[0]), self.batch_size):
+                yield taken_of(batch, slice(start, start + self.batch_size))
 
 
 def packed(state: dict[str, object]) -> bytes:

@@ -26,6 +26,22 @@ class BatchAugmentation(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+class OfFullStrength:
+    """What does not depend on the epoch; its state is that of its random numbers, drawn on the CPU."""
+
+    current_strength = 1.0
+    generator: torch.Generator
+
+    def update_epoch(self, epoch: float) -> None:
+        """Nothing changes."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.generator.set_state(state["generator"].cpu())
+
+
 class Compose:
     """Several augmentations in turn; it reports the strength of the first."""
 

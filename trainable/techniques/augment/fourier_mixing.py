@@ -42,7 +42,15 @@ def fourier_mixing(
         blend: what is borrowed, see the module.
         value_range: the result is clamped to it.
     """
-    _check(images1, images2, sigma, blend)
+    if images1.shape != images2.shape:
+        raise ValueError(
+            f"Fourier mixing got images of shape {tuple(images1.shape)} and {tuple(images2.shape)}; "
+            "both need the same shape: resize one of them first."
+        )
+    if not sigma > 0:
+        raise ValueError(f"fourier sigma is {sigma}, but must be above 0; to switch the mixing off use mixing=0.")
+    if blend not in _CHANGES:
+        raise ValueError(f"blend is {blend!r}, but must be one of {', '.join(_CHANGES)}.")
     height, width = images1.shape[-2:]
     with torch.autocast(images1.device.type, enabled=False):
         content = images1.float()
@@ -83,15 +91,3 @@ _CHANGES = {"amplitude": _amplitude_change, "complex": _complex_change}
 
 def _power(spectrum: Tensor) -> Tensor:
     return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-
-
-def _check(images1: Tensor, images2: Tensor, sigma: float, blend: str) -> None:
-    if images1.shape != images2.shape:
-        raise ValueError(
-            f"Fourier mixing got images of shape {tuple(images1.shape)} and {tuple(images2.shape)}; "
-            "both need the same shape: resize one of them first."
-        )
-    if not sigma > 0:
-        raise ValueError(f"fourier sigma is {sigma}, but must be above 0; to switch the mixing off use mixing=0.")
-    if blend not in _CHANGES:
-        raise ValueError(f"blend is {blend!r}, but must be one of {', '.join(_CHANGES)}.")

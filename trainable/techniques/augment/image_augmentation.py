@@ -124,13 +124,13 @@ def augmented(images: Tensor, recipe: AugmentationRecipe, *, strength: float, ge
     return _cut_out(changed, recipe, draws)
 
 
+@dataclass(frozen=True, slots=True)
 class _Draws:
     """Random numbers for each image [B], scaled by the strength; how many are drawn never depends on what came out."""
 
-    def __init__(self, count: int, strength: float, generator: torch.Generator) -> None:
-        self.count = count
-        self.strength = strength
-        self._generator = generator
+    count: int
+    strength: float
+    generator: torch.Generator
 
     def happens(self, chance: float) -> Tensor:
         return self.uniform(0.0, 1.0) < chance * self.strength
@@ -139,7 +139,7 @@ class _Draws:
         return extent * self.strength * self.uniform(-1.0, 1.0, *shape)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(self.count, *shape, generator=self._generator)
+        return low + (high - low) * torch.rand(self.count, *shape, generator=self.generator)
 
 
 def _moves(recipe: AugmentationRecipe, draws: _Draws, aspect: float) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainable.techniques.augment.batch_augmentation import sent
+from trainable.techniques.augment.batch_augmentation import OfFullStrength, sent
 from trainable.techniques.augment.fourier_mixing import derangement
 from trainable.techniques.augment.image_warp import box_masks
 from trainable.techniques.optim.older_torch import gamma_draws
@@ -60,18 +60,13 @@ def cutmix(images: Tensor, labels: Tensor, boxes: Tensor, partners: Tensor) -> t
     return torch.where(boxes, images[rows], images), labels[rows].lerp(labels, kept[:, None])
 
 
-class LabelMixing:
+class LabelMixing(OfFullStrength):
     """Mixes batches; a batch of one image is unchanged."""
-
-    current_strength = 1.0
 
     def __init__(self, config: MixingConfig, *, num_classes: int, generator: torch.Generator) -> None:
         self.config = config
         self.num_classes = num_classes
         self.generator = generator
-
-    def update_epoch(self, epoch: float) -> None:
-        """Mixing does not depend on the epoch."""
 
     def apply(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] with class numbers [B], or soft labels [B, K], to mixed images and soft labels [B, K]."""
@@ -86,12 +81,6 @@ class LabelMixing:
         area = 1.0 - self._beta(config.cutmix_alpha, count)
         middle = torch.rand(count, 2, generator=self.generator)
         return cutmix(images, labels, box_masks(area, middle, torch.zeros(count), images.shape[-2:]), partners)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"generator": self.generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.generator.set_state(state["generator"].cpu())
 
     def _beta(self, alpha: float, count: int) -> Tensor:
         """Beta(alpha, alpha) as a share of two gamma draws; torch's own Beta takes no generator."""

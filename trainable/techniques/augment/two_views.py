@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trainable.techniques.augment.augmentation_recipes import AugmentationRecipe, get_recipe
+from trainable.techniques.augment.batch_augmentation import OfFullStrength
 from trainable.techniques.augment.image_augmentation import augmented
 
 
@@ -54,29 +55,18 @@ class TwoViewsConfig:
         )
 
 
-class TwoViews:
+class TwoViews(OfFullStrength):
     """Makes batches of two views.
 
     Args:
         generator: on the CPU.
     """
 
-    current_strength = 1.0
-
     def __init__(self, config: TwoViewsConfig, *, generator: torch.Generator) -> None:
         self._recipe = config.recipe()
         self.generator = generator
-
-    def update_epoch(self, epoch: float) -> None:
-        """The views do not depend on the epoch."""
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """Images [B, 3, H, W] in [0, 1] as views [B, 2, 3, H, W]; the targets are unchanged."""
         views = [augmented(images, self._recipe, strength=1.0, generator=self.generator) for _ in range(2)]
         return torch.stack(views, dim=1), targets
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"generator": self.generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.generator.set_state(state["generator"].cpu())

@@ -30,10 +30,6 @@ class Precision:
     reason: str
     """Why this format: what was asked for and what the device offers."""
 
-    @property
-    def needs_scaling(self) -> bool:
-        return self.name == "fp16"
-
     def autocast(self) -> AbstractContextManager:
         """Context in which matrix products and convolutions run in this format."""
         dtype = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}[self.name]
@@ -41,7 +37,7 @@ class Precision:
 
     def scaler(self) -> torch.amp.GradScaler:
         """The loss scaler; it passes everything through unchanged unless the format is fp16."""
-        return torch.amp.GradScaler(self.device_type, enabled=self.needs_scaling)
+        return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
 def resolve_precision(requested: str, device: torch.device) -> Precision:

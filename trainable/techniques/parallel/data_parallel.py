@@ -91,7 +91,11 @@ class Ranks:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         for bucket in _buckets([parameter.grad for parameter in used if parameter.grad is not None]):
-            _sum_in_place(bucket)
+            flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+            distributed.all_reduce(flat)
+            totals = flat.split([gradient.numel() for gradient in bucket])
+            for gradient, total in zip(bucket, totals, strict=True):
+                gradient.copy_(total.view(gradient.shape))
 
     def sum_terms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each named scalar summed over ranks."""
@@ -193,10 +197,3 @@ def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         held += gradient.numel()
     if bucket:
         yield bucket
-
-
-def _sum_in_place(gradients: Sequence[Tensor]) -> None:
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    distributed.all_reduce(flat)
-    for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(total.view(gradient.shape))
