@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.metrics.classification import ClassificationMetrics
+from trainable.metrics.collected import CollectedBatches
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 _STEPS = 60
@@ -41,27 +42,16 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return math.exp((low + high) / 2)
 
 
-class CollectedLogits:
+class CollectedLogits(CollectedBatches):
     """Collects probabilities (B, K) of a whole split as logits, with their labels, to fit a temperature."""
 
-    def __init__(self) -> None:
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
+    collects = ("logits", "labels")
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
-        self._logits.append(scores.clamp_min(torch.finfo(scores.dtype).tiny).log())
-        self._labels.append(targets)
-
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        return {"logits": self._logits, "labels": self._labels}
-
-    def merge(self, states: list[dict[str, list[Tensor]]]) -> None:
-        """Takes what all `states` hold in place of its own: the parts of a split."""
-        self._logits = [part for state in states for part in state["logits"]]
-        self._labels = [part for state in states for part in state["labels"]]
+        self.collect(scores.clamp_min(torch.finfo(scores.dtype).tiny).log(), targets)
 
     def compute(self) -> dict[str, float]:
-        return {"temperature": fit_temperature(torch.cat(self._logits), torch.cat(self._labels))}
+        return {"temperature": fit_temperature(*self.collected())}
 
 
 def calibrated(probabilities: Tensor, temperature: float) -> Tensor:

@@ -102,7 +102,11 @@ def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     Values outside [0, 1] and NaN fall into some bin; a caller that may have them checks the reach, as CamouflageMetrics
     does.
     """
-    _check_shapes(probabilities, masks)
+    if probabilities.shape != masks.shape or masks.dim() != 4 or masks.shape[1] != 1 or not masks.numel():
+        raise ValueError(
+            f"Probabilities of shape {tuple(probabilities.shape)} and masks of shape {tuple(masks.shape)} were given; "
+            "both must be (B, 1, H, W) with at least one image: resize the prediction to its mask first."
+        )
     # A GPU is limited by the number of operations, a CPU by its cache.
     fitting = _MAX_IMAGES_AT_ONCE if masks.is_cuda else max(1, _PIXELS_AT_ONCE // masks[0].numel())
     images = min(_MAX_IMAGES_AT_ONCE, fitting)
@@ -186,11 +190,3 @@ def _stretch(used: Tensor, levels: Tensor, min_max_normalise: bool) -> tuple[Ten
     low, high = low.amin(1, keepdim=True), high.amax(1, keepdim=True)
     varies = low < high
     return torch.where(varies, low, lowest), torch.where(varies, high, highest)
-
-
-def _check_shapes(probabilities: Tensor, masks: Tensor) -> None:
-    if probabilities.shape != masks.shape or masks.dim() != 4 or masks.shape[1] != 1 or not masks.numel():
-        raise ValueError(
-            f"Probabilities of shape {tuple(probabilities.shape)} and masks of shape {tuple(masks.shape)} were given; "
-            "both must be (B, 1, H, W) with at least one image: resize the prediction to its mask first."
-        )

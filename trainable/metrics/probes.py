@@ -10,11 +10,11 @@ Sources: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance D
 Cost: each image is encoded once; then milliseconds for some hundred features.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from trainable.metrics.collected import CollectedBatches
 
 NUM_NEIGHBOURS = 10
 VOTE_TEMPERATURE = 0.07
@@ -24,30 +24,20 @@ LINEAR_DECAY = 1e-3
 METRIC_NAMES = ("knn_accuracy", "linear_accuracy")
 
 
-class ProbeMetrics:
+class ProbeMetrics(CollectedBatches):
     """Accumulates features (B, D) with targets `label` and `is_query` (B,), and probes once."""
 
+    collects = ("features", "labels", "is_query")
+
     def __init__(self, *, num_classes: int) -> None:
+        super().__init__()
         self._num_classes = num_classes
-        self._features: list[Tensor] = []
-        self._labels: list[Tensor] = []
-        self._is_query: list[Tensor] = []
 
     def update(self, scores: Tensor, targets: dict[str, Tensor]) -> None:
-        self._features.append(scores)
-        self._labels.append(targets["label"])
-        self._is_query.append(targets["is_query"])
-
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        return {"features": self._features, "labels": self._labels, "is_query": self._is_query}
-
-    def merge(self, states: Sequence[dict[str, list[Tensor]]]) -> None:
-        """Takes the features of all `states` in place of its own: those of the parts of a split."""
-        for name in ("features", "labels", "is_query"):
-            setattr(self, f"_{name}", [part for state in states for part in state[name]])
+        self.collect(scores, targets["label"], targets["is_query"])
 
     def compute(self) -> dict[str, float]:
-        features, labels, is_query = (torch.cat(parts) for parts in (self._features, self._labels, self._is_query))
+        features, labels, is_query = self.collected()
         bank, queries = standardised(features[~is_query], features[is_query])
         known, wanted = labels[~is_query], labels[is_query]
         calls = {

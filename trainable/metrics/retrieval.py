@@ -8,35 +8,27 @@ CVPR 2018, https://arxiv.org/abs/1805.01978.
 Cost: one product of N x N cosines.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainable.metrics.collected import CollectedBatches
 from trainable.metrics.probes import standardised
 
 METRIC_NAMES = ("mean_reciprocal_rank", "retrieval_accuracy")
 
 
-class RetrievalMetrics:
+class RetrievalMetrics(CollectedBatches):
     """Accumulates features (B, 2, D) of both views; the targets are not read."""
 
-    def __init__(self) -> None:
-        self._features: list[Tensor] = []
+    collects = ("features",)
 
     def update(self, scores: Tensor, targets: object) -> None:
-        self._features.append(scores)
-
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        return {"features": self._features}
-
-    def merge(self, states: Sequence[dict[str, list[Tensor]]]) -> None:
-        """Takes the features of all `states` in place of its own: those of the parts of a split."""
-        self._features = [part for state in states for part in state["features"]]
+        self.collect(scores)
 
     def compute(self) -> dict[str, float]:
-        ranks = partner_ranks(*torch.cat(self._features).unbind(dim=1))
+        (features,) = self.collected()
+        ranks = partner_ranks(*features.unbind(dim=1))
         return {
             "mean_reciprocal_rank": float((1 / ranks).mean()),
             "retrieval_accuracy": float((ranks == 1).float().mean()),

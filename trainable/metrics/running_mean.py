@@ -28,11 +28,6 @@ class RunningMeans:
         self._sums = {name: sum(state["sums"].get(name, 0.0) for state in states) for name in names}
         self._counts = {name: sum(state["counts"].get(name, 0) for state in states) for name in names}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no mean was added."""
-        return not self._sums
-
     def compute(self) -> dict[str, float]:
         """The means so far."""
         return {name: float(total) / self._counts[name] for name, total in self._sums.items()}

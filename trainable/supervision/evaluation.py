@@ -61,9 +61,10 @@ def evaluate(
             metrics.update(*_where_float64_is((evaluated.scores, targets)))
     if ranks is not None:
         ranks.merge(losses, by_function, *([] if metrics is None else [metrics]))
-    if losses.is_empty:
+    means = losses.compute()
+    if not means:
         raise ValueError("No batch was evaluated; the loader is empty.")
-    return Evaluation(losses.compute(), by_function.compute() | ({} if metrics is None else metrics.compute()))
+    return Evaluation(means, by_function.compute() | ({} if metrics is None else metrics.compute()))
 
 
 def _where_float64_is(batch: Any) -> Any:

@@ -1,0 +1,33 @@
+"""For metrics that need a whole split at once: what its batches gave, by name."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class CollectedBatches:
+    """Keeps the tensors of each batch; ranks that divided a split join theirs."""
+
+    collects: ClassVar[tuple[str, ...]]
+    """Names of the tensors."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {name: [] for name in self.collects}
+
+    def collect(self, *tensors: Tensor) -> None:
+        """Takes those of a batch, in the order of `collects`."""
+        for parts, tensor in zip(self._parts.values(), tensors, strict=True):
+            parts.append(tensor)
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        return self._parts
+
+    def merge(self, states: Sequence[dict[str, list[Tensor]]]) -> None:
+        """Takes what all `states` hold in place of its own: the parts of a split."""
+        self._parts = {name: [part for state in states for part in state[name]] for name in self.collects}
+
+    def collected(self) -> list[Tensor]:
+        """Each of the tensors over all batches, in the order of `collects`."""
+        return [torch.cat(parts) for parts in self._parts.values()]
