@@ -42,14 +42,6 @@ class CamouflageNetConfig(BackboneConfig):
         if self.routing not in ("image", "token"):
             raise ValueError(f"routing is {self.routing!r}; allowed: image, token.")
         check_pyramid_channels(self.pyramid_channels)
-        self._check_experts()
-
-    @property
-    def num_routed_experts(self) -> int:
-        """1, which is no routing, of a network of the user's own."""
-        return 1 if self.network is not None else self.num_experts
-
-    def _check_experts(self) -> None:
         if self.num_experts < 1:
             raise ValueError(f"num_experts is {self.num_experts}; give at least 1.")
         if not 1 <= self.top_k <= self.num_experts:
@@ -60,6 +52,11 @@ class CamouflageNetConfig(BackboneConfig):
             raise ValueError(f"capacity_factor is {self.capacity_factor}; give at least 1, or None for no limit.")
         if not 0 <= self.router_noise < math.inf:
             raise ValueError(f"router_noise is {self.router_noise}; give 0 (off) or more.")
+
+    @property
+    def num_routed_experts(self) -> int:
+        """1, which is no routing, of a network of the user's own."""
+        return 1 if self.network is not None else self.num_experts
 
 
 class CamouflageNet(nn.Module):

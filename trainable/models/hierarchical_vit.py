@@ -119,11 +119,19 @@ class HierarchicalEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.num_features, self.num_heads = config.shape.num_features, config.shape.heads[-1]
-        self.stride_px = config.shape.stride_px
+        shape = config.shape
+        self.num_features, self.num_heads, self.stride_px = shape.num_features, shape.heads[-1], shape.stride_px
         self.checkpointing = False
         """Keep only what is between the stages and compute the rest again in the backward pass."""
-        swin = _swin(config)
+        swin = SwinTransformer(
+            patch_size=[shape.patch_px] * 2,
+            embed_dim=shape.channels,
+            depths=list(shape.depths),
+            num_heads=list(shape.heads),
+            window_size=[shape.window_tokens] * 2,
+            stochastic_depth_prob=config.drop_path,
+            num_classes=1,
+        )
         if config.weights == "imagenet":
             _load_imagenet(swin)
         self.features, self.norm = swin.features, swin.norm
@@ -182,19 +190,6 @@ def load_encoder(encoder: nn.Module, path: str) -> None:
             f"{some_of(unexpected)}, of another shape {some_of(reshaped)}. Set encoder to the one that was pre-trained."
         )
     encoder.load_state_dict(found)
-
-
-def _swin(config: EncoderConfig) -> SwinTransformer:
-    shape = config.shape
-    return SwinTransformer(
-        patch_size=[shape.patch_px] * 2,
-        embed_dim=shape.channels,
-        depths=list(shape.depths),
-        num_heads=list(shape.heads),
-        window_size=[shape.window_tokens] * 2,
-        stochastic_depth_prob=config.drop_path,
-        num_classes=1,
-    )
 
 
 def _load_imagenet(swin: SwinTransformer) -> None:

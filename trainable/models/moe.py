@@ -157,9 +157,18 @@ class MixtureOfExperts(nn.Module):
         return [(parameter, dead) for parameter in rewritten]
 
     def _router_logits(self, router: nn.Linear, source: Tensor) -> Tensor:
-        """In fp32 whatever the autocast: a rounding error in a logit changes which expert is chosen."""
+        """Of each image from its mean and spread, or from a descriptor (B, D) as it is; else of each token.
+
+        In fp32 whatever the autocast: a rounding error in a logit changes which expert is chosen.
+        """
         with torch.autocast(source.device.type, enabled=False):
-            return router(_router_view(source.float(), self.routing))
+            source = source.float()
+            if source.ndim == 4 and self.routing == "token":
+                source = source.permute(0, 2, 3, 1).flatten(0, 2)
+            elif source.ndim == 4:
+                spread, mean = torch.std_mean(source, dim=(2, 3), correction=0)
+                source = torch.cat([mean, spread], dim=1)
+            return router(source)
 
 
 class ConvExperts(nn.Module):
@@ -239,16 +248,6 @@ def _queue_positions(experts: Tensor, num_experts: int) -> Tensor:
     arrivals = F.one_hot(experts.T.flatten(), num_experts)
     earlier = arrivals.cumsum(dim=0) - arrivals
     return (earlier * arrivals).sum(dim=-1).view(top_k, num_tokens).T
-
-
-def _router_view(source: Tensor, routing: Routing) -> Tensor:
-    """Rows for the router: given descriptors as they are, else mean and spread per image, or the tokens (T, C)."""
-    if source.ndim == 2:
-        return source
-    if routing == "token":
-        return source.permute(0, 2, 3, 1).flatten(0, 2)
-    spread, mean = torch.std_mean(source, dim=(2, 3), correction=0)
-    return torch.cat([mean, spread], dim=1)
 
 
 def _everyone_to_the_only_expert(x: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ one of the forms of `as_model_output`: logits (B, 1, H, W) of masks, or (B, K) o
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,25 +82,20 @@ def build_own_network(
         ValueError: it cannot be built, or does not return logits of this form.
     """
     assert config.network is not None
-    network = _built(config.network, config.network_params or {}, num_outputs)
+    build: Callable[..., object] = load(config.network)
+    accepted = _parameters(config.network)
+    given = {"num_classes": num_outputs} if accepted and "num_classes" in accepted else {}
+    try:
+        network = build(**(given | (config.network_params or {})))
+    except Exception as error:
+        raise ValueError(_failed(f"{config.network} cannot be built", error)) from error
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{config.network} gives a {type(network).__name__}; it must give a torch.nn.Module.")
     expected = (num_outputs, *size_px) if is_mask else (num_outputs,)
     images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
     with torch.random.fork_rng(devices=[]):
         for is_training in (True, False):
             _check_output(config.network, copy.deepcopy(network).train(is_training), images, expected)
-    return network
-
-
-def _built(name: str, params: Mapping[str, object], num_outputs: int) -> nn.Module:
-    build: Callable[..., object] = load(name)
-    accepted = _parameters(name)
-    given = {"num_classes": num_outputs} if accepted and "num_classes" in accepted else {}
-    try:
-        network = build(**(given | dict(params)))
-    except Exception as error:
-        raise ValueError(_failed(f"{name} cannot be built", error)) from error
-    if not isinstance(network, nn.Module):
-        raise ValueError(f"{name} gives a {type(network).__name__}; it must give a torch.nn.Module.")
     return network
 
 
