@@ -53,13 +53,14 @@ def soiled(
         centre: middle of what gets dirty, across and down, in shares of the longer side around the image's middle.
         reach: how far from there stains lie, in shares of the longer side.
     """
-    amount = SEVERITIES[severity]
+    amount, side, (height, width) = SEVERITIES[severity], max(image.shape), image.shape[:2]
+    top, left = (side - height) // 2, (side - width) // 2
     picture: NDArray[np.floating] = image.astype(np.float32) / 255
     for _ in range(rng.integers(*amount.num_stains, endpoint=True)):
         angle, distance = rng.uniform(0, 2 * np.pi), reach * np.sqrt(rng.random())
         place = centre[0] + distance * np.cos(angle), centre[1] + distance * np.sin(angle)
-        cover = rng.uniform(*amount.opacity) * _stain(rng, max(image.shape), place, rng.uniform(*amount.radius))
-        picture = covered(picture, _middle(cover, image.shape[:2]), food_colour(rng))
+        cover = rng.uniform(*amount.opacity) * _stain(rng, side, place, rng.uniform(*amount.radius))
+        picture = covered(picture, cover[top : top + height, left : left + width], food_colour(rng))
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 
 
@@ -72,12 +73,6 @@ def covered(picture: NDArray[np.floating], cover: NDArray[np.floating], colour: 
 def food_colour(rng: np.random.Generator) -> NDArray[np.float32]:
     """One of a few colours of food, a little off, shape (3,)."""
     return (_FOOD_COLOURS[rng.integers(len(_FOOD_COLOURS))] + rng.normal(0, _COLOUR_SPREAD, 3)).astype(np.float32)
-
-
-def _middle(square: NDArray, size: tuple[int, int]) -> NDArray:
-    """The part of a square that an image of this height and width shows of it."""
-    top, left = ((len(square) - side) // 2 for side in size)
-    return square[top : top + size[0], left : left + size[1]]
 
 
 def _stain(rng: np.random.Generator, size_px: int, place: tuple[float, float], radius: float) -> NDArray[np.float32]:

@@ -52,7 +52,10 @@ def find_retina(pixels: np.ndarray) -> Box:
         BadFileError: nothing stands out from the ground, or next to nothing.
     """
     light = ndimage.median_filter(pixels.max(axis=2), size=3).astype(np.float64)
-    ground, bright = np.median(_corners(light)), np.percentile(light, 95)
+    corner_px = max(1, min(light.shape) // 16)
+    ends = slice(None, corner_px), slice(-corner_px, None)
+    corners = np.stack([light[rows, columns] for rows in ends for columns in ends])
+    ground, bright = np.median(corners), np.percentile(light, 95)
     if ground > _LIGHT_GROUND * bright and bright > 2 * _MIN_CONTRAST:
         return Box(top=0, left=0, bottom=pixels.shape[0], right=pixels.shape[1])
     regions, count = ndimage.label(light > ground + max(_MIN_CONTRAST, _RISE * (bright - ground)))
@@ -83,10 +86,3 @@ def cropped_to_retina(image: Image.Image, size_px: int) -> np.ndarray:
     square = Image.new("RGB", (side, side))
     square.paste(cut, ((side - cut.width) // 2, (side - cut.height) // 2))
     return np.asarray(square.resize((size_px, size_px), Image.Resampling.BILINEAR, reducing_gap=3.0))
-
-
-def _corners(light: np.ndarray) -> np.ndarray:
-    """Small squares of the four corners, side by side."""
-    side = max(1, min(light.shape) // 16)
-    ends = slice(None, side), slice(-side, None)
-    return np.stack([light[rows, columns] for rows in ends for columns in ends])

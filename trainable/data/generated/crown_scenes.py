@@ -104,13 +104,21 @@ def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
     """One tile of a split."""
     stream = SPLIT_NAMES.index(split)
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(stream, index)))
-    image, semantic = _ground(rng, config.tile_px)
+    size_px, shift = config.tile_px, max(1, round(_SHADOW_SHIFT * config.tile_px))
+    image, semantic = _ground(rng, size_px)
     crowns = []
     for kind, seen in _placed(rng, config):
-        _throw_shadow(image, semantic, seen, config.tile_px)
+        shadow = np.zeros_like(seen)
+        shadow[shift:, shift:] = seen[:-shift, :-shift]
+        shadow &= (semantic < _SHADOW) & ~seen
+        image[shadow] *= _SHADOW_LIGHT
+        semantic[shadow] = _SHADOW
         crowns.append((kind, seen))
     for kind, seen in crowns:
-        image[seen] = _crown_colours(rng, _KINDS[kind], config.tile_px)[seen]
+        look = _KINDS[kind]
+        light = 1 + rng.normal(0, 0.12) + look.contrast / 0.3 * textures.blotches(rng, size_px, cycles=look.cycles)
+        colours = (np.array(look.colour) + rng.normal(0, 0.02, 3)) * light[..., None]
+        image[seen] = colours[seen]
         semantic[seen] = _CACAO_CANOPY if kind == 0 else _TALL_CANOPY
     image += config.noise * rng.standard_normal(image.shape)
     pixels = np.round(255 * image.clip(0, 1)).astype(np.uint8)
@@ -147,20 +155,6 @@ def _shape(rng: np.random.Generator, size_px: int) -> tuple[int, np.ndarray]:
     fronds = _KINDS[kind].num_fronds
     wave = 0.35 * np.cos(fronds * angle + turn) if fronds else 0.12 * np.cos(3 * angle + turn)
     return kind, np.hypot(across, down) < radius * (1 + wave)
-
-
-def _throw_shadow(image: np.ndarray, semantic: np.ndarray, seen: np.ndarray, size_px: int) -> None:
-    shift = max(1, round(_SHADOW_SHIFT * size_px))
-    shadow = np.zeros_like(seen)
-    shadow[shift:, shift:] = seen[:-shift, :-shift]
-    shadow &= (semantic < _SHADOW) & ~seen
-    image[shadow] *= _SHADOW_LIGHT
-    semantic[shadow] = _SHADOW
-
-
-def _crown_colours(rng: np.random.Generator, kind: _Kind, size_px: int) -> np.ndarray:
-    light = 1 + rng.normal(0, 0.12) + kind.contrast / 0.3 * textures.blotches(rng, size_px, cycles=kind.cycles)
-    return (np.array(kind.colour) + rng.normal(0, 0.02, 3)) * light[..., None]
 
 
 def _boxed(label: int, seen: np.ndarray) -> Crown:

@@ -101,11 +101,16 @@ def draw_leaf(config: LeafPictureConfig, rng: np.random.Generator, condition: st
     """One picture, shape (picture_px, picture_px, 3)."""
     along, across = _leaf_coordinates(rng, config.picture_px)
     blade = _inside(0.55 * rng.uniform(0.9, 1.1) * (1 - np.minimum(np.abs(along), 1) ** 2.2) - np.abs(across))
-    leaf = _green(rng) * (1 + 0.18 * _veins(rng, along, across))[..., None]
+    green = np.array([0.3, 0.5, 0.22], np.float32) * rng.uniform(0.8, 1.25) + rng.normal(0, 0.03, 3).astype(np.float32)
+    leaf = green * (1 + 0.18 * _veins(rng, along, across))[..., None]
     lesions = _lesions(rng, condition, along, across) + _dirt(rng, along, across)
     shade = config.lesion_contrast * rng.uniform(0.7, 1.3)
-    leaf = leaf + shade * lesions.clip(0, 1)[..., None] * _lesion_colour(rng)
-    picture = _ground(rng, config.picture_px) * (1 - blade[..., None]) + leaf * blade[..., None]
+    # Darker or lighter, of any hue: the direction in which a lesion leaves its leaf's colour.
+    lesion_colour = (rng.choice((-1.0, 1.0)) * (1 + rng.normal(0, 0.35, 3))).astype(np.float32)
+    leaf = leaf + shade * lesions.clip(0, 1)[..., None] * lesion_colour
+    mottle = textures.blotches(rng, config.picture_px, cycles=rng.uniform(3, 9))[..., None]
+    ground = np.array([0.42, 0.35, 0.28], np.float32) * rng.uniform(0.7, 1.2) + 0.03 * mottle
+    picture = ground * (1 - blade[..., None]) + leaf * blade[..., None]
     picture = picture * rng.uniform(0.8, 1.2) + config.pixel_noise * rng.standard_normal(picture.shape)
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 
@@ -172,17 +177,3 @@ def _nearest(
 def _inside(depth: Plane) -> Plane:
     """1 inside, 0 outside, soft at the edge."""
     return (0.5 + depth / _SOFTNESS).clip(0, 1)
-
-
-def _green(rng: np.random.Generator) -> Plane:
-    return np.array([0.3, 0.5, 0.22], np.float32) * rng.uniform(0.8, 1.25) + rng.normal(0, 0.03, 3).astype(np.float32)
-
-
-def _lesion_colour(rng: np.random.Generator) -> Plane:
-    """Darker or lighter, of any hue: the direction in which a lesion leaves its leaf's colour."""
-    return (rng.choice((-1.0, 1.0)) * (1 + rng.normal(0, 0.35, 3))).astype(np.float32)
-
-
-def _ground(rng: np.random.Generator, size_px: int) -> Plane:
-    mottle = textures.blotches(rng, size_px, cycles=rng.uniform(3, 9))[..., None]
-    return np.array([0.42, 0.35, 0.28], np.float32) * rng.uniform(0.7, 1.2) + 0.03 * mottle
