@@ -22,7 +22,11 @@ def run_main(main: Callable[[], int]) -> int:
     reader has gone, as after `| head` or with a closed terminal, otherwise with an error at the end and status 2.
     """
     for descriptor in range(3):
-        _open_if_closed(descriptor)
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Otherwise the next file that is opened gets this number, and what others print ends up in it.
+            _open_null(descriptor)
     raw_output, raw_errors = _LossyFile(1), _LossyFile(2)
     sys.stdout, sys.stderr = _text_on(raw_output, like=sys.stdout), _text_on(raw_errors, like=sys.stderr)
     status = main()
@@ -65,14 +69,6 @@ def _text_on(raw: _LossyFile, *, like: TextIO | None) -> TextIO:
     encoding, errors = ("utf-8", "replace") if like is None else (like.encoding, like.errors)
     by_line = raw.fileno() == 2 or raw.isatty()
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=errors, line_buffering=by_line)
-
-
-def _open_if_closed(descriptor: int) -> None:
-    """Otherwise the next file that is opened gets this number, and what others print ends up in it."""
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        _open_null(descriptor)
 
 
 def _open_null(descriptor: int) -> None:

@@ -56,7 +56,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             )
         write_exported_config(options.out, exported)
         if options.plot is not None:
-            draw_plan(options.plot, exported)
+            # matplotlib takes a second to import, so only who asks for a picture does.
+            from trainable.reporting.schedule_picture import draw_schedule
+
+            draw_schedule(options.plot, task_of(exported.config)[1])
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
@@ -76,7 +79,11 @@ def read_training_config(path: Path, *, source: str | None = None) -> ExportedCo
     content = read_mapping(path)
     if "format" in content:
         exported = read_exported_config(path)
-        return exported if source is None else on_other_data(exported, source)
+        if source is None:
+            return exported
+        # Another folder, whose fingerprint is not known yet.
+        config = replace(exported.config, data=replace(exported.config.data, source=source))
+        return replace(exported, config=config, data_fingerprint={})
     if "workload" not in content:
         raise ValueError(
             f"{path} names no workload; add one of {', '.join(TASKS)}, or give the config.json of an export."
@@ -87,12 +94,6 @@ def read_training_config(path: Path, *, source: str | None = None) -> ExportedCo
     params = {name: value for name, value in content.items() if name not in ("workload", "preset", "data")}
     source = source or content.get("data")
     return preset_config(str(content["workload"]), str(content.get("preset", DEFAULT)), source, params)
-
-
-def on_other_data(exported: ExportedConfig, source: str) -> ExportedConfig:
-    """The configuration with another folder, whose fingerprint is not known yet."""
-    config = replace(exported.config, data=replace(exported.config.data, source=source))
-    return replace(exported, config=config, data_fingerprint={})
 
 
 def preset_config(
@@ -123,13 +124,6 @@ def preset_config(
         found_by={"preset": f"{workload}/{preset}"},
         references=(*references, *references_of(getattr(config, "model", None))) or None,
     )
-
-
-def draw_plan(path: Path, exported: ExportedConfig) -> None:
-    """matplotlib takes a second to import, so only who asks for a picture does."""
-    from trainable.reporting.schedule_picture import draw_schedule
-
-    draw_schedule(path, task_of(exported.config)[1])
 
 
 def _listed() -> list[str]:

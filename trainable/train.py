@@ -186,17 +186,15 @@ def _write_results(run: Run, metrics: dict[str, dict[str, float]], output: Path)
 
 def _epochs(run: Run, validate_every: int) -> Iterator[TrainedEpoch]:
     """What is left of the budget; every so-many-th epoch of the training is validated, and the last one."""
-    if validate_every > 1:
-        yield from _sparsely_validated(_of_task(run, "--validate-every-epochs"), validate_every)
+    own = _of_task(run, "--validate-every-epochs") if validate_every > 1 else None
     while run.ending is None:
-        yield run.run_epoch()
-
-
-def _sparsely_validated(run: TrainingRun, validate_every: int) -> Iterator[TrainedEpoch]:
-    while run.ending is None:
-        epoch, since = run.epoch + 1, run.epoch % validate_every + 1
-        is_validated = since == validate_every or epoch == run.config.max_epochs
-        yield run.run_epoch(span_epochs=since) if is_validated else run.train_epoch()
+        since = run.epoch % validate_every + 1
+        if own is None:
+            yield run.run_epoch()
+        elif since == validate_every or run.epoch + 1 == run.config.max_epochs:
+            yield own.run_epoch(span_epochs=since)
+        else:
+            yield own.train_epoch()
 
 
 def _of_task(run: Run, option: str) -> TrainingRun:

@@ -14,7 +14,7 @@ from typing import Any
 from trainable.config import NETWORK_PARAM, flat_params, from_params, parameter_names
 from trainable.configuration.fields import changed, parse_assignments, typed, unknown_name
 from trainable.configuration.reference import with_found_network
-from trainable.configuration.run_config import Config, RunConfig
+from trainable.configuration.run_config import Config
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
 """Options whose value is the parameter's."""
@@ -68,21 +68,16 @@ def with_params(config: Config, params: Mapping[str, object]) -> Config:
         ValueError: as `from_params`; or a share is given as an absolute value too.
     """
     params = with_found_network(params)
-    if config.free_params is not None:
-        _check_free(config, params)
     known, names = flat_params(config), parameter_names(config)
+    if config.free_params is not None:
+        # A loop of the user's own takes any name, but not those of our loop that it does not have.
+        for name in (*_RENAMED.values(), "precision", "compile_backend"):
+            if name in params and name not in known:
+                raise ValueError(unknown_name(f"parameter of {config.workload}", name, known))
     planned: Any = {name: params.get(name, known.get(name)) for name in ("max_epochs", "max_lr")}
     flat = {name: value for name, value in params.items() if "." not in name or name.startswith(NETWORK_PARAM)}
     shares = dict(_as_share(name, value, params, names, planned) for name, value in flat.items())
     return from_params(shares | _parts({name: params[name] for name in params.keys() - flat.keys()}, known), config)
-
-
-def _check_free(config: RunConfig, params: Mapping[str, object]) -> None:
-    """Raises ValueError for a parameter of our loop that a loop of the user's own does not have."""
-    known = flat_params(config)
-    for name in (*_RENAMED.values(), "precision", "compile_backend"):
-        if name in params and name not in known:
-            raise ValueError(unknown_name(f"parameter of {config.workload}", name, known))
 
 
 def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
@@ -104,7 +99,12 @@ def _as_share(
 ) -> tuple[str, object]:
     """`warmup_epochs=5` of 50 planned as `warmup_fraction=0.1`; other parameters as they are."""
     if name == "milestone_epochs":
-        return _as_milestones(value, params, planned["max_epochs"])
+        # The epochs from which shares of the backbone train.
+        if "milestones" in params:
+            raise ValueError("milestone_epochs and milestones are the same parameter; leave one of them out.")
+        pairs = typed(value, tuple[tuple[float, float], ...], name)
+        assert isinstance(pairs, tuple)
+        return "milestones", [[epoch / planned["max_epochs"], share] for epoch, share in pairs]
     for ending, share_ending, whole in (("_epochs", "_fraction", "max_epochs"), ("_lr", "_lr_ratio", "max_lr")):
         share = name.removesuffix(ending) + share_ending
         if name in known or not name.endswith(ending) or share not in known:
@@ -115,12 +115,3 @@ def _as_share(
             raise ValueError(f"{name} is {value!r}; it must be a number.")
         return share, value / planned[whole]
     return name, value
-
-
-def _as_milestones(value: object, params: Mapping[str, object], max_epochs: float) -> tuple[str, object]:
-    """The epochs from which shares of the backbone train as fractions of those planned."""
-    if "milestones" in params:
-        raise ValueError("milestone_epochs and milestones are the same parameter; leave one of them out.")
-    pairs = typed(value, tuple[tuple[float, float], ...], "milestone_epochs")
-    assert isinstance(pairs, tuple)
-    return "milestones", [[epoch / max_epochs, share] for epoch, share in pairs]

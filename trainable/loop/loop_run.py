@@ -54,6 +54,11 @@ class LoopRun:
         monitor: the objective, which every report must hold.
     """
 
+    constant_since: int | None = None
+    """Nobody looks at a loop's predictions."""
+    is_at_best_epoch = False
+    """Only the last epoch is kept."""
+
     def __init__(
         self,
         config: LoopConfig,
@@ -66,6 +71,7 @@ class LoopRun:
     ) -> None:
         self.config, self.monitor, self.objective = config, monitor, monitor.name
         self.device = torch.device(device)
+        self.summary = f"{config.workload} on {self.device}"
         self.epoch = 0
         self._train, self._params, self._data = train, params, data
         self._checkpoint: Mapping[str, Any] | None = None
@@ -73,15 +79,6 @@ class LoopRun:
         self._end: EpochEnd | None = None
         self._random: dict[str, Any] | None = None
         self._finished: _Finished | None = None
-
-    @property
-    def summary(self) -> str:
-        return f"{self.config.workload} on {self.device}"
-
-    @property
-    def constant_since(self) -> None:
-        """Nobody looks at a loop's predictions."""
-        return
 
     @property
     def ending(self) -> Ending | None:
@@ -96,11 +93,6 @@ class LoopRun:
             return HandedOver(self.epoch, dict((self._checkpoint or {}).get("handed_over", {})), None)
         weights = state_of(self._end.states[MODEL]) if MODEL in self._end.states else {}
         return HandedOver(self.epoch, {name: value.cpu() for name, value in weights.items()}, None)
-
-    @property
-    def is_at_best_epoch(self) -> bool:
-        """Only the last epoch is kept."""
-        return False
 
     def states_before_training(self) -> Mapping[str, Any]:
         """What the loop names in `epochs`; it is called up to there, and unwound.

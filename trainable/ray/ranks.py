@@ -129,7 +129,15 @@ class RankedRun:
 
     def run_epoch(self) -> EpochResult:
         """Like `TrainingRun`'s, on all ranks."""
-        result = self._epoch_that_fits()
+        while True:
+            try:
+                result, self._status = self._actors.call("run_epoch")
+                break
+            except MemoryShortage:
+                if not self._micro_batches.can_be_halved:
+                    raise
+            self._micro_batches.halve(epoch=self.epoch + 1)
+            self._begin()
         self._actors.call("save", self._saved)
         return result
 
@@ -152,17 +160,6 @@ class RankedRun:
         self._status = self._actors.call("begin", self._micro_batches.config)
         if self._saved.exists():
             self._status = self._actors.call("restore", self._saved)
-
-    def _epoch_that_fits(self) -> EpochResult:
-        while True:
-            try:
-                result, self._status = self._actors.call("run_epoch")
-                return result
-            except MemoryShortage:
-                if not self._micro_batches.can_be_halved:
-                    raise
-            self._micro_batches.halve(epoch=self.epoch + 1)
-            self._begin()
 
 
 class _Rank:

@@ -158,20 +158,17 @@ class LegTrainable(tune.Trainable):
         return LegReport(result=result, ending=run.ending, process=self._process)
 
     def _run_or_begin(self) -> EpochRun:
+        """A trial with a lost or damaged checkpoint starts over."""
         if self._run is None:
             self._run = self._begun()
             if self._leg.from_epoch:
-                self._restore(self._run)
+                try:
+                    with self._checkpoints.found(checkpoint_name(self._leg.from_epoch)) as path:
+                        self._run.restore(path)
+                except DamagedCheckpointError as error:
+                    logger.warning("trial %s starts over: %s", self._leg.trial, error)
+                    self._run = self._begun()
         return self._run
-
-    def _restore(self, run: EpochRun) -> None:
-        """A trial with a lost or damaged checkpoint starts over."""
-        try:
-            with self._checkpoints.found(checkpoint_name(self._leg.from_epoch)) as path:
-                run.restore(path)
-        except DamagedCheckpointError as error:
-            logger.warning("trial %s starts over: %s", self._leg.trial, error)
-            self._run = self._begun()
 
     def _begun(self) -> EpochRun:
         config = from_params(self._leg.params, self._base)

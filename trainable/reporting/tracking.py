@@ -71,11 +71,6 @@ class TrackedRun:
         return sha256(f"{self.folder.absolute()}/{self.name}".encode()).hexdigest()[:16]
 
 
-def plain_params(params: Mapping[str, object]) -> dict[str, bool | int | float | str]:
-    """Values that every tracker accepts: numbers unchanged, all else as text."""
-    return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in params.items()}
-
-
 def open_tracker(name: str, run: TrackedRun) -> Tracker:
     """Opens the named tracker of TRACKERS, for a new or a continued run."""
     kinds: dict[str, Callable[[TrackedRun], Tracker]] = {"mlflow": _MlflowRun, "wandb": _WandbRun}
@@ -178,7 +173,8 @@ class _WandbRun:
             resume="allow",
             reinit="create_new",
             dir=run.folder,
-            config=plain_params(run.params),
+            # Numbers as they are, all else as text.
+            config={name: one if isinstance(one, bool | int | float) else str(one) for name, one in run.params.items()},
             settings=WANDB_SETTINGS,
         )
         # Offline it can't read earlier files, so each file holds the whole curve.

@@ -117,7 +117,12 @@ class AgroforestryTask(Task[AgroforestryConfig]):
             return crown_scene_splits(data.generator, cache_dir, on_progress)
         folder = open_crown_folder(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
         splits = with_findings(folder.splits, folder.findings)
-        _check_measurable(data.source, splits)
+        for split in SPLIT_NAMES:
+            if getattr(splits, split).num_crowns == 0:
+                raise ValueError(
+                    f"No crown is annotated in the {split} part of {data.source}, so val/map_50 cannot be measured; "
+                    "annotate more images, or divide them otherwise with --set split_seed=1."
+                )
         return splits
 
     def adapt_to_data(self, config: AgroforestryConfig, splits: Splits) -> AgroforestryConfig:
@@ -171,7 +176,13 @@ class AgroforestryTask(Task[AgroforestryConfig]):
     def training_batches(
         self, config: AgroforestryConfig, data: CrownSet, device: torch.device
     ) -> CrownTrainingBatches:
-        _check_classes(config.model, data)
+        model = config.model
+        for name, found in (("num_instance_classes", data.kinds), ("num_semantic_classes", data.semantic_classes)):
+            if len(found) > getattr(model, name):
+                raise ValueError(
+                    f"{name} is {getattr(model, name)}, but the data has {counted(len(found), 'class', 'classes')} "
+                    f"({', '.join(found)}); set {name}={len(found)}."
+                )
         staged = config.progressive_resolution
         resolution = None if staged is None else staged.build(config.max_epochs)
         return CrownTrainingBatches(data, batch_size=config.batch_size, seed=config.seed, resolution=resolution)
@@ -187,22 +198,3 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         drawn = config.data.generator
         other = replace(drawn, seed=drawn.seed + _FRESH_SEEDS, num_train=1, num_validation=1, num_test=count)
         return crown_scene_splits(other, default_cache_dir()).test
-
-
-def _check_measurable(source: str, splits: Splits) -> None:
-    for split in SPLIT_NAMES:
-        if getattr(splits, split).num_crowns == 0:
-            raise ValueError(
-                f"No crown is annotated in the {split} part of {source}, so val/map_50 cannot be measured; annotate "
-                "more images, or divide them otherwise with --set split_seed=1."
-            )
-
-
-def _check_classes(model: CrownNetConfig, data: CrownSet) -> None:
-    """Raises ValueError when the data has more classes than the network has outputs."""
-    for name, found in (("num_instance_classes", data.kinds), ("num_semantic_classes", data.semantic_classes)):
-        if len(found) > getattr(model, name):
-            raise ValueError(
-                f"{name} is {getattr(model, name)}, but the data has {counted(len(found), 'class', 'classes')} "
-                f"({', '.join(found)}); set {name}={len(found)}."
-            )

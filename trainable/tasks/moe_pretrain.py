@@ -16,7 +16,6 @@ from torch import nn
 
 from trainable.data.classes.batches import ViewPairBatches
 from trainable.data.classes.labelled_images import MISSING, LabelledImages
-from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import shrink_image
 from trainable.data.io.splits import Splits
 from trainable.losses.contrastive import NtXentConfig
@@ -68,7 +67,12 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         self, config: MoePretrainConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> Splits:
         splits = open_camouflage(config.data, cache_dir, on_progress)
-        train, validation, test = map(_without_masks, (splits.train, splits.validation, splits.test))
+        train, validation, test = (
+            LabelledImages(
+                images=data.images, labels=np.full(len(data), MISSING), names=data.names, class_names=("picture",)
+            )
+            for data in (splits.train, splits.validation, splits.test)
+        )
         return replace(splits, train=train, validation=validation, test=test)
 
     def adapt_to_data(self, config: MoePretrainConfig, splits: Splits) -> MoePretrainConfig:
@@ -104,9 +108,3 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         self, config: MoePretrainConfig, data: LabelledImages, device: torch.device
     ) -> ViewPairBatches:
         return ViewPairBatches(data.images, VIEWS, batch_size=config.batch_size, device=device)
-
-
-def _without_masks(data: ImageMaskSet) -> LabelledImages:
-    return LabelledImages(
-        images=data.images, labels=np.full(len(data), MISSING), names=data.names, class_names=("picture",)
-    )
