@@ -133,20 +133,24 @@ class LossWeighting(nn.Module, ABC):
         """Receives the mean loss of each task after a training epoch."""
 
 
-class FixedWeighting(LossWeighting):
-    """Constant weights; equal ones are the simplest baseline."""
+class WeightedSum(LossWeighting):
+    """Weights of a buffer."""
 
     weights: Tensor
-
-    def __init__(self, weights: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("weights", torch.tensor(weights), persistent=False)
 
     def forward(self, losses: Tensor) -> Tensor:
         return (self.weights * losses.float()).sum()
 
     def effective(self) -> Tensor:
         return self.weights
+
+
+class FixedWeighting(WeightedSum):
+    """Constant weights; equal ones are the simplest baseline."""
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights), persistent=False)
 
 
 class UncertaintyWeighting(LossWeighting):
@@ -171,10 +175,9 @@ class UncertaintyWeighting(LossWeighting):
         return (self.scales * torch.exp(-self.log_variances)).detach()
 
 
-class DynamicAverageWeighting(LossWeighting):
+class DynamicAverageWeighting(WeightedSum):
     """Equal weights for the first two epochs, then those of the dynamic average."""
 
-    weights: Tensor
     last_losses: Tensor
 
     def __init__(self, num_tasks: int, *, temperature: float) -> None:
@@ -182,12 +185,6 @@ class DynamicAverageWeighting(LossWeighting):
         self.temperature = temperature
         self.register_buffer("weights", torch.ones(num_tasks))
         self.register_buffer("last_losses", torch.full((num_tasks,), math.nan))
-
-    def forward(self, losses: Tensor) -> Tensor:
-        return (self.weights * losses.float()).sum()
-
-    def effective(self) -> Tensor:
-        return self.weights
 
     @torch.no_grad()
     def end_epoch(self, losses: Sequence[float]) -> None:
@@ -198,11 +195,10 @@ class DynamicAverageWeighting(LossWeighting):
         self.last_losses.copy_(now)
 
 
-class GradNormWeighting(LossWeighting):
+class GradNormWeighting(WeightedSum):
     """Equal weights at first; a task's first loss is that of the first update in which every task has one."""
 
     follows_gradients = True
-    weights: Tensor
     first_losses: Tensor
 
     def __init__(self, num_tasks: int, *, alpha: float) -> None:
@@ -210,9 +206,6 @@ class GradNormWeighting(LossWeighting):
         self.alpha = alpha
         self.register_buffer("weights", torch.ones(num_tasks))
         self.register_buffer("first_losses", torch.full((num_tasks,), math.nan))
-
-    def forward(self, losses: Tensor) -> Tensor:
-        return (self.weights * losses.float()).sum()
 
     def effective(self) -> Tensor:
         return self.weights.clone()
