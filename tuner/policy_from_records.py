@@ -10,12 +10,12 @@ from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.samplers.forecast import ForecastSampler
 from tuner.policy.samplers.optuna_sampler import OptunaSampler, cmaes_sampler, gp_sampler
 from tuner.policy.samplers.sampler import RandomSampler, Sampler
 from tuner.policy.samplers.tpe import TpeSampler
-from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
+from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.records import RecordedSettings
 from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
 from tuner.records.settings import SchedulerName

@@ -21,10 +21,10 @@ from benchmarks.replay.told import ToldOptunaSearcher, ToldPolicy
 from tuner.policy.actions import Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig, rung_epochs
-from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.samplers.tpe import TpeSampler
-from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
+from tuner.policy.schedulers.stopping import StoppingPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

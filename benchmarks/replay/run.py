@@ -19,7 +19,7 @@ from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Problem, lcbench, taskset
 from benchmarks.replay.synthetic import synthetic
 from tuner.policy.actions import Policy
-from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedTrial
 
 BUDGET_TRAININGS = 20

@@ -15,7 +15,7 @@ from benchmarks.replay.problems import TableProblem
 from tuner.policy.actions import Action, Start
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.halving import HalvingConfig
-from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
 
 
 class ToldPolicy(PromotingPolicy):

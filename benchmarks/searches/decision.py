@@ -22,7 +22,7 @@ from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
 SLOTS = 4

@@ -29,8 +29,8 @@ from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.candidates import Candidate
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.samplers.tpe import TpeSampler
+from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.policy.simulation import SimulatedSlots
-from tuner.policy.stopping import StoppingPolicy
 from tuner.records import RecordedSettings, Recorder, TrialResources
 from tuner.records.settings import FORMAT
 from tuner.session import Session

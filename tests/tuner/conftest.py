@@ -18,8 +18,8 @@ from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.samplers.sampler import RandomSampler
+from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
-from tuner.policy.stopping import StoppingPolicy
 from tuner.records import Execution, RecordedSettings, Recorder, TrialResources, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.records.settings import FORMAT

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from tuner.policy.actions import Policy
 from tuner.policy.candidates import Candidate
 from tuner.policy.halving import HalvingConfig
-from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.samplers.prediction import LastValues
 from tuner.policy.samplers.sampler import RandomSampler
+from tuner.policy.schedulers.promoting import PromotingPolicy
+from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
-from tuner.policy.stopping import StoppingPolicy
 from tuner.records.confirm_seeds import THREE_SEEDS, ConfirmSeeds
 
 DEFAULT = 0

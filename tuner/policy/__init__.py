@@ -1,10 +1,10 @@
 """The decisions of a search: which configuration to try next, and which trial to continue.
 
     actions, decision, outcomes, halving       what every policy takes and returns
-    promoting, promotion_rungs                 `--scheduler asha`: a trial waits at each rung, the best are promoted
-    stopping, stopping_rungs                   `--scheduler asha-stopping`; `none` is either of them without rungs
     proposals, candidates                      configurations: each once, drawn from a space
-    samplers/                                  `--sampler`: who proposes them
+    promotion_rungs                            the values of the trials at their rungs, and which of them wait there
+    samplers/                                  `--sampler`: who proposes configurations; takes the above
+    schedulers/                                `--scheduler`: who continues; takes a sampler, and is the policy
     simulation                                 a search in virtual time, for benchmarks and dry runs
 
 Uses no Ray, clock or file: the same calls give the same decisions, so a resumed search replays its records into a new

@@ -20,9 +20,9 @@ from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.samplers.tpe import TpeSampler
-from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
+from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.records import Recorder, trial_name
 from tuner.settings import SearchSettings
 

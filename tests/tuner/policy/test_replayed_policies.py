@@ -10,8 +10,8 @@ import pytest
 from tests.tuner.policy.playing import MAX_EPOCHS, PAIRS, SOURCE, Noted, Player, add_past, make, quality, retold, space
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
-from tuner.policy.promoting import PromotingPolicy
 from tuner.policy.samplers import tpe
+from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 from tuner.policy_from_records import replay_events
 from tuner.records.events import Decided, EpochDone, PastTrialKnown, TrialEnded, TrialStarted, read_event

@@ -16,7 +16,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.policy.samplers import tpe
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.samplers.tpe import TpeSampler
-from tuner.policy.stopping import StoppingPolicy
+from tuner.policy.schedulers.stopping import StoppingPolicy
 
 MAX_EPOCHS = 3
 

@@ -8,7 +8,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from tuner.policy.decision import CONTINUE, STOP
 from tuner.policy.halving import rung_epochs
-from tuner.policy.stopping_rungs import StoppingRungs
+from tuner.policy.schedulers.stopping_rungs import StoppingRungs
 
 
 def test_a_decision_worked_by_hand():

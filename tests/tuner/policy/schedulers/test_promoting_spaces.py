@@ -11,7 +11,7 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
-from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 
 NUM_TRIALS, LONGEST = 30, 4

@@ -13,7 +13,7 @@ from tuner.policy.candidates import SpaceSource
 from tuner.policy.decision import PAUSE, PROMOTE, STOP
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.promoting import PromotingPolicy
+from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 
 RUNGS, LONGEST = (1, 3), 9

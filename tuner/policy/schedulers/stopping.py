@@ -10,7 +10,7 @@ from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import Proposals
 from tuner.policy.samplers.sampler import Sampler
-from tuner.policy.stopping_rungs import StoppingRungs
+from tuner.policy.schedulers.stopping_rungs import StoppingRungs
 
 
 class StoppingPolicy:
