@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "open": Command("tuner.commands.open_report", "show the report of a search"),
         "explain": Command("tuner.explain", "say why a trial ended, and why one is exported"),
         "page": Command("tuner.page", "show a search in the browser, also while it runs"),
-        "confirm": Command("tuner.confirm.__main__", "score the best trials on the test split, on more seeds"),
+        "confirm": Command("tuner.confirm", "score the best trials on the test split, on more seeds"),
         "ensemble": Command("tuner.ensemble", "average the predictions of the best trials"),
         "export": Command("tuner.export", "export the best: configuration, weights, metrics"),
         "train": Command("trainable.train", "train one configuration, without a search"),

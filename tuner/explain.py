@@ -14,8 +14,9 @@ from pathlib import Path
 from trainable.command_line import run_main
 from trainable.reporting.visible_text import visible
 from tuner import formatting
-from tuner.confirm.handed_over import handed_over
-from tuner.confirm.wanted import what_is_left
+from tuner.answer import in_search
+from tuner.answer.handed_over import handed_over
+from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import measure_importance
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
@@ -126,7 +127,7 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
 
 
 def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
-    comparison = progress.compare_with_default(search, trial)
+    comparison = in_search.compare_with_default(search, trial)
     if comparison is None or trial is search.default_trial:
         return ""
     values = f"{formatting.number(comparison.value)}, default {formatting.number(comparison.default_value)}"

@@ -28,8 +28,8 @@ from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_ove
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
-from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.handed_over import HandedOver, handed_over
+from tuner.answer.comparison import read_confirmations
+from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings

@@ -17,16 +17,17 @@ import pandas as pd
 from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.visible_text import to_csv_cell, visible
-from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.handed_over import handed_over
-from tuner.confirm.wanted import what_is_left
+from tuner.answer import in_search
+from tuner.answer.comparison import read_confirmations
+from tuner.answer.handed_over import handed_over
+from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import Importance, measure_importance
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
 from tuner.records.settings import read_settings
 from tuner.records.trivial import read_probe, read_trivial
-from tuner.results import progress, references, report_text
+from tuner.results import references, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.data import say_data
 from tuner.results.headline import State
@@ -169,12 +170,12 @@ _FACTS = ("number", "trial", "outcome", "epochs", "objective", "best_objective",
 
 
 def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
-    best = progress.best_epoch(search, trial)
+    best = in_search.best_epoch(search, trial)
     values = (
         trial.number,
         trial.name,
         "unfinished" if trial.outcome is None else str(trial.outcome),
-        progress.last_epoch(trial),
+        trial.last_epoch,
         trial.last.objective if trial.last else None,
         None if best is None else trial.objective_at(best),
         best,

@@ -14,8 +14,8 @@ from trainable.reporting.tracking import tracker_errors
 from trainable.workloads.exported_config import current_versions
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
+from tuner.budget.disk import needed_checkpoints
 from tuner.budget.stated_time import affordable_confirmation
-from tuner.disk import needed_checkpoints
 from tuner.ending.steps import confirm_and_tell, finish, live_page
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from trainable.leg import Leg, LegReport
 from trainable.remote.uri import child_uri
 from tuner import formatting
+from tuner.budget.disk import CheckpointBudget
 from tuner.budget.stated_time import is_time_to_close
-from tuner.disk import CheckpointBudget
 from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision

@@ -28,8 +28,8 @@ from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.exported_config import ExportedConfig
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation, confirmed_runs
-from tuner.confirm.handed_over import handed_over
+from tuner.answer.comparison import Confirmation, confirmed_runs
+from tuner.answer.handed_over import handed_over
 from tuner.planning.plan import Plan, plan_from_records
 from tuner.records import ConfirmedRun, SearchRecord, append_run, read_runs, read_search, trial_name
 

@@ -14,7 +14,7 @@ import pytest
 from trainable.configuration.reference import find
 from tuner import load
 from tuner.__main__ import main
-from tuner.confirm.__main__ import check_confirmable
+from tuner.confirm import check_confirmable
 from tuner.records import Recorder
 from tuner.records.settings import SETTINGS, read_settings, write_settings
 

@@ -9,8 +9,8 @@ from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import typed, unknown_name
 from trainable.configuration.reference import with_found_network
 from trainable.remote.uri import is_uri
+from tuner.budget.disk import parse_size
 from tuner.budget.stated_time import parse_duration
-from tuner.disk import parse_size
 from tuner.planning.given import parse_given
 from tuner.planning.spaces import find_space
 from tuner.ray.address import cluster_address

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation, read_confirmations
-from tuner.confirm.handed_over import handed_over
+from tuner.answer.comparison import Confirmation, read_confirmations
+from tuner.answer.handed_over import handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class SearchResult:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to train; if not, `tuner.resume` continues the search."""
-        from tuner.confirm.wanted import is_over
+        from tuner.confirmation.wanted import is_over
 
         return is_over(self.folder, self.search)
 

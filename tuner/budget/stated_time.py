@@ -12,6 +12,7 @@ import math
 import re
 from typing import NamedTuple
 
+from tuner.answer import in_search
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 
@@ -67,8 +68,8 @@ def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds
     num_seeds = search.settings.confirm_seeds.first if num_seeds is None else num_seeds
     if not top:
         return 0.0
-    compared = progress.best_beside_default(search, top)
-    seconds = [progress.full_seconds(search, trial) for trial in compared]
+    compared = in_search.best_beside_default(search, top)
+    seconds = [in_search.full_seconds(search, trial) for trial in compared]
     mean = math.fsum(seconds) / len(seconds) if seconds else 0.0
     return math.ceil(num_seeds * (1 + top) / search.settings.resources.concurrent) * mean
 
@@ -76,17 +77,17 @@ def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds
 def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
     """Until what runs and another new trial have paused, and the default and one beside it have their full length."""
     settings = search.settings
-    new = progress.full_seconds(search, default) * _leg_end(search, 0) / settings.max_epochs
-    running = [_left(search, trial, _leg_end(search, progress.last_epoch(trial))) for trial in progress.running(search)]
-    is_full = [progress.last_epoch(trial) >= settings.max_epochs for trial in search.trials if trial is not default]
+    new = in_search.full_seconds(search, default) * _leg_end(search, 0) / settings.max_epochs
+    running = [_left(search, trial, _leg_end(search, trial.last_epoch)) for trial in progress.running(search)]
+    is_full = [trial.last_epoch >= settings.max_epochs for trial in search.trials if trial is not default]
     last = [] if default.outcome is not None else [_left(search, default, settings.max_epochs)]
     if settings.rung_epochs and not any(is_full):
-        last.append(progress.full_seconds(search, default) * (1 - settings.rung_epochs[0] / settings.max_epochs))
+        last.append(in_search.full_seconds(search, default) * (1 - settings.rung_epochs[0] / settings.max_epochs))
     return max([new, *running]) + math.fsum(last)
 
 
 def _left(search: SearchRecord, trial: TrialRecord, end: int) -> float:
-    return progress.full_seconds(search, trial) * max(0, end - progress.last_epoch(trial)) / search.settings.max_epochs
+    return in_search.full_seconds(search, trial) * max(0, end - trial.last_epoch) / search.settings.max_epochs
 
 
 def _leg_end(search: SearchRecord, last: int) -> int:

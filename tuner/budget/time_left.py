@@ -211,7 +211,7 @@ class _Rest(SimulatedSearch):
 def _quality(search: SearchRecord, trial: TrialRecord) -> float:
     """How good it is among the others at the first rung, in standard deviations; 0 where that is not known."""
     rung = search.settings.rung_epochs[0] if search.settings.rung_epochs else search.settings.max_epochs
-    epoch = min(rung, progress.last_epoch(trial))
+    epoch = min(rung, trial.last_epoch)
     here = [value for one in search.trials if (value := one.objective_at(epoch)) is not None]
     own, spread = trial.objective_at(epoch), statistics.pstdev(here) if here else 0.0
     return 0.0 if own is None or not spread else search.settings.sign * (own - statistics.fmean(here)) / spread

@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from tuner.confirm.wanted import what_is_left
-from tuner.disk import needed_checkpoints
+from tuner.budget.disk import needed_checkpoints
+from tuner.confirmation.wanted import what_is_left
 from tuner.ending.steps import finish
 from tuner.export import FOLDER
 from tuner.records import locked, read_search

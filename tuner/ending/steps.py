@@ -9,9 +9,9 @@ from pathlib import Path
 from trainable.process import silenced
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
-from tuner.confirm.handed_over import handed_over
-from tuner.confirm.training import Progress, confirm, log_training
-from tuner.confirm.wanted import what_is_left
+from tuner.answer.handed_over import handed_over
+from tuner.confirmation.training import Progress, confirm, log_training
+from tuner.confirmation.wanted import what_is_left
 from tuner.export import CONFIG, FOLDER, export
 from tuner.importance.measure import measure_importance
 from tuner.listeners.dispensable import Dispensable

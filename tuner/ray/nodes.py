@@ -7,7 +7,7 @@ from typing import Any
 from trainable.configuration.reference import Reference
 
 OWN = ("search_spaces", "trainable", "tuner")
-NEEDED = ("trainable.ray.trainable", "tuner.confirm.training")
+NEEDED = ("trainable.ray.trainable", "tuner.confirmation.training")
 """What a trial and a training of the confirmation import."""
 PATIENCE_SECONDS = 300.0
 """The first call on a node fetches the code, and imports torch."""

@@ -57,6 +57,11 @@ class TrialRecord:
         return self.results[max(self.results)] if self.results else None
 
     @property
+    def last_epoch(self) -> int:
+        """Of its results; 0 without one."""
+        return max(self.results, default=0)
+
+    @property
     def last_result(self) -> EpochDone:
         """`last`, for a trial that must have one; raises LookupError otherwise."""
         if self.last is None:
@@ -72,7 +77,7 @@ class TrialRecord:
         """How it ended, or its last epoch."""
         if self.outcome is not None:
             return describe(self.outcome, self.numbers)
-        return f"unfinished after epoch {max(self.results, default=0)}"
+        return f"unfinished after epoch {self.last_epoch}"
 
     def result_at(self, epoch: int) -> EpochDone | None:
         """The result to compare at this epoch; a plateaued trial keeps its last result for later epochs."""
@@ -145,7 +150,7 @@ class SearchRecord:
 
     @property
     def leader(self) -> TrialRecord | None:
-        """The best on the search's one seed; what is handed over is `tuner.confirm.handed_over`."""
+        """The best on the search's one seed; what is handed over is `tuner.answer.handed_over`."""
         if self._leader[0] != len(self.events):
             epoch = self.comparison_epoch
             self._leader = (len(self.events), None if epoch is None else self.ranked(epoch)[0])

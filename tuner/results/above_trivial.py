@@ -10,12 +10,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from tuner import formatting
-from tuner.confirm import sequential
-from tuner.confirm.comparison import Confirmation
+from tuner.answer import sequential
+from tuner.answer.comparison import Confirmation
+from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.advice import advice_for
-from tuner.results.progress import handed_over_result
 from tuner.results.references import tested_values
 
 LUCK: dict[Split, float] = {"validation": 3.0, "test": 2.0}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation
+from tuner.answer import in_search
+from tuner.answer.comparison import Confirmation
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results import progress
 
 
 class State(StrEnum):
@@ -116,7 +116,7 @@ def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:
 
 
 def _searched(search: SearchRecord, exported: TrialRecord | None, state: State) -> Headline:
-    comparison = progress.compare_with_default(search, exported)
+    comparison = in_search.compare_with_default(search, exported)
     is_over = state is State.OVER
     verdict = Verdict.NO_RESULT if exported is None else Verdict.NOT_CONFIRMED if is_over else Verdict.BEST_SO_FAR
     last = None if exported is None or exported.last is None else exported.last.objective

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
+from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
-from tuner.results.progress import handed_over_result
 from tuner.results.report_text import table
 
 LOADING = """from trainable.predict import TrainedModel

@@ -1,84 +1,17 @@
-"""Progress of a search: epochs used, the best trial compared with the default, the endings.
+"""Progress of a search: the trials that run and wait, the epochs used, the endings.
 
 Pure functions of a `SearchRecord`, for the terminal and the report.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from trainable.techniques.best_epoch import BestEpochConfig, resolve_monitor
 from tuner.policy.decision import PAUSE, PROMOTE
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.records.events import EpochDone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A trial and the default configuration, measured at the same epoch."""
-
-    trial: TrialRecord
-    default: TrialRecord
-    epoch: int
-    gain: float
-    """Gain of the trial over the default, in the direction of the objective; negative is worse."""
-
-    @property
-    def value(self) -> float:
-        return self.trial.measured(self.epoch).objective
-
-    @property
-    def default_value(self) -> float:
-        return self.default.measured(self.epoch).objective
-
-
-def compare_best_so_far(search: SearchRecord) -> Comparison | None:
-    """The best trial compared with the default; None if the default has no value.
-
-    While the default is unfinished, trials are compared at its last epoch: the only trial that got further is not the
-    best for that reason.
-    """
-    default = search.default_trial
-    if default is None or default.outcome is not None:
-        return compare_with_default(search, search.leader)
-    ranked = search.ranked(last_epoch(default))
-    return compare_with_default(search, ranked[0] if ranked else None)
-
-
-def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Comparison | None:
-    """Compares both at the highest epoch at which they have a value; None if there is none."""
-    default = search.default_trial
-    if trial is None or default is None:
-        return None
-    for epoch in sorted(trial.results.keys() | default.results.keys(), reverse=True):
-        gain = gain_over_default(search, trial, epoch)
-        if gain is not None:
-            return Comparison(trial=trial, default=default, epoch=epoch, gain=gain)
-    return None
-
-
-def best_beside_default(search: SearchRecord, top: int) -> list[TrialRecord]:
-    """The default, then the best others at the comparison epoch; empty before the first value."""
-    epoch, default = search.comparison_epoch, search.default_trial
-    best = [] if epoch is None else [trial for trial in search.ranked(epoch) if trial is not default][:top]
-    return best if default is None or epoch is None else [default, *best]
-
-
-def gain_over_default(search: SearchRecord, trial: TrialRecord, epoch: int) -> float | None:
-    """Gain over the default at the same epoch; None if one of them has no value."""
-    default = search.default_trial
-    value, beside = trial.objective_at(epoch), None if default is None else default.objective_at(epoch)
-    return None if value is None or beside is None else search.settings.sign * (value - beside)
-
-
-def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
-    """The epoch of the trial's best value; ties go to the earlier."""
-    sign = search.settings.sign
-    return max(sorted(trial.results), key=lambda epoch: sign * trial.results[epoch].objective, default=None)
 
 
 def waiting(search: SearchRecord) -> list[TrialRecord]:
@@ -99,30 +32,19 @@ def ending_of(trial: TrialRecord) -> str:
         return "unfinished"
     if trial.outcome is not Outcome.STOPPED_AT_RUNG:
         return trial.outcome.replace("_", " ")
-    epoch = f"epoch {last_epoch(trial)}"
+    epoch = f"epoch {trial.last_epoch}"
     return f"stopped at rung {trial.numbers['rung']:g} ({epoch})" if "rung" in trial.numbers else f"stopped at {epoch}"
 
 
 def count_endings(trials: Iterable[TrialRecord]) -> dict[str, int]:
     """Trials by ending: completed first, then stopped ones from the last rung to the first, unfinished last."""
     order = [*Outcome, None]
-    ordered = sorted(trials, key=lambda trial: (order.index(trial.outcome), -last_epoch(trial)))
+    ordered = sorted(trials, key=lambda trial: (order.index(trial.outcome), -trial.last_epoch))
     return dict(Counter(map(ending_of, ordered)))
-
-
-def last_epoch(trial: TrialRecord) -> int:
-    return max(trial.results, default=0)
 
 
 def epochs_done(search: SearchRecord) -> int:
     return sum(len(trial.results) for trial in search.trials)
-
-
-def full_seconds(search: SearchRecord, trial: TrialRecord) -> float:
-    """Seconds of a full training, from the trial's epochs in the search; without a result, from all trials' epochs."""
-    seen = [trial] if trial.results else search.trials
-    seconds = [result.seconds for one in seen for result in one.results.values()]
-    return search.settings.max_epochs * math.fsum(seconds) / len(seconds)
 
 
 def precisions(search: SearchRecord) -> set[str]:
@@ -158,24 +80,3 @@ class _Step(NamedTuple):
     begin: float
     due: float
     trial: str
-
-
-def handed_over_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:
-    """The epoch whose weights are handed over: the best by the monitored metric, or the last where none is kept.
-
-    Raises:
-        LookupError: the trial has no result.
-    """
-    settings = search.settings
-    section: Mapping[str, Any] | None = settings.base_config.get("best_epoch")
-    if not trial.params.get("best_epoch", section is not None):
-        return trial.last_result
-    fields = {name: trial.params.get(name, (section or {}).get(name)) for name in ("monitor", "monitor_mode")}
-    monitor = resolve_monitor(BestEpochConfig(**fields), objective=settings.objective, mode=settings.mode)
-    sign = 1.0 if monitor.mode == "max" else -1.0
-
-    def rank(result: EpochDone) -> float:
-        value = result.metrics.get(monitor.name)
-        return -math.inf if value is None else sign * value
-
-    return max((trial.results[epoch] for epoch in sorted(trial.results)), key=rank, default=trial.last_result)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
+from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
-from tuner.results.progress import handed_over_result
 from tuner.results.report_text import table
 
 

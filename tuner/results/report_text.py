@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation
-from tuner.confirm.handed_over import HandedOver
+from tuner.answer import in_search
+from tuner.answer.comparison import Confirmation
+from tuner.answer.handed_over import HandedOver
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
@@ -192,11 +193,11 @@ def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:
 
 
 def _trial_row(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> tuple[str, ...]:
-    best = progress.best_epoch(search, trial)
+    best = in_search.best_epoch(search, trial)
     name = f"**{trial.name}**" if trial is exported else trial.name
     return (
         f"{name} (default)" if trial is search.default_trial else name,
-        str(progress.last_epoch(trial)),
+        str(trial.last_epoch),
         formatting.number(trial.last.objective if trial.last else None),
         formatting.number(None if best is None else trial.objective_at(best)),
         formatting.duration(sum(result.seconds for result in trial.results.values())),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tuner import formatting
+from tuner.answer import in_search
 from tuner.importance.measure import Importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
@@ -45,13 +46,13 @@ def trial_rows(search: SearchRecord, importance: Importance | None) -> list[Tria
 
 
 def _row(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> TrialRow:
-    best = progress.best_epoch(search, trial)
+    best = in_search.best_epoch(search, trial)
     changed = [f"{one.parameter} {one.value}" for one in differences(search, trial, importance)]
     more = f" and {len(changed) - SHOWN_DIFFERENCES} more" if len(changed) > SHOWN_DIFFERENCES else ""
     return TrialRow(
         number=trial.number,
         name=trial.name,
-        epochs=progress.last_epoch(trial),
+        epochs=trial.last_epoch,
         last=None if trial.last is None else trial.last.objective,
         best=None if best is None else trial.objective_at(best),
         seconds=sum(result.seconds for result in trial.results.values()),
@@ -65,7 +66,7 @@ def reason_of(search: SearchRecord, trial: TrialRecord) -> str:
     """Why it ended, without its values; what it does where it has not."""
     if trial.outcome is None:
         return "waits at a rung" if trial in progress.waiting(search) else "not finished"
-    epoch = progress.last_epoch(trial)
+    epoch = trial.last_epoch
     epochs = formatting.count(epoch, "epoch")
     numbers = {"epoch": epoch, "epochs": epochs, "rung": "?", "quantity": "a quantity"} | dict(trial.numbers)
     words = {name: f"{value:g}" if isinstance(value, int | float) else value for name, value in numbers.items()}

@@ -17,7 +17,7 @@ from trainable.tasks.task import Task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
-from tuner.confirm.handed_over import handed_over
+from tuner.answer.handed_over import handed_over
 from tuner.ensemble import Network, scoring_network
 from tuner.export import exported_config_of, trial_config
 from tuner.records import SearchRecord, TrialRecord

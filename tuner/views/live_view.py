@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner import formatting
+from tuner.answer import in_search
 from tuner.budget.time_left import time_left
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
@@ -110,7 +111,7 @@ def sparkline(values: Sequence[float | None], *, low: float, high: float, width:
 
 
 def _best(search: SearchRecord) -> Block:
-    comparison = progress.compare_best_so_far(search)
+    comparison = in_search.compare_best_so_far(search)
     if comparison is None:
         return [("best", Text("nothing measured yet", style="dim"))]
     rows = Table.grid(padding=(0, 2))
@@ -121,7 +122,7 @@ def _best(search: SearchRecord) -> Block:
     return [("best", rows)]
 
 
-def _versus_default(search: SearchRecord, comparison: progress.Comparison) -> Text:
+def _versus_default(search: SearchRecord, comparison: in_search.Comparison) -> Text:
     text = Text(f"{formatting.metric(search.settings.objective)} at epoch {comparison.epoch}", style="dim")
     if comparison.trial is comparison.default:
         return text.append(", the default")
@@ -153,9 +154,9 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
 
 
 def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: float, wide: bool) -> list[Text]:
-    epoch, last = progress.last_epoch(trial), search.settings.max_epochs
+    epoch, last = trial.last_epoch, search.settings.max_epochs
     curve = [trial.objective_at(e) for e in range(1, epoch + 1)]
-    gain = progress.gain_over_default(search, trial, epoch)
+    gain = in_search.gain_over_default(search, trial, epoch)
     row = [
         Text(f"trial {trial.name}"),
         Text(f"{epoch:>{len(str(last))}} of {last}"),

@@ -10,7 +10,7 @@ import psutil
 
 from trainable.config import flat_params
 from tuner import formatting
-from tuner.disk import folder_bytes
+from tuner.budget.disk import folder_bytes
 from tuner.export import trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder

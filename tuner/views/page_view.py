@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from tuner import formatting
+from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.budget.time_left import time_left
-from tuner.confirm.handed_over import HandedOver, handed_over
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import reference_rows, results_table

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tuner import formatting
+from tuner.answer import in_search
 from tuner.budget.time_left import time_left
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord
@@ -76,7 +77,7 @@ def ended_words(search: SearchRecord) -> str:
 
 
 def best_words(search: SearchRecord) -> str:
-    comparison = progress.compare_best_so_far(search)
+    comparison = in_search.compare_best_so_far(search)
     if comparison is None:
         return "nothing measured yet"
     objective, default = formatting.metric(search.settings.objective), formatting.number(comparison.default_value)
@@ -88,7 +89,7 @@ def best_words(search: SearchRecord) -> str:
 
 def _running_words(search: SearchRecord) -> str:
     running, waiting = progress.running(search), progress.waiting(search)
-    each = (f"trial {trial.name} epoch {progress.last_epoch(trial)}" for trial in running)
+    each = (f"trial {trial.name} epoch {trial.last_epoch}" for trial in running)
     words = f"running: {', '.join(each)}" if running else "no trial is running"
     return f"{words}; {len(waiting)} waiting at rungs" if waiting else words
 

@@ -85,7 +85,7 @@ main({arguments})
     [
         ("tuner.search", []),
         ("tuner.search", ["--resume", "results/moe/run"]),
-        ("tuner.confirm.__main__", ["results/moe/run", "--seeds", "3"]),
+        ("tuner.confirm", ["results/moe/run", "--seeds", "3"]),
     ],
 )
 def test_the_first_line_is_printed_before_torch_or_ray_is_imported(module, arguments):

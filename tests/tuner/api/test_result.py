@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.tuner.conftest import record_search
 from tuner import load
-from tuner.confirm.wanted import FIRST_SEED
+from tuner.confirmation.wanted import FIRST_SEED
 from tuner.records import ConfirmedRun, append_run
 
 

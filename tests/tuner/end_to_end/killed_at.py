@@ -12,7 +12,7 @@ from pathlib import Path
 from trainable.leg import checkpoint_name
 from trainable.ray.trainable import LegTrainable
 from tuner import export, report, run
-from tuner.confirm import training
+from tuner.confirmation import training
 from tuner.ray import adapters
 from tuner.ray import tuner as ray_tuner
 from tuner.records import recorder

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from markupsafe import escape
 
-from tuner.confirm.wanted import FIRST_SEED, is_over, what_is_left
+from tuner.confirmation.wanted import FIRST_SEED, is_over, what_is_left
 from tuner.ending.restoring import restored
 from tuner.ending.steps import finish
 from tuner.explain import explain_search

@@ -5,7 +5,7 @@ import pytest
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import record_curve
 from trainable.leg import checkpoint_name
-from tuner.disk import CheckpointBudget
+from tuner.budget.disk import CheckpointBudget
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import last_checkpoint, remove, remove_leftovers, remove_others, trial_folder

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
+from tuner.answer.in_search import handed_over_result
 from tuner.records import read_search
 from tuner.records.trivial import TRIVIAL, ProbeScore, TrivialScore, read_trivial, write_trivial
 from tuner.results.above_trivial import warning_at_first_rung, warning_of_nothing_learned
-from tuner.results.progress import handed_over_result
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
 from tuner.records import read_search
 from tuner.results.headline import State, Verdict, headline_of
 

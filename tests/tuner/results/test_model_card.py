@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
 from tuner.records import read_search
 from tuner.results.model_card import LOADING, model_card
 

@@ -1,63 +1,15 @@
 import pytest
 
-from tests.tuner.conftest import recorded_settings
+from tests.tuner.recorded_curves import recorded, settings_of
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
-from tuner.records import Execution, Recorder, TrialResources, trial_name
+from tuner.records import Execution, Recorder, trial_name
 from tuner.records.events import Decided
 from tuner.results import progress
 
 
-def settings_of(*, lanes=1, **changed):
-    resources = TrialResources(concurrent=lanes, cpus_per_trial=1.0, gpus_per_trial=0.0)
-    return recorded_settings(
-        **{"num_trials": 4, "max_epochs": 4, "rung_epochs": (2,), "resources": resources} | changed
-    )
-
-
-def recorded(folder, *, curves, endings=None, **changed):
-    """Trials with these curves, two seconds an epoch; `endings` by trial number."""
-    recorder = Recorder.create(folder, settings_of(**changed), clock=lambda: 0.0)
-    for number, curve in enumerate(curves):
-        trial = trial_name(number, {})
-        recorder.start(trial, params={}, answers={})
-        for epoch, value in enumerate(curve, start=1):
-            recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=2.0)
-        if number in (endings or {}):
-            numbers = {"rung": 1} if endings[number] is Outcome.STOPPED_AT_RUNG else {}
-            recorder.end(trial, endings[number], numbers=numbers, epoch=len(curve))
-    recorder.close()
-    return recorder.record
-
-
 def decided(action, *, epoch=2, value=0.2):
     return Decision(epoch=epoch, rung=1, value=value, cutoff=None, rank=1, of=1, action=action)
-
-
-def test_the_winner_is_compared_with_the_default_at_the_last_epoch_that_both_reached(tmp_path):
-    curves, stopped = [[0.5, 0.6], [0.4, 0.7, 0.8, 0.9]], {0: Outcome.STOPPED_AT_RUNG}
-    comparison = progress.compare_best_so_far(recorded(tmp_path, curves=curves, endings=stopped))
-    assert (comparison.trial.number, comparison.epoch) == (1, 2)
-    assert (comparison.value, comparison.default_value) == (0.7, 0.6)
-    assert comparison.gain == pytest.approx(0.1)
-
-
-def test_a_trial_is_not_the_best_for_being_ahead_of_the_running_default(tmp_path):
-    comparison = progress.compare_best_so_far(recorded(tmp_path, curves=[[0.5], [0.4, 0.6], [0.55]]))
-    assert (comparison.trial.number, comparison.epoch) == (2, 1)
-
-
-def test_a_lower_loss_is_a_gain(tmp_path):
-    comparison = progress.compare_best_so_far(recorded(tmp_path, curves=[[0.5], [0.4]], mode="min"))
-    assert comparison.trial.number == 1
-    assert comparison.gain == pytest.approx(0.1)
-
-
-def test_there_is_no_comparison_without_a_measured_default(tmp_path):
-    diverged = {0: Outcome.DIVERGED}
-    assert progress.compare_best_so_far(recorded(tmp_path / "a", curves=[])) is None
-    search = recorded(tmp_path / "b", curves=[[], [0.4]], endings=diverged)
-    assert progress.compare_best_so_far(search) is None
 
 
 def test_endings_are_counted_by_rung(tmp_path):

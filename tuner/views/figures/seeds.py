@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from tuner import formatting
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
 from tuner.records import SearchRecord, TrialRecord
 from tuner.views.figures.drawing import COMPLETED, DEFAULT, EXPORTED, Drawing, new_figure, objective_of
 

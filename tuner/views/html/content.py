@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tuner import formatting
+from tuner.answer import in_search
+from tuner.answer.comparison import Confirmation, confirmed_runs, read_confirmations
+from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.budget.time_left import time_left
-from tuner.confirm.comparison import Confirmation, confirmed_runs, read_confirmations
-from tuner.confirm.handed_over import HandedOver, handed_over
-from tuner.confirm.wanted import is_over, what_is_left
+from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import Importance
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 from tuner.records.trivial import read_probe, read_trivial
@@ -54,7 +55,7 @@ def read_result(
     """
     answer = handed_over(folder, search)
     exported = None if answer is None else answer.trial
-    if state is State.RUNNING and (comparison := progress.compare_best_so_far(search)) is not None:
+    if state is State.RUNNING and (comparison := in_search.compare_best_so_far(search)) is not None:
         exported = comparison.trial
     return Result(
         folder=folder,

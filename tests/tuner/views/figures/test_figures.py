@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.confirm.comparison import Confirmation
+from tuner.answer.comparison import Confirmation
 from tuner.importance.measure import measure_importance
 from tuner.records import read_search
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves

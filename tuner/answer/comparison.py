@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuner import formatting
-from tuner.confirm import sequential
+from tuner.answer import sequential
 from tuner.records import CONFIRM, ConfirmedRun, SearchRecord, TrialRecord, read_runs
 from tuner.records.events import TRIALS
 from tuner.records.trial_name import number_of

@@ -13,11 +13,11 @@ from ray.exceptions import WorkerCrashedError
 
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
+from tuner.answer.comparison import read_confirmations
 from tuner.budget.time_left import TimeLeft
-from tuner.confirm.__main__ import main
-from tuner.confirm.comparison import read_confirmations
-from tuner.confirm.training import Progress, Trained, confirm, log_training
-from tuner.confirm.wanted import FIRST_SEED, candidates, first_round
+from tuner.confirm import main
+from tuner.confirmation.training import Progress, Trained, confirm, log_training
+from tuner.confirmation.wanted import FIRST_SEED, candidates, first_round
 from tuner.ending.steps import finish
 from tuner.export import exported_config_of
 from tuner.ray.cluster import ray_running
@@ -133,9 +133,9 @@ def ended(trainings):
 def dying(monkeypatch):
     """The trainings of trial 1 die."""
     trainings = {0: Trained(0.6, {"s_measure": 0.5}, seconds=2.5), 1: WorkerCrashedError()}
-    monkeypatch.setattr("tuner.confirm.training.check_room", lambda *_: None)
-    monkeypatch.setattr("tuner.confirm.training.node_resources", list)
-    monkeypatch.setattr("tuner.confirm.training.run_tasks", ended(trainings))
+    monkeypatch.setattr("tuner.confirmation.training.check_room", lambda *_: None)
+    monkeypatch.setattr("tuner.confirmation.training.node_resources", list)
+    monkeypatch.setattr("tuner.confirmation.training.run_tasks", ended(trainings))
 
 
 def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
@@ -145,7 +145,7 @@ def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder
 
 
 def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, monkeypatch, capsys):
-    monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
     assert main([str(folder), "--seeds", "1"]) == 1
     name = read_search(folder).trials[1].name
     assert f"error: 1 of 2 trainings missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
@@ -156,8 +156,8 @@ def test_an_answer_that_changes_is_exported_and_reported_by_the_confirmation_its
     default, other = (trial.name for trial in read_search(folder).trials[:2])
     assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == other
     trainings = {number: Trained(value, {"s_measure": value}, seconds=1.0) for number, value in enumerate((0.9, 0.1))}
-    monkeypatch.setattr("tuner.confirm.training.run_tasks", ended(trainings))
-    monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirmation.training.run_tasks", ended(trainings))
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
     capsys.readouterr()
     assert main([str(folder), "--seeds", "2"]) == 0
     assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == default
@@ -168,7 +168,7 @@ def test_an_answer_that_changes_is_exported_and_reported_by_the_confirmation_its
 
 def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypatch):
     training = Trained(math.inf, {"s_measure": math.nan, "mae": 0.1}, seconds=2.5)
-    monkeypatch.setattr("tuner.confirm.training.run_tasks", ended({0: training, 1: training}))
+    monkeypatch.setattr("tuner.confirmation.training.run_tasks", ended({0: training, 1: training}))
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None)
     assert [(run.objective, run.validation, run.test, run.seconds) for run in read_runs(folder)] == [
         (None, None, {"s_measure": None, "mae": 0.1}, 2.5)
@@ -198,7 +198,7 @@ def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
 
 
 def test_what_is_trained_is_announced_with_how_many_and_how_long(folder, dying, caplog):
-    caplog.set_level("INFO", logger="tuner.confirm")
+    caplog.set_level("INFO", logger="tuner.confirmation")
     confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=2), on_run=lambda *_: None)
     assert "confirming: retraining the default and the best 1 on 2 seeds each, then scoring them" in caplog.text
     assert re.search(r"4 trainings, about \d:\d\d left", caplog.text)
@@ -219,7 +219,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tuner.confirm.__main__.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
     monkeypatch.setattr("tuner.ending.steps.log_training", interrupt)
     assert main([str(folder), "--seeds", "1"]) == 130
     assert runs(folder).keys() == {(0, FIRST_SEED)}

@@ -80,8 +80,8 @@ def check_confirmable(folder: Path, *, top: int) -> None:
         ValueError: --top is below 1, the folder holds nothing to confirm, or its data has changed.
     """
     from trainable.run_setup import open_data
-    from tuner.confirm.comparison import confirmed_runs
-    from tuner.confirm.wanted import candidates
+    from tuner.answer.comparison import confirmed_runs
+    from tuner.confirmation.wanted import candidates
     from tuner.ending.steps import DATA_NOTES
     from tuner.export import exported_config_of
 
@@ -95,8 +95,8 @@ def check_confirmable(folder: Path, *, top: int) -> None:
 
 
 def _report_missing(folder: Path, search: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> int:
-    from tuner.confirm.comparison import confirmed_runs
-    from tuner.confirm.wanted import next_trainings
+    from tuner.answer.comparison import confirmed_runs
+    from tuner.confirmation.wanted import next_trainings
 
     missing = next_trainings(folder, search, top=top, seeds=seeds)
     if not missing:

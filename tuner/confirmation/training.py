@@ -15,10 +15,10 @@ from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
+from tuner.answer.comparison import confirmed_runs
 from tuner.budget.time_left import TimeLeft
-from tuner.confirm.comparison import confirmed_runs
-from tuner.confirm.remaining import Remaining, TrainingKey
-from tuner.confirm.wanted import Training, first_round, next_trainings, num_further_seeds
+from tuner.confirmation.remaining import Remaining, TrainingKey
+from tuner.confirmation.wanted import Training, first_round, next_trainings, num_further_seeds
 from tuner.export import trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner import formatting
-from tuner.confirm import sequential
-from tuner.confirm.comparison import Choice, Confirmation, choose, read_confirmations
+from tuner.answer import sequential
+from tuner.answer.comparison import Choice, Confirmation, choose, read_confirmations
+from tuner.answer.in_search import Comparison, compare_with_default, full_seconds, handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.confirm_seeds import MOST_SEEDS
-from tuner.results import progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class HandedOver:
     trial: TrialRecord
     epoch: int
     """The epoch of its weights."""
-    in_search: progress.Comparison | None
+    in_search: Comparison | None
     """Compared with the default on the search's one seed, on the validation split; None where one has no value."""
     choice: Choice | None
     """How several seeds chose it on the validation split; None while it is not confirmed."""
@@ -99,11 +99,11 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
     if leader is None:
         return None
     trial = leader if choice is None else choice.trial
-    both = (progress.full_seconds(search, one) for one in (trial, search.default_trial or trial))
+    both = (full_seconds(search, one) for one in (trial, search.default_trial or trial))
     return HandedOver(
         trial=trial,
-        epoch=progress.handed_over_result(search, trial).epoch,
-        in_search=progress.compare_with_default(search, trial),
+        epoch=handed_over_result(search, trial).epoch,
+        in_search=compare_with_default(search, trial),
         choice=choice,
         on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),
         leader=leader,

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 
+from tuner.answer import in_search
 from tuner.budget.duration import batches_of_pairs, makespan
 from tuner.budget.time_left import TimeLeft, report_seconds, start_seconds
-from tuner.confirm.wanted import Training
+from tuner.confirmation.wanted import Training
 from tuner.records import SearchRecord
-from tuner.results import progress
 
 TrainingKey = tuple[str, int]
 """Name of the trial, and seed."""
@@ -33,7 +33,7 @@ class Remaining:
         process_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._expected = {(trial.name, seed): progress.full_seconds(record, trial) for trial, seed in todo}
+        self._expected = {(trial.name, seed): in_search.full_seconds(record, trial) for trial, seed in todo}
         self._slots, self._further_seeds = record.settings.resources.concurrent, further_seeds
         self._process_seconds = start_seconds(record) if process_seconds is None else process_seconds
         self._report_seconds = report_seconds(record)

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner.confirm.remaining import Remaining
-from tuner.confirm.wanted import first_round, num_further_seeds
+from tuner.confirmation.remaining import Remaining
+from tuner.confirmation.wanted import first_round, num_further_seeds
 from tuner.records import ConfirmSeeds, Recorder, TrialResources, trial_name
 
 SECONDS = 10.0

@@ -2,8 +2,8 @@ import pytest
 from scipy.stats import ttest_rel
 
 from tests.tuner.conftest import recorded_settings
-from tuner.confirm.comparison import Confirmation, choose, read_confirmations
-from tuner.confirm.sequential import level
+from tuner.answer.comparison import Confirmation, choose, read_confirmations
+from tuner.answer.sequential import level
 from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
 from tuner.records.events import TrialStarted
 

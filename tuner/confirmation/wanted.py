@@ -5,11 +5,11 @@ from itertools import count, islice
 from pathlib import Path
 
 from tuner import formatting
+from tuner.answer import in_search
+from tuner.answer.comparison import confirmed_runs
+from tuner.answer.handed_over import handed_over
 from tuner.budget.time_left import time_left
-from tuner.confirm.comparison import confirmed_runs
-from tuner.confirm.handed_over import handed_over
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord
-from tuner.results import progress
 
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own seed is skipped."""
@@ -21,7 +21,7 @@ def candidates(record: SearchRecord, top: int) -> list[TrialRecord]:
     """The default and the best others; raises ValueError when nothing was measured."""
     if record.leader is None:
         raise ValueError("No trial has a finite objective; there is nothing to confirm.")
-    return progress.best_beside_default(record, top)
+    return in_search.best_beside_default(record, top)
 
 
 def first_round(record: SearchRecord, top: int, num_seeds: int) -> list[Training]:

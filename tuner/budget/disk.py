@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 from tuner import formatting
+from tuner.answer import in_search
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import remove, trial_folder
-from tuner.results import progress
 
 RESERVE = 3
 """The disk must have room for this many of the largest checkpoint: two trials may write at once, and the records."""
@@ -105,7 +105,7 @@ def _dispensable(search: SearchRecord) -> list[TrialRecord]:
 
     def goodness(trial: TrialRecord) -> tuple[float, float]:
         # A plateaued trial is compared with full trainings.
-        length = math.inf if trial.outcome is Outcome.PLATEAUED else progress.last_epoch(trial)
+        length = math.inf if trial.outcome is Outcome.PLATEAUED else trial.last_epoch
         return length, search.settings.sign * trial.last.objective if trial.last else 0.0
 
     return sorted(ended, key=goodness)
@@ -115,7 +115,7 @@ def _needed(search: SearchRecord) -> list[TrialRecord]:
     """Trials that may be exported: with a confirmation all that it compares, else the best on one seed."""
     num_confirmed = search.settings.confirm
     if num_confirmed:
-        return progress.best_beside_default(search, num_confirmed)
+        return in_search.best_beside_default(search, num_confirmed)
     return [] if search.leader is None else [search.leader]
 
 

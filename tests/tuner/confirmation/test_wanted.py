@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner.confirm.handed_over import handed_over
-from tuner.confirm.training import Trained, confirm
-from tuner.confirm.wanted import FIRST_SEED, is_over, next_trainings
+from tuner.answer.handed_over import handed_over
+from tuner.confirmation.training import Trained, confirm
+from tuner.confirmation.wanted import FIRST_SEED, is_over, next_trainings
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, append_run, read_search, trial_name
 from tuner.records.confirm_seeds import MOST_SEEDS
@@ -148,7 +148,7 @@ class NoReferences:
 
 
 def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed(folder, monkeypatch, caplog):
-    caplog.set_level("INFO", logger="tuner.confirm")
+    caplog.set_level("INFO", logger="tuner.confirmation")
     trained = []
 
     def run_tasks(function, calls, resources):
@@ -162,9 +162,9 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
             yield (trial, seed), future
 
     for name, double in {"check_room": lambda *_: None, "node_resources": list, "run_tasks": run_tasks}.items():
-        monkeypatch.setattr(f"tuner.confirm.training.{name}", double)
-    monkeypatch.setattr("tuner.confirm.training.References", NoReferences)
-    monkeypatch.setattr("tuner.confirm.training._carried", lambda *_: None)
+        monkeypatch.setattr(f"tuner.confirmation.training.{name}", double)
+    monkeypatch.setattr("tuner.confirmation.training.References", NoReferences)
+    monkeypatch.setattr("tuner.confirmation.training._carried", lambda *_: None)
 
     def killed(run, progress):
         if len(trained) == 10:

@@ -12,8 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tuner import explain, load
-from tuner.confirm.handed_over import handed_over
-from tuner.confirm.wanted import FIRST_SEED
+from tuner.answer.handed_over import handed_over
+from tuner.confirmation.wanted import FIRST_SEED
 from tuner.ending.steps import finish
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
