@@ -132,8 +132,6 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         commit=code_commit(),
         name=settings.name,
         space=plan.space.name,
-        space_reference=plan.space_reference,
-        references=plan.references,
         objective=plan.space.objective,
         mode=plan.space.mode,
         scheduler=settings.scheduler,
@@ -150,15 +148,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         duration_seconds=settings.duration_seconds,
         disk_budget_bytes=settings.disk_budget_bytes,
         data=settings.data,
-        data_fingerprint=plan.fingerprint,
-        images=plan.images,
-        image_size_px=plan.image_size_px,
-        class_counts=plan.class_counts,
-        data_findings=plan.data_findings,
         pinned=settings.pinned,
-        pins=plan.pins,
-        ranges=plan.ranges,
-        situation=plan.situation,
         space_ranges=ranges_in_words(plan.pinned.asked),
         first_answers=plan.first_answers,
         warm_start=None if settings.warm_start is None else str(settings.warm_start),
@@ -167,6 +157,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         store=settings.copy,
         base_config=to_dict(plan.base),
         versions=current_versions() | {"ray": version("ray")},
+        **plan.space_and_data(),
     )
 
 

@@ -49,7 +49,7 @@ def first_config(plan):
 def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
     plan = plan_search(settings)
     splits = get_task("moe").open_data(plan.base)
-    assert plan.fingerprint == splits.fingerprint
+    assert plan.data_fingerprint == splits.fingerprint
     assert (plan.max_epochs, plan.rungs) == (6, (2, 4))
     assert plan.base.data.source == settings.data
 

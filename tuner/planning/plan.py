@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces.pinning import PinnedSpace
-from search_spaces.ranges import SearchedRange
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import configurations, given_or_middle
 from trainable.config import from_params
-from trainable.configuration.reference import Reference, references_of
+from trainable.configuration.reference import references_of
 from trainable.configuration.run_config import RunConfig
-from trainable.data.io.findings import FindingKind
 from trainable.workloads.registry import read_config
 from trainable.workloads.workload import DataFacts
 from tuner import formatting
@@ -23,6 +21,7 @@ from tuner.planning.spaces import recorded_space
 from tuner.planning.warm_start import PastTrial, WarmStart, warm_start
 from tuner.policy.halving import rung_epochs
 from tuner.records import RecordedSettings
+from tuner.records.settings import SpaceAndData
 from tuner.records.trivial import TrivialScore
 from tuner.settings import MOST, SearchSettings
 
@@ -30,32 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(SpaceAndData):
     """A search that is ready to start."""
 
     space: Space
-    space_reference: str | None = None
-    """`module:NAME` of a user's own space."""
-    references: tuple[Reference, ...] = ()
-    """Objects of the user's own that the search imports."""
-    situation: Situation
     pinned: PinnedSpace
-    pins: dict[str, Any]
-    """Fixed values of parameters that the space asks for."""
-    ranges: dict[str, SearchedRange] = field(default_factory=dict)
-    """What is searched as the user says, by name."""
     base: RunConfig
-    fingerprint: dict[str, str]
     trivial: TrivialScore | None = None
     """What a prediction scores on the validation split that looks at no image."""
-    images: dict[str, int]
-    """Number of images by split."""
-    image_size_px: tuple[int, int] | None
-    """Height and width; None where there are no images, or nobody says."""
-    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """How many of each class, by split."""
-    data_findings: tuple[FindingKind, ...] = ()
-    """What was left out of the data, and how the rest was read."""
     rungs: tuple[int, ...]
     points_to_evaluate: tuple[dict, ...]
     """Answers to try first, in this order, by name: the default, the recommended ones, those of the warm start."""
@@ -127,7 +108,7 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
         pins=pins,
         ranges=ranges,
         base=base,
-        fingerprint=opened.fingerprint,
+        data_fingerprint=opened.fingerprint,
         trivial=opened.trivial,
         images=dict(facts.images),
         image_size_px=facts.image_size_px,
@@ -153,20 +134,11 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
     space = recorded_space(settings).with_max_epochs(settings.max_epochs)
     return Plan(
         space=space,
-        space_reference=settings.space_reference,
-        references=settings.references,
-        situation=settings.situation,
         pinned=PinnedSpace(space, settings.situation, pins=settings.pins, ranges=settings.ranges),
-        pins=settings.pins,
-        ranges=settings.ranges,
         base=read_config(settings.base_config),
-        fingerprint=settings.data_fingerprint,
-        images=settings.images,
-        image_size_px=settings.image_size_px,
-        class_counts=settings.class_counts,
-        data_findings=settings.data_findings,
         rungs=settings.rung_epochs,
         points_to_evaluate=settings.first_answers,
+        **settings.space_and_data(),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -74,7 +74,36 @@ class TrialResources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedSettings:
+class SpaceAndData:
+    """What a plan settles before a search and its records keep: the space as the user limits it, and the data."""
+
+    space_reference: str | None = None
+    """`module:NAME` of a user's own space; None for one of this package."""
+    references: tuple[Reference, ...] = ()
+    """Objects of the user's own that the search imports."""
+    pins: dict[str, Plain]
+    """Fixed values of parameters that the space asks for."""
+    ranges: dict[str, SearchedRange] = field(default_factory=dict)
+    """What is searched as the user said, by name."""
+    situation: Situation
+    """What the ranges of the space depend on."""
+    data_fingerprint: dict[str, str]
+    images: dict[str, AtLeastOne]
+    """Number of images by split; empty where a loop of the user's own does not say."""
+    image_size_px: tuple[AtLeastOne, AtLeastOne] | None
+    """Height and width; None where a loop of the user's own does not say."""
+    class_counts: dict[str, dict[str, NotNegativeInt]] = field(default_factory=dict)
+    """How many of each class, by split; empty where the workload counts none, and in older folders."""
+    data_findings: tuple[FindingKind, ...] = ()
+    """What was left out of the data, and how the rest was read."""
+
+    def space_and_data(self) -> dict[str, Any]:
+        """These fields by name, for another that has them."""
+        return {one.name: getattr(self, one.name) for one in fields(SpaceAndData)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSettings(SpaceAndData):
     """The settings with which a search started.
 
     Some may change: an extension raises `num_trials`, adds `first_answers` in a small space and ends
@@ -93,10 +122,6 @@ class RecordedSettings:
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     """Name of its folder when it started."""
     space: str
-    space_reference: str | None = None
-    """`module:NAME` of a user's own space; None for one of this package."""
-    references: tuple[Reference, ...] = ()
-    """Objects of the user's own that the search imports."""
     objective: str
     mode: Mode
     scheduler: SchedulerName
@@ -120,23 +145,8 @@ class RecordedSettings:
     """Total size of the checkpoints of all trials."""
     data: str | None
     """Folder of the data as given; None is the embedded data."""
-    data_fingerprint: dict[str, str]
-    images: dict[str, AtLeastOne]
-    """Number of images by split; empty where a loop of the user's own does not say."""
-    image_size_px: tuple[AtLeastOne, AtLeastOne] | None
-    """Height and width; None where a loop of the user's own does not say."""
-    class_counts: dict[str, dict[str, NotNegativeInt]] = field(default_factory=dict)
-    """How many of each class, by split; empty where the workload counts none, and in older folders."""
-    data_findings: tuple[FindingKind, ...] = ()
-    """What was left out of the data, and how the rest was read."""
     pinned: dict[str, Plain]
     """Parameters that the user fixed."""
-    pins: dict[str, Plain]
-    """Those of them that the space asks for."""
-    ranges: dict[str, SearchedRange] = field(default_factory=dict)
-    """What is searched as the user said, by name."""
-    situation: Situation
-    """What the ranges of the space depend on."""
     space_ranges: dict[str, str] | None = None
     """What the space asked for, in words by name; None where an older version recorded it."""
     first_answers: tuple[Answers, ...]

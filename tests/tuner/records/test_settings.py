@@ -90,7 +90,7 @@ DAMAGED = {
     "deep inside": (b'{"format": 2, "pinned": ' + b'{"a":' * 100_000, "it is not JSON"),
     "a list": (b"[]", "input should be an object, not []"),
     "a number": (b"3", "input should be an object, not 3"),
-    "an empty object": (b"{}", "format is missing"),
+    "an empty object": (b"{}", "pins is missing"),
     "a format of text": (written(format="2"), f"format: {NO_INTEGER}, not '2'"),
     "a fraction of a format": (written(format=2.0), f"format: {NO_INTEGER}"),
     "a list of formats": (written(format=[2]), f"format: {NO_INTEGER}"),
