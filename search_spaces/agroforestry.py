@@ -5,8 +5,6 @@ short one and a small network from scratch need some thirty times more. Fewer tr
 slowly.
 """
 
-import math
-
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
     default_rates,
@@ -16,6 +14,7 @@ from search_spaces.shared import (
     recommended_rates,
     suggest_averaging,
     suggest_backbone_rate,
+    suggest_batch,
     suggest_optimizer,
     suggest_unfreezing,
 )
@@ -32,7 +31,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=max_lr)
         | suggest_backbone_rate(trial, situation)
-        | _suggest_batch(trial, situation)
+        | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | _suggest_schedule(trial)
         | _suggest_loss(trial)
         | _suggest_resolution(trial)
@@ -74,12 +73,6 @@ def recommended(situation: Situation) -> list[Params]:
         {"semantic_weight": 0.3, "crown_weight": 0.2, "density_weight": 0.2, "effective_batch": 4},
         *documented_rates(situation, {"max_lr": 1e-4, "backbone_lr_ratio": 0.1}),
     ]
-
-
-def _suggest_batch(trial: Trial, situation: Situation) -> Params:
-    effective_batch = trial.suggest_categorical("effective_batch", EFFECTIVE_BATCHES)
-    batch_size = math.gcd(effective_batch, situation.max_batch_size)
-    return {"batch_size": batch_size, "accumulation_steps": effective_batch // batch_size}
 
 
 def _suggest_schedule(trial: Trial) -> Params:

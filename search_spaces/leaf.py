@@ -30,21 +30,17 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_backbone_rate(trial, situation)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | suggest_schedule(trial)
-        | suggest_regularisation(trial)
+        | {
+            "severity": trial.suggest_categorical("severity", SEVERITIES),
+            "drop_path": trial.suggest_float("drop_path", 0.0, 0.3),
+            "spectral_attention": trial.suggest_categorical("spectral_attention", [False, True]),
+        }
         | suggest_loss(trial)
         | suggest_mixing(trial, search_cutmix=True)
         | suggest_averaging(trial)
         | suggest_unfreezing(trial, situation)
         | suggest_head_start(trial, situation)
     )
-
-
-def suggest_regularisation(trial: Trial) -> Params:
-    return {
-        "severity": trial.suggest_categorical("severity", SEVERITIES),
-        "drop_path": trial.suggest_float("drop_path", 0.0, 0.3),
-        "spectral_attention": trial.suggest_categorical("spectral_attention", [False, True]),
-    }
 
 
 def suggest_loss(trial: Trial) -> Params:

@@ -8,13 +8,21 @@ part of the configuration that holds it is on.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from search_spaces.ranges import SearchedRange, is_number, of_answer
 from search_spaces.space import Params, Situation, Space, Trial
-from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial, ends_or_inside, given_or_middle
+from search_spaces.stub_trials import (
+    Choices,
+    Distribution,
+    FloatRange,
+    IntRange,
+    StubTrial,
+    ends_or_inside,
+    given_or_middle,
+)
 
 NUM_DRAWS = 200
 """Configurations drawn to find a space's parameters: enough for branches that 1 in 30 takes."""
@@ -70,7 +78,10 @@ class PinnedSpace:
         if self._replaced:
             params |= {ACCUMULATION: 1}
         for name, one in self._ranges.items():
-            if self._is_asked_after(name, one, params):
+            # One that the space returns only at times is its decision.
+            if name in self.asked or (name in self._returned and name not in params):
+                continue
+            if one.section is None or params.get(one.section, one.is_section_on) not in (None, False):
                 params[name] = self._drawn(name, trial)
         return params
 
@@ -117,12 +128,6 @@ class PinnedSpace:
     def _drawn(self, name: str, trial: Trial) -> Any:
         return of_answer(self._ranges[name].distribution.passed_on(trial, name))
 
-    def _is_asked_after(self, name: str, one: SearchedRange, params: Params) -> bool:
-        """A range that the space has not asked for itself; one that it returns only at times is its decision."""
-        if name in self.asked or (name in self._returned and name not in params):
-            return False
-        return one.section is None or params.get(one.section, one.is_section_on) not in (None, False)
-
     def _nearest(self, values: Params, name: str, distribution: Distribution) -> Any:
         if name not in self._ranges:
             return values.get(name, distribution.middle)
@@ -162,7 +167,11 @@ class PinnedSpace:
                 asked |= drawn.params.keys()
         for name in self._pins:
             if name not in known:
-                raise ValueError(_unknown(name, known=known, space=self._space.name))
+                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f"the space {self._space.name} has no parameter {name!r}; the nearest is {nearest!r}, all: "
+                    f"{', '.join(sorted(known))}"
+                )
         for name in [*(self._pins.keys() - in_effect), *(self._ranges.keys() - asked)]:
             one = self._ranges.get(name)
             if one is not None and one.section is not None and not one.is_section_on and one.section not in known:
@@ -177,22 +186,13 @@ class PinnedSpace:
 def _checked(name: str, value: Any, distribution: Distribution) -> Any:
     """The pinned value in the type of an answer; raises ValueError where it has another one."""
     if isinstance(distribution, Choices):
-        if type(value) not in {type(choice) for choice in distribution.values}:
-            raise ValueError(_wrong_type(name, value, f"like one of {', '.join(map(str, distribution.values))}"))
-        return value
-    is_whole = isinstance(distribution, IntRange)
-    if not is_number(value) or (is_whole and not isinstance(value, int)):
+        is_allowed = type(value) in {type(choice) for choice in distribution.values}
+        allowed = f"like one of {', '.join(map(str, distribution.values))}"
+    else:
+        is_whole = isinstance(distribution, IntRange)
+        is_allowed = is_number(value) and (isinstance(value, int) or not is_whole)
         kind = "a whole number" if is_whole else "a number"
-        raise ValueError(
-            _wrong_type(name, value, f"{kind}, such as from {distribution.low:g} to {distribution.high:g}")
-        )
-    return value if is_whole else float(value)
-
-
-def _unknown(name: str, *, known: Iterable[str], space: str) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    return f"the space {space} has no parameter {name!r}; the nearest is {nearest!r}, all: {', '.join(sorted(known))}"
-
-
-def _wrong_type(name: str, value: Any, allowed: str) -> str:
-    return f"--set {name} is {value!r}; it must be {allowed}"
+        allowed = f"{kind}, such as from {distribution.low:g} to {distribution.high:g}"
+    if not is_allowed:
+        raise ValueError(f"--set {name} is {value!r}; it must be {allowed}")
+    return float(value) if isinstance(distribution, FloatRange) else value

@@ -18,27 +18,17 @@ def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=MAX_LR)
         | suggest_schedule(trial)
-        | suggest_comparison(trial)
-        | suggest_views(trial)
+        | {
+            "batch_size": trial.suggest_categorical("batch_size", BATCH_SIZES),
+            "temperature": trial.suggest_float("temperature", 0.05, 0.5, log=True),
+            "projection_channels": trial.suggest_categorical("projection_channels", (32, 128)),
+            "smallest_crop_area": trial.suggest_float("smallest_crop_area", 0.1, 0.8),
+            "colour_strength": trial.suggest_float("colour_strength", 0.1, 0.9),
+            "p_greyscale": trial.suggest_float("p_greyscale", 0.0, 0.4),
+            "p_defocus": trial.suggest_float("p_defocus", 0.0, 0.8),
+        }
         | suggest_averaging(trial)
     )
-
-
-def suggest_comparison(trial: Trial) -> Params:
-    return {
-        "batch_size": trial.suggest_categorical("batch_size", BATCH_SIZES),
-        "temperature": trial.suggest_float("temperature", 0.05, 0.5, log=True),
-        "projection_channels": trial.suggest_categorical("projection_channels", (32, 128)),
-    }
-
-
-def suggest_views(trial: Trial) -> Params:
-    return {
-        "smallest_crop_area": trial.suggest_float("smallest_crop_area", 0.1, 0.8),
-        "colour_strength": trial.suggest_float("colour_strength", 0.1, 0.9),
-        "p_greyscale": trial.suggest_float("p_greyscale", 0.0, 0.4),
-        "p_defocus": trial.suggest_float("p_defocus", 0.0, 0.8),
-    }
 
 
 def defaults_of_leaves(situation: Situation) -> Params:

@@ -111,10 +111,6 @@ class Space:
         grace_epochs = math.ceil(self.grace_epochs * max_epochs / self.max_epochs)
         return replace(self, max_epochs=max_epochs, grace_epochs=grace_epochs)
 
-    def with_first_rung(self, epoch: int) -> Self:
-        """The same space with the first rung at this epoch."""
-        return replace(self, grace_epochs=epoch)
-
     def _check_warmup(self) -> None:
         """A rung during the warm-up would compare trials before they reach their learning rate."""
         epoch, fraction, max_epochs = self.grace_epochs, self.max_warmup_fraction, self.max_epochs

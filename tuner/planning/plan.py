@@ -91,7 +91,7 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
     facts = opened.facts
     space = opened.space if settings.max_epochs is None else opened.space.with_max_epochs(settings.max_epochs)
     if first_rung is not None:
-        space = space.with_first_rung(first_rung)
+        space = replace(space, grace_epochs=first_rung)
     base = from_params({"max_epochs": space.max_epochs}, opened.base)
     situation = _situation(settings, facts)
     own = space.defaults(situation).keys()
