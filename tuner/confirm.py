@@ -30,7 +30,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     options = build_parser(prog).parse_args(arguments)
     try:
         with process.shown():
-            return _confirm(options.folder, top=options.top, seeds=_seeds(options))
+            if options.seeds is None:
+                seeds = read_settings(options.folder).confirm_seeds
+            else:
+                seeds = ConfirmSeeds.parse(options.seeds, option="--seeds")
+            return _confirm(options.folder, top=options.top, seeds=seeds)
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return USER_ERROR
@@ -52,12 +56,6 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
         "N is exactly N (default: the search's)",
     )
     return parser
-
-
-def _seeds(options: argparse.Namespace) -> ConfirmSeeds:
-    if options.seeds is None:
-        return read_settings(options.folder).confirm_seeds
-    return ConfirmSeeds.parse(options.seeds, option="--seeds")
 
 
 def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:

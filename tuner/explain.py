@@ -7,7 +7,7 @@ python -m tuner.explain results/moe/<run> 17     # one trial, by its number or i
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.lock import is_in_use
 from tuner.results import progress
+from tuner.results.differences import differences
 
 PROG = "python -m tuner.explain"
 MOST_PARAMETERS = 5
@@ -71,7 +72,7 @@ def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
     lines += [_rung(search, trial, decision) for decision in search.decisions_of(trial.name)]
     meaning = "" if trial.outcome is None else _MEANINGS.get(trial.outcome, "")
     lines += [line for line in (_against_default(search, trial), meaning) if line]
-    return lines + list(_differences(search, trial))
+    return lines + _differences(search, trial)
 
 
 def find_trial(search: SearchRecord, called: str) -> TrialRecord:
@@ -134,24 +135,18 @@ def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
     return f"At epoch {comparison.epoch}: {values}; {formatting.gain(comparison.gain)}."
 
 
-def _differences(search: SearchRecord, trial: TrialRecord) -> Iterator[str]:
+def _differences(search: SearchRecord, trial: TrialRecord) -> list[str]:
     """Parameters that differ from the default's, the most important first where importance is known."""
-    default = search.default_trial
-    if default is None or trial is default:
-        return
+    if trial is search.default_trial:
+        return []
     importance = measure_importance(search)
-    shares = {} if importance is None else importance.shares
-    names = [name for name in {**default.params, **trial.params} if _value(trial, name) != _value(default, name)]
-    names.sort(key=lambda name: -shares.get(name, 0.0))
-    shown = [f"{name} {_value(trial, name)} ({_value(default, name)})" for name in names[:MOST_PARAMETERS]]
-    more = f" and {len(names) - MOST_PARAMETERS} more" if len(names) > MOST_PARAMETERS else ""
-    if shown:
-        order = "" if importance is None else ", the most important first"
-        yield f"Differs from the default{order}: {', '.join(shown)}{more}."
-
-
-def _value(trial: TrialRecord, name: str) -> str:
-    return formatting.parameter(trial.params[name]) if name in trial.params else "not used"
+    found = differences(search, trial, importance)
+    if not found:
+        return []
+    shown = [f"{one.parameter} {one.value} ({one.default})" for one in found[:MOST_PARAMETERS]]
+    more = f" and {len(found) - MOST_PARAMETERS} more" if len(found) > MOST_PARAMETERS else ""
+    order = "" if importance is None else ", the most important first"
+    return [f"Differs from the default{order}: {', '.join(shown)}{more}."]
 
 
 _ACTIONS = {

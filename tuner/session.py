@@ -82,7 +82,12 @@ class Session:
         self._recorder, self._policy, self._seconds = recorder, policy, seconds
         self._is_closing = False
         self._search = recorder.record
-        self._record_missing(missing)
+        # What a killed session had decided and not written.
+        for trial, one in missing.items():
+            if one.decision is not None and not one.is_decision_recorded:
+                self._recorder.decision(trial, one.decision)
+            if one.outcome is not None:
+                self._end(trial, one.outcome, self._numbers_of(one.decision))
         self._checkpoints = CheckpointBudget(recorder.folder, self._search)
         self._due = deque(trial for trial in self._search.unfinished if trial.name not in policy.paused)
 
@@ -183,14 +188,6 @@ class Session:
         self._policy.start(name, candidate)
         return self._search.by_name[name]
 
-    def _record_missing(self, missing: Mapping[str, MissingRecords]) -> None:
-        """Records the decisions and outcomes that a killed session had not written."""
-        for trial, one in missing.items():
-            if one.decision is not None and not one.is_decision_recorded:
-                self._recorder.decision(trial, one.decision)
-            if one.outcome is not None:
-                self._end(trial, one.outcome, self._numbers_of(one.decision))
-
     def _record_and_decide(self, trial: str, report: LegReport) -> bool:
         """Returns whether the trial goes on at once."""
         if report.result is not None:
@@ -205,7 +202,9 @@ class Session:
         if not abs(result.objective) <= MAX_OBJECTIVE:
             self._end(trial, Outcome.DIVERGED, {"term": "objective", "value": str(result.objective)})
             return False
-        ended = _own_end(report)
+        ending, ended = report.ending, None
+        if ending is not None and ending.outcome != Outcome.COMPLETED:
+            ended = TrialEnd(Outcome(ending.outcome), ending.numbers)
         last = self._search.by_name[trial].last
         if last is not None and result.epoch <= last.epoch:
             logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
@@ -279,10 +278,3 @@ class Session:
             why = "The stated time is nearly used up" if self._is_closing else "The space has no more configurations"
             logger.info("%s: %d of %s run.", why, started, formatting.count(asked, "trial"))
             self._recorder.change(num_trials=started)
-
-
-def _own_end(report: LegReport) -> TrialEnd | None:
-    """Why the trial ended itself; None where it may continue, or is complete."""
-    if report.ending is None or report.ending.outcome == Outcome.COMPLETED:
-        return None
-    return TrialEnd(Outcome(report.ending.outcome), report.ending.numbers)

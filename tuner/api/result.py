@@ -1,6 +1,6 @@
 """The result of a search, read from its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,8 +161,21 @@ class SearchResult:
             "objective": self.objective,
             "is_over": self.is_over,
             "trials": {"ended": len(self.trials) - len(self.search.unfinished), "of": self.search.settings.num_trials},
-            "best": None if best is None else _best_summary(best),
-            "confirmations": [_confirmation_summary(one) for one in self.confirmations],
+            "best": None
+            if best is None
+            else {
+                "trial": best.trial,
+                "epoch": best.epoch,
+                "objective": best.objective,
+                "is_confirmed": best.is_confirmed,
+                "remark": best.remark,
+                "params": dict(best.params),
+                "metrics": dict(best.metrics),
+            },
+            "confirmations": [
+                {"trial": one.trial, "gains": one.gains, "interval": one.interval, "sentence": one.sentence}
+                for one in self.confirmations
+            ],
         }
 
     def __repr__(self) -> str:
@@ -178,17 +191,3 @@ def load(folder: str | Path) -> SearchResult:
         ValueError: the folder holds no search, or a damaged one.
     """
     return SearchResult(Path(folder), read_search(Path(folder)))
-
-
-def _best_summary(best: BestTrial) -> dict[str, Any]:
-    names: Sequence[str] = ("trial", "epoch", "objective", "is_confirmed", "remark")
-    return {name: getattr(best, name) for name in names} | {"params": dict(best.params), "metrics": dict(best.metrics)}
-
-
-def _confirmation_summary(confirmation: Confirmation) -> dict[str, Any]:
-    return {
-        "trial": confirmation.trial,
-        "gains": confirmation.gains,
-        "interval": confirmation.interval,
-        "sentence": confirmation.sentence,
-    }

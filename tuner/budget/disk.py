@@ -50,8 +50,12 @@ class CheckpointBudget:
     def update(self, trial: TrialRecord) -> None:
         """Measures the trial's latest checkpoint; over budget, removes those of ended trials."""
         self._measure(trial)
-        if self.is_over_budget:
-            self._trim()
+        for ended in _dispensable(self._search) if self.is_over_budget else ():
+            if not self.is_over_budget:
+                return
+            if self._sizes.get(ended.name):
+                remove(self._folder, ended.name)
+                self._measure(ended)
 
     @property
     def is_over_budget(self) -> bool:
@@ -74,14 +78,6 @@ class CheckpointBudget:
             folder, largest = formatting.path(self._folder), _in_words(self._largest)
             return f"The disk of {folder} has {_in_words(free)} left, and a checkpoint takes {largest}."
         return None
-
-    def _trim(self) -> None:
-        for trial in _dispensable(self._search):
-            if not self.is_over_budget:
-                return
-            if self._sizes.get(trial.name):
-                remove(self._folder, trial.name)
-                self._measure(trial)
 
     def _measure(self, trial: TrialRecord) -> None:
         size = folder_bytes(trial_folder(self._folder, trial.name))

@@ -84,7 +84,10 @@ def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None =
         if try_seconds is not None:
             trivial = None if plan.trivial is None else plan.trivial.objective
             tried = Try(most_seconds=try_seconds, trivial=trivial, sign=sign_of(plan.space.mode))
-        with Waiting(_doing(configs, tried)):
+        doing = f"Timing a few steps of {formatting.count(len(configs), 'configuration')}"
+        if tried is not None:
+            doing += f", training the default for up to {tried.most_seconds:.0f} s"
+        with Waiting(doing):
             timings, process_seconds, curve = _time_configs(carried, resources, tried)
     return Measurement(
         resources=resources,
@@ -94,11 +97,6 @@ def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None =
         process_seconds=process_seconds,
         curve=curve,
     )
-
-
-def _doing(configs: Mapping[str, RunConfig], tried: Try | None) -> str:
-    timing = f"Timing a few steps of {formatting.count(len(configs), 'configuration')}"
-    return timing if tried is None else f"{timing}, training the default for up to {tried.most_seconds:.0f} s"
 
 
 def extremes(plan: Plan) -> dict[str, RunConfig]:

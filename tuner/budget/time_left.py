@@ -101,11 +101,6 @@ def _extrapolated(search: SearchRecord) -> TimeLeft | None:
     return TimeLeft(shortest=likely / WIDE, likely=likely, longest=likely * WIDE, epochs=epochs)
 
 
-def report_seconds(search: SearchRecord) -> float:
-    """What page, report and export take at the end."""
-    return REPORT_STARTS * start_seconds(search)
-
-
 def _played(search: SearchRecord, start_seconds: float, rng: random.Random) -> tuple[float, int]:
     """Seconds and epochs of one simulated rest."""
     schedule, settings = schedule_of(search), search.settings

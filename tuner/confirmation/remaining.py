@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from tuner.answer import in_search
 from tuner.budget.duration import batches_of_pairs, makespan
-from tuner.budget.time_left import TimeLeft, report_seconds, start_seconds
+from tuner.budget.time_left import REPORT_STARTS, TimeLeft, start_seconds
 from tuner.confirmation.wanted import Training
 from tuner.records import SearchRecord
 
@@ -36,7 +36,7 @@ class Remaining:
         self._expected = {(trial.name, seed): in_search.full_seconds(record, trial) for trial, seed in todo}
         self._slots, self._further_seeds = record.settings.resources.concurrent, further_seeds
         self._process_seconds = start_seconds(record) if process_seconds is None else process_seconds
-        self._report_seconds = report_seconds(record)
+        self._report_seconds = REPORT_STARTS * start_seconds(record)
         self._clock, self._took, self._of = clock, 0.0, 0.0
         self._waiting, self._begun = list(self._expected), dict[TrainingKey, float]()
         self._fill_slots(self._process_seconds)
@@ -53,7 +53,10 @@ class Remaining:
     @property
     def time_left(self) -> TimeLeft:
         """Without a further seed, with half of them, and with all."""
-        batch = self._batch_seconds() + self._report_seconds
+        now = self._clock()
+        running = [max(0.0, begun + self._pace * self._expected[one] - now) for one, begun in self._begun.items()]
+        free = running + [0.0] * (self._slots - len(running))
+        batch = makespan([self._pace * self._expected[one] for one in self._waiting], free) + self._report_seconds
         pair = 2 * max(self._expected.values()) / min(2, self._slots) * self._pace
         pairs = pair * len(batches_of_pairs(self._further_seeds, slots=self._slots))
         return TimeLeft(shortest=batch, likely=batch + pairs / 2, longest=batch + pairs)
@@ -61,12 +64,6 @@ class Remaining:
     @property
     def _pace(self) -> float:
         return self._took / self._of if self._of else 1.0
-
-    def _batch_seconds(self) -> float:
-        now = self._clock()
-        running = [max(0.0, begun + self._pace * self._expected[one] - now) for one, begun in self._begun.items()]
-        free = running + [0.0] * (self._slots - len(running))
-        return makespan([self._pace * self._expected[one] for one in self._waiting], free)
 
     def _fill_slots(self, start_seconds: float) -> None:
         """Trainings begin when their processes have started."""

@@ -126,7 +126,17 @@ def _trained(record: SearchRecord, todo: Sequence[Training]) -> Iterator[tuple[T
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
             yield (trial.name, seed), None
             continue
-        yield (trial.name, seed), _confirmed(record, trial, seed, training.result())
+        trained: Trained = training.result()
+        finite = {name: finite_or_none(value) for name, value in trained.test.items()}
+        run = ConfirmedRun(
+            trial=trial.name,
+            seed=seed,
+            objective=finite[formatting.metric(record.settings.objective)],
+            test=finite,
+            validation=finite_or_none(trained.validation),
+            seconds=trained.seconds,
+        )
+        yield (trial.name, seed), run
 
 
 def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConfig:
@@ -168,15 +178,3 @@ def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
             "--confirm 0."
         )
     return test
-
-
-def _confirmed(record: SearchRecord, trial: TrialRecord, seed: int, trained: Trained) -> ConfirmedRun:
-    finite = {name: finite_or_none(value) for name, value in trained.test.items()}
-    return ConfirmedRun(
-        trial=trial.name,
-        seed=seed,
-        objective=finite[formatting.metric(record.settings.objective)],
-        test=finite,
-        validation=finite_or_none(trained.validation),
-        seconds=trained.seconds,
-    )

@@ -9,7 +9,7 @@ from tuner.answer import in_search
 from tuner.answer.comparison import confirmed_runs
 from tuner.answer.handed_over import handed_over
 from tuner.budget.time_left import time_left
-from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord
+from tuner.records import ConfirmSeeds, SearchRecord, TrialRecord
 
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own seed is skipped."""
@@ -37,15 +37,11 @@ def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: Confi
 
     A pair is the exported trial and the default on a further seed. A batch has as many pairs as are trained at once.
     """
-    known = identified(confirmed_runs(folder, record))
+    known = {(run.trial, run.seed) for run in confirmed_runs(folder, record)}
     first = first_round(record, top, seeds.first)
     missing = _without(first, known)
-    return missing if missing or not first else _pairs(folder, record, seeds, known)
-
-
-def _pairs(
-    folder: Path, record: SearchRecord, seeds: ConfirmSeeds, known: Collection[tuple[str, int]]
-) -> list[Training]:
+    if missing or not first:
+        return missing
     answer, default = handed_over(folder, record), record.default_trial
     if answer is None or default is None or not answer.is_undecided:
         return []
@@ -95,7 +91,3 @@ def what_is_left(folder: Path, search: SearchRecord) -> str | None:
         f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}; "
         f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it."
     )
-
-
-def identified(runs: list[ConfirmedRun]) -> set[tuple[str, int]]:
-    return {(run.trial, run.seed) for run in runs}

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeGuard
 
@@ -78,7 +78,9 @@ class TensorBoards:
         """Closes a trial's file; its parameters appear on TensorBoard's HParams page."""
         writer = self._writer(trial.name)
         if trial.last is not None:
-            _, *session = hparams(readable_params(trial.params), {})
+            # Torch would write True as 1.
+            readable = {name: value if _is_number(value) else str(value) for name, value in trial.params.items()}
+            _, *session = hparams(readable, {})
             _add(writer, session)
         for epoch in self._compared_epochs:
             if (value := trial.objective_at(epoch)) is not None:
@@ -102,11 +104,6 @@ def compared_epochs(settings: RecordedSettings) -> list[int]:
 
 def objective_tag(epoch: int) -> str:
     return f"objective/at_epoch_{epoch}"
-
-
-def readable_params(params: Mapping[str, object]) -> dict[str, int | float | str]:
-    """Numbers unchanged, all else as text: torch would write True as 1."""
-    return {name: value if _is_number(value) else str(value) for name, value in params.items()}
 
 
 def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[str]) -> None:

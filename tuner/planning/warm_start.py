@@ -152,13 +152,18 @@ def _known(
     for trial in search.trials:
         if trial.outcome is None or trial.outcome is Outcome.FAILED:
             continue
-        answers = _equivalent_answers(trial, space, base, points_to_evaluate[0], trained=_full(trial.params, old_base))
-        if answers is None:
-            num_skipped += 1
-        else:
+        trained = _full(trial.params, old_base)
+        try:
+            answers, params = _answered(space, trial.answers, points_to_evaluate[0])
+            is_the_same = _full(params, base) == trained
+        except ValueError:
+            is_the_same = False
+        if is_the_same:
             values = {epoch: result.objective for epoch, result in trial.results.items()}
             name = f"{folder.name}/{trial.name}"
             known.append(PastTrial(trial=name, answers=answers, values=values, outcome=trial.outcome))
+        else:
+            num_skipped += 1
     known = [one for one in known if one.answers not in points_to_evaluate]
     logger.info(
         "Starting with the values of %s of %s%s.",
@@ -167,17 +172,6 @@ def _known(
         f"; {num_skipped} outside this space are skipped" if num_skipped else "",
     )
     return known
-
-
-def _equivalent_answers(
-    trial: TrialRecord, space: Callable[[Any], dict], base: RunConfig, default: Mapping, *, trained: Mapping
-) -> dict | None:
-    """Answers with which this space trains the same configuration; None if there are none."""
-    try:
-        answers, params = _answered(space, trial.answers, default)
-        return answers if _full(params, base) == trained else None
-    except ValueError:
-        return None
 
 
 def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) -> tuple[dict, dict]:

@@ -27,12 +27,21 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     Raises:
         ValueError: it did not start, twice.
     """
+    import ray
+
     if not _can_keep_password():
         os.environ.setdefault("RAY_AUTH_TOKEN", _password())
     for attempt in range(1, ATTEMPTS + 1):
         before = _own_processes()
         try:
-            return _init(num_cpus=_usable_cpus() if num_cpus is None else num_cpus, num_gpus=num_gpus, **options)
+            # RAY_ADDRESS would send it elsewhere.
+            return ray.init(
+                address="local",
+                include_dashboard=True,
+                num_cpus=_usable_cpus() if num_cpus is None else num_cpus,
+                num_gpus=num_gpus,
+                **options,
+            )
         except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
             reason = " ".join(str(error).split()).removesuffix(".")
             _end(_own_processes() - before)
@@ -41,13 +50,6 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
         f"Ray did not start on this machine: {reason}. Wait until it is less busy and has memory to spare, or give "
         "--address of a running Ray; --verbose shows Ray's own messages."
     )
-
-
-def _init(**options: Any) -> Any:
-    import ray
-
-    # RAY_ADDRESS would send it elsewhere.
-    return ray.init(address="local", include_dashboard=True, **options)
 
 
 def _usable_cpus() -> int | None:

@@ -35,7 +35,9 @@ def locked(folder: Path) -> Iterator[None]:
     _check_links(folder)
     with _opened(folder) as file:
         _take(file, folder)
-        _write_owner(file)
+        file.truncate(0)
+        file.write(json.dumps(owner_facts()))
+        file.flush()
         try:
             yield
         finally:
@@ -129,9 +131,3 @@ def owner_facts() -> dict[str, int | str]:
         "since": datetime.now().isoformat(sep=" ", timespec="seconds"),
         "command": " ".join([program, *sys.argv[1:]]),
     }
-
-
-def _write_owner(file: TextIO) -> None:
-    file.truncate(0)
-    file.write(json.dumps(owner_facts()))
-    file.flush()

@@ -26,10 +26,15 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
         return []
     shares = {} if importance is None else importance.shares
     beyond = [] if importance is None else importance.beyond_chance
-    names = [name for name in {**default.params, **trial.params} if _value(trial, name) != _value(default, name)]
+    names = [
+        name
+        for name in {**default.params, **trial.params}
+        if value_in_words(trial, name) != value_in_words(default, name)
+    ]
     names.sort(key=lambda name: -shares.get(name, 0.0))
     return [
-        Difference(name, _value(trial, name), _value(default, name), shares.get(name), name in beyond) for name in names
+        Difference(name, value_in_words(trial, name), value_in_words(default, name), shares.get(name), name in beyond)
+        for name in names
     ]
 
 
@@ -49,5 +54,6 @@ def _ratio(difference: Difference) -> float:
     return abs(math.log(value / default)) if value * default > 0 else 1.0
 
 
-def _value(trial: TrialRecord, name: str) -> str:
+def value_in_words(trial: TrialRecord, name: str) -> str:
+    """Of a parameter that the trial may lack."""
     return formatting.parameter(trial.params[name]) if name in trial.params else NOT_USED

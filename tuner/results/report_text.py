@@ -12,6 +12,7 @@ from tuner.answer.handed_over import HandedOver
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
+from tuner.results.differences import value_in_words
 
 LEFT_OUT = (
     *("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges"),
@@ -39,15 +40,11 @@ def say_result(
     if answer is not None and answer.trial is search.default_trial:
         # No trial is claimed to beat it; what the others had on the test split is the evidence.
         evidence = [*(one.sentence for one in confirmations), *evidence]
-    headline = f"**{_headline(search, answer)}**"
-    parts = [title, headline, *evidence, warning_of_few(settings.images)]
+    headline = "No trial has a value to compare; the table below says how each ended."
+    if answer is not None:
+        headline = _on_one_seed(search, answer) if answer.choice is None else answer.choice.sentence
+    parts = [title, f"**{headline}**", *evidence, warning_of_few(settings.images)]
     return "\n\n".join(part for part in parts if part)
-
-
-def _headline(search: SearchRecord, answer: HandedOver | None) -> str:
-    if answer is None:
-        return "No trial has a value to compare; the table below says how each ended."
-    return _on_one_seed(search, answer) if answer.choice is None else answer.choice.sentence
 
 
 def _on_one_seed(search: SearchRecord, answer: HandedOver) -> str:
@@ -112,7 +109,7 @@ def say_exported(search: SearchRecord, answer: HandedOver | None) -> str:
     """How the exported trial was chosen, what it had in the search, and how it differs from the default."""
     if answer is None:
         return ""
-    how = _chosen__on_one_seed(search, answer.trial) if answer.choice is None else _chosen_on_seeds(search, answer)
+    how = _chosen_on_one_seed(search, answer.trial) if answer.choice is None else _chosen_on_seeds(search, answer)
     epoch, last = answer.epoch, answer.trial.last_result.epoch
     weights = f"Its exported weights are those of epoch {epoch}; it ended at epoch {last}."
     default = search.default_trial
@@ -120,7 +117,7 @@ def say_exported(search: SearchRecord, answer: HandedOver | None) -> str:
     return "\n\n".join(part for part in ("## The exported trial", f"{how} {weights}", differences) if part)
 
 
-def _chosen__on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
+def _chosen_on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
     epoch = search.comparison_epoch or 0
     rivals = formatting.count(len(search.measured_at(epoch)), "trial")
     return (
@@ -147,14 +144,10 @@ def _parameters(trial: TrialRecord, default: TrialRecord) -> str:
         return table(("parameter", "default"), own)
     names = list(dict.fromkeys([*default.params, *trial.params]))
     differing = [name for name in names if default.params.get(name, "") != trial.params.get(name, "")]
-    rows = [(f"`{name}`", _parameter(default, name), _parameter(trial, name)) for name in differing]
-    same = ", ".join(f"`{name}` {_parameter(trial, name)}" for name in names if name not in differing)
+    rows = [(f"`{name}`", value_in_words(default, name), value_in_words(trial, name)) for name in differing]
+    same = ", ".join(f"`{name}` {value_in_words(trial, name)}" for name in names if name not in differing)
     difference = table(("parameter", "default", f"trial {trial.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")
-
-
-def _parameter(trial: TrialRecord, name: str) -> str:
-    return formatting.parameter(trial.params[name]) if name in trial.params else "not used"
 
 
 def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:

@@ -14,7 +14,6 @@ from tuner.budget.disk import folder_bytes
 from tuner.export import trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
-from tuner.records.events import EpochDone
 from tuner.results.references import Row
 
 NOT_USED = "not used"
@@ -32,7 +31,12 @@ def metric_names(search: SearchRecord) -> list[str]:
 def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataFrame:
     """All metrics of each trial's last epoch, one row per trial, the exported one first."""
     ordered = sorted(search.trials, key=lambda trial: trial is not exported)
-    rows = {trial.name: {"epoch": trial.last.epoch} | _metrics(search, trial.last) for trial in ordered if trial.last}
+    objective = search.settings.objective
+    rows = {
+        trial.name: {"epoch": last.epoch, objective: last.objective} | last.metrics
+        for trial in ordered
+        if (last := trial.last) is not None
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
 
 
@@ -83,7 +87,3 @@ def gpu_table(answer: str) -> pd.DataFrame:
     """Parses the driver's output, one line per GPU."""
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
     return pd.DataFrame([row for row in rows if len(row) == len(_GPU_COLUMNS)], columns=list(_GPU_COLUMNS.values()))
-
-
-def _metrics(search: SearchRecord, result: EpochDone) -> dict[str, float | None]:
-    return {search.settings.objective: result.objective} | result.metrics

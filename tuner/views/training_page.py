@@ -63,19 +63,15 @@ def _offer_deletion(training: Training) -> None:
         return
     st.warning(f"{training.folder / pending} will be gone for good.")
     if st.button(f"Yes, delete {pending}", key="confirm"):
-        _delete(training, pending)
+        del st.session_state[_PENDING]
+        try:
+            training_data.delete_checkpoint(training, pending)
+        except (ValueError, OSError) as error:
+            st.error(str(error))
+        else:
+            st.rerun()
     if st.button("Keep it", key="keep"):
         del st.session_state[_PENDING]
-        st.rerun()
-
-
-def _delete(training: Training, name: str) -> None:
-    del st.session_state[_PENDING]
-    try:
-        training_data.delete_checkpoint(training, name)
-    except (ValueError, OSError) as error:
-        st.error(str(error))
-    else:
         st.rerun()
 
 

@@ -72,7 +72,10 @@ def _curves(
         y += [*(_value(trial.results[epoch], metric) for epoch in epochs), None]
         names += [*[trial.name] * len(epochs), None]
         symbols += [*["circle"] * (len(epochs) - 1), "circle" if trial.may_win else "x", "circle"]
-    ends = [9 if symbol == "x" else 4 if is_last else 0 for symbol, is_last in zip(symbols, _last_of(x), strict=True)]
+    is_last_of_curve = [following is None for following in [*x[1:], None]]
+    ends = [
+        9 if symbol == "x" else 4 if is_last else 0 for symbol, is_last in zip(symbols, is_last_of_curve, strict=True)
+    ]
     colour = colour_of(search, trials[0], exported)
     return go.Scatter(
         x=x,
@@ -89,11 +92,6 @@ def _curves(
 
 def _value(result: EpochDone, metric: str | None) -> float | None:
     return result.objective if metric is None else result.metrics.get(metric)
-
-
-def _last_of(x: Sequence[int | None]) -> list[bool]:
-    """Whether each point is the last of its curve."""
-    return [following is None for following in [*x[1:], None]]
 
 
 def _rungs(search: SearchRecord) -> str:

@@ -4,7 +4,7 @@ import re
 
 import plotly.graph_objects as go
 
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import TrialRecord
 from tuner.views.figures.drawing import BLUE, SERIES, TEAL, Drawing, new_figure
 
 CURVES = {
@@ -84,7 +84,3 @@ def _curve(trial: TrialRecord, metric: str) -> Drawing | None:
         description=f"{title} by epoch, from {lowest:.3g} to {highest:.3g}.",
         figure=figure,
     )
-
-
-def has_experts(search: SearchRecord) -> bool:
-    return any("moe/usage_0" in trial.last.metrics for trial in search.trials if trial.last)

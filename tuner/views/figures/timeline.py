@@ -25,7 +25,8 @@ def draw_timeline(search: SearchRecord, exported: TrialRecord | None) -> Drawing
         if here:
             figure.add_trace(_bars(search, kind, here, colour_of(search, trials[0], exported), divisor))
     starts = [stretch for stretch in found if (stretch.trial, stretch.first_epoch - 1) in promoted]
-    ends = [stretch for stretch in found if _ends_badly(search.by_name[stretch.trial], stretch)]
+    bad_ends = {trial.name: trial.last_epoch for trial in search.trials if not trial.may_win}
+    ends = [stretch for stretch in found if bad_ends.get(stretch.trial) == stretch.last_epoch]
     figure.add_trace(_marks("promoted", "triangle-right", starts, [one.begin / divisor for one in starts]))
     figure.add_trace(_marks("ended badly", "x", ends, [one.end / divisor for one in ends]))
     for session in search.sessions[1:]:
@@ -75,7 +76,3 @@ def _marks(name: str, symbol: str, here: list[Stretch], x: list[float]) -> go.Sc
         marker={"symbol": symbol, "size": 9, "color": "#ffffff", "line": {"width": 1.4, "color": "#333333"}},
         hoverinfo="skip",
     )
-
-
-def _ends_badly(trial: TrialRecord, stretch: Stretch) -> bool:
-    return not trial.may_win and stretch.last_epoch == max(trial.results)

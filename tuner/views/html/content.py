@@ -101,14 +101,16 @@ def facts(result: Result) -> dict[str, str]:
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
     is_over = result.state is State.OVER
     left = time_left(search) if result.state is State.RUNNING else None
+    seconds = search_seconds(search) + parts.get("confirmation", 0.0)
+    of_epochs = [result.seconds for trial in search.trials for result in trial.results.values()]
     found = {
         "mattered most": mattered_most(result.importance),
         "fails most": None if result.samples is None else fails_most(result.samples),
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
-        "time": _clock(search_seconds(search) + parts.get("confirmation", 0.0)),
+        "time": f"{formatting.duration(seconds)} {'min' if round(seconds) < 3600 else 'h'}",
         "left": None if left is None else str(left),
-        "per epoch": _epoch_seconds(search),
+        "per epoch": f"{statistics.median(of_epochs):.2g} s" if of_epochs else None,
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
     }
     return {name: words for name, words in found.items() if words}
@@ -120,15 +122,6 @@ def time_parts(result: Result) -> list[tuple[str, str, float]]:
         return []
     parts = parts_of_time(result.search, result.confirmed)
     return [(name, formatting.duration(seconds), seconds) for name, seconds in parts.items()]
-
-
-def _clock(seconds: float) -> str:
-    return f"{formatting.duration(seconds)} {'min' if round(seconds) < 3600 else 'h'}"
-
-
-def _epoch_seconds(search: SearchRecord) -> str | None:
-    seconds = [result.seconds for trial in search.trials for result in trial.results.values()]
-    return f"{statistics.median(seconds):.2g} s" if seconds else None
 
 
 def commands(result: Result) -> dict[str, str]:
