@@ -33,7 +33,7 @@ def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataF
     ordered = sorted(search.trials, key=lambda trial: trial is not exported)
     objective = search.settings.objective
     rows = {
-        trial.name: {"epoch": last.epoch, objective: last.objective} | last.metrics
+        trial.name: {"epoch": last.epoch, objective: last.objective, **last.metrics}
         for trial in ordered
         if (last := trial.last) is not None
     }
