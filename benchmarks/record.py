@@ -65,6 +65,7 @@ def machine() -> dict[str, object]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
+        "vector_instructions": vector_instructions(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
@@ -72,6 +73,12 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def vector_instructions() -> str:
+    """The widest that torch computes with on this processor, such as AVX2, AVX512, or AVX512 and AMX."""
+    has_amx = torch.cpu.get_capabilities().get("amx_tile", False)
+    return torch.backends.cpu.get_cpu_capability() + (" and AMX" if has_amx else "")
 
 
 def _as_data(row: Row) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from benchmarks.claims import Claim
 from benchmarks.harness import Size
 from benchmarks.searches import decision, driver, search
-from benchmarks.training import augmentation, data_loading, experts, gpu, metrics, training_step, validation
+from benchmarks.training import augmentation, data_loading, epoch, experts, gpu, metrics, training_step, validation
 
 BENCHMARKS: dict[str, Callable[[Size], list[Claim]]] = {
     "training_step": training_step.measure,
+    "epoch": epoch.measure,
     "data_loading": data_loading.measure,
     "augmentation": augmentation.measure,
     "metrics": metrics.measure,
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Size], list[Claim]]] = {
 }
 SECONDS = {
     "training_step": 50.0,
+    "epoch": 20.0,
     "data_loading": 30.0,
     "augmentation": 20.0,
     "metrics": 15.0,

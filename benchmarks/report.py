@@ -38,8 +38,13 @@ def markdown(rows: Mapping[str, Row]) -> str:
             verdict = f"**{VERDICTS[claim.reached]}**" if claim.reached is False else VERDICTS[claim.reached]
             lines.append(f"| {claim.number} | {claim.work} | {claim.finding} | {claim.target} | {verdict} |")
     measured = [f"{name} {row.date[:16].replace('T', ' ')} at {row.commit}" for name, row in rows.items()]
-    machines = sorted({f"{row.machine['cores']} cores of {row.machine['processor']}" for row in rows.values()})
+    machines = sorted({_machine(row.machine) for row in rows.values()})
     return "\n".join([*lines, "", f"Measured on {'; '.join(machines)}: {', '.join(measured)} (UTC)."]) + "\n"
+
+
+def _machine(machine: Mapping[str, object]) -> str:
+    """Such as `2 cores of AMD EPYC with AVX512`."""
+    return f"{machine['cores']} cores of {machine['processor']} with {machine['vector_instructions']}"
 
 
 def picture(claims: Sequence[Claim]) -> Figure:

@@ -28,7 +28,8 @@ from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 SLOTS = 4
 NUM_MEASURED = 200
 """Number of decisions before each count that are measured."""
-MAX_DECISION_MS = 50.0
+MAX_GROWTH = 4.0
+"""Of the mean, from the first count to the last, which is ten times as many."""
 
 
 def measure(size: Size) -> list[Claim]:
@@ -36,7 +37,8 @@ def measure(size: Size) -> list[Claim]:
     with collecting_only_new_garbage():
         milliseconds = decision_ms(counts)
     numbers = {f"{OURS}, {count} trials": own for count, own in milliseconds.items()}
-    latest = milliseconds[counts[-1]]
+    early, latest = milliseconds[counts[0]], milliseconds[counts[-1]]
+    growth = np.mean(latest) / np.mean(early)
     return [
         Claim(
             number=8,
@@ -44,10 +46,9 @@ def measure(size: Size) -> list[Claim]:
             unit="ms",
             sides=sides_of(numbers),
             reference=f"{OURS}, {counts[0]} trials",
-            target=f"at most {MAX_DECISION_MS:.0f} ms at {counts[-1]} trials",
-            finding=f"mean {np.mean(latest):.1f}, 95th percentile {np.percentile(latest, 95):.1f}, at worst "
-            f"{max(latest):.1f} ms at {counts[-1]} trials",
-            reached=max(latest) <= MAX_DECISION_MS,
+            target=f"at most {MAX_GROWTH:.0f} times from {counts[0]} to {counts[-1]} trials",
+            finding=f"{growth:.1f} times, to {np.mean(latest):.1f} ms in the mean and {max(latest):.1f} at worst",
+            reached=bool(growth <= MAX_GROWTH),
         )
     ]
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.claims import OURS, Claim, sides_of
-from benchmarks.harness import Measure, Size, Spread, interleaved
+from benchmarks.harness import Measure, Size, Spread, interleaved, ratios
 from benchmarks.searches.sleep import LOG
-from benchmarks.searches.sleeping import SIDES, SLOTS
+from benchmarks.searches.sleeping import PLAIN_RAY, SIDES, SLOTS
 from trainable.data.io.counted import counted
 from tuner.records.events import TRIALS
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_TRIALS, NUM_EPOCHS, EPOCH_SECONDS = 24, 6, 0.5
-MIN_SHARE, MAX_START_SECONDS = 0.95, 8.0
+MIN_SHARE, MAX_START = 0.95, 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +105,16 @@ def _starts(size: Size) -> Claim:
     sides |= {side: partial(_seconds_to_first_epoch, side) for side in SIDES if side != OURS}
     # No warm-up: files and caches are warm from the searches before.
     numbers = interleaved(sides, rounds=size.rounds, warmups=0)
-    seconds = Spread.of(numbers[OURS]).median
+    share = Spread.of(ratios(numbers[OURS], numbers[PLAIN_RAY])).median
     return Claim(
         number=5,
         work="from the command to the first epoch of a search",
         unit="s",
         sides=sides_of(numbers),
-        reference=OURS,
-        target=f"within {MAX_START_SECONDS:.0f} s",
-        finding=f"{seconds:.1f} s",
-        reached=seconds <= MAX_START_SECONDS,
+        reference=PLAIN_RAY,
+        target=f"at most {MAX_START} of plain Ray Tune's",
+        finding=f"{share:.2f} of plain Ray Tune's: {Spread.of(numbers[OURS]).median:.1f} s",
+        reached=share <= MAX_START,
     )
 
 

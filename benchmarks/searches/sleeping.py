@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.searches.sleep import Sleep
 
 SLOTS = 2
+PLAIN_RAY = "plain Ray Tune"
 
 
 def ours(sleep: Sleep) -> None:
@@ -96,7 +97,7 @@ def _optuna_worker(sleep: Sleep) -> None:
     study.optimize(objective, n_trials=sleep.num_trials // SLOTS)
 
 
-SIDES = {"ours": ours, "plain Ray Tune": plain_ray, "Optuna, two processes": plain_optuna}
+SIDES = {"ours": ours, PLAIN_RAY: plain_ray, "Optuna, two processes": plain_optuna}
 
 
 def main() -> None:

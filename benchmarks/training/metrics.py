@@ -20,7 +20,7 @@ PEER = "pysodmetrics 1.6.2"
 PEER_PYTHON = Path(".venv-bench/bin/python")
 """An environment of its own: the package needs an older numpy than ours."""
 WORKER = Path(__file__).with_name("pysodmetrics_worker.py")
-TIMES_AS_FAST, TIMES_AS_FAST_WEIGHTED = 20, 3
+TIMES_AS_FAST, TIMES_AS_FAST_WEIGHTED = 15, 3
 TOLERANCE = 1e-6
 BATCH = 16
 
@@ -55,7 +55,7 @@ def _claim(what: str, work, probabilities: Tensor, masks: Tensor, size: Size, as
         "unit": "ms an image",
         "sides": sides_of(numbers, scale=1e3, missing=missing),
         "reference": OURS,
-        "target": f"{factor} times as fast, equal to 1e-6",
+        "target": f"at least {factor} times, equal to 1e-6",
     }
     if ask is None:
         return Claim(**claim, finding="nothing to compare with", reached=None)

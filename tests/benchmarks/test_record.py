@@ -4,6 +4,7 @@ import json
 from io import StringIO
 
 import pytest
+import torch
 
 from benchmarks import __main__ as command
 from benchmarks import record
@@ -56,11 +57,14 @@ def test_a_claim_comes_back_from_the_file_as_it_went_in(tmp_path):
     assert side["ratio"]["median"] == 2.0
 
 
-def test_the_table_names_machine_date_and_commit_of_each(tmp_path, monkeypatch):
+def test_the_table_names_the_machine_with_its_vector_width_and_date_and_commit_of_each(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "commit", lambda: "abc1234")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_tile": True})
     text = markdown({"one": record.measured_now([claim("w")], seconds=1.0)})
     assert "at abc1234" in text
     assert "cores of" in text
+    assert " with AVX2 and AMX: one " in text
 
 
 def test_growth_is_drawn_for_the_claims_that_are_about_it():
