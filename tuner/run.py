@@ -177,7 +177,9 @@ def _search(
     if is_complete and search.leader is not None:
         _keep_to_stated_time(recorder)
     if is_complete and search.settings.confirm and search.leader is not None:
-        confirm_and_tell(folder, search, top=search.settings.confirm, seeds=search.settings.confirm_seeds)
+        top, seeds = search.settings.confirm, search.settings.confirm_seeds
+        check_held = (lambda: None) if mirror is None else mirror.check_held
+        confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held)
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:
@@ -197,6 +199,7 @@ def _report(recorder: Recorder, mirror: Mirror | None) -> int:
     """Writes report and export; returns the exit status. Runs after Ray, which exits the process of a lost node."""
     with restored_signal_handlers(), signals_as_ctrl_c():
         if mirror is not None:
+            recorder.record.taken_over = mirror.taken_over
             mirror.fetch_checkpoints(needed_checkpoints(recorder.record))
         status = finish(recorder.folder, recorder.record)
     if status == 0:
@@ -218,8 +221,8 @@ def _run_session(
 
     def step() -> None:
         view.catch_up()
-        if mirror is not None and mirror.lost is not None:
-            session.stop(mirror.lost)
+        if mirror is not None and (reason := mirror.end_reason) is not None:
+            session.stop(reason)
 
     try:
         run_legs(

@@ -30,6 +30,7 @@ from tuner.run import recorded_settings, run_search
 from tuner.search import _settings
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings
+from tuner.storage.mirror import Mirror
 
 
 @pytest.fixture
@@ -135,8 +136,9 @@ class Unheard:
 def played(tmp_path, monkeypatch):
     """A search to be confirmed whose trials are played; `interrupted` says whether Ctrl-C comes after the last."""
 
-    def search(*, interrupted: bool, **changes) -> int:
-        def play(session, *_, **__):
+    def search(*, interrupted: bool = False, mirror: Mirror | None = None, **changes) -> int:
+        def play(session, *_, on_step, **__):
+            on_step()
             Player(session).play()
             if interrupted:
                 raise KeyboardInterrupt
@@ -146,8 +148,8 @@ def played(tmp_path, monkeypatch):
         folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2, **changes)
         plan = SimpleNamespace(pinned=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
-            run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), mirror=None, seconds=None)
-            return run._report(recorder, mirror=None)
+            run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), mirror, seconds=None)
+            return run._report(recorder, mirror)
 
     return search
 
@@ -167,7 +169,7 @@ def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_re
 ):
     asked = []
 
-    def cut_off(folder, *, top, seeds, on_run):
+    def cut_off(folder, *, top, **_):
         asked.append(top)
         raise KeyboardInterrupt
 
@@ -176,6 +178,29 @@ def test_a_complete_search_is_confirmed_and_ctrl_c_meanwhile_still_writes_the_re
     assert asked == [2]
     assert (tmp_path / "run" / "report.md").is_file()
     assert continued_by(capsys.readouterr().out) == f"python -m tuner.search --resume {tmp_path / 'run'}"
+
+
+@pytest.mark.parametrize("is_confirming", [False, True])
+def test_taken_over_elsewhere_a_search_and_its_confirmation_end_and_name_no_command_that_is_refused(
+    played, monkeypatch, capsys, caplog, tmp_path, is_confirming
+):
+    caplog.set_level("INFO")
+    by, mirror = "s3://b is continued by process 7 on elsewhere", Mirror(tmp_path / "run", f"file://{tmp_path}/store")
+
+    def confirm(*_, on_wait, **__):
+        mirror.taken_over = by
+        on_wait()
+        pytest.fail("it goes on")
+
+    monkeypatch.setattr(steps, "confirm", confirm)
+    mirror.taken_over = None if is_confirming else by
+    assert played(mirror=mirror) == 130
+    assert f"{by}, so this search ends; what it has finished is in {tmp_path / 'run'}." in caplog.text
+    said = capsys.readouterr().out.splitlines()
+    assert next(line for line in said if line.startswith("Interrupted: ")).endswith(f"; {by}.")
+    written = [(tmp_path / "run" / name).read_text() for name in ("report.md", "report.html")]
+    assert all(by in one for one in written)
+    assert not [one for one in (*said, *written) if "--resume" in one]
 
 
 def test_in_a_stated_time_that_is_used_up_nothing_is_confirmed_and_the_search_is_over(played, monkeypatch, tmp_path):

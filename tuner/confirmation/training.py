@@ -48,7 +48,12 @@ def log_training(run: ConfirmedRun, progress: Progress) -> None:
 
 
 def confirm(
-    folder: Path, *, top: int, seeds: ConfirmSeeds, on_run: Callable[[ConfirmedRun, Progress], None]
+    folder: Path,
+    *,
+    top: int,
+    seeds: ConfirmSeeds,
+    on_run: Callable[[ConfirmedRun, Progress], None],
+    on_wait: Callable[[], None] = lambda: None,
 ) -> list[ConfirmedRun]:
     """Runs the missing trainings of the confirmation on a running Ray, and saves each as it ends.
 
@@ -58,6 +63,7 @@ def confirm(
 
     Args:
         on_run: called with each finished training and the progress so far.
+        on_wait: called every second while trainings run; what it raises ends the confirmation.
 
     Raises:
         ValueError: the folder holds no finished trial to confirm, or a trial needs more than Ray has.
@@ -74,7 +80,7 @@ def confirm(
         further = num_further_seeds(record, todo, seeds)
         remaining = Remaining(record, todo, further_seeds=further, process_seconds=process_seconds)
         logger.info("%s, %s left", _announcement(record, todo, top=top, seeds=seeds), remaining.time_left)
-        has_all = _train_batch(folder, record, todo, remaining, on_run)
+        has_all = _train_batch(folder, record, todo, remaining, on_run, on_wait)
         # Those that run wait for the next batch.
         process_seconds = 0.0
     references.finish()
@@ -87,11 +93,12 @@ def _train_batch(
     todo: Sequence[Training],
     remaining: Remaining,
     on_run: Callable[[ConfirmedRun, Progress], None],
+    on_wait: Callable[[], None],
 ) -> bool:
     """Trains and records; returns whether no process died."""
     num_before, has_all = len(confirmed_runs(folder, record)), True
     total = num_before + len(todo)
-    for number, (training, run) in enumerate(_trained(record, todo), start=1):
+    for number, (training, run) in enumerate(_trained(record, todo, on_wait), start=1):
         remaining.end(training)
         if run is None:
             has_all = False
@@ -115,12 +122,14 @@ def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, s
     )
 
 
-def _trained(record: SearchRecord, todo: Sequence[Training]) -> Iterator[tuple[TrainingKey, ConfirmedRun | None]]:
+def _trained(
+    record: SearchRecord, todo: Sequence[Training], on_wait: Callable[[], None]
+) -> Iterator[tuple[TrainingKey, ConfirmedRun | None]]:
     """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
     resources, fingerprint = record.settings.resources, record.settings.data_fingerprint
     calls = (((trial, seed), (_carried(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo)
     # One process in any case: the same batch, so the same training as of several.
-    for (trial, seed), training in run_tasks(_train_and_test, calls, resources):
+    for (trial, seed), training in run_tasks(_train_and_test, calls, resources, on_wait=on_wait):
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)

@@ -73,8 +73,8 @@ def is_over(folder: Path, search: SearchRecord) -> bool:
 
 
 def what_is_left(folder: Path, search: SearchRecord) -> str | None:
-    """The first sentence about a search that ended early: what it did, and what `--resume` would still do; None when
-    nothing is left."""
+    """The first sentence about a search that ended early: what it did, what is left, and which command does it, or who
+    does it elsewhere; None when nothing is left."""
     if is_over(folder, search):
         return None
     settings = search.settings
@@ -86,8 +86,8 @@ def what_is_left(folder: Path, search: SearchRecord) -> str | None:
         left.append("the confirmation" if not confirmed_runs(folder, search) else "the rest of the confirmation")
     seconds = time_left(search) if search.is_unfinished else None
     about = "" if seconds is None else f", {seconds}"
+    resume = f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it"
     return (
         f"Interrupted: {ended} of {formatting.count(settings.num_trials, 'trial')} ended in "
-        f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}; "
-        f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it."
+        f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}; {search.taken_over or resume}."
     )

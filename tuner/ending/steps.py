@@ -3,7 +3,9 @@
 A search, a resume and `python -m tuner.confirm` all take these steps, so that what they leave and say is the same.
 """
 
+import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from trainable.process import silenced
@@ -19,7 +21,10 @@ from tuner.listeners.study_copy import mark_exported
 from tuner.listeners.tensorboard import write_columns
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
 from tuner.results.headline import State
+from tuner.storage.lease import LeaseLostError
 from tuner.views.throttled_view import ThrottledView
+
+logger = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 NUM_COMMANDS = 3
@@ -30,11 +35,21 @@ DATA_NOTES = "trainable.tasks"
 """Logger of what is said about the data; the search has said it when it opened it first."""
 
 
-def confirm_and_tell(folder: Path, search: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> bool:
+def confirm_and_tell(
+    folder: Path,
+    search: SearchRecord,
+    *,
+    top: int,
+    seeds: ConfirmSeeds,
+    on_wait: Callable[[], None] = lambda: None,
+) -> bool:
     """Trains what is missing of the confirmation, on a running Ray, and tells each training on terminal and page.
 
+    Args:
+        on_wait: called every second; a LeaseLostError of it ends the confirmation with its message.
+
     Returns:
-        False after Ctrl-C; the same call trains the rest.
+        False where it ended early, as after Ctrl-C; the same call trains the rest.
 
     Raises:
         ValueError: a trial needs more than Ray has.
@@ -46,8 +61,11 @@ def confirm_and_tell(folder: Path, search: SearchRecord, *, top: int, seeds: Con
         page.on_event(search, search.events[-1])
 
     try:
-        confirm(folder, top=top, seeds=seeds, on_run=tell)
+        confirm(folder, top=top, seeds=seeds, on_run=tell, on_wait=on_wait)
     except KeyboardInterrupt:
+        return False
+    except LeaseLostError as error:
+        logger.info("%s", error)
         return False
     return True
 

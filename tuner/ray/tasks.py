@@ -10,6 +10,9 @@ from tuner.records import TrialResources
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 
+WAIT_SECONDS = 1.0
+"""Between two calls of `on_wait`."""
+
 
 def run_tasks(
     function: Callable[..., Result],
@@ -17,12 +20,14 @@ def run_tasks(
     resources: TrialResources,
     *,
     in_new_processes: bool = False,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Key, Future[Result]]]:
     """Runs each call in a process with what one rank of a trial gets, as many at a time as trials.
 
     Args:
         calls: a key and the arguments of each; taken one by one, as slots come free.
         in_new_processes: each call gets a process of its own, and is not repeated where that dies.
+        on_wait: called every second, and before each wait; what it raises is raised here.
 
     Yields:
         The key of each call as it ends, and its future, which is done: with a result, or with the error that the call
@@ -39,8 +44,9 @@ def run_tasks(
             running[task.remote(*arguments)] = key
         if not running:
             return
-        (ended,), _ = ray.wait(list(running), num_returns=1)
-        yield running.pop(ended), _ended(ended)
+        on_wait()
+        for ended in ray.wait(list(running), num_returns=1, timeout=WAIT_SECONDS)[0]:
+            yield running.pop(ended), _ended(ended)
 
 
 class BackgroundCall(Generic[Result]):

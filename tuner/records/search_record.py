@@ -104,6 +104,8 @@ class SearchRecord:
     settings: RecordedSettings
     time_budget_seconds: float | None = None
     """Time budget of the running session; None without one, and for a search that is only read."""
+    taken_over: str | None = None
+    """Who continues it elsewhere, as the running session found out; what is left is not done here then."""
     events: list[Event] = field(default_factory=list)
     """All recorded events, in order."""
     sessions: list[SessionStarted] = field(default_factory=list)

@@ -40,8 +40,8 @@ class Mirror:
 
     def __init__(self, folder: Path, store: str, lease: Lease | None = None) -> None:
         self._folder, self._store, self._lease = folder, store, lease
-        self.lost: str | None = None
-        """Why nothing is copied any more: another machine continues the search. None while that is not so."""
+        self.taken_over: str | None = None
+        """Who continues the search elsewhere, so that nothing is copied any more; None while nobody does."""
         self._remote: RemoteFolder | None = None
         self._copied: dict[str, Stamp] = {}
         self._read_bytes, self._epochs = 0, dict[str, int]()
@@ -75,12 +75,12 @@ class Mirror:
 
     def try_copy(self) -> bool:
         """Like `copy`, but a store that can't be reached costs a warning; returns whether nothing is left to copy."""
-        if self.lost is not None:
+        if self.taken_over is not None:
             return True
         try:
             self.copy()
         except LeaseLostError as error:
-            self.lost = f"{error}, so this search ends; its finished epochs are in {self._folder}."
+            self.taken_over = str(error)
             return True
         except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
             if not self._is_behind:
@@ -96,6 +96,18 @@ class Mirror:
             logger.info("%s is up to date again.", self._store)
         self._is_behind = False
         return True
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why this search ends, where another machine continues it; else None."""
+        if self.taken_over is None:
+            return None
+        return f"{self.taken_over}, so this search ends; what it has finished is in {self._folder}."
+
+    def check_held(self) -> None:
+        """Raises LeaseLostError, with the reason, where this search ends."""
+        if (reason := self.end_reason) is not None:
+            raise LeaseLostError(reason)
 
     def fetch_checkpoints(self, trials: Iterable[tuple[str, int]]) -> None:
         """Fetches those checkpoints, of a trial and an epoch, that another machine wrote; a store that can't be
@@ -184,9 +196,11 @@ def _take(lease: Lease, folder: Path) -> None:
 
 
 def _copy_the_rest(mirror: Mirror, folder: Path, store: str) -> None:
-    waiting = threading.Event()
+    waiting, was_taken_over = threading.Event(), mirror.taken_over is not None
     for attempt in range(LAST_ATTEMPTS):
         if mirror.try_copy():
+            if mirror.taken_over is not None and not was_taken_over:
+                logger.warning("%s; the last changes are in %s alone.", mirror.taken_over, folder)
             return
         if attempt + 1 < LAST_ATTEMPTS:
             waiting.wait(PAUSE_SECONDS)

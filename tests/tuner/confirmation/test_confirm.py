@@ -120,7 +120,8 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ra
 def ended(trainings):
     """No Ray: the last call that was made ends first, as `trainings` has it by the number of its trial."""
 
-    def run_tasks(function, calls, resources):
+    def run_tasks(function, calls, resources, on_wait):
+        on_wait()
         for (trial, seed), _ in reversed(list(calls)):
             future, result = Future(), trainings[trial.number]
             future.set_exception(result) if isinstance(result, Exception) else future.set_result(result)
@@ -142,6 +143,15 @@ def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None)
     assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
     assert f"trial {read_search(folder).trials[1].name}, seed 1000 was not confirmed" in caplog.text
+
+
+def test_what_is_raised_while_it_waits_ends_it(folder, dying):
+    def end():
+        raise RuntimeError("elsewhere")
+
+    with pytest.raises(RuntimeError, match="elsewhere"):
+        confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None, on_wait=end)
+    assert not (folder / CONFIRM).exists()
 
 
 def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, monkeypatch, capsys):

@@ -151,7 +151,7 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
     caplog.set_level("INFO", logger="tuner.confirmation")
     trained = []
 
-    def run_tasks(function, calls, resources):
+    def run_tasks(function, calls, resources, **_):
         from concurrent.futures import Future
 
         for (trial, seed), _ in calls:

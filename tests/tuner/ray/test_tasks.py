@@ -1,9 +1,11 @@
 """Calls on a Ray of two CPUs, each with one."""
 
 import os
+import threading
 
 import pytest
 
+from tuner.ray import tasks
 from tuner.ray.cluster import ray_running
 from tuner.ray.tasks import assigned_cpus, run_tasks
 from tuner.records import TrialResources
@@ -48,3 +50,16 @@ def test_no_more_calls_are_taken_than_there_are_slots():
     one_slot = TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0)
     for number, _ in run_tasks(lambda number: number, calls(), one_slot):
         assert taken == list(range(number + 1))
+
+
+def test_what_is_raised_while_a_call_runs_ends_the_wait(monkeypatch):
+    monkeypatch.setattr(tasks, "WAIT_SECONDS", 0.01)
+    waits = []
+
+    def on_wait():
+        waits.append(1)
+        if len(waits) > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_tasks(lambda: threading.Event().wait(), [("endless", ())], ONE_CPU, on_wait=on_wait))

@@ -12,7 +12,7 @@ from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.storage import lease as leases
 from tuner.storage.fetched_search import check_store, fetch_search
-from tuner.storage.lease import Lease
+from tuner.storage.lease import Lease, LeaseLostError
 from tuner.storage.mirror import Mirror, mirrored
 
 TRIAL = "000-00000000"
@@ -103,9 +103,20 @@ def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder
     before = files(tmp_path / "store/moe/spring")
     train(recorder, 1)
     assert mirror.try_copy()
-    assert f"{store} is continued by process " in mirror.lost
-    assert mirror.lost.endswith(f", so this search ends; its finished epochs are in {recorder.folder}.")
+    said = f"^{store} is continued by process .*, so this search ends; what it has finished is in {recorder.folder}.$"
+    with pytest.raises(LeaseLostError, match=said):
+        mirror.check_held()
     assert files(tmp_path / "store/moe/spring") == before
+
+
+def test_what_is_taken_over_when_only_the_last_changes_are_left_is_told(recorder, store, tmp_path, caplog):
+    with mirrored(recorder.folder, store) as mirror:
+        mirror.copy()
+        (tmp_path / "store/moe/spring/.lease").unlink()
+        Lease(store).take()
+        train(recorder, 1)
+    assert f"{store} is continued by process " in caplog.text
+    assert f"; the last changes are in {recorder.folder} alone." in caplog.text
 
 
 def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_path):

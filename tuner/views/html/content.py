@@ -130,7 +130,7 @@ def commands(result: Result) -> dict[str, str]:
         formatting.argument(formatting.path(path)) for path in (result.folder, result.folder / "best/config.json")
     )
     found = {}
-    if result.state is State.INTERRUPTED:
+    if result.state is State.INTERRUPTED and result.search.taken_over is None:
         found["Continue the search"] = f"python -m tuner.search --resume {place}"
     if result.exported is None or result.state is State.RUNNING:
         return found | {"Explain the trials so far": f"python -m tuner.explain {place}"}
