@@ -1,12 +1,18 @@
-"""Says what a command waits for, at once and every five seconds: a silent screen looks like one that hangs."""
+"""Says what a command waits for, at once and again while it does: a silent screen looks like one that hangs."""
 
 import logging
+import sys
 import threading
 import time
+from collections.abc import Iterable
+from itertools import chain, repeat
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
-REPEAT_SECONDS = 5.0
+WATCHED_SECONDS = 5.0
+"""Between two lines on a terminal."""
+UNWATCHED_SECONDS = (5.0, 10.0, 20.0, 30.0)
+"""In a file or a pipe, where nobody waits for the next line; the last one repeats."""
 
 logger = logging.getLogger(__name__)
 
@@ -17,11 +23,12 @@ class Waiting:
     It ends with its context, or with `end`.
 
     Args:
-        repeat_seconds: time between two lines.
+        pauses_seconds: times between two lines; None are those of standard error, a terminal or not.
     """
 
-    def __init__(self, doing: str, *, repeat_seconds: float = REPEAT_SECONDS) -> None:
-        self._doing, self._repeat_seconds, self._count = doing, repeat_seconds, ""
+    def __init__(self, doing: str, *, pauses_seconds: Iterable[float] | None = None) -> None:
+        self._doing, self._count = doing, ""
+        self._pauses_seconds = pauses_of(sys.stderr) if pauses_seconds is None else pauses_seconds
         self._began, self._ended = time.monotonic(), threading.Event()
         logger.info("%s ...", doing)
         self._thread = threading.Thread(target=self._repeat, name=doing, daemon=True)
@@ -43,5 +50,13 @@ class Waiting:
         self.end()
 
     def _repeat(self) -> None:
-        while not self._ended.wait(self._repeat_seconds):
+        for pause in self._pauses_seconds:
+            if self._ended.wait(pause):
+                return
             logger.info("%s ... %s%.0f s", self._doing, self._count, time.monotonic() - self._began)
+
+
+def pauses_of(stream: TextIO | None) -> Iterable[float]:
+    """Seconds between two lines on this stream, without an end."""
+    is_watched = stream is not None and stream.isatty()
+    return repeat(WATCHED_SECONDS) if is_watched else chain(UNWATCHED_SECONDS, repeat(UNWATCHED_SECONDS[-1]))

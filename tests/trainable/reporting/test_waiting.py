@@ -2,10 +2,12 @@
 
 import logging
 import threading
+from itertools import islice, repeat
+from types import SimpleNamespace
 
 import pytest
 
-from trainable.reporting.waiting import Waiting
+from trainable.reporting.waiting import Waiting, pauses_of
 
 
 class Lines(logging.Handler):
@@ -34,7 +36,7 @@ def lines(caplog):
 
 
 def test_a_step_is_said_at_once_and_again_until_it_ends(lines):
-    with Waiting("Starting Ray", repeat_seconds=0.001):
+    with Waiting("Starting Ray", pauses_seconds=repeat(0.001)):
         assert lines.messages[0] == "Starting Ray ..."
         assert lines.are_enough.wait(timeout=60)
     said = list(lines.messages)
@@ -43,7 +45,7 @@ def test_a_step_is_said_at_once_and_again_until_it_ends(lines):
 
 
 def test_a_step_that_counts_says_how_far_it_is(lines):
-    with Waiting("Opening the data", repeat_seconds=0.001) as waiting:
+    with Waiting("Opening the data", pauses_seconds=repeat(0.001)) as waiting:
         waiting.count(200, 1000)
         assert lines.are_enough.wait(timeout=60)
     assert "Opening the data ... 200 of 1000, 0 s" in lines.messages
@@ -60,3 +62,8 @@ def test_ending_a_step_twice_is_allowed(lines):
     waiting.end()
     waiting.end()
     assert lines.messages == ["Starting Ray ..."]
+
+
+@pytest.mark.parametrize(("is_terminal", "pauses"), [(True, [5, 5, 5, 5, 5, 5]), (False, [5, 10, 20, 30, 30, 30])])
+def test_in_a_file_or_a_pipe_the_lines_come_more_and_more_seldom(is_terminal, pauses):
+    assert list(islice(pauses_of(SimpleNamespace(isatty=lambda: is_terminal)), 6)) == pauses
