@@ -110,6 +110,10 @@ class LearningCurve:
         return max(1, math.ceil(share * max_epochs), min(wanted, max_epochs // 2))
 
 
+class _TimeIsUpError(Exception):
+    """Of a try."""
+
+
 def try_default(
     workload: Workload[Any],
     config: TrialConfig,
@@ -122,6 +126,9 @@ def try_default(
     clock: Callable[[], float] = time.monotonic,
 ) -> LearningCurve:
     """Trains the default until twice as many updates have stopped helping, or a limit is reached.
+
+    No epoch is begun that would pass the time, by the mean of those before it; one that is slower than they were ends
+    with the update at which the time is up, and does not count.
 
     Args:
         epoch_seconds: what an epoch takes, as it was timed; without room for two epochs nothing is tried.
@@ -136,14 +143,22 @@ def try_default(
     )
     if 2 * epoch_seconds > tried.most_seconds:
         return curve
-    run = workload.begin(replace(config, max_epochs=most_epochs), data, device=device)
     began = clock()
-    while run.ending is None and not curve.has_settled:
-        if curve.epochs and clock() - began + epoch_seconds > tried.most_seconds:
-            return curve
-        try:
-            value = run.run_epoch().objective
-        except (DivergedError, MemoryShortage):
-            return curve
-        curve = replace(curve, values=(*curve.values, tried.sign * value))
+
+    def stop_in_time(*_: object) -> None:
+        if clock() - began > tried.most_seconds:
+            raise _TimeIsUpError
+
+    run: Any = workload.begin(replace(config, max_epochs=most_epochs), data, device=device)
+    run.trainer.optimizer.register_step_post_hook(stop_in_time)
+    try:
+        while run.ending is None and not curve.has_settled:
+            if curve.epochs and (taken := clock() - began) + taken / curve.epochs > tried.most_seconds:
+                raise _TimeIsUpError
+            curve = replace(curve, values=(*curve.values, tried.sign * run.run_epoch().objective))
+    except (DivergedError, MemoryShortage):
+        return curve
+    except _TimeIsUpError:
+        # A single epoch does not say how it goes on.
+        return curve if curve.epochs > 1 else replace(curve, values=())
     return curve

@@ -4,7 +4,7 @@ import math
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -69,7 +69,8 @@ def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None =
     """Times a few steps on the cluster that the search would use.
 
     Args:
-        try_seconds: the default is tried for so long at most; None does not try it.
+        try_seconds: the steps of the default and its try take so long at most, with its data open; None does not try
+            it.
 
     Raises:
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
@@ -181,11 +182,13 @@ def _time_steps(
         return time_epoch(workload, config, data, device=on), time.monotonic() - began, None
     timing, curve = time_steps(config, data, device=on), None
     if tried is not None:
+        # The steps have taken some of its time.
+        left = replace(tried, most_seconds=tried.most_seconds - (time.monotonic() - began))
         curve = try_default(
             workload,
             config,
             data,
-            tried,
+            left,
             device=on,
             updates_per_epoch=timing.updates_per_epoch,
             epoch_seconds=timing.epoch_seconds,

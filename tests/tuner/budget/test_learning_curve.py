@@ -99,17 +99,19 @@ def test_the_default_is_really_trained_and_validated_epoch_by_epoch(disc_config)
     assert (told.trivial, told.updates) == (2.0, MOST_UPDATES)
 
 
-def scripted(values):
-    """A workload whose runs give these values; None diverges."""
-    left = iter(values)
+def scripted(values, *, before=lambda step: None):
+    """A workload whose runs give these values; None diverges. `before` gets the step of their optimizer before each."""
+    left, optimizer = iter(values), torch.optim.SGD([torch.zeros(1)])
 
     def run_epoch():
+        before(optimizer.step)
         value = next(left)
         if value is None:
             raise DivergedError(term="loss", value=math.nan, epoch=3, step=1)
         return SimpleNamespace(objective=value)
 
-    return SimpleNamespace(begin=lambda *_, **__: SimpleNamespace(ending=None, run_epoch=run_epoch))
+    run = SimpleNamespace(ending=None, run_epoch=run_epoch, trainer=SimpleNamespace(optimizer=optimizer))
+    return SimpleNamespace(begin=lambda *_, **__: run)
 
 
 def test_a_try_ends_when_it_has_settled_and_lower_may_be_better(disc_config):
@@ -138,3 +140,36 @@ def test_a_try_ends_before_its_time_is_up(disc_config):
         most_seconds=90,
     )
     assert told.epochs == 4
+
+
+class Slow:
+    """A clock, and epochs of so many updates that take so many seconds each, however they were timed."""
+
+    def __init__(self, *update_seconds: float, updates: int = 10) -> None:
+        self.now, self._left, self._updates = 0.0, iter(update_seconds), updates
+
+    def train(self, step):
+        seconds = next(self._left)
+        for _ in range(self._updates):
+            self.now += seconds
+            step()
+
+
+@pytest.mark.parametrize(
+    ("update_seconds", "epochs", "took"),
+    [
+        # Twice as slow as they were timed: none is begun that would pass the minute.
+        ((2.0, 2.0, 2.0, 2.0), 3, 60.0),
+        ((1.0, 1.0, 3.9, 9.9), 3, 59.0),
+        # The second becomes slow: it ends between two updates, and the first alone says nothing.
+        ((2.0, 8.0), 0, 68.0),
+        ((7.0,), 0, 63.0),
+        # The third does.
+        ((2.0, 2.0, 9.0), 2, 67.0),
+    ],
+)
+def test_a_try_keeps_its_time_where_an_epoch_is_slower_than_it_was_timed(disc_config, update_seconds, epochs, took):
+    slow = Slow(*update_seconds)
+    workload = scripted([0.4] * 9, before=slow.train)
+    told = tried(disc_config, None, workload=workload, epoch_seconds=10.0, clock=lambda: slow.now)
+    assert (told.epochs, slow.now) == (epochs, pytest.approx(took))
