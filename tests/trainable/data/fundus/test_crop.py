@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
-from trainable.data.fundus.crop import Box, cropped_to_retina, find_retina
+from trainable.data.fundus.crop import Box, cropped_to_retina, find_retina, median_of_nine
 from trainable.data.io.decoding import crop_image, read_upright
 from trainable.data.io.findings import BadFileError
 
@@ -25,6 +26,13 @@ def test_the_box_touches_the_disc_on_all_sides_however_dark_it_is(light):
     box = find_retina(photograph(light=light))
     for found, drawn in zip((box.top, box.left, box.bottom, box.right), (11, 41, 110, 140), strict=True):
         assert abs(found - drawn) <= 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 1), (40, 31)])
+@pytest.mark.parametrize("levels", [2, 256])
+def test_the_median_of_nine_is_that_of_scipy(shape, levels):
+    light = np.random.default_rng(0).integers(0, levels, shape, dtype=np.uint8)
+    assert np.array_equal(median_of_nine(light), ndimage.median_filter(light, size=3))
 
 
 def test_a_disc_cut_off_above_and_below_keeps_its_width():
