@@ -13,7 +13,7 @@ from typing import Any
 
 from trainable.config import NETWORK_PARAM, flat_params, from_params, parameter_names
 from trainable.configuration.fields import changed, parse_assignments, typed, unknown_name
-from trainable.configuration.reference import with_found_network
+from trainable.configuration.given_paths import with_found_files
 from trainable.configuration.run_config import Config
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
@@ -67,7 +67,7 @@ def with_params(config: Config, params: Mapping[str, object]) -> Config:
     Raises:
         ValueError: as `from_params`; or a share is given as an absolute value too.
     """
-    params = with_found_network(params)
+    params = with_found_files(params)
     known, names = flat_params(config), parameter_names(config)
     if config.free_params is not None:
         # A loop of the user's own takes any name, but not those of our loop that it does not have.

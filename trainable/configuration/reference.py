@@ -12,7 +12,7 @@ import importlib.util
 import platform
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +55,8 @@ def find(text: str) -> Reference:
     """Finds the module of a reference and puts its folder on `sys.path`; imports only the packages around it.
 
     Args:
-        text: `module:NAME`, with the module in the working folder or installed, or `file.py:NAME`.
+        text: `module:NAME`, with the module in the working folder or installed, or `file.py:NAME`, with a path that is
+            absolute, relative to the working folder, or begins with `~`.
 
     Raises:
         ValueError: it has another form, there is no such file or module, or another module has the file's name.
@@ -63,19 +64,9 @@ def find(text: str) -> Reference:
     place, colon, name = text.rpartition(":")
     if not (colon and place and name.isidentifier()):
         raise ValueError(f"{text!r} is no reference; give module:NAME or path/to/file.py:NAME.")
-    module, file, folder = _of_file(text, Path(place)) if place.endswith(".py") else _of_module(text, place)
+    module, file, folder = _of_file(text, place) if _is_path(place) else _of_module(text, place)
     imports = tuple(SourceFile(path=str(one), sha256=_sha256(one)) for one in imported_files(module, file, folder))
     return Reference(text=f"{module}:{name}", folder=str(folder), file=str(file), sha256=_sha256(file), imports=imports)
-
-
-def with_found_network(params: Mapping[str, object]) -> dict[str, object]:
-    """Parameters whose network, given as `file.py:NAME` or `module:NAME`, is found; its folder is on `sys.path` then.
-
-    Raises:
-        ValueError: there is no such file or module.
-    """
-    network = params.get("network")
-    return {**params, "network": find(network).text} if isinstance(network, str) else dict(params)
 
 
 def references_of(model: object) -> tuple[Reference, ...]:
@@ -100,7 +91,7 @@ def activate(references: Iterable[Reference]) -> None:
 
 
 def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
-    """The object of a reference `module:NAME` whose folder is on `sys.path`.
+    """The object of a reference `module:NAME` whose folder is on `sys.path`, or of a file, which is found.
 
     Args:
         kind: the classes that it may be an instance of.
@@ -108,7 +99,8 @@ def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
     Raises:
         ValueError: the module cannot be imported, or has no such object, or one of another kind.
     """
-    module_name, _, name = text.rpartition(":")
+    place, _, name = text.rpartition(":")
+    module_name = find(text).text.rpartition(":")[0] if _is_path(place) else place
     module = _imported(text, module_name)
     if not hasattr(module, name):
         known = [other for other in vars(module) if not other.startswith("_")]
@@ -148,10 +140,19 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _of_file(text: str, given: Path) -> tuple[str, Path, Path]:
-    file = given.absolute()
+def _is_path(place: str) -> bool:
+    """Whether it names a file, not a module."""
+    return place.endswith(".py") or "/" in place
+
+
+def _of_file(text: str, given: str) -> tuple[str, Path, Path]:
+    file = Path(given if given.endswith(".py") else f"{given}.py").expanduser().absolute()
+    if ".." in file.parts:
+        # One file has one name; a link to a folder stays as it was given, for other machines may lack its target.
+        file = file.parent.resolve() / file.name
     if not file.is_file():
-        raise ValueError(f"{text!r} names the file {given}, which does not exist.")
+        where = "" if Path(given).is_absolute() else f"; looked for {file}"
+        raise ValueError(f"{text!r} names the file {given}, which does not exist{where}.")
     module = file.stem
     if not module.isidentifier():
         raise ValueError(f"{given} cannot be imported; rename it to letters, digits and underscores.")

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, get_args, get_type_hints
 
 from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import typed, unknown_name
-from trainable.configuration.reference import with_found_network
+from trainable.configuration.given_paths import with_found_files
 from trainable.remote.uri import is_uri
 from tuner.budget.disk import parse_size
 from tuner.budget.stated_time import parse_duration
@@ -92,7 +92,7 @@ def _value_of(keyword: str, value: Any) -> Any:
     if keyword == "limits":
         return dict(value)
     if keyword == "pinned":
-        return with_found_network(_with_absolute_weights(dict(value)))
+        return with_found_files(value)
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
     if Path in (hint, *get_args(hint)):
         is_address = str in get_args(hint) and is_uri(value)
@@ -110,11 +110,3 @@ def _range_of(name: str, given: object) -> Range | OneOf:
     if not isinstance(found, Range | OneOf):
         raise ValueError(f"ranges has {name}={given!r}; give a text such as '1e-3..1e-2' or '4,6,8', or pin it.")
     return found
-
-
-def _with_absolute_weights(pinned: dict[str, object]) -> dict[str, object]:
-    """Trial processes have other working folders, so weights need their absolute path."""
-    weights = pinned.get("weights")
-    if isinstance(weights, str) and weights not in ("scratch", "imagenet") and Path(weights).exists():
-        return pinned | {"weights": str(Path(weights).absolute())}
-    return pinned

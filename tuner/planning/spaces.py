@@ -1,8 +1,9 @@
 """The space and the base configuration of a search: of this package, of an installed one, or a user's own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from search_spaces.loop_space import LoopSpace
 from search_spaces.registry import SPACES, get_space
@@ -52,7 +53,7 @@ def recorded_space(settings: RecordedSettings) -> Space:
     if settings.space_reference is None:
         return get_space(settings.space)
     activate(settings.references)
-    return _as_space(settings.space_reference)
+    return _by_module(_as_space(settings.space_reference))
 
 
 def _own(given: str) -> FoundSpace:
@@ -61,10 +62,16 @@ def _own(given: str) -> FoundSpace:
     # It may lie beside the space, whose folder is known by now.
     workload = [find(space.workload)] if is_reference(space.workload) else []
     references = tuple(dict.fromkeys([reference, *workload]))
-    return FoundSpace(space=space, reference=reference.text, references=references)
+    return FoundSpace(space=_by_module(space), reference=reference.text, references=references)
 
 
 def _as_space(reference: str) -> Space:
     """The user's space, or that of a loop of theirs."""
     found: Space | LoopSpace = load(reference, (Space, LoopSpace))
     return found.as_space(reference) if isinstance(found, LoopSpace) else found
+
+
+def _by_module(space: Space) -> Space:
+    """A workload that the space names by its file, as other processes and machines import it."""
+    place, colon, name = space.workload.rpartition(":")
+    return replace(space, workload=f"{Path(place).stem}:{name}") if colon and place.endswith(".py") else space

@@ -47,6 +47,29 @@ def test_a_module_in_the_working_folder_is_found_without_being_installed(file, n
     assert loaded(f"{name}:NET").width == 8
 
 
+@pytest.mark.parametrize("given", ["{folder}/{name}.py", "../project/{name}.py", "~/{name}.py", "{folder}/{name}"])
+def test_a_path_is_absolute_or_relative_or_of_the_home_folder_and_is_recorded_as_one(
+    file, name, given, monkeypatch, tmp_path
+):
+    (file.parent / "sizes.py").write_text("WIDTH = 8\n")
+    file.write_text("import sizes\n\nNET = sizes.WIDTH\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HOME", str(file.parent))
+    recorded = find(f"{given.format(folder=file.parent, name=name)}:NET")
+    assert (recorded.text, recorded.folder, recorded.file) == (f"{name}:NET", str(file.parent), str(file))
+    assert [one.path for one in recorded.imports] == [str(file.parent / "sizes.py")]
+
+
+def test_a_file_that_was_not_found_before_is_when_it_is_loaded(file):
+    assert load(f"{file}:NET").width == 8
+
+
+def test_a_link_to_a_project_is_recorded_as_it_was_given(file, name, tmp_path):
+    (tmp_path / "link").symlink_to(file.parent)
+    assert find(f"{tmp_path}/link/{name}.py:NET").folder == str(tmp_path / "link")
+
+
 def test_a_module_of_a_package_has_the_folder_above_the_package(tmp_path, name, monkeypatch):
     package = tmp_path / name
     package.mkdir()
@@ -142,7 +165,8 @@ def test_an_installed_module_is_not_replaced_by_a_file_of_its_name(tmp_path, nam
         ("spaces.py", "'spaces.py' is no reference; give module:NAME or path/to/file.py:NAME"),
         ("spaces.py:", "is no reference"),
         ("spaces:a-b", "is no reference"),
-        ("gone.py:SPACE", "'gone.py:SPACE' names the file gone.py, which does not exist"),
+        ("gone.py:SPACE", "'gone.py:SPACE' names the file gone.py, which does not exist; looked for /.*/gone.py"),
+        ("/no/such/gone:SPACE", "'/no/such/gone:SPACE' names the file /no/such/gone, which does not exist"),
         ("no_such_module:SPACE", "names the module no_such_module, which is neither installed nor in"),
         ("no_such.module:SPACE", "names the module no_such.module, which is neither installed nor in"),
     ],

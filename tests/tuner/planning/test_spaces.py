@@ -113,6 +113,22 @@ def test_a_space_is_found_by_its_file_and_by_its_module(file, monkeypatch):
     assert [one.text for one in by_file.references] == [f"{MODULE}:SPACE", f"{MODULE}:MyTask"]
 
 
+def test_a_workload_that_the_space_names_by_its_file_is_planned_and_found_from_another_folder(
+    file, monkeypatch, tmp_path
+):
+    file.write_text(SOURCE.replace(f"{MODULE}:MyTask", f"{file}:MyTask"))
+    settings = SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run")
+    plan = plan_search(settings)
+    assert (plan.base.workload, [one.text for one in plan.references]) == (
+        f"{MODULE}:MyTask",
+        [f"{MODULE}:SPACE", f"{MODULE}:MyTask"],
+    )
+    resources = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
+    Recorder.create(settings.folder, recorded_settings(settings, plan, resources)).close()
+    elsewhere(monkeypatch, tmp_path, file)
+    assert plan_from_records(read_search(settings.folder).settings).space.workload == f"{MODULE}:MyTask"
+
+
 def test_the_results_lie_under_the_name_of_the_space(planned, tmp_path):
     assert planned[0].folder == tmp_path / "results" / "mine" / "run"
 
