@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +128,7 @@ def by_part(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 def some_of(names: Iterable[str]) -> str:
     """The first few of many names, for a message."""
-    names = sorted(names)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
+    return first_of(sorted(names), 5) or "none"
 
 
 def _fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:

@@ -19,7 +19,7 @@ from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
 from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
@@ -235,17 +235,13 @@ def _foreign_parts(found: set[tuple[str, str]]) -> list[Finding]:
     return [
         Finding(
             file=part,
-            problem=f"holds {_few(classes[part])}, but none of the classes of train: {_few(classes['train'])}",
+            problem=f"holds {first_of(sorted(classes[part]), _MOST_LISTED)}, but none of the classes of train: "
+            f"{first_of(sorted(classes['train']), _MOST_LISTED)}",
             action="Put its images into folders of these classes, or take the folder of the part away.",
         )
         for part in SPLIT_NAMES
         if classes[part] and classes["train"] and not classes[part] & classes["train"]
     ]
-
-
-def _few(names: set[str]) -> str:
-    shown = ", ".join(sorted(names)[:_MOST_LISTED])
-    return shown + (f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else "")
 
 
 def _read(source: _Source, image: ClassImage) -> np.ndarray | Finding:

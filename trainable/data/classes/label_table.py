@@ -13,6 +13,7 @@ from pathlib import Path
 from trainable.data.classes.class_names import twin_names
 from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, label_columns
 from trainable.data.classes.layout import ClassImage
+from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, plain_name
 from trainable.data.io.parts import split_of
@@ -159,6 +160,5 @@ def _check_classes(classes: Counter[str]) -> list[Finding]:
 
 
 def _counted(file: str, items: Sequence[str], total: int, what: str, action: str) -> Finding:
-    more = f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
-    problem = f"{len(items)} of {total} {what}: {', '.join(items[:_MAX_NAMED])}{more}"
+    problem = f"{len(items)} of {total} {what}: {first_of(items, _MAX_NAMED)}"
     return Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)

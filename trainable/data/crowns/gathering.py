@@ -9,7 +9,7 @@ from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotatio
 from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_classes, read_yolo
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity
 from trainable.data.io.parts import split_of
@@ -94,12 +94,12 @@ class Gathered:
         for where, problems in self.problems.items():
             found += findings_of(where, problems, self.num_crowns[where])
         for where, names in self.absent.items():
-            problem = f"annotates {counted(len(names), 'picture')} without a file here: {_first(names)}"
+            problem = f"annotates {counted(len(names), 'picture')} without a file here: {first_of(names, _MAX_NAMED)}"
             action = "Put these pictures there, or leave it: their crowns are not used."
             found.append(Finding(file=where, problem=problem, action=action, severity=Severity.WARNING))
         if self.renamed:
             naming = counted(len(self.renamed), "file names", "files name")
-            problem = f"{naming} a picture that is not here: {_first(self.renamed)}"
+            problem = f"{naming} a picture that is not here: {first_of(self.renamed, _MAX_NAMED)}"
             found.append(_note(problem, "Each is read for the picture of its own name."))
         return found + self._choices()
 
@@ -112,7 +112,7 @@ class Gathered:
             if others:
                 pictures.setdefault(f"{best.file.name} is used, {others} not", []).append(picture)
         return [
-            _note(f"{choice}, for {counted(len(own), 'picture')}: {_first(own)}", _SEVERAL)
+            _note(f"{choice}, for {counted(len(own), 'picture')}: {first_of(own, _MAX_NAMED)}", _SEVERAL)
             for choice, own in pictures.items()
         ]
 
@@ -230,8 +230,3 @@ def _ambiguous(file: Path, name: str, own: Sequence[Path]) -> Finding:
 
 def _note(problem: str, action: str, file: Path = Path("annotations")) -> Finding:
     return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
-
-
-def _first(items: Sequence[object]) -> str:
-    shown = ", ".join(str(item) for item in items[:_MAX_NAMED])
-    return shown + (f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else "")

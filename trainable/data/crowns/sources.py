@@ -9,7 +9,7 @@ from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import Candidate, gather
 from trainable.data.crowns.stated_sizes import check_stated_sizes
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
@@ -139,7 +139,9 @@ def _label_images(files: Sequence[Path], names: PictureNames) -> tuple[dict[Path
             absent.append(file)
     if not absent:
         return found, []
-    problem = f"{len(absent)} of {len(files)} label images have no picture of their name: {_first(absent)}"
+    problem = (
+        f"{len(absent)} of {len(files)} label images have no picture of their name: {first_of(absent, _MAX_NAMED)}"
+    )
     action = "They are not used; put their pictures there to train on them."
     return found, [Finding(file="label images", problem=problem, action=action, severity=Severity.WARNING)]
 
@@ -151,7 +153,7 @@ def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path,
     boxes = [image for image in found if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
     findings = []
     if bare:
-        problem = f"{len(bare)} of {len(headers)} pictures have no annotation: {_first(bare)}"
+        problem = f"{len(bare)} of {len(headers)} pictures have no annotation: {first_of(bare, _MAX_NAMED)}"
         findings.append(_note("pictures", problem, "They are left out."))
     if boxes:
         num_boxes = sum(len(image.shapes or ()) for image in boxes)
@@ -160,11 +162,6 @@ def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path,
         )
         findings.append(_note("boxes", problem, _BOX_ONLY))
     return findings
-
-
-def _first(files: Sequence[Path]) -> str:
-    shown = ", ".join(file.as_posix() for file in files[:_MAX_NAMED])
-    return shown + (f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else "")
 
 
 def _note(file: str, problem: str, action: str) -> Finding:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainable.data.crowns.gathering import Candidate
-from trainable.data.io.counted import counted, wide_by_high
+from trainable.data.io.counted import counted, first_of, wide_by_high
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import Finding, Severity
 
@@ -54,9 +54,8 @@ def _lies_within(candidate: Candidate, size: tuple[int, int]) -> bool:
 
 
 def _finding(where: str, action: str, pictures: list[str]) -> Finding:
-    more = f" and {len(pictures) - _MAX_NAMED} more" if len(pictures) > _MAX_NAMED else ""
     what = counted(len(pictures), "picture is", "pictures are")
     before = "the size before their EXIF turn" if action == _TURNED else "another size"
-    problem = f"{what} stated with {before}: {'; '.join(pictures[:_MAX_NAMED])}{more}"
+    problem = f"{what} stated with {before}: {first_of(pictures, _MAX_NAMED, separator='; ')}"
     severity = Severity.WARNING if action in (_SWAPPED, _ROUNDED) else Severity.ERROR
     return Finding(file=where, problem=problem, action=action, severity=severity)

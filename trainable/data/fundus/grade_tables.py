@@ -12,6 +12,7 @@ from pathlib import Path
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
+from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
@@ -94,7 +95,9 @@ def _graded(
             otherwise.append(f"{written} as {image}")
         findings += _add(found, row, image, columns)
     if otherwise:
-        problem = f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {_first(otherwise)}"
+        problem = (
+            f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {first_of(otherwise, _MAX_NAMED)}"
+        )
         findings.append(_note(file, problem, "Read as the photographs that are here; nothing to do."))
     return found, findings + _uneven(file, table) + _ungraded(file, found.grades)
 
@@ -124,7 +127,7 @@ def _uneven(file: Path, table: Table) -> list[Finding]:
     rows = [f"row {row.number} ({', '.join(row.cells)[:30]})" for row in table.uneven]
     if not rows:
         return []
-    problem = f"{len(rows)} of {len(table.rows) - 1} rows have too few or too many cells: {_first(rows)}"
+    problem = f"{len(rows)} of {len(table.rows) - 1} rows have too few or too many cells: {first_of(rows, _MAX_NAMED)}"
     action = "They are left out; give them as many cells as the header has."
     return [Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)]
 
@@ -159,8 +162,3 @@ def _label(row: Row, column: int | None, task: int) -> int:
 
 def _note(file: Path, problem: str, action: str) -> Finding:
     return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)
-
-
-def _first(items: Sequence[str]) -> str:
-    more = len(items) - _MAX_NAMED
-    return ", ".join(items[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

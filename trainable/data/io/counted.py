@@ -1,4 +1,6 @@
-"""Numbers and sizes in words."""
+"""Numbers, sizes and lists in words."""
+
+from collections.abc import Sequence
 
 
 def counted(quantity: float, noun: str, plural: str | None = None) -> str:
@@ -14,3 +16,13 @@ def counted(quantity: float, noun: str, plural: str | None = None) -> str:
 def wide_by_high(size: tuple[int, ...]) -> str:
     """A size (height, width, ...) in pixels, as people write it: width first."""
     return f"{size[1]}x{size[0]}"
+
+
+def first_of(items: Sequence[object], most: int, *, separator: str = ", ") -> str:
+    """The first few of many items.
+
+    >>> first_of(["a.png", "b.png", "c.png"], 2)
+    'a.png, b.png and 1 more'
+    """
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(map(str, items[:most])) + more

@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 from PIL import Image
 
+from trainable.data.io.counted import first_of
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.splits import joined_groups
 
@@ -67,8 +68,7 @@ def keep_alike_together(
     if not apart:
         return joined, []
     named = [f"{files[row]} as {files[other]}" for row, other in sorted(apart.items())]
-    more = f" and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
-    problem = f"{len(named)} look the same as another: {', '.join(named[:_MAX_NAMED])}{more}"
+    problem = f"{len(named)} look the same as another: {first_of(named, _MAX_NAMED)}"
     action = "They stay in one part; --set group_pattern='.+' divides them by their files' names instead."
     return joined, [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
 
