@@ -11,7 +11,7 @@ from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_classes, read_yolo
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header
-from trainable.data.io.findings import BadFileError, Finding, Severity
+from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS
@@ -100,7 +100,7 @@ class Gathered:
         if self.renamed:
             naming = counted(len(self.renamed), "file names", "files name")
             problem = f"{naming} a picture that is not here: {first_of(self.renamed, _MAX_NAMED)}"
-            found.append(_note(problem, "Each is read for the picture of its own name."))
+            found.append(note("annotations", problem, "Each is read for the picture of its own name."))
         return found + self._choices()
 
     def _choices(self) -> list[Finding]:
@@ -112,7 +112,7 @@ class Gathered:
             if others:
                 pictures.setdefault(f"{best.file.name} is used, {others} not", []).append(picture)
         return [
-            _note(f"{choice}, for {counted(len(own), 'picture')}: {first_of(own, _MAX_NAMED)}", _SEVERAL)
+            note("annotations", f"{choice}, for {counted(len(own), 'picture')}: {first_of(own, _MAX_NAMED)}", _SEVERAL)
             for choice, own in pictures.items()
         ]
 
@@ -140,7 +140,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
     except BadFileError as error:
         found.findings.append(error.finding(file.as_posix()))
         return
-    found.findings += [_note(note, "Check that it is so.", file) for note in annotated.notes]
+    found.findings += [note(file.as_posix(), how, "Check that it is so.") for how in annotated.notes]
     where = _keep_problems(found, file, annotated)
     for picture in annotated.pictures.values():
         own = _of_the_same_part(file, names.find(picture.name, file))
@@ -226,7 +226,3 @@ def _ambiguous(file: Path, name: str, own: Sequence[Path]) -> Finding:
         problem=f"annotates {name}, which may be {' or '.join(map(str, own[:_MAX_NAMED]))}",
         action="Give each picture a name of its own, or write its folder into the annotation.",
     )
-
-
-def _note(problem: str, action: str, file: Path = Path("annotations")) -> Finding:
-    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)

@@ -11,7 +11,7 @@ from trainable.data.crowns.gathering import Candidate, gather
 from trainable.data.crowns.stated_sizes import check_stated_sizes
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, read_header
-from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.picture_names import PictureNames, picture_key
@@ -154,15 +154,11 @@ def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path,
     findings = []
     if bare:
         problem = f"{len(bare)} of {len(headers)} pictures have no annotation: {first_of(bare, _MAX_NAMED)}"
-        findings.append(_note("pictures", problem, "They are left out."))
+        findings.append(note("pictures", problem, "They are left out."))
     if boxes:
         num_boxes = sum(len(image.shapes or ()) for image in boxes)
         problem = (
             f"{len(boxes)} of {len(found)} pictures have boxes and no outline ({counted(num_boxes, 'box', 'boxes')})"
         )
-        findings.append(_note("boxes", problem, _BOX_ONLY))
+        findings.append(note("boxes", problem, _BOX_ONLY))
     return findings
-
-
-def _note(file: str, problem: str, action: str) -> Finding:
-    return Finding(file=file, problem=problem, action=action, severity=Severity.NOTE)

@@ -13,7 +13,7 @@ from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import first_of
-from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, read_table
@@ -86,7 +86,7 @@ def _graded(
     file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys
 ) -> tuple[GradeTable, list[Finding]]:
     found = GradeTable(file=file, part=part_in(file), grades={})
-    findings = [_note(file, columns.described(table), "Read so; nothing to do.")]
+    findings = [note(file.as_posix(), columns.described(table), "Read so; nothing to do.")]
     otherwise = []
     for row in columns.rows(table):
         written = picture_key(row.cells[columns.image])
@@ -98,7 +98,7 @@ def _graded(
         problem = (
             f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {first_of(otherwise, _MAX_NAMED)}"
         )
-        findings.append(_note(file, problem, "Read as the photographs that are here; nothing to do."))
+        findings.append(note(file.as_posix(), problem, "Read as the photographs that are here; nothing to do."))
     return found, findings + _uneven(file, table) + _ungraded(file, found.grades)
 
 
@@ -135,8 +135,8 @@ def _uneven(file: Path, table: Table) -> list[Finding]:
 def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
     """Rows without one of the grades are legal, and worth knowing; a grade that no row has is reported elsewhere."""
     return [
-        _note(
-            file,
+        note(
+            file.as_posix(),
             f"{missing} of {len(grades)} images have no grade of {task}",
             "They are learned from for the other grade alone; nothing to do.",
         )
@@ -158,7 +158,3 @@ def _label(row: Row, column: int | None, task: int) -> int:
     if value not in range(last + 1):
         raise ValueError(f"the grade of {name} is {cell!r}, but must be a whole number from 0 to {last}")
     return int(value)
-
-
-def _note(file: Path, problem: str, action: str) -> Finding:
-    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.NOTE)

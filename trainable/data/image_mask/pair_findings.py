@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
-from trainable.data.io.findings import DataError, Finding, Severity
+from trainable.data.io.findings import DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
 from trainable.data.io.parts import split_of
 
@@ -18,7 +18,7 @@ def read_as(images: Path, masks: Path, num_pairs: int) -> Finding:
     """In one folder or in two."""
     where = "images and masks in this folder" if images == masks else f"images with the masks of {plain_name(masks)}"
     part = split_of(images)
-    return _note(images, f"{num_pairs} {where}{f' ({part})' if part else ''}", "Read as images and masks.")
+    return note(plain_name(images), f"{num_pairs} {where}{f' ({part})' if part else ''}", "Read as images and masks.")
 
 
 def more_than_one(place: Path, images: Sequence[Path], masks: Sequence[Path]) -> Finding:
@@ -44,7 +44,7 @@ def not_a_file(root: Path, file: Path) -> Finding:
 def without_segmentation(images: Path, number: int) -> list[Finding]:
     """VOC has masks of some of its images alone."""
     problem = f"{counted(number, 'image has', 'images have')} no mask in SegmentationClass"
-    return [_note(images, problem, "Left out; nothing to do.")] if number else []
+    return [note(plain_name(images), problem, "Left out; nothing to do.")] if number else []
 
 
 def left_out(root: Path, read: Sequence[tuple[Path, Path]]) -> list[Finding]:
@@ -90,7 +90,3 @@ def _nothing_found(root: Path, max_depth: int) -> str:
         f"No images with masks were found in {root}: expected {EXPECTED}, at most {counted(max_depth, 'level')} down; "
         f"it holds {holds}."
     )
-
-
-def _note(place: Path, problem: str, action: str) -> Finding:
-    return Finding(file=plain_name(place), problem=problem, action=action, severity=Severity.NOTE)

@@ -45,6 +45,11 @@ class FindingKind:
     """File and problem of the first `MOST_SHOWN`."""
 
 
+def note(file: str, problem: str, action: str) -> Finding:
+    """Worth knowing; nothing is wrong."""
+    return Finding(file=file, problem=problem, action=action, severity=Severity.NOTE)
+
+
 class BadFileError(ValueError):
     """One file that cannot be used; becomes a finding where its name is known."""
 
