@@ -40,14 +40,13 @@ def found_in_data(settings: RecordedSettings) -> list[Found]:
         num_more = kind.number - len(kind.first)
         # The problems of those that are not on record are known where all others have the same.
         extra = num_more if len(files) == 1 else 0
-        rows += [Found(problem, _where(own, len(own) + extra), kind.action) for problem, own in files.items()]
+        for problem, own in files.items():
+            number = len(own) + extra
+            where = own[0] if number == 1 else f"{number} files, such as {', '.join(own[:MOST_NAMED])}"
+            rows.append(Found(problem, where, kind.action))
         if num_more > extra:
             rows.append(Found("of this kind", f"{num_more} more", kind.action))
     return rows
-
-
-def _where(files: Sequence[str], number: int) -> str:
-    return files[0] if number == 1 else f"{number} files, such as {', '.join(files[:MOST_NAMED])}"
 
 
 def say_data(settings: RecordedSettings) -> str:

@@ -26,15 +26,10 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
         return []
     shares = {} if importance is None else importance.shares
     beyond = [] if importance is None else importance.beyond_chance
-    names = [
-        name
-        for name in {**default.params, **trial.params}
-        if value_in_words(trial, name) != value_in_words(default, name)
-    ]
-    names.sort(key=lambda name: -shares.get(name, 0.0))
+    names = sorted({**default.params, **trial.params}, key=lambda name: -shares.get(name, 0.0))
+    both = [(name, value_in_words(trial, name), value_in_words(default, name)) for name in names]
     return [
-        Difference(name, value_in_words(trial, name), value_in_words(default, name), shares.get(name), name in beyond)
-        for name in names
+        Difference(name, own, beside, shares.get(name), name in beyond) for name, own, beside in both if own != beside
     ]
 
 

@@ -47,7 +47,7 @@ def say_references(search: SearchRecord, rows: Sequence[Row]) -> str:
         return ""
     objective = formatting.metric(search.settings.objective)
     header = (f"`{objective}`", "validation split", "test split")
-    cells = [(row.name, _cell(row.validation), _cell(row.test)) for row in rows]
+    cells = [(row.name, formatting.number(row.validation), formatting.number(row.test)) for row in rows]
     words = "The last rows need no training; a trial on the test split is the mean over its seeds."
     return f"## Beside what needs no training\n\n{table(header, cells)}\n\n{words}"
 
@@ -74,7 +74,3 @@ def tested_values(search: SearchRecord, trial: TrialRecord, confirmations: Seque
         if one.trial == trial.name:
             return list(one.values.values())
     return []
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else formatting.number(value)

@@ -104,13 +104,15 @@ def configurations(trainings: Sequence[Training]) -> pd.DataFrame:
 def checkpoints(training: Training) -> pd.DataFrame:
     """Weights and checkpoints in the folder, each with epoch, size, monitored metric and the commands that use it."""
     by_epoch = {epoch["epoch"]: epoch["metrics"] for epoch in training.epochs}
-    rows = []
+    monitored, config, rows = training.monitor.name, shlex.quote(formatting.path(training.folder / CONFIG)), []
     for name, epoch in _files(training).items():
         path = training.folder / name
-        metrics = by_epoch.get(epoch, {})
-        size = path.stat().st_size / 1e6
-        rows.append((name, epoch, size, metrics.get(training.monitor.name), *_uses(training, path)))
-    columns = ["file", "epoch", "MB", training.monitor.name, "start from it", "predict with it"]
+        weights = shlex.quote(formatting.path(path))
+        start = f"python -m trainable.train --config {config} --init {weights} --output NEW"
+        predict = f"python -m trainable.predict --config {config} --weights {weights} --image PICTURES"
+        value = by_epoch.get(epoch, {}).get(monitored)
+        rows.append((name, epoch, path.stat().st_size / 1e6, value, start, predict))
+    columns = ["file", "epoch", "MB", monitored, "start from it", "predict with it"]
     return pd.DataFrame(rows, columns=columns).set_index("file")
 
 
@@ -146,15 +148,6 @@ def _files(training: Training) -> dict[str, int]:
         number = path.stem.removeprefix("epoch_")
         found[f"{KEPT}/{path.name}"] = int(number) if number.isdecimal() else 0
     return {name: epoch for name, epoch in found.items() if (training.folder / name).is_file()}
-
-
-def _uses(training: Training, path: Path) -> tuple[str, str]:
-    """The commands that train from these weights and that predict pictures with them."""
-    config, weights = (shlex.quote(formatting.path(one)) for one in (training.folder / CONFIG, path))
-    return (
-        f"python -m trainable.train --config {config} --init {weights} --output NEW",
-        f"python -m trainable.predict --config {config} --weights {weights} --image PICTURES",
-    )
 
 
 def _workload(folder: Path) -> object:

@@ -52,10 +52,6 @@ class _ToldTrial:
     is_paused: bool = False
     outcome: Outcome | None = None
 
-    @property
-    def last_value(self) -> float | None:
-        return self.values[max(self.values)] if self.values else None
-
 
 class OptunaSampler:
     """Asks a sampler of Optuna for configurations.
@@ -142,7 +138,8 @@ class OptunaSampler:
 
     def _frozen(self, told: _ToldTrial, worst: float | None) -> FrozenTrial:
         is_bad = told.outcome is not None and told.outcome.counts_as_bad
-        value = worst if is_bad else told.last_value
+        last = told.values[max(told.values)] if told.values else None
+        value = worst if is_bad else last
         if told.outcome is Outcome.FAILED:
             state = TrialState.FAIL
         elif told.outcome is None and not told.is_paused:

@@ -41,7 +41,10 @@ def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None, *, 
     rungs = _rungs(search)
     for epoch in search.settings.rung_epochs:
         figure.add_vline(epoch, line={"width": 1, "dash": "dot", "color": STOPPED})
-    figure.update_xaxes(range=[0.7, search.settings.max_epochs + 0.3], dtick=_whole_step(search.settings.max_epochs))
+    max_epochs = search.settings.max_epochs
+    # At most about twelve ticks, at whole epochs.
+    step = next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
+    figure.update_xaxes(range=[0.7, max_epochs + 0.3], dtick=step)
     caption = "Validation split. A curve that ends early was stopped at a rung (dotted); a cross is a bad ending."
     return Drawing(
         name=name,
@@ -103,11 +106,6 @@ def _rungs(search: SearchRecord) -> str:
         if here:
             words.append(f"rung {number} (epoch {epoch}): {len(stopped)} of {len({one.trial for one in here})} stopped")
     return f"{'; '.join(words)}.".capitalize() if words else ""
-
-
-def _whole_step(max_epochs: int) -> int:
-    """Epochs between two ticks, so that at most about twelve are shown."""
-    return next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
 
 
 def _described(search: SearchRecord, exported: TrialRecord | None) -> str:
