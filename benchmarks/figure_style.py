@@ -3,7 +3,6 @@
 The colours of Okabe and Ito, which suit every kind of colour vision; important curves are labelled in place.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +43,7 @@ class Label:
     y: float
     text: str
     colour: str
+    weight: str = "normal"
 
 
 def new_axes(*, height: float = 4.4, width: float = 8.0) -> Axes:
@@ -59,11 +59,16 @@ def figure_of(axes: Axes) -> Figure:
 
 
 def label_right(axes: Axes, labels: Sequence[Label]) -> None:
-    """Writes the labels beside the right edge, moved apart where they would overlap."""
+    """Writes the labels beside the right edge, within it and moved apart where they would overlap."""
     bottom, top = axes.get_ylim()
-    points = 72 * figure_of(axes).get_size_inches()[1]
-    height = -math.inf
-    for label in sorted(labels, key=lambda label: label.y):
-        height = max(height + LINE_POINTS / points, (label.y - bottom) / (top - bottom))
-        place: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "fontsize": LABEL_POINTS}
-        axes.annotate(label.text, (1.015, height), color=label.colour, **place)
+    line = LINE_POINTS / (72 * figure_of(axes).get_size_inches()[1])
+    labels = sorted(labels, key=lambda label: label.y)
+    heights: list[float] = []
+    for label in labels:
+        lowest = heights[-1] + line if heights else 0.0
+        heights.append(max(lowest, (label.y - bottom) / (top - bottom)))
+    highest = 1.0
+    place: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "fontsize": LABEL_POINTS}
+    for label, height in zip(reversed(labels), reversed(heights), strict=True):
+        axes.annotate(label.text, (1.015, min(height, highest)), color=label.colour, weight=label.weight, **place)
+        highest = min(height, highest) - line

@@ -41,8 +41,10 @@ Regrets = dict[str, np.ndarray]
 
 
 def write_report(runs: Sequence[dict], folder: Path) -> str:
-    """Writes table.md and regret.png; returns the table."""
+    """Writes table.md and regret.png, where there is anything to compare; returns the table."""
     regrets = better_variants(runs)
+    if not regrets:
+        return "No search was finished by every policy: there is nothing to compare."
     text = table(regrets)
     if LEADER in regrets and len(regrets) > 1:
         text += f"\n\n{behind(regrets)}"
@@ -52,21 +54,36 @@ def write_report(runs: Sequence[dict], folder: Path) -> str:
 
 
 def better_variants(runs: Sequence[dict]) -> Regrets:
-    """Of each policy, at each point, the first rung and the way to pick that have the lowest mean."""
+    """Of each policy, at each point, the first rung and the way to pick that have the lowest mean.
+
+    Empty where no search was finished by every policy.
+    """
     variants: dict[str, dict[tuple, dict]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         for pick, regret in run["regret"].items():
             padded = (regret + [regret[-1]] * POINTS)[:POINTS]
             variants[run["policy"]][run["grace_epochs"], pick][run["problem"], run["seed"]] = padded
-    shared = set.intersection(*(set(cells) for by_way in variants.values() for cells in by_way.values()))
-    problems = sorted({problem for problem, _ in shared})
-    seeds = [seed for seed in sorted({seed for _, seed in shared}) if all((p, seed) in shared for p in problems)]
+    done = [set(cells) for by_way in variants.values() for cells in by_way.values()]
+    problems, seeds = _largest_block(set.intersection(*done) if done else set())
+    if not problems:
+        return {}
     lowest = {}
     for policy, by_way in variants.items():
         cubes = np.array([[[cells[p, s] for s in seeds] for p in problems] for cells in by_way.values()])
         best = cubes.mean(axis=(1, 2)).argmin(axis=0)
         lowest[policy] = np.stack([cubes[way, :, :, point] for point, way in enumerate(best)], axis=-1)
     return lowest
+
+
+def _largest_block(done: set[tuple[str, int]]) -> tuple[list[str], list[int]]:
+    """Problems and seeds of which every pair is done: most pairs, and of equal numbers the most problems."""
+    of_seed = {seed: {problem for problem, other in done if other == seed} for _, seed in done}
+    fullest = sorted(of_seed, key=lambda seed: (-len(of_seed[seed]), seed))
+    blocks = []
+    for count in range(1, len(fullest) + 1):
+        seeds = fullest[:count]
+        blocks.append((sorted(set.intersection(*(of_seed[seed] for seed in seeds))), sorted(seeds)))
+    return max(blocks, key=lambda block: len(block[0]) * len(block[1]), default=([], []))
 
 
 def table(regrets: Regrets) -> str:
@@ -137,6 +154,7 @@ def _with_error(gap: np.ndarray) -> str:
 
 
 def _draw(regrets: Regrets, path: Path) -> None:
+    """Mean regret against budget with its 95 % interval, beside each policy's name what is left at the end."""
     with matplotlib.rc_context(STYLE):
         axes = new_axes()
         spent = np.arange(1, POINTS + 1) * BUDGET_TRAININGS / POINTS
@@ -148,9 +166,12 @@ def _draw(regrets: Regrets, path: Path) -> None:
             low, high = np.transpose(
                 [np.percentile(bootstrap_means(at), [2.5, 97.5]) for at in np.moveaxis(regret, 2, 0)]
             )
-            axes.plot(spent, means, color=colour)
-            axes.fill_between(spent, low, high, color=colour, alpha=0.12, linewidth=0)
-            labels.append(Label(y=means[-1], text=policy, colour=colour))
+            leads = policy == LEADER
+            axes.plot(spent, means, color=colour, linewidth=2.8 if leads else 1.4, zorder=3 if leads else 2)
+            axes.fill_between(spent, low, high, color=colour, alpha=0.2 if leads else 0.06, linewidth=0)
+            weight = "bold" if leads else "normal"
+            labels.append(Label(y=means[-1], text=f"{policy} {means[-1]:.2f}", colour=colour, weight=weight))
+        axes.set_xticks([1, *range(POINTS // 4, POINTS + 1, POINTS // 4)])
         axes.set(xlabel="budget in full trainings", ylabel="normalised regret", xlim=(spent[0], spent[-1]), ylim=(0, 1))
         label_right(axes, labels)
         axes.figure.savefig(path, metadata={"Software": None})

@@ -45,7 +45,7 @@ def run_job(job: Job) -> dict:
     """The job's fields, `regret` at each point by way of picking the winner, and `seconds` of CPU time.
 
     Raises:
-        PeerError: the process of a peer ended; the text names the search.
+        PeerError: a peer failed; the text is a sentence that names it and the search.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = problems_of(job.suite)[job.problem]
@@ -85,7 +85,7 @@ def _policy_of(job: Job, problem: Problem) -> Iterator[Policy]:
         with peer_policy(job.policy, setting, trainings=BUDGET_TRAININGS) as policy:
             yield policy
     except PeerError as error:
-        raise PeerError(f"{job.problem}, seed {job.seed}: {error}") from None
+        raise PeerError(f"{job.policy} on {job.problem}, seed {job.seed}, {error}") from None
 
 
 def _cpu_seconds() -> float:

@@ -7,7 +7,7 @@ only the further epochs are charged.
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from benchmarks.replay.peer_process.interface import CONTINUE, PAUSE, PeerSetting
+from benchmarks.replay.peer_process.interface import CONTINUE, PAUSE, STOP, PeerSetting
 from benchmarks.replay.peer_process.process import MODULES, PeerProcess
 from benchmarks.replay.peer_process.space import DescribedSpace
 from benchmarks.replay.policies import Setting
@@ -53,6 +53,8 @@ class PeerPolicy:
         self._forget_wait()
         self._epochs[trial] = epoch
         answer = self._process.call("report", trial=self._running[trial], epoch=epoch, value=value)
+        if answer not in (CONTINUE, PAUSE, STOP):
+            raise self._process.error(f"answered report with {answer!r}")
         if answer == CONTINUE:
             return None
         if answer == PAUSE:
@@ -85,12 +87,19 @@ class PeerPolicy:
     def _suggested(self) -> Action:
         """The peer can't withdraw a proposal: it stays until it begins."""
         answer = self._process.call("suggest", trial=self._num_asked)
-        if answer is None:
-            return NoWork.WAIT
-        if "resume" in answer:
-            return Promote(self._names[answer["resume"]])
-        self._num_asked += 1
-        return Start(self._space.candidate(answer["start"]))
+        match answer:
+            case None:
+                return NoWork.WAIT
+            case {"resume": int(number)} if self._names.get(number) in self._waiting:
+                return Promote(self._names[number])
+            case {"start": dict(values)}:
+                try:
+                    candidate = self._space.candidate(values)
+                except (ValueError, LookupError, TypeError) as error:
+                    raise self._process.error(f"proposed {values} ({error})") from None
+                self._num_asked += 1
+                return Start(candidate)
+        raise self._process.error(f"answered suggest with {answer!r}")
 
     def _forget_wait(self) -> None:
         self._action = None if self._action is NoWork.WAIT else self._action

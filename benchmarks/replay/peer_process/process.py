@@ -24,10 +24,15 @@ MODULES = {
 """The peers by name, and the module that speaks to their library."""
 PATIENCE_SECONDS = 10
 """How long a process may take to end after its pipe is closed."""
+LONGEST_QUOTE = 80
+"""Characters of an answer that an error shows."""
 
 
 class PeerError(RuntimeError):
-    """A peer's process ended before it answered; the text has its last words."""
+    """A peer ended before it answered, or its answer means nothing.
+
+    The text is what it did and the last line of its error, to follow its name: `ended with status 1: RuntimeError`.
+    """
 
 
 class PeerProcess:
@@ -39,7 +44,6 @@ class PeerProcess:
     """
 
     def __init__(self, setting: PeerSetting, *, module: str, python: Path = PYTHON) -> None:
-        self._name = setting.peer
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
         # The order in sets of strings must not change from run to run.
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
@@ -52,6 +56,7 @@ class PeerProcess:
             env=environment,
             text=True,
             encoding="utf-8",
+            errors="replace",
         )
         self._send(asdict(setting))
 
@@ -71,13 +76,23 @@ class PeerProcess:
         """The peer's answer.
 
         Raises:
-            PeerError: its process has ended.
+            PeerError: its process has ended, its pipe is closed, or the answer is no JSON.
         """
         self._send({"call": name, **arguments})
-        answer = self._process.stdout.readline()
-        if not answer:
+        line = self._process.stdout.readline()
+        if not line.endswith("\n"):
             raise self._ended()
-        return json.loads(answer)
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise self.error(f"answered {name} with {line.strip()[:LONGEST_QUOTE]!r}") from None
+
+    def error(self, what: str) -> PeerError:
+        """What it did wrong, with the last line of its error."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
+        return PeerError(f"{what}: {last}")
 
     def _send(self, line: dict[str, Any]) -> None:
         try:
@@ -87,8 +102,9 @@ class PeerProcess:
             raise self._ended() from None
 
     def _ended(self) -> PeerError:
-        status = self._process.wait()
-        self._errors.seek(0)
-        words = self._errors.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(words) if line.strip()), "without a word")
-        return PeerError(f"{self._name} ended with status {status}: {last}")
+        try:
+            status = self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self.error("closed its pipe")
+        return self.error(f"was killed by signal {-status}" if status < 0 else f"ended with status {status}")

@@ -1,8 +1,46 @@
 """A peer without a library, for the pipe: `python -m benchmarks.replay.peer_process.serve` loads it."""
 
+import os
 import random
+import signal
 
 from benchmarks.replay.peer_process.interface import CONTINUE, PAUSE, STOP
+
+ANSWERS = 3
+"""The pipe, by its number in a process that has no other."""
+CURE = "STAND_IN_IS_WELL"
+"""A variable of the environment with which none of them fails."""
+FAILS_AT = 5
+
+
+def _raise(suggestion):
+    raise RuntimeError("no idea left")
+
+
+def _die(suggestion):
+    print("memory is short", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _print_rubbish(suggestion):
+    os.write(ANSWERS, b"Welcome \xff\n")
+    return suggestion
+
+
+def _hang_up(suggestion):
+    os.close(ANSWERS)
+    signal.pause()
+
+
+FAILURES = {
+    "raises": _raise,
+    "is-killed": _die,
+    "prints-rubbish": _print_rubbish,
+    "hangs-up": _hang_up,
+    "leaves-the-range": lambda suggestion: {"start": dict.fromkeys(suggestion["start"], -1)},
+    "resumes-nothing": lambda suggestion: {"resume": 1000},
+}
+"""What a peer of this name does at its proposal `FAILS_AT`."""
 
 
 class StandIn:
@@ -14,12 +52,17 @@ class StandIn:
 
     def suggest(self, trial):
         print("a library prints what it likes")
-        if self.setting.peer == "broken":
-            raise RuntimeError("no idea left")
         if len(self.waiting) == 3 and not self.resumed:
             self.resumed = True
             return {"resume": max(self.waiting, key=self.waiting.get)}
-        return {"start": {one["name"]: self.generator.uniform(one["low"], one["high"]) for one in self.setting.space}}
+        suggestion = {"start": {one["name"]: self._any(one) for one in self.setting.space}}
+        if trial == FAILS_AT and CURE not in os.environ:
+            return FAILURES.get(self.setting.peer, lambda unharmed: unharmed)(suggestion)
+        return suggestion
+
+    def _any(self, parameter):
+        value = self.generator.uniform(parameter["low"], parameter["high"])
+        return value if parameter["type"] == "float" else round(value)
 
     def report(self, trial, epoch, value):
         if epoch != self.setting.first_rung:

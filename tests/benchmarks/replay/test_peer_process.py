@@ -1,12 +1,16 @@
 """Optimizers of other projects in our simulator: the pipe, what their answers mean, and their libraries."""
 
+import json
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.replay.__main__ import main
+from benchmarks.replay.__main__ import RUNS, main
 from benchmarks.replay.loop import ReplayedSearch
 from benchmarks.replay.peer_process.budgeted import BudgetedPeer
 from benchmarks.replay.peer_process.interface import PeerSetting
@@ -15,7 +19,9 @@ from benchmarks.replay.peer_process.process import MODULES, PYTHON, PeerError, P
 from benchmarks.replay.peer_process.space import DescribedSpace
 from benchmarks.replay.policies import Setting
 from benchmarks.replay.problems import Curve, Problem
+from benchmarks.replay.run import Job, run_job
 from benchmarks.replay.synthetic import SyntheticProblem
+from tests.benchmarks.replay.stand_in_peer import CURE, FAILURES
 
 STAND_IN = "tests.benchmarks.replay.stand_in_peer"
 
@@ -61,12 +67,64 @@ def test_a_peer_in_a_process_of_its_own_starts_pauses_resumes_and_stops_trials()
     assert {epoch for _, epoch, _ in trials[3:-2]} == {2}
 
 
-def test_a_peer_that_ends_is_named_with_its_last_words():
-    with (
-        PeerProcess(setting("broken"), module=STAND_IN, python=Path(sys.executable)) as process,
-        pytest.raises(PeerError, match=r"^broken ended with status 1: RuntimeError: no idea left$"),
-    ):
-        process.call("suggest", trial=0)
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Peers without a library that the command knows, run in this process's environment."""
+    for name in (*FAILURES, "stand-in"):
+        monkeypatch.setitem(MODULES, name, STAND_IN)
+    monkeypatch.setattr(
+        "benchmarks.replay.peer_process.policy.PeerProcess", partial(PeerProcess, python=Path(sys.executable))
+    )
+    monkeypatch.setattr("benchmarks.replay.__main__.PEERS_PYTHON", Path(sys.executable))
+    monkeypatch.setattr(
+        "benchmarks.replay.__main__.ProcessPoolExecutor", lambda processes, mp_context: ThreadPoolExecutor(processes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("peer", "what"),
+    [
+        ("raises", "ended with status 1: RuntimeError: no idea left"),
+        ("is-killed", "was killed by signal 9: memory is short"),
+        ("prints-rubbish", "answered suggest with 'Welcome \ufffd': a library prints what it likes"),
+        ("hangs-up", "closed its pipe: a library prints what it likes"),
+        ("resumes-nothing", "answered suggest with {'resume': 1000}: a library prints what it likes"),
+        ("leaves-the-range", "(rate is -1, but must be from 0.0001 to 1): a library prints what it likes"),
+    ],
+)
+def test_how_a_peer_failed_is_told_with_its_last_words(peer, what, stand_ins, monkeypatch):
+    if peer == "hangs-up":
+        monkeypatch.setattr("benchmarks.replay.peer_process.process.PATIENCE_SECONDS", 0.1)
+    with pytest.raises(PeerError, match=f"^{peer} on synthetic 1, seed 7, .*{re.escape(what)}$"):
+        run_job(Job(suite="synthetic", problem="synthetic 1", policy=peer, grace_epochs=2, slots=4, seed=7))
+
+
+@pytest.mark.slow
+def test_peers_that_fail_do_not_end_the_comparison_and_are_tried_again_by_the_same_command(
+    tmp_path, stand_ins, monkeypatch, capsys
+):
+    policies = ["raises", "is-killed", "stand-in"]
+    options = ["--policies", *policies, "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]
+    assert main(options) == 1
+    said = capsys.readouterr()
+    assert [policy for policy in policies if f"{policy} on synthetic 1, seed 0, " in said.err] == policies[:2]
+    assert said.err.endswith("2 of 3 searches are missing. Run the same command to try them again.\n")
+    assert "| stand-in |" in said.out
+    finished = (tmp_path / RUNS).read_text()
+    monkeypatch.setenv(CURE, "")
+    assert main(options) == 0
+    again = (tmp_path / RUNS).read_text()
+    assert again.startswith(finished)
+    assert [json.loads(line)["policy"] for line in again.splitlines()] == ["stand-in", *policies[:2]]
+
+
+def test_where_every_peer_fails_each_is_named_and_nothing_is_compared(tmp_path, stand_ins, capsys):
+    options = ["--policies", "raises", "is-killed", "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]
+    assert main(options) == 1
+    said = capsys.readouterr()
+    assert "raises on synthetic 1, seed 0, ended with status 1: RuntimeError: no idea left\n" in said.err
+    assert "is-killed on synthetic 1, seed 0, was killed by signal 9: memory is short\n" in said.err
+    assert "there is nothing to compare" in said.out
 
 
 class Direct:

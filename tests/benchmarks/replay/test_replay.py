@@ -298,6 +298,13 @@ def test_only_what_every_policy_has_done_is_compared():
     assert better_variants(runs)["stock"][..., FULL].tolist() == [[0.5]]
 
 
+def test_a_search_that_is_missing_takes_away_as_few_of_the_others_as_possible():
+    cells = [(problem, seed) for problem in "abcd" for seed in (0, 1) if (problem, seed) != ("d", 1)]
+    runs = [run(policy, seed, 0.5, problem=problem) for policy in ("stock", "ours") for problem, seed in cells]
+    assert better_variants(runs)["ours"].shape == (3, 2, POINTS)
+    assert better_variants([run("stock", 0, 0.5), run("ours", 1, 0.2)]) == {}
+
+
 def test_the_bootstrap_agrees_with_the_normal_approximation():
     regret = np.random.default_rng(0).normal(0.3, 0.1, size=(40, 1))
     means = bootstrap_means(regret)
