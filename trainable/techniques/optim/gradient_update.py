@@ -77,7 +77,8 @@ class GradientStep:
             DivergedError: a term of the loss, or the gradient beyond what a lower loss scale cures, is not finite.
         """
         scaler.unscale_(self._optimizer)
-        gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        updated = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for p in updated]
         read = torch.stack([*terms.values(), *older_torch.norms(gradients)]).tolist()
         values = dict(zip(terms, read[: len(terms)], strict=True))
         norm = math.hypot(*read[len(terms) :])
@@ -90,7 +91,9 @@ class GradientStep:
             clip_to_norm(gradients, norm=norm, max_norm=max_grad_norm)
         scaler.step(self._optimizer)
         scaler.update()
-        self._optimizer.zero_grad(set_to_none=True)
+        # As zero_grad does, without what surrounds it there: its profiling takes longer than the loop.
+        for parameter in updated:
+            parameter.grad = None
         return is_finite, values
 
     def state_dict(self) -> dict[str, int]:
