@@ -7,7 +7,7 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from trainable.leg import checkpoint_name
-from tuner import disk
+from tuner.budget import disk
 from tuner.budget.disk import CheckpointBudget, parse_size
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, trial_name
