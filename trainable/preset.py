@@ -19,6 +19,7 @@ from pathlib import Path
 from trainable.command_line import run_main
 from trainable.configuration.config_options import add_config_options, params_of, with_params
 from trainable.configuration.fields import unknown_name
+from trainable.configuration.mapping_file import read_mapping
 from trainable.configuration.reference import find, is_reference, references_of
 from trainable.loop.loop_config import LoopConfig
 from trainable.process import log_to
@@ -26,9 +27,9 @@ from trainable.remote.local_source import absolute_source
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks
 from trainable.workloads.exported_config import (
+    WANTED,
     ExportedConfig,
     read_exported_config,
-    read_mapping,
     write_exported_config,
 )
 from trainable.workloads.registry import get_workload, task_of
@@ -76,7 +77,7 @@ def read_training_config(path: Path, *, source: str | None = None) -> ExportedCo
     Raises:
         ValueError: no such file, an unknown or missing name, a value out of range, or data that cannot be used.
     """
-    content = read_mapping(path)
+    content = read_mapping(path, wanted=WANTED)
     if "format" in content:
         exported = read_exported_config(path)
         if source is None:

@@ -13,31 +13,13 @@ import torch
 
 from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
-from trainable.reporting.output_folder import WEIGHTS
+from trainable.reporting.output_folder import initial_weights
 from trainable.run import Run
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import get_workload
 
 logger = logging.getLogger(__name__)
-
-
-def initial_weights(given: Path) -> str:
-    """The absolute path of a weights file, because other processes have other working folders.
-
-    Args:
-        given: the folder `best` of an export, or a weights file.
-
-    Raises:
-        ValueError: there is no weights file.
-    """
-    path = given / WEIGHTS if given.is_dir() else given
-    if not path.is_file():
-        raise ValueError(
-            f"--init is {given}, but {path} is not a file; give the folder of an export, such as "
-            "results/leaf_pretrain/<run>/best, or a weights file."
-        )
-    return str(path.absolute())
 
 
 def started_from(config: TrialConfig, given: Path) -> TrialConfig:

@@ -22,6 +22,7 @@ from tuner import formatting
 from tuner.api import searches
 from tuner.api.keywords import SearchOptions, settings_from
 from tuner.planning.given import read_given
+from tuner.planning.places import check_places, check_search
 from tuner.planning.spaces import find_space, installed_spaces
 from tuner.records import SETTINGS
 from tuner.records.settings import POLICIES_OF_FORMAT_2
@@ -72,8 +73,11 @@ def _searched(options: argparse.Namespace, settings: SearchSettings) -> int:
 
 def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     began = time.monotonic()
-    if options.resume is not None:
+    if options.resume is None:
+        check_places(settings)
+    else:
         _check_alone(options)
+        check_search(options.resume)
     searches.load_libraries()
     freeze_imports()
     if options.dry_run:

@@ -20,6 +20,8 @@ from tuner.records.settings import NAME_PATTERN, SAMPLERS, SCHEDULERS, Scheduler
 DEFAULT_SPACE = "moe"
 DEFAULT_TRIALS = 30
 RESULTS = Path("results")
+AUTO = Path("auto")
+"""As `warm_start`: the latest search of the same space and data."""
 MOST = 100_000
 """Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")

@@ -63,3 +63,21 @@ def read_curve(curve: Path) -> list[dict[str, Any]]:
     if not epochs:
         raise ValueError(f"{curve} holds no epoch; give the curve.jsonl of a training that finished one.")
     return epochs
+
+
+def initial_weights(given: Path) -> str:
+    """The absolute path of a weights file, because other processes have other working folders.
+
+    Args:
+        given: the folder `best` of an export, or a weights file.
+
+    Raises:
+        ValueError: there is no weights file.
+    """
+    path = given / WEIGHTS if given.is_dir() else given
+    if not path.is_file():
+        raise ValueError(
+            f"--init is {given}, but {path} is not a file; give the folder of an export, such as "
+            "results/leaf_pretrain/<run>/best, or a weights file."
+        )
+    return str(path.absolute())

@@ -2,31 +2,20 @@
 
 import json
 import platform
-import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainable.config import to_dict
 from trainable.configuration.fields import built, typed
+from trainable.configuration.mapping_file import read_mapping
 from trainable.configuration.reference import Reference, activate
 from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import read_config
 
 FORMAT = 1
-_WANTED = "the config.json that python -m tuner.export wrote"
-_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text."""
-
-
-_YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
+WANTED = "the config.json that python -m tuner.export wrote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +64,10 @@ def read_exported_config(path: Path) -> ExportedConfig:
     Raises:
         ValueError: no such file, not JSON, another format, an unknown or missing field, or a value out of range.
     """
-    content = read_mapping(path)
+    content = read_mapping(path, wanted=WANTED)
     found = content.get("format")
     if found is None:
-        raise ValueError(f"{path} has no format, so a person wrote it; give {_WANTED}, or that of a training.")
+        raise ValueError(f"{path} has no format, so a person wrote it; give {WANTED}, or that of a training.")
     if found != FORMAT:
         raise ValueError(
             f"{path} has configuration format {found}; this version reads format {FORMAT}: use the version that wrote "
@@ -95,26 +84,3 @@ def read_exported_config(path: Path) -> ExportedConfig:
         return built(ExportedConfig, circumstances | {"config": read_config(content["config"])}, "the file")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def read_mapping(path: Path, *, wanted: str = _WANTED) -> Mapping[str, Any]:
-    """The names and values of a JSON file, or of a YAML file by its ending.
-
-    Args:
-        wanted: what the file should hold, for the error.
-
-    Raises:
-        ValueError: no such file, or its content is neither.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file; give {wanted}.")
-    is_yaml = path.suffix.lower() in (".yaml", ".yml")
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, _YamlLoader) if is_yaml else json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
-        kind = "YAML" if is_yaml else "JSON"
-        raise ValueError(f"{path} is not {kind} ({error}); give {wanted}.") from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}; it must hold names and values.")
-    return content

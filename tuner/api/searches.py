@@ -14,6 +14,7 @@ from trainable.process import collector_paused
 from trainable.remote.uri import is_uri
 from trainable.reporting.waiting import Waiting
 from tuner.api.keywords import SearchOptions, settings_from
+from tuner.planning.places import check_places, check_search
 from tuner.ray.cluster import restored_environment
 from tuner.settings import DEFAULT_SPACE, SearchSettings
 
@@ -43,6 +44,7 @@ def search(space: str = "moe", *, verbose: bool = False, **options: Unpack[Searc
     """
     with environment():
         settings = settings_from(space, options)
+        check_places(settings)
         load_libraries()
         return run(settings, verbose=verbose)
 
@@ -77,6 +79,7 @@ def resume(
     given |= {"num_cpus": num_cpus, "num_gpus": num_gpus} | ({} if trials is None else {"trials": trials})
     with environment():
         checked = settings_from(DEFAULT_SPACE, given)
+        check_search(folder)
         load_libraries()
         return continue_from(
             folder,

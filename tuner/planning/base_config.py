@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from search_spaces.space import Situation, Space
-from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters_of
+from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters_of, unknown_parameter
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.decoding import BadFileError, read_header
 from trainable.data.io.folder_layout import files_below, is_image
@@ -18,7 +18,7 @@ from trainable.models.backbones import has_batch_norm, has_drop_path
 from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
 from trainable.models.own_network import ANY_NETWORK
 from trainable.remote.local_source import absolute_source, local_source
-from trainable.run_setup import initial_weights
+from trainable.reporting.output_folder import initial_weights
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import get_workload
 from trainable.workloads.workload import Workload
@@ -40,10 +40,28 @@ def base_config(settings: SearchSettings, space: Space) -> RunConfig:
     """The workload's default with the user's values outside the space."""
     # Trial processes have other working folders.
     source = None if settings.data is None else absolute_source(settings.data)
-    default = _with_trained_backbone(get_workload(space.workload).default_config(source), settings)
+    untrained = get_workload(space.workload).default_config(source)
+    _check_names(settings, space, untrained)
+    default = _with_trained_backbone(untrained, settings)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
         raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
     return from_params(fixed_params(settings, space, default), default)
+
+
+def _check_names(settings: SearchSettings, space: Space, base: RunConfig) -> None:
+    """Raises ValueError for a name that is no parameter; arguments of a network or a loop of the user's own are not
+    known here."""
+    if base.free_params is not None:
+        return
+    known = {*parameters_of(base), *_default_values(space)}
+    for name in settings.pinned | settings.ranges:
+        if name not in known and not name.startswith(NETWORK_PARAM):
+            raise ValueError(unknown_parameter(name, known))
+
+
+def _default_values(space: Space) -> dict[str, object]:
+    """What a space asks for by itself, with its default values."""
+    return space.defaults(Situation(num_train_images=1, pretrained=False))
 
 
 def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunConfig:
@@ -146,8 +164,7 @@ def is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
 
 def fixed_params(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str, object]:
     """The user's values of parameters that the space does not ask for."""
-    situation = Situation(num_train_images=1, pretrained=False)
-    searched = space.defaults(situation).keys()
+    searched = _default_values(space)
     fixed = {name: value for name, value in settings.pinned.items() if not is_of_space(name, searched, base)}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     if settings.init is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from search_spaces.ranges import OneOf, Range, is_number
 from trainable.configuration.fields import built, parse_assignments, parse_value
+from trainable.configuration.mapping_file import read_mapping
 
 FREE_TEXT = ("weights", "init_weights", "network", "source", "group_pattern")
 """Parameters that hold a path, a reference or a pattern, in which commas and dots mean nothing."""
@@ -85,9 +86,6 @@ def _hashable(value: Any) -> Any:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    # It imports torch, which options without a file don't need.
-    from trainable.workloads.exported_config import read_mapping
-
     content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
     return {str(name): _of_file(str(name), value, file) for name, value in content.items()}
 

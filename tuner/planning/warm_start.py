@@ -27,12 +27,10 @@ from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.events import TRIALS
-from tuner.settings import SearchSettings
+from tuner.settings import AUTO, SearchSettings
 
 logger = logging.getLogger(__name__)
 
-AUTO = Path("auto")
-"""Stands for the latest search of the same space and data."""
 NUM_BEST = 5
 _COMPARED = {"objective": "objective", "max_epochs": "budget", "data_fingerprint": "data"}
 """Settings that must agree for values to be comparable, and their names in messages."""

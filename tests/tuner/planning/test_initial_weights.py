@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trainable.models.leaf_nets import Projector, ProjectorConfig
-from trainable.run_setup import initial_weights, started_from
+from trainable.reporting.output_folder import initial_weights
+from trainable.run_setup import started_from
 from trainable.tasks.registry import get_task
 from trainable.train import main as train
 from trainable.workloads.exported_config import ExportedConfig, write_exported_config

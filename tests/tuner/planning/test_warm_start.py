@@ -15,7 +15,7 @@ from search_spaces.stub_trials import ends_or_inside
 from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
-from tuner.planning.warm_start import AUTO, NUM_BEST, warm_start, with_earlier_search
+from tuner.planning.warm_start import NUM_BEST, warm_start, with_earlier_search
 from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
@@ -24,7 +24,7 @@ from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.records import Recorder, trial_name
-from tuner.settings import SearchSettings
+from tuner.settings import AUTO, SearchSettings
 
 BASE = get_task("moe").default_config(None)
 FACTS = {"space": "moe", "objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}

@@ -75,8 +75,14 @@ def require_folder(root: Path, holding: str) -> None:
     """Raises DataError unless the folder is there; `holding` says what it should hold."""
     if root.is_dir():
         return
+    require_exists(root)
+    raise DataError(f"{root} is a file, but --data takes a folder: the one that holds {holding}.")
+
+
+def require_exists(root: Path) -> None:
+    """Raises DataError unless something of that name is there; names the folder that may have been meant."""
     if root.exists():
-        raise DataError(f"{root} is a file, but --data takes a folder: the one that holds {holding}.")
+        return
     siblings = [child.name for child in subfolders(root.parent)] if root.parent.is_dir() else []
     near = get_close_matches(root.name, siblings, n=1)
     hint = f" Did you mean {root.parent / near[0]}?" if near else ""

@@ -1,0 +1,29 @@
+"""Checks that the files and folders that a search is given are there: without torch, whose import takes seconds."""
+
+from pathlib import Path
+
+from trainable.configuration.reference import is_reference
+from trainable.data.io.folder_layout import require_exists
+from trainable.remote.local_source import absolute_source
+from trainable.remote.uri import is_uri
+from trainable.reporting.output_folder import initial_weights
+from tuner.records.settings import read_settings
+from tuner.settings import AUTO, SearchSettings
+
+
+def check_places(settings: SearchSettings) -> None:
+    """Raises ValueError when the data, the initial weights or the earlier search of a new search is not there."""
+    # What a loop of the user's own takes is for the loop to say.
+    if not is_reference(settings.found_space.space.workload):
+        if settings.data is not None and not is_uri(settings.data):
+            require_exists(Path(absolute_source(settings.data)))
+        if settings.init is not None:
+            initial_weights(settings.init)
+    if settings.warm_start not in (None, AUTO):
+        read_settings(settings.warm_start)
+
+
+def check_search(folder: str | Path) -> None:
+    """Raises ValueError when a folder of this machine holds no search."""
+    if not is_uri(folder):
+        read_settings(Path(folder))
