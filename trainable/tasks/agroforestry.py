@@ -171,7 +171,7 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         }
 
     def no_linear_probe(self, config: AgroforestryConfig) -> str:
-        return "a linear layer on frozen features proposes no boxes, so it finds no crowns"
+        return "a linear probe proposes no boxes, so it finds no crowns"
 
     def training_batches(
         self, config: AgroforestryConfig, data: CrownSet, device: torch.device

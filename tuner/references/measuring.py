@@ -13,7 +13,7 @@ from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner.formatting import metric
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 
-PROBE_NAME = "a linear layer on the frozen features"
+PROBE_NAME = "a linear probe"
 LOWEST_PRIORITY = 19
 
 

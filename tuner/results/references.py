@@ -11,6 +11,9 @@ from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.report_text import table
 
+TRIAL = "trial "
+"""How the name of a trial's row begins."""
+
 
 class Row(NamedTuple):
     """The objective of one of them; None where it was not measured."""
@@ -19,6 +22,8 @@ class Row(NamedTuple):
     validation: float | None
     test: float | None
     """Of a trial the mean over its seeds."""
+    num_seeds: int = 0
+    """Over how many; 0 for what is not a trial."""
 
 
 def rows_of(
@@ -43,27 +48,37 @@ def rows_of(
 
 def say_references(search: SearchRecord, rows: Sequence[Row]) -> str:
     """The section of a report; empty where nothing was measured beside the trials."""
-    if all(row.name.startswith("trial ") for row in rows):
+    if all(row.name.startswith(TRIAL) for row in rows):
         return ""
     objective = formatting.metric(search.settings.objective)
     header = (f"`{objective}`", "validation split", "test split")
     cells = [(row.name, formatting.number(row.validation), formatting.number(row.test)) for row in rows]
-    words = "The last rows need no training; a trial on the test split is the mean over its seeds."
+    words = f"The last rows need no training. On the validation split {_of_trials(rows, 'validation')}"
+    words += f"; on the test split {_of_trials(rows, 'test')}." if any(row.num_seeds for row in rows) else "."
     return f"## Beside what needs no training\n\n{table(header, cells)}\n\n{words}"
 
 
 def in_words(rows: Sequence[Row], split: Split) -> str:
     """One line for the terminal; empty where nothing was measured on the split."""
     measured = [(row.name, value) for row in rows if (value := getattr(row, split)) is not None]
-    return ", ".join(f"{name} {formatting.number(value)}" for name, value in measured)
+    words = ", ".join(f"{name} {formatting.number(value)}" for name, value in measured)
+    is_of_trials = any(name.startswith(TRIAL) for name, _ in measured)
+    return f"{words} ({_of_trials(rows, split)})" if is_of_trials else words
+
+
+def _of_trials(rows: Sequence[Row], split: Split) -> str:
+    """What the value of a trial on a split is of."""
+    if split == "validation":
+        return "trials have one seed, that of the search"
+    return f"trials have the mean of {formatting.count(max(row.num_seeds for row in rows), 'seed')}"
 
 
 def _of_trial(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> Row:
     is_default = trial is search.default_trial
     tested = tested_values(search, trial, confirmations)
     validation = handed_over_result(search, trial).objective if trial.results else None
-    name = f"trial {trial.name}" + (" (the default)" if is_default else "")
-    return Row(name, validation, statistics.fmean(tested) if tested else None)
+    name = f"{TRIAL}{trial.name}" + (" (the default)" if is_default else "")
+    return Row(name, validation, statistics.fmean(tested) if tested else None, len(tested))
 
 
 def tested_values(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> list[float]:

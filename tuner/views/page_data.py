@@ -43,7 +43,7 @@ def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataF
 def references(rows: Sequence[Row]) -> pd.DataFrame:
     """The objective of the best trial, the default and what needs no training, on both splits."""
     columns = ["", "validation split", "test split"]
-    return pd.DataFrame(rows, columns=columns).set_index("").dropna(axis="columns", how="all")
+    return pd.DataFrame([row[:3] for row in rows], columns=columns).set_index("").dropna(axis="columns", how="all")
 
 
 def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:

@@ -234,7 +234,7 @@ def test_where_there_is_none_a_clause_says_why():
     assert why("moe") == "the network starts afresh; give trained weights by --init or --set weights=..."
     assert why("moe", init_weights="weights.pt") is None
     assert "proposes no boxes" in why("agroforestry", init_weights="weights.pt")
-    with pytest.raises(ValueError, match="No linear probe: a linear layer on frozen features proposes no boxes"):
+    with pytest.raises(ValueError, match="No linear probe: a linear probe proposes no boxes"):
         get_task("agroforestry").linear_probe(default_config("agroforestry"), nn.Identity())
     with pytest.raises(ValueError, match="No linear probe: Identity has no method features"):
         get_task("dishes").linear_probe(default_config("dishes"), nn.Identity())

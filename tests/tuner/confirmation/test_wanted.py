@@ -120,7 +120,7 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     assert answer.to_decide.startswith("Undecided: about ")
     more = int(answer.to_decide.split()[2])
     assert f"{more} more seeds would tell it from the default if the gain stays, about {more}:00" in answer.to_decide
-    assert answer.to_decide.endswith(f"(--seeds 3..{3 + more}).")
+    assert answer.to_decide.endswith(f" (at least 3, at most {3 + more} seeds: --seeds 3..{3 + more}).")
 
 
 def test_without_a_gain_no_number_of_seeds_is_promised(folder):

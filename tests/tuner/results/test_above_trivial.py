@@ -63,7 +63,7 @@ def test_above_a_random_answer_is_what_luck_does_not_reach(search):
 
 def test_below_the_linear_probe_that_is_the_headline(search):
     def told(values, probed):
-        probe = {"test": ProbeScore(name="a linear layer", objective=probed, metrics={}, seconds=1.0)}
+        probe = {"test": ProbeScore(name="a linear probe", objective=probed, metrics={}, seconds=1.0)}
         trial, scores = search.leader, {"test": score(0.5)}
         return warning_of_nothing_learned(search, trial, confirmed(trial, values), scores, probe)
 
@@ -71,10 +71,10 @@ def test_below_the_linear_probe_that_is_the_headline(search):
     warned_of = told([0.60, 0.61, 0.62], 0.7)
     assert warned_of.startswith("The training is worse than the weights that it starts from: ")
     assert (
-        "; a linear layer scores 0.700 (on the test split, 3 seeds). The training loses what the weights know"
+        "; a linear probe scores 0.700 (on the test split, 3 seeds). The training loses what the weights know"
         in warned_of
     )
-    assert "for every image scores 0.500; a linear layer scores 0.700 (on" in told([0.4, 0.41, 0.42], 0.7)
+    assert "for every image scores 0.500; a linear probe scores 0.700 (on" in told([0.4, 0.41, 0.42], 0.7)
 
 
 def test_where_less_is_better_the_sign_is_turned(search):

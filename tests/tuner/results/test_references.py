@@ -18,7 +18,7 @@ def folder(trained_folder, tmp_path):
 
 
 def probed(objective):
-    return ProbeScore(name="a linear layer", objective=objective, metrics={"mae": 0.1}, seconds=2.5)
+    return ProbeScore(name="a linear probe", objective=objective, metrics={"mae": 0.1}, seconds=2.5)
 
 
 def trivial(objective):
@@ -44,23 +44,33 @@ def test_the_report_has_all_four_on_both_splits(folder):
     assert list(rows) == [
         f"trial {best.name}",
         f"trial {default.name} (the default)",
-        "a linear layer",
+        "a linear probe",
         "an empty mask",
     ]
-    assert rows["a linear layer"][1:] == (0.41, 0.42)
-    assert rows["an empty mask"][1:] == (0.31, 0.32)
+    assert rows["a linear probe"][1:3] == (0.41, 0.42)
+    assert rows["an empty mask"][1:3] == (0.31, 0.32)
     assert rows[f"trial {best.name}"].test == pytest.approx(0.615)
     text = write_report(folder).read_text()
-    assert "| a linear layer | 0.410 | 0.420 |" in text
+    assert "| a linear probe | 0.410 | 0.420 |" in text
     assert f"| trial {default.name} (the default) |" in text
 
 
 def test_the_terminal_has_a_line_for_each_split(folder):
     lines = outcome_lines(folder, measured(folder))
     validation, test = (next(line for line in lines if line.startswith(name)) for name in ("Validation ", "Test "))
-    assert "a linear layer 0.410, an empty mask 0.310" in validation
+    assert "a linear probe 0.410, an empty mask 0.310" in validation
     assert "0.615" in test
-    assert test.endswith("a linear layer 0.420, an empty mask 0.320")
+    assert "a linear probe 0.420, an empty mask 0.320" in test
+
+
+def test_a_value_of_one_seed_and_a_mean_are_told_apart(folder):
+    validation, test = outcome_lines(folder, measured(folder))[-2:]
+    assert validation.endswith("(trials have one seed, that of the search)")
+    assert test.endswith("(trials have the mean of 2 seeds)")
+    text = write_report(folder).read_text()
+    assert (
+        "validation split trials have one seed, that of the search; on the test split trials have the mean of 2" in text
+    )
 
 
 def test_without_a_test_split_nothing_is_said_of_it(folder):
