@@ -106,6 +106,7 @@ def _suggest_resolution(trial: Trial) -> Params:
 
 SPACE = Space(
     name="agroforestry",
+    job="tree crowns, canopy, density and semantics from the air",
     workload="agroforestry",
     objective="val/map_50",
     suggest=suggest,

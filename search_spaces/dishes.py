@@ -104,6 +104,7 @@ def recommended(situation: Situation) -> list[Params]:
 
 SPACE = Space(
     name="dishes",
+    job="clean or dirty plates",
     workload="dishes",
     objective="val/macro_f1",
     suggest=suggest,

@@ -42,6 +42,7 @@ def recommended(situation: Situation) -> list[Params]:
 
 SPACE = Space(
     name="dishes_grid",
+    job="the grid of the document of dishes, as a baseline",
     workload="dishes",
     objective="val/macro_f1",
     suggest=suggest,

@@ -110,6 +110,7 @@ def recommended_row(num_train_images: int) -> Params:
 
 SPACE = Space(
     name="leaf",
+    job="leaf diseases",
     workload="leaf",
     objective="val/macro_f1",
     suggest=suggest,

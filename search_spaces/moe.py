@@ -128,6 +128,7 @@ def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> 
 
 SPACE = Space(
     name="moe",
+    job="camouflaged objects, by a mixture of experts",
     workload="moe",
     objective="val/s_measure",
     suggest=suggest,

@@ -66,6 +66,7 @@ def recommended(situation: Situation) -> list[Params]:
 
 LEAVES = Space(
     name="leaf_pretrain",
+    job="an encoder of leaves, without labels",
     workload="leaf_pretrain",
     objective="val/knn_accuracy",
     suggest=suggest,
@@ -78,6 +79,7 @@ LEAVES = Space(
 SCENES = replace(
     LEAVES,
     name="moe_pretrain",
+    job="the backbone of moe, without masks",
     workload="moe_pretrain",
     objective="val/mean_reciprocal_rank",
     defaults=defaults_of_scenes,

@@ -117,6 +117,7 @@ def recommended(situation: Situation) -> list[Params]:
 
 SPACE = Space(
     name="retina",
+    job="two grades of one fundus photograph",
     workload="retina",
     objective="val/mean_kappa",
     suggest=suggest,

@@ -65,6 +65,8 @@ class Space:
 
     name: str
     """Its name for `--space`."""
+    job: str = ""
+    """What its networks learn, in a few words for `--list`."""
     workload: str
     """The task that trains its configurations."""
     objective: str

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
+from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
+from search_spaces.stub_trials import in_words
 from trainable.command_line import error_line, run_main
 from trainable.configuration.fields import parse_assignments
 from trainable.process import freeze_imports
@@ -147,17 +149,25 @@ def _check_alone(options: argparse.Namespace) -> None:
 
 
 def _list() -> int:
-    """Prints every space with its parameters and their defaults for 1000 images, trained from scratch."""
+    """Prints every space with its parameters, their defaults and what is searched, for 1000 images from scratch."""
     origins = dict.fromkeys(SPACES, "") | {name: f" ({at.value})" for name, at in installed_spaces().items()}
-    for name, origin in origins.items():
-        space = find_space(name).space
-        situation = Situation(num_train_images=1000, pretrained=False)
-        sys.stdout.write(
-            f"{name}{origin}: {space.mode} {space.objective}, {formatting.count(space.max_epochs, 'epoch')}\n"
-        )
-        for parameter, value in space.defaults(situation).items():
-            sys.stdout.write(f"  {parameter:20} {value}\n")
-    return 0
+    sys.stdout.write("\n\n".join(_described(name, origin) for name, origin in origins.items()) + "\n")
+    return DONE
+
+
+def _described(name: str, origin: str) -> str:
+    space = find_space(name).space
+    situation = Situation(num_train_images=1000, pretrained=False)
+    # A default that leaves a part out has no value for what is in it.
+    defaults, searched = space.defaults(situation), PinnedSpace(space, situation).asked
+    about = f"{space.job}; " if space.job else ""
+    lines = [
+        f"{name}{origin}: {about}{'maximises' if space.mode == 'max' else 'minimises'} {space.objective}; "
+        f"up to {formatting.count(space.max_epochs, 'epoch')}",
+        f"  {'parameter':26} {'default':14} searched",
+        *(f"  {one:26} {defaults.get(one, '-')!s:14} {in_words(values)}" for one, values in searched.items()),
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

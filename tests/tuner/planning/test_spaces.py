@@ -1,5 +1,6 @@
 """A space and a workload of the user's own: found by file, module or installed name, planned, recorded, found again."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -189,8 +190,17 @@ def test_an_installed_space_has_a_name_and_no_builtin_one_is_replaced(package):
 def test_the_list_says_where_an_installed_space_comes_from(package, capsys):
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
-    assert f"mine ({MODULE}:SPACE): max val/macro_f1, 4 epochs\n  width " in listed
-    assert "\nmoe: max val/s_measure" in f"\n{listed}"
+    assert f"mine ({MODULE}:SPACE): maximises val/macro_f1; up to 4 epochs\n" in listed
+    assert "\nmoe: camouflaged objects" in f"\n{listed}"
+
+
+def test_the_list_has_a_heading_and_the_default_and_the_range_of_each_parameter(capsys):
+    assert main(["--list"]) == 0
+    moe = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert re.fullmatch(r"moe: .*; maximises val/s_measure; up to 12 epochs", moe[0])
+    assert moe[1].split() == ["parameter", "default", "searched"]
+    default, searched = next(line.split()[1:3] for line in moe[2:] if line.split()[0] == "num_experts")
+    assert default in searched.split(",")
 
 
 def test_a_reference_to_something_else_is_told(file):
