@@ -38,7 +38,7 @@ class Sample:
     __pydantic_config__ = STRICT
 
     number: Annotated[int, Field(ge=0)]
-    """Its place in the split."""
+    """Its place in the split, as its final test goes through it."""
     picture: DataUri
     """The image, with its truth where that can be drawn."""
     truth: str
@@ -71,6 +71,8 @@ class Samples:
     score: str
     """What the scores are."""
     num_judged: int
+    num_test: int | None = None
+    """Images of the test split, over which the judged ones are spread; None where an older version judged its first."""
     shown: Sequence[Sample]
     """Spread over the split."""
     worst_default: Sequence[Sample]
@@ -83,14 +85,25 @@ class Samples:
     """Whether the pictures are wide, and shown below each other."""
 
 
+def which_judged(samples: Samples) -> str:
+    """Such as `200 of 336 test images, spread evenly over the split`."""
+    judged = formatting.count(samples.num_judged, "test image")
+    if samples.num_test is None:
+        return f"The first {judged} in the order of the files, which may be that of the classes"
+    if samples.num_judged == samples.num_test:
+        return "The only test image" if samples.num_test == 1 else f"All {judged}"
+    of = formatting.count(samples.num_test, "test image")
+    return f"{samples.num_judged} of {of}, spread evenly over the split"
+
+
 def failures(samples: Samples) -> list[str]:
     """Where the exported trial fails, beside the default: how often, and what it mistakes most."""
     poor, found = samples.num_poor, []
     if "exported" in poor:
-        beside = f", the default on {poor['default']}" if "default" in poor else ""
+        beside = f", of the default on {poor['default']}" if "default" in poor else ""
         share = f"{poor['exported']} of {formatting.count(samples.num_judged, 'image')}"
-        who = "The exported trial" if beside else "The default"
-        found.append(f"{who} scores below {POOR_SCORE} on {share}{beside}.")
+        who = "the exported trial" if beside else "the default"
+        found.append(f"The {_score_word(samples)} of {who} is below {POOR_SCORE} on {share}{beside}.")
     for one in samples.confusions:
         if (mistake := _worst_mistake(one)) is not None:
             task = f" of {one.title}" if one.title else ""
@@ -101,9 +114,17 @@ def failures(samples: Samples) -> list[str]:
 def fails_most(samples: Samples) -> str | None:
     """Its most frequent mistake, else how often it scores low, in a few words; None where neither is known."""
     mistakes = [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]
-    if mistakes or "exported" not in samples.num_poor:
+    poor = samples.num_poor
+    if mistakes or "exported" not in poor:
         return "; ".join(mistakes) or None
-    return f"{samples.num_poor['exported']} of {formatting.count(samples.num_judged, 'image')} below {POOR_SCORE}"
+    beside = f" (default {poor['default']})" if "default" in poor else ""
+    images = formatting.count(samples.num_judged, "image")
+    return f"{_score_word(samples)} below {POOR_SCORE} on {poor['exported']} of {images}{beside}"
+
+
+def _score_word(samples: Samples) -> str:
+    """What a score is, without its explanation."""
+    return samples.score.partition(",")[0]
 
 
 def _worst_mistake(confusion: Confusion) -> str | None:

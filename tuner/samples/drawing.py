@@ -12,7 +12,9 @@ SIDE_PX = 176
 JPEG_QUALITY = 72
 OPACITY = 70
 """Of 255: what is below a mask stays visible; its outline is opaque, in white and the colour."""
-TRUE_COLOUR, FOUND_COLOUR = (47, 145, 102), (217, 101, 11)
+TRUE_COLOUR, EXPORTED_COLOUR, DEFAULT_COLOUR = (47, 145, 102), (217, 101, 11), (143, 98, 194)
+COLOUR_OF = {"default": DEFAULT_COLOUR, "exported": EXPORTED_COLOUR}
+"""Of what each network found, as its name has in the page's captions and figures."""
 
 
 def as_uri(
@@ -20,7 +22,7 @@ def as_uri(
     *,
     mask: Tensor | None = None,
     boxes: Sequence[Sequence[float]] = (),
-    colour: tuple[int, int, int] = FOUND_COLOUR,
+    colour: tuple[int, int, int] = EXPORTED_COLOUR,
     side_px: int = SIDE_PX,
 ) -> str:
     """An image (3, H, W) in [0, 1], with a bool mask (h, w) of any size and boxes in its own pixels.

@@ -1,9 +1,9 @@
 """Draws the samples once, after the confirmation, from the saved weights; the two networks judge as the final test."""
 
 import logging
+import math
 import time
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tuner.ensemble import Network, scoring_network
 from tuner.export import exported_config_of, trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results.samples import POOR_SCORE, Sample, Samples, read_samples, write_samples
+from tuner.samples.batching import alone, form_of, joined, row_of
 from tuner.samples.kind import JudgedImage, Kind
 from tuner.samples.kinds import kind_of
 
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 NUM_SHOWN, NUM_WORST = 8, 4
 MAX_JUDGED = 200
-"""Images of the test split that are looked at."""
+"""Images of the test split that are looked at, spread over it: its order is often that of the classes."""
 MAX_SECONDS = 60.0
 """Of looking at them: large pictures take long on a CPU."""
 
@@ -67,47 +68,79 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
     device = chosen_device("auto")
     trials = {"exported": exported} if exported is default else {"default": default, "exported": exported}
     networks = {name: scoring_network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
-    images = _first(_judged(task, config, splits.test, networks, kind, device))
-    samples = _chosen(exported.name, kind, images)
+    inputs = _spread_inputs(task, config, splits.test, kind)
+    images = _within_time(_judged(inputs, networks, device))
+    samples = _chosen(exported.name, kind, images, num_test=len(splits.test))
     write_samples(folder, samples)
     return samples
 
 
-@torch.no_grad()
-def _judged(
-    task: Task[Any], config: TrialConfig, data: Any, networks: Mapping[str, Network], kind: Kind, device: torch.device
-) -> Iterator[JudgedImage]:
-    """The images of the split in order."""
-    for batch in task.evaluation_batches(config, data, device):
-        if not kind.counts(batch[1]):
+Inputs = Mapping[int, tuple[Tensor, Any]]
+"""By place in the split, images and targets of a batch of one."""
+
+
+def spread_order(number: int) -> list[int]:
+    """The places 0 to number - 1, so ordered that the first n are spread evenly over them, for every n.
+
+    By the fractional parts of multiples of the golden ratio: by the three-gap theorem, those below any bound lie at
+    most three different distances apart.
+    """
+    golden_ratio = (math.sqrt(5) - 1) / 2
+    return sorted(range(number), key=lambda place: place * golden_ratio % 1)
+
+
+def _spread_inputs(task: Task[Any], config: TrialConfig, data: Any, kind: Kind) -> Inputs:
+    """At most MAX_JUDGED of the test images, in the order in which they are judged.
+
+    The batches are those of the final test, whose views may depend on the batch.
+    """
+    order, found, passed = spread_order(len(data))[:MAX_JUDGED], {}, 0
+    wanted = set(order)
+    for images, targets in task.evaluation_batches(config, data, torch.device("cpu")):
+        if not kind.counts(targets):
             continue
-        images, targets = map_tensors(lambda part: part.to(device), batch)
-        scores = {name: map_tensors(Tensor.cpu, network(images, targets)) for name, network in networks.items()}
-        images, targets = map_tensors(Tensor.cpu, (images, targets))
         for row in range(len(images)):
-            own = {name: _row(one, row) for name, one in scores.items()}
-            yield JudgedImage(images[row].float(), _row(targets, row), own)
+            if passed + row in wanted:
+                found[passed + row] = alone((images, targets), row)
+        passed += len(images)
+    return {place: found[place] for place in order if place in found}
 
 
-def _first(judged: Iterator[JudgedImage]) -> list[JudgedImage]:
-    """As many as their limits of number and time allow, but never fewer than are shown."""
+@torch.no_grad()
+def _judged(inputs: Inputs, networks: Mapping[str, Network], device: torch.device) -> Iterator[JudgedImage]:
+    for places in _rounds(inputs):
+        images, targets = joined([inputs[place] for place in places])
+        on_device = map_tensors(lambda part: part.to(device), (images, targets))
+        scores = {name: map_tensors(Tensor.cpu, network(*on_device)) for name, network in networks.items()}
+        for row, place in enumerate(places):
+            own = {name: row_of(one, row) for name, one in scores.items()}
+            yield JudgedImage(images[row].float(), row_of(targets, row), own, place)
+
+
+def _rounds(inputs: Inputs) -> Iterator[list[int]]:
+    """The places in order, of at least NUM_SHOWN images each where there are as many: a contrastive loss needs company.
+
+    Images of one round whose targets have other sizes, as masks may, are a batch of their own.
+    """
+    for places in np.array_split(list(inputs), max(1, len(inputs) // NUM_SHOWN)):
+        by_form: dict[Hashable, list[int]] = {}
+        for place in map(int, places):
+            by_form.setdefault(form_of(inputs[place]), []).append(place)
+        yield from by_form.values()
+
+
+def _within_time(judged: Iterator[JudgedImage]) -> list[JudgedImage]:
+    """In the order of the split, as many as MAX_SECONDS allow, but never fewer than are shown."""
     images: list[JudgedImage] = []
     began = time.monotonic()
-    for image in islice(judged, MAX_JUDGED):
+    for image in judged:
         images.append(image)
         if len(images) >= NUM_SHOWN and time.monotonic() - began > MAX_SECONDS:
             break
-    return images
+    return sorted(images, key=lambda image: image.place)
 
 
-def _row(values: Any, row: int) -> Any:
-    """One image's part of a batch: of a tensor or a list, or of each in a tuple or a dict."""
-    if isinstance(values, dict):
-        return {name: _row(one, row) for name, one in values.items()}
-    return tuple(_row(one, row) for one in values) if isinstance(values, tuple) else values[row]
-
-
-def _chosen(trial: str, kind: Kind, images: list[JudgedImage]) -> Samples:
+def _chosen(trial: str, kind: Kind, images: list[JudgedImage], num_test: int) -> Samples:
     """Images spread over the split, and the worst of each network."""
     samples = [kind.sample(number, images) for number in range(len(images))]
     places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, NUM_SHOWN)})
@@ -124,6 +157,7 @@ def _chosen(trial: str, kind: Kind, images: list[JudgedImage]) -> Samples:
         trial=trial,
         score=kind.score,
         num_judged=len(samples),
+        num_test=num_test,
         shown=[samples[place] for place in places],
         worst_default=worst("default"),
         worst_exported=worst("exported"),

@@ -18,6 +18,8 @@ class JudgedImage(NamedTuple):
     pixels: Tensor
     target: Any
     scores: Mapping[str, Any]
+    place: int = 0
+    """In the split, as its final test goes through it."""
 
 
 class Kind(ABC):

@@ -18,7 +18,7 @@ from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.prediction.mask import THRESHOLD, MaskPredictor
 from tuner import formatting
 from tuner.results.samples import Confusion, Judgement, Sample
-from tuner.samples.drawing import FOUND_COLOUR, TRUE_COLOUR, as_uri
+from tuner.samples.drawing import COLOUR_OF, TRUE_COLOUR, as_uri
 from tuner.samples.kind import JudgedImage, Kind
 from tuner.samples.neighbours import ClassNeighbours, LookNeighbours
 
@@ -32,14 +32,14 @@ class Masks(Kind):
         found = {name: scores[0] >= THRESHOLD for name, scores in image.scores.items()}
         said = {
             name: Judgement(
-                picture=as_uri(image.pixels, mask=mask),
+                picture=as_uri(image.pixels, mask=mask, colour=COLOUR_OF[name]),
                 caption=f"IoU {overlap(mask, truth):.2f}",
                 score=overlap(mask, truth),
             )
             for name, mask in found.items()
         }
         picture = as_uri(image.pixels, mask=truth, colour=TRUE_COLOUR)
-        return Sample(number=number, picture=picture, truth="mask", **said)
+        return Sample(number=image.place, picture=picture, truth="mask", **said)
 
 
 class Crowns(Kind):
@@ -54,7 +54,8 @@ class Crowns(Kind):
             sure = detections["scores"] >= SURE_SCORE
             canopy = detections["masks"][sure].bool().any(dim=0) if sure.any() else torch.zeros_like(truth)
             score = overlap(canopy, truth)
-            picture = as_uri(image.pixels, mask=canopy, boxes=detections["boxes"][sure].tolist(), colour=FOUND_COLOUR)
+            boxes = detections["boxes"][sure].tolist()
+            picture = as_uri(image.pixels, mask=canopy, boxes=boxes, colour=COLOUR_OF[name])
             said[name] = Judgement(
                 picture=picture,
                 caption=f"{formatting.count(int(sure.sum()), 'crown')}, canopy IoU {score:.2f}",
@@ -62,7 +63,7 @@ class Crowns(Kind):
             )
         picture = as_uri(image.pixels, mask=truth, boxes=target["boxes"].tolist(), colour=TRUE_COLOUR)
         truth = formatting.count(len(target["boxes"]), "crown")
-        return Sample(number=number, picture=picture, truth=truth, **said)
+        return Sample(number=image.place, picture=picture, truth=truth, **said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Grades(Kind):
         labels = _labels(image.target)
         said = {name: self._judgement(_parts(scores), labels) for name, scores in image.scores.items()}
         truth = self._in_words(labels)
-        return Sample(number=number, picture=as_uri(image.pixels), truth=truth, **said)
+        return Sample(number=image.place, picture=as_uri(image.pixels), truth=truth, **said)
 
     def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:
         return [

@@ -26,7 +26,7 @@ class Neighbours(Kind):
     def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
         image = images[number]
         said = {name: self._judgement(number, images, name) for name in image.scores}
-        return Sample(number=number, picture=as_uri(self.query(image)), truth=self.truth(image), **said)
+        return Sample(number=image.place, picture=as_uri(self.query(image)), truth=self.truth(image), **said)
 
     @abstractmethod
     def query(self, image: JudgedImage) -> Tensor:

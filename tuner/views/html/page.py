@@ -20,7 +20,7 @@ from tuner.results.differences import differences
 from tuner.results.headline import State
 from tuner.results.importance_text import what_mattered
 from tuner.results.report_text import settings_rows
-from tuner.results.samples import failures
+from tuner.results.samples import failures, which_judged
 from tuner.results.trial_rows import trial_rows
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing, word_of_exported
@@ -73,6 +73,7 @@ def render(result: Result) -> str:
         to_decide=None if result.answer is None else result.answer.to_decide,
         exported_word=word_of_exported(search),
         mattered=what_mattered(result.importance),
+        judged_images=None if result.samples is None else which_judged(result.samples),
         failures=[] if result.samples is None else failures(result.samples),
         commands=commands(result),
         differences=[] if exported is None else differences(search, exported, result.importance),

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,12 @@ from tuner.results.samples import (
     fails_most,
     failures,
     read_samples,
+    which_judged,
     write_samples,
 )
-from tuner.samples.judging import draw_samples
+from tuner.samples import judging
+from tuner.samples.batching import alone, form_of, joined
+from tuner.samples.judging import draw_samples, spread_order
 from tuner.samples.kind import JudgedImage
 from tuner.samples.kinds import Crowns, Grades, Masks, overlap
 from tuner.samples.neighbours import ClassNeighbours, LookNeighbours
@@ -44,6 +48,38 @@ def test_samples_of_masks_are_drawn_from_the_weights_of_both_trials(trained_fold
     assert samples.shown[0].default.picture != samples.shown[0].exported.picture
 
 
+@pytest.mark.parametrize(("number", "taken"), [(336, 200), (336, 9), (40, 40), (5000, 200)])
+def test_wherever_the_judging_is_cut_the_images_are_spread_over_the_split(number, taken):
+    places = sorted(spread_order(number)[:taken])
+    assert len(set(places)) == taken
+    gaps = [after - before for before, after in pairwise([-1, *places, number])]
+    assert max(gaps) <= 3 * number / taken
+
+
+def test_of_a_split_in_the_order_of_its_classes_every_class_is_judged(trained_search, tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "MAX_JUDGED", 12)
+    leaves = LeafPictureConfig(picture_px=32, num_train=30, num_unlabelled=12, num_validation=15, num_test=60)
+    task = get_task("leaf")
+    base = replace(task.default_config(), max_epochs=1, batch_size=8, data=LeafData(leaves=leaves))
+    folder = tmp_path / "leaf" / "run"
+    trained_search(folder, base, [{}], num_epochs=[1], rung_epochs=())
+    search = read_search(folder)
+    splits = task.open_data(base)
+    by_class = _in_order_of_classes(splits.test)
+    monkeypatch.setattr(judging, "open_data", lambda config, fingerprint: replace(splits, test=by_class))
+    samples = draw_samples(folder, search, search.default_trial)
+    (confusion,) = samples.confusions
+    assert [sum(row) > 0 for row in confusion.exported] == [count > 0 for count in by_class.class_counts()]
+    assert which_judged(samples) == "12 of 60 test images, spread evenly over the split"
+
+
+def _in_order_of_classes(images):
+    rows = images.labels.argsort(kind="stable")
+    return replace(
+        images, images=images.images[rows], labels=images.labels[rows], names=tuple(images.names[row] for row in rows)
+    )
+
+
 def test_a_mask_is_scored_by_its_overlap():
     truth, found = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
     truth[0, :2], found[0, :1] = 1.0, 0.9
@@ -51,6 +87,24 @@ def test_a_mask_is_scored_by_its_overlap():
     sample = Masks().sample(0, [image])
     assert (sample.default.score, sample.exported.score) == (0.5, 1.0)
     assert overlap(torch.zeros(2, 2).bool(), torch.zeros(2, 2).bool()) == 1.0
+
+
+def test_what_the_default_found_has_another_colour_than_what_the_exported_trial_found():
+    mask = torch.zeros(1, 8, 8)
+    mask[0, 2:6, 2:6] = 1.0
+    image = JudgedImage(torch.zeros(3, 8, 8), mask, {"default": mask, "exported": mask})
+    sample = Masks().sample(0, [image])
+    assert len({sample.picture, sample.default.picture, sample.exported.picture}) == 3
+
+
+def test_masks_of_several_sizes_are_judged_each_with_its_own():
+    batches = [(torch.full((2, 3, 4, 4), float(side)), torch.zeros(2, 1, side, side)) for side in (4, 6)]
+    singles = [alone(batch, row) for batch in batches for row in range(2)]
+    assert form_of(singles[0]) == form_of(singles[1]) != form_of(singles[2])
+    images, masks = joined(singles[2:])
+    assert (images.shape, masks.shape) == ((2, 3, 4, 4), (2, 1, 6, 6))
+    crowns = [{"boxes": torch.zeros(number, 4)} for number in (1, 3)]
+    assert joined([alone(crowns, 0), alone(crowns, 1)]) == crowns
 
 
 def test_a_class_is_scored_by_the_probability_of_the_true_one_and_counted():
@@ -146,7 +200,7 @@ def test_the_failures_are_counted_and_the_most_frequent_mistake_is_named():
     confusion = Confusion(title="", classes=["clean", "dirty"], exported=[[9, 1], [3, 4]], default=[[5, 5], [2, 5]])
     samples = Samples(
         trial="a",
-        score="b",
+        score="IoU, the overlap with the true mask",
         num_judged=17,
         shown=[],
         worst_default=[],
@@ -155,11 +209,11 @@ def test_the_failures_are_counted_and_the_most_frequent_mistake_is_named():
         num_poor={"exported": 4, "default": 7},
     )
     assert failures(samples) == [
-        "The exported trial scores below 0.5 on 4 of 17 images, the default on 7.",
+        "The IoU of the exported trial is below 0.5 on 4 of 17 images, of the default on 7.",
         "Its most frequent mistake: dirty taken for clean, 3 of 7.",
     ]
     assert fails_most(samples) == "dirty taken for clean, 3 of 7"
-    assert fails_most(replace(samples, confusions=[])) == "4 of 17 images below 0.5"
+    assert fails_most(replace(samples, confusions=[])) == "IoU below 0.5 on 4 of 17 images (default 7)"
     assert fails_most(replace(samples, confusions=[], num_poor={})) is None
 
 

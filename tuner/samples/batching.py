@@ -1,0 +1,43 @@
+"""Batches of a task taken apart into images, and images put together as batches: tensors, lists, tuples, dicts."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def row_of(values: Any, row: int) -> Any:
+    """One image's part of a batch: of a tensor or a list, or of each in a tuple or a dict."""
+    if isinstance(values, dict):
+        return {name: row_of(one, row) for name, one in values.items()}
+    return tuple(row_of(one, row) for one in values) if isinstance(values, tuple) else values[row]
+
+
+def alone(values: Any, row: int) -> Any:
+    """The same as a batch of one image, which shares no memory with the others."""
+    if isinstance(values, dict):
+        return {name: alone(one, row) for name, one in values.items()}
+    if isinstance(values, tuple):
+        return tuple(alone(one, row) for one in values)
+    part = values[row : row + 1]
+    return part.clone() if isinstance(part, Tensor) else part
+
+
+def joined(batches: Sequence[Any]) -> Any:
+    """One batch of several that have one form."""
+    first = batches[0]
+    if isinstance(first, dict):
+        return {name: joined([one[name] for one in batches]) for name in first}
+    if isinstance(first, tuple):
+        return tuple(joined(parts) for parts in zip(*batches, strict=True))
+    return torch.cat(list(batches)) if isinstance(first, Tensor) else [one for batch in batches for one in batch]
+
+
+def form_of(values: Any) -> Hashable:
+    """What must be equal for batches to be joined: the shapes of tensors, but for the number of images."""
+    if isinstance(values, dict):
+        return tuple((name, form_of(one)) for name, one in values.items())
+    if isinstance(values, tuple):
+        return tuple(map(form_of, values))
+    return tuple(values.shape[1:]) if isinstance(values, Tensor) else None
