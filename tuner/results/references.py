@@ -25,6 +25,11 @@ class Row(NamedTuple):
     num_seeds: int = 0
     """Over how many; 0 for what is not a trial."""
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether it was trained."""
+        return self.name.startswith(TRIAL)
+
 
 def rows_of(
     search: SearchRecord,
@@ -48,7 +53,7 @@ def rows_of(
 
 def say_references(search: SearchRecord, rows: Sequence[Row]) -> str:
     """The section of a report; empty where nothing was measured beside the trials."""
-    if all(row.name.startswith(TRIAL) for row in rows):
+    if all(row.is_trial for row in rows):
         return ""
     objective = formatting.metric(search.settings.objective)
     header = (f"`{objective}`", "validation split", "test split")

@@ -1,6 +1,8 @@
 """The table of all trials: what each reached, and why it ended in a few words."""
 
+import textwrap
 from collections.abc import Mapping
+from string import Formatter
 from typing import NamedTuple
 
 from tuner import formatting
@@ -24,6 +26,23 @@ REASONS: Mapping[Outcome, str] = {
     Outcome.FAILED: "failed after epoch {epoch}",
 }
 
+DETAILS: Mapping[Outcome, tuple[str, ...]] = {
+    Outcome.STOPPED_AT_RUNG: (
+        "rank {rank:g} of {of:g}",
+        "predicted {predicted:.3f}",
+        "cutoff {cutoff:.3f}",
+        "no {short_of} space for its checkpoint",
+    ),
+    Outcome.DIVERGED: ("{term} was {value}",),
+    Outcome.OUT_OF_MEMORY: ("{error}",),
+    Outcome.OVER_LIMIT: ("{measured:.4g}, limit {limit:.4g}",),
+    Outcome.PLATEAUED: ("best at epoch {best_epoch:g}",),
+    Outcome.FAILED: ("{error}",),
+}
+"""Each is shown when all its numbers are on record."""
+LONGEST_DETAIL = 120
+"""Characters; an error of a library may be long."""
+
 
 class TrialRow(NamedTuple):
     number: int
@@ -34,6 +53,8 @@ class TrialRow(NamedTuple):
     seconds: float
     reason: str
     """In about five words."""
+    details: str
+    """The numbers behind it, as far as they are known; empty where it tells all."""
     sentence: str
     """How it ended, with all numbers."""
     differs: str
@@ -57,6 +78,7 @@ def _row(search: SearchRecord, trial: TrialRecord, importance: Importance | None
         best=None if best is None else trial.objective_at(best),
         seconds=sum(result.seconds for result in trial.results.values()),
         reason=reason_of(search, trial),
+        details=details_of(trial),
         sentence=trial.sentence,
         differs=f"{', '.join(changed[:SHOWN_DIFFERENCES])}{more}",
     )
@@ -73,3 +95,14 @@ def reason_of(search: SearchRecord, trial: TrialRecord) -> str:
     if trial.outcome is Outcome.STOPPED_AT_RUNG and "rung" not in trial.numbers:
         return f"stopped at epoch {words['epoch']}"
     return formatting.one_line(REASONS[trial.outcome].format_map(words))
+
+
+def details_of(trial: TrialRecord) -> str:
+    """Such as `rank 11 of 14, predicted 0.648`."""
+    clauses = () if trial.outcome is None else DETAILS.get(trial.outcome, ())
+    known = [
+        clause.format_map(trial.numbers)
+        for clause in clauses
+        if all(name in trial.numbers for _, name, *_ in Formatter().parse(clause) if name)
+    ]
+    return textwrap.shorten(formatting.one_line(", ".join(known)), LONGEST_DETAIL, placeholder=" ...")

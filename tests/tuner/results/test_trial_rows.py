@@ -7,7 +7,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import read_search, trial_name
 from tuner.results.best_so_far import measured_in_order
 from tuner.results.differences import differences
-from tuner.results.trial_rows import reason_of, trial_rows
+from tuner.results.trial_rows import LONGEST_DETAIL, reason_of, trial_rows
 
 LONGEST = 6
 
@@ -29,6 +29,22 @@ def test_every_trial_has_a_row_with_its_recorded_values(search):
 def test_a_reason_is_a_few_words_and_tells_the_endings_apart(search):
     reasons = {reason_of(search, trial) for trial in search.trials}
     assert reasons == {"completed 12 epochs", "stopped at rung 1", "stopped at rung 2", "diverged in epoch 2"}
+
+
+def test_the_numbers_behind_an_ending_are_in_words_of_their_own(synthetic_search):
+    recorder = synthetic_search().recorder
+    numbers = {"epoch": 3, "rung": 1, "rank": 11, "of": 14, "predicted": 0.64819}
+    for number, (outcome, known) in enumerate(
+        [(Outcome.STOPPED_AT_RUNG, numbers), (Outcome.FAILED, {"error": "no " * 100}), (Outcome.COMPLETED, {})]
+    ):
+        name = trial_name(number, {"number": number})
+        recorder.start(name, params={"number": number}, answers={})
+        recorder.result(name, epoch=3, objective=0.5, metrics={}, seconds=1.0)
+        recorder.end(name, outcome, numbers=known, epoch=3)
+    stopped, failed, completed = (row.details for row in trial_rows(recorder.record, None))
+    assert stopped == "rank 11 of 14, predicted 0.648"
+    assert len(failed) <= LONGEST_DETAIL
+    assert completed == ""
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))

@@ -25,6 +25,8 @@ from tuner.views.figures.drawing import (
 
 SINGLE_RANGE = 0.05
 """Shown above and below a single value, as a share of it."""
+MIN_MEASURED = 5
+"""Fewer dots are a white figure, and the table of all trials says as much."""
 NOTHING_MEASURED = "No trial has a value yet."
 
 
@@ -45,7 +47,10 @@ def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None, *, 
     # At most about twelve ticks, at whole epochs.
     step = next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
     figure.update_xaxes(range=[0.7, max_epochs + 0.3], dtick=step)
-    caption = "Validation split. A curve that ends early was stopped at a rung (dotted); a cross is a bad ending."
+    caption = (
+        "Validation split. A curve that ends early was stopped at a rung, an epoch at which trials are compared "
+        "(dotted); a cross is a bad ending."
+    )
     return Drawing(
         name=name,
         title=title,
@@ -120,8 +125,10 @@ def _described(search: SearchRecord, exported: TrialRecord | None) -> str:
 
 
 def draw_best_so_far(search: SearchRecord, exported: TrialRecord | None) -> list[Drawing]:
-    """Against the time and against the epochs that were trained."""
+    """Against the time and against the epochs that were trained; none of fewer than MIN_MEASURED trials."""
     measured = measured_in_order(search)
+    if len(measured) < MIN_MEASURED:
+        return []
     divisor, unit = time_unit(search.elapsed)
     against = [
         ("time", f"{unit} since the search started", [one.time / divisor for one in measured]),
@@ -139,8 +146,6 @@ def _best_so_far(
     x: Sequence[float],
 ) -> Drawing:
     name, title = f"best-so-far-{against}", f"Best so far against {against}"
-    if not measured:
-        return Drawing(name=name, title=title, caption=NOTHING_MEASURED)
     figure = new_figure(x=x_title, y=f"{objective_of(search)} at epoch {search.comparison_epoch}")
     values = [one.value for one in measured]
     best = list(accumulate(values, max if search.settings.mode == "max" else min))

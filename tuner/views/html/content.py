@@ -13,11 +13,12 @@ from tuner.budget.time_left import time_left
 from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import Importance
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
-from tuner.records.trivial import read_probe, read_trivial
+from tuner.records.trivial import Split, read_probe, read_trivial
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import Headline, State, headline_of
-from tuner.results.importance_text import mattered_most
+from tuner.results.importance_text import mattered_most, num_missing
+from tuner.results.references import Row, in_words, rows_of
 from tuner.results.samples import Samples, fails_most, read_samples
 from tuner.results.timeline import parts_of_time, search_seconds
 
@@ -93,6 +94,24 @@ def claims(result: Result) -> list[str]:
     return [one for one in (chosen, *(claim.sentence for claim in tested), answer.remark) if one]
 
 
+def references(result: Result) -> list[Row]:
+    """The exported trial and the default beside what needs no training; empty where nothing of that was measured."""
+    rows = rows_of(
+        result.search,
+        result.exported,
+        result.confirmations,
+        read_trivial(result.folder),
+        read_probe(result.folder),
+    )
+    return rows if any(not row.is_trial for row in rows) else []
+
+
+def _untrained(result: Result) -> str | None:
+    """What needs no training, on the split of the headline, in a few words."""
+    split: Split = "test" if result.headline.where == "on the test split" else "validation"
+    return in_words([row for row in references(result) if not row.is_trial], split) or None
+
+
 def facts(result: Result) -> dict[str, str]:
     """Short facts under the headline."""
     search = result.search
@@ -106,6 +125,7 @@ def facts(result: Result) -> dict[str, str]:
     found = {
         "mattered most": mattered_most(result.importance),
         "fails most": None if result.samples is None else fails_most(result.samples),
+        "without training": _untrained(result),
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
         "time": f"{formatting.duration(seconds)} {'min' if round(seconds) < 3600 else 'h'}",
@@ -144,6 +164,15 @@ def commands(result: Result) -> dict[str, str]:
             # A loop of the user's own may have none.
             found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"
     return found | {"Explain the result": f"python -m tuner.explain {place}"}
+
+
+def more_trials_for_importance(result: Result) -> str | None:
+    """The command that continues a search until importance can be measured; None where it is, or can't be."""
+    if result.importance is not None or result.state is not State.OVER or result.search.taken_over is not None:
+        return None
+    missing = num_missing(result.search)
+    place = formatting.argument(formatting.path(result.folder))
+    return f"python -m tuner.search --resume {place} --trials +{missing}" if missing > 0 else None
 
 
 def headline_words(headline: Headline) -> dict[str, str | None]:

@@ -35,7 +35,9 @@ from tuner.views.html.content import (
     commands,
     facts,
     headline_words,
+    more_trials_for_importance,
     notes,
+    references,
     time_parts,
 )
 
@@ -78,6 +80,8 @@ def render(result: Result) -> str:
         commands=commands(result),
         differences=[] if exported is None else differences(search, exported, result.importance),
         claims=claims(result),
+        references=references(result),
+        to_measure=more_trials_for_importance(result),
         drawings=drawings,
         figures=_as_script(figures),
         rows=trial_rows(search, result.importance),
