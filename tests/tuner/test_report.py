@@ -254,7 +254,7 @@ def test_the_precision_in_effect_and_the_time_between_trials_are_in_the_report(s
         recorder.result(trial, epoch=1, **facts)
     text = report_of(recorder)
     assert "| precision in effect | bf16 |" in text
-    assert "| idle between trials | median 0.00 s, at most 0.00 s, in 1 change |" in text
+    assert "| pause between two trials | median 0.00 s, at most 0.00 s; 1 change from one trial to the next |" in text
 
 
 def test_how_many_images_of_what_size_were_searched_on_and_that_few_are_too_few(synthetic_search):

@@ -13,6 +13,7 @@ from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import value_in_words
+from tuner.results.timeline import search_seconds
 
 LEFT_OUT = (
     *("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges"),
@@ -69,32 +70,71 @@ def say_what_was_searched(search: SearchRecord) -> str:
     return f"## Settings\n\n{rows}\n\nAll settings are in `settings.json`."
 
 
+WORDS = {
+    "num_trials": "trials asked for",
+    "max_epochs": "epochs of a full training",
+    "rung_epochs": "rungs, at epochs",
+    "reduction_factor": "a rung keeps",
+    "confirm": "trials confirmed beside the default",
+    "confirm_seeds": "seeds of each confirmed trial",
+    "duration_seconds": "time for search and confirmation when it started",
+    "disk_budget_bytes": "disk space for checkpoints",
+    "data_fingerprint": "sha256 of the data, its beginning",
+    "pinned": "fixed by --set",
+    "ranges": "searched as --set says",
+    "warm_start": "starts from the search",
+    "track": "trackers",
+    "store": "copied to",
+}
+"""For people, of settings whose names say too little."""
+
+
 def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
     """What was asked for and what was chosen, with the units in words."""
     settings = search.settings
+    seconds, disk = settings.duration_seconds, settings.disk_budget_bytes
     shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
         "resources": str(settings.resources),
+        "reduction_factor": f"1 in {settings.reduction_factor}",
+        "duration_seconds": None if seconds is None else formatting.duration(seconds),
+        "disk_budget_bytes": None if disk is None else f"{disk / 1e9:.3g} GB",
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
         "data_fingerprint": settings.data_fingerprint.get("all", "")[:16] or None,
         "confirm_seeds": str(settings.confirm_seeds),
         "ranges": {name: one.in_words for name, one in settings.ranges.items()},
         "images": counts_in_words(settings.images, settings.image_size_px),
-        "ran for": formatting.duration(search.elapsed),
+        **_network(search),
+        "time of the search": formatting.duration(search_seconds(search)),
         "precision in effect": sorted(progress.precisions(search)),
-        "idle between trials": _idle_words(search),
+        "pause between two trials": _idle_words(search),
     }
     return [
-        (name.replace("_", " "), _setting(value)) for name, value in shown.items() if value not in (None, {}, [], ())
+        (WORDS.get(name, name.replace("_", " ")), _setting(value))
+        for name, value in shown.items()
+        if value not in (None, {}, [], ())
     ]
+
+
+def _network(search: SearchRecord) -> dict[str, str | None]:
+    """What every trial trains unless its parameters say otherwise, and what it starts from."""
+    model, first = search.settings.base_config.get("model"), search.settings.base_config.get("init_weights")
+    if not isinstance(model, dict):
+        return {}
+    fixed = " with the statistics of BatchNorm frozen" if model.get("freeze_batch_norm") else ""
+    weights = first or model.get("weights")
+    network = model.get("network") or model.get("backbone")
+    return {
+        "network": None if network is None else str(network),
+        "starts from": None if weights is None else f"{weights}{fixed}",
+    }
 
 
 def _idle_words(search: SearchRecord) -> str | None:
     gaps = progress.idle_gaps(search)
     if not gaps:
         return None
-    return (
-        f"median {statistics.median(gaps):.2f} s, at most {max(gaps):.2f} s, in {formatting.count(len(gaps), 'change')}"
-    )
+    changes = formatting.count(len(gaps), "change")
+    return f"median {statistics.median(gaps):.2f} s, at most {max(gaps):.2f} s; {changes} from one trial to the next"
 
 
 def _setting(value: object) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from tuner import formatting
 from tuner.records import SearchRecord
 from tuner.records.confirmed_runs import ConfirmedRun
 from tuner.records.events import EpochDone, Finished
@@ -70,6 +71,27 @@ def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> di
     waiting = search_seconds(search) * slots - math.fsum(parts.values())
     parts |= {"waiting": waiting, "confirmation": math.fsum(run.seconds or 0.0 for run in confirmed)}
     return {name: seconds / slots for name, seconds in parts.items() if seconds > 0}
+
+
+def time_in_words(search: SearchRecord, confirmation_seconds: float) -> str:
+    """Such as `5:19 min: 2:55 search, 2:23 confirmation and report; 6:15 were left of --for when it started`.
+
+    Args:
+        confirmation_seconds: the mean over the slots, which counts where the confirmation ran by itself.
+    """
+    in_search = search_seconds(search)
+    ends = [event.time for event in search.events if isinstance(event, Finished)]
+    after, what = (ends[-1] - in_search if ends else 0.0), "confirmation and report"
+    if after < confirmation_seconds:
+        after, what = confirmation_seconds, "confirmation"
+    elif not confirmation_seconds:
+        what = "report"
+    total = in_search + after
+    words = f"{formatting.duration(total)} {'min' if round(total) < 3600 else 'h'}"
+    if round(after):
+        words += f": {formatting.duration(in_search)} search, {formatting.duration(after)} {what}"
+    stated = search.settings.duration_seconds
+    return words if stated is None else f"{words}; {formatting.duration(stated)} were left of --for when it started"
 
 
 def _worker(result: EpochDone) -> str:

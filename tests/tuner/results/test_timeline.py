@@ -3,7 +3,8 @@
 import pytest
 
 from tuner.records import ConfirmedRun, Execution, trial_name
-from tuner.results.timeline import busy_share, parts_of_time, search_seconds, stretches
+from tuner.records.events import Finished
+from tuner.results.timeline import busy_share, parts_of_time, search_seconds, stretches, time_in_words
 
 
 @pytest.fixture
@@ -79,3 +80,18 @@ def test_an_epoch_whose_validation_was_not_timed_is_training_and_the_end_of_a_se
     recorder.finish()
     assert search_seconds(recorder.record) == seconds == pytest.approx(recorder.record.elapsed - 1000.0)
     assert "validation" not in parts_of_time(recorder.record, [])
+
+
+def test_the_time_is_the_search_and_what_came_after_it(epochs):
+    search = epochs((0, 1, "a", 0, 90))
+    assert time_in_words(search, 0.0) == "1:30 min"
+    # Confirmed by a command of its own: its trainings are all that is known.
+    assert time_in_words(search, 30.0) == "2:00 min: 1:30 search, 0:30 confirmation"
+    search.events.append(Finished(time=150.0))
+    assert time_in_words(search, 30.0) == "2:30 min: 1:30 search, 1:00 confirmation and report"
+    assert time_in_words(search, 0.0) == "2:30 min: 1:30 search, 1:00 report"
+
+
+def test_a_stated_time_is_beside_the_time_taken(synthetic_search):
+    search = synthetic_search(duration_seconds=1015.9978).recorder.record
+    assert time_in_words(search, 0.0).endswith("; 16:56 were left of --for when it started")

@@ -20,7 +20,7 @@ from tuner.results.headline import Headline, State, headline_of
 from tuner.results.importance_text import mattered_most, num_missing
 from tuner.results.references import Row, in_words, rows_of
 from tuner.results.samples import Samples, fails_most, read_samples
-from tuner.results.timeline import parts_of_time, search_seconds
+from tuner.results.timeline import parts_of_time, time_in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,6 @@ def facts(result: Result) -> dict[str, str]:
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
     is_over = result.state is State.OVER
     left = time_left(search) if result.state is State.RUNNING else None
-    seconds = search_seconds(search) + parts.get("confirmation", 0.0)
     of_epochs = [result.seconds for trial in search.trials for result in trial.results.values()]
     found = {
         "mattered most": mattered_most(result.importance),
@@ -128,7 +127,7 @@ def facts(result: Result) -> dict[str, str]:
         "without training": _untrained(result),
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
-        "time": f"{formatting.duration(seconds)} {'min' if round(seconds) < 3600 else 'h'}",
+        "time": time_in_words(search, parts.get("confirmation", 0.0)),
         "left": None if left is None else str(left),
         "per epoch": f"{statistics.median(of_epochs):.2g} s" if of_epochs else None,
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),

@@ -1,0 +1,18 @@
+"""The settings as people read them."""
+
+from tuner.results.report_text import settings_rows
+
+
+def test_the_network_and_what_it_starts_from_are_among_them(synthetic_search):
+    model = {"backbone": "timm:mobilenet", "weights": "package:mobilenet", "freeze_batch_norm": True}
+    rows = dict(settings_rows(synthetic_search(base_config={"max_epochs": 12, "model": model}).recorder.record))
+    assert rows["network"] == "timm:mobilenet"
+    assert rows["starts from"] == "package:mobilenet with the statistics of BatchNorm frozen"
+
+
+def test_they_are_in_words_and_a_time_is_minutes_and_seconds(synthetic_search):
+    search = synthetic_search(duration_seconds=1015.9978, reduction_factor=2, pinned={"max_lr": 1e-3}).recorder.record
+    rows = dict(settings_rows(search))
+    assert rows["time for search and confirmation when it started"] == "16:56"
+    assert rows["a rung keeps"] == "1 in 2"
+    assert rows["fixed by --set"] == "max_lr 0.001"
