@@ -45,8 +45,15 @@ def test_a_step_is_said_at_once_and_again_until_it_ends(lines):
 
 
 def test_a_step_that_counts_says_how_far_it_is(lines):
-    with Waiting("Opening the data", pauses_seconds=repeat(0.001)) as waiting:
+    is_counted = threading.Event()
+
+    def pauses():
+        is_counted.wait(timeout=60)
+        yield from repeat(0.001)
+
+    with Waiting("Opening the data", pauses_seconds=pauses()) as waiting:
         waiting.count(200, 1000)
+        is_counted.set()
         assert lines.are_enough.wait(timeout=60)
     assert "Opening the data ... 200 of 1000, 0 s" in lines.messages
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.tuner.conftest import recorded_settings
 from tuner import search
 from tuner.api.keywords import SETTING_OF, SearchOptions, settings_from
+from tuner.records import Recorder
 from tuner.search import _settings
 from tuner.search_options import search_parser
 from tuner.settings import SearchSettings
@@ -84,12 +86,14 @@ main({arguments})
     ("module", "arguments"),
     [
         ("tuner.search", []),
-        ("tuner.search", ["--resume", "results/moe/run"]),
-        ("tuner.confirm", ["results/moe/run", "--seeds", "3"]),
+        ("tuner.search", ["--resume", "FOLDER"]),
+        ("tuner.confirm", ["FOLDER", "--seeds", "3"]),
     ],
 )
-def test_the_first_line_is_printed_before_torch_or_ray_is_imported(module, arguments):
-    code = NO_LIBRARIES.format(module=module, arguments=arguments)
+def test_the_first_line_is_printed_before_torch_or_ray_is_imported(module, arguments, tmp_path):
+    Recorder.create(tmp_path / "moe" / "run", recorded_settings()).close()
+    folder = str(tmp_path / "moe" / "run")
+    code = NO_LIBRARIES.format(module=module, arguments=[folder if one == "FOLDER" else one for one in arguments])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[0] == "Loading torch and Ray ..."
     assert "ModuleNotFoundError" in done.stderr
