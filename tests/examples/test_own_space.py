@@ -60,7 +60,7 @@ def command(place: Path, *arguments: str) -> str:
     "searched", [(), ("--set", "max_lr=1e-3..1e-2", "--set", "batch_size=4,8")], ids=["plain", "ranges"]
 )
 def test_a_dry_run_of_it_comes_to_its_end_from_another_folder(dishes, tmp_path, searched):
-    space = ("--space", f"{EXAMPLE}:SPACE", "--data", str(dishes), "--trials", "4")
+    space = ("--space", f"{EXAMPLE}:SPACE", "--data", str(dishes), "--trials", "4", "--max-epochs", "6")
     told = command(tmp_path, "tuner.search", *space, *searched, "--dry-run")
     assert "my_dishes: 4 trials of up to 6 epochs" in told
     assert not (tmp_path / "results").exists()

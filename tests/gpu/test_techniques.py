@@ -55,6 +55,11 @@ def check_resume(run: TrainingRun, config, splits, device: torch.device, folder)
         assert found.metrics[name] == pytest.approx(undisturbed.metrics[name], rel=TOLERANCE[found.precision], abs=0.01)
 
 
+@pytest.mark.timeout(600)
+# While it traces the crowns' network, torch's compiler looks at gradients that are not there, and torchvision calls what
+# torch has deprecated.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*create_unbacked_symint:FutureWarning")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_a_technique_trains_and_resumes_in_every_way_of_computing(opened, technique, way, device, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+import torch._functorch.config
 from torch import Tensor, nn
 
 from trainable.losses.classification import ClassificationLossConfig
@@ -73,6 +74,8 @@ class MultiTaskSupervision(Supervision):
                 "returns the weights of the last layer that all tasks share, or take another weighting."
             )
         self._shared = (model.last_shared_weights(),)
+        # These norms need a backward pass for each task; a compiled network gives its buffers away in its first.
+        torch._functorch.config.donated_buffer = False
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
         """Returns the total, and of each task the loss, accuracy, current weight and, if needed, the gradient norm."""

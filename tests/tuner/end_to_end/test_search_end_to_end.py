@@ -225,7 +225,7 @@ def test_ended_while_it_confirms_it_has_its_report_and_the_resumed_search_confir
         before = confirmed.read_text()
         search.commands[-1].send(signal.SIGTERM)
         assert search.finish() == 130
-        assert "Report " in search.commands[0].said
+        assert "Page  " in search.commands[0].said
         search.begin("--resume", str(search.folder))
         assert search.finish() == 0
     finally:
