@@ -56,8 +56,7 @@ def check_resume(run: TrainingRun, config, splits, device: torch.device, folder)
 
 
 @pytest.mark.timeout(600)
-# While it traces the crowns' network, torch's compiler looks at gradients that are not there, and torchvision calls what
-# torch has deprecated.
+# Tracing the crowns' network, torch looks at gradients that are not there, and torchvision calls what is deprecated.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*create_unbacked_symint:FutureWarning")
 @pytest.mark.parametrize("way", WAYS)
