@@ -13,6 +13,7 @@ from trainable.tasks.task import Task
 from trainable.techniques.best_epoch import Monitor, resolve_monitor
 from trainable.techniques.memory import shortages_named
 from trainable.techniques.optim.averaging import WeightAverage
+from trainable.techniques.optim.older_torch import keep_backward_buffers
 from trainable.techniques.optim.optimizer import Algorithm, build_optimizer
 from trainable.techniques.optim.precision import resolve_precision
 from trainable.techniques.optim.unfreezing import GradualUnfreezing
@@ -35,6 +36,8 @@ def build_trainer(
     """
     device = torch.device(device)
     model, supervision = build_network(task, config).to(device), task.build_supervision(config).to(device)
+    if config.compile_backend is not None and supervision.repeats_backward:
+        keep_backward_buffers()
     if ranks is not None:
         ranks.prepare(model, supervision, seed=config.seed)
     optimizer = build_optimizer(model, config.optimizer, supervision, algorithm=algorithm)

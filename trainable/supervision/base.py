@@ -50,6 +50,11 @@ class Supervision(nn.Module, ABC):
     def evaluate(self, forward: Forward, images: Any, targets: Any) -> EvaluatedBatch:
         """Scores and losses of an evaluation batch, without gradients and unaugmented."""
 
+    @property
+    def repeats_backward(self) -> bool:
+        """Whether `losses` takes gradients itself, so that a training step has more than one backward pass."""
+        return False
+
     def attach(self, model: nn.Module) -> None:
         """Receives the model before its first batch; what you keep of it must not become a submodule."""
 

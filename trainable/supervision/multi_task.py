@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-import torch._functorch.config
 from torch import Tensor, nn
 
 from trainable.losses.classification import ClassificationLossConfig
@@ -64,6 +63,11 @@ class MultiTaskSupervision(Supervision):
         # In a tuple: as an attribute of its own it would become a parameter of this module.
         self._shared: tuple[nn.Parameter, ...] = ()
 
+    @property
+    def repeats_backward(self) -> bool:
+        """GradNorm takes the gradient of each task."""
+        return self.weighting.follows_gradients
+
     def attach(self, model: nn.Module) -> None:
         """Raises ValueError when the weighting needs gradients and the network has no `last_shared_weights`."""
         if not self.weighting.follows_gradients:
@@ -74,8 +78,6 @@ class MultiTaskSupervision(Supervision):
                 "returns the weights of the last layer that all tasks share, or take another weighting."
             )
         self._shared = (model.last_shared_weights(),)
-        # These norms need a backward pass for each task; a compiled network gives its buffers away in its first.
-        torch._functorch.config.donated_buffer = False
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
         """Returns the total, and of each task the loss, accuracy, current weight and, if needed, the gradient norm."""

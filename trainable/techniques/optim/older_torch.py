@@ -1,9 +1,11 @@
-"""What torch 2.15 made public, under the private names of torch 2.11 to 2.14, which a machine with a GPU may have.
+"""What torch 2.15 made public, under the private names of torch 2.11 to 2.14, which a machine with a GPU may have; and
+a switch that no torch has made public.
 
-Both do the same to the bit; `tests/trainable/test_torch_contract.py` holds each torch to it.
+Both names do the same to the bit; `tests/trainable/test_torch_contract.py` holds each torch to it.
 """
 
 import torch
+import torch._functorch.config
 from torch import Tensor
 from torch.distributions import Gamma
 
@@ -22,3 +24,11 @@ def gamma_draws(concentrations: Tensor, generator: torch.Generator) -> Tensor:
     if IS_PUBLIC:
         return Gamma(concentrations, torch.ones_like(concentrations)).sample(generator=generator)
     return torch._standard_gamma(concentrations, generator=generator)
+
+
+def keep_backward_buffers() -> None:
+    """Networks compiled from now on take more than one backward pass, as `retain_graph` asks, for more memory.
+
+    By default the first pass gives its buffers away, and a second one is an error that names this switch.
+    """
+    torch._functorch.config.donated_buffer = False
