@@ -47,7 +47,7 @@ def measure(size: Size) -> list[Claim]:
             sides=sides_of(numbers),
             reference=f"{OURS}, {counts[0]} trials",
             target=f"at most {MAX_GROWTH:.0f} times from {counts[0]} to {counts[-1]} trials",
-            finding=f"{growth:.1f} times, to {np.mean(latest):.1f} ms in the mean and {max(latest):.1f} at worst",
+            finding=f"{growth:.1f} times, to {np.mean(latest):.1f} ms on average and {max(latest):.1f} at worst",
             reached=bool(growth <= MAX_GROWTH),
         )
     ]
