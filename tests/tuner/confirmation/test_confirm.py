@@ -32,17 +32,53 @@ from tuner.records import (
     read_search,
     trial_name,
 )
+from tuner.records.trivial import TrivialScore, read_trivial, write_trivial
 
 
 @pytest.fixture(scope="module")
-def ray_here(disc_folder):
-    with ray_running(None):
-        yield
+def measured_folder(trained_folder, tmp_path_factory):
+    """What needs no training is on record already: nothing is measured beside a confirmation."""
+    folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("measured") / "moe" / "discs")
+    write_trivial(folder, "test", TrivialScore(name="an empty mask", objective=0.4, metrics={"s_measure": 0.4}))
+    return folder
 
 
 @pytest.fixture
-def folder(trained_folder, tmp_path):
-    return shutil.copytree(trained_folder, tmp_path / "results" / "moe" / "discs")
+def folder(measured_folder, tmp_path):
+    return shutil.copytree(measured_folder, tmp_path / "results" / "moe" / "discs")
+
+
+@pytest.fixture(scope="module")
+def confirmed(trained_folder, tmp_path_factory):
+    """Default and winner on two seeds, on a running Ray: the folder, and what was told of each training."""
+    folder, told = shutil.copytree(trained_folder, tmp_path_factory.mktemp("confirmed") / "moe" / "discs"), []
+    with ray_running(None):
+        confirm(
+            folder,
+            top=1,
+            seeds=ConfirmSeeds(first=2, last=2),
+            on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)),
+        )
+    return folder, told
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """No Ray: each training runs here as it is called."""
+
+    def run_tasks(function, calls, resources, on_wait):
+        for key, arguments in calls:
+            future = Future()
+            future.set_result(function(*arguments))
+            yield key, future
+
+    without_ray(monkeypatch, run_tasks)
+
+
+def without_ray(monkeypatch, run_tasks):
+    monkeypatch.setattr("tuner.confirmation.training.check_room", lambda *_: None)
+    monkeypatch.setattr("tuner.confirmation.training.node_resources", list)
+    monkeypatch.setattr("tuner.confirmation.training.run_tasks", run_tasks)
 
 
 def runs(folder):
@@ -61,14 +97,8 @@ def by_hand(folder, number, seed):
     return trained(folder, number, seed)[0].test()
 
 
-def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(folder, ray_here):
-    told = []
-    confirm(
-        folder,
-        top=1,
-        seeds=ConfirmSeeds(first=2, last=2),
-        on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)),
-    )
+def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(confirmed):
+    folder, told = confirmed
     assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
     assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
     assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
@@ -76,7 +106,12 @@ def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_spli
     assert {(trial, seed) for trial, seed, *_ in told} == runs(folder).keys()
 
 
-def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoch(folder, ray_here):
+def test_what_needs_no_training_is_measured_beside_it(confirmed):
+    folder, _ = confirmed
+    assert read_trivial(folder).keys() == {"test"}
+
+
+def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoch(folder, in_this_process):
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["best_epoch"] = {"monitor": settings["objective"], "monitor_mode": "min"}
     (folder / "settings.json").write_text(json.dumps(settings))
@@ -88,7 +123,7 @@ def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoc
     assert all(min(curve) < curve[-1] for curve in curves.values())
 
 
-def test_only_what_is_missing_is_trained_again(folder, ray_here):
+def test_only_what_is_missing_is_trained_again(folder, in_this_process):
     default = read_search(folder).default_trial.name
     append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.123, test={"s_measure": 0.123}))
     told = []
@@ -103,7 +138,7 @@ def test_only_what_is_missing_is_trained_again(folder, ray_here):
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: pytest.fail("trained once more"))
 
 
-def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, ray_here, capsys):
+def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, in_this_process, capsys):
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["schedule"]["warmup_fraction"] = 0.0
     (folder / "settings.json").write_text(json.dumps(settings))
@@ -134,9 +169,7 @@ def ended(trainings):
 def dying(monkeypatch):
     """The trainings of trial 1 die."""
     trainings = {0: Trained(0.6, {"s_measure": 0.5}, seconds=2.5), 1: WorkerCrashedError()}
-    monkeypatch.setattr("tuner.confirmation.training.check_room", lambda *_: None)
-    monkeypatch.setattr("tuner.confirmation.training.node_resources", list)
-    monkeypatch.setattr("tuner.confirmation.training.run_tasks", ended(trainings))
+    without_ray(monkeypatch, ended(trainings))
 
 
 def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
@@ -243,8 +276,8 @@ def test_no_seed_of_the_search_is_used_to_confirm_it(folder):
     assert sorted(set(seeds)) == [FIRST_SEED, FIRST_SEED + 2, FIRST_SEED + 3]
 
 
-def test_what_was_confirmed_is_what_the_report_reads(folder, ray_here):
-    confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=2), on_run=lambda *_: None)
+def test_what_was_confirmed_is_what_the_report_reads(confirmed):
+    folder, _ = confirmed
     (confirmation,) = read_confirmations(folder, read_search(folder))
     measured = runs(folder)
     assert confirmation.values == {seed: measured[1, seed]["s_measure"] for seed in (FIRST_SEED, FIRST_SEED + 1)}

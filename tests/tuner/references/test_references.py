@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import sys
+from concurrent.futures import Future
 
 import pytest
 import torch
@@ -20,10 +21,23 @@ from tuner.references.beside import References
 from tuner.references.measuring import PROBE_NAME, measure
 
 
-@pytest.fixture(scope="module")
-def ray_here(disc_folder):
-    with ray_running(None):
-        yield
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """No Ray: what is measured is measured here, at once."""
+
+    class Call:
+        def __init__(self, function, *arguments, **named):
+            self.result = Future()
+            try:
+                self.result.set_result(function(*arguments, **named))
+            except ValueError as error:
+                self.result.set_exception(error)
+
+        def is_done(self):
+            return True
+
+    monkeypatch.setattr("tuner.references.beside.BackgroundCall", Call)
+    monkeypatch.setattr("tuner.references.measuring.os.nice", lambda _: None)
 
 
 @pytest.fixture
@@ -53,10 +67,11 @@ def last_epoch_of(search):
     return search.default_trial.last
 
 
-def test_the_trivial_prediction_of_the_test_split_is_that_of_the_workload(folder, ray_here):
+def test_the_trivial_prediction_of_the_test_split_is_that_of_the_workload(folder):
     references = References(folder, read_search(folder), "test")
-    references.begin()
-    references.finish()
+    with ray_running(None):
+        references.begin()
+        references.finish()
     workload, config, data = opened(folder)
     floor = workload.trivial_floor(config, data, "test")
     measured = read_trivial(folder)["test"]
@@ -65,7 +80,7 @@ def test_the_trivial_prediction_of_the_test_split_is_that_of_the_workload(folder
 
 
 def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_before(
-    with_trained_weights, ray_here, caplog
+    with_trained_weights, in_this_process, caplog
 ):
     folder, search = with_trained_weights, read_search(with_trained_weights)
     references = References(folder, search, "validation")
@@ -88,7 +103,7 @@ def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_bef
     assert f"{PROBE_NAME}: s_measure {measured.objective:.3f}" in caplog.text
 
 
-def test_what_is_there_is_not_measured_again(with_trained_weights, ray_here):
+def test_what_is_there_is_not_measured_again(with_trained_weights, in_this_process):
     folder = with_trained_weights
     for _ in range(2):
         references = References(folder, read_search(folder), "test")
@@ -98,7 +113,7 @@ def test_what_is_there_is_not_measured_again(with_trained_weights, ray_here):
     assert ((folder / TRIVIAL).stat().st_mtime_ns, (folder / PROBE).stat().st_mtime_ns) == written
 
 
-def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, ray_here, caplog):
+def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, in_this_process, caplog):
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["data"]["source"] = str(folder / "gone")
     (folder / "settings.json").write_text(json.dumps(settings))
