@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.starts_ray import STARTS_RAY
 from trainable.config import TrialConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE, default_cache_dir
 from trainable.leg import Leg
@@ -17,9 +19,17 @@ from trainable.tasks.registry import get_task
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A machine that trains alone has no xdist."""
+    from tests.one_ray_at_a_time import OneRayAtATime
+
+    return OneRayAtATime(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole searches first: a file of minutes that began last would keep one worker busy while the others are done."""
-    items.sort(key=lambda item: ("end_to_end" not in item.path.parts, "tuner" not in item.path.parts))
+    """Those first: what began last would keep one worker busy while the others are done."""
+    items.sort(key=lambda item: not item.nodeid.startswith(STARTS_RAY))
 
 
 @pytest.fixture(scope="session")
