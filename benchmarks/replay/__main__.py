@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,7 +36,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 done, 1 a peer failed, 2 user error, 130 interrupted."""
+    """Runs the command; returns its exit status: 0 done, 1 a peer or process failed, 2 user error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         suite = _suite(options)
@@ -47,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except BrokenProcessPool:
+        sys.stderr.write(
+            "error: a process of the comparison was killed, perhaps for its memory. What ended is kept; "
+            "run the same command again, with fewer --jobs.\n"
+        )
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Run the same command to continue.\n")
         return 130

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 from dataclasses import asdict
@@ -22,6 +23,8 @@ MODULES = {
     "hyper-tune": f"{PACKAGE}.syne_tune_peer",
 }
 """The peers by name, and the module that speaks to their library."""
+ANSWER_SECONDS = 900
+"""How long a peer may think; the slowest fits a Gaussian process to a thousand results."""
 PATIENCE_SECONDS = 10
 """How long a process may take to end after its pipe is closed."""
 LONGEST_QUOTE = 80
@@ -29,7 +32,7 @@ LONGEST_QUOTE = 80
 
 
 class PeerError(RuntimeError):
-    """A peer ended before it answered, or its answer means nothing.
+    """A peer ended before it answered, did not answer in time, or its answer means nothing.
 
     The text is what it did and the last line of its error, to follow its name: `ended with status 1: RuntimeError`.
     """
@@ -76,9 +79,13 @@ class PeerProcess:
         """The peer's answer.
 
         Raises:
-            PeerError: its process has ended, its pipe is closed, or the answer is no JSON.
+            PeerError: its process has ended, its pipe is closed, the answer is no JSON or takes too long.
         """
         self._send({"call": name, **arguments})
+        # Nothing waits in the buffer: each call has one line for an answer.
+        if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
+            self._process.kill()
+            raise self.error(f"did not answer {name} within {ANSWER_SECONDS:g} s")
         line = self._process.stdout.readline()
         if not line.endswith("\n"):
             raise self._ended()

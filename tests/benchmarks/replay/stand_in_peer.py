@@ -32,11 +32,16 @@ def _hang_up(suggestion):
     signal.pause()
 
 
+def _think(suggestion):
+    signal.pause()
+
+
 FAILURES = {
     "raises": _raise,
     "is-killed": _die,
     "prints-rubbish": _print_rubbish,
     "hangs-up": _hang_up,
+    "thinks-for-ever": _think,
     "leaves-the-range": lambda suggestion: {"start": dict.fromkeys(suggestion["start"], -1)},
     "resumes-nothing": lambda suggestion: {"resume": 1000},
 }

@@ -3,7 +3,8 @@
 import json
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -88,6 +89,11 @@ def stand_ins(monkeypatch):
         ("is-killed", "was killed by signal 9: memory is short"),
         ("prints-rubbish", "answered suggest with 'Welcome \ufffd': a library prints what it likes"),
         ("hangs-up", "closed its pipe: a library prints what it likes"),
+        pytest.param(
+            "thinks-for-ever",
+            "did not answer suggest within 5 s: a library prints what it likes",
+            marks=pytest.mark.slow,
+        ),
         ("resumes-nothing", "answered suggest with {'resume': 1000}: a library prints what it likes"),
         ("leaves-the-range", "(rate is -1, but must be from 0.0001 to 1): a library prints what it likes"),
     ],
@@ -95,6 +101,8 @@ def stand_ins(monkeypatch):
 def test_how_a_peer_failed_is_told_with_its_last_words(peer, what, stand_ins, monkeypatch):
     if peer == "hangs-up":
         monkeypatch.setattr("benchmarks.replay.peer_process.process.PATIENCE_SECONDS", 0.1)
+    if peer == "thinks-for-ever":
+        monkeypatch.setattr("benchmarks.replay.peer_process.process.ANSWER_SECONDS", 5)
     with pytest.raises(PeerError, match=f"^{peer} on synthetic 1, seed 7, .*{re.escape(what)}$"):
         run_job(Job(suite="synthetic", problem="synthetic 1", policy=peer, grace_epochs=2, slots=4, seed=7))
 
@@ -125,6 +133,20 @@ def test_where_every_peer_fails_each_is_named_and_nothing_is_compared(tmp_path, 
     assert "raises on synthetic 1, seed 0, ended with status 1: RuntimeError: no idea left\n" in said.err
     assert "is-killed on synthetic 1, seed 0, was killed by signal 9: memory is short\n" in said.err
     assert "there is nothing to compare" in said.out
+
+
+def test_a_process_that_is_killed_ends_the_comparison_with_a_sentence(tmp_path, monkeypatch, capsys):
+    class Killed(ThreadPoolExecutor):
+        def submit(self, *_):
+            future = Future()
+            future.set_exception(BrokenProcessPool("terminated abruptly"))
+            return future
+
+    monkeypatch.setattr(
+        "benchmarks.replay.__main__.ProcessPoolExecutor", lambda processes, mp_context: Killed(processes)
+    )
+    assert main(["--policies", "random", "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]) == 1
+    assert "was killed, perhaps for its memory. What ended is kept" in capsys.readouterr().err
 
 
 class Direct:
