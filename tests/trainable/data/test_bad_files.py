@@ -54,7 +54,7 @@ def the_folder_is_a_file(root):
 
 @case("No images with masks were found in {root}: expected Imgs, Image or Images beside GT, GT_Object, Mask or Masks, ")
 def other_folder_names(root):
-    (root / "Imgs").rename(root / "photos")
+    (root / "Imgs").rename(root / "left")
 
 
 @case("at most 4 levels down; it holds nothing.")

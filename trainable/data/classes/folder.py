@@ -41,6 +41,7 @@ from trainable.data.io.splits import (
     DivisionOptions,
     Splits,
     group_ids,
+    matched_sources,
     stratified_class_split,
 )
 
@@ -117,7 +118,7 @@ class _Source:
             sources = zip(images, source_files(files), strict=True)
             names = [f"group {image.group}" if image.group else plain_name(source) for image, source in sources]
         else:
-            names = [plain_name(file.stem) for file in files]
+            names = _names_of_sources(images, options)
         groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
         return cls(
             root=root,
@@ -135,6 +136,27 @@ class _Source:
         findings = [asdict(finding) for finding in self.findings]
         parts = [DIVISION_VERSION, images, self.groups, asdict(self.options), findings]
         return "classes-" + hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:24]
+
+
+def _names_of_sources(images: Sequence[ClassImage], options: ClassFolderOptions) -> list[str]:
+    """What a pattern looks for a source in: the file's name, in which each given part may number its images anew.
+
+    A variant belongs to the original in its own part, else to that in another. Where the user gave the pattern, a name
+    means the same source in every part.
+    """
+    names = [plain_name(image.file.stem) for image in images]
+    if not options.keeps_alike or not any(image.split for image in images):
+        return names
+    sources = matched_sources(names, options.group_pattern or "")
+    parts_of_originals: dict[str, list[str | None]] = {}
+    for image, name, source in zip(images, names, sources, strict=True):
+        if name == source:
+            parts_of_originals.setdefault(source, []).append(image.split)
+    numbered = []
+    for image, name, source in zip(images, names, sources, strict=True):
+        parts = parts_of_originals.get(source, [image.split])
+        numbered.append(f"{image.split if image.split in parts else parts[0]}/{name}")
+    return numbered
 
 
 def _build(source: _Source, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:

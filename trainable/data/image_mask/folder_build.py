@@ -136,7 +136,7 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
     except BadFileError as error:
         findings.append(error.finding(mask_file))
     if header and stored:
-        findings += check_size(header.size, stored.size, mask_file)
+        findings += check_size(header, stored.size, mask_file)
     return _Inspection(header=header, mask=stored, facts=facts, findings=tuple(findings))
 
 

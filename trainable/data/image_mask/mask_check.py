@@ -20,7 +20,7 @@ _ALL = "all masks"
 _AS_BINARY = "Save masks as 8-bit grey images of 0 (background) and 255 (object)."
 _OR_VALUES = "or say which of these values are the object, such as --set foreground_values='[\"{}\"]'."
 _TWO_COLOURS = f"Save masks as 8-bit grey images of 0 (background) and 255 (object), {_OR_VALUES.format('255/0/0')}"
-_TWO_CLASSES = f"Save masks of two classes, 0 and 255 (object), void as one of them, {_OR_VALUES.format('255')}"
+_TWO_CLASSES = f"Save masks of two classes, 0 and 255 (object), void as one of them, {_OR_VALUES.format('1')}"
 _NO_OBJECT = f"Save masks as 8-bit grey images of 0 (background) and 255 (object), {_OR_VALUES.format('1')}"
 _SAME_VALUE = 8
 """Levels by which the object of one mask may be darker than that of another."""
@@ -95,15 +95,16 @@ def check_image(header: Header, file: str) -> list[Finding]:
     return [Finding(file=file, problem=problem, action=action, severity=Severity.WARNING)]
 
 
-def check_size(image_size: tuple[int, int], mask_size: tuple[int, int], file: str) -> list[Finding]:
-    """Sizes are (height, width) after the EXIF turn."""
-    if image_size == mask_size:
+def check_size(image: Header, mask_size: tuple[int, int], file: str) -> list[Finding]:
+    """`mask_size` is (height, width) after the EXIF turn, as that of the image is."""
+    if image.size == mask_size:
         return []
-    turned = ", which is the image before its EXIF turn" if image_size == mask_size[::-1] else ""
+    swapped = ", which is the image before its EXIF turn" if image.is_turned else ": width and height are swapped"
+    how = swapped if image.size == mask_size[::-1] else ""
     return [
         Finding(
             file=file,
-            problem=f"is {wide_by_high(mask_size)} but its image is {wide_by_high(image_size)}{turned}",
+            problem=f"is {wide_by_high(mask_size)} but its image is {wide_by_high(image.size)}{how}",
             action="Make mask and image the same size (masks by nearest neighbour), or remove the pair.",
         )
     ]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
-from trainable.data.image_mask.roles import bare_image_name, bare_mask_name
+from trainable.data.image_mask.roles import bare_image_name, bare_mask_name, barest_image_name
 from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.parts import split_of
@@ -18,8 +18,9 @@ _KEYS: tuple[tuple[Key, Key], ...] = (
         lambda mask: (plain_name(mask.parent), bare_mask_name(plain_name(mask.stem))),
     ),
     (lambda image: bare_image_name(plain_name(image.stem)), lambda mask: bare_mask_name(plain_name(mask.stem))),
+    (lambda image: barest_image_name(plain_name(image.stem)), lambda mask: bare_mask_name(plain_name(mask.stem))),
 )
-"""The whole name; the bare name in a folder of the same name; the bare name in whichever folder."""
+"""The whole name; the bare name in a folder of the same name; the bare name in whichever folder; the barest one."""
 
 
 def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from trainable.data.io.folder_layout import is_image, plain_name
 
 _IMAGE_WORDS = {"img", "imgs", "image", "images", "input", "inputs", "jpegimages"}
+_PHOTOGRAPH_WORDS = {"original", "originals", "photo", "photos", "photographs", "picture", "pictures", "rgb"}
+"""Of images as well, where no folder beside them says so more clearly."""
 _MASK_WORDS = {
     *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
     *("annot", "annots", "segmentation", "segmentations", "segmentationclass"),
@@ -20,8 +22,9 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _MASK_MARK = (
     "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual[0-9]?|labelids|gtfine_labelids|l"
 )
-_MASK_NAME = re.compile(rf"(?i)(?P<bare>.+)[-_. ]({_MASK_MARK})|(masks?|gt|label)[-_. ](?P<rest>.+)")
+_MASK_NAME = re.compile(rf"(?i)(?P<bare>.+)[-_. ]({_MASK_MARK})|(masks?|gt|label|seg)[-_. ](?P<rest>.+)")
 _IMAGE_NAME = re.compile(r"(?i)(?P<bare>.+)[-_. ](image|img|rgb|sat|input|leftimg8bit|photo|training|test)")
+_IN_FRONT = re.compile(r"(?i)(image|img|photo)[-_. ](?P<rest>.+)")
 _MASK_ENDINGS = (".png", ".gif", ".bmp", ".pbm", ".pgm", ".tif", ".tiff")
 """Without loss: of `a.jpg` beside `a.png` the second is the mask."""
 
@@ -43,7 +46,7 @@ def role_of(folder: Path) -> Role:
         if known.intersection(words):
             ignored = known | _OF_MASKS if holds == "masks" else known
             return Role(holds, tuple(word for word in words if word not in ignored))
-    return Role(None, tuple(words))
+    return Role(None, tuple(word for word in words if word not in _PHOTOGRAPH_WORDS))
 
 
 def bare_mask_name(stem: str) -> str:
@@ -60,10 +63,17 @@ def bare_image_name(stem: str) -> str:
     return "" if bare in _IMAGE_WORDS else bare
 
 
+def barest_image_name(stem: str) -> str:
+    """The same, and `a` of `img_a`: cameras begin names so, which their masks then share."""
+    bare = bare_image_name(stem)
+    match = _IN_FRONT.fullmatch(bare)
+    return match["rest"] if match else bare
+
+
 def images_and_masks(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Files of one folder, told apart by marks such as `_mask`, else by ending; no masks when none has an image."""
     stems = {file.stem for file in files}
-    bare = {bare_image_name(stem) for stem in stems}
+    bare = {name(stem) for stem in stems for name in (bare_image_name, barest_image_name)}
     marked = [file for file in files if bare_mask_name(file.stem) != file.stem.casefold()]
     masks = [file for file in marked if bare_mask_name(file.stem) in bare]
     if not masks:

@@ -19,11 +19,15 @@ UNREAD_PICTURE_ENDINGS = (
     *(".npy", ".npz", ".mat", ".nii", ".pdf"),
 )
 """Pictures to whoever put them there, but not to the decoder."""
+_RESULTS = {"settings.json", "trials.jsonl"}
+"""What lies in the folder of a search, whose pictures are its own."""
 _SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"}
 
 
 def files_below(root: Path, place: Path = Path()) -> list[Path]:
-    """Every file below the folder `place` of the root, as a path below it, in order of name; without hidden ones.
+    """Every file below the folder `place` of the root, as a path below it, in order of name.
+
+    Without hidden ones, and without the results of searches, which may have been written into the data.
 
     Links to folders are entered, unless to a folder that they lie in. A link to nothing counts as a file; pipes and
     devices, which may never end, do not.
@@ -35,7 +39,10 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
     waiting = [(Path(), _on_the_way(root, place))]
     while waiting:
         folder, entered = waiting.pop()
-        for entry in _entries(root / place / folder):
+        entries = _entries(root / place / folder)
+        if {entry.name for entry in entries} >= _RESULTS:
+            continue
+        for entry in entries:
             if not entry.is_dir():
                 found += [folder / entry.name] if entry.is_file() or not Path(entry).exists() else []
             elif not _is_one_of(here := Path(entry).stat(), entered):

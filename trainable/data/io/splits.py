@@ -93,7 +93,7 @@ def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None 
     Raises:
         ValueError: a name does not hold the pattern.
     """
-    ids = list(names) if pattern is None else _matched(names, pattern)
+    ids = list(names) if pattern is None else matched_sources(names, pattern)
     first_with: dict[str, int] = {}
     return joined_groups(ids, ((row, first_with.setdefault(digest, row)) for row, digest in enumerate(digests)))
 
@@ -194,7 +194,12 @@ def _bring_missing_classes(part_of: dict[str, str], classes_of: Mapping[str, set
                 part_of[max(movable, key=lambda group: counts[part_of[group], label])] = part
 
 
-def _matched(names: Sequence[str], pattern: str) -> list[str]:
+def matched_sources(names: Sequence[str], pattern: str) -> list[str]:
+    """What the pattern finds in each name.
+
+    Raises:
+        ValueError: a name does not hold it.
+    """
     regex = re.compile(pattern)
     matches = [regex.search(name) for name in names]
     found = [match[1 if regex.groups else 0] if match else None for match in matches]

@@ -1,4 +1,4 @@
-"""Tables as people save them: comma, semicolon, tab or spaces; UTF-8, UTF-16 or Latin-1; with rows that are too short.
+"""Tables as people save them: comma, semicolon, tab, spaces or JSON lines; UTF-8, UTF-16 or Latin-1; with short rows.
 
 How a table was read is kept with it and reported: a guess of the encoding or the separator is never silent. Of several
 columns that could be the same thing one is chosen if they agree, else they are an error.
@@ -7,19 +7,22 @@ columns that could be the same thing one is chosen if they agree, else they are 
 import codecs
 import csv
 import io
+import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
 
 IMAGE_COLUMN = re.compile(r"\bimage\b|^img( id| name| path)?$|^id\b|^name$|^file ?(name|path)?$|^path$|^photo(graph)?$")
 PATIENT_COLUMN = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|name|code))?$|^pid$")
-TABLE_ENDINGS = (".csv", ".tsv")
+_JSON_LINES = ".jsonl"
+TABLE_ENDINGS = (".csv", ".tsv", _JSON_LINES)
 SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SPACES = "spaces"
@@ -33,6 +36,7 @@ _BYTE_ORDER_MARKS = {
 }
 _ONE_OF_THEM = "Remove the others from the table, or give them names that say what they are."
 _SAVE_AGAIN = "Save it again as csv: UTF-8, one row a line, separated by commas."
+_SAVE_LINES = 'Write one object a line, such as {"file_name": "a.jpg", "label": "rust"}, or save it as csv.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Table:
 
     rows: tuple[Row, ...]
     encoding: str
-    separator: str
-    """As a word, such as commas."""
+    separator: str | None
+    """As a word, such as commas; None for JSON lines."""
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -73,7 +77,7 @@ class Table:
 
     @property
     def form(self) -> str:
-        return f"{self.encoding}, separated by {self.separator}"
+        return f"{self.encoding}, {f'separated by {self.separator}' if self.separator else 'JSON lines'}"
 
     def _fits(self, row: Row) -> bool:
         named = len(_without_empty_end(self.header))
@@ -84,9 +88,11 @@ def read_table(path: Path) -> Table:
     """Decodes and separates a table.
 
     Raises:
-        BadFileError: it is no text, or its quotes do not close.
+        BadFileError: it is no text, its quotes do not close, or a line is no JSON object.
     """
     text, encoding = _decoded(path.read_bytes())
+    if path.suffix.lower() == _JSON_LINES:
+        return Table(rows=tuple(_rows_of_objects(text)), encoding=encoding, separator=None)
     separator = _separator(text)
     try:
         rows = [Row(number, cells) for number, cells in _split(text, separator) if any(cells)]
@@ -189,6 +195,32 @@ def _split(text: str, separator: str, max_rows: int = sys.maxsize) -> Iterator[t
                 return
             yield first_line, tuple(cell.strip() for cell in cells)
             first_line = reader.line_num + 1
+
+
+def _rows_of_objects(text: str) -> Iterator[Row]:
+    """A header of all names, then a row for each object; what an object lacks is empty."""
+    objects = {number: _object(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()}
+    names = tuple(dict.fromkeys(name for one in objects.values() for name in one))
+    if objects:
+        yield Row(next(iter(objects)), names)
+    for number, one in objects.items():
+        yield Row(number, tuple(_as_cell(one.get(name)) for name in names))
+
+
+def _object(number: int, line: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadFileError(f"line {number} is no JSON ({error})", _SAVE_LINES) from error
+    if not isinstance(found, dict):
+        raise BadFileError(f"line {number} holds no JSON object", _SAVE_LINES)
+    return found
+
+
+def _as_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else json.dumps(value)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from PIL import Image
 from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.io.findings import DataError, Severity
 from trainable.data.io.splits import stratified_class_split
+from trainable.tasks.dishes import SOURCE_OF_A_FILE
 
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -160,6 +161,36 @@ def test_a_source_in_two_named_parts_is_refused(tmp_path, opened):
     write(tmp_path / "set" / "test" / "a" / "train1a_dirty_light_01.png", 99)
     with pytest.raises(DataError, match="has the same source as"):
         opened(tmp_path / "set", group_pattern="(.+?)(_dirty_.*)?$")
+
+
+def numbered_anew(root):
+    """Three parts whose plates all begin at 0."""
+    for place, part in enumerate(("train", "valid", "test")):
+        for number in range(3):
+            write(root / part / "clean" / f"{number}.png", 10 * place + number)
+            write(root / part / "dirty" / f"{number}_dirty_light.png", 100 + 10 * place + number)
+    return root
+
+
+BY_PLATE = {"group_pattern": SOURCE_OF_A_FILE, "keep_alike": True}
+
+
+def test_parts_may_number_their_images_anew(tmp_path, opened):
+    folder = opened(numbered_anew(tmp_path / "set"), **BY_PLATE)
+    assert [len(part.names) for part in (folder.splits.train, folder.splits.validation, folder.splits.test)] == [6] * 3
+
+
+@pytest.mark.parametrize(
+    ("original", "options"),
+    [("test/clean/0.png", BY_PLATE), (None, {"group_pattern": "[0-9]+"})],
+    ids=["its original is in another part", "the user says that numbers mean the same"],
+)
+def test_a_variant_without_its_original_or_the_users_word_makes_it_one_source(tmp_path, opened, original, options):
+    root = numbered_anew(tmp_path / "set")
+    if original is not None:
+        (root / original).unlink()
+    with pytest.raises(DataError, match="has the same source as"):
+        opened(root, **options)
 
 
 def test_one_class_alone_and_a_folder_without_classes_are_refused(tmp_path, opened):

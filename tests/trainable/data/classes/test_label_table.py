@@ -54,6 +54,19 @@ def test_a_column_of_labels_gives_the_classes(root, header, names):
     assert classes_of(root) == dict(zip(NAMES, LABELS, strict=True))
 
 
+def test_each_part_may_have_lines_of_json_of_its_own(tmp_path):
+    for part, names in (("train", NAMES[:8]), ("test", NAMES[8:])):
+        write_images(tmp_path, names, folder=part)
+        lines = [f'{{"file_name": "{name}.png", "label": "{LABELS[NAMES.index(name)]}"}}' for name in names]
+        (tmp_path / part / "metadata.jsonl").write_text("\n".join(lines))
+    images, _ = find_tabled_images(tmp_path)
+    assert [(image.file.as_posix(), image.class_name, image.split) for image in images] == [
+        (f"{part}/{name}.png", label, part)
+        for part, rows in (("test", range(8, 12)), ("train", range(8)))
+        for name, label in ((NAMES[row], LABELS[row]) for row in rows)
+    ]
+
+
 def test_a_column_of_0_and_1_for_each_class_gives_the_classes(root):
     flags = [[float(label == kind) for label in LABELS] for kind in ("rust", "healthy", "miner")]
     write_table(root, "image,rust,healthy,miner", NAMES, *flags)

@@ -14,6 +14,7 @@ from trainable.data.image_mask.mask_check import (
     describe_foreground,
     facts_of,
 )
+from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Severity
 
 DISC = np.hypot(*(np.mgrid[:60, :80] - np.array([30, 40])[:, None, None])) < 15
@@ -142,5 +143,15 @@ def test_empty_masks_are_legal_and_counted():
     )
 
 
-def test_equal_sizes_are_no_finding():
-    assert check_size((30, 40), (30, 40), "m.png") == []
+@pytest.mark.parametrize(
+    ("mask_size", "is_turned", "told"),
+    [
+        ((30, 40), False, []),
+        ((30, 41), False, ["is 41x30 but its image is 40x30"]),
+        ((40, 30), False, ["is 30x40 but its image is 40x30: width and height are swapped"]),
+        ((40, 30), True, ["is 30x40 but its image is 40x30, which is the image before its EXIF turn"]),
+    ],
+)
+def test_only_a_picture_that_exif_turns_is_called_turned(mask_size, is_turned, told):
+    image = Header(size=(30, 40), has_alpha=False, is_turned=is_turned)
+    assert [finding.problem for finding in check_size(image, mask_size, "m.png")] == told

@@ -144,6 +144,9 @@ LAYOUTS = {
     ),
     "one folder, by ending": (["Crack/Imgs/e.jpg", "Crack/Imgs/e.png"], [("Crack/Imgs/e", "Crack/Imgs/e.png", None)]),
     "a mark in front": (["images/7.jpg", "masks/mask_7.png"], [("7", "masks/mask_7.png", None)]),
+    "another mark in front of each": (["images/img_7.jpg", "masks/mask_7.png"], [("img_7", "masks/mask_7.png", None)]),
+    "CVC-ClinicDB": (["Original/7.tif", "Ground Truth/7.tif"], [("7", "Ground Truth/7.tif", None)]),
+    "one folder, by marks in front": (["set/img_7.png", "set/mask_7.png"], [("set/img_7", "set/mask_7.png", None)]),
     "another case": (["images/IMG_7.JPG", "masks/img_7.png"], [("IMG_7", "masks/img_7.png", None)]),
     "spaces and signs": (
         ["my images/a #1 (2).jfif", "my masks/a #1 (2).png"],

@@ -35,6 +35,12 @@ def test_hidden_and_system_folders_are_never_entered(tmp_path, folder, place):
     assert folder not in [child.name for child in subfolders(tmp_path / place)]
 
 
+def test_the_results_of_a_search_in_the_data_are_never_read(tmp_path):
+    touch(tmp_path, "a.png", "results/moe/one/settings.json", "results/moe/one/trials.jsonl")
+    touch(tmp_path, "results/moe/one/best/mask.png", "results/settings.json", "results/b.png")
+    assert names(tmp_path) == ["a.png", "results/b.png", "results/settings.json"]
+
+
 def test_a_link_to_a_folder_is_entered_and_a_link_to_nothing_is_a_file(tmp_path):
     touch(tmp_path / "store", "deep/a.png")
     (tmp_path / "data").mkdir()

@@ -39,6 +39,26 @@ def test_rows_that_are_too_short_or_too_long_are_told_by_their_line(tmp_path):
     assert [row.number for row in table.uneven] == [5, 6]
 
 
+def test_lines_of_json_are_a_table_of_all_their_names(tmp_path):
+    lines = '{"file_name": " a.jpg", "label": 2}\n\n{"file_name": "b.jpg", "tags": ["x", 1.5]}\n'
+    table = read_table(written(tmp_path / "metadata.jsonl", lines))
+    assert [row.cells for row in table.rows] == [
+        ("file_name", "label", "tags"),
+        ("a.jpg", "2", ""),
+        ("b.jpg", "", '["x", 1.5]'),
+    ]
+    assert [row.number for row in table.body] == [1, 3]
+    assert table.form == "UTF-8, JSON lines"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"), [('{"a": 1', "line 2 is no JSON"), ("[1, 2]", "line 2 holds no JSON object")]
+)
+def test_a_line_that_is_no_json_object_is_told_by_its_number(tmp_path, line, sentence):
+    with pytest.raises(BadFileError, match=sentence):
+        read_table(written(tmp_path / "metadata.jsonl", f'{{"a": 0}}\n{line}\n'))
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
