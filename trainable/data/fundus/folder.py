@@ -117,7 +117,7 @@ def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[F
     parts = keep_named_parts(source.parts, source.options.fractions, deal)
     findings = check_copies(source.files, source.labels, source.groups, source.digests, parts)
     findings += check_copies_across_parts(source.files, parts)
-    findings += _unlabelled_parts(source, parts) + _missing_grades(source, parts)
+    findings += _unlabelled_parts(source, parts) + _missing_grades(source, parts) + _single_grades(source)
     return parts, findings + alike + check_lookalikes(names, parts, looks)
 
 
@@ -157,6 +157,27 @@ def _missing_grades(source: FundusSource, parts: Sequence[str]) -> list[Finding]
             action = "Add photographs of other patients; until then metrics of that part do not know the grade."
             findings.append(Finding(file=part, problem=problem, action=action, severity=Severity.WARNING))
     return findings
+
+
+def _single_grades(source: FundusSource) -> list[Finding]:
+    """There is nothing to learn of a grade that all photographs have alike; an error where this is so of each task."""
+    grades = {task: {labels[task] for labels in source.labels} - {MISSING} for task in source.tasks}
+    alike = {task: found.pop() for task, found in grades.items() if len(found) == 1}
+    action, severity = "Add photographs of another grade.", Severity.ERROR
+    if len(alike) < len(grades):
+        action, severity = (
+            "Nothing can be learned of it: add photographs of another, or leave it out.",
+            Severity.WARNING,
+        )
+    return [
+        Finding(
+            file="grades",
+            problem=f"every photograph has grade {grade} of {TASK_NAMES[task]}",
+            action=action,
+            severity=severity,
+        )
+        for task, grade in alike.items()
+    ]
 
 
 def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]:

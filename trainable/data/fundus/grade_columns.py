@@ -72,7 +72,8 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:
     """Photograph and grade alone, where the grade can only be that of retinopathy."""
     named = [at for at, cell in enumerate(table.header) if cell and photographs.find(cell)]
-    if not named:
+    # One column alone is a list of photographs.
+    if not named or len(table.header) == 1:
         return None
     others = [at for at in range(len(table.header)) if at not in named]
     if len(named) == 1 and len(others) == 1 and all(len(row.cells) == len(table.header) for row in table.rows):

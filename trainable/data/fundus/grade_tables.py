@@ -5,6 +5,7 @@ name or folder says train, val or test speaks of the images of such a folder alo
 both.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +17,20 @@ from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, read_table
+from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, normalised, read_table
 
 Grades = tuple[int, ...]
 """One label for each task, -1 where there is none."""
 _LIST_ENDING = ".txt"
 _MISSING_CELLS = ("", "nan", "na", "n/a", "none", "null")
+_NUMBERED = re.compile(r"(?:grade|stage|level|class|dr)[ _]?([0-9.]+)")
+_WORDS = {
+    "retinopathy": re.compile(
+        r"(?P<g0>normal|no(?: apparent)?)|(?P<g1>mild)|(?P<g2>moderate)|(?P<g3>severe)|(?P<g4>proliferat(?:iv)?e|pdr)"
+    )
+}
+_TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabetic retinopathy))*$")
+"""What may follow a word of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
 _MAX_NAMED = 5
 
 
@@ -60,11 +69,13 @@ def read_grade_tables(
         if ending in SPREADSHEET_ENDINGS:
             others.append(f"{file.as_posix()} (a spreadsheet: save it as csv)")
         elif ending in (*TABLE_ENDINGS, _LIST_ENDING):
+            table = None
             try:
                 table = read_table(root / file)
                 columns = grade_columns(table, photographs)
             except BadFileError as error:
-                if ending != _LIST_ENDING:
+                # A text may be anything; one that is a table of photographs may not be passed over.
+                if ending != _LIST_ENDING or table is not None:
                     findings.append(error.finding(file.as_posix()))
                 continue
             if columns is not None:
@@ -151,10 +162,19 @@ def _label(row: Row, column: int | None, task: int) -> int:
     cell = "" if column is None else row.cells[column]
     if cell.lower() in _MISSING_CELLS:
         return MISSING
-    try:
-        value = float(cell)
-    except ValueError:
-        value = -1.0
+    value = _number_of(cell.lower(), name)
     if value not in range(last + 1):
-        raise ValueError(f"the grade of {name} is {cell!r}, but must be a whole number from 0 to {last}")
+        words = ", or its name such as Mild" if name in _WORDS else ""
+        raise ValueError(f"the grade of {name} is {cell!r}, but must be a whole number from 0 to {last}{words}")
     return int(value)
+
+
+def _number_of(cell: str, task: str) -> float:
+    """-1 for what is neither a number, `grade 2`, nor a word of the task's scale."""
+    if task in _WORDS and (word := _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalised(cell)))):
+        return float(str(word.lastgroup)[1:])
+    numbered = _NUMBERED.fullmatch(cell)
+    try:
+        return float(numbered[1] if numbered else cell)
+    except ValueError:
+        return -1.0

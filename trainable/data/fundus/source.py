@@ -15,7 +15,7 @@ from trainable.data.fundus.photograph_parts import named_by_tables, sharing_a_ro
 from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
-from trainable.data.io.findings import DataError, Finding, Severity
+from trainable.data.io.findings import DataError, Finding, Severity, errors_among
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
 from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.parts import split_of
@@ -149,6 +149,8 @@ def _require_match(
         raise DataError(f"No photograph is in {root}, only tables: {tables[0].file.as_posix()}.", findings)
     table = tables[0]
     example = next(iter(table.grades), None)
+    if example is None and errors_among(findings):
+        raise DataError(f"No row of {table.file.as_posix()} in {root} has a grade that can be read.", findings)
     names = "names no image" if example is None else f"names {example!r}"
     raise DataError(
         f"Not one of {len(found)} photographs in {root} has a row in a table of its part: "

@@ -54,6 +54,16 @@ def opened(root, **options):
     return open_fundus_folder(root, FundusFolderOptions(image_size_px=32, **options), cache_dir=root.parent / "cache")
 
 
+def test_one_grade_of_all_photographs_is_an_error_unless_the_other_task_has_several(root):
+    header, pictures = ["image", "retinopathy", "edema"], [f"IDRiD_{index:03d}" for index in range(12)]
+    write_table(root / TRAINING_TABLE, [(name, index % 3, 0) for index, name in enumerate(pictures)], header)
+    write_table(root / TESTING_TABLE, [(name, 1, 0) for name in pictures[:3]], header)
+    said = [finding for finding in opened(root).findings if "every photograph has grade 0 of edema" in finding.problem]
+    assert [finding.severity for finding in said] == [Severity.WARNING]
+    write_table(root / TRAINING_TABLE, [(name, 1, 0) for name in pictures], header)
+    assert "every photograph has grade 1 of retinopathy" in refused(root)
+
+
 def refused(root):
     with pytest.raises(DataError) as error:
         opened(root)
@@ -169,7 +179,7 @@ def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
             "row 18 (IDRiD_600): the grade of retinopathy is '5', but must be a whole number from 0 to 4",
         ),
         (("IDRiD_600", 1, 1.5), "the grade of edema is '1.5', but must be a whole number from 0 to 2"),
-        (("IDRiD_600", "severe", 1), "the grade of retinopathy is 'severe'"),
+        (("IDRiD_600", "grave", 1), "the grade of retinopathy is 'grave'"),
         (("IDRiD_003", 4, 2), "row 18: IDRiD_003 has other grades in a row above"),
     ],
 )

@@ -51,6 +51,45 @@ def test_published_headers_are_known(read, header):
     assert not errors_among(findings)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["Grade 0", "grade_1", "DR2", "Stage 3", "4.0"],
+        ["No DR", "Mild", "Moderate", "Severe", "Proliferative DR"],
+        ["No_DR", "mild NPDR", "Moderate non-proliferative", "severe npdr", "Proliferate_DR"],
+        ["normal", "Mild DR", "moderate diabetic retinopathy", "Severe NPDR", "PDR"],
+    ],
+)
+def test_grades_may_be_words_of_the_international_scale(read, written):
+    rows = [f"{name},{grade}" for name, grade in zip(PHOTOGRAPHS, written, strict=True)]
+    tables, findings = read("\n".join(["image,dr_grade", *rows]))
+    assert retinopathy(tables) == EXPECTED
+    assert not errors_among(findings)
+
+
+@pytest.mark.parametrize(
+    "cell", ["mildly", "non proliferative", "DR", "Grade x", "1-2", "0 1", "5", "Grade 7", "-1", "Grade -1"]
+)
+def test_what_is_no_grade_is_told_as_it_is_written(read, cell):
+    _, findings = read(f"image,level\neye_000,0\neye_001,{cell}\n")
+    (error,) = errors_among(findings)
+    assert (
+        f"row 3 (eye_001): the grade of retinopathy is {cell!r}, but must be a whole number from 0 to 4"
+        in error.problem
+    )
+
+
+def test_a_text_of_photographs_and_what_is_no_grade_is_not_passed_over(read):
+    with pytest.raises(DataError, match=r"labels.txt.*has no header: its first row is 'eye_000.jpg 5'"):
+        read("eye_000.jpg 5\neye_001.jpg 0\n", file="labels.txt")
+
+
+def test_a_list_of_photographs_is_no_table_of_grades(read):
+    with pytest.raises(DataError, match="tables there: none") as raised:
+        read("eye_000.jpg\neye_001.jpg\n", file="train.txt")
+    assert not raised.value.findings
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 @pytest.mark.parametrize("separator", [";", "\t", " "])
 def test_encodings_and_separators_are_read_and_told(read, encoding, separator):
