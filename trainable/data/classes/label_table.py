@@ -18,7 +18,15 @@ from trainable.data.io.findings import BadFileError, DataError, Finding, Severit
 from trainable.data.io.folder_layout import files_below, is_image, plain_name
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
-from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, read_table
+from trainable.data.io.table import (
+    SPREADSHEET_ENDINGS,
+    TABLE_ENDINGS,
+    Row,
+    Table,
+    is_submission,
+    read_table,
+    submission_left_out,
+)
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
 _MAX_NAMED = 3
@@ -45,6 +53,9 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     found: dict[Path, ClassImage] = {}
     findings: list[Finding] = []
     for file in tables:
+        if is_submission(file):
+            findings.append(submission_left_out(file))
+            continue
         try:
             table = read_table(root / file)
             columns = label_columns(table, keys)

@@ -17,7 +17,16 @@ from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.table import SPREADSHEET_ENDINGS, TABLE_ENDINGS, Row, Table, normalised, read_table
+from trainable.data.io.table import (
+    SPREADSHEET_ENDINGS,
+    TABLE_ENDINGS,
+    Row,
+    Table,
+    is_submission,
+    normalised,
+    read_table,
+    submission_left_out,
+)
 
 Grades = tuple[int, ...]
 """One label for each task, -1 where there is none."""
@@ -66,7 +75,9 @@ def read_grade_tables(
     others: list[str] = []
     for file in files:
         ending = file.suffix.lower()
-        if ending in SPREADSHEET_ENDINGS:
+        if ending in TABLE_ENDINGS and is_submission(file):
+            findings.append(submission_left_out(file))
+        elif ending in SPREADSHEET_ENDINGS:
             others.append(f"{file.as_posix()} (a spreadsheet: save it as csv)")
         elif ending in (*TABLE_ENDINGS, _LIST_ENDING):
             table = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainable.data.io.findings import BadFileError
+from trainable.data.io.findings import BadFileError, Finding, Severity
 from trainable.data.io.picture_names import PictureKeys
 
 IMAGE_COLUMN = re.compile(r"\bimage\b|^img( id| name| path)?$|^id\b|^name$|^file ?(name|path)?$|^path$|^photo(graph)?$")
@@ -24,6 +24,7 @@ PATIENT_COLUMN = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|
 _JSON_LINES = ".jsonl"
 TABLE_ENDINGS = (".csv", ".tsv", _JSON_LINES)
 SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
+_SUBMISSION = re.compile(r"(?i)(?<![^\W_])submissions?(?![^\W_])|submission$")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SPACES = "spaces"
 _SAMPLE_ROWS = 200
@@ -99,6 +100,18 @@ def read_table(path: Path) -> Table:
     except csv.Error as error:
         raise BadFileError(f"cannot be read as a table ({error})", _SAVE_AGAIN) from error
     return Table(rows=tuple(rows), encoding=encoding, separator=_SEPARATORS.get(separator, _SPACES))
+
+
+def is_submission(file: Path) -> bool:
+    """Whether its name says that its labels are placeholders or guesses for a competition: `sample_submission.csv`."""
+    return _SUBMISSION.search(file.stem) is not None
+
+
+def submission_left_out(file: Path) -> Finding:
+    """A warning: labels that nobody gave may not judge a test split."""
+    problem = "is named a submission: its labels are placeholders or guesses"
+    action = "Left out; rename it if people gave these labels."
+    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)
 
 
 def normalised(name: str) -> str:

@@ -67,6 +67,14 @@ def test_each_part_may_have_lines_of_json_of_its_own(tmp_path):
     ]
 
 
+def test_placeholders_of_a_competition_never_label_the_test_images(root):
+    write_images(root, ["test_0"], folder="test_images")
+    write_table(root, "image_id,label", NAMES, LABELS, file="train.csv")
+    write_table(root, "image_id,label", ["test_0"], ["rust"], file="sample_submission.csv")
+    assert "test_0" not in classes_of(root)
+    assert said(root)["is named a submission: its labels are placeholders or guesses"] is Severity.WARNING
+
+
 def test_a_column_of_0_and_1_for_each_class_gives_the_classes(root):
     flags = [[float(label == kind) for label in LABELS] for kind in ("rust", "healthy", "miner")]
     write_table(root, "image,rust,healthy,miner", NAMES, *flags)

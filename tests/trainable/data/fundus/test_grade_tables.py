@@ -84,6 +84,13 @@ def test_a_text_of_photographs_and_what_is_no_grade_is_not_passed_over(read):
         read("eye_000.jpg 5\neye_001.jpg 0\n", file="labels.txt")
 
 
+def test_placeholders_of_a_competition_are_no_grades(read):
+    read(text_of("id_code,diagnosis"), file="train.csv")
+    tables, findings = read("id_code,diagnosis\neye_004,0\n", file="sample_submission.csv")
+    assert retinopathy(tables) == EXPECTED
+    assert "sample_submission.csv" in [finding.file for finding in findings if finding.severity is Severity.WARNING]
+
+
 def test_a_list_of_photographs_is_no_table_of_grades(read):
     with pytest.raises(DataError, match="tables there: none") as raised:
         read("eye_000.jpg\neye_001.jpg\n", file="train.txt")

@@ -1,9 +1,11 @@
 """Tables as people save them give the same rows, and what is none says why."""
 
+from pathlib import Path
+
 import pytest
 
 from trainable.data.io.findings import BadFileError
-from trainable.data.io.table import read_table
+from trainable.data.io.table import is_submission, read_table
 
 ROWS = [("image", "level"), ("é_1", "2"), ("b 2", "0")]
 
@@ -49,6 +51,21 @@ def test_lines_of_json_are_a_table_of_all_their_names(tmp_path):
     ]
     assert [row.number for row in table.body] == [1, 3]
     assert table.form == "UTF-8, JSON lines"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("sample_submission.csv", True),
+        ("Submission.csv", True),
+        ("test-submission-3.csv", True),
+        ("sampleSubmission.csv", True),
+        ("train.csv", False),
+        ("submissionsofpatients.csv", False),
+    ],
+)
+def test_a_form_of_a_competition_is_known_by_its_name(name, is_one):
+    assert is_submission(Path("data", name)) is is_one
 
 
 @pytest.mark.parametrize(
