@@ -23,7 +23,9 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
+    check_scores,
     is_submission,
+    predicted,
     read_table,
     submission_left_out,
 )
@@ -63,6 +65,7 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
             findings.append(error.finding(plain_name(file)))
             continue
         if columns is not None:
+            findings += [predicted(file, what) for what in check_scores(table)]
             findings += _add(found, file, table, columns, names, keys)
     findings += _check_classes(Counter(image.class_name for image in found.values()))
     if any(finding.severity is Severity.ERROR for finding in findings):

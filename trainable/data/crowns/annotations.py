@@ -48,6 +48,9 @@ def _read_json(path: Path) -> AnnotationFile:
         return read_labelme(content, path.with_suffix("").name)
     if is_via(content):
         return read_via(content)
+    entries = content.get("annotations")
+    if isinstance(entries, list) and any(isinstance(entry, dict) and "caption" in entry for entry in entries):
+        raise OtherFileError("holds captions of pictures")
     if sum(section in content for section in SECTIONS) >= 2:
         return read_coco(content)
     if "features" in content:

@@ -14,14 +14,14 @@ from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureNames, picture_key
-from trainable.data.io.table import SPREADSHEET_ENDINGS
+from trainable.data.io.table import SPREADSHEET_ENDINGS, predicted
 
-_SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used."
+_SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used; predictions last."
 _OTHER_FILE = "Not used: it is no annotation of crowns."
 _UNREAD_FORMS = (
     dict.fromkeys(SPREADSHEET_ENDINGS, "is a spreadsheet; save it as csv to have it read")
     | dict.fromkeys((".geojson", ".shp", ".gpkg", ".kml", ".kmz"), MAP_COORDINATES)
-    | dict.fromkeys((".ndjson", ".jsonl", ".tfrecord", ".parquet", ".mat"), "is not read; export it as COCO json")
+    | dict.fromkeys((".ndjson", ".tfrecord", ".parquet", ".mat"), "is not read; export it as COCO json")
 )
 """By ending: annotations to whoever put them there."""
 _MAX_NAMED = 3
@@ -38,10 +38,16 @@ class Candidate:
     shapes: tuple[CrownShape, ...]
     stated_size: tuple[int, int] | None
     """Height and width that the file states."""
+    is_predicted: bool = False
 
     @property
-    def rank(self) -> tuple[int, int, str]:
-        return sum(shape.is_outlined for shape in self.shapes), len(self.shapes), self.file.as_posix()
+    def rank(self) -> tuple[bool, int, int, str]:
+        return (
+            not self.is_predicted,
+            sum(shape.is_outlined for shape in self.shapes),
+            len(self.shapes),
+            self.file.as_posix(),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +77,7 @@ class Gathered:
         own.append(candidate)
 
     def chosen(self) -> dict[Path, Candidate]:
-        """For each picture the file with the most outlines, then crowns."""
+        """For each picture the file with the most outlines, then crowns, that holds no predictions if there is one."""
         return {picture: max(own, key=lambda one: one.rank) for picture, own in self.candidates.items()}
 
     def other_files(self) -> list[Finding]:
@@ -141,6 +147,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
         found.findings.append(error.finding(file.as_posix()))
         return
     found.findings += [note(file.as_posix(), how, "Check that it is so.") for how in annotated.notes]
+    found.findings += [predicted(file, what) for what in annotated.predicted]
     where = _keep_problems(found, file, annotated)
     for picture in annotated.pictures.values():
         own = _of_the_same_part(file, names.find(picture.name, file))
@@ -150,7 +157,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
             found.findings.append(_ambiguous(file, picture.name, own))
         elif own:
             one = Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=picture.size)
-            found.add(own[0], one)
+            found.add(own[0], replace(one, is_predicted=bool(annotated.predicted)))
         else:
             found.absent.setdefault(where, []).append(picture.name)
 

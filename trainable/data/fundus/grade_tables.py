@@ -22,8 +22,10 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
+    check_scores,
     is_submission,
     normalised,
+    predicted,
     read_table,
     submission_left_out,
 )
@@ -90,6 +92,7 @@ def read_grade_tables(
                     findings.append(error.finding(file.as_posix()))
                 continue
             if columns is not None:
+                findings += [predicted(file, what) for what in check_scores(table)]
                 read, problems = _graded(file, table, columns, photographs)
                 tables.append(read)
                 findings += problems

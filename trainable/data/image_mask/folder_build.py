@@ -39,7 +39,7 @@ from trainable.data.io.decoding import (
     shrink_mask,
 )
 from trainable.data.io.files import Ticker, in_parallel
-from trainable.data.io.findings import BadFileError, Finding, refuse_errors, write_findings
+from trainable.data.io.findings import BadFileError, Finding, Severity, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import require_space
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
@@ -176,7 +176,26 @@ def _divide(
         action = "Add images, or give the folder above a train and a test folder."
         findings.append(Finding(file="all images", problem=str(error), action=action))
         parts = [part or "train" for part in named]
-    return parts, findings + check_copies_across_parts(images, parts) + check_lookalikes(files, parts, looks)
+    findings += check_copies_across_parts(images, parts) + check_lookalikes(files, parts, looks)
+    return parts, findings + _empty_parts(parts, [inspection.facts for inspection in inspections])
+
+
+def _empty_parts(parts: Sequence[str], facts: Sequence[MaskFacts | None]) -> list[Finding]:
+    """A warning for each part whose masks are all empty while those of others are not, as placeholders are."""
+    held: dict[str, list[bool]] = {}
+    for part, fact in zip(parts, facts, strict=True):
+        if fact:
+            held.setdefault(part, []).append(fact.foreground > 0)
+    return [
+        Finding(
+            file=part,
+            problem=f"holds no object: all of its {counted(len(own), 'mask')} are empty",
+            action="Check that they are no placeholders: an empty prediction is right for each of them.",
+            severity=Severity.WARNING,
+        )
+        for part, own in held.items()
+        if not any(own) and any(map(any, held.values()))
+    ]
 
 
 def _decode(source: FolderSource, size: tuple[int, int], pair: Pair) -> np.ndarray | Finding:

@@ -87,9 +87,10 @@ def class_levels(grey: np.ndarray, *, is_jpeg: bool) -> list[int]:
 
 def level_counts(grey: np.ndarray) -> np.ndarray:
     """Pixels at each of the 256 levels of uint8, counted in parts: numpy counts in copies of eight bytes a pixel."""
-    flat = grey.ravel()
-    parts = (flat[start : start + _COUNTED_AT_ONCE] for start in range(0, flat.size, _COUNTED_AT_ONCE))
-    return np.sum([np.bincount(part, minlength=256) for part in parts], axis=0, initial=0)
+    flat, counts = grey.ravel(), np.zeros(256, np.int64)
+    for start in range(0, flat.size, _COUNTED_AT_ONCE):
+        counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE], minlength=256)
+    return counts
 
 
 def _counts_where(grey: np.ndarray, keep: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -24,6 +24,7 @@ PATIENT_COLUMN = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|
 _JSON_LINES = ".jsonl"
 TABLE_ENDINGS = (".csv", ".tsv", _JSON_LINES)
 SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
+_SCORE_COLUMN = re.compile(r"^(score|scores|confidence|conf|probability|prob)$")
 _SUBMISSION = re.compile(r"(?i)(?<![^\W_])submissions?(?![^\W_])|submission$")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SPACES = "spaces"
@@ -111,6 +112,19 @@ def submission_left_out(file: Path) -> Finding:
     """A warning: labels that nobody gave may not judge a test split."""
     problem = "is named a submission: its labels are placeholders or guesses"
     action = "Left out; rename it if people gave these labels."
+    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)
+
+
+def check_scores(table: Table) -> list[str]:
+    """What to say of a table with a column of scores, which predictions have and labels of people seldom."""
+    return [
+        f"has a column {table.header[at]!r}, as predictions have" for at in columns_named(table.header, _SCORE_COLUMN)
+    ]
+
+
+def predicted(file: Path, problem: str) -> Finding:
+    """A warning about labels that a network may have made."""
+    action = "Remove the file unless people gave these labels."
     return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)
 
 

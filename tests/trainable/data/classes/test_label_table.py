@@ -75,6 +75,11 @@ def test_placeholders_of_a_competition_never_label_the_test_images(root):
     assert said(root)["is named a submission: its labels are placeholders or guesses"] is Severity.WARNING
 
 
+def test_a_table_with_scores_is_told_to_look_like_predictions(root):
+    write_table(root, "image,label,confidence", NAMES, LABELS, [0.7] * len(NAMES))
+    assert said(root)["has a column 'confidence', as predictions have"] is Severity.WARNING
+
+
 def test_a_column_of_0_and_1_for_each_class_gives_the_classes(root):
     flags = [[float(label == kind) for label in LABELS] for kind in ("rust", "healthy", "miner")]
     write_table(root, "image,rust,healthy,miner", NAMES, *flags)

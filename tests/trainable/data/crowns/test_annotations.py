@@ -77,6 +77,7 @@ def test_a_damaged_file_is_an_error_of_that_file(tmp_path, name, text, sentence)
         ("empty.csv", "", "has the columns none"),
         ("package.json", '{"name": "x"}', "is JSON with name, not COCO, LabelMe or VIA"),
         ("results.json", "[]", "holds a JSON list"),
+        ("captions.json", '{"images": [], "annotations": [{"caption": "a tree"}]}', "holds captions of pictures"),
         ("plot.tif.aux.xml", "<PAMDataset></PAMDataset>", "is xml of <PAMDataset>"),
     ],
 )

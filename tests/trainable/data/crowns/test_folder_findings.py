@@ -229,6 +229,23 @@ def test_other_names_of_yolo_s_classes_are_other_data(root, opened):
     assert kinds == [("palm",), ("cacao",)]
 
 
+PREDICTED = {
+    "boxes.csv": "image_path,xmin,ymin,xmax,ymax,label,score\n"
+    + "".join(f"plot{index}.png,{x},20,{x + 20},40,palm,0.4\n" for index in range(6) for x in (10, 40)),
+    "predictions.json": json.dumps(coco(score=0.4, segmentation=[[60, 30, 90, 30, 90, 60, 60, 60]])),
+}
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+def test_predictions_beside_annotations_are_told_and_not_read_as_the_truth(root, opened, name):
+    (root / name).write_text(PREDICTED[name])
+    folder = opened(root, coco())
+    assert "as predictions" in said(folder)[name]
+    assert said(folder)["annotations"].startswith(f"crowns.json is used, {name} not, for 6 pictures")
+    (root / "crowns.json").unlink()
+    assert "as predictions" in said(opened(root))[name]
+
+
 def test_points_are_told_with_what_to_write_instead(root, opened):
     (root / "csv").mkdir()
     for index in range(6):

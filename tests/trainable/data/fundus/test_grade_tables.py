@@ -91,6 +91,13 @@ def test_placeholders_of_a_competition_are_no_grades(read):
     assert "sample_submission.csv" in [finding.file for finding in findings if finding.severity is Severity.WARNING]
 
 
+def test_a_table_with_scores_is_told_to_look_like_predictions(read):
+    _, findings = read(
+        "image,level,probability\n" + "".join(f"{name},{grade},0.9\n" for name, grade in EXPECTED.items())
+    )
+    assert "has a column 'probability', as predictions have" in [finding.problem for finding in findings]
+
+
 def test_a_list_of_photographs_is_no_table_of_grades(read):
     with pytest.raises(DataError, match="tables there: none") as raised:
         read("eye_000.jpg\neye_001.jpg\n", file="train.txt")

@@ -204,6 +204,22 @@ def test_large_objects_are_let_through_when_told(folder, cache):
     assert splits.train.masks.mean() > 0.5
 
 
+def test_a_part_whose_masks_are_all_empty_is_told(tmp_path, write_pairs, cache):
+    for part in ("train", "test"):
+        write_pairs(tmp_path / "data" / part, prefix=part)
+    masks = sorted((tmp_path / "data" / "test").rglob("GT/*.png"))
+    for mask in masks:
+        with Image.open(mask) as full:
+            size = full.size
+        Image.new("L", size).save(mask)
+    told = [
+        finding for finding in open_pairs(tmp_path / "data", cache).findings if "holds no object" in finding.problem
+    ]
+    assert [(one.file, one.severity, one.problem) for one in told] == [
+        ("test", Severity.WARNING, f"holds no object: all of its {len(masks)} masks are empty")
+    ]
+
+
 def test_empty_masks_are_legal(folder, cache):
     Image.new("L", (48, 32)).save(folder / "GT" / "img_000.png")
     findings = open_pairs(folder, cache).findings

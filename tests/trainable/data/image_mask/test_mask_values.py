@@ -26,6 +26,11 @@ def as_jpeg(values: np.ndarray, quality: int = 75) -> Image.Image:
     return Image.open(stream)
 
 
+def test_a_slope_without_any_area_has_no_classes():
+    slope = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    assert class_levels(slope, is_jpeg=False) == []
+
+
 @pytest.mark.parametrize(
     "values",
     [

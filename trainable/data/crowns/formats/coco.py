@@ -40,6 +40,8 @@ def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
             found.picture(name, stated_size(entry.get("height"), entry.get("width")))
     for index, entry in enumerate(content["annotations"], start=1):
         _add(found, entry, f"crown {entry.get('id', f'number {index}')}", pictures, names)
+    if any("score" in entry for entry in content["annotations"]):
+        found.predicted.append("holds a score of its crowns, as predictions do")
     found.drop_repeated()
     return found
 

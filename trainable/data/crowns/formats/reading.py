@@ -54,6 +54,8 @@ class AnnotationFile:
     problems: list[Problem] = field(default_factory=list)
     num_crowns: int = 0
     """Those left out too."""
+    predicted: list[str] = field(default_factory=list)
+    """What says that a network made these crowns."""
     notes: list[str] = field(default_factory=list)
     """How the file was read, where that is not the only way."""
 

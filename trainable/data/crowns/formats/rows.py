@@ -21,7 +21,7 @@ from trainable.data.crowns.formats.shapes import (
 from trainable.data.crowns.formats.via import VIA_COLUMN, read_via_rows
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import IMAGE_ENDINGS
-from trainable.data.io.table import Row, Table, columns_named, read_table
+from trainable.data.io.table import Row, Table, check_scores, columns_named, read_table
 
 _PICTURE = re.compile(r"^(image|img|file)( ?(path|name|file))?$|^image id$|^path$")
 _LABEL = re.compile(r"^(label|class|class name|category|category name|species|kind)$")
@@ -64,6 +64,7 @@ def read_rows(path: Path) -> AnnotationFile:
         return _read(table.rows, found=AnnotationFile(notes=[_noted(table, "no header")]), columns=_AS_RETINANET)
     columns = _columns(table)
     found = AnnotationFile(notes=[] if table.form == "UTF-8, separated by commas" else [_noted(table, "a header")])
+    found.predicted = check_scores(table)
     for row in table.uneven:
         found.num_crowns += 1
         detail = f"{len(row.cells)} of {len(table.header)}"
