@@ -8,6 +8,7 @@
     optimized_trainer                      the loop around a model of the user's own
     leg                                    what a search and a training process exchange
     exchange                               ONNX and torch.export
+    saved_state                            the state of an object that has a few plain values to save
 
 The documented public names are loaded on first use, so that importing this is cheap.
 """

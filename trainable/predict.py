@@ -66,7 +66,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
                 device=chosen_device(options.device),
             )
         if options.json:
-            sys.stdout.write(f"{json.dumps(_summary(options.output), indent=2)}\n")
+            # A picture that could not be read has no row.
+            with (options.output / TABLE).open(encoding="utf-8", newline="") as table:
+                summary = {"output": str(options.output), "predictions": list(csv.DictReader(table))}
+            sys.stdout.write(f"{json.dumps(summary, indent=2)}\n")
         return status
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
@@ -224,12 +227,6 @@ def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Pat
             folder.add(path, picture, prediction)
             progress.picture(path, prediction.in_words())
     return num_unreadable
-
-
-def _summary(output: Path) -> dict[str, object]:
-    """The table as plain data; a picture that could not be read has no row."""
-    with (output / TABLE).open(encoding="utf-8", newline="") as table:
-        return {"output": str(output), "predictions": list(csv.DictReader(table))}
 
 
 def _forward(model: nn.Module, device: torch.device, images: Tensor) -> ModelOutput:

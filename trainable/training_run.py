@@ -71,10 +71,10 @@ class TrainingRun:
         self.epoch = 0
         self.monitor = monitor_of(self.task, config)
         self._splits = splits
-        self._micro_batches = MicroBatches(config, FittingBatches() if fitting is None else fitting, self.device)
+        self.micro_batches = MicroBatches(config, FittingBatches() if fitting is None else fitting, self.device)
         seed_everything(config.seed)
         self._make_batches()
-        updates_per_epoch = updates_of(self._training, self.accumulation_steps)
+        updates_per_epoch = updates_of(self._training, self.micro_batches.accumulation_steps)
         self.trainer = build_trainer(
             self.task, config, updates_per_epoch=updates_per_epoch, device=self.device, ranks=ranks
         )
@@ -89,16 +89,6 @@ class TrainingRun:
         """Such as `moe on cpu in fp32 (asked for)`."""
         precision = self.trainer.precision
         return f"{self.config.workload} on {self.device} in {precision.name} ({precision.reason})"
-
-    @property
-    def batch_size(self) -> int:
-        """Images of a micro-batch that fits; at most that of the configuration."""
-        return self._micro_batches.size
-
-    @property
-    def accumulation_steps(self) -> int:
-        """Micro-batches per update, so many that the effective batch is the configuration's."""
-        return self._micro_batches.accumulation_steps
 
     @property
     def constant_since(self) -> int | None:
@@ -174,7 +164,7 @@ class TrainingRun:
         splits = self._splits if data is None else replace(self._splits, test=data)
         weights = self.handed_over.weights
         with engine_switched(self.config.engine):
-            return self.task.test(self.trainer, self._micro_batches.config, splits, self.device, weights=weights)
+            return self.task.test(self.trainer, self.micro_batches.config, splits, self.device, weights=weights)
 
     @property
     def handed_over(self) -> HandedOver:
@@ -231,11 +221,11 @@ class TrainingRun:
         )
 
     def _make_batches(self) -> None:
-        config = self._micro_batches.config
+        config = self.micro_batches.config
         self._training = self.task.training_batches(config, self._splits.train, self.device)
         validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
-        is_halved = self.batch_size < self.config.batch_size
-        self._validation = DividedBatches(validation, self.batch_size) if is_halved else validation
+        is_halved = self.micro_batches.size < self.config.batch_size
+        self._validation = DividedBatches(validation, self.micro_batches.size) if is_halved else validation
 
     def _epoch_that_fits(self, computed: Callable[[], dict[str, float]]) -> dict[str, float]:
         computed = shortages_named()(computed)
@@ -247,26 +237,26 @@ class TrainingRun:
             try:
                 return computed()
             except MemoryShortage:
-                if not self._micro_batches.can_be_halved:
+                if not self.micro_batches.can_be_halved:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
-            self._micro_batches.halve(epoch=self.epoch + 1)
+            self.micro_batches.halve(epoch=self.epoch + 1)
             self._make_batches()
             empty_cache(self.device)
             self.trainer.load_state_dict(unpacked(before, self.device))
 
     def _trained(self) -> dict[str, float]:
         forget_peak(self.device)
-        config, model, averaging = self._micro_batches.config, self.trainer.model, self.trainer.techniques.averaging
+        config, model, averaging = self.micro_batches.config, self.trainer.model, self.trainer.techniques.averaging
         if self.epoch == 0 and self.task.start(config, model, self._splits.train) and averaging is not None:
             averaging.restart()
         self._training.set_epoch(self.epoch)
         utilisation = gpu_utilisation(self.device)
-        with nullcontext() if utilisation is None else utilisation.sampled(self.trainer.optimizer) as busy_percent:
+        with nullcontext() if utilisation is None else utilisation(self.trainer.optimizer) as busy_percent:
             metrics = self.trainer.train_epoch(
-                self._training, self.epoch, self.log_interval, accumulation_steps=self.accumulation_steps
+                self._training, self.epoch, self.log_interval, accumulation_steps=self.micro_batches.accumulation_steps
             )
-        metrics["micro_batch"] = self.batch_size
+        metrics["micro_batch"] = self.micro_batches.size
         if self.device.type == "cuda":
             metrics["peak_gib"] = peak_gib(self.device)
         if busy_percent:

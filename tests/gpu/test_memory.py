@@ -59,9 +59,9 @@ def test_a_batch_that_does_not_fit_is_trained_in_parts_with_the_same_updates(ope
     run = TrainingRun(config, splits, device=device)
     with memory_for(run, 0.7, peak_bytes):
         first, second = run.run_epoch().metrics, run.run_epoch().metrics
-    assert run.batch_size < config.batch_size
-    assert run.batch_size * run.accumulation_steps == config.batch_size
-    assert first["train/micro_batch"] == second["train/micro_batch"] == run.batch_size
+    assert run.micro_batches.size < config.batch_size
+    assert run.micro_batches.size * run.micro_batches.accumulation_steps == config.batch_size
+    assert first["train/micro_batch"] == second["train/micro_batch"] == run.micro_batches.size
     assert "out of memory with micro-batches of 16" in caplog.text
     assert run.trainer.global_step == 2
 

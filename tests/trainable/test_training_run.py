@@ -12,7 +12,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from trainable.config import from_params
-from trainable.models.camouflage_net import CamouflageNet
+from trainable.models.backbone_config import BackboneNetwork
 from trainable.reporting.epoch_text import why_ended
 from trainable.supervision.evaluation import Evaluation
 from trainable.tasks.registry import get_task
@@ -105,7 +105,7 @@ def test_gradient_checkpointing_is_configured_and_changes_nothing_but_memory(beg
 
 
 def test_a_network_that_cannot_checkpoint_its_gradients_says_so(begin, monkeypatch):
-    monkeypatch.delattr(CamouflageNet, "enable_gradient_checkpointing")
+    monkeypatch.delattr(BackboneNetwork, "enable_gradient_checkpointing")
     with pytest.raises(ValueError, match="gradient_checkpointing is on, but the network of moe has none; turn it off"):
         begin(gradient_checkpointing=True)
 

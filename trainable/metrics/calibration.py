@@ -8,13 +8,12 @@ Cost: one pass over the validation split, then milliseconds. Off: the uncalibrat
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainable.metrics.classification import ClassificationMetrics
+from trainable.metrics.classification import ClassificationMetrics, SeveralClassifications
 from trainable.metrics.collected import CollectedBatches
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -59,26 +58,18 @@ def calibrated(probabilities: Tensor, temperature: float) -> Tensor:
     return (probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log() / temperature).softmax(dim=1)
 
 
-class CalibratedMetrics:
+class CalibratedMetrics(SeveralClassifications):
     """`ClassificationMetrics`, and beside them `calibrated_ece`, `calibrated_nll` and the `temperature`."""
 
     def __init__(self, class_names: Sequence[str], *, temperature: float) -> None:
         self._temperature = temperature
-        self._plain, self._calibrated = ClassificationMetrics(class_names), ClassificationMetrics(class_names)
+        super().__init__({name: ClassificationMetrics(class_names) for name in ("plain", "calibrated")})
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
-        self._plain.update(scores, targets)
-        self._calibrated.update(calibrated(scores.double(), self._temperature), targets)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"plain": self._plain.state_dict(), "calibrated": self._calibrated.state_dict()}
-
-    def merge(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes the sums of all `states` in place of its own."""
-        self._plain.merge([state["plain"] for state in states])
-        self._calibrated.merge([state["calibrated"] for state in states])
+        self.parts["plain"].update(scores, targets)
+        self.parts["calibrated"].update(calibrated(scores.double(), self._temperature), targets)
 
     def compute(self) -> dict[str, float]:
-        after = self._calibrated.compute()
+        after = self.parts["calibrated"].compute()
         changed = {f"calibrated_{name}": after[name] for name in ("ece", "nll")}
-        return self._plain.compute() | changed | {"temperature": self._temperature}
+        return self.parts["plain"].compute() | changed | {"temperature": self._temperature}

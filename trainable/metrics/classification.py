@@ -18,18 +18,23 @@ Sources: Cohen, Weighted kappa, 1968, https://doi.org/10.1037/h0026256; Guo et a
 Cost: two histograms of a batch, kept on the device and read once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from trainable.metrics.collected import SummedBatches
 
 NUM_BINS = 15
 METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_weighted_kappa", "ece", "nll", "constant_share")
 """Those of every classifier; `recall_<class>` and `f1_<class>` are added."""
 
 
-class ClassificationMetrics:
+class ClassificationMetrics(SummedBatches):
     """Accumulates over batches of probabilities (B, K) and labels (B,)."""
+
+    sums = ("confusion", "bins", "nll")
 
     def __init__(self, class_names: Sequence[str], *, num_bins: int = NUM_BINS) -> None:
         self.class_names = tuple(class_names)
@@ -50,14 +55,6 @@ class ClassificationMetrics:
         self._bins = self._bins + _summed(bins, torch.stack([right, confidence * labelled], dim=1), self._num_bins)
         truth = scores.gather(1, labels.unsqueeze(1)).squeeze(1).clamp_min(torch.finfo(torch.float32).tiny)
         self._nll = self._nll - (truth.log() * labelled).sum()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"confusion": self._confusion, "bins": self._bins, "nll": self._nll}
-
-    def merge(self, states: Sequence[dict[str, Tensor]]) -> None:
-        """Takes the sums of all `states` in place of its own."""
-        for name in ("confusion", "bins", "nll"):
-            setattr(self, f"_{name}", sum(state[name] for state in states))
 
     def confusion(self) -> Tensor:
         """Images by true class (rows) and predicted class, float64, (K, K)."""
@@ -83,6 +80,21 @@ class ClassificationMetrics:
         values |= {f"f1_{name}": value for name, value in zip(self.class_names, f1, strict=True)}
         values |= {f"recall_{name}": value for name, value in zip(self.class_names, recall, strict=True)}
         return {name: float(value) for name, value in values.items()}
+
+
+class SeveralClassifications:
+    """Classifications of the same images, by name."""
+
+    def __init__(self, parts: Mapping[str, ClassificationMetrics]) -> None:
+        self.parts = parts
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: metrics.state_dict() for name, metrics in self.parts.items()}
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Takes the sums of all `states` in place of its own."""
+        for name, metrics in self.parts.items():
+            metrics.merge([state[name] for state in states])
 
 
 def quadratic_weighted_kappa(confusion: Tensor) -> Tensor:

@@ -1,14 +1,29 @@
-"""For metrics that need a whole split at once: what its batches gave, by name."""
+"""What metrics gather over the batches of a split: sums, or the tensors themselves."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 
+class SummedBatches:
+    """Adds up numbers, tensors or lists in the attributes `_NAME` of its `sums`."""
+
+    sums: ClassVar[tuple[str, ...]]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, f"_{name}") for name in self.sums}
+
+    def merge(self, states: Sequence[dict[str, Any]]) -> None:
+        """Takes the sums of all `states` in place of its own: the parts of a split."""
+        for name in self.sums:
+            first, *others = (state[name] for state in states)
+            setattr(self, f"_{name}", sum(others, start=first))
+
+
 class CollectedBatches:
-    """Keeps the tensors of each batch; ranks that divided a split join theirs."""
+    """Keeps the tensors of each batch, for metrics that need a whole split at once."""
 
     collects: ClassVar[tuple[str, ...]]
     """Names of the tensors."""

@@ -12,7 +12,7 @@ Cost: matching masks takes about 2 ms an image.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
 from trainable.losses.crowns import VOID, CrownTarget, crown_map
+from trainable.metrics.collected import SummedBatches
 
 SURE_SCORE = 0.5
 """Detections from this score on make the shade distribution."""
@@ -36,7 +37,6 @@ METRIC_NAMES = (
 # Given explicitly: the defaults of torchmetrics are rounded to single precision, which changes ties.
 _OVERLAPS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0.0, 1.0, 101).tolist()
-_ACCUMULATED = ("found", "truth", "count_error", "shade_distance", "num_constant", "canopy", "confusion")
 
 
 class CrownScores(NamedTuple):
@@ -51,8 +51,10 @@ class CrownScores(NamedTuple):
     """Trees on each image by its density map, (B,)."""
 
 
-class CrownMetrics:
+class CrownMetrics(SummedBatches):
     """Accumulates on the CPU; `num_kinds` and `num_classes` are the crowns' and the semantic map's."""
+
+    sums = ("found", "truth", "count_error", "shade_distance", "num_constant", "canopy", "confusion")
 
     def __init__(self, *, num_kinds: int, num_classes: int) -> None:
         self._num_kinds = num_kinds
@@ -81,15 +83,6 @@ class CrownMetrics:
         if self._confusion.any():
             result["semantic_miou"] = mean_iou(self._confusion)
         return result
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, f"_{name}") for name in _ACCUMULATED}
-
-    def merge(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes what all `states` hold in place of its own."""
-        for name in _ACCUMULATED:
-            first, *others = (state[name] for state in states)
-            setattr(self, f"_{name}", sum(others, start=first))
 
     def _add_crowns(self, scores: CrownScores, row: int, target: CrownTarget) -> None:
         found = {name: value.cpu() for name, value in scores.detections[row].items()}

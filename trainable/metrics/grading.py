@@ -7,11 +7,10 @@ Cost: that of the classification metrics, for each task.
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from torch import Tensor
 
-from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
+from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics, SeveralClassifications
 
 _MEANS = {"mean_kappa": "quadratic_weighted_kappa", "mean_accuracy": "accuracy", "mean_macro_f1": "macro_f1"}
 
@@ -26,26 +25,18 @@ def metric_names(class_names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return (*_MEANS, *own)
 
 
-class GradingMetrics:
+class GradingMetrics(SeveralClassifications):
     """Accumulates over batches of one tensor of probabilities (B, K) per task and labels (B, T), -1 where missing."""
 
     def __init__(self, class_names: Mapping[str, Sequence[str]]) -> None:
-        self.tasks = {task: ClassificationMetrics(classes) for task, classes in class_names.items()}
+        super().__init__({task: ClassificationMetrics(classes) for task, classes in class_names.items()})
 
     def update(self, scores: Sequence[Tensor], targets: Tensor) -> None:
-        for metrics, own, labels in zip(self.tasks.values(), scores, targets.unbind(dim=1), strict=True):
+        for metrics, own, labels in zip(self.parts.values(), scores, targets.unbind(dim=1), strict=True):
             metrics.update(own, labels)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {task: metrics.state_dict() for task, metrics in self.tasks.items()}
-
-    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Takes the sums of all `states` in place of its own."""
-        for task, metrics in self.tasks.items():
-            metrics.merge([state[task] for state in states])
 
     def compute(self) -> dict[str, float]:
         """All metrics; raises ValueError when a task had no label at all."""
-        values = {task: metrics.compute() for task, metrics in self.tasks.items()}
+        values = {task: metrics.compute() for task, metrics in self.parts.items()}
         means = {mean: fmean(own[metric] for own in values.values()) for mean, metric in _MEANS.items()}
         return means | {f"{task}_{metric}": value for task, own in values.items() for metric, value in own.items()}

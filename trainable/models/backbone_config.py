@@ -1,8 +1,9 @@
-"""What every network on a backbone lets choose of it; each adds its own fields."""
+"""What every network on a backbone lets choose of it, and has of it; each adds its own."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainable.models.backbones import Backbone, build_backbone, check_backbone, check_pretrained_batch_norm
 from trainable.models.own_network import OwnNetworkConfig
@@ -35,6 +36,25 @@ class BackboneConfig(OwnNetworkConfig):
         return build_backbone(
             self.backbone, self.weights, freeze_batch_norm=self.freeze_batch_norm, drop_path=drop_path
         )
+
+
+class BackboneNetwork(nn.Module):
+    """A network whose `backbone` can be told to save memory."""
+
+    backbone: Any
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keeps only the maps between the backbone's stages and computes the rest again in the backward pass."""
+        self.backbone.checkpointing = True
+
+
+class PooledBackboneNetwork(BackboneNetwork):
+    """A network that reads the mean of its backbone's coarsest map."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head reads, (B, D). Raises ValueError when a side is below 32 px."""
+        check_sides(images)
+        return self.backbone(images)[-1].mean(dim=(2, 3))
 
 
 def check_sides(images: Tensor) -> None:

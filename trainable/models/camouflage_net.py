@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainable.models.backbone_config import BackboneConfig, check_pyramid_channels, check_sides
+from trainable.models.backbone_config import BackboneConfig, BackboneNetwork, check_pyramid_channels, check_sides
 from trainable.models.moe import MixtureOfExperts, Routing
 from trainable.models.output import ModelOutput
 from trainable.models.small_encoder import channel_moments
@@ -59,8 +59,11 @@ class CamouflageNetConfig(BackboneConfig):
         return 1 if self.network is not None else self.num_experts
 
 
-class CamouflageNet(nn.Module):
-    """Images (B, 3, H, W) in [0, 1], any H and W from 32, to logits of the object's mask."""
+class CamouflageNet(BackboneNetwork):
+    """Images (B, 3, H, W) in [0, 1], any H and W from 32, to logits of the object's mask.
+
+    Gradient checkpointing leaves the experts out, so that routing is decided and counted once.
+    """
 
     def __init__(self, config: CamouflageNetConfig):
         super().__init__()
@@ -94,23 +97,16 @@ class CamouflageNet(nn.Module):
         colour = None if moments is None else _colour_statistics(*moments)
         features, routing = self.moe(fine, colour)
         logits = self.head(features)
+        auxiliary: tuple[Tensor, ...] = ()
+        if self.training:
+            levels = self.pyramid.smoothed(coarse)
+            auxiliary = tuple(head(level) for head, level in zip(self.aux_heads, levels, strict=True))
         return ModelOutput(
             predictions=F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False),
-            aux_outputs=self._auxiliary_logits(coarse) if self.training else (),
+            aux_outputs=auxiliary,
             routing=() if routing is None else (routing,),
             embeddings=features,
         )
-
-    def _auxiliary_logits(self, coarse: list[Tensor]) -> tuple[Tensor, ...]:
-        levels = self.pyramid.smoothed(coarse)
-        return tuple(head(level) for head, level in zip(self.aux_heads, levels, strict=True))
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Keeps only the maps between backbone stages and computes the rest again in the backward pass.
-
-        The experts stay outside, so that routing is decided and counted once.
-        """
-        self.backbone.checkpointing = True
 
 
 class _TopDownPyramid(nn.Module):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from trainable.models.backbone_config import BackboneConfig, check_sides
+from trainable.models.backbone_config import BackboneConfig, PooledBackboneNetwork
 from trainable.models.backbones import WITH_DROP_PATH, has_drop_path
 from trainable.models.output import ModelOutput
 
@@ -39,7 +39,7 @@ class ClassifierConfig(BackboneConfig):
             )
 
 
-class Classifier(nn.Module):
+class Classifier(PooledBackboneNetwork):
     """Images (B, 3, H, W) in [0, 1], any H and W from 32, to logits (B, K); embeddings are the features (B, D)."""
 
     def __init__(self, config: ClassifierConfig):
@@ -54,15 +54,6 @@ class Classifier(nn.Module):
         features = self.features(images)
         return ModelOutput(predictions=self.head(self.dropout(features)), embeddings=features)
 
-    def features(self, images: Tensor) -> Tensor:
-        """What the head reads, (B, D)."""
-        check_sides(images)
-        return self.backbone(images)[-1].mean(dim=(2, 3))
-
     def last_shared_weights(self) -> nn.Parameter:
         """The weights of the last layer before the head, on which the rows of every task rest."""
         return [parameter for parameter in self.backbone.parameters() if parameter.dim() > 1][-1]
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""
-        self.backbone.checkpointing = True

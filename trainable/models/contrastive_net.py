@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from trainable.models.backbone_config import BackboneConfig, check_sides
+from trainable.models.backbone_config import BackboneConfig, PooledBackboneNetwork
 from trainable.models.output import ModelOutput
 
 
@@ -26,7 +26,7 @@ class ContrastiveNetConfig(BackboneConfig):
             raise ValueError(f"projection_channels is {self.projection_channels}; it must be 2 or more.")
 
 
-class ContrastiveNet(nn.Module):
+class ContrastiveNet(PooledBackboneNetwork):
     """Images (B, 3, H, W) in [0, 1] to vectors (B, P) for comparing; embeddings are the backbone's features (B, D)."""
 
     def __init__(self, config: ContrastiveNetConfig) -> None:
@@ -38,15 +38,6 @@ class ContrastiveNet(nn.Module):
         """Raises ValueError when a side is below 32 px."""
         features = self.features(images)
         return ModelOutput(predictions=self.head(features), embeddings=features)
-
-    def features(self, images: Tensor) -> Tensor:
-        """What is kept of the network: the backbone's features, (B, D)."""
-        check_sides(images)
-        return self.backbone(images)[-1].mean(dim=(2, 3))
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""
-        self.backbone.checkpointing = True
 
 
 def projection_head(width: int, projection_channels: int) -> nn.Sequential:

@@ -23,7 +23,7 @@ from torchvision.models.detection.roi_heads import RoIHeads, paste_masks_in_imag
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
-from trainable.models.backbone_config import BackboneConfig, check_pyramid_channels, check_sides
+from trainable.models.backbone_config import BackboneConfig, BackboneNetwork, check_pyramid_channels, check_sides
 from trainable.models.output import ModelOutput
 
 MASK_THRESHOLD = 0.5
@@ -78,7 +78,7 @@ class _Maps(TypedDict):
     density: Tensor
 
 
-class CrownNet(nn.Module):
+class CrownNet(BackboneNetwork):
     """Images (B, 3, H, W) in [0, 1], H and W of at least MIN_SIDE_PX."""
 
     def __init__(self, config: CrownNetConfig) -> None:
@@ -112,10 +112,6 @@ class CrownNet(nn.Module):
         if not self.training:
             return CrownOutput(**dense, detections=self._detected(images, levels))
         return CrownOutput(**dense, instance_losses=self._instance_losses(images, levels, targets or ()))
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Keeps only the maps between backbone stages and computes the rest again in the backward pass."""
-        self.backbone.checkpointing = True
 
     def _dense(self, levels: Mapping[str, Tensor], *, size: torch.Size) -> _Maps:
         finest, *coarser = levels.values()

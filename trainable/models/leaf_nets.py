@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from trainable.models.backbone_config import BackboneNetwork
 from trainable.models.contrastive_net import projection_head
 from trainable.models.hierarchical_vit import EncoderConfig, build_encoder, tokens_of
 from trainable.models.output import ModelOutput
@@ -42,7 +43,13 @@ class LeafClassifierConfig(EncoderConfig):
             raise ValueError(f"class_names is {self.class_names}; give two or more, all different.")
 
 
-class Projector(nn.Module):
+class _EncoderNetwork(BackboneNetwork):
+    def features(self, images: Tensor) -> Tensor:
+        """The encoder's, before any attention to the spectrum, (B, D)."""
+        return tokens_of(self.backbone, images).mean(dim=(1, 2))
+
+
+class Projector(_EncoderNetwork):
     """Images (B, 3, H, W) in [0, 1] to vectors (B, P) for comparing; embeddings are the encoder's features (B, D)."""
 
     def __init__(self, config: ProjectorConfig) -> None:
@@ -54,16 +61,8 @@ class Projector(nn.Module):
         features = self.features(images)
         return ModelOutput(predictions=self.head(features), embeddings=features)
 
-    def features(self, images: Tensor) -> Tensor:
-        """What is kept of the network: the encoder's features, (B, D)."""
-        return tokens_of(self.backbone, images).mean(dim=(1, 2))
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
-        self.backbone.checkpointing = True
-
-
-class LeafClassifier(nn.Module):
+class LeafClassifier(_EncoderNetwork):
     """Images (B, 3, H, W) in [0, 1], any H and W that the encoder takes, to logits (B, K); embeddings are its features
     (B, D), after the attention where there is one.
     """
@@ -86,11 +85,3 @@ class LeafClassifier(nn.Module):
             tokens = self.spectral_attention(tokens, images)
         features = tokens.mean(dim=(1, 2))
         return ModelOutput(predictions=self.head(features), embeddings=features)
-
-    def features(self, images: Tensor) -> Tensor:
-        """The encoder's, before any attention to the spectrum, (B, D)."""
-        return tokens_of(self.backbone, images).mean(dim=(1, 2))
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Less memory for more time: what lies inside the encoder's stages is computed again in the backward pass."""
-        self.backbone.checkpointing = True

@@ -103,7 +103,7 @@ class RankedRun:
 
     def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches) -> None:
         self.config = config
-        self._micro_batches = MicroBatches(config, fitting)
+        self.micro_batches = MicroBatches(config, fitting)
         self._living_ranks = living_ranks
         folder = mkdtemp(prefix="ranks-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -116,14 +116,6 @@ class RankedRun:
         return self._status.epoch
 
     @property
-    def batch_size(self) -> int:
-        return self._micro_batches.size
-
-    @property
-    def accumulation_steps(self) -> int:
-        return self._micro_batches.accumulation_steps
-
-    @property
     def ending(self) -> Ending | None:
         return self._status.ending
 
@@ -134,9 +126,9 @@ class RankedRun:
                 result, self._status = self._actors.call("run_epoch")
                 break
             except MemoryShortage:
-                if not self._micro_batches.can_be_halved:
+                if not self.micro_batches.can_be_halved:
                     raise
-            self._micro_batches.halve(epoch=self.epoch + 1)
+            self.micro_batches.halve(epoch=self.epoch + 1)
             self._begin()
         self._actors.call("save", self._saved)
         return result
@@ -157,7 +149,7 @@ class RankedRun:
     def _begin(self) -> None:
         """Restores ranks to the end of the last complete epoch, all with the same micro-batches."""
         self._actors = self._living_ranks()
-        self._status = self._actors.call("begin", self._micro_batches.config)
+        self._status = self._actors.call("begin", self.micro_batches.config)
         if self._saved.exists():
             self._status = self._actors.call("restore", self._saved)
 

@@ -5,9 +5,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from itertools import chain, repeat
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
 WATCHED_SECONDS = 5.0
 """Between two lines on a terminal."""
@@ -17,7 +18,7 @@ UNWATCHED_SECONDS = (5.0, 10.0, 20.0, 30.0)
 logger = logging.getLogger(__name__)
 
 
-class Waiting:
+class Waiting(AbstractContextManager):
     """A step that may take seconds, such as an import: `Starting Ray ...`, later `Starting Ray ... 5 s`.
 
     It ends with its context, or with `end`.
@@ -42,9 +43,6 @@ class Waiting:
         """No line follows; may be repeated."""
         self._ended.set()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()

@@ -58,15 +58,12 @@ def evaluate(
         if metrics_fn is not None:
             by_function.add(metrics_fn(evaluated.predictions, targets), len(images))
         if metrics is not None:
-            metrics.update(*_where_float64_is((evaluated.scores, targets)))
+            # Metrics need float64, which an Apple GPU does not have.
+            batch = map_tensors(lambda one: one.cpu() if one.device.type == "mps" else one, (evaluated.scores, targets))
+            metrics.update(*batch)
     if ranks is not None:
         ranks.merge(losses, by_function, *([] if metrics is None else [metrics]))
     means = losses.compute()
     if not means:
         raise ValueError("No batch was evaluated; the loader is empty.")
     return Evaluation(means, by_function.compute() | ({} if metrics is None else metrics.compute()))
-
-
-def _where_float64_is(batch: Any) -> Any:
-    """The batch on a device with float64, which metrics need: an Apple GPU has none, so its batches go to the CPU."""
-    return map_tensors(lambda tensor: tensor.cpu() if tensor.device.type == "mps" else tensor, batch)

@@ -14,6 +14,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -49,11 +50,12 @@ def features_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return model.features
 
 
+@dataclass(frozen=True)
 class LinearProbe(ABC):
-    """Linear layers on frozen features; `encode` makes features (B, D) or (B, D, h, w) of images in [0, 1]."""
+    """Linear layers on frozen features."""
 
-    def __init__(self, encode: Callable[[Tensor], Tensor]) -> None:
-        self.encode = encode
+    encode: Callable[[Tensor], Tensor]
+    """Images in [0, 1] to features (B, D) or (B, D, h, w)."""
 
     @abstractmethod
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
@@ -67,32 +69,30 @@ class FeatureProbe(LinearProbe):
         return [lambda features, targets: features]
 
 
+@dataclass(frozen=True)
 class ClassProbe(LinearProbe):
     """A regression on labels (B,); the scores are probabilities (B, K)."""
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], num_classes: int) -> None:
-        super().__init__(encode)
-        self._num_classes = num_classes
+    num_classes: int
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
         features, labels = encoded(self.encode, thinned(train, num_images))
-        heads = fit_heads(features, labels, num_classes=self._num_classes)
-        return [_probabilities_of(head) for head in heads]
+        heads = fit_heads(features, labels, num_classes=self.num_classes)
+        return [head.probabilities for head in heads]
 
 
+@dataclass(frozen=True)
 class GradeProbe(LinearProbe):
     """A regression for each task on labels (B, T), -1 where one is missing; all with one strength."""
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], num_classes: Sequence[int]) -> None:
-        super().__init__(encode)
-        self._num_classes = tuple(num_classes)
+    num_classes: Sequence[int]
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
         features, labels = encoded(self.encode, thinned(train, num_images))
         by_task = []
-        for own, num_classes in zip(labels.T, self._num_classes, strict=True):
+        for own, num_classes in zip(labels.T, self.num_classes, strict=True):
             known = own != MISSING
-            by_task.append([_probabilities_of(head) for head in fit_heads(features[known], own[known], num_classes)])
+            by_task.append([head.probabilities for head in fit_heads(features[known], own[known], num_classes)])
         return [_of_each_task(heads) for heads in zip(*by_task, strict=True)]
 
 
@@ -104,6 +104,9 @@ class LinearHead(NamedTuple):
 
     def __call__(self, features: Tensor) -> Tensor:
         return features @ self.weights + self.bias
+
+    def probabilities(self, features: Tensor, targets: Any) -> Tensor:
+        return self(features).softmax(dim=-1)
 
 
 def fit_heads(
@@ -183,10 +186,6 @@ def _measured(
         for candidate, own in zip(candidates, metrics, strict=True):
             own.update(candidate(features, targets), targets)
     return [own.compute() for own in metrics]
-
-
-def _probabilities_of(head: LinearHead) -> Scores:
-    return lambda features, targets: head(features).softmax(dim=-1)
 
 
 def _of_each_task(heads: Sequence[Scores]) -> Scores:

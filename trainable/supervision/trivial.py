@@ -47,12 +47,6 @@ class TrivialPredictor(NamedTuple):
     draws: int = 1
     """How often random answers are drawn."""
 
-    def measure(self, batches: Iterable[tuple[Any, Any]], metrics: Metrics) -> dict[str, float]:
-        """The metrics of a split."""
-        for _, targets in batches:
-            metrics.update(self.scores(targets), targets)
-        return metrics.compute()
-
 
 def measured_floors(
     predictors: Sequence[TrivialPredictor],
@@ -105,62 +99,58 @@ def object_sizes(masks: np.ndarray, native_table: np.ndarray) -> dict[str, float
     }
 
 
-def most_common_class(counts: Sequence[int], class_names: Sequence[str]) -> TrivialPredictor:
-    """The class with the most training images."""
-    return TrivialPredictor(
-        f"the most common class, {class_names[int(np.argmax(counts))]}",
-        lambda targets: _most_likely(counts).expand(len(targets), -1),
-    )
-
-
-def most_common_grades(counts: Mapping[str, Sequence[int]]) -> TrivialPredictor:
-    """The grade with the most training images, task by task."""
-    return TrivialPredictor(
-        "the most common grades",
-        lambda targets: tuple(_most_likely(own).expand(len(targets), -1) for own in counts.values()),
-    )
-
-
-def random_classes(counts: Sequence[int]) -> TrivialPredictor:
-    """Classes drawn as often as they occur among the training images, which no training of wrong labels beats."""
+def class_predictors(counts: Sequence[int], class_names: Sequence[str]) -> tuple[TrivialPredictor, ...]:
+    """The class with the most training images; and classes drawn as often as they occur among the training images,
+    which no training of wrong labels beats.
+    """
     generator = torch.Generator().manual_seed(0)
-    return TrivialPredictor("random classes", lambda targets: _drawn(counts, len(targets), generator), DRAWS)
+    return (
+        TrivialPredictor(
+            f"the most common class, {class_names[int(np.argmax(counts))]}",
+            lambda targets: _most_likely(counts).expand(len(targets), -1),
+        ),
+        TrivialPredictor("random classes", lambda targets: _drawn(counts, len(targets), generator), DRAWS),
+    )
 
 
-def random_grades(counts: Mapping[str, Sequence[int]]) -> TrivialPredictor:
+def grade_predictors(counts: Mapping[str, Sequence[int]]) -> tuple[TrivialPredictor, ...]:
     """The same, task by task."""
     generator = torch.Generator().manual_seed(0)
-    return TrivialPredictor(
-        "random grades",
-        lambda targets: tuple(_drawn(own, len(targets), generator) for own in counts.values()),
-        DRAWS,
+    return (
+        TrivialPredictor(
+            "the most common grades",
+            lambda targets: tuple(_most_likely(own).expand(len(targets), -1) for own in counts.values()),
+        ),
+        TrivialPredictor(
+            "random grades",
+            lambda targets: tuple(_drawn(own, len(targets), generator) for own in counts.values()),
+            DRAWS,
+        ),
     )
 
 
-def random_features() -> TrivialPredictor:
-    """Features that have nothing to do with the image: a probe of them is at chance."""
+def feature_predictors() -> tuple[TrivialPredictor, ...]:
+    """Features that tell no image from another, so that a probe can only call one class; and features that have nothing
+    to do with the image, whose probe is at chance.
+    """
     generator = torch.Generator().manual_seed(0)
-    return TrivialPredictor(
-        "random features", lambda targets: torch.randn(len(targets["label"]), 8, generator=generator), PROBE_DRAWS
+    return (
+        TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets["label"]), 1)),
+        TrivialPredictor(
+            "random features", lambda targets: torch.randn(len(targets["label"]), 8, generator=generator), PROBE_DRAWS
+        ),
     )
 
 
-def random_views() -> TrivialPredictor:
+def view_predictors() -> tuple[TrivialPredictor, ...]:
     """The same, of both views."""
     generator = torch.Generator().manual_seed(0)
-    return TrivialPredictor(
-        "random features", lambda targets: torch.randn(len(targets), 2, 8, generator=generator), PROBE_DRAWS
+    return (
+        TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1)),
+        TrivialPredictor(
+            "random features", lambda targets: torch.randn(len(targets), 2, 8, generator=generator), PROBE_DRAWS
+        ),
     )
-
-
-def equal_features() -> TrivialPredictor:
-    """Features that tell no image from another, so that a probe can only call one class."""
-    return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets["label"]), 1))
-
-
-def equal_views() -> TrivialPredictor:
-    """Features that tell no image from another, of both views."""
-    return TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1))
 
 
 def _drawn(counts: Sequence[int], number: int, generator: torch.Generator) -> Tensor:

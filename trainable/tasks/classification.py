@@ -19,14 +19,14 @@ from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
 from trainable.supervision.head_start import PROBE, RANDOM, check_head_start, start_head
 from trainable.supervision.linear_probe import ClassProbe, features_of
-from trainable.supervision.trivial import TrivialPredictor, most_common_class, random_classes
+from trainable.supervision.trivial import TrivialPredictor, class_predictors
 from trainable.tasks.task import Task
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation, Compose
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import ClassViewsConfig, ViewAveraging, single_view
+from trainable.techniques.test_time_augmentation import ClassViewsConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +94,7 @@ class ClassificationTask(Task[Config]):
         return data.counts_by_name()
 
     def trivial_predictors(self, config: Config, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        counts = data.class_counts()
-        return most_common_class(counts, config.model.class_names), random_classes(counts)
+        return class_predictors(data.class_counts(), config.model.class_names)
 
     def start(self, config: Config, model: nn.Module, train: LabelledImages) -> bool:
         return started_at_probe(self, config, model, train, [len(config.model.class_names)])
@@ -115,9 +114,6 @@ class ClassificationTask(Task[Config]):
     ) -> LabelledEvaluationBatches:
         check_classes(config, data)
         return LabelledEvaluationBatches(data, batch_size=config.batch_size, device=device)
-
-    def view_averaging(self, config: Config) -> ViewAveraging:
-        return single_view if config.test_time_augmentation is None else config.test_time_augmentation.average_views
 
     def predictor(self, config: Config) -> ClassPredictor:
         data = config.data

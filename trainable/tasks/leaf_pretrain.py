@@ -21,7 +21,7 @@ from trainable.models.leaf_nets import Projector, ProjectorConfig
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import ContrastiveSupervision
 from trainable.supervision.linear_probe import FeatureProbe, features_of
-from trainable.supervision.trivial import TrivialPredictor, equal_features, random_features
+from trainable.supervision.trivial import TrivialPredictor, feature_predictors
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.presets.leaf import PRETRAIN_PRESETS
 from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
@@ -89,7 +89,7 @@ class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
         return ProbeMetrics(num_classes=config.num_classes)
 
     def trivial_predictors(self, config: LeafPretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return equal_features(), random_features()
+        return feature_predictors()
 
     def class_counts(self, config: LeafPretrainConfig, data: LabelledImages | ProbeSet) -> dict[str, int]:
         return (data.queries if isinstance(data, ProbeSet) else data).counts_by_name()

@@ -38,7 +38,7 @@ from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer, LoadBalanceConfig
 from trainable.techniques.parallel.random_streams import stream_seed
 from trainable.techniques.techniques import Techniques
-from trainable.techniques.test_time_augmentation import MaskViewsConfig, ViewAveraging, single_view
+from trainable.techniques.test_time_augmentation import MaskViewsConfig
 
 EMBEDDED = "scenes"
 SMALL_OBJECT_SHARE = 0.05
@@ -198,9 +198,6 @@ class MoeTask(Task[MoeConfig]):
         if config.model.num_routed_experts == 1:
             return techniques
         return _with_watched_experts(techniques, config, model, optimizer)
-
-    def view_averaging(self, config: MoeConfig) -> ViewAveraging:
-        return single_view if config.test_time_augmentation is None else config.test_time_augmentation.average_views
 
     def build_lasting_collapse(self, config: MoeConfig) -> LastingCollapse | None:
         watched, top_k = config.collapse or CollapseConfig(), config.model.top_k

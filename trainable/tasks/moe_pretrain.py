@@ -24,7 +24,7 @@ from trainable.models.contrastive_net import ContrastiveNet, ContrastiveNetConfi
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import PairSupervision
 from trainable.supervision.linear_probe import FeatureProbe, features_of
-from trainable.supervision.trivial import TrivialPredictor, equal_views, random_views
+from trainable.supervision.trivial import TrivialPredictor, view_predictors
 from trainable.tasks.moe import EMBEDDED, CamouflageData, open_camouflage
 from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
 from trainable.tasks.task import Progress
@@ -94,7 +94,7 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         return RetrievalMetrics()
 
     def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return equal_views(), random_views()
+        return view_predictors()
 
     def no_linear_probe(self, config: MoePretrainConfig) -> None:
         return None

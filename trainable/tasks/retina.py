@@ -28,7 +28,7 @@ from trainable.prediction.classes import GradesPredictor
 from trainable.supervision.head_start import RANDOM, check_head_start
 from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
-from trainable.supervision.trivial import TrivialPredictor, most_common_grades, random_grades
+from trainable.supervision.trivial import TrivialPredictor, grade_predictors
 from trainable.tasks.classification import OWN_NETWORK, own_classifier, started_at_probe
 from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.retina import PRESETS
@@ -190,8 +190,7 @@ class RetinaTask(Task[RetinaConfig]):
         return GradingMetrics(config.classes)
 
     def trivial_predictors(self, config: RetinaConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        counts = {task: data.class_counts(row) for row, task in enumerate(config.tasks)}
-        return most_common_grades(counts), random_grades(counts)
+        return grade_predictors({task: data.class_counts(row) for row, task in enumerate(config.tasks)})
 
     def class_counts(self, config: RetinaConfig, data: LabelledImages) -> dict[str, int]:
         return {

@@ -121,8 +121,9 @@ class Task(ABC, Generic[Config]):
         return AveragedViews(supervision, self.view_averaging(config))
 
     def view_averaging(self, config: Config) -> ViewAveraging:
-        """How a final test and a prediction evaluate an image; a task that averages several views overrides this."""
-        return single_view
+        """How a final test and a prediction evaluate an image: as its configuration's `test_time_augmentation` says."""
+        views = getattr(config, "test_time_augmentation", None)
+        return single_view if views is None else views.average_views
 
     def predictor(self, config: Config) -> Predictor:
         """What predicts a single picture with a trained network.

@@ -11,6 +11,8 @@ Cost: none, metrics have the counts already. Off: not needed; it changes no trai
 import logging
 from collections.abc import Mapping
 
+from trainable.saved_state import SavedState
+
 logger = logging.getLogger(__name__)
 
 LARGEST_SHARE = 0.99
@@ -28,8 +30,10 @@ def constant_shares(metrics: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-class ConstantPredictions:
+class ConstantPredictions(SavedState):
     """Counts for how many validations in a row each metric has been constant."""
+
+    saved = ("_began", "_validations")
 
     def __init__(self) -> None:
         self._began: dict[str, int] = {}
@@ -51,9 +55,3 @@ class ConstantPredictions:
                 since = self._began[name]
                 told = "epoch %d: %s is %.2f, predictions are constant since epoch %d; %s"
                 logger.warning(told, epoch, name, share, since, ADVICE)
-
-    def state_dict(self) -> dict[str, dict[str, int]]:
-        return {"began": self._began, "validations": self._validations}
-
-    def load_state_dict(self, state: Mapping[str, dict[str, int]]) -> None:
-        self._began, self._validations = dict(state["began"]), dict(state["validations"])

@@ -10,6 +10,8 @@ Cost: none. Off: `early_stopping=None`. A search stops poor trials by comparing 
 import math
 from dataclasses import dataclass
 
+from trainable.saved_state import SavedState
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStoppingConfig:
@@ -27,8 +29,10 @@ class EarlyStoppingConfig:
             raise ValueError(f"min_delta is {self.min_delta}; it must be 0 or more, whichever way the metric goes.")
 
 
-class EarlyStopping:
+class EarlyStopping(SavedState):
     """Watches one objective; `mode` is "max" or "min"."""
+
+    saved = ("_best", "epochs_without_improvement")
 
     def __init__(self, config: EarlyStoppingConfig, mode: str) -> None:
         assert mode in ("max", "min"), mode
@@ -58,9 +62,3 @@ class EarlyStopping:
             self._best, self.epochs_without_improvement = self._sign * objective, 0
         else:
             self.epochs_without_improvement += epochs
-
-    def state_dict(self) -> dict[str, float]:
-        return {"best": self._best, "epochs_without_improvement": self.epochs_without_improvement}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        self._best, self.epochs_without_improvement = state["best"], int(state["epochs_without_improvement"])

@@ -11,7 +11,7 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 
 import torch
@@ -21,50 +21,47 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 
 
-class GpuUtilisation:
-    """Samples how busy a GPU is.
+@contextmanager
+def sampled(
+    optimizer: torch.optim.Optimizer,
+    *,
+    read: Callable[[], float],
+    read_errors: tuple[type[Exception], ...] = (),
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[list[float]]:
+    """Samples how busy a GPU is after updates inside this context, the first of them included.
 
     Args:
         read: percent of the time, 0 to 100.
         read_errors: what `read` may raise; a sample that fails is left out, and the log says so.
         clock: seconds, from any start.
     """
+    samples: list[float] = []
+    due = clock()
 
-    def __init__(
-        self,
-        read: Callable[[], float],
-        *,
-        read_errors: tuple[type[Exception], ...] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._read, self._read_errors, self._clock = read, read_errors, clock
-
-    @contextmanager
-    def sampled(self, optimizer: torch.optim.Optimizer) -> Iterator[list[float]]:
-        """Samples after updates inside this context, the first of them included."""
-        samples: list[float] = []
-        due = self._clock()
-
-        def sample(*_: object) -> None:
-            nonlocal due
-            if self._clock() < due:
-                return
-            due = self._clock() + EVERY_SECONDS
-            try:
-                samples.append(self._read())
-            except self._read_errors as error:
-                logger.warning("a sample of the GPU utilisation failed: %s", error)
-
-        hook = optimizer.register_step_post_hook(sample)
+    def sample(*_: object) -> None:
+        nonlocal due
+        if clock() < due:
+            return
+        due = clock() + EVERY_SECONDS
         try:
-            yield samples
-        finally:
-            hook.remove()
+            samples.append(read())
+        except read_errors as error:
+            logger.warning("a sample of the GPU utilisation failed: %s", error)
+
+    hook = optimizer.register_step_post_hook(sample)
+    try:
+        yield samples
+    finally:
+        hook.remove()
 
 
 @cache
-def gpu_utilisation(device: torch.device) -> GpuUtilisation | None:
-    """None on a CPU, and where utilisation can't be read; the cache makes the log say so once a process."""
+def gpu_utilisation(device: torch.device) -> Callable[..., AbstractContextManager[list[float]]] | None:
+    """What samples a device during the updates of an optimizer; None on a CPU, and where utilisation can't be read.
+
+    The cache makes the log say so once a process.
+    """
     if device.type != "cuda":
         return None
     try:
@@ -78,4 +75,4 @@ def gpu_utilisation(device: torch.device) -> GpuUtilisation | None:
     except errors as error:
         logger.warning("GPU utilisation is not recorded: the driver does not give it (%s).", error)
         return None
-    return GpuUtilisation(read, read_errors=errors)
+    return partial(sampled, read=read, read_errors=errors)

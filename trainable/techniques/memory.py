@@ -21,7 +21,7 @@ import resource
 import sys
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -141,18 +141,16 @@ def memory_key(config: TrialConfig) -> tuple[object, ...]:
     return tuple(getattr(config, name) for name in config.memory_fields)
 
 
+@dataclass(frozen=True)
 class FittingBatches:
-    """The largest micro-batch known to fit, by `memory_key`; one instance per process."""
+    """What is known to fit; one instance per process."""
 
-    def __init__(self) -> None:
-        self._limits: dict[Hashable, int] = {}
-
-    def limit(self, key: Hashable, batch_size: int) -> None:
-        self._limits[key] = batch_size
+    limits: dict[Hashable, int] = field(default_factory=dict)
+    """The largest micro-batch by `memory_key`."""
 
     def fitted(self, key: Hashable, batch_size: int, accumulation_steps: int) -> tuple[int, int]:
         """The configured micro-batch, halved until it fits."""
-        while batch_size > self._limits.get(key, batch_size):
+        while batch_size > self.limits.get(key, batch_size):
             batch_size, accumulation_steps = halved(batch_size, accumulation_steps)
         return batch_size, accumulation_steps
 
@@ -168,6 +166,7 @@ class MicroBatches:
     def __init__(self, config: TrialConfig, fitting: FittingBatches, device: torch.device | None = None) -> None:
         self._configured, self._fitting, self._key = config, fitting, (*memory_key(config), device)
         self.size, self.accumulation_steps = fitting.fitted(self._key, config.batch_size, config.accumulation_steps)
+        """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
 
     @property
     def config(self) -> TrialConfig:
@@ -182,7 +181,7 @@ class MicroBatches:
         """After a shortage in this epoch, which starts again."""
         former = self.size
         self.size, self.accumulation_steps = halved(former, self.accumulation_steps)
-        self._fitting.limit(self._key, self.size)
+        self._fitting.limits[self._key] = self.size
         logger.warning(
             "out of memory with micro-batches of %d: restarting epoch %d with %d, accumulating %d per update",
             former,

@@ -35,7 +35,11 @@ def first_over(limits: Mapping[str, float], measured: Mapping[str, float]) -> di
 def measure(config: TrialConfig, splits: Any, device: torch.device, quantities: Iterable[str]) -> dict[str, float]:
     """The quantities of a configuration, by name; changes torch's random streams."""
     seed_everything(config.seed)
-    measures = {"params_m": _params_m, "latency_ms": _latency_ms, "peak_gib": _peak_gib}
+    measures = {
+        "params_m": lambda config, splits, device: num_parameters(config) / 1e6,
+        "latency_ms": _latency_ms,
+        "peak_gib": _peak_gib,
+    }
     return {quantity: measures[quantity](config, splits, device) for quantity in quantities}
 
 
@@ -43,10 +47,6 @@ def num_parameters(config: TrialConfig) -> int:
     """Of the network, which gets neither memory nor weights; leaves torch's random streams as they are."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return sum(parameter.numel() for parameter in _fresh_network(config).parameters())
-
-
-def _params_m(config: TrialConfig, splits: Any, device: torch.device) -> float:
-    return num_parameters(config) / 1e6
 
 
 @torch.no_grad()

@@ -99,10 +99,10 @@ def test_the_epoch_begins_again_from_where_the_last_one_ended_in_half_the_micro_
     run = RankedRun(config, living, fitting=fitting)
     assert run.run_epoch().metrics == first.metrics
     assert run.run_epoch().metrics == second.metrics
-    assert (run.epoch, run.batch_size, run.accumulation_steps) == (2, 2, 4)
+    assert (run.epoch, run.micro_batches.size, run.micro_batches.accumulation_steps) == (2, 2, 4)
     assert AloneHere.made == 3
-    assert RankedRun(config, living, fitting=fitting).batch_size == 2
-    assert RankedRun(config, living, fitting=FittingBatches()).batch_size == 8
+    assert RankedRun(config, living, fitting=fitting).micro_batches.size == 2
+    assert RankedRun(config, living, fitting=FittingBatches()).micro_batches.size == 8
 
 
 def test_an_image_that_does_not_fit_on_its_own_ends_the_training_with_its_numbers(
@@ -164,7 +164,7 @@ def test_one_of_two_ranks_short_of_memory_does_not_leave_the_other_waiting(confi
 
         run = RankedRun(config, living_ranks, fitting=FittingBatches())
         result = run.run_epoch()
-        assert (run.batch_size, run.accumulation_steps, result.epoch, len(ranks)) == (4, 2, 1, 2)
+        assert (run.micro_batches.size, run.micro_batches.accumulation_steps, result.epoch, len(ranks)) == (4, 2, 1, 2)
         assert run.run_epoch().epoch == 2
     finally:
         ray.shutdown()

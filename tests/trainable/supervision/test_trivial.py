@@ -14,20 +14,23 @@ from trainable.metrics.probes import ProbeMetrics
 from trainable.metrics.retrieval import RetrievalMetrics
 from trainable.supervision.crowns import crowns_of_others, no_crowns
 from trainable.supervision.trivial import (
+    class_predictors,
     constant_masks,
-    equal_features,
+    feature_predictors,
+    grade_predictors,
     measured_floors,
-    most_common_class,
-    most_common_grades,
     object_sizes,
-    random_classes,
-    random_features,
-    random_grades,
-    random_views,
+    view_predictors,
 )
 from trainable.tasks.registry import get_task
 
 SIDE_PX = 24
+
+
+def measured(predictor, batches, metrics):
+    for _, targets in batches:
+        metrics.update(predictor.scores(targets), targets)
+    return metrics.compute()
 
 
 def masks_around(columns):
@@ -50,7 +53,7 @@ def test_an_empty_mask_misses_as_many_pixels_as_the_objects_have():
     config = task.default_config()
     batches = task.evaluation_batches(config, data, torch.device("cpu"))
     assert (empty.name, mean.name) == ("an empty mask", "the mean mask")
-    metrics = empty.measure(batches, task.build_metrics(config, final=False))
+    metrics = measured(empty, batches, task.build_metrics(config, final=False))
     assert metrics["mae"] == pytest.approx(64 / SIDE_PX**2)
     assert (metrics["iou"], metrics["dice"]) == (0.0, 0.0)
 
@@ -63,7 +66,8 @@ def test_the_floor_of_masks_is_the_better_of_both_constants():
         splits = Splits(train=data, validation=data, test=data, fingerprint={})
         name, objective, metrics, *_ = task.trivial_floor(task.default_config(), splits, "validation")
         constants = [
-            one.measure(
+            measured(
+                one,
                 task.evaluation_batches(task.default_config(), data, torch.device("cpu")),
                 task.build_metrics(task.default_config(), final=False),
             )["s_measure"]
@@ -94,10 +98,10 @@ def test_the_sizes_of_the_objects_are_those_of_the_median_image_with_one():
 
 
 def test_the_most_common_class_is_right_as_often_as_it_occurs():
-    trivial = most_common_class([1, 7, 2], ["a", "b", "c"])
+    trivial = class_predictors([1, 7, 2], ["a", "b", "c"])[0]
     assert trivial.name == "the most common class, b"
     labels = torch.tensor([1] * 6 + [0] * 2 + [2] * 2)
-    metrics = trivial.measure([(None, labels[:4]), (None, labels[4:])], ClassificationMetrics(["a", "b", "c"]))
+    metrics = measured(trivial, [(None, labels[:4]), (None, labels[4:])], ClassificationMetrics(["a", "b", "c"]))
     assert metrics["accuracy"] == pytest.approx(0.6)
     assert metrics["macro_f1"] == pytest.approx(2 * 0.6 / 1.6 / 3)
     assert metrics["quadratic_weighted_kappa"] == 0.0
@@ -105,9 +109,9 @@ def test_the_most_common_class_is_right_as_often_as_it_occurs():
 
 def test_the_most_common_grades_agree_with_nobody_beyond_chance():
     classes = {"one": ("no", "yes"), "two": ("a", "b", "c")}
-    trivial = most_common_grades({"one": [3, 1], "two": [1, 1, 5]})
+    trivial = grade_predictors({"one": [3, 1], "two": [1, 1, 5]})[0]
     labels = torch.tensor([[0, 2], [1, 2], [0, 0], [-1, 1]])
-    metrics = trivial.measure([(None, labels)], GradingMetrics(classes))
+    metrics = measured(trivial, [(None, labels)], GradingMetrics(classes))
     assert metrics["mean_kappa"] == 0.0
     assert metrics["one_accuracy"] == pytest.approx(2 / 3)
     assert metrics["two_accuracy"] == pytest.approx(1 / 2)
@@ -122,14 +126,14 @@ def test_without_crowns_nothing_is_found_and_the_count_is_off_by_the_spread():
         "has_instances": True,
     }
     truth["masks"][0, 2:10, 2:10] = True
-    metrics = no_crowns(3.0).measure([(None, [truth])], CrownMetrics(num_kinds=1, num_classes=2))
+    metrics = measured(no_crowns(3.0), [(None, [truth])], CrownMetrics(num_kinds=1, num_classes=2))
     assert (metrics["map_50"], metrics["canopy_iou"], metrics["count_error"]) == (0.0, 0.0, 2.0)
 
 
 def test_features_that_are_all_the_same_call_one_class():
     bank = {"label": torch.arange(4).repeat(5), "is_query": torch.zeros(20, dtype=torch.bool)}
     queries = {"label": torch.arange(4).repeat(3), "is_query": torch.ones(12, dtype=torch.bool)}
-    metrics = equal_features().measure([(None, bank), (None, queries)], ProbeMetrics(num_classes=4))
+    metrics = measured(feature_predictors()[0], [(None, bank), (None, queries)], ProbeMetrics(num_classes=4))
     assert metrics == {"knn_accuracy": 0.25, "linear_accuracy": 0.25}
 
 
@@ -158,7 +162,7 @@ def test_random_classes_have_a_macro_f1_of_one_in_k_and_a_spread_that_many_image
         labels = torch.arange(10).repeat(images // 10).mul(7).remainder(10)
         labels = torch.where(labels < 1, 0, torch.where(labels < 4, 1, 2))
         (floor,) = measured_floors(
-            [random_classes(counts)],
+            class_predictors(counts, range(len(counts)))[1:],
             [(None, labels)],
             lambda: ClassificationMetrics(["a", "b", "c"]),
             objective="macro_f1",
@@ -173,7 +177,7 @@ def test_random_grades_agree_with_nobody_in_the_mean():
     generator = torch.Generator().manual_seed(5)
     labels = torch.stack([torch.randint(k, (200,), generator=generator) for k in (2, 3)], dim=1)
     (floor,) = measured_floors(
-        [random_grades({"one": [1, 1], "two": [1, 1, 1]})],
+        grade_predictors({"one": [1, 1], "two": [1, 1, 1]})[1:],
         [(None, labels)],
         lambda: GradingMetrics(classes),
         objective="mean_kappa",
@@ -188,11 +192,11 @@ def test_random_features_are_at_chance():
     queries = {"label": torch.arange(4).repeat(25), "is_query": torch.ones(100, dtype=torch.bool)}
     batches = [(None, bank), (None, queries)]
     (probed,) = measured_floors(
-        [random_features()], batches, lambda: ProbeMetrics(num_classes=4), objective="knn_accuracy"
+        feature_predictors()[1:], batches, lambda: ProbeMetrics(num_classes=4), objective="knn_accuracy"
     )
     assert probed.objective == pytest.approx(0.25, abs=0.04)
     (found,) = measured_floors(
-        [random_views()], [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank"
+        view_predictors()[1:], [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank"
     )
     # The mean of 1 / rank over equally likely ranks: the harmonic number of 50 over 50.
     assert found.objective == pytest.approx(sum(1 / rank for rank in range(1, 51)) / 50, abs=0.01)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainable.tasks.registry import get_task
-from trainable.techniques.gpu_utilisation import GpuUtilisation, gpu_utilisation
+from trainable.techniques.gpu_utilisation import gpu_utilisation, sampled
 from trainable.training_run import TrainingRun
 
 
@@ -23,11 +23,11 @@ class Readings:
         return value
 
 
-def sampled(readings, *, seconds_between):
+def samples_of(readings, *, seconds_between):
     """The samples of an epoch with updates so far apart."""
     optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=0.1)
-    utilisation = GpuUtilisation(readings, read_errors=(RuntimeError,), clock=lambda: readings.seconds)
-    with utilisation.sampled(optimizer) as samples:
+    options = {"read": readings, "read_errors": (RuntimeError,), "clock": lambda: readings.seconds}
+    with sampled(optimizer, **options) as samples:
         for seconds in seconds_between:
             readings.seconds += seconds
             optimizer.step()
@@ -37,15 +37,15 @@ def sampled(readings, *, seconds_between):
 
 
 def test_updates_are_sampled_once_a_second_and_no_more_after_the_epoch():
-    assert sampled(Readings(40, 80, 99), seconds_between=[0.1, 0.5, 0.4, 0.2, 0.1]) == [40, 80]
+    assert samples_of(Readings(40, 80, 99), seconds_between=[0.1, 0.5, 0.4, 0.2, 0.1]) == [40, 80]
 
 
 def test_the_shortest_epoch_has_a_sample():
-    assert sampled(Readings(37), seconds_between=[0.01]) == [37]
+    assert samples_of(Readings(37), seconds_between=[0.01]) == [37]
 
 
 def test_a_sample_that_fails_is_told_and_left_out(caplog):
-    assert sampled(Readings(RuntimeError("GPU is lost"), 60), seconds_between=[0, 2]) == [60]
+    assert samples_of(Readings(RuntimeError("GPU is lost"), 60), seconds_between=[0, 2]) == [60]
     assert "a sample of the GPU utilisation failed: GPU is lost" in caplog.text
 
 

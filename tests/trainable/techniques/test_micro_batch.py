@@ -67,7 +67,7 @@ def test_trainings_that_differ_in_seed_and_rate_share_their_limit():
 
 def test_what_fitted_limits_later_trainings_of_the_same_size_only():
     fitting = FittingBatches()
-    fitting.limit("large", 4)
+    fitting.limits["large"] = 4
     assert fitting.fitted("large", 16, 1) == (4, 4)
     assert fitting.fitted("large", 2, 8) == (2, 8)
     assert fitting.fitted("small", 16, 1) == (16, 1)
@@ -110,7 +110,7 @@ def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_sma
         name: expected[name] for name in expected if name.startswith("train/")
     }
     assert metrics == pytest.approx(expected)
-    assert (run.batch_size, run.accumulation_steps, run.config.batch_size) == (2, 4, 8)
+    assert (run.micro_batches.size, run.micro_batches.accumulation_steps, run.config.batch_size) == (2, 4, 8)
     assert "out of memory with micro-batches of 8: restarting epoch 1 with 4, accumulating 2 per update" in caplog.text
 
 
@@ -126,7 +126,7 @@ def test_a_validation_that_does_not_fit_is_judged_in_the_smaller_micro_batch(ope
 
     run.trainer.model.register_forward_pre_hook(look)
     run.run_epoch()
-    assert run.batch_size == 2
+    assert run.micro_batches.size == 2
     assert sizes[0] > 4
     assert sizes[1:] == [2, 2, 1]
 
@@ -134,14 +134,14 @@ def test_a_validation_that_does_not_fit_is_judged_in_the_smaller_micro_batch(ope
 def test_later_trainings_of_the_size_in_the_same_process_begin_with_what_fitted(open_run, small_memory):
     fitting = FittingBatches()
     small_memory(open_run(fitting), limit=4).run_epoch()
-    assert open_run(fitting).batch_size == 4
-    assert open_run(fitting, precision="bf16").batch_size == 8
+    assert open_run(fitting).micro_batches.size == 4
+    assert open_run(fitting, precision="bf16").micro_batches.size == 8
 
 
 def test_trainings_that_share_nothing_do_not_know_of_each_other(open_run, small_memory):
     small_memory(open_run(), limit=4).run_epoch()
-    assert open_run().batch_size == 8
-    assert open_run(FittingBatches()).batch_size == 8
+    assert open_run().micro_batches.size == 8
+    assert open_run(FittingBatches()).micro_batches.size == 8
 
 
 def test_an_image_that_does_not_fit_alone_ends_the_training(open_run, small_memory):

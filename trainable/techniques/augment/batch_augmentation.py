@@ -2,47 +2,88 @@
 of a batch, which leave the input unchanged and write each image once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from trainable.techniques.augment.augmentation_settings import strength_at
 
-class BatchAugmentation(Protocol):
-    """Owns its random stream; the same state gives the same batches."""
+
+class BatchAugmentation(ABC):
+    """Owns its random stream; the same state gives the same batches. Without overrides the epoch changes nothing."""
+
+    generator: torch.Generator
+    """On the CPU."""
 
     @property
-    def current_strength(self) -> float: ...
+    def current_strength(self) -> float:
+        return 1.0
 
-    def update_epoch(self, epoch: float) -> None:
+    def update_epoch(self, epoch: float) -> None:  # noqa: B027 - most are of full strength throughout
         """Called before each training epoch."""
 
+    @abstractmethod
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """The augmented batch; the inputs are never written to."""
 
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class OfFullStrength:
-    """What does not depend on the epoch; its state is that of its random numbers, drawn on the CPU."""
-
-    current_strength = 1.0
-    generator: torch.Generator
-
-    def update_epoch(self, epoch: float) -> None:
-        """Nothing changes."""
-
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
+        """Where the random numbers stand; the settings are no part of it."""
         return {"generator": self.generator.get_state()}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from there with this object's own settings."""
         self.generator.set_state(state["generator"].cpu())
 
 
-class Compose:
+class RampedAugmentation(BatchAugmentation):
+    """Its strength rises during `transition_duration` epochs from `transition_epoch` on.
+
+    Args:
+        generator: one for each process, with a seed of its own.
+    """
+
+    def __init__(
+        self,
+        initial_strength: float,
+        max_strength: float,
+        transition_epoch: float,
+        transition_duration: float,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        self.initial_strength, self.max_strength = initial_strength, max_strength
+        self.transition_epoch, self.transition_duration = transition_epoch, transition_duration
+        self.generator = generator
+        self.current_epoch: float = 0
+        self._has_seen_pixels = False
+
+    @property
+    def current_strength(self) -> float:
+        """The strength that goes with `current_epoch`."""
+        return strength_at(
+            self.current_epoch,
+            initial_strength=self.initial_strength,
+            max_strength=self.max_strength,
+            transition_epoch=self.transition_epoch,
+            transition_duration=self.transition_duration,
+        )
+
+    def update_epoch(self, epoch: float) -> None:
+        """Sets `current_epoch`; fractions of an epoch count."""
+        self.current_epoch = epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.current_epoch} | super().state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.update_epoch(state["epoch"])
+
+
+class Compose(BatchAugmentation):
     """Several augmentations in turn; it reports the strength of the first."""
 
     def __init__(self, parts: Sequence[BatchAugmentation]) -> None:
@@ -76,6 +117,11 @@ def sent(values: Tensor, images: Tensor, dtype: torch.dtype | None = None) -> Te
     An Apple GPU may read the memory later than it is given back: there the copy is waited for.
     """
     return values.to(images.device, dtype, non_blocking=images.device.type != "mps")
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Values [B] as [B, 1, 1, 1], for images [B, C, H, W]."""
+    return values[:, None, None, None]
 
 
 Change = Callable[[Tensor], Tensor]

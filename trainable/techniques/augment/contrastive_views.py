@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainable.techniques.augment.batch_augmentation import sent
+from trainable.techniques.augment.batch_augmentation import per_image, sent
 
 MAX_BRIGHTNESS_CHANGE = 0.5
 MAX_CONTRAST_CHANGE = 0.5
@@ -76,7 +76,7 @@ def adjust_colour(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tenso
     mean = images.mean(dim=(1, 2, 3))
     scale = brightness * contrast
     offset = brightness * mean * (1.0 - contrast)
-    return (images * _per_image(scale)).add_(_per_image(offset))
+    return (images * per_image(scale)).add_(per_image(offset))
 
 
 def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
 
 def flip_where(images: Tensor, flipped: Tensor) -> Tensor:
     """Images [B, C, H, W] mirrored left to right where `flipped` [B] is true."""
-    return torch.where(_per_image(flipped), images.flip(-1), images)
+    return torch.where(per_image(flipped), images.flip(-1), images)
 
 
 def _blur_rows_(images: Tensor, rows: Tensor, sigma_px: Tensor) -> None:
@@ -113,9 +113,5 @@ def _blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
         before, after = (images.narrow(axis, start, reach).flip(axis) for start in (1, size - 1 - reach))
         wide, images = torch.cat([before, images, after], axis), torch.zeros_like(images)
         for shift, weight in enumerate(weights):
-            images.addcmul_(wide.narrow(axis, shift, size), _per_image(weight))
+            images.addcmul_(wide.narrow(axis, shift, size), per_image(weight))
     return images
-
-
-def _per_image(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

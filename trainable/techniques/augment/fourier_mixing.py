@@ -78,16 +78,12 @@ def derangement(count: int, generator: torch.Generator) -> Tensor:
 
 
 def _amplitude_change(spectrum1: Tensor, spectrum2: Tensor, weight: Tensor) -> Tensor:
-    ratio = _power(spectrum2).div_(_power(spectrum1).clamp_min_(_SMALLEST_POWER)).sqrt_()
+    power1, power2 = (one.real.square().addcmul_(one.imag, one.imag) for one in (spectrum1, spectrum2))
+    ratio = power2.div_(power1.clamp_min_(_SMALLEST_POWER)).sqrt_()
     return spectrum1.mul_(ratio.sub_(1.0).mul_(weight))
 
 
-def _complex_change(spectrum1: Tensor, spectrum2: Tensor, weight: Tensor) -> Tensor:
-    return spectrum2.sub_(spectrum1).mul_(weight)
-
-
-_CHANGES = {"amplitude": _amplitude_change, "complex": _complex_change}
-
-
-def _power(spectrum: Tensor) -> Tensor:
-    return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+_CHANGES = {
+    "amplitude": _amplitude_change,
+    "complex": lambda spectrum1, spectrum2, weight: spectrum2.sub_(spectrum1).mul_(weight),
+}

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from trainable.techniques.augment import image_warp
 from trainable.techniques.augment.augmentation_recipes import BLUR_REFERENCE_PX, AugmentationRecipe, get_recipe
-from trainable.techniques.augment.augmentation_settings import check_ramp, check_strengths, strength_at
-from trainable.techniques.augment.batch_augmentation import sent
+from trainable.techniques.augment.augmentation_settings import check_ramp, check_strengths
+from trainable.techniques.augment.batch_augmentation import RampedAugmentation, sent
 from trainable.techniques.augment.contrastive_views import gaussian_blur
 from trainable.techniques.augment.image_colour import jitter_colour
 from trainable.techniques.augment.image_warp import box_masks
@@ -56,7 +56,7 @@ class ImageAugmentationConfig:
         return ImageAugmentation(get_recipe(self.severity), generator=generator, schedule=self, max_epochs=max_epochs)
 
 
-class ImageAugmentation:
+class ImageAugmentation(RampedAugmentation):
     """A recipe at a strength that follows the epoch.
 
     Args:
@@ -73,24 +73,15 @@ class ImageAugmentation:
         schedule: ImageAugmentationConfig | None = None,
         max_epochs: int = 1,
     ) -> None:
-        self.recipe = recipe
-        self.generator = generator
-        self._schedule = schedule or ImageAugmentationConfig()
-        self._max_epochs = max_epochs
-        self._has_seen_pixels = False
-        self.update_epoch(0)
-
-    def update_epoch(self, epoch: float) -> None:
-        """Sets the `current_strength` that goes with the epoch."""
-        schedule = self._schedule
-        self.current_epoch = epoch
-        self.current_strength = strength_at(
-            epoch,
-            initial_strength=schedule.initial_strength,
-            max_strength=schedule.max_strength,
-            transition_epoch=schedule.start_fraction * self._max_epochs,
-            transition_duration=schedule.ramp_fraction * self._max_epochs,
+        schedule = schedule or ImageAugmentationConfig()
+        super().__init__(
+            schedule.initial_strength,
+            schedule.max_strength,
+            schedule.start_fraction * max_epochs,
+            schedule.ramp_fraction * max_epochs,
+            generator=generator,
         )
+        self.recipe = recipe
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """The changed images [B, 3, H, W] of [0, 1] and the targets as they are; the inputs are never written to."""
@@ -101,14 +92,6 @@ class ImageAugmentation:
         if self.current_strength == 0:
             return images, targets
         return augmented(images, self.recipe, strength=self.current_strength, generator=self.generator), targets
-
-    def state_dict(self) -> dict[str, float | Tensor]:
-        """Where the schedule and the random numbers stand; the recipe is not part of it."""
-        return {"epoch": self.current_epoch, "generator": self.generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.generator.set_state(state["generator"].cpu())
-        self.update_epoch(state["epoch"])
 
 
 def augmented(images: Tensor, recipe: AugmentationRecipe, *, strength: float, generator: torch.Generator) -> Tensor:

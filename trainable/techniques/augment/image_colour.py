@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from trainable.techniques.augment.batch_augmentation import sent
+from trainable.techniques.augment.batch_augmentation import per_image, sent
 from trainable.techniques.augment.contrastive_views import gaussian_blur
 
 LUMA = (0.299, 0.587, 0.114)
@@ -42,26 +42,26 @@ def jitter_colour(
 
 def posterise(images: Tensor, levels: Tensor) -> Tensor:
     """Each channel cut to so many levels, [B]."""
-    steps = _per_image(levels, images)
+    steps = per_image(sent(levels, images, images.dtype))
     return (images * steps).floor().minimum(steps - 1) / (steps - 1)
 
 
 def solarise(images: Tensor, threshold: Tensor) -> Tensor:
     """Values from the threshold [B] on are inverted."""
-    return torch.where(images >= _per_image(threshold, images), 1.0 - images, images)
+    return torch.where(images >= per_image(sent(threshold, images, images.dtype)), 1.0 - images, images)
 
 
 def spread_tones(images: Tensor, share: Tensor) -> Tensor:
     """Moves each channel by a share [B] towards using the full range."""
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
     spread = torch.where(high > low, (images - low) / (high - low).clamp_min(1e-6), images)
-    return images.lerp(spread, _per_image(share, images))
+    return images.lerp(spread, per_image(sent(share, images, images.dtype)))
 
 
 def sharpen(images: Tensor, amount: Tensor) -> Tensor:
     """Adds `amount` [B] of what a blur takes away; below 0 it is blurred."""
     soft = gaussian_blur(images, torch.full((len(images),), SHARPENING_SIGMA_PX))
-    return (images + _per_image(amount, images) * (images - soft)).clamp(0.0, 1.0)
+    return (images + per_image(sent(amount, images, images.dtype)) * (images - soft)).clamp(0.0, 1.0)
 
 
 def _saturation_matrices(saturation: Tensor) -> Tensor:
@@ -79,7 +79,3 @@ def _hue_matrices(turns: Tensor) -> Tensor:
     turned[:, 1, 1] = turned[:, 2, 2] = angles.cos()
     turned[:, 1, 2], turned[:, 2, 1] = -angles.sin(), angles.sin()
     return from_yiq @ turned @ to_yiq
-
-
-def _per_image(values: Tensor, images: Tensor) -> Tensor:
-    return sent(values, images, images.dtype)[:, None, None, None]

@@ -10,13 +10,13 @@ Cost: one pass over the pixels. Off: `mixing=None`. The training accuracy of a m
 class in its label.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainable.techniques.augment.batch_augmentation import OfFullStrength, sent
+from trainable.techniques.augment.batch_augmentation import BatchAugmentation, per_image, sent
 from trainable.techniques.augment.fourier_mixing import derangement
 from trainable.techniques.augment.image_warp import box_masks
 from trainable.techniques.optim.older_torch import gamma_draws
@@ -49,7 +49,7 @@ def mixup(images: Tensor, labels: Tensor, shares: Tensor, partners: Tensor) -> t
     """Each image [B, C, H, W] and soft label [B, K] blended with its partner's; `shares` [B] is what it keeps."""
     kept = sent(shares, images)
     rows = sent(partners, images)
-    weights = kept[:, None, None, None].to(images.dtype)
+    weights = per_image(kept).to(images.dtype)
     return images[rows].lerp(images, weights), labels[rows].lerp(labels, kept[:, None])
 
 
@@ -60,13 +60,14 @@ def cutmix(images: Tensor, labels: Tensor, boxes: Tensor, partners: Tensor) -> t
     return torch.where(boxes, images[rows], images), labels[rows].lerp(labels, kept[:, None])
 
 
-class LabelMixing(OfFullStrength):
+@dataclass(eq=False)
+class LabelMixing(BatchAugmentation):
     """Mixes batches; a batch of one image is unchanged."""
 
-    def __init__(self, config: MixingConfig, *, num_classes: int, generator: torch.Generator) -> None:
-        self.config = config
-        self.num_classes = num_classes
-        self.generator = generator
+    config: MixingConfig
+    _: KW_ONLY
+    num_classes: int
+    generator: torch.Generator
 
     def apply(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] with class numbers [B], or soft labels [B, K], to mixed images and soft labels [B, K]."""

@@ -16,7 +16,6 @@ or override `apply` and call `super().apply` in it. Draw random numbers from `se
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,9 +24,8 @@ from trainable.techniques.augment.augmentation_settings import (
     AugmentationSettings,
     check_ramp,
     check_strengths,
-    strength_at,
 )
-from trainable.techniques.augment.batch_augmentation import sent, with_rows
+from trainable.techniques.augment.batch_augmentation import RampedAugmentation, sent, with_rows
 from trainable.techniques.augment.contrastive_views import ViewPair, contrastive_views
 from trainable.techniques.augment.fourier_mixing import derangement, fourier_mixing
 from trainable.techniques.augment.mirror_disruption import mirror_disruption
@@ -37,7 +35,7 @@ Augmentation = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 DEFAULT_SETTINGS = AugmentationSettings()
 
 
-class CODProgressiveAugmentation:
+class CODProgressiveAugmentation(RampedAugmentation):
     """Fourier mixing, contrastive views and mirror disruption at a strength that follows the epoch.
 
     Args:
@@ -63,24 +61,15 @@ class CODProgressiveAugmentation:
                 f"transition_epoch is {transition_epoch} and transition_duration {transition_duration} epochs, but "
                 "neither can be below 0: give the epochs before the ramp and those it takes; 0 for a step."
             )
-        self.initial_strength, self.max_strength = initial_strength, max_strength
-        self.transition_epoch, self.transition_duration = transition_epoch, transition_duration
+        super().__init__(
+            initial_strength,
+            max_strength,
+            transition_epoch,
+            transition_duration,
+            generator=generator or torch.Generator().manual_seed(0),
+        )
         self.settings = settings
         self.pixel_range = pixel_range
-        self.generator = generator or torch.Generator().manual_seed(0)
-        self._has_seen_pixels = False
-        self.update_epoch(0)
-
-    def update_epoch(self, epoch: float) -> None:
-        """Sets `current_epoch` and the `current_strength` that goes with it; fractions of an epoch count."""
-        self.current_epoch = epoch
-        self.current_strength = strength_at(
-            epoch,
-            initial_strength=self.initial_strength,
-            max_strength=self.max_strength,
-            transition_epoch=self.transition_epoch,
-            transition_duration=self.transition_duration,
-        )
 
     def augmentations(self) -> dict[str, Augmentation]:
         """The types that `apply` knows by name and draws from; a subclass adds its own."""
@@ -145,15 +134,6 @@ class CODProgressiveAugmentation:
         """Some images mirrored, some of those cropped off-centre, with their masks."""
         _check_batch(images, masks)
         return self._mirror(images, masks, torch.ones(len(images), dtype=torch.bool))
-
-    def state_dict(self) -> dict[str, float | Tensor]:
-        """The epoch and the state of the generator; the settings are not part of it."""
-        return {"epoch": self.current_epoch, "generator": self.generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from there with this object's own settings."""
-        self.generator.set_state(state["generator"].cpu())
-        self.update_epoch(state["epoch"])
 
     def _scaled(self, setting: float) -> float:
         return setting * self.current_strength

@@ -27,7 +27,11 @@ TONE_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "contrast": lambda images, signed: _jittered(images, contrast=signed),
     "saturation": lambda images, signed: _jittered(images, saturation=signed),
     "sharpness": lambda images, signed: sharpen(images, MAX_FACTOR_CHANGE * signed),
-    "posterise": lambda images, signed: posterise(images, _levels(signed.abs())),
+    "posterise": lambda images, signed: posterise(
+        # From all levels to a few, in equal steps of their logarithm.
+        images,
+        (MOST_LEVELS * (FEWEST_LEVELS / MOST_LEVELS) ** signed.abs()).round(),
+    ),
     "solarise": lambda images, signed: solarise(images, 1.0 - signed.abs()),
     "tones": lambda images, signed: spread_tones(images, signed.abs()),
 }
@@ -77,8 +81,3 @@ def _jittered(images: Tensor, **signed: Tensor) -> Tensor:
     names = ("brightness", "contrast", "saturation")
     brightness, contrast, saturation = (1.0 + MAX_FACTOR_CHANGE * signed.get(name, none) for name in names)
     return jitter_colour(images, brightness, contrast, saturation, none)
-
-
-def _levels(magnitude: Tensor) -> Tensor:
-    """From all levels to a few, in equal steps of their logarithm."""
-    return (MOST_LEVELS * (FEWEST_LEVELS / MOST_LEVELS) ** magnitude).round()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainable.techniques.augment.augmentation_recipes import AugmentationRecipe, get_recipe
-from trainable.techniques.augment.batch_augmentation import OfFullStrength
+from trainable.techniques.augment.batch_augmentation import BatchAugmentation
 from trainable.techniques.augment.image_augmentation import augmented
 
 
@@ -55,7 +55,7 @@ class TwoViewsConfig:
         )
 
 
-class TwoViews(OfFullStrength):
+class TwoViews(BatchAugmentation):
     """Makes batches of two views.
 
     Args:

@@ -11,6 +11,7 @@ Cost: the trainer reads the detector once more an epoch, whenever there is one. 
 
 import math
 
+from trainable.saved_state import SavedState
 from trainable.techniques.experts.collapse_evidence import CollapseVerdict, LayerVerdict
 
 
@@ -19,13 +20,15 @@ def is_lost(layer: LayerVerdict, top_k: int) -> bool:
     return len(layer.usage) - len(layer.dead_experts) <= top_k
 
 
-class LastingCollapse:
+class LastingCollapse(SavedState):
     """Counts for how many epochs in a row each layer was lost.
 
     Args:
         patience_epochs: how many of them end the training, >= 1.
         top_k: experts that a token is sent to.
     """
+
+    saved = ("_epochs_lost", "_busiest")
 
     def __init__(self, patience_epochs: int, top_k: int) -> None:
         assert patience_epochs >= 1, patience_epochs
@@ -55,9 +58,3 @@ class LastingCollapse:
         layers = list(zip(verdict.layers, former, strict=True))
         self._epochs_lost = [count + 1 if is_lost(layer, self.top_k) else 0 for layer, count in layers]
         self._busiest = [max(enumerate(layer.usage), key=lambda item: item[1]) for layer in verdict.layers]
-
-    def state_dict(self) -> dict[str, list]:
-        return {"epochs_lost": self._epochs_lost, "busiest": self._busiest}
-
-    def load_state_dict(self, state: dict[str, list]) -> None:
-        self._epochs_lost, self._busiest = list(state["epochs_lost"]), [tuple(item) for item in state["busiest"]]

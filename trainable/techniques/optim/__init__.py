@@ -1,3 +1,3 @@
 """From gradients to new weights: optimizer, schedules, mixed precision, accumulation, averaging, unfreezing. May import
-trainable.configuration.fields.
+trainable.configuration.fields and trainable.saved_state.
 """

@@ -24,6 +24,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from trainable.saved_state import SavedState
 from trainable.techniques.optim import older_torch
 
 Batch = TypeVar("Batch")
@@ -51,12 +52,14 @@ def check_finite(terms: Mapping[str, float], *, epoch: int, step: int) -> None:
             raise DivergedError(term=term, value=value, epoch=epoch, step=step)
 
 
-class GradientStep:
+class GradientStep(SavedState):
     """Steps one optimizer, and counts the updates that overflowed in a row.
 
     A technique that changes the gradient of a whole update has its place beside `clip_to_norm`: the gradient is
     unscaled, summed over ranks and finite there.
     """
+
+    saved = ("skipped_in_a_row",)
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
@@ -95,12 +98,6 @@ class GradientStep:
         for parameter in updated:
             parameter.grad = None
         return is_finite, values
-
-    def state_dict(self) -> dict[str, int]:
-        return {"skipped_in_a_row": self.skipped_in_a_row}
-
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        self.skipped_in_a_row = state["skipped_in_a_row"]
 
 
 def clip_to_norm(gradients: list[Tensor], *, norm: float, max_norm: float) -> None:

@@ -113,7 +113,10 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module 
     grouped: dict[tuple[str, float], dict[str, nn.Parameter]] = {}
     for name, parameter in trainable.items():
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        grouped.setdefault((_part_of(name, config), decay), {})[name] = parameter
+        part = "backbone" if _lies_in(name, "backbone") else "heads"
+        if any(_lies_in(name, layer) for layer in config.custom_layers or ()):
+            part = "custom"
+        grouped.setdefault((part, decay), {})[name] = parameter
     groups = [
         ParameterGroup(part=part, lr=rates[part], weight_decay=decay, parameters=parameters)
         for (part, decay), parameters in grouped.items()
@@ -155,12 +158,6 @@ def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Mod
             f"Each trainable parameter must be in exactly one optimizer group; missing: {missing[:5] or 'none'}, "
             f"in several groups: {twice[:5] or 'none'}."
         )
-
-
-def _part_of(name: str, config: OptimizerConfig) -> str:
-    if any(_lies_in(name, layer) for layer in config.custom_layers or ()):
-        return "custom"
-    return "backbone" if _lies_in(name, "backbone") else "heads"
 
 
 def _lies_in(name: str, layer: str) -> bool:

@@ -1,0 +1,17 @@
+"""The state of an object that has a few plain values to save, in a checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class SavedState:
+    """Its state is that of the attributes named in `saved`, each under its name without an underscore."""
+
+    saved: ClassVar[tuple[str, ...]]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name.removeprefix("_"): getattr(self, name) for name in self.saved}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name in self.saved:
+            setattr(self, name, state[name.removeprefix("_")])
