@@ -7,21 +7,21 @@ slowly.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_backbone,
     default_rates,
-    default_unfreezing,
     documented_rates,
     max_lr_range,
-    recommended_rates,
+    recommended_backbone,
     suggest_averaging,
-    suggest_backbone_rate,
+    suggest_backbone,
     suggest_batch,
     suggest_optimizer,
-    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
 SCRATCH_MAX_LR = (5e-4, 1e-2)
 EFFECTIVE_BATCHES = (4, 8, 16)
+LOSS_WEIGHTS = ("semantic_weight", "crown_weight", "density_weight")
 SCHEDULES = ("cosine", "one_cycle", "warmup_stable_decay", "exponential")
 """Those that progress alone decides; a plateau and restarts (`--set schedule_kind=plateau`) suit longer trainings."""
 
@@ -29,14 +29,13 @@ SCHEDULES = ("cosine", "one_cycle", "warmup_stable_decay", "exponential")
 def suggest(trial: Trial, situation: Situation) -> Params:
     max_lr = max_lr_range(situation) if situation.pretrained else SCRATCH_MAX_LR
     return (
-        suggest_optimizer(trial, max_lr=max_lr)
-        | suggest_backbone_rate(trial, situation)
+        suggest_optimizer(trial, max_lr=max_lr, backbone=situation.has_trained_backbone)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | _suggest_schedule(trial)
-        | _suggest_loss(trial)
+        | {name: trial.suggest_float(name, 0.1, 3.0, log=True) for name in LOSS_WEIGHTS}
         | _suggest_resolution(trial)
         | suggest_averaging(trial)
-        | suggest_unfreezing(trial, situation)
+        | suggest_backbone(trial, situation, head_start=False)
         | {"anchor_px": trial.suggest_int("anchor_px", 8, 16, step=2)}
     )
 
@@ -60,14 +59,14 @@ def defaults(situation: Situation) -> Params:
         "averaging": False,
         "half_life_epochs": 0.5,
         "anchor_px": 12,
-        **default_unfreezing(situation, unfreezing=False),
+        **default_backbone(situation, head_start=False),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
     """The documented one cycle, two stages of resolution, and instances before all."""
     return [
-        *recommended_rates(situation),
+        *recommended_backbone(situation, head_start=False),
         {"schedule_kind": "one_cycle", "warmup_fraction": 0.2},
         {"progressive_resolution": True},
         {"semantic_weight": 0.3, "crown_weight": 0.2, "density_weight": 0.2, "effective_batch": 4},
@@ -87,14 +86,6 @@ def _suggest_schedule(trial: Trial) -> Params:
     if kind == "warmup_stable_decay":
         params["decay_fraction"] = trial.suggest_float("decay_fraction", 0.1, 0.6)
     return params
-
-
-def _suggest_loss(trial: Trial) -> Params:
-    """Relative to the instances, whose weight is 1."""
-    return {
-        name: trial.suggest_float(name, 0.1, 3.0, log=True)
-        for name in ("semantic_weight", "crown_weight", "density_weight")
-    }
 
 
 def _suggest_resolution(trial: Trial) -> Params:

@@ -6,21 +6,17 @@ or `resnet50`, with `--set weights=imagenet` where there is a network to fetch t
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
-    default_head_start,
+    default_backbone,
     default_rates,
-    default_unfreezing,
     documented_rates,
     max_lr_range,
-    recommended_head_start,
-    recommended_rates,
+    recommended_backbone,
     suggest_averaging,
-    suggest_backbone_rate,
+    suggest_backbone,
     suggest_batch,
-    suggest_head_start,
     suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
-    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -30,16 +26,14 @@ SEVERITIES = ("light", "moderate", "photograph", "aggressive")
 
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
-        suggest_optimizer(trial, max_lr=max_lr_range(situation))
-        | suggest_backbone_rate(trial, situation)
+        suggest_optimizer(trial, max_lr=max_lr_range(situation), backbone=situation.has_trained_backbone)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | suggest_criterion(trial)
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_augmentation(trial)
         | suggest_averaging(trial)
-        | suggest_unfreezing(trial, situation)
-        | suggest_head_start(trial, situation)
+        | suggest_backbone(trial, situation)
     )
 
 
@@ -86,16 +80,14 @@ def defaults(situation: Situation) -> Params:
         "mixing_probability": 0.5,
         "averaging": False,
         "half_life_epochs": 0.5,
-        **default_unfreezing(situation, unfreezing=False),
-        **default_head_start(situation),
+        **default_backbone(situation),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
     """What the documents advise besides: the focal loss, and the remedies against overfitting."""
     return [
-        *recommended_rates(situation),
-        *recommended_head_start(situation),
+        *recommended_backbone(situation),
         {"criterion": "focal", "severity": "light"},
         {"weight_decay": 1e-3, "effective_batch": 8, "dropout": 0.5, "label_smoothing": 0.1, "mixing": True},
         *documented_rates(situation, {"max_lr": 1e-4, "backbone_lr_ratio": 1.0}),

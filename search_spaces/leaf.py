@@ -2,19 +2,15 @@
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
-    default_head_start,
+    default_backbone,
     default_rates,
-    default_unfreezing,
-    recommended_head_start,
-    recommended_rates,
+    recommended_backbone,
     suggest_averaging,
-    suggest_backbone_rate,
+    suggest_backbone,
     suggest_batch,
-    suggest_head_start,
     suggest_mixing,
     suggest_optimizer,
     suggest_schedule,
-    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -26,8 +22,7 @@ CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse", "effective_number")
 
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
-        suggest_optimizer(trial, max_lr=MAX_LR)
-        | suggest_backbone_rate(trial, situation)
+        suggest_optimizer(trial, max_lr=MAX_LR, backbone=situation.has_trained_backbone)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size, choices=EFFECTIVE_BATCHES)
         | suggest_schedule(trial)
         | {
@@ -38,8 +33,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | suggest_loss(trial)
         | suggest_mixing(trial, search_cutmix=True)
         | suggest_averaging(trial)
-        | suggest_unfreezing(trial, situation)
-        | suggest_head_start(trial, situation)
+        | suggest_backbone(trial, situation)
     )
 
 
@@ -78,15 +72,14 @@ def defaults(situation: Situation) -> Params:
         "mixing_probability": 0.5,
         "averaging": False,
         "half_life_epochs": 0.5,
-        **default_unfreezing(situation, unfreezing=False),
-        **default_head_start(situation),
+        **default_backbone(situation),
     }
 
 
 def recommended(situation: Situation) -> list[Params]:
     """The documents' row for a set of this size, as it is and at the rate of a small network."""
     row = recommended_row(situation.num_train_images)
-    first = [*recommended_rates(situation), *recommended_head_start(situation)]
+    first = recommended_backbone(situation)
     one_rate = {"backbone_lr_ratio": 1.0} if situation.has_trained_backbone else {}
     return [*first, row | {"max_lr": 3e-3, "mixing": False}, row | one_rate]
 

@@ -6,20 +6,19 @@ network trained from scratch need some thirty times more, so their default and t
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
+    default_backbone,
     default_rates,
-    default_unfreezing,
     documented_rates,
     max_lr_range,
+    recommended_backbone,
     recommended_batch_size,
-    recommended_rates,
     recommended_schedule,
     suggest_augmentation,
     suggest_averaging,
-    suggest_backbone_rate,
+    suggest_backbone,
     suggest_batch,
     suggest_optimizer,
     suggest_schedule,
-    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
@@ -29,14 +28,13 @@ NUM_EXPERTS = (1, 4, 6, 8)
 
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
-        suggest_optimizer(trial, max_lr=max_lr_range(situation))
-        | suggest_backbone_rate(trial, situation)
+        suggest_optimizer(trial, max_lr=max_lr_range(situation), backbone=situation.has_trained_backbone)
         | suggest_batch(trial, max_batch_size=_max_batch_size(situation))
         | suggest_schedule(trial)
         | suggest_experts(trial)
         | suggest_augmentation(trial)
         | suggest_averaging(trial)
-        | suggest_unfreezing(trial, situation)
+        | suggest_backbone(trial, situation, head_start=False)
     )
 
 
@@ -84,7 +82,7 @@ def defaults(situation: Situation) -> Params:
         **_augmentation(initial=0.3, rise=0.0, start=0.2, ramp=0.1),
         "averaging": False,
         "half_life_epochs": 0.5,
-        **default_unfreezing(situation, unfreezing=False),
+        **default_backbone(situation, head_start=False),
     }
 
 
@@ -105,7 +103,7 @@ def recommended(situation: Situation) -> list[Params]:
     )
     schedule = recommended_schedule(situation.num_train_images) | {"backbone_lr_ratio": 1.0}
     by_experts = [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
-    return [*recommended_rates(situation), *by_experts, *documented_rates(situation, schedule)]
+    return [*recommended_backbone(situation, head_start=False), *by_experts, *documented_rates(situation, schedule)]
 
 
 def _max_batch_size(situation: Situation) -> int:

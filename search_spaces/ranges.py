@@ -7,7 +7,7 @@ configuration. It is recorded, so that a resume asks for the same.
 import json
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
 
@@ -100,7 +100,7 @@ class SearchedRange:
         return f"{self} (logarithmic)" if self.log else str(self)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

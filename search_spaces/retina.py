@@ -8,29 +8,24 @@ grades, there is nothing to weigh.
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,
-    default_head_start,
+    default_backbone,
     default_rates,
-    default_unfreezing,
     documented_rates,
     max_lr_range,
-    recommended_head_start,
-    recommended_rates,
+    recommended_backbone,
     suggest_augmentation,
     suggest_averaging,
-    suggest_backbone_rate,
+    suggest_backbone,
     suggest_batch,
-    suggest_head_start,
     suggest_optimizer,
     suggest_schedule,
-    suggest_unfreezing,
 )
 from search_spaces.space import Params, Situation, Space, Trial
 
 
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
-        suggest_optimizer(trial, max_lr=max_lr_range(situation))
-        | suggest_backbone_rate(trial, situation)
+        suggest_optimizer(trial, max_lr=max_lr_range(situation), backbone=situation.has_trained_backbone)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
         | (suggest_weighting(trial) if situation.num_tasks > 1 else {"weighting": "equal"})
@@ -38,8 +33,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_recipe(trial)
         | suggest_averaging(trial)
-        | suggest_unfreezing(trial, situation)
-        | suggest_head_start(trial, situation)
+        | suggest_backbone(trial, situation)
     )
 
 
@@ -100,8 +94,7 @@ def defaults(situation: Situation) -> Params:
         "ramp_fraction": 0.1,
         "averaging": False,
         "half_life_epochs": 0.5,
-        **default_unfreezing(situation, unfreezing=False),
-        **default_head_start(situation),
+        **default_backbone(situation),
     }
 
 
@@ -111,7 +104,7 @@ def recommended(situation: Situation) -> list[Params]:
     others: list[Params] = [{"class_weights": "sqrt_inverse"}, {"averaging": True}]
     if situation.num_tasks > 1:
         others = [{"weighting": "dynamic", "class_weights": "sqrt_inverse"}, {"weighting": "equal", "averaging": True}]
-    first = [*recommended_rates(situation), *recommended_head_start(situation)]
+    first = recommended_backbone(situation)
     return [*first, *others, *documented_rates(situation, document)]
 
 

@@ -16,13 +16,6 @@ def max_lr_range(situation: Situation) -> tuple[float, float]:
     return (3e-5, 1e-2) if situation.pretrained else (3e-4, 3e-2)
 
 
-def suggest_backbone_rate(trial: Trial, situation: Situation) -> Params:
-    """Pre-trained weights are treated with care; what starts from scratch has one rate."""
-    if not situation.has_trained_backbone:
-        return {}
-    return {"backbone_lr_ratio": trial.suggest_float("backbone_lr_ratio", 0.03, 1.0, log=True)}
-
-
 def default_rates(situation: Situation, *, from_scratch: float) -> Params:
     """Trial 0's: new layers on pre-trained weights take nearly the rate of a network from scratch, the weights a tenth.
 
@@ -39,9 +32,14 @@ def default_rates(situation: Situation, *, from_scratch: float) -> Params:
     return {"max_lr": 2e-3, "backbone_lr_ratio": 0.1}
 
 
-def recommended_rates(situation: Situation) -> list[Params]:
-    """One moderate rate for new layers and weights alike; on some sets it beats trial 0 (the same figures)."""
-    return [{"max_lr": 5e-4, "backbone_lr_ratio": 1.0}] if situation.has_trained_backbone else []
+def recommended_backbone(situation: Situation, *, head_start: bool = True) -> list[Params]:
+    """One moderate rate for new layers and weights alike; on some sets it beats trial 0 (the same figures). With
+    `head_start` the default from a linear probe: on a few hundred images a random head does not come as far.
+    """
+    if not situation.has_trained_backbone:
+        return []
+    probe = [{"head_start": "probe"}] if head_start else []
+    return [{"max_lr": 5e-4, "backbone_lr_ratio": 1.0}, *probe]
 
 
 def documented_rates(situation: Situation, row: Params) -> list[Params]:
@@ -49,11 +47,15 @@ def documented_rates(situation: Situation, row: Params) -> list[Params]:
     return [row] if situation.has_trained_backbone else []
 
 
-def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float]) -> Params:
-    return {
+def suggest_optimizer(trial: Trial, *, max_lr: tuple[float, float], backbone: bool = False) -> Params:
+    """With `backbone` a rate of its own for pre-trained weights, which are treated with care."""
+    params = {
         "max_lr": trial.suggest_float("max_lr", *max_lr, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
     }
+    if backbone:
+        params["backbone_lr_ratio"] = trial.suggest_float("backbone_lr_ratio", 0.03, 1.0, log=True)
+    return params
 
 
 def suggest_batch(trial: Trial, *, max_batch_size: int, choices: tuple[int, ...] = EFFECTIVE_BATCHES) -> Params:
@@ -117,38 +119,31 @@ def suggest_mixing(trial: Trial, *, search_cutmix: bool) -> Params:
     }
 
 
-def suggest_unfreezing(trial: Trial, situation: Situation) -> Params:
-    """When the blocks of a trained backbone join, from the top down; a network from scratch has nothing to keep."""
+def suggest_backbone(trial: Trial, situation: Situation, *, head_start: bool = True) -> Params:
+    """When the blocks of a trained backbone join, from the top down; with `head_start` also whether the last layer
+    starts at a linear probe. A network from scratch has nothing to keep or to probe.
+    """
+    params: Params = {}
+    if not situation.has_trained_backbone:
+        return params
+    params["unfreezing"] = trial.suggest_categorical("unfreezing", [True, False])
+    if params["unfreezing"]:
+        alone = trial.suggest_float("heads_alone_fraction", 0.02, 0.2)
+        thawing = trial.suggest_float("thawing_fraction", 0.05, 0.4)
+        params["milestones"] = ((0.0, 0.0), (alone, 0.25), (alone + thawing / 2, 0.5), (alone + thawing, 1.0))
+    if head_start:
+        params["head_start"] = trial.suggest_categorical("head_start", HEAD_STARTS)
+    return params
+
+
+def default_backbone(situation: Situation, *, head_start: bool = True) -> Params:
+    """All layers train from the first epoch on, from a random head. Where unfreezing is on, the documents' steps: heads
+    alone for 6 of 50 epochs, the whole backbone from epoch 16.
+    """
     if not situation.has_trained_backbone:
         return {}
-    if not trial.suggest_categorical("unfreezing", [True, False]):
-        return {"unfreezing": False}
-    heads_alone = trial.suggest_float("heads_alone_fraction", 0.02, 0.2)
-    thawing = trial.suggest_float("thawing_fraction", 0.05, 0.4)
-    steps = ((0.0, 0.0), (heads_alone, 0.25), (heads_alone + thawing / 2, 0.5), (heads_alone + thawing, 1.0))
-    return {"unfreezing": True, "milestones": steps}
-
-
-def default_unfreezing(situation: Situation, *, unfreezing: bool) -> Params:
-    """The documents' steps: heads alone for 6 of 50 epochs, the whole backbone from epoch 16."""
-    steps = {"unfreezing": unfreezing, "heads_alone_fraction": 0.12, "thawing_fraction": 0.2}
-    return steps if situation.has_trained_backbone else {}
-
-
-def suggest_head_start(trial: Trial, situation: Situation) -> Params:
-    """Whether the last layer starts at a linear probe; without trained weights there is nothing to probe."""
-    if not situation.has_trained_backbone:
-        return {}
-    return {"head_start": trial.suggest_categorical("head_start", HEAD_STARTS)}
-
-
-def default_head_start(situation: Situation) -> Params:
-    return {"head_start": "random"} if situation.has_trained_backbone else {}
-
-
-def recommended_head_start(situation: Situation) -> list[Params]:
-    """The default from a linear probe: on a few hundred images a random head does not come as far."""
-    return [{"head_start": "probe"}] if situation.has_trained_backbone else []
+    random_head = {"head_start": "random"} if head_start else {}
+    return {"unfreezing": False, "heads_alone_fraction": 0.12, "thawing_fraction": 0.2} | random_head
 
 
 def suggest_averaging(trial: Trial) -> Params:

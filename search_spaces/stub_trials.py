@@ -25,19 +25,6 @@ class FloatRange(NamedTuple):
         middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         return self.nearest(middle)
 
-    @property
-    def num_values(self) -> float:
-        """Number of values; infinite without a step."""
-        if self.step is None:
-            return 1 if self.low == self.high else math.inf
-        return round((self.high - self.low) / self.step) + 1
-
-    def nth(self, index: int) -> float:
-        return self.low if self.step is None else self.low + self.step * index
-
-    def ends_or_inside(self, generator: random.Random) -> float:
-        return generator.choice((self.low, self.high, self.nearest(generator.uniform(self.low, self.high))))
-
     def nearest(self, value: float) -> float:
         """The answer that comes nearest to the value."""
         stepped = value if self.step is None else self.low + self.step * round((value - self.low) / self.step)
@@ -60,16 +47,6 @@ class IntRange(NamedTuple):
         middle = math.isqrt(self.low * self.high) if self.log else (self.low + self.high) // 2
         return self.low + (middle - self.low) // self.step * self.step
 
-    @property
-    def num_values(self) -> float:
-        return (self.high - self.low) // self.step + 1
-
-    def nth(self, index: int) -> int:
-        return self.low + self.step * index
-
-    def ends_or_inside(self, generator: random.Random) -> int:
-        return generator.choice((self.low, self.high, self.nearest(generator.uniform(self.low, self.high))))
-
     def nearest(self, value: float) -> int:
         stepped = self.low + self.step * round((value - self.low) / self.step)
         return min(max(stepped, self.low), self.high)
@@ -86,16 +63,6 @@ class Choices(NamedTuple):
     @property
     def middle(self) -> Any:
         return self.values[0]
-
-    @property
-    def num_values(self) -> float:
-        return len(self.values)
-
-    def nth(self, index: int) -> Any:
-        return self.values[index]
-
-    def ends_or_inside(self, generator: random.Random) -> Any:
-        return generator.choice(self.values)
 
     def passed_on(self, trial: Trial, name: str) -> Any:
         return trial.suggest_categorical(name, self.values)
@@ -154,7 +121,14 @@ def given_or_middle(given: Mapping[str, Any]) -> StubTrial:
 def ends_or_inside(seed: int) -> StubTrial:
     """Draws its answers: each end of a range as often as the inside of it, and every choice equally often."""
     generator = random.Random(seed)
-    return StubTrial(lambda name, distribution: distribution.ends_or_inside(generator))
+
+    def draw(name: str, distribution: Distribution) -> Any:
+        if isinstance(distribution, Choices):
+            return generator.choice(distribution.values)
+        inside = distribution.nearest(generator.uniform(distribution.low, distribution.high))
+        return generator.choice((distribution.low, distribution.high, inside))
+
+    return StubTrial(draw)
 
 
 def passing_on(trial: Trial) -> StubTrial:
@@ -188,8 +162,9 @@ class _AnswersByTurn:
     def __call__(self, name: str, distribution: Distribution) -> Any:
         index = len(self._counts)
         self._turns += [0] * (index == len(self._turns))
-        self._counts.append(distribution.num_values)
-        return distribution.nth(self._turns[index])
+        count, answer = _alternative(distribution, self._turns[index])
+        self._counts.append(count)
+        return answer
 
     @property
     def following(self) -> list[int] | None:
@@ -198,3 +173,16 @@ class _AnswersByTurn:
             if self._turns[index] + 1 < self._counts[index]:
                 return [*self._turns[:index], self._turns[index] + 1]
         return None
+
+
+def _alternative(distribution: Distribution, turn: int) -> tuple[float, Any]:
+    """How many answers there are, endless in a range without a step, and the one of this turn."""
+    match distribution:
+        case Choices(values=values):
+            return len(values), values[turn]
+        case IntRange(low=low, high=high, step=step):
+            return (high - low) // step + 1, low + step * turn
+        case FloatRange(low=low, high=high, step=step):
+            if step is None:
+                return 1 if low == high else math.inf, low
+            return round((high - low) / step) + 1, low + step * turn

@@ -99,7 +99,7 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
     members = {
         trial.name: scoring_network(folder, trial, trial_config(record, trial), device) for trial in trials[:top]
     }
-    objective = formatting.metric(record.settings.objective)
+    objective = record.settings.metric
     return _evaluate(objective, members, first.config, splits.test, device)
 
 

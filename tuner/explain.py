@@ -103,7 +103,7 @@ def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
 def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
     epoch = search.comparison_epoch or 0
     rivals, result = search.ranked(epoch), leader.measured(epoch)
-    objective = formatting.metric(search.settings.objective)
+    objective = search.settings.metric
     value = formatting.number(result.objective)
     where = "the highest epoch reached" if result.epoch == epoch else "where it plateaued"
     verb = "leads" if search.is_unfinished else "is exported"

@@ -33,7 +33,7 @@ from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
-from tuner.records.trivial import read_probe, read_trivial
+from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.results.model_card import model_card
 
 PROG = "python -m tuner.export"
@@ -135,14 +135,18 @@ def export(folder: Path) -> Path:
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, answer.trial, folder))
     if weights:
         torch.save(weights, folder / NEW / WEIGHTS)
-    trivial = {split: asdict(score) for split, score in read_trivial(folder).items()}
-    probe = {split: asdict(score) for split, score in read_probe(folder).items()}
+    trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
+    probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
     beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
     measured = _metrics(answer) | beside
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
     card = model_card(record, answer.trial, read_confirmations(folder, record))
     (folder / NEW / CARD).write_text(card, encoding="utf-8")
-    _swap(folder)
+    # The folder is replaced, not its files: a kill can't leave an old configuration beside new weights.
+    if (folder / FOLDER).exists():
+        (folder / FOLDER).rename(folder / FORMER)
+    (folder / NEW).rename(folder / FOLDER)
+    shutil.rmtree(folder / FORMER, ignore_errors=True)
     if is_lost:
         here, config = formatting.argument(folder), formatting.argument(folder / FOLDER / CONFIG)
         raise ValueError(
@@ -252,14 +256,6 @@ def _metrics(answer: HandedOver) -> dict[str, object]:
         "last_epoch": trial.last_result.epoch,
         "ended": trial.sentence,
     }
-
-
-def _swap(folder: Path) -> None:
-    """The folder is replaced, not its files: a kill can't leave an old configuration beside new weights."""
-    if (folder / FOLDER).exists():
-        (folder / FOLDER).rename(folder / FORMER)
-    (folder / NEW).rename(folder / FOLDER)
-    shutil.rmtree(folder / FORMER, ignore_errors=True)
 
 
 def _tidy(folder: Path) -> None:

@@ -26,7 +26,7 @@ from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
 from tuner.records.settings import read_settings
-from tuner.records.trivial import read_probe, read_trivial
+from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.results import references, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.data import say_data
@@ -123,7 +123,7 @@ def write_measured(
             answer,
             interruption=None if is_running else what_is_left(folder, search),
             nothing_learned=warning_of_nothing_learned(
-                search, exported, confirmations, read_trivial(folder), read_probe(folder)
+                search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder)
             ),
         ),
         report_text.say_what_was_searched(search),
@@ -144,14 +144,14 @@ def reference_rows(folder: Path, search: SearchRecord) -> list[references.Row]:
     """The exported trial and the default beside what needs no training."""
     answer = handed_over(folder, search)
     exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
-    return references.rows_of(search, exported, confirmations, read_trivial(folder), read_probe(folder))
+    return references.rows_of(search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder))
 
 
 def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
     """What the terminal says of the result: the values on both splits, and whether anything was learned."""
     answer = handed_over(folder, search)
     exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
-    scores = read_trivial(folder), read_probe(folder)
+    scores = TRIVIAL.read(folder), PROBE.read(folder)
     warning = warning_of_nothing_learned(search, exported, confirmations, *scores)
     rows = reference_rows(folder, search)
     values = ("Validation", references.in_words(rows, "validation")), ("Test", references.in_words(rows, "test"))

@@ -33,7 +33,7 @@ from tuner.records import ConfirmSeeds, RecordedSettings, Recorder, TrialResourc
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
-from tuner.records.trivial import write_trivial
+from tuner.records.trivial import TRIVIAL
 from tuner.references.beside import References
 from tuner.session import open_session
 from tuner.settings import SearchSettings
@@ -65,7 +65,7 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             recorded = recorded_settings(settings, plan, resources)
             recorder = held.enter_context(closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)))
             if plan.trivial is not None:
-                write_trivial(folder, "validation", plan.trivial)
+                TRIVIAL.write(folder, "validation", plan.trivial)
             mirror = held.enter_context(mirrored(folder, recorded.store))
             _search(recorder, plan, cluster, mirror, seconds=settings.time_budget_seconds)
         return _report(recorder, mirror)

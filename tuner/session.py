@@ -19,7 +19,7 @@ from tuner import formatting
 from tuner.budget.disk import CheckpointBudget
 from tuner.budget.stated_time import is_time_to_close
 from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
-from tuner.policy.candidates import Candidate, SpaceSource
+from tuner.policy.candidates import SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
 from tuner.policy_from_records import MissingRecords, build_policy, replay_events
@@ -99,7 +99,10 @@ class Session:
             return self._leg(self._due.popleft())
         action = self._policy.action()
         if isinstance(action, Start):
-            return self._leg(self._start(action.candidate))
+            candidate, name = action.candidate, trial_name(len(self._search.by_name), action.candidate.params)
+            self._recorder.start(name, params=candidate.params, answers=candidate.answers)
+            self._policy.start(name, candidate)
+            return self._leg(self._search.by_name[name])
         if isinstance(action, Promote):
             promoted = self._policy.decision_on(action.trial, PROMOTE, to_epoch=action.to_epoch)
             self._recorder.decision(action.trial, promoted)
@@ -181,12 +184,6 @@ class Session:
             store=None if store is None else child_uri(store, CHECKPOINTS, trial.name),
             from_epoch=from_epoch,
         )
-
-    def _start(self, candidate: Candidate) -> TrialRecord:
-        name = trial_name(len(self._search.by_name), candidate.params)
-        self._recorder.start(name, params=candidate.params, answers=candidate.answers)
-        self._policy.start(name, candidate)
-        return self._search.by_name[name]
 
     def _record_and_decide(self, trial: str, report: LegReport) -> bool:
         """Returns whether the trial goes on at once."""

@@ -50,28 +50,22 @@ class HandedOver:
     @property
     def seeds_to_decide(self) -> str | None:
         """The value of `--seeds` that would decide it."""
-        between = self._numbers_of_seeds
-        return None if between is None else "{}..{}".format(*between)
-
-    @property
-    def _numbers_of_seeds(self) -> tuple[int, int] | None:
-        """How many seeds there are at least, and how many at most, where more would decide it."""
         if self.more_seeds is None or self.on_test is None or self.choice is None:
             return None
-        return self.choice.num_seeds, len(self.on_test.gains) + self.more_seeds
+        return f"{self.choice.num_seeds}..{len(self.on_test.gains) + self.more_seeds}"
 
     @property
     def to_decide(self) -> str | None:
         """What it would take to tell it from the default; None where that is decided or not confirmed."""
         if not self.is_undecided:
             return None
-        between = self._numbers_of_seeds
-        if self.more_seeds is None or between is None:
+        if self.more_seeds is None or self.seeds_to_decide is None:
             return f"More than {MOST_SEEDS} seeds would be needed to tell it from the default."
+        least, most = self.seeds_to_decide.split("..")
         return (
             f"Undecided: about {formatting.count(self.more_seeds, 'more seed')} would tell it from the default if the "
             f"gain stays, about {formatting.duration(self.more_seeds * self.pair_seconds)} (at least "
-            f"{between[0]}, at most {between[1]} seeds: --seeds {self.seeds_to_decide})."
+            f"{least}, at most {most} seeds: --seeds {self.seeds_to_decide})."
         )
 
     @property

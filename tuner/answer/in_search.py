@@ -19,16 +19,10 @@ class Comparison:
     trial: TrialRecord
     default: TrialRecord
     epoch: int
+    value: float
+    default_value: float
     gain: float
     """Gain of the trial over the default, in the direction of the objective; negative is worse."""
-
-    @property
-    def value(self) -> float:
-        return self.trial.measured(self.epoch).objective
-
-    @property
-    def default_value(self) -> float:
-        return self.default.measured(self.epoch).objective
 
 
 def compare_best_so_far(search: SearchRecord) -> Comparison | None:
@@ -52,7 +46,8 @@ def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Com
     for epoch in sorted(trial.results.keys() | default.results.keys(), reverse=True):
         gain = gain_over_default(search, trial, epoch)
         if gain is not None:
-            return Comparison(trial=trial, default=default, epoch=epoch, gain=gain)
+            value, beside = (one.measured(epoch).objective for one in (trial, default))
+            return Comparison(trial=trial, default=default, epoch=epoch, value=value, default_value=beside, gain=gain)
     return None
 
 

@@ -103,10 +103,6 @@ class Seconds:
     def epoch(self) -> float:
         return self.training + self.validation + self.checkpoint
 
-    def full_training(self, max_epochs: int) -> float:
-        """Without checkpoints, and with one more evaluation, on the test split."""
-        return self.build + max_epochs * self.training + (max_epochs + 1) * self.validation
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
@@ -230,7 +226,9 @@ def confirmation_batches(
     best = others[: schedule.confirm]
     if not best:
         return []
-    seconds = [drawn[trial].full_training(schedule.max_epochs) for trial in (DEFAULT, *best)]
+    # Without checkpoints, and with one more evaluation, on the test split.
+    epochs, chosen = schedule.max_epochs, [drawn[trial] for trial in (DEFAULT, *best)]
+    seconds = [one.build + epochs * one.training + (epochs + 1) * one.validation for one in chosen]
     return [
         seconds * schedule.seeds.first,
         *(

@@ -11,7 +11,6 @@ Assumes that the load of the machine stays what it was during the last epochs.
 import math
 import random
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner import formatting
@@ -158,7 +157,10 @@ class _Rest(SimulatedSearch):
         self.values = [-math.inf] * count
         # Between two trials of a slot.
         gaps = progress.idle_gaps(search)
-        build, lately = max(0.0, statistics.fmean(gaps)) if gaps else 0.0, _lately(search)
+        build = max(0.0, statistics.fmean(gaps)) if gaps else 0.0
+        trained = sorted((one for one in search.trials if one.results), key=lambda one: one.last_result.time)
+        found = map(_epoch_seconds, trained[-RECENT_TRIALS:])
+        lately = [seconds for seconds in found if seconds is not None]
         own = [_epoch_seconds(trial) or rng.choice(lately) for trial in search.trials]
         own += rng.choices(lately, k=count - len(own))
         self.drawn = [Seconds(build=build, training=seconds) for seconds in own]
@@ -215,13 +217,6 @@ def _quality(search: SearchRecord, trial: TrialRecord) -> float:
 def _epoch_seconds(trial: TrialRecord) -> float | None:
     last = sorted(trial.results)[-RECENT_EPOCHS:]
     return statistics.fmean(trial.results[epoch].seconds for epoch in last) if last else None
-
-
-def _lately(search: SearchRecord) -> Sequence[float]:
-    """Seconds of an epoch of the trials that trained last."""
-    trained = [trial for trial in search.trials if trial.results]
-    trained.sort(key=lambda trial: trial.last_result.time)
-    return [seconds for trial in trained[-RECENT_TRIALS:] if (seconds := _epoch_seconds(trial)) is not None]
 
 
 def start_seconds(search: SearchRecord) -> float:

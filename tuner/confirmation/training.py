@@ -140,7 +140,7 @@ def _trained(
         run = ConfirmedRun(
             trial=trial.name,
             seed=seed,
-            objective=finite[formatting.metric(record.settings.objective)],
+            objective=finite[record.settings.metric],
             test=finite,
             validation=finite_or_none(trained.validation),
             seconds=trained.seconds,

@@ -11,7 +11,7 @@ from tuner.records.recorder import Listener
 logger = logging.getLogger(__name__)
 
 
-class Dispensable:
+class Dispensable(Listener):
     """A listener whose failure does not stop the search.
 
     Args:

@@ -15,21 +15,20 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from tuner import formatting
 from tuner.policy.outcomes import Outcome
-from tuner.policy.samplers.tpe import STATES
+from tuner.policy.samplers.tpe import DIRECTIONS, STATES
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
+from tuner.records.recorder import Listener
 
 FILE = "study.journal"
 
 logger = logging.getLogger(__name__)
 
 
-class StudyCopy:
+class StudyCopy(Listener):
     """Copies a search, event by event.
 
     Args:
@@ -40,13 +39,13 @@ class StudyCopy:
         self._space = space
         (folder / FILE).unlink(missing_ok=True)
         self._storage = JournalStorage(_OneWriter(folder / FILE))
-        direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[search.settings.mode]
+        direction = DIRECTIONS[search.settings.mode]
         self._study = self._storage.create_new_study([direction], study_name=folder.name)
         with warnings.catch_warnings():
             # Optuna has warned since its version 3.2 that the names may change.
             warnings.simplefilter("ignore", ExperimentalWarning)
             study = optuna.load_study(study_name=folder.name, storage=self._storage)
-            study.set_metric_names([formatting.metric(search.settings.objective)])
+            study.set_metric_names([search.settings.metric])
         self._ids: dict[str, int] = {}
         for trial in search.trials:
             self._start(trial.name, trial.answers)
@@ -63,9 +62,6 @@ class StudyCopy:
                 self._report(trial, event)
             case TrialEnded(trial=trial, outcome=outcome):
                 self._end(search.by_name[trial], outcome)
-
-    def close(self) -> None:
-        """Every line has been written."""
 
     def _start(self, trial: str, answers: dict[str, Any]) -> None:
         asked = optuna.trial.FixedTrial(answers)

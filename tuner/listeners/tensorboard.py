@@ -4,14 +4,15 @@ import logging
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeGuard
 
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from search_spaces.ranges import is_number
 from tuner.records import RecordedSettings, SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded
+from tuner.records.recorder import Listener
 
 FOLDER = "tensorboard"
 PREFERRED = 5
@@ -22,7 +23,7 @@ MAX_OPEN = 64
 logger = logging.getLogger(__name__)
 
 
-class TensorBoards:
+class TensorBoards(Listener):
     """Logs a search; the files of trials that had not ended in an earlier session are rewritten."""
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:
@@ -79,7 +80,7 @@ class TensorBoards:
         writer = self._writer(trial.name)
         if trial.last is not None:
             # Torch would write True as 1.
-            readable = {name: value if _is_number(value) else str(value) for name, value in trial.params.items()}
+            readable = {name: value if is_number(value) else str(value) for name, value in trial.params.items()}
             _, *session = hparams(readable, {})
             _add(writer, session)
         for epoch in self._compared_epochs:
@@ -118,9 +119,9 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
     names = dict.fromkeys([*most_important, *(name for trial in search.trials for name in trial.params)])
     tried = {name: [trial.params[name] for trial in search.trials if name in trial.params] for name in names}
     # A value of the column's type: text where any value is text.
-    columns = {name: 0.0 if all(map(_is_number, values)) else str(values[0]) for name, values in tried.items()}
+    columns = {name: 0.0 if all(map(is_number, values)) else str(values[0]) for name, values in tried.items()}
     # A choice that a trial has as a number would not match: the page would hide the trial.
-    words = {name: values for name, values in tried.items() if not any(map(_is_number, values))}
+    words = {name: values for name, values in tried.items() if not any(map(is_number, values))}
     domains = {name: sorted({str(value) for value in values}) for name, values in words.items()}
     tags = map(objective_tag, reversed(compared_epochs(search.settings)))
     summary, *_ = hparams(columns, dict.fromkeys(tags, 0.0), domains)
@@ -135,10 +136,6 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
             _add(writer, [summary])
     except OSError as error:
         logger.warning("TensorBoard's HParams page does not number the parameters by importance: %s", error)
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _add(writer: SummaryWriter, summaries: Iterable[object]) -> None:

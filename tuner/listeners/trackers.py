@@ -7,12 +7,13 @@ from trainable.reporting.tracking import TrackedRun, Tracker, open_tracker
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 from tuner.records.lines import append_line, complete_lines
+from tuner.records.recorder import Listener
 
 ENDED = "tracked.txt"
 """Names of the trials whose runs have ended in every tracker, one per line; the next session opens the others."""
 
 
-class TrialTrackers:
+class TrialTrackers(Listener):
     """Logs a search to the named trackers, after adding what an earlier session left out."""
 
     def __init__(self, names: Sequence[str], folder: Path, search: SearchRecord) -> None:

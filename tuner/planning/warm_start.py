@@ -27,6 +27,7 @@ from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.events import TRIALS
+from tuner.records.recorder import PastTrial
 from tuner.settings import AUTO, SearchSettings
 
 logger = logging.getLogger(__name__)
@@ -36,19 +37,6 @@ _COMPARED = {"objective": "objective", "max_epochs": "budget", "data_fingerprint
 """Settings that must agree for values to be comparable, and their names in messages."""
 _MAY_DIFFER = frozenset({"seed", "source"})
 """Fields of a configuration that may differ; data is compared by its fingerprint, not its folder."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastTrial:
-    """An ended trial of another search."""
-
-    trial: str
-    """`<run>/<name>` in its own search."""
-    answers: dict[str, Any]
-    """Its values for what this search's space asks for."""
-    values: dict[int, float]
-    """Objectives by epoch."""
-    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
-"""The interface of a policy, and the actions that it returns."""
+"""The base of every policy, and the actions that it returns."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import PAUSE, PROMOTE, STOP, Decision
@@ -37,42 +37,70 @@ class NoWork(Enum):
 Action = Start | Promote | NoWork
 
 
-class Policy(Protocol):
-    """Decides from what was reported to it; trials are identified by name."""
+class Policy(ABC):
+    """Decides from what was reported to it; trials are identified by name. Without overrides no trial waits.
 
-    @property
-    def paused(self) -> Mapping[str, int]:
+    Args:
+        slots: trials that run at a time.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.paused: Mapping[str, int] = {}
         """The waiting trials and the epoch at which each waits."""
+        self._slots, self._is_closed = slots, False
+        self._action: Action | None = None
 
     def action(self) -> Action:
         """The action for the next free slot; it stays the same until another method changes the state."""
+        if self._action is None:
+            self._action = self._decide()
+        return self._action
 
+    @abstractmethod
     def start(self, trial: str, candidate: Candidate) -> None:
         """A new trial starts."""
 
     def promote(self, promotion: Promote) -> None:
         """A waiting trial continues."""
+        raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
 
+    @abstractmethod
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         """Adds a finite result; a repeated one counts once. Returns None when there is nothing to decide."""
 
     def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         """Promoting or stopping this waiting trial, with the numbers behind it; call it before `promote` or `end`."""
+        raise AssertionError(f"{trial} does not wait")
 
+    @abstractmethod
     def end(self, trial: str, outcome: Outcome) -> None:
         """The trial has ended."""
 
     def resize(self, slots: int) -> None:
         """So many trials run at a time from now on; those that run go on."""
+        self._slots = slots
+        self._changed()
 
     def close(self) -> None:
         """No more trials start; of the waiting ones only those continue that the search cannot end without."""
+        self._is_closed = True
+        self._changed()
 
+    @abstractmethod
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """Adds a trial of another search with its objectives by epoch; it can't win."""
 
-    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
+    def trial_to_evict(self, *, kept: Collection[str] = ()) -> str | None:
         """The waiting trial to stop first when disk space runs out; those in `kept` are excluded."""
+        return None
+
+    @abstractmethod
+    def _decide(self) -> Action:
+        """The action that follows from the present state."""
+
+    def _changed(self) -> None:
+        """The next action is decided anew."""
+        self._action = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,19 +56,19 @@ class CandidateSource(Protocol):
     def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]: ...
 
 
+@dataclass(frozen=True, slots=True)
 class SpaceSource:
     """Draws from a define-by-run space."""
 
-    def __init__(self, space: Callable[[Any], dict]) -> None:
-        self._space = space
+    space: Callable[[Any], dict]
 
     def any(self, generator: random.Random) -> Candidate:
-        return candidate_of(self._space, StubTrial(_RandomAnswers(generator)))
+        return candidate_of(self.space, StubTrial(_DrawnAnswers(generator)))
 
     def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> list[Candidate]:
         anywhere = [self.any(generator) for _ in range(NUM_RANDOM)]
         centres = [near[number % len(near)] for number in range(NUM_NEAR if near else 0)]
-        return anywhere + [candidate_of(self._space, StubTrial(_NearbyAnswers(generator, one))) for one in centres]
+        return anywhere + [candidate_of(self.space, StubTrial(_DrawnAnswers(generator, one))) for one in centres]
 
     def of(self, answers: Mapping[str, Any]) -> Candidate:
         """The configuration with these answers.
@@ -75,7 +76,7 @@ class SpaceSource:
         Raises:
             ValueError: they are not exactly what the space asks for, or one is out of its range.
         """
-        candidate = candidate_of(self._space, StubTrial(_GivenAnswers(answers)))
+        candidate = candidate_of(self.space, StubTrial(partial(_given_answer, answers)))
         if unknown := sorted(answers.keys() - candidate.answers.keys()):
             asked = ", ".join(sorted(candidate.answers))
             raise ValueError(f"the space does not ask for {unknown[0]!r}, but for {asked}")
@@ -117,11 +118,13 @@ class Encoding:
         return np.reshape(rows, (len(candidates), self.width))
 
 
-class _RandomAnswers:
-    """Uniform over each range, or over its logarithm if the space says so."""
+class _DrawnAnswers:
+    """Uniform over each range, or over its logarithm if the space says so; close to those that a centre has."""
 
-    def __init__(self, generator: random.Random) -> None:
+    def __init__(self, generator: random.Random, centre: Candidate | None = None) -> None:
         self._generator = generator
+        self._known = {} if centre is None else centre.answers
+        self._spread = 1.0 if centre is None else generator.choice(SPREADS)
 
     def __call__(self, name: str, distribution: Distribution) -> Any:
         if isinstance(distribution, Choices):
@@ -130,56 +133,35 @@ class _RandomAnswers:
         if isinstance(distribution, IntRange):
             # Half a step beyond each end: the ends are as likely as the rest.
             low, high = low - 0.5 * distribution.step, high + 0.49 * distribution.step
-        value = _from_unit(self._draw_unit(name, low, high, log), low, high, log)
+        if name in self._known:
+            near = _to_unit(self._known[name], low, high, log) + self._generator.gauss(0.0, self._spread)
+            fraction = min(max(near, 0.0), 1.0)
+        else:
+            fraction = self._generator.random()
+        value = low * (high / low) ** fraction if log else low + fraction * (high - low)
         return value if step is None and low <= value <= high else distribution.nearest(value)
 
     def _choice(self, name: str, distribution: Choices) -> Any:
-        return self._generator.choice(distribution.values)
-
-    def _draw_unit(self, name: str, low: float, high: float, log: bool) -> float:
-        return self._generator.random()
-
-
-class _NearbyAnswers(_RandomAnswers):
-    """Close to those of a centre; random for parameters that the centre does not have."""
-
-    def __init__(self, generator: random.Random, centre: Candidate) -> None:
-        super().__init__(generator)
-        self._centre = centre
-        self._spread = generator.choice(SPREADS)
-
-    def _choice(self, name: str, distribution: Choices) -> Any:
-        known = self._centre.answers
-        if name not in known or known[name] not in distribution.values or self._generator.random() < self._spread:
-            return super()._choice(name, distribution)
-        return distribution.values[distribution.values.index(known[name])]
-
-    def _draw_unit(self, name: str, low: float, high: float, log: bool) -> float:
-        if name not in self._centre.answers:
-            return super()._draw_unit(name, low, high, log)
-        fraction = _to_unit(self._centre.answers[name], low, high, log) + self._generator.gauss(0.0, self._spread)
-        return min(max(fraction, 0.0), 1.0)
+        known, values = self._known, distribution.values
+        if name not in known or known[name] not in values or self._generator.random() < self._spread:
+            return self._generator.choice(values)
+        return values[values.index(known[name])]
 
 
-class _GivenAnswers:
-    """Given answers, unchanged to the last bit."""
-
-    def __init__(self, answers: Mapping[str, Any]) -> None:
-        self._answers = answers
-
-    def __call__(self, name: str, distribution: Distribution) -> Any:
-        if name not in self._answers:
-            raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
-        value = self._answers[name]
-        if isinstance(distribution, Choices):
-            # A tuple comes back from JSON as a list.
-            value = tuple(value) if isinstance(value, list) else value
-            if value not in distribution.values:
-                raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, distribution.values))}")
-            return distribution.values[distribution.values.index(value)]
-        if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
-            raise ValueError(f"{name} is {value!r}, but must be from {distribution.low:g} to {distribution.high:g}")
-        return value
+def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribution) -> Any:
+    """The one of these answers, unchanged to the last bit."""
+    if name not in answers:
+        raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
+    value = answers[name]
+    if isinstance(distribution, Choices):
+        # A tuple comes back from JSON as a list.
+        value = tuple(value) if isinstance(value, list) else value
+        if value not in distribution.values:
+            raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, distribution.values))}")
+        return distribution.values[distribution.values.index(value)]
+    if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
+        raise ValueError(f"{name} is {value!r}, but must be from {distribution.low:g} to {distribution.high:g}")
+    return value
 
 
 def _encode(distribution: Distribution, answer: Any) -> tuple[float, ...]:
@@ -196,7 +178,3 @@ def _to_unit(value: float, low: float, high: float, log: bool) -> float:
     if high <= low:
         return 0.5
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
-
-
-def _from_unit(fraction: float, low: float, high: float, log: bool) -> float:
-    return low * (high / low) ** fraction if log else low + fraction * (high - low)

@@ -12,8 +12,7 @@ Cost: a checkpoint for each waiting trial. Off: `--scheduler none`; trials that 
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
 
 from tuner.policy.outcomes import Outcome
 
@@ -26,84 +25,69 @@ class PromotionRungs:
     """
 
     def __init__(self, rung_epochs: Iterable[int], *, max_epochs: int, reduction_factor: int) -> None:
-        self._epochs = (*(epoch for epoch in rung_epochs if epoch < max_epochs), max_epochs)
-        self._reduction_factor = reduction_factor
-        self._values: dict[int, dict[str, float]] = {epoch: {} for epoch in self._epochs}
-        self._promoted: dict[int, set[str]] = {epoch: set() for epoch in self._epochs}
-        self._running: dict[str, int] = {}
-        self._paused: dict[str, int] = {}
-
-    @property
-    def epochs(self) -> tuple[int, ...]:
+        self.epochs = (*(epoch for epoch in rung_epochs if epoch < max_epochs), max_epochs)
         """The epochs of the rungs, ascending, with the full length as the last."""
-        return self._epochs
-
-    @property
-    def running(self) -> Mapping[str, int]:
+        self.running: dict[str, int] = {}
         """The epoch at which each running trial will pause or be complete."""
-        return MappingProxyType(self._running)
-
-    @property
-    def paused(self) -> Mapping[str, int]:
+        self.paused: dict[str, int] = {}
         """The epoch at which each waiting trial waits."""
-        return MappingProxyType(self._paused)
+        self.values: dict[int, dict[str, float]] = {epoch: {} for epoch in self.epochs}
+        """Values by epoch and trial; -inf for a trial that ended as bad before it reached the epoch."""
+        self._promoted: dict[int, set[str]] = {epoch: set() for epoch in self.epochs}
+        self._reduction_factor = reduction_factor
 
     @property
     def num_values(self) -> int:
-        return sum(map(len, self._values.values()))
-
-    def values_at(self, epoch: int) -> Mapping[str, float]:
-        """Values by trial; -inf for a trial that ended as bad before it reached the epoch."""
-        return MappingProxyType(self._values[epoch])
+        return sum(map(len, self.values.values()))
 
     def leading(self, count: int) -> set[str]:
         """For each rung, the best `count` trials that got no further, and the best `count` that wait there."""
-        furthest = {trial: epoch for epoch, values in self._values.items() for trial in values}
+        furthest = {trial: epoch for epoch, values in self.values.items() for trial in values}
         found: set[str] = set()
-        for epoch, values in self._values.items():
+        for epoch, values in self.values.items():
             here = [trial for trial, last in furthest.items() if last == epoch]
-            waiting = [trial for trial in here if trial in self._paused]
+            waiting = [trial for trial in here if trial in self.paused]
             found.update(*(heapq.nlargest(count, some, key=values.__getitem__) for some in (here, waiting)))
         return found
 
     def start(self, trial: str) -> None:
-        self._running[trial] = self._next_rung(0)
+        self.running[trial] = self._next_rung(0)
 
     def report(self, trial: str, *, epoch: int, value: float) -> bool:
         """Adds one result; a repeated one counts once. Returns whether the trial has reached where it pauses."""
-        if epoch in self._values:
-            self._values[epoch].setdefault(trial, value)
-        if trial not in self._running or epoch < self._running[trial]:
+        if epoch in self.values:
+            self.values[epoch].setdefault(trial, value)
+        if trial not in self.running or epoch < self.running[trial]:
             return False
-        rung = self._paused[trial] = self._running.pop(trial)
+        rung = self.paused[trial] = self.running.pop(trial)
         # A trial restarted after a damaged checkpoint may skip its rung; the present value replaces the lost one.
-        self._values[rung].setdefault(trial, value)
+        self.values[rung].setdefault(trial, value)
         return True
 
     def promotable(self) -> Iterator[list[str]]:
         """The waiting trials of each rung that may promote one more, from the top rung down."""
-        for epoch in reversed(self._epochs[:-1]):
-            waiting = [trial for trial, at in self._paused.items() if at == epoch]
-            quota = len(self._values[epoch]) // self._reduction_factor
+        for epoch in reversed(self.epochs[:-1]):
+            waiting = [trial for trial, at in self.paused.items() if at == epoch]
+            quota = len(self.values[epoch]) // self._reduction_factor
             if waiting and len(self._promoted[epoch]) < quota:
                 yield waiting
 
     def promote(self, trial: str, *, to_epoch: int | None = None) -> None:
         """Continues a waiting trial to the next rung, or to `to_epoch`, which does not count against the quota."""
-        epoch = self._paused.pop(trial)
+        epoch = self.paused.pop(trial)
         if to_epoch is None:
             self._promoted[epoch].add(trial)
-        self._running[trial] = to_epoch or self._next_rung(epoch)
+        self.running[trial] = to_epoch or self._next_rung(epoch)
 
     def end(self, trial: str) -> None:
         """The trial will not continue: completed, stopped, or failed for a reason outside its configuration."""
-        self._running.pop(trial, None)
-        self._paused.pop(trial, None)
+        self.running.pop(trial, None)
+        self.paused.pop(trial, None)
 
     def end_with(self, trial: str, outcome: Outcome, *, last: float | None) -> None:
         """The trial has ended; of one that needs no more epochs the last value counts at full length."""
         if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and last is not None:
-            self.report(trial, epoch=self._epochs[-1], value=last)
+            self.report(trial, epoch=self.epochs[-1], value=last)
         if outcome.counts_as_bad:
             self.end_as_bad(trial)
         else:
@@ -111,12 +95,12 @@ class PromotionRungs:
 
     def end_as_bad(self, trial: str) -> None:
         """Replaces its earlier values by -inf: they would make similar configurations look good."""
-        reached = self._running.get(trial, self._paused.get(trial, 0))
-        for epoch in self._epochs:
+        reached = self.running.get(trial, self.paused.get(trial, 0))
+        for epoch in self.epochs:
             if epoch <= reached:
-                self._values[epoch][trial] = -math.inf
+                self.values[epoch][trial] = -math.inf
         self.end(trial)
 
     def _next_rung(self, epoch: int) -> int:
         """The first rung after this epoch; that of a new trial, at epoch 0, is the first of all."""
-        return next(rung for rung in self._epochs if rung > epoch)
+        return next(rung for rung in self.epochs if rung > epoch)

@@ -31,7 +31,8 @@ class Proposals:
     ) -> None:
         self._first, self._num_trials, self._seed, self._draw_any = deque(first), num_trials, seed, draw_any
         self._default = first[0].identity if first else None
-        self._default_trial: str | None = None
+        self.default_trial: str | None = None
+        """The trial of the default; None before it started."""
         self._known: set[frozenset] = set()
         self._num_started = 0
         self._random: list[Candidate | None] = []
@@ -42,11 +43,6 @@ class Proposals:
         is_enough = self._num_trials is not None and self._num_started >= self._num_trials
         return is_enough or (not self._first and self._random_one() is None)
 
-    @property
-    def default_trial(self) -> str | None:
-        """The trial of the default; None before it started."""
-        return self._default_trial
-
     def add(self, trial: str, candidate: Candidate, *, is_past: bool = False) -> None:
         """The trial started, in this search or in a past one."""
         self._known.add(candidate.identity)
@@ -55,8 +51,8 @@ class Proposals:
             self._first.popleft()
         if not is_past:
             self._num_started += 1
-            if self._default_trial is None and candidate.identity == self._default:
-                self._default_trial = trial
+            if self.default_trial is None and candidate.identity == self._default:
+                self.default_trial = trial
 
     def next(self, draw: Callable[[random.Random], Iterable[Candidate]]) -> Candidate:
         """The next configuration to start.

@@ -6,6 +6,7 @@ state is scratch, and what it saves of these objects is empty.
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,12 +27,12 @@ Answer = TypeVar("Answer")
 Otherwise = TypeVar("Otherwise")
 
 
+@dataclass
 class FirstError:
     """Keeps the session's first error, to raise it when Ray has ended; Ray would wrap it in its own."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.error: Exception | None = None
+    session: Session
+    error: Exception | None = None
 
     def call(self, work: Callable[[], Answer], *, otherwise: Otherwise) -> Answer | Otherwise:
         try:

@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-from functools import cache
 from typing import Any
 
 import psutil
@@ -11,6 +10,8 @@ import psutil
 from tuner.ray.address import token_file
 
 ATTEMPTS = 2
+_PASSWORD = secrets.token_hex(32)
+"""The same for all clusters of this process: Ray reads it once."""
 PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120"}
 """Seconds that Ray waits for its head process, 30 by itself."""
 
@@ -30,7 +31,7 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     import ray
 
     if not _can_keep_password():
-        os.environ.setdefault("RAY_AUTH_TOKEN", _password())
+        os.environ.setdefault("RAY_AUTH_TOKEN", _PASSWORD)
     for attempt in range(1, ATTEMPTS + 1):
         before = _own_processes()
         try:
@@ -64,12 +65,6 @@ def _can_keep_password() -> bool:
         return True
     existing = next(folder for folder in token_file().parents if folder.exists())
     return existing.is_dir() and os.access(existing, os.W_OK)
-
-
-@cache
-def _password() -> str:
-    """The same for all clusters of this process: Ray reads it once."""
-    return secrets.token_hex(32)
 
 
 def _own_processes() -> set[psutil.Process]:

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuner.records.lock import process_space
+
 MAX_PARENT_CHARACTERS = 22
 """Ray's socket paths add up to 79 characters, and may have at most 107."""
 START_MB, FULL_MB = 50, 5
@@ -78,5 +80,5 @@ def remove_abandoned(parent: Path) -> None:
 
 def _process_space() -> str:
     """Containers may share a temporary folder but not process ids; without /proc nothing is removed."""
-    namespace = Path("/proc/self/ns/pid")
-    return f"{platform.node()} {namespace.readlink()}" if namespace.exists() else f"process {os.getpid()} alone"
+    space = process_space()
+    return f"process {os.getpid()} alone" if space is None else f"{platform.node()} {space}"

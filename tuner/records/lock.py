@@ -131,3 +131,9 @@ def owner_facts() -> dict[str, int | str]:
         "since": datetime.now().isoformat(sep=" ", timespec="seconds"),
         "command": " ".join([program, *sys.argv[1:]]),
     }
+
+
+def process_space() -> str | None:
+    """Names the space of this process's id: containers of one host name have their own; None without /proc."""
+    namespace = Path("/proc/self/ns/pid")
+    return str(namespace.readlink()) if namespace.exists() else None

@@ -5,10 +5,11 @@ import math
 import os
 import platform
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
@@ -33,29 +34,28 @@ from tuner.records.settings import SETTINGS, RecordedSettings, write_settings
 from tuner.records.typed_json import finite_or_none
 
 
-class Listener(Protocol):
+class Listener(ABC):
     """Copies the events of a search to another tool; the copy is never read back."""
 
+    @abstractmethod
     def on_event(self, search: SearchRecord, event: Event) -> None:
         """Called after the event has been written and applied to `search`."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """No event follows."""
 
 
-class PastTrial(Protocol):
-    """An ended trial of an earlier search."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTrial:
+    """An ended trial of another search."""
 
-    @property
-    def trial(self) -> str: ...
-
-    @property
-    def answers(self) -> dict[str, Any]: ...
-
-    @property
-    def values(self) -> dict[int, float]: ...
-
-    @property
-    def outcome(self) -> Outcome: ...
+    trial: str
+    """`<run>/<name>` in its own search."""
+    answers: dict[str, Any]
+    """Its values for what this search's space asks for."""
+    values: dict[int, float]
+    """Objectives by epoch."""
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,6 +179,11 @@ class RecordedSettings(SpaceAndData):
             )
 
     @property
+    def metric(self) -> str:
+        """The objective as people read it, without the split."""
+        return formatting.metric(self.objective)
+
+    @property
     def sign(self) -> float:
         """Multiplies objectives so that higher is better, and converts them back."""
         return sign_of(self.mode)

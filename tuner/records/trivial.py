@@ -5,15 +5,13 @@ on the frozen features of trained weights. A network is worth its training where
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from tuner.records.atomic_file import replacing
 from tuner.records.typed_json import STRICT, parsed
 
-TRIVIAL, PROBE = "trivial.json", "linear_probe.json"
 Split = Literal["validation", "test"]
 
 
@@ -45,37 +43,35 @@ class ProbeScore:
     seconds: float
 
 
-def write_trivial(folder: Path, split: Split, score: TrivialScore) -> None:
-    """Replaces the file, with the other split's score as it was."""
-    _write(folder / TRIVIAL, {**read_trivial(folder), split: score})
+Score = TypeVar("Score", TrivialScore, ProbeScore)
 
 
-def read_trivial(folder: Path) -> Mapping[Split, TrivialScore]:
-    """The scores by split; none where nothing was measured, as in folders of older versions.
+@dataclass(frozen=True, slots=True)
+class ScoreFile(Generic[Score]):
+    """A file of a results folder with the score of each measured split."""
 
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = folder / TRIVIAL
-    return parsed(path.read_bytes(), dict[Split, TrivialScore], _damaged(path)) if path.is_file() else {}
+    name: str
+    scores: type[dict[Split, Score]]
 
+    def read(self, folder: Path) -> dict[Split, Score]:
+        """The scores by split; none where nothing was measured, as in folders of older versions.
 
-def write_probe(folder: Path, split: Split, score: ProbeScore) -> None:
-    """As `write_trivial`."""
-    _write(folder / PROBE, {**read_probe(folder), split: score})
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = folder / self.name
+        if not path.is_file():
+            return {}
+        return parsed(path.read_bytes(), self.scores, f"{path} is damaged, restore it or delete it")
 
-
-def read_probe(folder: Path) -> Mapping[Split, ProbeScore]:
-    """As `read_trivial`; none without trained weights."""
-    path = folder / PROBE
-    return parsed(path.read_bytes(), dict[Split, ProbeScore], _damaged(path)) if path.is_file() else {}
-
-
-def _write(path: Path, scores: Mapping[Split, TrivialScore] | Mapping[Split, ProbeScore]) -> None:
-    with replacing(path) as partial:
+    def write(self, folder: Path, split: Split, score: Score) -> None:
+        """Replaces the file, with the other split's score as it was."""
+        scores = {**self.read(folder), split: score}
         content = {name: asdict(one) for name, one in scores.items()}
-        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        with replacing(folder / self.name) as partial:
+            partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _damaged(path: Path) -> str:
-    return f"{path} is damaged, restore it or delete it"
+TRIVIAL = ScoreFile("trivial.json", dict[Split, TrivialScore])
+PROBE = ScoreFile("linear_probe.json", dict[Split, ProbeScore])
+"""Of trained weights alone."""

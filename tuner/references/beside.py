@@ -9,16 +9,18 @@ from tuner.export import trial_config
 from tuner.ray.tasks import BackgroundCall
 from tuner.records import SearchRecord
 from tuner.records.events import EpochDone, Event
-from tuner.records.trivial import Split, read_probe, read_trivial, write_probe, write_trivial
+from tuner.records.recorder import Listener
+from tuner.records.trivial import PROBE, TRIVIAL, Split
 from tuner.references.measuring import Measured, measure_at_lowest_priority
 
 logger = logging.getLogger(__name__)
 
 
-class References:
+class References(Listener):
     """Of one split: what the folder lacks is measured once, and written as soon as it is there.
 
-    As a listener of a search it begins after the first epoch, which it could otherwise delay.
+    As a listener of a search it begins after the first epoch, which it could otherwise delay; where nobody
+    waits for it, it ends with Ray.
     """
 
     def __init__(self, folder: Path, search: SearchRecord, split: Split) -> None:
@@ -31,9 +33,6 @@ class References:
             self.begin()
             if self._call is not None and self._call.is_done():
                 self.finish()
-
-    def close(self) -> None:
-        """Ends with Ray where nobody waits for it."""
 
     def begin(self) -> None:
         """Starts what is missing, and says what can't be measured."""
@@ -51,8 +50,8 @@ class References:
             return
         if why_not is not None and getattr(config, "has_trained_weights", False):
             logger.log(level, "No linear probe beside this search: %s.", why_not)
-        trivial = self._split not in read_trivial(self._folder)
-        probe = why_not is None and self._split not in read_probe(self._folder)
+        trivial = self._split not in TRIVIAL.read(self._folder)
+        probe = why_not is None and self._split not in PROBE.read(self._folder)
         if trivial or probe:
             settings = self._search.settings
             carried = CarriedConfig(config, settings.references)
@@ -74,13 +73,13 @@ class References:
         self._write(call.result.result())
 
     def _write(self, measured: Measured) -> None:
-        objective = formatting.metric(self._search.settings.objective)
+        objective = self._search.settings.metric
         if measured.trivial is not None:
-            write_trivial(self._folder, self._split, measured.trivial)
+            TRIVIAL.write(self._folder, self._split, measured.trivial)
         if measured.problem is not None:
             logger.info("%s", measured.problem)
         if measured.probe is not None:
-            write_probe(self._folder, self._split, measured.probe)
+            PROBE.write(self._folder, self._split, measured.probe)
             logger.info(
                 "%s: %s %s on the %s split, measured in %s",
                 measured.probe.name,

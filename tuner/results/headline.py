@@ -74,7 +74,7 @@ def headline_of(
         return Headline(
             verdict=Verdict.DEFAULT,
             trial=exported.name,
-            metric=_metric(search),
+            metric=search.settings.metric,
             default_value=statistics.fmean(values) if values else None,
             value=None,
             where="on the test split",
@@ -107,7 +107,7 @@ def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:
     return Headline(
         verdict=verdict,
         trial=confirmation.trial,
-        metric=_metric(search),
+        metric=search.settings.metric,
         default_value=statistics.fmean(confirmation.default_values[seed] for seed in seeds),
         value=statistics.fmean(confirmation.values[seed] for seed in seeds),
         where="on the test split",
@@ -128,14 +128,10 @@ def _searched(search: SearchRecord, exported: TrialRecord | None, state: State) 
     return Headline(
         verdict=verdict,
         trial=None if exported is None else exported.name,
-        metric=_metric(search),
+        metric=search.settings.metric,
         default_value=None if comparison is None else comparison.default_value,
         value=last if comparison is None or exported is None else comparison.value,
         where="on the validation split",
         evidence=evidence,
         is_default=exported is not None and exported is search.default_trial,
     )
-
-
-def _metric(search: SearchRecord) -> str:
-    return formatting.metric(search.settings.objective)

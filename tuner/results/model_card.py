@@ -17,7 +17,7 @@ print(model.predict("picture.jpg").in_words())        # model.network is the tor
 def model_card(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> str:
     """The page as Markdown; what comes from a user, such as the data's name, is shown as code."""
     settings, result = search.settings, handed_over_result(search, trial)
-    objective = formatting.metric(settings.objective)
+    objective = settings.metric
     facts = [
         ("workload", _code(str(settings.base_config["workload"]))),
         ("data", _code(settings.data) if settings.data else "embedded, generated"),

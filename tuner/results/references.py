@@ -55,7 +55,7 @@ def say_references(search: SearchRecord, rows: Sequence[Row]) -> str:
     """The section of a report; empty where nothing was measured beside the trials."""
     if all(row.is_trial for row in rows):
         return ""
-    objective = formatting.metric(search.settings.objective)
+    objective = search.settings.metric
     header = (f"`{objective}`", "validation split", "test split")
     cells = [(row.name, formatting.number(row.validation), formatting.number(row.test)) for row in rows]
     words = f"The last rows need no training. On the validation split {_of_trials(rows, 'validation')}"

@@ -52,7 +52,7 @@ def _on_one_seed(search: SearchRecord, answer: HandedOver) -> str:
     """The exported trial beside the default, both in the search itself."""
     trial, comparison, result = answer.trial, answer.in_search, answer.trial.last_result
     value = formatting.number(result.objective)
-    best = f"{_objective(search)} {value} at epoch {result.epoch} on the validation split"
+    best = f"`{search.settings.metric}` {value} at epoch {result.epoch} on the validation split"
     if comparison is None:
         return f"Trial {trial.name} is the best, with {best}; the default configuration was not measured."
     if trial is comparison.default:
@@ -161,8 +161,8 @@ def _chosen_on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
     epoch = search.comparison_epoch or 0
     rivals = formatting.count(len(search.measured_at(epoch)), "trial")
     return (
-        f"Trial {trial.name} has the best {_objective(search)} of the {rivals} measured at epoch {epoch}, the highest "
-        "epoch reached; a trial that plateaued before counts with its last value. Because it was chosen on the "
+        f"Trial {trial.name} has the best `{search.settings.metric}` of the {rivals} measured at epoch {epoch}, the "
+        "highest epoch reached; a trial that plateaued before counts with its last value. Because it was chosen on the "
         "validation split, it is likely to be slightly worse on new data."
     )
 
@@ -174,7 +174,7 @@ def _chosen_on_seeds(search: SearchRecord, answer: HandedOver) -> str:
         beside = f", {formatting.gain(comparison.gain)} than the default at epoch {comparison.epoch}"
     return (
         "It was chosen on the validation split; the test split only judges it. In the search, on one seed, it had "
-        f"{_objective(search)} {value} at its last epoch{beside}."
+        f"`{search.settings.metric}` {value} at its last epoch{beside}."
     )
 
 
@@ -194,7 +194,7 @@ def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation
     """Each confirmed configuration compared with the default, by seed."""
     if not confirmations:
         return ""
-    parts = ["## Test split", f"{_objective(search)} after full training, on data that the search never saw."]
+    parts = ["## Test split", f"`{search.settings.metric}` after full training, on data that the search never saw."]
     for confirmation in confirmations:
         parts += [_seeds(confirmation), confirmation.sentence]
     return "\n\n".join(parts)
@@ -217,7 +217,7 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:
     """One row per trial; the exported one is bold."""
     rows = [_trial_row(search, trial, exported) for trial in search.trials]
-    header = ("trial", "epochs", f"last {_objective(search)}", "best", "time", "ending")
+    header = ("trial", "epochs", f"last `{search.settings.metric}`", "best", "time", "ending")
     if not rows:
         return "## Trials\n\nNo trial has started."
     counts = ", ".join(f"{quantity} {ending}" for ending, quantity in progress.count_endings(search.trials).items())
@@ -259,7 +259,3 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     escaped = ([formatting.one_line(cell).replace("|", "\\|") for cell in line] for line in lines)
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
-
-
-def _objective(search: SearchRecord) -> str:
-    return f"`{formatting.metric(search.settings.objective)}`"

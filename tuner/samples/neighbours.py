@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,46 +18,48 @@ STRIP_PX = 330
 GAP_PX = 2
 
 
+class Looks(NamedTuple):
+    """How an image is shown."""
+
+    query: Tensor
+    """The picture (3, H, W) whose neighbours are shown."""
+    candidate: Tensor
+    """The picture that may be a neighbour of another one."""
+    truth: str
+
+
+class Nearest(NamedTuple):
+    """The images that a network takes for the nearest to one of them."""
+
+    places: list[int]
+    """At most NUM_NEIGHBOURS, the nearest first."""
+    right: list[bool]
+    """Whether each should be near."""
+    caption: str
+    score: float
+
+
 class Neighbours(Kind):
     """By the cosine of features, the nearest first."""
 
     in_rows = True
 
     def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
-        image = images[number]
-        said = {name: self._judgement(number, images, name) for name in image.scores}
-        return Sample(number=image.place, picture=as_uri(self.query(image)), truth=self.truth(image), **said)
+        said = {}
+        for network in images[number].scores:
+            nearest = self.nearest(number, images, network)
+            picture = strip([self.looks(images[other]).candidate for other in nearest.places], nearest.right)
+            said[network] = Judgement(picture=picture, caption=nearest.caption, score=nearest.score)
+        looks = self.looks(images[number])
+        return Sample(number=images[number].place, picture=as_uri(looks.query), truth=looks.truth, **said)
 
     @abstractmethod
-    def query(self, image: JudgedImage) -> Tensor:
-        """The picture (3, H, W) whose neighbours are shown."""
+    def looks(self, image: JudgedImage) -> Looks:
+        """Its pictures, and its truth in words."""
 
     @abstractmethod
-    def candidate(self, image: JudgedImage) -> Tensor:
-        """The picture that may be a neighbour."""
-
-    @abstractmethod
-    def truth(self, image: JudgedImage) -> str: ...
-
-    @abstractmethod
-    def order(self, number: int, images: Sequence[JudgedImage], network: str) -> list[int]:
-        """Images by their distance to one of them, the nearest first."""
-
-    @abstractmethod
-    def is_right(self, number: int, other: int, images: Sequence[JudgedImage]) -> bool:
-        """Whether `other` should be near."""
-
-    @abstractmethod
-    def judge(self, number: int, order: Sequence[int], images: Sequence[JudgedImage]) -> tuple[str, float]:
-        """Caption and score."""
-
-    def _judgement(self, number: int, images: Sequence[JudgedImage], network: str) -> Judgement:
-        order = self.order(number, images, network)
-        caption, score = self.judge(number, order, images)
-        nearest = order[:NUM_NEIGHBOURS]
-        right = [self.is_right(number, other, images) for other in nearest]
-        picture = strip([self.candidate(images[other]) for other in nearest], right)
-        return Judgement(picture=picture, caption=caption, score=score)
+    def nearest(self, number: int, images: Sequence[JudgedImage], network: str) -> Nearest:
+        """Of one of the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +73,17 @@ class ClassNeighbours(Neighbours):
     def counts(self, targets: Any) -> bool:
         return bool(targets["is_query"].all())
 
-    def query(self, image: JudgedImage) -> Tensor:
-        return image.pixels
+    def looks(self, image: JudgedImage) -> Looks:
+        return Looks(image.pixels, image.pixels, self.class_names[int(image.target["label"])])
 
-    candidate = query
-
-    def truth(self, image: JudgedImage) -> str:
-        return self.class_names[int(image.target["label"])]
-
-    def order(self, number: int, images: Sequence[JudgedImage], network: str) -> list[int]:
+    def nearest(self, number: int, images: Sequence[JudgedImage], network: str) -> Nearest:
         features = torch.stack([image.scores[network] for image in images])
-        return [other for other in nearest_first(features[number], features) if other != number]
-
-    def is_right(self, number: int, other: int, images: Sequence[JudgedImage]) -> bool:
-        return int(images[number].target["label"]) == int(images[other].target["label"])
-
-    def judge(self, number: int, order: Sequence[int], images: Sequence[JudgedImage]) -> tuple[str, float]:
-        nearest = order[:NUM_NEIGHBOURS]
-        right = sum(self.is_right(number, other, images) for other in nearest)
-        words = ", ".join(self.truth(images[other]) for other in nearest)
-        return f"{right} of {len(nearest)} right: {words}", right / max(1, len(nearest))
+        order = [other for other in nearest_first(features[number], features) if other != number]
+        places, label = order[:NUM_NEIGHBOURS], int(images[number].target["label"])
+        right = [int(images[other].target["label"]) == label for other in places]
+        words = ", ".join(self.looks(images[other]).truth for other in places)
+        caption = f"{sum(right)} of {len(places)} right: {words}"
+        return Nearest(places, right, caption, sum(right) / max(1, len(places)))
 
 
 class LookNeighbours(Neighbours):
@@ -98,25 +91,15 @@ class LookNeighbours(Neighbours):
 
     score = "reciprocal rank of an image's own second look"
 
-    def query(self, image: JudgedImage) -> Tensor:
-        return image.pixels[0]
+    def looks(self, image: JudgedImage) -> Looks:
+        return Looks(image.pixels[0], image.pixels[1], "first look")
 
-    def candidate(self, image: JudgedImage) -> Tensor:
-        return image.pixels[1]
-
-    def truth(self, image: JudgedImage) -> str:
-        return "first look"
-
-    def order(self, number: int, images: Sequence[JudgedImage], network: str) -> list[int]:
+    def nearest(self, number: int, images: Sequence[JudgedImage], network: str) -> Nearest:
         seconds = torch.stack([image.scores[network][1] for image in images])
-        return nearest_first(images[number].scores[network][0], seconds)
-
-    def is_right(self, number: int, other: int, images: Sequence[JudgedImage]) -> bool:
-        return number == other
-
-    def judge(self, number: int, order: Sequence[int], images: Sequence[JudgedImage]) -> tuple[str, float]:
-        rank = order.index(number) + 1
-        return f"its own second look is number {rank} of {len(order)}", 1 / rank
+        order = nearest_first(images[number].scores[network][0], seconds)
+        places, rank = order[:NUM_NEIGHBOURS], order.index(number) + 1
+        right = [other == number for other in places]
+        return Nearest(places, right, f"its own second look is number {rank} of {len(order)}", 1 / rank)
 
 
 def nearest_first(feature: Tensor, features: Tensor) -> list[int]:

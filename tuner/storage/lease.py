@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from trainable.remote.remote_folder import RemoteFolder
 from trainable.reporting.waiting import Waiting
-from tuner.records.lock import owner_facts, owner_in_words
+from tuner.records.lock import owner_facts, owner_in_words, process_space
 
 LEASE = ".lease"
 RENEWED_SECONDS = 15.0
@@ -48,7 +48,7 @@ class Lease:
     ) -> None:
         self.store = store
         self._pause, self._clock = pause, clock
-        self._facts = {"id": uuid4().hex, **owner_facts(), "space": _process_space()}
+        self._facts = {"id": uuid4().hex, **owner_facts(), "space": process_space()}
         self._id, self._written = self._facts["id"], 0.0
         self._opened: RemoteFolder | None = None
         self.is_held = False
@@ -94,7 +94,7 @@ class Lease:
         self.is_held = False
 
     def _is_gone(self, found: Mapping[str, Any]) -> bool:
-        if found.get("host") == platform.node() and found.get("space") == _process_space():
+        if found.get("host") == platform.node() and found.get("space") == process_space():
             return not Path(f"/proc/{found.get('process')}").exists()
         renewed = found.get("renewed")
         if isinstance(renewed, int | float) and self._clock() - renewed > LONG_AGO_SECONDS:
@@ -129,9 +129,3 @@ class Lease:
     def _remote(self) -> RemoteFolder:
         self._opened = self._opened or RemoteFolder(self.store)
         return self._opened
-
-
-def _process_space() -> str | None:
-    """Containers of one host name have their own process ids."""
-    namespace = Path("/proc/self/ns/pid")
-    return str(namespace.readlink()) if namespace.exists() else None

@@ -1,28 +1,18 @@
 """Which view of a running search suits the place that it is shown in."""
 
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
 
 from trainable.reporting.waiting import Waiting
 from tuner.records import SearchRecord
 from tuner.records.events import EpochDone, Event
+from tuner.records.recorder import Listener
 from tuner.views.live_view import LiveView
 from tuner.views.notebook_view import NotebookView
 from tuner.views.plain_view import PlainView
-
-
-class View(Protocol):
-    """Shows a running search."""
-
-    def start(self) -> None: ...
-
-    def update(self, search: SearchRecord) -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-    def stop(self) -> None: ...
+from tuner.views.view import View
 
 
 def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard: str | None = None) -> View:
@@ -38,8 +28,8 @@ def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard:
     return PlainView(search, results=results, dashboard=dashboard, stream=stream)
 
 
-class StartingNotice:
-    """A listener; says that the first trials are starting, until the first epoch of its session has ended."""
+class StartingNotice(Listener):
+    """Says that the first trials are starting, until the first epoch of its session has ended."""
 
     def __init__(self) -> None:
         self._waiting = Waiting("Starting the first trials")

@@ -21,6 +21,7 @@ from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import largest_differences
 from tuner.views.plain_view import ended_words, heading
+from tuner.views.view import View
 
 DRAWINGS_PER_SECOND = 2
 SPARKLINE_WIDTH = 12
@@ -36,7 +37,7 @@ Block = list[tuple[str, RenderableType]]
 """Lines that belong together: a label and a content each."""
 
 
-class LiveView:
+class LiveView(View):
     """A table that stays in place; the last state remains on the screen."""
 
     def __init__(
@@ -123,7 +124,7 @@ def _best(search: SearchRecord) -> Block:
 
 
 def _versus_default(search: SearchRecord, comparison: in_search.Comparison) -> Text:
-    text = Text(f"{formatting.metric(search.settings.objective)} at epoch {comparison.epoch}", style="dim")
+    text = Text(f"{search.settings.metric} at epoch {comparison.epoch}", style="dim")
     if comparison.trial is comparison.default:
         return text.append(", the default")
     colour = "green" if comparison.gain >= 0 else "red"
@@ -141,7 +142,7 @@ def _running(search: SearchRecord, size: tuple[int, int]) -> Block:
     # All sparklines share one scale.
     measured = [result.objective for trial in search.trials for result in trial.results.values()]
     lowest, highest = min(measured, default=0.0), max(measured, default=1.0)
-    names = ("", "epoch", "", formatting.metric(search.settings.objective), "vs default")
+    names = ("", "epoch", "", search.settings.metric, "vs default")
     rows = Table.grid(padding=(0, 2))
     rows.add_row(*(Text(name, style="dim") for name in names))
     for trial in running[:room]:

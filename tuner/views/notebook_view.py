@@ -7,10 +7,11 @@ from rich.console import Console
 
 from tuner.records import SearchRecord
 from tuner.views.live_view import LiveView
+from tuner.views.view import View
 
 
-class NotebookView:
-    """Redraws its table in place after each event; other output of the cell stays."""
+class NotebookView(View):
+    """Redraws its table in place after each event; other output of the cell stays, and so does the last table."""
 
     def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, console: Console) -> None:
         self._table = LiveView(search, results=results, dashboard=dashboard, console=console)
@@ -29,6 +30,3 @@ class NotebookView:
 
     def message(self, text: str) -> None:
         self._table.message(text)
-
-    def stop(self) -> None:
-        """The last state stays."""

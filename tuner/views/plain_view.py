@@ -11,12 +11,13 @@ from tuner.budget.time_left import time_left
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord
 from tuner.results import progress
+from tuner.views.view import View
 
 PROGRESS_SECONDS = 60
 """A line is written at least this often while results arrive."""
 
 
-class PlainView:
+class PlainView(View):
     """Each line is complete in itself, for `grep` and `tail -f`."""
 
     def __init__(self, search: SearchRecord, *, results: Path, dashboard: str | None, stream: TextIO) -> None:
@@ -43,9 +44,6 @@ class PlainView:
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(formatting.one_line(text) + "\n")
             self._stream.flush()
-
-    def stop(self) -> None:
-        """Every line has been written."""
 
     def _say(self, search: SearchRecord, news: Sequence[str]) -> None:
         """Computes the progress once per update, because it looks through all trials."""
@@ -80,7 +78,7 @@ def best_words(search: SearchRecord) -> str:
     comparison = in_search.compare_best_so_far(search)
     if comparison is None:
         return "nothing measured yet"
-    objective, default = formatting.metric(search.settings.objective), formatting.number(comparison.default_value)
+    objective, default = search.settings.metric, formatting.number(comparison.default_value)
     if comparison.trial is comparison.default:
         return f"best so far: the default, {objective} {default}"
     best = formatting.number(comparison.value)

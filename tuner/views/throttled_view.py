@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from tuner.records import SearchRecord
 from tuner.records.events import Event
-from tuner.views.choice import View
+from tuner.records.recorder import Listener
+from tuner.views.view import View
 
 MAX_SHARE = 0.05
 """Largest share of the driver's time spent on drawing."""
 
 
-class ThrottledView:
+class ThrottledView(Listener):
     """Delays updates so that drawing takes at most MAX_SHARE of the time; `catch_up` draws a delayed one.
 
     Args:

@@ -32,14 +32,14 @@ from tuner.records import (
     read_search,
     trial_name,
 )
-from tuner.records.trivial import TrivialScore, read_trivial, write_trivial
+from tuner.records.trivial import TRIVIAL, TrivialScore
 
 
 @pytest.fixture(scope="module")
 def measured_folder(trained_folder, tmp_path_factory):
     """What needs no training is on record already: nothing is measured beside a confirmation."""
     folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("measured") / "moe" / "discs")
-    write_trivial(folder, "test", TrivialScore(name="an empty mask", objective=0.4, metrics={"s_measure": 0.4}))
+    TRIVIAL.write(folder, "test", TrivialScore(name="an empty mask", objective=0.4, metrics={"s_measure": 0.4}))
     return folder
 
 
@@ -108,7 +108,7 @@ def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_spli
 
 def test_what_needs_no_training_is_measured_beside_it(confirmed):
     folder, _ = confirmed
-    assert read_trivial(folder).keys() == {"test"}
+    assert TRIVIAL.read(folder).keys() == {"test"}
 
 
 def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoch(folder, in_this_process):

@@ -23,14 +23,14 @@ def test_a_trial_waits_at_a_rung_and_not_before():
     assert not rungs.report("a", epoch=1, value=0.5)
     assert rungs.report("a", epoch=2, value=0.6)
     assert (dict(rungs.running), dict(rungs.paused)) == ({}, {"a": 2})
-    assert rungs.values_at(2) == {"a": 0.6}
+    assert rungs.values[2] == {"a": 0.6}
 
 
 def test_a_trial_that_comes_back_behind_its_rung_waits_there_with_what_it_has():
     rungs = promotion_rungs()
     rungs.start("a")
     assert rungs.report("a", epoch=2, value=0.6)
-    assert (rungs.paused, rungs.values_at(1)) == ({"a": 1}, {"a": 0.6})
+    assert (rungs.paused, rungs.values[1]) == ({"a": 1}, {"a": 0.6})
 
 
 def test_one_in_three_may_be_promoted():
@@ -66,7 +66,7 @@ def test_a_trial_that_went_bad_counts_at_the_rung_that_it_was_on_its_way_to():
     rungs = promotion_rungs()
     rungs.start("a")
     rungs.end_as_bad("a")
-    assert rungs.values_at(1) == {"a": -math.inf}
+    assert rungs.values[1] == {"a": -math.inf}
     assert (dict(rungs.running), dict(rungs.paused)) == ({}, {})
 
 
@@ -76,15 +76,15 @@ def test_it_loses_its_earlier_values():
         arrive(rungs, trial, 0.5)
     rungs.promote("a")
     rungs.end_as_bad("a")
-    assert rungs.values_at(1) == {"a": -math.inf, "b": 0.5, "c": 0.5}
-    assert rungs.values_at(3) == {"a": -math.inf}
+    assert rungs.values[1] == {"a": -math.inf, "b": 0.5, "c": 0.5}
+    assert rungs.values[3] == {"a": -math.inf}
 
 
 def test_a_trial_that_goes_bad_with_the_value_that_it_waits_with_loses_it():
     rungs = promotion_rungs()
     arrive(rungs, "a", 0.5)
     rungs.end_as_bad("a")
-    assert (rungs.values_at(1), rungs.values_at(3)) == ({"a": -math.inf}, {})
+    assert (rungs.values[1], rungs.values[3]) == ({"a": -math.inf}, {})
     assert not rungs.paused
 
 
@@ -93,7 +93,7 @@ def test_an_epoch_that_is_repeated_after_a_restore_changes_nothing():
     arrive(rungs, "a", 0.5)
     rungs.promote("a")
     assert not rungs.report("a", epoch=1, value=0.4)
-    assert rungs.values_at(1) == {"a": 0.5}
+    assert rungs.values[1] == {"a": 0.5}
     assert rungs.running == {"a": 3}
 
 
@@ -103,7 +103,7 @@ def test_the_last_promotion_goes_all_the_way():
     rungs.promote("a", to_epoch=9)
     assert not rungs.report("a", epoch=3, value=0.6)
     assert rungs.report("a", epoch=9, value=0.7)
-    assert [dict(rungs.values_at(epoch)) for epoch in rungs.epochs] == [{"a": 0.5}, {"a": 0.6}, {"a": 0.7}]
+    assert [dict(rungs.values[epoch]) for epoch in rungs.epochs] == [{"a": 0.5}, {"a": 0.6}, {"a": 0.7}]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -130,7 +130,7 @@ def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
         assert not rungs.running.keys() & rungs.paused.keys()
         assert not ended & (rungs.running.keys() | rungs.paused.keys())
         for epoch, count in promoted.items():
-            assert count <= len(rungs.values_at(epoch)) // factor
+            assert count <= len(rungs.values[epoch]) // factor
 
 
 def test_leading_are_the_best_that_came_no_further_and_the_best_that_wait():

@@ -116,7 +116,7 @@ class Asked(Noted):
         assert self.policy.action() is self.policy.action()
         self.policy.trial_to_evict(kept=())
         if isinstance(self.policy, PromotingPolicy):
-            self.policy.predicted()
+            self.policy.forecast.predicted()
             self.policy.best_predicted()
 
 

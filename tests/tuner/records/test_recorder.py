@@ -15,10 +15,10 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import decision, record_curve
-from tuner.planning.warm_start import PastTrial
 from tuner.policy.outcomes import Outcome
 from tuner.records import Execution, Recorder, read_search, trial_name
 from tuner.records.events import EpochDone, SessionStarted, TrialEnded, TrialStarted
+from tuner.records.recorder import PastTrial
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -16,7 +16,7 @@ from tuner.export import trial_config
 from tuner.ray.cluster import ray_running
 from tuner.records import read_search
 from tuner.records.events import EpochDone
-from tuner.records.trivial import PROBE, TRIVIAL, read_probe, read_trivial
+from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.references.beside import References
 from tuner.references.measuring import PROBE_NAME, measure
 
@@ -74,9 +74,9 @@ def test_the_trivial_prediction_of_the_test_split_is_that_of_the_workload(folder
         references.finish()
     workload, config, data = opened(folder)
     floor = workload.trivial_floor(config, data, "test")
-    measured = read_trivial(folder)["test"]
+    measured = TRIVIAL.read(folder)["test"]
     assert (measured.name, measured.objective) == (floor.name, pytest.approx(floor.objective))
-    assert read_probe(folder) == {}
+    assert PROBE.read(folder) == {}
 
 
 def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_before(
@@ -88,7 +88,7 @@ def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_bef
     if other is not None:
         references.on_event(search, other)
     references.finish()
-    assert not (folder / PROBE).exists()
+    assert not (folder / PROBE.name).exists()
 
     caplog.set_level(logging.INFO)
     result = last_epoch_of(search)
@@ -97,7 +97,7 @@ def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_bef
     references.finish()
     workload, config, data = opened(folder)
     by_hand = workload.linear_probe(config, data, "validation")
-    measured = read_probe(folder)["validation"]
+    measured = PROBE.read(folder)["validation"]
     assert measured.objective == pytest.approx(by_hand["s_measure"], abs=1e-3)
     assert measured.seconds > 0
     assert f"{PROBE_NAME}: s_measure {measured.objective:.3f}" in caplog.text
@@ -109,8 +109,8 @@ def test_what_is_there_is_not_measured_again(with_trained_weights, in_this_proce
         references = References(folder, read_search(folder), "test")
         references.begin()
         references.finish()
-        written = (folder / TRIVIAL).stat().st_mtime_ns, (folder / PROBE).stat().st_mtime_ns
-    assert ((folder / TRIVIAL).stat().st_mtime_ns, (folder / PROBE).stat().st_mtime_ns) == written
+        written = (folder / TRIVIAL.name).stat().st_mtime_ns, (folder / PROBE.name).stat().st_mtime_ns
+    assert ((folder / TRIVIAL.name).stat().st_mtime_ns, (folder / PROBE.name).stat().st_mtime_ns) == written
 
 
 def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, in_this_process, caplog):
@@ -121,7 +121,7 @@ def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, in_this_p
     references.begin()
     references.finish()
     assert "Nothing was measured beside the test split; the next run tries again" in caplog.text
-    assert not (folder / TRIVIAL).exists()
+    assert not (folder / TRIVIAL.name).exists()
 
 
 def test_without_scikit_learn_the_trivial_prediction_is_measured_all_the_same(with_trained_weights, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from tuner.answer.comparison import Confirmation
 from tuner.answer.in_search import handed_over_result
 from tuner.records import read_search
-from tuner.records.trivial import TRIVIAL, ProbeScore, TrivialScore, read_trivial, write_trivial
+from tuner.records.trivial import TRIVIAL, ProbeScore, TrivialScore
 from tuner.results.above_trivial import warning_at_first_rung, warning_of_nothing_learned
 
 
@@ -105,13 +105,13 @@ def test_the_first_rung_warns_when_enough_trials_are_there_and_none_is_above(sea
 
 
 def test_both_splits_are_kept_in_one_file(tmp_path):
-    assert read_trivial(tmp_path) == {}
-    write_trivial(tmp_path, "validation", score(0.4))
-    write_trivial(tmp_path, "test", score(0.5))
-    assert read_trivial(tmp_path) == {"validation": score(0.4), "test": score(0.5)}
+    assert TRIVIAL.read(tmp_path) == {}
+    TRIVIAL.write(tmp_path, "validation", score(0.4))
+    TRIVIAL.write(tmp_path, "test", score(0.5))
+    assert TRIVIAL.read(tmp_path) == {"validation": score(0.4), "test": score(0.5)}
 
 
 def test_a_damaged_file_is_a_sentence(tmp_path):
-    (tmp_path / TRIVIAL).write_text('{"validation": {"name": 1}}')
+    (tmp_path / TRIVIAL.name).write_text('{"validation": {"name": 1}}')
     with pytest.raises(ValueError, match=r"trivial.json is damaged, restore it or delete it"):
-        read_trivial(tmp_path)
+        TRIVIAL.read(tmp_path)

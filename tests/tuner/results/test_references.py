@@ -7,7 +7,7 @@ import pytest
 
 from tuner.export import export
 from tuner.records import ConfirmedRun, append_run, read_search
-from tuner.records.trivial import PROBE, ProbeScore, TrivialScore, read_probe, write_probe, write_trivial
+from tuner.records.trivial import PROBE, TRIVIAL, ProbeScore, TrivialScore
 from tuner.report import outcome_lines, reference_rows, write_report
 from tuner.views import page_data
 
@@ -28,8 +28,8 @@ def trivial(objective):
 def measured(folder):
     """Both references on both splits, and two seeds of default and winner."""
     for split, low, high in (("validation", 0.31, 0.41), ("test", 0.32, 0.42)):
-        write_trivial(folder, split, trivial(low))
-        write_probe(folder, split, probed(high))
+        TRIVIAL.write(folder, split, trivial(low))
+        PROBE.write(folder, split, probed(high))
     for trial, value in zip(read_search(folder).trials[:2], (0.5, 0.6), strict=True):
         for seed in (1, 2):
             run = ConfirmedRun(trial=trial.name, seed=seed, objective=value + seed / 100, test={}, validation=value)
@@ -74,7 +74,7 @@ def test_a_value_of_one_seed_and_a_mean_are_told_apart(folder):
 
 
 def test_without_a_test_split_nothing_is_said_of_it(folder):
-    write_trivial(folder, "validation", trivial(0.0))
+    TRIVIAL.write(folder, "validation", trivial(0.0))
     lines = outcome_lines(folder, read_search(folder))
     assert [line.split()[0] for line in lines] == ["Validation"]
     table = page_data.references(reference_rows(folder, read_search(folder)))
@@ -91,6 +91,6 @@ def test_the_export_holds_what_both_score(folder):
 
 
 def test_a_damaged_file_of_the_probe_is_a_sentence(folder):
-    (folder / PROBE).write_text("{")
+    (folder / PROBE.name).write_text("{")
     with pytest.raises(ValueError, match=r"linear_probe.json is damaged, restore it or delete it"):
-        read_probe(folder)
+        PROBE.read(folder)

@@ -19,6 +19,7 @@ from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.samplers.prediction import GaussianProcessPredictor, Prediction, Predictor
+from tuner.policy.samplers.sampler import Sampler
 
 STARTUP_VALUES = 20
 """Values needed before anything is predicted."""
@@ -44,20 +45,19 @@ class Forecast:
     def __init__(self, source: CandidateSource, rungs: PromotionRungs, predictor: Predictor, *, startup: int) -> None:
         self._source, self._rungs, self._predictor, self._startup = source, rungs, predictor, startup
         self._candidates: dict[str, Candidate] = {}
-        self._contenders: set[str] = set()
+        self.contenders: set[str] = set()
+        """Trials that may win."""
         self._prediction: Prediction | None = None
 
     def add(self, trial: str, candidate: Candidate) -> None:
         self._candidates[trial] = candidate
-        self._contenders.add(trial)
+        self.contenders.add(trial)
         self._predictor.add(trial, candidate)
 
-    def exclude(self, trial: str) -> None:
-        """It may not win."""
-        self._contenders.discard(trial)
-
-    def refit(self) -> None:
-        self._predictor.fit(self._rungs)
+    def refit(self, *, at_once: bool = False) -> None:
+        """The rungs have changed: fits to their values if these are enough, or `at_once`."""
+        if at_once or self._rungs.num_values >= self._startup:
+            self._predictor.fit(self._rungs)
         self.forget()
 
     def forget(self) -> None:
@@ -95,28 +95,25 @@ class Forecast:
     def _predict(self) -> Prediction | None:
         """Computed once after each change; None before the first value."""
         if self._prediction is None:
-            leading = self._rungs.leading(MAX_CONTENDERS) & self._contenders
+            leading = self._rungs.leading(MAX_CONTENDERS) & self.contenders
             measured = [trial for trial in self._candidates if trial in leading]
             if measured:
                 self._prediction = self._predictor.predict(self._rungs, measured)
         return self._prediction
 
 
-class ForecastSampler:
-    """The forecast under a scheduler at whose rungs no trial waits."""
+class ForecastSampler(Sampler):
+    """The forecast under a scheduler at whose rungs no trial waits, so none pauses."""
 
     def __init__(self, source: CandidateSource, config: HalvingConfig) -> None:
-        self._source, self._config = source, config
+        super().__init__(source)
+        self._config = config
         self._rungs = PromotionRungs(
             config.rung_epochs, max_epochs=config.max_epochs, reduction_factor=config.reduction_factor
         )
-        self._startup = startup_values(config.num_trials)
-        predictor = GaussianProcessPredictor(config.max_epochs)
-        self._forecast = Forecast(source, self._rungs, predictor, startup=self._startup)
+        predictor, startup = GaussianProcessPredictor(config.max_epochs), startup_values(config.num_trials)
+        self._forecast = Forecast(source, self._rungs, predictor, startup=startup)
         self._last_values: dict[str, float] = {}
-
-    def any(self, generator: random.Random) -> Candidate:
-        return self._source.any(generator)
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         return self._forecast.draw(generator)
@@ -124,7 +121,7 @@ class ForecastSampler:
     def start(self, trial: str, candidate: Candidate) -> None:
         self._forecast.add(trial, candidate)
         self._rungs.start(trial)
-        self._refit()
+        self._forecast.refit()
 
     def report(self, trial: str, *, epoch: int, value: float) -> None:
         better = self._last_values[trial] = self._config.sign * value
@@ -132,19 +129,10 @@ class ForecastSampler:
         if has_arrived and epoch < self._config.max_epochs:
             self._rungs.promote(trial)
         if has_arrived or epoch in self._rungs.epochs:
-            self._refit()
-
-    def pause(self, trial: str) -> None:
-        """Its values count already."""
+            self._forecast.refit()
 
     def end(self, trial: str, outcome: Outcome) -> None:
         self._rungs.end_with(trial, outcome, last=self._last_values.get(trial))
         if not outcome.may_win:
-            self._forecast.exclude(trial)
-        self._refit()
-
-    def _refit(self) -> None:
-        if self._rungs.num_values >= self._startup:
-            self._forecast.refit()
-        else:
-            self._forecast.forget()
+            self._forecast.contenders.discard(trial)
+        self._forecast.refit()

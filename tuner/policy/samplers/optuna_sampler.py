@@ -22,7 +22,6 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.stub_trials import passing_on
@@ -30,7 +29,8 @@ from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
-from tuner.policy.samplers.tpe import optuna_distribution
+from tuner.policy.samplers.sampler import Sampler
+from tuner.policy.samplers.tpe import DIRECTIONS, optuna_distribution
 
 
 def gp_sampler(seed: int) -> BaseSampler:
@@ -53,7 +53,7 @@ class _ToldTrial:
     outcome: Outcome | None = None
 
 
-class OptunaSampler:
+class OptunaSampler(Sampler):
     """Asks a sampler of Optuna for configurations.
 
     Args:
@@ -70,16 +70,14 @@ class OptunaSampler:
         *,
         takes_notes: bool = True,
     ) -> None:
-        self._space, self._source, self._make, self._takes_notes = space, SpaceSource(space), make, takes_notes
-        self._direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[config.mode]
+        super().__init__(SpaceSource(space))
+        self._space, self._make, self._takes_notes = space, make, takes_notes
+        self._direction = DIRECTIONS[config.mode]
         self._sign, self._seed = config.sign, config.seed
         self._trials: dict[str, _ToldTrial] = {}
         self._known: set[frozenset] = set()
         self._asked: list[tuple[Candidate, Mapping[str, Any]]] = []
         """Candidates since the last change, with the sampler's notes."""
-
-    def any(self, generator: random.Random) -> Candidate:
-        return self._source.any(generator)
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         """Drawn from the trials known so far, not from `generator`: a resumed search has to draw the same again."""

@@ -8,10 +8,10 @@ the same predictions.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 
@@ -33,42 +33,45 @@ REFIT_GROWTH = 1.25
 """The length scales are refitted when the number of values has grown by this factor."""
 
 
-class Prediction(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction(ABC):
     """Current predictions; higher values are better."""
 
-    @property
-    def predicted(self) -> Mapping[str, float]:
-        """Values at full length, by trial, of the trials that may still win."""
+    predicted: Mapping[str, float]
+    """Values at full length, by trial, of the trials that may still win."""
 
+    @abstractmethod
     def improvement(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
         """Expected improvement of each over the best prediction [N]."""
 
+    @abstractmethod
     def improvement_if_new(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
         """Expected improvement of each over every trial that began [N]."""
 
 
-class Predictor(Protocol):
+class Predictor(ABC):
     """Predicts from the values reported to a policy."""
 
+    @abstractmethod
     def add(self, trial: str, candidate: Candidate) -> None:
         """The trial starts; `fit` follows."""
 
-    def fit(self, rungs: PromotionRungs) -> None:
+    def fit(self, rungs: PromotionRungs) -> None:  # noqa: B027 - without a model nothing is fitted
         """Trials or values have changed."""
 
+    @abstractmethod
     def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> Prediction:
         """`contenders` are the trials that may still win; at least one has a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class GaussianProcessPrediction:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaussianProcessPrediction(Prediction):
     """The predictions of a Gaussian process."""
 
     gaussian_process: GaussianProcess
     encoding: Encoding
     centre: float
     spread: float
-    predicted: dict[str, float]
     begun: np.ndarray
     """Points [K, D] of the predicted and the running trials at full length."""
 
@@ -84,7 +87,7 @@ class GaussianProcessPrediction:
 
 
 @dataclass(slots=True)
-class GaussianProcessPredictor:
+class GaussianProcessPredictor(Predictor):
     """A Gaussian process over configurations and epochs; keeps the length scales, which are slow to fit."""
 
     max_epochs: int
@@ -120,7 +123,14 @@ class GaussianProcessPredictor:
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
         names = list(dict.fromkeys([*contenders, *rungs.running]))
         begun = self._at(names, [self.max_epochs] * len(names))
-        return GaussianProcessPrediction(process, self.encoding, centre, spread, predicted, begun)
+        return GaussianProcessPrediction(
+            predicted=predicted,
+            gaussian_process=process,
+            encoding=self.encoding,
+            centre=centre,
+            spread=spread,
+            begun=begun,
+        )
 
     def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Points [N, D], scaled values [N], and the centre and spread that they were scaled by."""
@@ -146,7 +156,7 @@ class GaussianProcessPredictor:
         return GaussianProcess.conditioned(np.concatenate([points, ahead]), assumed, process.theta)
 
 
-class LastValues:
+class LastValues(Predictor):
     """Predicts that each trial keeps its last value, as in plain successive halving; no model."""
 
     def __init__(self) -> None:
@@ -155,19 +165,15 @@ class LastValues:
     def add(self, trial: str, candidate: Candidate) -> None:
         self._trials[candidate.identity] = trial
 
-    def fit(self, rungs: PromotionRungs) -> None:
-        """Nothing is fitted."""
-
     def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> "LastPrediction":
-        last = {trial: value for epoch in rungs.epochs for trial, value in rungs.values_at(epoch).items()}
-        return LastPrediction({trial: last[trial] for trial in contenders}, self._trials)
+        last = {trial: value for epoch in rungs.epochs for trial, value in rungs.values[epoch].items()}
+        return LastPrediction(predicted={trial: last[trial] for trial in contenders}, trials=self._trials)
 
 
-@dataclass(frozen=True, slots=True)
-class LastPrediction:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastPrediction(Prediction):
     """Orders waiting trials by their last value; other configurations are not predicted."""
 
-    predicted: Mapping[str, float]
     trials: Mapping[frozenset, str]
     """By the identity of their configurations."""
 
@@ -183,7 +189,7 @@ def _latest_values(rungs: PromotionRungs) -> tuple[list[str], list[int], np.ndar
     measured = (
         (trial, epoch, value)
         for epoch in reversed(rungs.epochs)
-        for trial, value in reversed(list(rungs.values_at(epoch).items()))
+        for trial, value in reversed(list(rungs.values[epoch].items()))
     )
     trials, epochs, values = zip(*islice(measured, MAX_VALUES), strict=True)
     return list(trials), list(epochs), np.array(values)

@@ -1,21 +1,25 @@
-"""The interface of a sampler, and the simplest one."""
+"""The base of every sampler, and the simplest one."""
 
 import random
 from collections.abc import Iterable
-from typing import Protocol
 
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.outcomes import Outcome
 
 
-class Sampler(Protocol):
-    """Draws configurations, and learns from their results."""
+class Sampler:
+    """Draws configurations, and learns from their results. Without overrides it has no preference and learns nothing.
 
-    def any(self, generator: random.Random) -> Candidate:
-        """A random configuration, independent of the results."""
+    Args:
+        source: random configurations, independent of the results.
+    """
+
+    def __init__(self, source: CandidateSource) -> None:
+        self.source = source
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         """Configurations to try next, the best first; some may have been tried. Empty without a preference."""
+        return ()
 
     def start(self, trial: str, candidate: Candidate) -> None:
         """A trial of it starts."""
@@ -30,22 +34,5 @@ class Sampler(Protocol):
         """It has ended."""
 
 
-class RandomSampler:
-    """Draws at random, and learns nothing."""
-
-    def __init__(self, source: CandidateSource) -> None:
-        self._source = source
-
-    def any(self, generator: random.Random) -> Candidate:
-        return self._source.any(generator)
-
-    def draw(self, generator: random.Random) -> Iterable[Candidate]:
-        return ()
-
-    def start(self, trial: str, candidate: Candidate) -> None: ...
-
-    def report(self, trial: str, *, epoch: int, value: float) -> None: ...
-
-    def pause(self, trial: str) -> None: ...
-
-    def end(self, trial: str, outcome: Outcome) -> None: ...
+class RandomSampler(Sampler):
+    """Draws at random."""

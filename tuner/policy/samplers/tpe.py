@@ -28,12 +28,14 @@ from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.halving import sign_of
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
+from tuner.policy.samplers.sampler import Sampler
 
 NUM_BEST = 50
 """TPE uses at most 25 of them as its best."""
 NUM_LATEST = 250
 NUM_BETWEEN = 100
 """Trials that end before a study is replaced."""
+DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 STATES = {
     Outcome.COMPLETED: TrialState.COMPLETE,
     Outcome.PLATEAUED: TrialState.COMPLETE,
@@ -46,7 +48,7 @@ STATES = {
 }
 
 
-class TpeSampler:
+class TpeSampler(Sampler):
     """Asks Optuna for configurations and tells it their results.
 
     Args:
@@ -55,16 +57,14 @@ class TpeSampler:
     """
 
     def __init__(self, space: Callable[[Any], dict], *, mode: str) -> None:
-        self._space, self._source = space, SpaceSource(space)
-        self._direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}[mode]
+        super().__init__(SpaceSource(space))
+        self._space = space
+        self._direction = DIRECTIONS[mode]
         self._sign = sign_of(mode)
         self._study: optuna.Study | None = None
         self._open: dict[str, Candidate] = {}
         self._values: dict[str, dict[int, float]] = {}
         self._told: dict[str, FrozenTrial] = {}
-
-    def any(self, generator: random.Random) -> Candidate:
-        return self._source.any(generator)
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         if self._study is None:

@@ -14,9 +14,8 @@ or `none`; the prediction alone: `--sampler random`.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
-from tuner.policy.actions import Action, NoWork, Promote, Start
+from tuner.policy.actions import Action, NoWork, Policy, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.halving import HalvingConfig
@@ -31,7 +30,7 @@ _BEYOND_LAST_VALUE = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Outcomes of the epoch after the last value."""
 
 
-class PromotingPolicy:
+class PromotingPolicy(Policy):
     """Trials wait at rungs, and the most promising continue.
 
     Args:
@@ -49,31 +48,19 @@ class PromotingPolicy:
         sampler: Sampler | None = None,
         predictor: Predictor | None = None,
     ) -> None:
+        super().__init__(config.slots)
         self.rungs = PromotionRungs(
             config.rung_epochs, max_epochs=config.max_epochs, reduction_factor=config.reduction_factor
         )
+        self.paused = self.rungs.paused
         self._config, self._sampler = config, sampler
         if predictor is None:
             predictor = LastValues() if sampler else GaussianProcessPredictor(config.max_epochs)
         self._startup = startup_values(config.num_trials)
-        self._forecast = Forecast(source, self.rungs, predictor, startup=self._startup)
+        self.forecast = Forecast(source, self.rungs, predictor, startup=self._startup)
         self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=source.any)
         self._past: set[str] = set()
         self._last_values: dict[str, float] = {}
-        self._is_closed = False
-        self._action: Action | None = None
-
-    @property
-    def paused(self) -> Mapping[str, int]:
-        return self.rungs.paused
-
-    def action(self) -> Action:
-        if self._action is None:
-            self._action = self._decide()
-        return self._action
-
-    def start(self, trial: str, candidate: Candidate) -> None:
-        self._start(trial, candidate, is_past=False)
 
     def promote(self, promotion: Promote) -> None:
         self.rungs.promote(promotion.trial, to_epoch=promotion.to_epoch)
@@ -87,8 +74,8 @@ class PromotingPolicy:
     def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
         """The rank is among this search's trials; a pause skips the prediction, which takes time."""
         epoch = self.paused[trial]
-        arrived = {name: value for name, value in self.rungs.values_at(epoch).items() if name not in self._past}
-        predicted = None if action == PAUSE else self.predicted().get(trial)
+        arrived = {name: value for name, value in self.rungs.values[epoch].items() if name not in self._past}
+        predicted = None if action == PAUSE else self.forecast.predicted().get(trial)
         return Decision(
             epoch=epoch,
             rung=self.rungs.epochs.index(epoch) + 1,
@@ -105,13 +92,14 @@ class PromotingPolicy:
     def end(self, trial: str, outcome: Outcome) -> None:
         self.rungs.end_with(trial, outcome, last=self._last_values.get(trial))
         if not outcome.may_win:
-            self._forecast.exclude(trial)
+            self.forecast.contenders.discard(trial)
         if self._sampler is not None:
             self._sampler.end(trial, outcome)
         self._refit()
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
-        self._start(trial, candidate, is_past=True)
+        self._past.add(trial)
+        self.start(trial, candidate)
         for epoch, value in sorted(values.items()):
             if trial in self.paused:
                 self.rungs.promote(trial)
@@ -120,36 +108,23 @@ class PromotingPolicy:
             self.rungs.promote(trial)
         self.end(trial, outcome)
 
-    def resize(self, slots: int) -> None:
-        self._config = replace(self._config, slots=slots)
-        self._changed()
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._changed()
-
     def best_predicted(self) -> str | None:
         """The trial with the best prediction at full length; None before the first value."""
-        predicted = self.predicted()
+        predicted = self.forecast.predicted()
         return max(predicted.keys() - self._past, key=lambda trial: (predicted[trial], trial), default=None)
 
     def trial_to_evict(self, *, kept: Collection[str] = ()) -> str | None:
         """The worst predicted; the default and the best-predicted trial are evicted last."""
-        predicted, late = self.predicted(), (self._proposals.default_trial, self.best_predicted())
+        predicted, late = self.forecast.predicted(), (self._proposals.default_trial, self.best_predicted())
         waiting = [trial for trial in self.paused if trial not in kept]
         worst = min(predicted.values(), default=0.0)
         return min(
             waiting, key=lambda t: (late.index(t) if t in late else -1, predicted.get(t, worst), t), default=None
         )
 
-    def predicted(self) -> Mapping[str, float]:
-        """Values at full length by trial, higher is better, of the best measured trials that may win."""
-        return self._forecast.predicted()
-
-    def _start(self, trial: str, candidate: Candidate, *, is_past: bool) -> None:
-        self._past.update([trial] if is_past else [])
-        self._forecast.add(trial, candidate)
-        self._proposals.add(trial, candidate, is_past=is_past)
+    def start(self, trial: str, candidate: Candidate) -> None:
+        self.forecast.add(trial, candidate)
+        self._proposals.add(trial, candidate, is_past=trial in self._past)
         self.rungs.start(trial)
         if self._sampler is not None:
             self._sampler.start(trial, candidate)
@@ -168,30 +143,25 @@ class PromotingPolicy:
             self._refit()
         return has_arrived
 
-    @property
-    def _is_past_startup(self) -> bool:
-        return self._proposals.are_all_started or self.rungs.num_values >= self._startup
-
     def _refit(self) -> None:
-        if self._is_past_startup:
-            self._forecast.refit()
+        self.forecast.refit(at_once=self._proposals.are_all_started)
         self._changed()
 
     def _changed(self) -> None:
-        self._forecast.forget()
-        self._action = None
+        self.forecast.forget()
+        super()._changed()
 
     def _decide(self) -> Action:
-        if len(self.rungs.running) >= self._config.slots:
+        if len(self.rungs.running) >= self._slots:
             return NoWork.WAIT
         if self._is_closed:
             return self._last_action()
-        if self._is_past_startup:
+        if self._proposals.are_all_started or self.rungs.num_values >= self._startup:
             for waiting in self.rungs.promotable():
-                if (trial := self._forecast.most_promising(waiting)) is not None:
+                if (trial := self.forecast.most_promising(waiting)) is not None:
                     return Promote(trial)
         if not self._proposals.are_all_started:
-            return Start(self._proposals.next((self._sampler or self._forecast).draw))
+            return Start(self._proposals.next((self._sampler or self.forecast).draw))
         return self._last_action()
 
     def _last_action(self) -> Action:
@@ -209,8 +179,8 @@ class PromotingPolicy:
 
     def _best_challenger(self) -> str | None:
         """The waiting trial beside the default that is predicted best; None once one beside it has its full length."""
-        default, predicted = self._proposals.default_trial, self.predicted()
-        full = {trial for trial, value in self.rungs.values_at(self._config.max_epochs).items() if value > -math.inf}
+        default, predicted = self._proposals.default_trial, self.forecast.predicted()
+        full = {trial for trial, value in self.rungs.values[self._config.max_epochs].items() if value > -math.inf}
         if full - self._past - {default}:
             return None
         return max(

@@ -1,9 +1,9 @@
 """The policy that stops poor trials at rungs; without rungs every trial trains to full length."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tuner.policy.actions import Action, NoWork, Promote, Start
+from tuner.policy.actions import Action, NoWork, Policy, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import KEEP, STOP, Decision
 from tuner.policy.halving import HalvingConfig
@@ -13,7 +13,7 @@ from tuner.policy.samplers.sampler import Sampler
 from tuner.policy.schedulers.stopping_rungs import StoppingRungs
 
 
-class StoppingPolicy:
+class StoppingPolicy(Policy):
     """A sampler proposes configurations, rungs stop trials; no trial waits.
 
     Args:
@@ -22,53 +22,29 @@ class StoppingPolicy:
     """
 
     def __init__(self, sampler: Sampler, config: HalvingConfig, *, first: Sequence[Candidate] = ()) -> None:
-        self._sampler, self._config = sampler, config
+        super().__init__(config.slots)
+        self._sampler = sampler
         self._rungs = StoppingRungs(config.rung_epochs, reduction_factor=config.reduction_factor, mode=config.mode)
-        self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=sampler.any)
+        self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=sampler.source.any)
         self._running: set[str] = set()
-        self._is_closed = False
-        self._action: Action | None = None
-
-    @property
-    def paused(self) -> Mapping[str, int]:
-        return {}
-
-    def action(self) -> Action:
-        if self._action is None:
-            self._action = self._decide()
-        return self._action
 
     def start(self, trial: str, candidate: Candidate) -> None:
         self._proposals.add(trial, candidate)
         self._sampler.start(trial, candidate)
         self._running.add(trial)
-        self._action = None
-
-    def promote(self, promotion: Promote) -> None:
-        raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
+        self._changed()
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         self._sampler.report(trial, epoch=epoch, value=value)
-        self._action = None
+        self._changed()
         decision = self._rungs.report(trial, epoch=epoch, value=value)
         is_kept = decision is not None and decision.action == STOP and trial == self._proposals.default_trial
         return replace(decision, action=KEEP) if decision is not None and is_kept else decision
 
-    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
-        raise AssertionError(f"{trial} does not wait")
-
     def end(self, trial: str, outcome: Outcome) -> None:
         self._sampler.end(trial, outcome)
         self._running.discard(trial)
-        self._action = None
-
-    def resize(self, slots: int) -> None:
-        self._config = replace(self._config, slots=slots)
-        self._action = None
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._action = None
+        self._changed()
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         """Only the sampler uses it; it enters no rung."""
@@ -77,13 +53,10 @@ class StoppingPolicy:
         for epoch, value in sorted(values.items()):
             self._sampler.report(trial, epoch=epoch, value=value)
         self._sampler.end(trial, outcome)
-        self._action = None
-
-    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
-        return None
+        self._changed()
 
     def _decide(self) -> Action:
-        if len(self._running) >= self._config.slots:
+        if len(self._running) >= self._slots:
             return NoWork.WAIT
         if not self._is_closed and not self._proposals.are_all_started:
             return Start(self._proposals.next(self._sampler.draw))

@@ -19,7 +19,6 @@ from tuner.views.figures.drawing import (
     colour_of,
     hover_of,
     new_figure,
-    objective_of,
     time_unit,
 )
 
@@ -36,7 +35,7 @@ def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None, *, 
     if search.comparison_epoch is None:
         return Drawing(name=name, title=title, caption=NOTHING_MEASURED)
     is_objective = metric in (None, search.settings.objective)
-    figure = new_figure(x="epoch", y=objective_of(search) if is_objective else str(metric), height_px=420)
+    figure = new_figure(x="epoch", y=search.settings.metric if is_objective else str(metric), height_px=420)
     for kind, trials in by_kind(search, exported).items():
         if measured := [trial for trial in trials if trial.results]:
             figure.add_trace(_curves(kind, measured, search, exported, metric=None if is_objective else metric))
@@ -146,7 +145,7 @@ def _best_so_far(
     x: Sequence[float],
 ) -> Drawing:
     name, title = f"best-so-far-{against}", f"Best so far against {against}"
-    figure = new_figure(x=x_title, y=f"{objective_of(search)} at epoch {search.comparison_epoch}")
+    figure = new_figure(x=x_title, y=f"{search.settings.metric} at epoch {search.comparison_epoch}")
     values = [one.value for one in measured]
     best = list(accumulate(values, max if search.settings.mode == "max" else min))
     line = {"shape": "hv", "color": EXPORTED, "width": 2.6}

@@ -117,7 +117,3 @@ def time_unit(seconds: float) -> tuple[float, str]:
     if seconds < 180:
         return 1.0, "seconds"
     return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
-
-
-def objective_of(search: SearchRecord) -> str:
-    return formatting.metric(search.settings.objective)

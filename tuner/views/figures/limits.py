@@ -6,7 +6,7 @@ from trainable.leg import LIMIT_PREFIX
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.views.figures.drawing import DEFAULT, Drawing, by_kind, colour_of, hover_of, new_figure, objective_of
+from tuner.views.figures.drawing import DEFAULT, Drawing, by_kind, colour_of, hover_of, new_figure
 
 
 def draw_limits(search: SearchRecord, exported: TrialRecord | None) -> list[Drawing]:
@@ -24,7 +24,7 @@ def measured_quantity(trial: TrialRecord, quantity: str) -> float | None:
 
 
 def _draw(search: SearchRecord, exported: TrialRecord | None, quantity: str, limit: float, *, number: int) -> Drawing:
-    figure = new_figure(x=quantity, y=f"last {objective_of(search)}", height_px=300)
+    figure = new_figure(x=quantity, y=f"last {search.settings.metric}", height_px=300)
     for kind, trials in by_kind(search, exported).items():
         here = [(one, measured) for one in trials if one.results and (measured := measured_quantity(one, quantity))]
         figure.add_trace(
@@ -45,7 +45,7 @@ def _draw(search: SearchRecord, exported: TrialRecord | None, quantity: str, lim
     ]
     return Drawing(
         name=f"limit-{number}",
-        title=f"{objective_of(search)} against {quantity}",
+        title=f"{search.settings.metric} against {quantity}",
         caption=f"The limit is {limit:g}; {formatting.count(len(broken), 'trial')} above it ended untrained.",
         description=f"One dot for each trained trial, and the limit of {limit:g}.",
         figure=figure,

@@ -23,7 +23,6 @@ from tuner.views.figures.drawing import (
     colour_of,
     hover_of,
     new_figure,
-    objective_of,
     word_of_exported,
 )
 from tuner.views.figures.importance import draw_importance
@@ -54,7 +53,7 @@ def draw_slice(
     search: SearchRecord, exported: TrialRecord | None, parameter: str, epoch: int, *, number: int
 ) -> Drawing:
     """The objective at an epoch against one parameter."""
-    figure = new_figure(x=parameter, y=f"{objective_of(search)} at epoch {epoch}", height_px=300, showlegend=False)
+    figure = new_figure(x=parameter, y=f"{search.settings.metric} at epoch {epoch}", height_px=300, showlegend=False)
     values = [trial.params[parameter] for trial in search.trials if parameter in trial.params]
     are_numbers = all(type(value) in (int, float) for value in values)
     for kind, trials in by_kind(search, exported).items():
@@ -80,7 +79,7 @@ def draw_slice(
     figure.update_xaxes(**_axis(values) if are_numbers else {"type": "category"})
     return Drawing(
         name=f"slice-{number}",
-        title=f"{objective_of(search)} against {parameter}",
+        title=f"{search.settings.metric} against {parameter}",
         caption=f"Star: {word_of_exported(search)}. Diamond: default." if number == 1 else "",
         description=f"One dot for each of {formatting.count(len(values), 'trial')}. Star: {word_of_exported(search)}. "
         "Diamond: default.",
@@ -121,8 +120,8 @@ def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence
     return Drawing(
         name="contour",
         title=f"{numbers[0]} and {numbers[1]} together",
-        caption=f"{objective_of(search)} at epoch {epoch}, smoothed between the trials; only where trials are near.",
-        description=f"{objective_of(search)} over {numbers[0]} and {numbers[1]}.",
+        caption=f"{search.settings.metric} at epoch {epoch}, smoothed between the trials; only where trials are near.",
+        description=f"{search.settings.metric} over {numbers[0]} and {numbers[1]}.",
         figure=figure,
     )
 
@@ -164,7 +163,7 @@ def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing
         go.Parcoords(
             dimensions=[
                 *(_dimension(trials, name) for name in shown),
-                {"label": objective_of(search), "values": values},
+                {"label": search.settings.metric, "values": values},
             ],
             line={
                 "color": values,
@@ -178,7 +177,7 @@ def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing
     return Drawing(
         name="parallel",
         title="Parallel coordinates",
-        caption=f"A line is a trial, its colour {objective_of(search)} at epoch {epoch}. Drag along an axis to keep "
+        caption=f"A line is a trial, its colour {search.settings.metric} at epoch {epoch}. Drag along an axis to keep "
         "only the trials of that range.",
         description=f"A line for each of {formatting.count(len(trials), 'trial')} through {', '.join(shown)}.",
         figure=figure,

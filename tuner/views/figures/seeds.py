@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from tuner import formatting
 from tuner.answer.comparison import Confirmation
 from tuner.records import SearchRecord, TrialRecord
-from tuner.views.figures.drawing import COMPLETED, DEFAULT, EXPORTED, Drawing, new_figure, objective_of
+from tuner.views.figures.drawing import COMPLETED, DEFAULT, EXPORTED, Drawing, new_figure
 
 
 def draw_seeds(search: SearchRecord, exported: TrialRecord | None, confirmations: Sequence[Confirmation]) -> Drawing:
@@ -20,7 +20,7 @@ def draw_seeds(search: SearchRecord, exported: TrialRecord | None, confirmations
     columns = {"default": confirmations[0].default_values}
     columns |= {f"trial {one.trial}": one.values for one in confirmations}
     own = "default" if exported is search.default_trial or exported is None else f"trial {exported.name}"
-    figure = new_figure(x="", y=f"{objective_of(search)}, test split")
+    figure = new_figure(x="", y=f"{search.settings.metric}, test split")
     for seed in sorted({seed for values in columns.values() for seed in values}):
         here = {column: values[seed] for column, values in columns.items() if seed in values}
         figure.add_trace(_line(seed, here))

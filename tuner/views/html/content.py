@@ -13,7 +13,7 @@ from tuner.budget.time_left import time_left
 from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import Importance
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
-from tuner.records.trivial import Split, read_probe, read_trivial
+from tuner.records.trivial import PROBE, TRIVIAL, Split
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.headline import Headline, State, headline_of
@@ -77,7 +77,7 @@ def notes(result: Result) -> list[str]:
     found = [
         what_is_left(result.folder, search) if result.state is State.INTERRUPTED else None,
         warning_of_nothing_learned(
-            search, result.exported, result.confirmations, read_trivial(result.folder), read_probe(result.folder)
+            search, result.exported, result.confirmations, TRIVIAL.read(result.folder), PROBE.read(result.folder)
         ),
         formatting.warning_of_few(search.settings.images),
     ]
@@ -100,8 +100,8 @@ def references(result: Result) -> list[Row]:
         result.search,
         result.exported,
         result.confirmations,
-        read_trivial(result.folder),
-        read_probe(result.folder),
+        TRIVIAL.read(result.folder),
+        PROBE.read(result.folder),
     )
     return rows if any(not row.is_trial for row in rows) else []
 

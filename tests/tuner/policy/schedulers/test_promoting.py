@@ -228,7 +228,7 @@ def test_ranks_are_those_among_the_trials_of_this_search():
     policy.add_past_trial("past/0", SOURCE.of({"x": 0.6, "kind": "b"}), {1: 0.9}, Outcome.STOPPED_AT_RUNG)
     policy.start("own", SOURCE.of({"x": 0.5, "kind": "a"}))
     decision = policy.report("own", epoch=1, value=0.5)
-    assert len(policy.rungs.values_at(1)) == 2
+    assert len(policy.rungs.values[1]) == 2
     assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
     assert policy.best_predicted() == "own"
 
@@ -273,9 +273,9 @@ def test_what_is_learned_of_a_past_trial_is_what_was_seen_of_it_live(outcome, va
     past = begun(make(), *others)
     past.add_past_trial("a", candidate, dict(enumerate(values, start=1)), outcome)
     for epoch in live.rungs.epochs:
-        assert past.rungs.values_at(epoch) == live.rungs.values_at(epoch)
+        assert past.rungs.values[epoch] == live.rungs.values[epoch]
     assert past.rungs.num_values == live.rungs.num_values > 9
-    assert past.predicted() == live.predicted()
+    assert past.forecast.predicted() == live.forecast.predicted()
     assert past.paused == live.paused
 
 
@@ -297,8 +297,8 @@ def test_a_trial_that_ended_badly_keeps_no_value():
     policy = make()
     policy.start("a", SOURCE.of({"x": 0.5, "kind": "a"}))
     policy.end("a", Outcome.DIVERGED)
-    assert policy.rungs.values_at(1) == {"a": -math.inf}
-    assert policy.predicted() == {}
+    assert policy.rungs.values[1] == {"a": -math.inf}
+    assert policy.forecast.predicted() == {}
     assert policy.best_predicted() is None
 
 

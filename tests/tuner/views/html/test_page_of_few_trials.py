@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.tuner.views.html.test_page import page_of
-from tuner.records.trivial import ProbeScore, TrivialScore, write_probe, write_trivial
+from tuner.records.trivial import PROBE, TRIVIAL, ProbeScore, TrivialScore
 from tuner.results.headline import State
 
 
@@ -14,8 +14,8 @@ from tuner.results.headline import State
 def folder(trained_folder, tmp_path_factory):
     folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("few") / "run")
     for split, trivial, probe in (("validation", 0.31, 0.41), ("test", 0.32, 0.42)):
-        write_trivial(folder, split, TrivialScore(name="an empty mask", objective=trivial, metrics={}))
-        write_probe(folder, split, ProbeScore(name="linear probe", objective=probe, metrics={}, seconds=1.0))
+        TRIVIAL.write(folder, split, TrivialScore(name="an empty mask", objective=trivial, metrics={}))
+        PROBE.write(folder, split, ProbeScore(name="linear probe", objective=probe, metrics={}, seconds=1.0))
     return folder
 
 

@@ -1,0 +1,19 @@
+"""The base of every view of a running search."""
+
+from tuner.records import SearchRecord
+
+
+class View:
+    """Shows a running search; without overrides it shows nothing."""
+
+    def start(self) -> None:
+        """Called once, before anything else."""
+
+    def update(self, search: SearchRecord) -> None:
+        """The search has changed."""
+
+    def message(self, text: str) -> None:
+        """A line for the terminal."""
+
+    def stop(self) -> None:
+        """The last state stays as it is."""
