@@ -67,7 +67,7 @@ def picture(claims: Sequence[Claim]) -> Figure:
 
 def _rows(claim: Claim) -> list[tuple[str, ...]]:
     ratios = claim.side_ratios
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for side in claim.sides:
         if not side.values:
             rows.append((f"  {side.name}: {side.note}", "", "", "", "", ""))

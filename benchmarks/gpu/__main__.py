@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -68,7 +69,8 @@ def _to_measure(options: argparse.Namespace) -> list[str]:
 
 def _measured(name: str, options: argparse.Namespace) -> Result:
     """The piece, measured in a process of its own, which leaves no memory of the device behind."""
-    began, here = time.monotonic(), {"commit": record.commit(), "machine": record.machine()}
+    began = time.monotonic()
+    here: dict[str, Any] = {"commit": record.commit(), "machine": record.machine()}
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "piece.json"
         command = [sys.executable, "-m", "benchmarks.gpu.piece", name, options.device, str(written)]

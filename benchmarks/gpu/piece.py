@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def outcome(name: str, device: str, size: Size) -> Result:
     """The numbers of a piece, or why there are none."""
-    here = {"commit": record.commit(), "machine": record.machine(), "seconds": 0.0}
+    here: dict[str, Any] = {"commit": record.commit(), "machine": record.machine(), "seconds": 0.0}
     try:
         return Result(status="measured", numbers=tuple(PIECES[name].measure(device, size)), **here)
     except (MissingPackageError, ModuleNotFoundError) as missing:

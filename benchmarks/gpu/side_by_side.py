@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -10,7 +11,7 @@ from benchmarks.gpu.work import OURS, Work, synchronise, variants
 
 COUNTS = (1, 2, 4)
 
-_barrier = None
+_barrier: Any = None
 """Of the processes that train together."""
 
 

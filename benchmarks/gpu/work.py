@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,8 +131,9 @@ def ours(
     images = images.to(memory_format=memory_format)
     if not on_device and work.device == "cuda":
         images, labels = images.pin_memory(), labels.pin_memory()
+    network: Any = torch.compile(net) if compiled else net
     trainer = OptimizedTrainer(
-        torch.compile(net) if compiled else net,
+        network,
         optimizer,
         nn.functional.cross_entropy,
         work.device,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmarks.replay.problems import Curve, Problem, RowSource
 from tuner.importance.measure import distributions_of
@@ -33,10 +33,7 @@ class PastSearch(Problem):
         self._ranges = distributions_of(trials)
         space = SpaceSource(self.space)
         # A parameter that a trial does not have counts as the first choice or the lowest value.
-        lowest = {
-            name: spread.choices[0] if hasattr(spread, "choices") else spread.low
-            for name, spread in self._ranges.items()
-        }
+        lowest = {name: _lowest(spread) for name, spread in self._ranges.items()}
         self._rows = [space.of({name: trial.params.get(name, lowest[name]) for name in lowest}) for trial in trials]
         self._encoding = Encoding()
         self._encoding.extend(self._rows)
@@ -62,9 +59,17 @@ def past_search(folder: Path) -> list[PastSearch]:
     return [PastSearch(read_search(folder))]
 
 
+def _lowest(spread: BaseDistribution) -> Any:
+    if isinstance(spread, CategoricalDistribution):
+        return spread.choices[0]
+    assert isinstance(spread, IntDistribution | FloatDistribution)
+    return spread.low
+
+
 def _ask(trial: Any, name: str, spread: BaseDistribution) -> Any:
     if isinstance(spread, CategoricalDistribution):
         return trial.suggest_categorical(name, spread.choices)
+    assert isinstance(spread, IntDistribution | FloatDistribution)
     ask = trial.suggest_int if isinstance(spread, IntDistribution) else trial.suggest_float
     return ask(name, spread.low, spread.high, log=spread.log)
 

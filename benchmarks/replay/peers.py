@@ -13,10 +13,11 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from benchmarks.replay.problems import Problem
-from tuner.policy.actions import Action, NoWork, Promote, Start
+from tuner.policy.actions import Action, NoWork, Policy, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import STOP, Decision
 from tuner.policy.outcomes import Outcome
+from tuner.policy.samplers.tpe import DIRECTIONS
 
 OBJECTIVE, EPOCH = "objective", "training_iteration"
 ENOUGH_RESULTS = 10
@@ -31,7 +32,7 @@ class RayTrial:
         self.last_result: dict[str, Any] = {}
 
 
-class RayPolicy:
+class RayPolicy(Policy):
     """A searcher that proposes and a scheduler that stops; no trial waits.
 
     Args:
@@ -39,29 +40,18 @@ class RayPolicy:
     """
 
     def __init__(self, searcher: Searcher, scheduler: TrialScheduler, *, slots: int, max_epochs: int) -> None:
-        self._searcher, self._scheduler = searcher, scheduler
-        self._slots, self._max_epochs = slots, max_epochs
+        super().__init__(slots)
+        self._searcher, self._max_epochs = searcher, max_epochs
+        # It reads little of a controller and of a trial of Ray.
+        self._scheduler: Any = scheduler
         self._running: dict[str, RayTrial] = {}
         self._num_started = 0
-        self._action: Action | None = None
-
-    @property
-    def paused(self) -> Mapping[str, int]:
-        return {}
-
-    def action(self) -> Action:
-        if self._action is None:
-            self._action = self._suggested() if len(self._running) < self._slots else NoWork.WAIT
-        return self._action
 
     def start(self, trial: str, candidate: Candidate) -> None:
         self._running[trial] = RayTrial(self._next_id, candidate.params)
         self._num_started += 1
         self._scheduler.on_trial_add(None, self._running[trial])
         self._action = None
-
-    def promote(self, promotion: Promote) -> None:
-        raise AssertionError(f"{promotion.trial} can't be promoted: no trial waits")
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         one, is_last = self._running[trial], epoch >= self._max_epochs
@@ -72,9 +62,6 @@ class RayPolicy:
             return Decision(epoch=epoch, rung=None, value=value, cutoff=None, rank=None, of=0, action=STOP)
         self._searcher.on_trial_result(one.trial_id, one.last_result)
         return None
-
-    def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
-        raise AssertionError(f"{trial} does not wait")
 
     def end(self, trial: str, outcome: Outcome) -> None:
         one = self._running.pop(trial)
@@ -87,23 +74,16 @@ class RayPolicy:
         # A proposal that has not started stays: Ray's searchers can't withdraw one.
         self._action = self._action if isinstance(self._action, Start) else None
 
-    def close(self) -> None:
-        raise NotImplementedError("a replay has no stated time")
-
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
-
-    def resize(self, slots: int) -> None:
-        raise AssertionError("a replay has the slots that it began with")
-
-    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
-        return None
 
     @property
     def _next_id(self) -> str:
         return f"{self._num_started:05d}"
 
-    def _suggested(self) -> Action:
+    def _decide(self) -> Action:
+        if len(self._running) >= self._slots:
+            return NoWork.WAIT
         config = self._searcher.suggest(self._next_id)
         if config is None or config == Searcher.FINISHED:
             return NoWork.WAIT if config is None else NoWork.FINISHED
@@ -146,7 +126,7 @@ class HighestRungSearcher(Searcher):
 
     def _study(self) -> optuna.Study:
         sampler = optuna.samplers.TPESampler(seed=self._seed * 100_003 + len(self._asked))
-        direction = {"max": "maximize", "min": "minimize"}[self.mode]
+        direction = DIRECTIONS[self.mode]
         study = optuna.create_study(sampler=sampler, direction=direction)
         enough = [epoch for epoch, results in self._results.items() if len(results) >= ENOUGH_RESULTS]
         for trial_id, value in self._results[max(enough)].items() if enough else ():

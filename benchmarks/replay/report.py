@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.figure_style import (
     BLACK,
@@ -174,4 +175,6 @@ def _draw(regrets: Regrets, path: Path) -> None:
         axes.set_xticks([1, *range(POINTS // 4, POINTS + 1, POINTS // 4)])
         axes.set(xlabel="budget in full trainings", ylabel="normalised regret", xlim=(spent[0], spent[-1]), ylim=(0, 1))
         label_right(axes, labels)
-        axes.figure.savefig(path, metadata={"Software": None})
+        figure = axes.figure
+        assert isinstance(figure, Figure)
+        figure.savefig(path, metadata={"Software": None})

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -97,7 +97,11 @@ def _cpu_seconds() -> float:
 def problems_of(suite: str) -> dict[str, Problem]:
     """By name; read once by each process."""
     kind, _, path = suite.partition(":")
-    opened = {"table": taskset, "surrogate": lcbench, "search": past_search}
+    opened: dict[str, Callable[[Path], Iterable[Problem]]] = {
+        "table": taskset,
+        "surrogate": lcbench,
+        "search": past_search,
+    }
     problems = synthetic() if kind == "synthetic" else opened[kind](Path(path))
     return {problem.name: problem for problem in problems}
 

@@ -15,6 +15,7 @@ from benchmarks.replay.problems import TableProblem
 from tuner.policy.actions import Action, Start
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.halving import HalvingConfig
+from tuner.policy.samplers.tpe import DIRECTIONS
 from tuner.policy.schedulers.promoting import PromotingPolicy
 
 
@@ -44,7 +45,7 @@ class ToldOptunaSearcher(Searcher):
     def __init__(self, problem: TableProblem, *, seed: int) -> None:
         super().__init__(metric=OBJECTIVE, mode=problem.mode)
         self._problem = problem
-        direction = {"max": "maximize", "min": "minimize"}[problem.mode]
+        direction = DIRECTIONS[problem.mode]
         self._study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=seed))
         self._given: dict[str, dict] = {}
         self._distributions: dict = {}

@@ -31,6 +31,7 @@ from tuner import formatting
 from tuner.answer.comparison import Confirmation, confirmed_runs
 from tuner.answer.handed_over import handed_over
 from tuner.planning.plan import Plan, plan_from_records
+from tuner.policy.samplers.tpe import DIRECTIONS
 from tuner.records import ConfirmedRun, SearchRecord, append_run, read_runs, read_search, trial_name
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def tuned(search: SearchRecord, out: Path) -> optuna.Study:
         storage=JournalStorage(JournalFileBackend(str(out / JOURNAL))),
         study_name=settings.space,
         load_if_exists=True,
-        direction=f"{settings.mode}imize",
+        direction=DIRECTIONS[settings.mode],
         sampler=optuna.samplers.TPESampler(seed=settings.seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(
             min_resource=settings.rung_epochs[0] if settings.rung_epochs else settings.max_epochs,
@@ -101,7 +102,7 @@ def compared(folder: Path, search: SearchRecord, study: optuna.Study, out: Path)
     default = _measured(run for run in runs if run.number == 0)
     ours = _measured(run for run in runs if run.trial == exported.trial.name)
     lines = [
-        f"| {formatting.metric(search.settings.objective)} on test | mean | gain over the default |",
+        f"| {search.settings.metric} on test | mean | gain over the default |",
         "|---|---|---|",
     ]
     lines.append(f"| default | {_mean(default)} | |")
@@ -141,8 +142,8 @@ def _tested(config: RunConfig, search: SearchRecord, seeds: Sequence[int], out: 
         run = open_run(_exported(replace(config, seed=seed), search), search.settings.resources.device)
         run_epochs(run, on_epoch=lambda result: None)
         test = run.test()
-        objective = test[formatting.metric(search.settings.objective)]
-        known[seed] = ConfirmedRun(trial=name, seed=seed, objective=objective, test=test)
+        objective = test[search.settings.metric]
+        known[seed] = ConfirmedRun(trial=name, seed=seed, objective=objective, test={**test})
         append_run(out, known[seed])
         logger.info("seed %d: %s on the test split", seed, formatting.number(objective))
     return _measured(known[seed] for seed in seeds)

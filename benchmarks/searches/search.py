@@ -144,7 +144,7 @@ def _awaited(process: subprocess.Popen, path: Path, *, count: int = 1, **fields:
         if len(found) >= count:
             return found
         if has_ended:
-            raise RuntimeError(f"{process.args} ended ({process.returncode}) after {len(found)} of {count} epochs")
+            raise RuntimeError(f"{process.args!r} ended ({process.returncode}) after {len(found)} of {count} epochs")
         time.sleep(0.02)
 
 
@@ -166,9 +166,14 @@ def _running(arguments: Sequence[str]) -> Iterator[subprocess.Popen]:
     search removes the temporary folders of those that were killed.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    command = [sys.executable, "-m", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **silent)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield process
     finally:

@@ -10,11 +10,11 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import optuna
@@ -23,7 +23,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.claims import OURS
 from search_spaces.space import Situation
-from trainable.leg import LegReport
+from trainable.leg import Leg, LegReport
 from trainable.run import Ending, EpochResult
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.candidates import Candidate
@@ -122,7 +122,9 @@ class OurDriver:
         self._sampler.is_random = at_random
 
     def propose(self) -> str:
-        return self._session.next_leg().trial
+        leg = self._session.next_leg()
+        assert isinstance(leg, Leg)
+        return leg.trial
 
     def take(self, trial: str, epoch: int, value: float) -> bool:
         result = EpochResult(
@@ -151,8 +153,10 @@ class StockDriver:
 
     def __init__(self, folder: Path) -> None:
         self._search = OptunaSearch(space=space, metric=OBJECTIVE, mode="max")
-        self._samplers = (self._search._ot_study.sampler, optuna.samplers.RandomSampler(seed=0))
-        self._scheduler = AsyncHyperBandScheduler(
+        self._study = cast(optuna.Study, self._search._ot_study)
+        self._samplers = (self._study.sampler, optuna.samplers.RandomSampler(seed=0))
+        # It reads little of a controller and of a trial of Ray.
+        self._scheduler: Any = AsyncHyperBandScheduler(
             time_attr="epoch",
             metric=OBJECTIVE,
             mode="max",
@@ -163,7 +167,7 @@ class StockDriver:
         self._trials: dict[str, SimpleNamespace] = {}
 
     def propose_at_random(self, at_random: bool) -> None:
-        self._search._ot_study.sampler = self._samplers[at_random]
+        self._study.sampler = self._samplers[at_random]
 
     def propose(self) -> str:
         trial = f"t{len(self._trials):05d}"
@@ -185,7 +189,7 @@ class StockDriver:
         """Holds no files."""
 
 
-DRIVERS = {OURS: OurDriver, STOCK: StockDriver}
+DRIVERS: dict[str, Callable[[Path], Driver]] = {OURS: OurDriver, STOCK: StockDriver}
 
 
 @dataclass(slots=True)

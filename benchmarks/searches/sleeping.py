@@ -23,16 +23,17 @@ def ours(sleep: Sleep) -> None:
     import tuner.ray.tuner
     from benchmarks.searches.sleeping_run import SleepingRun
     from trainable.ray.trainable import LegTrainable
+    from trainable.run import EpochRun
     from tuner.planning.plan import plan_search
     from tuner.run import run_search
     from tuner.settings import SearchSettings
 
     class SleepingTrial(LegTrainable):
-        def _run_or_begin(self) -> SleepingRun:
+        def _run_or_begin(self) -> EpochRun:
             self._run = self._run or SleepingRun(sleep, self._leg.trial)
             return self._run
 
-    tuner.ray.tuner.LegTrainable = SleepingTrial
+    tuner.ray.tuner.LegTrainable = SleepingTrial  # type: ignore[misc]
     settings = SearchSettings(
         num_trials=sleep.num_trials,
         max_epochs=sleep.num_epochs,

@@ -20,8 +20,8 @@ class SleepingRun:
     def run_epoch(self) -> EpochResult:
         self._sleep.epoch(self.trial)
         self.epoch += 1
-        measured = {"objective": 0.5, "metrics": {"val/s_measure": 0.5}, "precision": "fp32"}
-        return EpochResult(epoch=self.epoch, seconds=self._sleep.seconds, **measured)
+        seconds, metrics = self._sleep.seconds, {"val/s_measure": 0.5}
+        return EpochResult(epoch=self.epoch, objective=0.5, metrics=metrics, seconds=seconds, precision="fp32")
 
     def save(self, path: Path) -> None:
         path.write_text(str(self.epoch))

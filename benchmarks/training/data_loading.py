@@ -25,7 +25,7 @@ TIMES_AS_MANY = 20
 MAX_SHARED_MB = 1.0
 DECODING = "DataLoader, 2 workers that decode and resize"
 CPU = torch.device("cpu")
-_KEPT: list[object] = []
+_KEPT: list[TrainingBatches] = []
 """The data that this process has opened, for the second measurement."""
 
 
@@ -40,8 +40,10 @@ class DecodedFiles(Dataset):
         return len(self._images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image = Image.open(self._images[index]).convert("RGB").resize((self._side, self._side), Image.BILINEAR)
-        mask = Image.open(self._masks[index]).resize((self._side, self._side), Image.NEAREST)
+        image = (
+            Image.open(self._images[index]).convert("RGB").resize((self._side, self._side), Image.Resampling.BILINEAR)
+        )
+        mask = Image.open(self._masks[index]).resize((self._side, self._side), Image.Resampling.NEAREST)
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255.0)
         return pixels, torch.from_numpy(np.array(mask)).unsqueeze(0).float().div_(255.0)
 
@@ -60,10 +62,9 @@ def measure(size: Size) -> list[Claim]:
 
 def _rate(folder: Path, data: ImageMaskSet, side: int, size: Size) -> Claim:
     batches = TrainingBatches(data, batch_size=BATCH, seed=0, device=CPU)
-    loader = DataLoader(
-        DecodedFiles(folder, side), batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True
-    )
-    sides = {DECODING: _seconds_an_image(loader, len(loader.dataset)), OURS: _seconds_an_image(batches, len(data))}
+    files = DecodedFiles(folder, side)
+    loader = DataLoader(files, batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    sides = {DECODING: _seconds_an_image(loader, len(files)), OURS: _seconds_an_image(batches, len(data))}
     numbers = interleaved(sides, rounds=size.rounds)
     rates = {name: [1 / seconds for seconds in own] for name, own in numbers.items()}
     times = Spread.of(ratios(rates[OURS], rates[DECODING])).median
@@ -119,7 +120,7 @@ def _mapped_mb(folder: Path) -> float:
     for _ in _KEPT[0]:
         pass
     sections = Path("/proc/self/smaps").read_text().split("VmFlags")
-    shares = [int(re.search(r"\nPss: +(\d+) kB", part)[1]) for part in sections if f"{folder}/" in part]
+    shares = [int(re.findall(r"\nPss: +(\d+) kB", part)[0]) for part in sections if f"{folder}/" in part]
     return sum(shares) / 1024
 
 
@@ -130,7 +131,7 @@ def _write_photographs(folder: Path, *, count: int, height: int) -> None:
     for name in ("Imgs", "GT"):
         (folder / name).mkdir(parents=True)
     for number in range(count):
-        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).resize(size, Image.BICUBIC)
+        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
         grain = np.clip(np.asarray(coarse, np.int16) + rng.integers(-12, 13, (*size[::-1], 3)), 0, 255)
         Image.fromarray(grain.astype(np.uint8)).save(folder / "Imgs" / f"photo_{number:03d}.jpg", quality=90)
         mask = np.zeros(size[::-1], np.uint8)

@@ -87,17 +87,20 @@ def _peer(python: Path, probabilities: Tensor, masks: Tensor) -> Iterator:
         return
     command = [str(python), "-W", "ignore", str(WORKER)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        requests, answers = process.stdin, process.stdout
         levels = probabilities.mul(255).round().byte().numpy()[:, 0]
         arrays = (levels, (masks.numpy()[:, 0] * 255).astype(np.uint8))
 
         def ask(what: str) -> dict:
-            process.stdin.write(json.dumps(what) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
+            requests.write(json.dumps(what) + "\n")
+            requests.flush()
+            return json.loads(answers.readline())
 
-        process.stdin.write(json.dumps([array.tolist() for array in arrays]) + "\n")
+        requests.write(json.dumps([array.tolist() for array in arrays]) + "\n")
         yield ask
-        process.stdin.close()
+        requests.close()
 
 
 def _batch(side: int) -> tuple[Tensor, Tensor]:
@@ -112,4 +115,5 @@ def _batch(side: int) -> tuple[Tensor, Tensor]:
         noisy = 1.2 - distance + rng.normal(0, 0.3, (side, side))
         probabilities.append(1 / (1 + np.exp(-4 * noisy)))
     shape = (BATCH, 1, side, side)
-    return tuple(torch.tensor(np.array(array), dtype=torch.float32).view(shape) for array in (probabilities, masks))
+    soft, hard = (torch.tensor(np.array(one), dtype=torch.float32).view(shape) for one in (probabilities, masks))
+    return soft, hard

@@ -70,8 +70,8 @@ def _claim(where: str, config: MoeConfig, splits: Splits, size: Size) -> Claim:
 
 def _splits(side: int, *, train: int, validation: int) -> Splits:
     rng = np.random.default_rng(0)
-    sets = {name: _set(rng, side, count) for name, count in {"train": train, "validation": validation}.items()}
-    return Splits(**sets, test=sets["validation"], fingerprint={})
+    own, other = _set(rng, side, train), _set(rng, side, validation)
+    return Splits(train=own, validation=other, test=other, fingerprint={})
 
 
 def _set(rng: np.random.Generator, side: int, count: int) -> ImageMaskSet:

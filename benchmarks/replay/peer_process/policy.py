@@ -4,7 +4,7 @@ A peer that asks for a configuration again at more epochs, as DEHB and SMAC do, 
 only the further epochs are charged.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from benchmarks.replay.peer_process.interface import CONTINUE, PAUSE, STOP, PeerSetting
@@ -12,33 +12,25 @@ from benchmarks.replay.peer_process.process import MODULES, PeerProcess
 from benchmarks.replay.peer_process.space import DescribedSpace
 from benchmarks.replay.policies import Setting
 from tuner.policy import decision
-from tuner.policy.actions import Action, NoWork, Promote, Start
+from tuner.policy.actions import Action, NoWork, Policy, Promote, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
 
 
-class PeerPolicy:
+class PeerPolicy(Policy):
     """Asks the peer for each free slot, and tells it each result."""
 
     def __init__(self, process: PeerProcess, space: DescribedSpace, *, slots: int) -> None:
-        self._process, self._space, self._slots = process, space, slots
+        super().__init__(slots)
+        self.paused: dict[str, int] = {}
+        self._process, self._space = process, space
         self._running: dict[str, int] = {}
         """The peer's number of each trial that has a slot."""
         self._waiting: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._epochs: dict[str, int] = {}
         self._num_asked = 0
-        self._action: Action | None = None
-
-    @property
-    def paused(self) -> Mapping[str, int]:
-        return {trial: self._epochs[trial] for trial in self._waiting}
-
-    def action(self) -> Action:
-        if self._action is None:
-            self._action = self._suggested() if len(self._running) < self._slots else NoWork.WAIT
-        return self._action
 
     def start(self, trial: str, candidate: Candidate) -> None:
         number = self._num_asked - 1
@@ -47,6 +39,7 @@ class PeerPolicy:
 
     def promote(self, promotion: Promote) -> None:
         self._running[promotion.trial] = self._waiting.pop(promotion.trial)
+        del self.paused[promotion.trial]
         self._action = None
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
@@ -59,6 +52,7 @@ class PeerPolicy:
             return None
         if answer == PAUSE:
             self._waiting[trial] = self._running.pop(trial)
+            self.paused[trial] = epoch
         return self._decision(trial, decision.PAUSE if answer == PAUSE else decision.STOP, value=value)
 
     def decision_on(self, trial: str, action: str, *, to_epoch: int | None = None) -> Decision:
@@ -69,23 +63,17 @@ class PeerPolicy:
         number = self._running.pop(trial, None)
         # A peer may pause a trial at its last epoch; it has ended all the same.
         self._waiting.pop(trial, None)
+        self.paused.pop(trial, None)
         if outcome is Outcome.DIVERGED:
             self._process.call("fail", trial=number)
-
-    def close(self) -> None:
-        raise NotImplementedError("a replay has no stated time")
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
 
-    def resize(self, slots: int) -> None:
-        raise AssertionError("a replay has the slots that it began with")
-
-    def trial_to_evict(self, *, kept: Collection[str]) -> str | None:
-        return None
-
-    def _suggested(self) -> Action:
+    def _decide(self) -> Action:
         """The peer can't withdraw a proposal: it stays until it begins."""
+        if len(self._running) >= self._slots:
+            return NoWork.WAIT
         answer = self._process.call("suggest", trial=self._num_asked)
         match answer:
             case None:

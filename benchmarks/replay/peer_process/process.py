@@ -61,6 +61,9 @@ class PeerProcess:
             encoding="utf-8",
             errors="replace",
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
         self._send(asdict(setting))
 
     def __enter__(self) -> "PeerProcess":
@@ -83,10 +86,10 @@ class PeerProcess:
         """
         self._send({"call": name, **arguments})
         # Nothing waits in the buffer: each call has one line for an answer.
-        if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
+        if not select.select([self._answers], [], [], ANSWER_SECONDS)[0]:
             self._process.kill()
             raise self.error(f"did not answer {name} within {ANSWER_SECONDS:g} s")
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line.endswith("\n"):
             raise self._ended()
         try:
@@ -103,8 +106,8 @@ class PeerProcess:
 
     def _send(self, line: dict[str, Any]) -> None:
         try:
-            self._process.stdin.write(json.dumps(line) + "\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps(line) + "\n")
+            self._requests.flush()
         except BrokenPipeError:
             raise self._ended() from None
 

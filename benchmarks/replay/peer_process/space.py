@@ -63,7 +63,8 @@ def _conditions(name: str, drawn: Sequence[Candidate]) -> Iterator[Condition]:
 
 def _places(name: str, drawn: Sequence[Candidate]) -> set[int | None]:
     """Of the choices that this parameter had; None where it had none."""
-    return {one.distributions[name].values.index(one.answers[name]) if name in one.answers else None for one in drawn}
+    spreads = ((one, one.distributions.get(name)) for one in drawn)
+    return {spread.values.index(one.answers[name]) if isinstance(spread, Choices) else None for one, spread in spreads}
 
 
 def _answer(spread: Distribution, value: Any) -> Any:
