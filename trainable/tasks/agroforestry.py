@@ -91,7 +91,6 @@ class AgroforestryTask(Task[AgroforestryConfig]):
     presets = PRESETS
     objective = "val/map_50"
     mode = "max"
-    worst_objective = 0.0
     not_exchangeable = (
         "it returns boxes and masks of as many crowns as an image has, which depend on its pixels. Predict with "
         "trainable.predict, or load it in Python as best/README.md says."

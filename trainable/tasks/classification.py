@@ -65,7 +65,6 @@ class ClassificationTask(Task[Config]):
 
     objective = "val/macro_f1"
     mode = "max"
-    worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
 
     def adapt_to_data(self, config: Config, splits: Splits) -> Config:

@@ -136,7 +136,6 @@ class MoeTask(Task[MoeConfig]):
     name = "moe"
     objective = "val/s_measure"
     mode = "max"
-    worst_objective = 0.0
     metric_names = tuple(f"val/{name}" for name in METRIC_NAMES)
     presets = PRESETS
 

@@ -42,7 +42,6 @@ class PretrainingTask(Task[Config]):
     """The objective says how well features tell pictures apart, on the validation split."""
 
     mode = "max"
-    worst_objective = 0.0
     is_pretraining = True
 
     def build_techniques(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:

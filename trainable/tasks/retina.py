@@ -112,7 +112,6 @@ class RetinaTask(Task[RetinaConfig]):
     presets = PRESETS
     objective = "val/mean_kappa"
     mode = "max"
-    worst_objective = -1.0
     metric_names = tuple(f"val/{name}" for name in metric_names(CLASSES))
 
     def default_config(self, source: str | None = None) -> RetinaConfig:

@@ -47,8 +47,6 @@ class Task(ABC, Generic[Config]):
     """The metric that a search compares, one of `metric_names`; free of the loss that is searched."""
     mode: ClassVar[str]
     """"max" or "min"."""
-    worst_objective: ClassVar[float]
-    """What a trial that diverged counts as."""
     metric_names: ClassVar[tuple[str, ...]]
     """Names of the validation metrics of an epoch, as they stand in the results."""
     not_exchangeable: ClassVar[str | None] = None

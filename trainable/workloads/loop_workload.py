@@ -49,7 +49,7 @@ class LoopWorkload(Workload[LoopConfig]):
     can_use_ranks = False
 
     def __init__(self, loop: Loop, *, name: str) -> None:
-        self.name, self.objective = name, loop.objective
+        self.name, self.objective, self.mode = name, loop.objective, loop.mode
         self._loop = loop
 
     def default_config(self, source: str | None = None) -> LoopConfig:

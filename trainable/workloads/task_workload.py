@@ -31,7 +31,7 @@ class TaskWorkload(Workload[TrialConfig]):
 
     def __init__(self, task: Task[Any], *, name: str) -> None:
         """`name` is that of the task, or the reference by which it was found."""
-        self._task, self.name, self.objective = task, name, task.objective
+        self._task, self.name, self.objective, self.mode = task, name, task.objective, task.mode
 
     def default_config(self, source: str | None = None) -> TrialConfig:
         return default_config(self.name, source)

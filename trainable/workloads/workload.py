@@ -51,6 +51,8 @@ class Workload(ABC, Generic[Config]):
     """Its word in records and configurations."""
     objective: str
     """The metric that a search compares."""
+    mode: str
+    """`max` or `min`: whether a higher or a lower objective is better."""
     can_use_ranks: bool
     """Several processes may train one trial together."""
 

@@ -114,7 +114,7 @@ def fitted(
     if curve is not None and bought.plan.max_epochs < useful:
         logger.warning("%s", _too_short_to_learn(bought.plan, curve))
     settings = replace(bought.settings, duration_seconds=stated - before)
-    return settings, plan_on(opened, settings, first_rung=bought.plan.space.grace_epochs)
+    return settings, plan_on(opened, settings, first_rung=next(iter(bought.plan.rungs), None))
 
 
 def of_known_length(settings: SearchSettings) -> SearchSettings:

@@ -95,7 +95,10 @@ class LearningCurve:
 
     @property
     def least_useful_epochs(self) -> int:
-        """Of a full training whose half is above the trivial prediction; `full_epochs` if the default never was."""
+        """Of a full training, so that half of it is above the trivial prediction, wherever the first rung lies.
+
+        `full_epochs` if the default never was above it.
+        """
         if self.first_above is None:
             return self.full_epochs
         return max(LEAST_EPOCHS, min(2 * self.first_above, self.full_epochs))

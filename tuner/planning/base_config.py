@@ -128,6 +128,16 @@ def gpu_memory_gb(settings: SearchSettings) -> float | None:
     return share * torch.cuda.get_device_properties(0).total_memory / 1e9
 
 
+def check_objective(space: Space, workload: Workload[Any]) -> None:
+    """Raises ValueError where a space compares other values than its workload measures, or in the wrong direction."""
+    if (space.objective, space.mode) != (workload.objective, workload.mode):
+        raise ValueError(
+            f"The space {space.name} compares {space.objective} ({space.mode}), but {space.workload} measures "
+            f"{workload.objective} ({workload.mode}); give the space objective={workload.objective!r} and "
+            f"mode={workload.mode!r}."
+        )
+
+
 def check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
     """Raises ValueError for what a loop of the user's own can't be given."""
     if workload.can_use_ranks:

@@ -8,7 +8,13 @@ from trainable.config import from_params
 from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import get_workload
 from trainable.workloads.workload import DataFacts, Progress, Workload
-from tuner.planning.base_config import base_config, check_own_loop, check_own_network, fixed_params
+from tuner.planning.base_config import (
+    base_config,
+    check_objective,
+    check_own_loop,
+    check_own_network,
+    fixed_params,
+)
 from tuner.planning.spaces import FoundSpace
 from tuner.records.trivial import TrivialScore
 from tuner.settings import SearchSettings
@@ -41,6 +47,7 @@ def open_for_search(settings: SearchSettings, *, on_progress: Progress | None = 
     found = settings.found_space
     space = found.space if settings.max_epochs is None else found.space.with_max_epochs(settings.max_epochs)
     workload = get_workload(space.workload)
+    check_objective(space, workload)
     check_own_loop(settings, workload)
     base = base_config(settings, space)
     data = workload.open_data(base, on_progress=on_progress)

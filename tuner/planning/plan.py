@@ -90,8 +90,6 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
     """
     facts = opened.facts
     space = opened.space if settings.max_epochs is None else opened.space.with_max_epochs(settings.max_epochs)
-    if first_rung is not None:
-        space = replace(space, grace_epochs=first_rung)
     base = from_params({"max_epochs": space.max_epochs}, opened.base)
     situation = _situation(settings, facts)
     own = space.defaults(situation).keys()
@@ -114,7 +112,7 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
         image_size_px=facts.image_size_px,
         class_counts={split: dict(counts) for split, counts in facts.class_counts.items()},
         data_findings=facts.findings,
-        rungs=_rungs(settings, space),
+        rungs=_rungs(settings, space, first_rung),
         points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
         all_points=_all_configurations(
@@ -126,7 +124,7 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
 def plan_from_records(settings: RecordedSettings) -> Plan:
     """The plan of a recorded search, from its settings alone; the data is not opened.
 
-    Its `rungs` are those on record; `space.grace_epochs` is the space's own, and may differ.
+    Its `rungs` are those on record, which a short try may have moved from the space's own share.
 
     Raises:
         ValueError: its space or its workload no longer exists or has changed.
@@ -188,13 +186,12 @@ def _all_configurations(pinned: PinnedSpace, known: Sequence[dict], *, num_trial
     return None if found is None else tuple(answers for answers in found if answers not in known)
 
 
-def _rungs(settings: SearchSettings, space: Space) -> tuple[int, ...]:
+def _rungs(settings: SearchSettings, space: Space, first_rung: int | None) -> tuple[int, ...]:
     """The epochs at which trials are compared; none where every trial trains to its full length."""
     if settings.scheduler == "none":
         return ()
-    return rung_epochs(
-        grace_epochs=space.grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor
-    )
+    grace_epochs = space.grace_epochs if first_rung is None else first_rung
+    return rung_epochs(grace_epochs=grace_epochs, max_epochs=space.max_epochs, reduction_factor=space.reduction_factor)
 
 
 def _warm_start(

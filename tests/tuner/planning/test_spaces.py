@@ -130,6 +130,13 @@ def test_a_workload_that_the_space_names_by_its_file_is_planned_and_found_from_a
     assert plan_from_records(read_search(settings.folder).settings).space.workload == f"{MODULE}:MyTask"
 
 
+@pytest.mark.parametrize("other", ['objective="val/loss"', 'objective="val/macro_f1", mode="min"'])
+def test_a_space_that_compares_what_its_workload_does_not_measure_is_refused(file, tmp_path, other):
+    file.write_text(SOURCE.replace('objective="val/macro_f1"', other))
+    with pytest.raises(ValueError, match=r"but spaces_of_a_test:MyTask measures val/macro_f1 \(max\)"):
+        plan_search(SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run"))
+
+
 def test_the_results_lie_under_the_name_of_the_space(planned, tmp_path):
     assert planned[0].folder == tmp_path / "results" / "mine" / "run"
 
