@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
+from trainable.data.io.part_lists import part_column
 from trainable.data.io.picture_names import PictureKeys
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
 
@@ -13,7 +14,6 @@ _LABEL = re.compile(
     r"^(label|labels|class|class name|class label|category|target|diagnosis|dx|level|grade|species|disease|variety)$"
 )
 _GROUPS = (PATIENT_COLUMN, re.compile(r"^(lesion|plant|tile|tree|object|sequence|video)( (id|no|nr|number|name))?$"))
-_SPLIT = re.compile(r"^(split|set|subset|part|partition|usage)$")
 CALL_IT_LABEL = "Call the column of the class label."
 _FLAGS = ("0", "1", "0.0", "1.0")
 _NO_LABEL = ("", "nan", "na", "n/a", "none", "null")
@@ -73,7 +73,7 @@ def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
         return None
     groups = next((found for pattern in _GROUPS if (found := columns_named(table.header, pattern))), [])
     group = only_column(table, groups, "the group")
-    split = only_column(table, columns_named(table.header, _SPLIT), "the part")
+    split = part_column(table)
     image = image_column(table, images, keys)
     labels = [at for at in columns_named(table.header, _LABEL) if at not in (image, group, split)]
     label = only_column(table, labels, "the class")

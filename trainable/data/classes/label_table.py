@@ -6,7 +6,7 @@ plants groups, a column `split` names parts.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from trainable.data.classes.layout import ClassImage
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, plain_name
+from trainable.data.io.part_lists import LEFT_OUT, parts_of_rows
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
 from trainable.data.io.table import (
@@ -106,15 +107,15 @@ def _add(
     keys: PictureKeys,
 ) -> list[Finding]:
     """Adds the images of one table, and says what was read and what left out."""
-    rows, parts = columns.rows(table), _parts_in(table, columns)
-    findings = [] if columns.split is None or any(parts.values()) else [_no_part(file, table, columns, parts)]
-    columns = columns if any(parts.values()) else replace(columns, split=None)
+    rows = columns.rows(table)
+    parts, findings = parts_of_rows(file, table, rows, columns.split)
+    columns = columns if any(parts) else replace(columns, split=None)
     described, action = columns.described(table), "Read so; nothing to do."
     findings.append(Finding(file=plain_name(file), problem=described, action=action, severity=Severity.NOTE))
     left_out: dict[str, list[str]] = {}
     for row in table.uneven if columns.has_header else ():
         left_out.setdefault("have too few or too many cells", []).append(f"row {row.number}")
-    for row, label in zip(rows, columns.labels(table), strict=True):
+    for row, label, part in zip(rows, columns.labels(table), parts, strict=True):
         cell = row.cells[columns.image]
         key = keys.find(cell)
         pictures = names.find(cell if picture_key(cell) == key else key, file) if key else []
@@ -124,10 +125,10 @@ def _add(
             left_out.setdefault(reason, []).append(row.cells[columns.image])
         elif not label:
             left_out.setdefault("have no class, or several", []).append(f"row {row.number}")
-        elif "train" in parts.values() and not parts[row.cells[columns.split or 0]]:
+        elif part == LEFT_OUT:
             left_out.setdefault("name no part as the others do", []).append(f"row {row.number}")
         else:
-            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, file))
+            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, part, file))
             if first.class_name != label:
                 problem = f"row {row.number}: {pictures[0].name} is {label} here, {first.class_name} above"
                 action = "Remove the wrong one of the rows."
@@ -136,23 +137,9 @@ def _add(
     return findings
 
 
-def _parts_in(table: Table, columns: LabelColumns) -> dict[str, str | None]:
-    """The part that each value of the column of parts names; nothing without such a column."""
-    values = [] if columns.split is None else [row.cells[columns.split] for row in columns.rows(table)]
-    return {value: split_of(Path(value)) for value in values}
-
-
-def _no_part(file: Path, table: Table, columns: LabelColumns, parts: Mapping[str, str | None]) -> Finding:
-    name = table.header[columns.split or 0]
-    problem = f"the column {name!r} names no part, but holds {', '.join([*parts][:_MAX_NAMED])}"
-    action = "Not used: the images are divided anew. Write train, valid and test into it to keep the parts."
-    return Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING)
-
-
-def _image(picture: Path, row: Row, label: str, columns: LabelColumns, table: Path) -> ClassImage:
+def _image(picture: Path, row: Row, label: str, columns: LabelColumns, part: str | None, table: Path) -> ClassImage:
     """Its part is that of its row, else of its folder, else of the table's name, such as `valid.csv`."""
     group = "" if columns.group is None else row.cells[columns.group]
-    part = None if columns.split is None else split_of(Path(row.cells[columns.split]))
     return ClassImage(
         file=picture,
         class_name=label,

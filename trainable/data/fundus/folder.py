@@ -193,7 +193,8 @@ def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]
         if table.part in (None, "train")
         for image, labels in table.grades.items()
         # Its photographs may lie in the folder of its part, or of any part if it names none, or in no part's folder.
-        if held_out.isdisjoint((image, part) for part in (None, *((table.part,) if table.part else SPLIT_NAMES)))
+        if table.parts.get(image, "train") == "train"
+        and held_out.isdisjoint((image, part) for part in (None, *((table.part,) if table.part else SPLIT_NAMES)))
     ]
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [

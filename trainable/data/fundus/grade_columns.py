@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
+from trainable.data.io.part_lists import part_column
 from trainable.data.io.picture_names import PictureKeys
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
 
@@ -27,6 +28,7 @@ class GradeColumns:
     grades: tuple[int | None, ...]
     """Of each task; None where the table has none."""
     patient: int | None = None
+    part: int | None = None
     has_header: bool = True
 
     def described(self, table: Table) -> str:
@@ -35,6 +37,7 @@ class GradeColumns:
             "photograph": self.image,
             **dict(zip(TASK_NAMES, self.grades, strict=True)),
             "patient": self.patient,
+            "part": self.part,
         }
         name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
         read = ", ".join(f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None)
@@ -63,10 +66,12 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
         for task, found in zip(TASK_NAMES, (retinopathy, edema), strict=True)
     )
     patient = only_column(table, columns_named(table.header, PATIENT_COLUMN), "the patient")
-    others = [at for at in images if at not in (*grades, patient)]
+    part = part_column(table)
+    others = [at for at in images if at not in (*grades, patient, part)]
     if not others:
         return None
-    return GradeColumns(image=image_column(table, others, photographs), grades=grades, patient=patient)
+    image = image_column(table, others, photographs)
+    return GradeColumns(image=image, grades=grades, patient=patient, part=part)
 
 
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:

@@ -7,7 +7,7 @@ both.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainable.data.classes.labelled_images import MISSING
@@ -15,6 +15,7 @@ from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
+from trainable.data.io.part_lists import parts_of_rows
 from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.table import (
@@ -57,6 +58,8 @@ class GradeTable:
     """By the image's name without folder and ending."""
     patients: dict[str, str] = field(default_factory=dict)
     """By the same name, where the table says it."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """By the same name, where a column of the table says it; LEFT_OUT where its value is no part."""
 
 
 def part_in(path: Path) -> str | None:
@@ -111,14 +114,19 @@ def _graded(
     file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys
 ) -> tuple[GradeTable, list[Finding]]:
     found = GradeTable(file=file, part=part_in(file), grades={})
-    findings = [note(file.as_posix(), columns.described(table), "Read so; nothing to do.")]
+    rows = columns.rows(table)
+    parts, findings = parts_of_rows(file, table, rows, columns.part)
+    columns = columns if any(parts) else replace(columns, part=None)
+    findings.append(note(file.as_posix(), columns.described(table), "Read so; nothing to do."))
     otherwise = []
-    for row in columns.rows(table):
+    for row, part in zip(rows, parts, strict=True):
         written = picture_key(row.cells[columns.image])
         image = photographs.find(written) or written
         if image != written:
             otherwise.append(f"{written} as {image}")
         findings += _add(found, row, image, columns)
+        if part is not None:
+            findings += _add_part(found, row, image, part)
     if otherwise:
         problem = (
             f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {first_of(otherwise, _MAX_NAMED)}"
@@ -146,6 +154,13 @@ def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list
         problem = f"row {row.number}: {image} has other grades in a row above"
         return [Finding(file=file, problem=problem, action="Remove the wrong one of the rows.")]
     return []
+
+
+def _add_part(found: GradeTable, row: Row, image: str, part: str) -> list[Finding]:
+    if found.parts.setdefault(image, part) == part:
+        return []
+    problem = f"row {row.number}: {image} is of {part} here, of {found.parts[image]} in a row above"
+    return [Finding(file=found.file.as_posix(), problem=problem, action="Remove the wrong one of the rows.")]
 
 
 def _uneven(file: Path, table: Table) -> list[Finding]:

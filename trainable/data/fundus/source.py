@@ -71,14 +71,15 @@ class FundusSource:
         ]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
-        files = [file for file, rows in found if len(rows) == 1]
+        parts, about_parts = named_by_tables([file for file, rows in found if len(rows) == 1], tables)
+        graded = [(file, rows[0]) for file, rows in found if len(rows) == 1]
+        kept = [(*one, part) for one, part in zip(graded, parts, strict=True) if part != LEFT_OUT]
+        files, labels, parts = [list(column) for column in zip(*kept, strict=True)] if kept else ([], [], [])
         digests = content_digests(root, files, cache_dir)
-        parts, about_parts = named_by_tables(files, tables)
         findings += about_parts + sharing_a_row(files, tables, digests)
         names = [plain_name(file.stem) for file in files]
         if options.group_pattern is None:
             names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
-        labels = [rows[0] for _, rows in found if len(rows) == 1]
         return cls(
             root=root,
             files=files,
@@ -99,7 +100,7 @@ class FundusSource:
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
         photographs = [(file, self.digests[file]) for file in self.files]
-        tables = [(table.file, table.grades) for table in self.tables]
+        tables = [(table.file, table.grades, table.parts) for table in self.tables]
         findings = [asdict(finding) for finding in self.findings]
         everything = json.dumps(
             [_CROP_VERSION, DIVISION_VERSION, photographs, tables, asdict(self.options), findings],

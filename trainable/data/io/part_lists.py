@@ -1,5 +1,9 @@
-"""Parts that lists name: `train.txt`, `valid.txt` and `test.txt` with a picture a line, as VOC and CamVid have them."""
+"""Parts that lists name: `train.txt`, `valid.txt` and `test.txt` with a picture a line, as VOC and CamVid have them.
 
+A column of a table names them too, such as `split`.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +12,15 @@ from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
 from trainable.data.io.parts import split_of
+from trainable.data.io.table import Row, Table, columns_named, normalised, only_column
 
 LEFT_OUT = "left out"
 """The part of a picture whose folder or list says none, where one of them says training."""
 _ENDINGS = (".txt", ".lst")
+_PART_COLUMN = re.compile(r"^((data ?)?set|split|subset|part|partition|phase|usage|fold)$")
+_FLAG_COLUMN = re.compile(r"^(is|in) (?P<part>train|training|val|valid|validation|test)$")
+_YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
+_MAX_NAMED = 3
 
 
 def named_parts(
@@ -140,3 +149,44 @@ def _unlisted(pictures: Sequence[Path]) -> Finding:
         action="Left out; add the names to a list to use them.",
         severity=Severity.WARNING,
     )
+
+
+def part_column(table: Table) -> int | None:
+    """The column that says of which part each row is: `split`, `phase`, `is_valid`.
+
+    Raises:
+        BadFileError: several could be it.
+    """
+    found = columns_named(table.header, _PART_COLUMN)
+    saying = [at for at in found if any(split_of(Path(row.cells[at])) for row in table.body)]
+    flags = columns_named(table.header, _FLAG_COLUMN)
+    return only_column(table, saying or flags or found, "the part")
+
+
+def parts_of_rows(
+    file: Path, table: Table, rows: Sequence[Row], column: int | None
+) -> tuple[list[str | None], list[Finding]]:
+    """The part that each row names, LEFT_OUT where others name training and it none; a finding where none names one."""
+    if column is None:
+        return [None] * len(rows), []
+    name = table.header[column]
+    flag = _FLAG_COLUMN.match(normalised(name))
+    values = [row.cells[column] for row in rows]
+    named = {
+        value: _flagged(value, split_of(Path(flag["part"]))) if flag else split_of(Path(value)) for value in values
+    }
+    if not any(named.values()):
+        problem = f"the column {name!r} names no part, but holds {', '.join([*named][:_MAX_NAMED])}"
+        action = "Not used: the images are divided anew. Write train, valid and test into it to keep the parts."
+        return [None] * len(rows), [
+            Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING)
+        ]
+    rest = LEFT_OUT if "train" in named.values() else None
+    return [named[value] or rest for value in values], []
+
+
+def _flagged(value: str, part: str | None) -> str | None:
+    """Of `is_valid`: validation for a yes, training for a no; of `is_train` a no is test."""
+    if value.lower() in _YES:
+        return part
+    return ("train" if part != "train" else "test") if value.lower() in _NO else None

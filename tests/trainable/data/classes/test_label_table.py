@@ -168,6 +168,20 @@ def test_rows_of_a_part_that_nobody_knows_are_left_out_beside_training(root, col
     assert said(root)["3 of 12 name no part as the others do: row 11, row 12, row 13"] is Severity.WARNING
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("data set", ["train"] * 8 + ["test"] * 4),
+        ("phase", ["Train"] * 8 + ["Test"] * 4),
+        ("is_test", ["0"] * 8 + ["1"] * 4),
+        ("is_train", ["True"] * 8 + ["False"] * 4),
+    ],
+)
+def test_a_column_of_parts_has_many_names(root, column, values):
+    write_table(root, f"image,label,{column}", NAMES, LABELS, values)
+    assert [image.split for image in find_tabled_images(root)[0]] == ["train"] * 8 + ["test"] * 4
+
+
 def test_a_column_of_parts_that_names_none_is_told_and_not_used(root):
     write_table(root, "image,label,split", NAMES, LABELS, [0, 1, 2] * 4)
     assert {image.split for image in find_tabled_images(root)[0]} == {None}

@@ -337,3 +337,29 @@ def test_a_photograph_in_the_tables_of_two_parts_is_an_error(tmp_path):
         write_table(root / f"{part}.csv", [(str(index), index % 2, 0) for index in indices], HEADER[:3])
     with pytest.raises(DataError, match=r"5\.png  stands in test\.csv \(test\) and train\.csv \(train\)"):
         opened(root)
+
+
+@pytest.mark.parametrize(
+    ("column", "test", "train"), [("split", "test", "train"), ("data set", "Test", "Train"), ("is_test", "1", "0")]
+)
+def test_a_column_of_parts_is_kept_and_the_rest_is_left_out_beside_it(tmp_path, column, test, train):
+    root = tmp_path / "graded"
+    for index in range(12):
+        write_photograph(root / f"{index}.png", index)
+    rows = [(index, index % 2, "?" if index == 0 else test if index > 8 else train) for index in range(12)]
+    write_table(root / "grades.csv", rows, ["image", "dr", column])
+    found = opened(root)
+    splits = found.splits
+    assert set(splits.test.names) == {"9", "10", "11"}
+    assert "0" not in {*splits.train.names, *splits.validation.names}
+    assert sum(splits.class_counts[0]) == len(splits.train)
+    assert "left out 1, test 3, train 8" in str([finding.problem for finding in found.findings])
+
+
+def test_a_row_that_says_train_of_a_photograph_in_the_test_folder_is_an_error(tmp_path):
+    root = tmp_path / "graded"
+    for index in range(9):
+        write_photograph(root / ("test" if index > 5 else "train") / f"{index}.png", index)
+    write_table(root / "grades.csv", [(index, index % 2, "train") for index in range(9)], ["image", "dr", "split"])
+    with pytest.raises(DataError, match=r"6\.png +is of test by its folder and train"):
+        opened(root)
