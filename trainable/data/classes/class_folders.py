@@ -150,6 +150,11 @@ def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> Non
     inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
     if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
         variants, classes = sorted(below), ", ".join(sorted(next(iter(inner)))[:3])
+        if parts or all(split_of(Path(name)) for name in next(iter(inner))):
+            raise DataError(
+                f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: put the folders of "
+                f"classes into those of parts, with nothing between: {next(iter(sorted(parts)), 'train')}/CLASS/*.jpg."
+            )
         if all(map(_FOLD.fullmatch, variants)):
             raise DataError(
                 f"{root} holds folds of one set, {', '.join(variants)}, each with the folders {classes} ...: name them "

@@ -153,6 +153,11 @@ def _check_classes(classes: Counter[str]) -> list[Finding]:
     if twins := twin_names(sorted(classes)):
         problem = f"one class has two names, {twins[0]} and {twins[1]}"
         return [Finding(file="classes", problem=problem, action="Give it one name in every row.")]
+    if len(classes) == 1:
+        problem = f"there is one class alone, {next(iter(classes))}, on {classes.total()} images that can be used"
+        return [
+            Finding(file="classes", problem=problem, action="A classifier needs two or more: add images of another.")
+        ]
     if len(classes) <= max(2, _MAX_CLASS_SHARE * classes.total()):
         return []
     some = ", ".join(list(classes)[:_MAX_NAMED])

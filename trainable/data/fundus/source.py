@@ -66,7 +66,7 @@ class FundusSource:
             findings += notes
             photographs = [file for file, part in zip(photographs, parts, strict=True) if part != LEFT_OUT]
         found = [
-            (file, list(dict.fromkeys(table.grades[picture_key(file.name)] for table in speaking(file, tables))))
+            (file, _agreed([table.grades[picture_key(file.name)] for table in speaking(file, tables)]))
             for file in photographs
         ]
         _require_match(root, found, tables, findings)
@@ -121,6 +121,14 @@ def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
     return f"patient {stated[0]}" if stated else plain_name(source.parent / patient_of(source.stem))
 
 
+def _agreed(rows: Sequence[Grades]) -> list[Grades]:
+    """One row where no two tables differ in a grade: a table may hold one of the grades alone."""
+    stated = [set(column) - {MISSING} for column in zip(*rows, strict=True)]
+    if not rows or any(len(grades) > 1 for grades in stated):
+        return list(dict.fromkeys(rows))
+    return [tuple(next(iter(grades), MISSING) for grades in stated)]
+
+
 def _graded_tasks(labels: Sequence[Grades]) -> tuple[int, ...]:
     return tuple(task for task in range(len(TASK_NAMES)) if any(own[task] != MISSING for own in labels))
 
@@ -167,7 +175,9 @@ def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[Grad
         Finding(
             file=file.as_posix(),
             problem="has no row in a table of its part" if not rows else "has other grades in another table",
-            action="It is left out; add its row." if not rows else "Put it into a training or a testing folder.",
+            action="It is left out; add its row."
+            if not rows
+            else "Remove the wrong one of the rows, or put it into the folder of a part.",
             severity=Severity.WARNING if not rows else Severity.ERROR,
         )
         for file, rows in found

@@ -74,6 +74,13 @@ def _missing_mask(image: Path, mask_place: Path, mask_names: list[str]) -> Findi
     stem = image.stem
     at = bisect_left(mask_names, stem)
     near = mask_names[at] if at < len(mask_names) and mask_names[at].startswith(stem) else None
+    if near == stem:
+        return Finding(
+            file=plain_name(image),
+            problem=f"has no mask: {plain_name(mask_place.name)} holds no {plain_name(stem)} for it alone, but one "
+            "that may be of several images, or is of another part",
+            action="Put the masks into folders named as those of the images, or give each image another name.",
+        )
     hint = f"; there is {plain_name(near)}, but names must be equal" if near else ""
     return Finding(
         file=plain_name(image),

@@ -5,14 +5,15 @@ A column of a table names them too, such as `split`.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from trainable.data.io.counted import counted
-from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
 from trainable.data.io.parts import split_of
-from trainable.data.io.table import Row, Table, columns_named, normalised, only_column
+from trainable.data.io.table import TABLE_ENDINGS, Row, Table, columns_named, normalised, only_column, read_table
 
 LEFT_OUT = "left out"
 """The part of a picture whose folder or list says none, where one of them says training."""
@@ -21,6 +22,8 @@ _PART_COLUMN = re.compile(r"^((data ?)?set|split|subset|part|partition|phase|usa
 _FLAG_COLUMN = re.compile(r"^(is|in) (?P<part>train|training|val|valid|validation|test)$")
 _YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 _MAX_NAMED = 3
+Listed = list[tuple[str | None, str]]
+"""Pictures with their part; None for one that is not here."""
 
 
 def named_parts(
@@ -56,26 +59,66 @@ def listed_parts(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None]
     """
     known = {name for picture in pictures for name in _names(picture)}
     parts_of: dict[str, dict[str, Path]] = {}
-    findings, parts_listed = [], set()
-    for file in _lists_below(root):
-        lines = [_named_in(line, known) for line in _lines(root / file)]
-        here = [name for name in lines if name is not None]
-        part = split_of(Path(file.stem))
-        if here and part:
-            parts_listed.add(part)
-            problem = f"names {counted(len(here), 'picture')} of {part}, {len(lines) - len(here)} not here"
-            action = "Read as a list of a part; nothing to do."
-            findings.append(Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.NOTE))
-            for name in here:
+    findings: list[Finding] = []
+    for file, listed in chain(_listed_in_texts(root, known), _listed_in_tables(root, known, findings)):
+        findings.append(_described(file, listed))
+        for name, part in listed:
+            if name is not None:
                 parts_of.setdefault(name, {}).setdefault(part, file)
     if not parts_of:
-        return [None] * len(pictures), []
-    rest = LEFT_OUT if "train" in parts_listed else None
+        return [None] * len(pictures), findings
+    rest = LEFT_OUT if any("train" in own for own in parts_of.values()) else None
     found = [next((parts_of[name] for name in _names(picture) if name in parts_of), {}) for picture in pictures]
     findings += [_contradiction(picture, own) for picture, own in zip(pictures, found, strict=True) if len(own) > 1]
     parts = [next(iter(own), rest) for own in found]
     unlisted = [picture for picture, part in zip(pictures, parts, strict=True) if part == LEFT_OUT]
     return parts, findings + ([_unlisted(unlisted)] if unlisted else [])
+
+
+def _listed_in_texts(root: Path, known: set[str]) -> Iterator[tuple[Path, Listed]]:
+    for file in _lists_below(root):
+        part = split_of(Path(file.stem))
+        names = [_named_in(line, known) for line in _lines(root / file)]
+        if part and any(names):
+            yield file, [(name, part) for name in names]
+
+
+def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
+    """Tables with a column of pictures and one of parts; what is wrong with the latter is added to the findings."""
+    for file in files_below(root):
+        if file.suffix.lower() not in TABLE_ENDINGS:
+            continue
+        try:
+            table = read_table(root / file)
+        except BadFileError:
+            continue  # Reported by whoever needs its other columns.
+        try:
+            column = part_column(table)
+        except BadFileError as error:
+            findings.append(error.finding(plain_name(file)))
+            continue
+        names = None if column is None else _pictures_in(table, known)
+        if names is not None:
+            parts, problems = parts_of_rows(file, table, table.body, column)
+            findings += problems
+            if any(parts):
+                yield file, [(name, part) for name, part in zip(names, parts, strict=True) if part and part != LEFT_OUT]
+
+
+def _pictures_in(table: Table, known: set[str]) -> list[str | None] | None:
+    """The picture that each row names, in the first column that names some."""
+    for at in range(len(table.header)):
+        names = [_named_in(row.cells[at], known) for row in table.body]
+        if any(names):
+            return names
+    return None
+
+
+def _described(file: Path, listed: Listed) -> Finding:
+    counts = Counter(part for name, part in listed if name is not None)
+    num_absent = sum(name is None for name, _ in listed)
+    read = ", ".join(f"{counted(number, 'picture')} of {part}" for part, number in sorted(counts.items()))
+    return note(plain_name(file), f"names {read}, {num_absent} not here", "Read as a list of a part; nothing to do.")
 
 
 def _lists_below(root: Path) -> Sequence[Path]:

@@ -153,6 +153,12 @@ def test_the_name_of_a_table_says_the_part_of_its_images(root):
     assert [image.split for image in images] == ["train"] * 8 + ["validation"] * 4
 
 
+def test_a_table_that_leaves_one_class_is_an_error(root):
+    write_table(root, "image,healthy,rust", NAMES, ["0", "1"] * 6, ["1"] * 12)
+    with pytest.raises(DataError, match="there is one class alone, rust, on 6 images that can be used"):
+        find_tabled_images(root)
+
+
 @pytest.mark.parametrize("labels", [["Rust", "rust", "ok"] * 4, ["0", "0.0", "1"] * 4])
 def test_a_class_under_two_names_is_an_error(root, labels):
     write_table(root, "image,label", NAMES, labels)

@@ -96,6 +96,15 @@ WRONG = {
         "{root} holds the same folders, healthy, rust ..., in each of color, grayscale, segmented: these look like "
         "variants of one set. Give one of them, such as --data {root}/color; ",
     ),
+    "a level between parts and classes": (
+        [f"{part}/{site}/{kind}/1.png" for part in ("train", "test") for site in ("s1", "s2") for kind in ("a", "b")],
+        "holds the same folders, a, b ..., in each of s1, s2: put the folders of classes into those of parts, with "
+        "nothing between: test/CLASS/*.jpg.",
+    ),
+    "parts below classes": (
+        [f"{kind}/{part}/1.png" for kind in ("healthy", "rust") for part in ("train", "test")],
+        "holds the same folders, test, train ..., in each of healthy, rust: put the folders of classes into those of",
+    ),
     "one class": (["a/1.png"], "{root} holds images of one class, a; a classifier needs two or more."),
 }
 

@@ -363,3 +363,20 @@ def test_a_row_that_says_train_of_a_photograph_in_the_test_folder_is_an_error(tm
     write_table(root / "grades.csv", [(index, index % 2, "train") for index in range(9)], ["image", "dr", "split"])
     with pytest.raises(DataError, match=r"6\.png +is of test by its folder and train"):
         opened(root)
+
+
+def test_a_table_for_each_grade_is_read_as_one_and_a_grade_that_differs_is_an_error(tmp_path):
+    root = tmp_path / "graded"
+    for index in range(12):
+        write_photograph(root / f"{index}.png", index)
+    write_table(root / "dr.csv", [(index, index % 3) for index in range(12)], ["image", "dr"])
+    write_table(root / "dme.csv", [(index, index % 2) for index in range(12)], ["image", "dme"])
+    splits = opened(root).splits
+    assert all(tuple(labels) == (int(name) % 3, int(name) % 2) for labels, name in pairs_of(splits.train))
+    write_table(root / "dme.csv", [(index, index % 2, 1) for index in range(12)], ["image", "dme", "dr"])
+    with pytest.raises(DataError, match="has other grades in another table"):
+        opened(root)
+
+
+def pairs_of(part):
+    return zip(part.labels.tolist(), part.names, strict=True)

@@ -33,6 +33,34 @@ def test_a_line_names_a_picture_however_it_is_written(tmp_path, line):
     assert {finding.severity for finding in findings} == {Severity.NOTE}
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "values"),
+    [
+        ("image,split", "a {},{}", ("train", "val", "test")),
+        ("id,filepaths,data set", "7,images\\a {}.jpg,{}", ("Training", "Validation", "Testing")),
+        ("image_path,xmin,ymin,xmax,ymax,phase", "a {}.jpg,1,1,9,9,{}", ("train", "dev", "test")),
+    ],
+)
+def test_a_column_of_a_table_names_parts(tmp_path, header, row, values):
+    train, validation, test = values
+    rows = [row.format(number, part) for number, part in enumerate([train, train, validation, test, "holdout"])]
+    (tmp_path / "of.csv").write_text("\n".join([header, *rows, row.format(9, train)]) + "\n")
+    parts, findings = listed_parts(tmp_path, PICTURES)
+    assert parts == ["train", "train", "validation", "test", LEFT_OUT]
+    assert "names 1 picture of test, 2 pictures of train, 1 picture of validation, 1 not here" in [
+        finding.problem for finding in findings
+    ]
+
+
+def test_two_rows_of_one_picture_in_two_parts_are_an_error_and_a_column_of_folds_is_told(tmp_path):
+    (tmp_path / "boxes.csv").write_text("image,split\na 0,train\na 0,test\n")
+    (error,) = [one for one in listed_parts(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
+    assert (error.file, error.problem) == ("images/a 0.jpg", "stands in boxes.csv (train) and boxes.csv (test)")
+    (tmp_path / "boxes.csv").write_text("image,fold\na 0,0\na 1,1\n")
+    parts, (told,) = listed_parts(tmp_path, PICTURES)
+    assert (parts, told.problem) == ([None] * 5, "the column 'fold' names no part, but holds 0, 1")
+
+
 def test_the_folder_of_an_entry_counts_where_names_are_the_same(tmp_path):
     write(tmp_path, train=["one/1"], test=["two/1"])
     assert listed_parts(tmp_path, [Path("one/1.png"), Path("two/1.png")])[0] == ["train", "test"]
