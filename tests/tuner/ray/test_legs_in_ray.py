@@ -85,23 +85,34 @@ def searched(tmp_path_factory):
 
 
 class Slow(Toy):
-    """The process of the second trial starts late, that of the first ends its legs at once."""
+    """The process of the second trial starts once that of the first has ended a leg; all others wait for it."""
 
     def setup(self, config):
         if config[LEG].trial.startswith("001"):
-            time.sleep(2.0)
+            self.wait_for("ended")
         super().setup(config)
 
     def step(self):
-        time.sleep(0.2)
-        return super().step()
+        report = super().step()
+        if self.leg.trial.startswith("000"):
+            (Path(self.search_marks) / "ended").touch()
+        elif self.leg.trial.startswith("001"):
+            (Path(self.search_marks) / "started").touch()
+        else:
+            self.wait_for("started")
+        return report
+
+    def wait_for(self, mark):
+        while not (Path(self.search_marks) / mark).exists():
+            time.sleep(0.05)
 
     def die_once(self, when, trial):
         """It lives."""
 
 
 def test_a_leg_whose_process_is_starting_keeps_it_and_no_slot_stays_empty(tmp_path):
-    search(tmp_path / "run", Slow, slots=2, scheduler="none", rung_epochs=())
+    toy = type("MarkedSlow", (Slow,), {"search_marks": str(tmp_path)})
+    search(tmp_path / "run", toy, slots=2, scheduler="none", rung_epochs=())
     trials = read_search(tmp_path / "run").trials
     processes = [{result.process for result in trial.results.values()} for trial in trials]
     assert all(len(one) == 1 for one in processes)
