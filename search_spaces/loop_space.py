@@ -52,6 +52,10 @@ class LoopSpace:
         for name in ("train", "suggest"):
             if not callable(getattr(self, name)):
                 raise ValueError(f"{name} of {self.name} is {getattr(self, name)!r:.80}; give a function.")
+        _check_called(self.train, f"train of {self.name}", ("params", "trial"))
+        _check_called(self.suggest, f"suggest of {self.name}", ("trial",))
+        if not (isinstance(self.objective, str) and self.objective.strip()):
+            raise ValueError(f"objective of {self.name} is {self.objective!r:.80}; name a metric of every report.")
         for values in (self.defaults, *self.recommended):
             _checked(values, f"defaults of {self.name}")
         self.as_space("")
@@ -81,7 +85,7 @@ class _Suggest:
     function: Callable[[Trial], Params]
 
     def __call__(self, trial: Trial, situation: Situation) -> Params:
-        return _checked(self.function(trial), f"what {self.function.__name__} returns")
+        return _checked(self.function(trial), f"what {getattr(self.function, '__name__', 'suggest')} returns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,17 @@ class _Always:
 
     def __call__(self, situation: Situation) -> Any:
         return self.values
+
+
+def _check_called(function: Callable[..., Any], what: str, names: Sequence[str]) -> None:
+    """Raises ValueError for a function that can't be called with so many arguments, or that a call does not run."""
+    for one in (function, getattr(function, "__call__", function)):  # noqa: B004 - the method of an object
+        if inspect.iscoroutinefunction(one) or inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one):
+            raise ValueError(f"{what} is a generator or async, which a call does not run; use neither yield nor async.")
+    try:
+        inspect.signature(function).bind(*names)
+    except TypeError as error:
+        raise ValueError(f"{what} is called with ({', '.join(names)}): {error}; take these arguments.") from error
 
 
 def _returns_a_value(function: Callable[..., Any]) -> bool:
@@ -109,6 +124,8 @@ def _checked(params: Any, where: str) -> Params:
     if not isinstance(params, Mapping):
         raise ValueError(f"{where} is {params!r:.80}; it must be a dict of parameters by name.")
     for name in params:
+        if not isinstance(name, str):
+            raise ValueError(f"{where} holds the name {name!r:.80}; names of parameters are text.")
         if name in RESERVED:
             raise ValueError(
                 f"{where} holds {name}, a name that every run has ({', '.join(sorted(RESERVED))}); take it from "

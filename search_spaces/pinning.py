@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from search_spaces.questions import CheckedTrial, check_answer, check_repeatable, check_same_kind
 from search_spaces.ranges import SearchedRange, is_number, of_answer
 from search_spaces.space import Params, Situation, Space, Trial
 from search_spaces.stub_trials import (
@@ -130,7 +131,9 @@ class PinnedSpace:
 
     def _nearest(self, values: Params, name: str, distribution: Distribution) -> Any:
         if name not in self._ranges:
-            return values.get(name, distribution.middle)
+            value = values.get(name, distribution.middle)
+            check_answer(name, value, distribution)
+            return value
         return self._ranges[name].nearest(self._own_value(name, values))
 
     def _own_value(self, name: str, values: Params) -> Any:
@@ -146,9 +149,11 @@ class PinnedSpace:
         asked: dict[str, Distribution] = {}
         returned: set[str] = set()
         for seed in range(NUM_DRAWS):
-            trial = ends_or_inside(seed)
+            trial = CheckedTrial(seed)
             returned |= self._space.suggest(trial, self._situation).keys()
+            check_same_kind(asked, trial.distributions)
             asked = trial.distributions | asked
+        check_repeatable(lambda trial: self._space.suggest(trial, self._situation))
         return asked, returned
 
     def _check_effects(self, *, known: set[str]) -> None:

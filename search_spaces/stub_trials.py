@@ -105,6 +105,13 @@ class StubTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self._ask(name, Choices(choices))
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"a space's trial has suggest_float, suggest_int and suggest_categorical, and no {name}",
+            name=name,
+            obj=self,
+        )
+
     def _ask(self, name: str, distribution: Distribution) -> Any:
         if name in self.params:
             return self.params[name]
@@ -120,6 +127,11 @@ def given_or_middle(given: Mapping[str, Any]) -> StubTrial:
 
 def ends_or_inside(seed: int) -> StubTrial:
     """Draws its answers: each end of a range as often as the inside of it, and every choice equally often."""
+    return StubTrial(drawn_answers(seed))
+
+
+def drawn_answers(seed: int) -> Callable[[str, Distribution], Any]:
+    """The answers of `ends_or_inside`."""
     generator = random.Random(seed)
 
     def draw(name: str, distribution: Distribution) -> Any:
@@ -128,7 +140,7 @@ def ends_or_inside(seed: int) -> StubTrial:
         inside = distribution.nearest(generator.uniform(distribution.low, distribution.high))
         return generator.choice((distribution.low, distribution.high, inside))
 
-    return StubTrial(draw)
+    return draw
 
 
 def passing_on(trial: Trial) -> StubTrial:

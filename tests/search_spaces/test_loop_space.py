@@ -21,6 +21,19 @@ def measured(params, trial):
     return {"test/loss": 0.5}
 
 
+def epochs_as_generator(params, trial):
+    yield 1
+
+
+async def epochs_as_coroutine(params, trial):
+    """Nothing is awaited."""
+
+
+class CalledAsync:
+    async def __call__(self, params, trial):
+        """Nothing is awaited."""
+
+
 def suggest(trial):
     params = {"optimizer": trial.suggest_categorical("optimizer", ("adam", "sgd"))}
     if params["optimizer"] == "sgd":
@@ -65,12 +78,24 @@ def test_it_can_be_sent_to_another_process():
         ({"defaults": [1]}, "defaults of mine is [1]; it must be a dict of parameters by name."),
         ({"defaults": {"seed": 1}}, "defaults of mine holds seed, a name that every run has"),
         ({"grace_epochs": 9}, "grace_epochs of mine is 9, but must be from 1 to max_epochs (8)"),
+        ({"objective": ""}, "objective of mine is ''; name a metric of every report."),
+        ({"train": suggest}, "train of mine is called with (params, trial): too many positional arguments"),
+        ({"suggest": train}, "suggest of mine is called with (trial): missing a required argument: 'trial'"),
+        ({"train": epochs_as_generator}, "train of mine is a generator or async, which a call does not run"),
+        ({"train": epochs_as_coroutine}, "train of mine is a generator or async, which a call does not run"),
+        ({"train": CalledAsync()}, "train of mine is a generator or async, which a call does not run"),
         ({"mode": "best"}, "mode of mine is 'best', but must be one of max, min"),
     ],
 )
 def test_a_mistake_is_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         space(**changes)
+
+
+def test_names_that_are_no_text_are_told():
+    found = space(suggest=lambda trial: {1: 2}, defaults={}).as_space("mine:SPACE")
+    with pytest.raises(ValueError, match="holds the name 1; names of parameters are text"):
+        PinnedSpace(found, ANY)
 
 
 def test_a_suggest_that_returns_nothing_is_named():

@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import platform
 import sys
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from trainable.configuration.imported_files import imported_files
+from trainable.configuration.own_frames import in_words, own_frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,16 +190,20 @@ def _add_to_path(folder: Path) -> None:
 def _imported(text: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
+    except SystemExit as error:
+        raise ValueError(
+            f"{text} cannot be imported: {_place(error)}the file ends the process; what reads the command line or "
+            "exits belongs below if __name__ == '__main__'."
+        ) from error
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
             raise ValueError(f"{text} is not found: no module {error.name} in {', '.join(sys.path)}.") from error
-        raise ValueError(f"{text} cannot be imported: {_place(error)}{type(error).__name__}: {error}") from error
+        raise ValueError(f"{text} cannot be imported: {_place(error)}{in_words(error)}") from error
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """The file and line of the user's code that raised it."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: "
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    own = [frame for frame in frames if "importlib" not in frame.filename]
+    own = own_frames(error)
     return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""

@@ -1,5 +1,6 @@
 """The configuration of a loop of the user's own: parameters by name, of which this project knows no more."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,4 +22,22 @@ class LoopConfig(RunConfig):
     free_params: ClassVar[str | None] = "params"
 
     params: dict[str, Any] = field(default_factory=dict)
-    """What the space suggested, by its names."""
+    """What the space suggested, by its names: plain values, because they are recorded."""
+
+    def __post_init__(self) -> None:
+        # A class with slots is another one than `super()` without arguments refers to.
+        super(LoopConfig, self).__post_init__()
+        for name, value in self.params.items():
+            if not _is_plain(value):
+                raise ValueError(
+                    f"{name} is {value!r:.80}, which no record can hold; a parameter is None, True, False, a finite "
+                    "number, text, or a list, tuple or dict of these: give a name that your loop looks up."
+                )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(one) for name, one in value.items())
+    return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))

@@ -106,7 +106,7 @@ class LoopRun:
         if isinstance(news, Raised):
             raise _named(news.error) from None
         if isinstance(news, Returned):
-            raise LoopError(f"{self._train.__name__} returned without a call of trial.epochs().")
+            raise LoopError(f"{_name(self._train)} returned without a call of trial.epochs().")
         return handle.states
 
     def run_epoch(self) -> EpochResult:
@@ -124,7 +124,7 @@ class LoopRun:
             self._finished, news = news, news.unfinished
             if news is None:
                 raise LoopError(
-                    f"{self._train.__name__} returned after epoch {self.epoch} without a report of the next; report "
+                    f"{_name(self._train)} returned after epoch {self.epoch} without a report of the next; report "
                     "before the break, or train all of epochs()."
                 )
         metrics = news.metrics | ({"peak_gib": peak_gib(self.device)} if self.device.type == "cuda" else {})
@@ -153,7 +153,7 @@ class LoopRun:
             return {name.rpartition("/")[2]: float(number) for name, number in value.items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise LoopError(
-                f'{self._train.__name__} returned {value!r:.200}; return numbers by name, such as {{"test/accuracy": '
+                f'{_name(self._train)} returned {value!r:.200}; return numbers by name, such as {{"test/accuracy": '
                 "0.9}, or nothing."
             ) from error
 
@@ -217,6 +217,11 @@ class LoopRun:
 def _trained(train: Train, params: Any, trial: Callable[..., LoopTrial], pause: Callable[[Any], None]) -> _Finished:
     handle = trial(pause=pause)
     return _Finished(train(params, handle), handle.unfinished)
+
+
+def _name(train: Train) -> str:
+    """An object that is called has no name of its own."""
+    return getattr(train, "__name__", type(train).__name__)
 
 
 def _never(end: EpochEnd) -> None:

@@ -89,8 +89,10 @@ class LoopTrial:
             raise LoopError("report() is called outside the loop; call it once in each epoch of epochs().")
         if self.unfinished is not None:
             raise LoopError(f"epoch {self._epoch} is reported twice; report all its numbers at once.")
-        if not isinstance(metrics, Mapping) or self._objective not in metrics:
-            found = ", ".join(map(str, metrics)) if isinstance(metrics, Mapping) else repr(metrics)
+        if not isinstance(metrics, Mapping):
+            raise LoopError(f'report() is given {metrics!r:.80}; give numbers by name: {{"{self._objective}": 0.9}}.')
+        if self._objective not in metrics:
+            found = ", ".join(map(str, metrics)) or "nothing"
             raise LoopError(f"the report of epoch {self._epoch} lacks the objective {self._objective}: it has {found}.")
         numbers = {str(name): _number(name, value) for name, value in metrics.items()}
         self.unfinished = EpochEnd(epoch=self._epoch + 1, metrics=numbers, states=self._states or {})
@@ -133,7 +135,7 @@ class UntrainedTrial(LoopTrial):
 def _number(name: object, value: Any) -> float:
     if not isinstance(value, str):
         try:
-            return float(value)
-        except (TypeError, ValueError, RuntimeError):
+            return float(value.detach() if isinstance(value, torch.Tensor) else value)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
             pass
-    raise LoopError(f"{name} is {value!r}; report a number.")
+    raise LoopError(f"{name} is {value!r:.200}; report a number.")

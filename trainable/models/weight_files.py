@@ -5,7 +5,6 @@ network, such as `backbone`, `experts` or `head`. Taking tensors one by one woul
 experts with half the experts of another.
 """
 
-import importlib.util
 import logging
 import pickle
 from collections.abc import Iterable, Mapping
@@ -15,13 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from trainable.configuration.weight_places import PACKAGE, weights_file
 from trainable.data.io.counted import counted, first_of
 
 logger = logging.getLogger(__name__)
-
-PACKAGE = "package:"
-"""How weights begin that lie in an installed package, by its importable name."""
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,29 +43,6 @@ KNOWN_PACKAGES = {
 def known_package(weights: str) -> KnownPackage | None:
     """What is known of weights `package:NAME`."""
     return KNOWN_PACKAGES.get(weights.removeprefix(PACKAGE)) if weights.startswith(PACKAGE) else None
-
-
-def weights_file(weights: str | Path) -> Path:
-    """The file of weights that a path, a folder or `package:NAME` leads to.
-
-    Raises:
-        ValueError: there is none, or a folder or package holds several.
-    """
-    place = _package_folder(str(weights)) if str(weights).startswith(PACKAGE) else Path(weights)
-    if place.is_dir():
-        found = sorted(path for path in place.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-        if len(found) != 1:
-            shown = some_of(str(path.relative_to(place)) for path in found)
-            raise ValueError(
-                f"{weights} holds {len(found)} files of weights ({', '.join(SUFFIXES)}): {shown}; give the path of one."
-            )
-        return found[0]
-    if not place.is_file():
-        raise ValueError(
-            f"Weights file {place} does not exist; give 'scratch', 'imagenet', package:NAME, or the path of a file or "
-            "a folder with one."
-        )
-    return place
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -137,16 +110,6 @@ def _fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
 
 def _counted(parts: list[str], tensors: Mapping[str, Mapping[str, Tensor]]) -> str:
     return ", ".join(f"{part} ({counted(len(tensors[part]), 'tensor')})" for part in parts) or "nothing"
-
-
-def _package_folder(weights: str) -> Path:
-    name = weights.removeprefix(PACKAGE)
-    spec = importlib.util.find_spec(name) if name.isidentifier() else None
-    if spec is None or spec.origin is None:
-        raise ValueError(
-            f"weights is {weights}, but no package {name} is installed; install it, or give the path of a file."
-        )
-    return Path(spec.origin).parent
 
 
 def _read_torch(path: Path) -> object:

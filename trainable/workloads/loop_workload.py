@@ -120,9 +120,23 @@ class LoopWorkload(Workload[LoopConfig]):
 
     def _params(self, config: LoopConfig) -> Any:
         """The parameters as the function takes them: a dict, or the dataclass that its annotation names."""
-        first = next(iter(inspect.signature(self._loop.train, eval_str=True).parameters.values()), None)
-        kind: Any = None if first is None else first.annotation
+        kind = _annotation(self._loop.train)
         return _built(kind, config.params) if isinstance(kind, type) and is_dataclass(kind) else dict(config.params)
+
+
+def _annotation(train: Callable[..., Any]) -> object:
+    """Of the function's first argument, the only one that matters here."""
+    first = next(iter(inspect.signature(train).parameters.values()), None)
+    text = None if first is None else first.annotation
+    if not isinstance(text, str):
+        return text
+    try:
+        return eval(text, getattr(inspect.unwrap(train), "__globals__", {}))
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        raise ValueError(
+            f"the parameters are annotated as {text!r}, which is not known when the loop runs ({error}); import it "
+            "outside of TYPE_CHECKING, or leave the annotation out."
+        ) from error
 
 
 def _built(kind: type, params: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from trainable.configuration.reference import is_reference
+from trainable.configuration.weight_places import check_weights
 from trainable.data.io.folder_layout import require_exists
 from trainable.remote.local_source import absolute_source
 from trainable.remote.uri import is_uri
@@ -19,6 +20,9 @@ def check_places(settings: SearchSettings) -> None:
             require_exists(Path(absolute_source(settings.data)))
         if settings.init is not None:
             initial_weights(settings.init)
+        weights = settings.pinned.get("weights")
+        if isinstance(weights, str):
+            check_weights(weights)
     if settings.warm_start not in (None, AUTO):
         read_settings(settings.warm_start)
 

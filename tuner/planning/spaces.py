@@ -1,14 +1,16 @@
 """The space and the base configuration of a search: of this package, of an installed one, or a user's own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from search_spaces.loop_space import LoopSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Space
 from trainable.configuration.reference import Reference, activate, find, is_reference, load
+from trainable.loop.loop_error import told
 from tuner.records import RecordedSettings
 
 ENTRY_POINTS = "vision_tuner.spaces"
@@ -68,7 +70,25 @@ def _own(given: str) -> FoundSpace:
 def _as_space(reference: str) -> Space:
     """The user's space, or that of a loop of theirs."""
     found: Space | LoopSpace = load(reference, (Space, LoopSpace))
-    return found.as_space(reference) if isinstance(found, LoopSpace) else found
+    space = found.as_space(reference) if isinstance(found, LoopSpace) else found
+    own = {
+        name: _Own(getattr(space, name), f"the space {space.name}") for name in ("suggest", "defaults", "recommended")
+    }
+    return replace(space, **own)
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A function of the user's space; what fails in it is told with their lines alone."""
+
+    function: Callable[..., Any]
+    what: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self.function(*arguments)
+        except Exception as error:
+            raise told(error, what=self.what) from error
 
 
 def _by_module(space: Space) -> Space:

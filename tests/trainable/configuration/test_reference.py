@@ -182,6 +182,11 @@ def test_what_is_not_found_is_a_sentence(name, text, sentence):
         ("NET =\n", r"cannot be imported: .*\.py, line 1: SyntaxError"),
         ("x = 1\nNET = 1 / 0\n", r"cannot be imported: .*\.py, line 2: ZeroDivisionError: division by zero"),
         ("import no_such_library\n", r"cannot be imported: .*\.py, line 1: ModuleNotFoundError: No module named"),
+        ("import sys\nsys.exit(3)\n", r"cannot be imported: .*\.py, line 2: the file ends the process"),
+        (
+            "from search_spaces.ranges import Range\n\nNET = Range(low=2, high=1)\n",
+            r"cannot be imported: .*\.py, line 3: (?!ValueError)",
+        ),
         ("NETS = 1\n", r"has no NET; did you mean NETS\?"),
         ("", r"has no NET; it has nothing"),
         ("NET = 5\n", r":NET is of type int; it must be a str or float"),

@@ -3,6 +3,7 @@
 import gc
 import math
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -244,6 +245,11 @@ def stateless(params, trial):
     trial.epochs(model=object())
 
 
+def first_break(params, trial):
+    for _ in trial.epochs():
+        break
+
+
 MISTAKES = {
     "epoch 0 ended without a report; call trial.report in each epoch.": silent,
     "epoch 0 is reported twice; report all its numbers at once.": twice,
@@ -252,7 +258,10 @@ MISTAKES = {
     "early returned after epoch 1 without a report of the next; report before the break": early,
     "model is a object without state_dict and load_state_dict; name a model, an optimizer": stateless,
     "the report of epoch 0 lacks the objective val/loss: it has val/f1.": reporting({"val/f1": 1.0}),
-    "the report of epoch 0 lacks the objective val/loss: it has 0.5.": reporting(0.5),
+    "the report of epoch 0 lacks the objective val/loss: it has nothing.": reporting({}),
+    'report() is given 0.5; give numbers by name: {"val/loss": 0.9}.': reporting(0.5),
+    "val/loss is 1000000": reporting({"val/loss": 10**400}),
+    "partial returned after epoch 0 without a report": partial(first_break),
     "val/loss is 'low'; report a number.": reporting({"val/loss": "low"}),
     "val/loss is tensor([1., 1.]); report a number.": reporting({"val/loss": torch.ones(2)}),
 }

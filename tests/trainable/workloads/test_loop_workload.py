@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,6 +57,28 @@ def test_a_loop_is_called_with_exactly_what_was_suggested():
 
 def test_a_dataclass_in_the_annotation_is_filled():
     assert called_with(TypedTold(), lr=1)[0] == Params(lr=1.0, width=8)
+
+
+class OtherTold(Told):
+    def train(self, params: "dict[str, float]", trial: "OnlyForTheTypeChecker"):  # noqa: F821
+        return super().train(params, trial)
+
+
+class UnknownTold(Told):
+    def train(self, params: "Unknown", trial):  # noqa: F821
+        return super().train(params, trial)
+
+
+def test_only_the_annotation_of_the_parameters_has_to_be_known():
+    assert called_with(OtherTold(), lr=0.1)[0] == {"lr": 0.1}
+    with pytest.raises(ValueError, match="are annotated as 'Unknown', which is not known when the loop runs"):
+        called_with(UnknownTold(), lr=0.1)
+
+
+@pytest.mark.parametrize("value", [torch.nn.ReLU(), {1, 2}, float("nan"), {"a": [object()]}, np.int64(3)])
+def test_a_parameter_that_no_record_can_hold_is_told(value):
+    with pytest.raises(ValueError, match=r"activation is .*, which no record can hold"):
+        called_with(Told(), activation=value)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from types import ModuleType
 import torch
 from torch import nn
 
+from trainable.configuration.weight_places import weights_file
 from trainable.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN, load_matching_weights
-from trainable.models.weight_files import known_package, read_state_dict, some_of, weights_file
+from trainable.models.weight_files import known_package, read_state_dict, some_of
 
 PREFIX = "timm:"
 _LOADING = "timm.models._builder"

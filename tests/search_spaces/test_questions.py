@@ -1,0 +1,96 @@
+"""What a space asks for is checked before a search, and told by name."""
+
+import random
+import re
+
+import pytest
+
+from search_spaces import LoopSpace
+from search_spaces.pinning import PinnedSpace
+from search_spaces.space import Situation
+
+
+def _train(params, trial):
+    """Nothing is trained here."""
+
+
+def pinned(suggest, defaults=None) -> PinnedSpace:
+    space = LoopSpace(
+        name="mine", train=_train, objective="loss", suggest=suggest, defaults=defaults or {}, max_epochs=2
+    )
+    return PinnedSpace(space.as_space("mine:SPACE"), Situation(num_train_images=1, pretrained=False))
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (lambda trial: trial.suggest_float("x", 1, 0), "x is asked for from 1 to 0; give the smaller first"),
+        (lambda trial: trial.suggest_float("x", float("nan"), 1), "x is asked for from nan to 1; give finite numbers"),
+        (lambda trial: trial.suggest_float("x", 0, float("inf")), "x is asked for from 0 to inf; give finite numbers"),
+        (
+            lambda trial: trial.suggest_float("x", 0, 1, log=True),
+            "x is asked for from 0 to 1 with log; give a range ab",
+        ),
+        (lambda trial: trial.suggest_int("x", -1, 1, log=True), "x is asked for from -1 to 1 with log"),
+        (lambda trial: trial.suggest_float("x", 0.1, 1, step=0.1, log=True), "from 0.1 to 1 with log"),
+        (lambda trial: trial.suggest_float("x", 0, 1, step=0), "in steps of 0; give a step above 0"),
+        (lambda trial: trial.suggest_int("x", 1.5, 4), "x is asked for from 1.5 to 4; give finite whole numbers"),
+        (lambda trial: trial.suggest_int("x", 1, 10**30), "samplers tell whole numbers apart up to 9007199254740992"),
+        (lambda trial: trial.suggest_categorical("x", []), "x is asked for with no choices; give one or more"),
+        (lambda trial: trial.suggest_categorical("x", [[1, 2]]), "x has the choice [1, 2], which no record can hold"),
+        (lambda trial: trial.suggest_categorical("x", [dict]), "x has the choice <class 'dict'>, which no record"),
+        (lambda trial: trial.suggest_categorical("x", [1, "a", True]), "x has the choices 1 and True, which are equal"),
+        (lambda trial: trial.suggest_float("", 0, 1), "a parameter is called ''; give it a name of letters"),
+        (lambda trial: trial.suggest_float("a\nb", 0, 1), "a parameter is called 'a\\nb'"),
+        (lambda trial: trial.suggest_float(3, 0, 1), "a parameter is called 3"),
+        (lambda trial: trial.suggest_loguniform("x", 1, 2), "a space's trial has suggest_float, suggest_int and"),
+    ],
+)
+def test_a_question_that_no_sampler_can_answer_is_told(ask, sentence):
+    with pytest.raises((ValueError, AttributeError), match=re.escape(sentence)):
+        pinned(lambda trial: {"x": ask(trial)})
+
+
+def test_one_name_has_one_question_in_a_configuration_and_one_kind_in_all():
+    with pytest.raises(ValueError, match=r"a is asked for twice in a configuration, over 0\.\.1 and 0\.\.2"):
+        pinned(lambda trial: {"a": trial.suggest_float("a", 0, 1), "b": trial.suggest_float("a", 0, 2)})
+
+    def by_optimizer(trial):
+        if trial.suggest_categorical("optimizer", ("adam", "sgd")) == "adam":
+            return {"x": trial.suggest_float("x", 0, 1)}
+        return {"x": trial.suggest_categorical("x", (0.1, 0.2))}
+
+    with pytest.raises(ValueError, match=r"x is asked for over .* and, in another configuration, over"):
+        pinned(by_optimizer)
+
+
+def test_the_same_question_twice_and_a_range_that_depends_on_an_answer_are_allowed():
+    def suggest(trial):
+        depth = trial.suggest_int("depth", 1, 4)
+        assert trial.suggest_int("depth", 1, 4) == depth
+        return {"depth": depth, "width": trial.suggest_int("width", 8, 16 * depth)}
+
+    assert pinned(suggest, {"depth": 2, "width": 32}).points_to_evaluate() == [{"depth": 2, "width": 32}]
+
+
+def test_a_space_that_waits_for_another_answer_or_draws_its_ranges_is_told():
+    def waiting(trial):
+        while trial.suggest_float("x", 0, 1) >= 0:
+            pass
+
+    with pytest.raises(ValueError, match="x is asked for again and again; it has one answer in a configuration"):
+        pinned(waiting)
+    with pytest.raises(
+        ValueError, match=r"the space asks for x=.*, and called again for x=.*; a resume calls it again"
+    ):
+        pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1 + random.random())})
+
+
+@pytest.mark.parametrize(("value", "is_right"), [(0.5, True), (1, True), (7.0, False), ("x", False), (True, False)])
+def test_a_default_that_is_no_answer_is_told(value, is_right):
+    space = pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1)}, {"x": value})
+    if is_right:
+        assert space.points_to_evaluate() == [{"x": value}]
+        return
+    with pytest.raises(ValueError, match=re.escape(f"recommended x is {value!r}, but the space asks for 0..1")):
+        space.points_to_evaluate()

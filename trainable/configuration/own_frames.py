@@ -1,0 +1,28 @@
+"""The user's own lines in an error, without those of this package and of libraries."""
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OURS = tuple(_ROOT / name for name in ("search_spaces", "trainable", "tuner"))
+_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib"))
+
+
+def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Those of the user's files, the innermost last."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_below(frame, _OURS + _LIBRARIES)]
+
+
+def in_words(error: BaseException) -> str:
+    """What it says: our own sentences as they are, any other error with its type."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, ValueError) and frames and _is_below(frames[-1], _OURS):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_below(frame: traceback.FrameSummary, folders: tuple[Path, ...]) -> bool:
+    file = Path(frame.filename)
+    # The constructor of a dataclass is "<string>".
+    return frame.filename.startswith(("<frozen", "<string>")) or any(file.is_relative_to(folder) for folder in folders)
