@@ -31,6 +31,7 @@ from trainable.data.io.counted import counted
 from trainable.data.io.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
 from trainable.data.io.decoding import (
     Header,
+    check_turns,
     fitting_size,
     num_pixels,
     read_header,
@@ -144,6 +145,8 @@ def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> li
     """What was found in each file, then in all masks together."""
     facts = [inspection.facts for inspection in inspections if inspection.facts]
     findings = [finding for inspection in inspections for finding in inspection.findings]
+    images = zip((pair.image for pair in source.pairs), inspections, strict=True)
+    findings += check_turns({image: inspection.header for image, inspection in images if inspection.header})
     if values := source.options.foreground_values:
         return findings + describe_values(facts, values)
     findings += check_conventions(facts) + check_polarity(facts, source.options.inverted_masks)

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from trainable.data.io.findings import BadFileError
+from trainable.data.io.counted import first_of
+from trainable.data.io.findings import BadFileError, Finding, Severity
 
 _ORIENTATION_TAG = 0x0112
 _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
+_TURNED_OR_MIRRORED = (2, 3, 4)
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
 MAX_PIXELS = 2**29 // 3
 """Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB of RGB."""
@@ -26,6 +28,7 @@ MIN_SIDE_PX = 16
 """Of an image in the cache."""
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
+_MAX_NAMED = 3
 _DAMAGED = "Copy the file again from its source, or remove it."
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -42,6 +45,8 @@ class Header:
     has_alpha: bool
     is_turned: bool = False
     """EXIF turns it by a quarter: the file itself holds it with width and height swapped."""
+    is_turned_unseen: bool = False
+    """EXIF turns or mirrors it and its size stays: sizes can't say of which picture a mask or an annotation is."""
 
 
 def read_header(path: Path) -> Header:
@@ -50,13 +55,25 @@ def read_header(path: Path) -> Header:
             # Of a PNG Pillow decodes all pixels, to see whether EXIF lies behind them; it seldom does.
             is_before_pixels = image.format == "PNG" and not _has_text_behind_pixels(path)
             exif = Image.Image.getexif(image) if is_before_pixels else image.getexif()
-            turned = exif.get(_ORIENTATION_TAG) in _TURNED_BY_A_QUARTER
+            orientation = exif.get(_ORIENTATION_TAG)
+            turned = orientation in _TURNED_BY_A_QUARTER
+            unseen = orientation in _TURNED_OR_MIRRORED or (turned and image.width == image.height)
             size = image.size if turned else image.size[::-1]
-            return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned)
+            return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned, is_turned_unseen=unseen)
     except BadFileError:
         raise
     except _DECODER_ERRORS as error:
         raise _bad_file(path, error) from error
+
+
+def check_turns(headers: Mapping[Path, Header]) -> list[Finding]:
+    """A warning that counts the pictures whose mask or annotation may be of the picture before its EXIF turn."""
+    turned = [file for file, header in headers.items() if header.is_turned_unseen]
+    if not turned:
+        return []
+    problem = f"{len(turned)} of {len(headers)} are turned by EXIF, and keep their size: {first_of(turned, _MAX_NAMED)}"
+    action = "Read as turned: check that masks and annotations are so too, or save the pictures without the EXIF turn."
+    return [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
 
 
 def num_pixels(path: Path) -> int:

@@ -2,12 +2,13 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from trainable.data.io.decoding import fitting_size, read_header, read_upright, shrink_image, shrink_mask
+from trainable.data.io.decoding import check_turns, fitting_size, read_header, read_upright, shrink_image, shrink_mask
 from trainable.data.io.findings import BadFileError
 
 ORIENTATION_TAG = 0x0112
@@ -177,3 +178,16 @@ def test_a_tiff_with_smaller_copies_of_its_picture_is_one_picture(tmp_path):
     whole = Image.fromarray(pixels)
     whole.save(tmp_path / "a.tif", save_all=True, append_images=[whole.resize((24, 16)), whole.resize((12, 8))])
     np.testing.assert_array_equal(np.asarray(read_upright(tmp_path / "a.tif")), pixels)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "is_told"), [(1, (8, 8), 0), (3, (8, 6), 1), (2, (8, 6), 1), (6, (8, 8), 1), (6, (8, 6), 0)]
+)
+def test_a_turn_that_the_size_cannot_show_is_told(tmp_path, orientation, size, is_told):
+    picture = Image.new("RGB", size)
+    exif = picture.getexif()
+    exif[ORIENTATION_TAG] = orientation
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    findings = check_turns({Path("a.jpg"): read_header(tmp_path / "a.jpg")})
+    told = ["1 of 1 are turned by EXIF, and keep their size: a.jpg"]
+    assert [finding.problem for finding in findings] == told * is_told
