@@ -51,7 +51,8 @@ def check_same_kind(asked: Mapping[str, Distribution], later: Mapping[str, Distr
     """Raises ValueError for a name that another configuration asks for in a way that no sampler can learn from."""
     for name in asked.keys() & later.keys():
         one, other = asked[name], later[name]
-        if type(one) is not type(other) or (isinstance(one, Choices) and list(one.values) != list(other.values)):
+        are_choices = isinstance(one, Choices) and isinstance(other, Choices)
+        if type(one) is not type(other) or (are_choices and in_words(one) != in_words(other)):
             raise ValueError(
                 f"{name} is asked for over {in_words(one)} and, in another configuration, over {in_words(other)}; give "
                 "one of them another name"

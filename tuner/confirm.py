@@ -9,6 +9,7 @@ page and export are written again: the answer may be another.
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from trainable import process
@@ -61,12 +62,17 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
     load_libraries()
     from tuner.ending.steps import confirm_and_tell, finish
+    from tuner.storage.mirror import mirrored
 
     check_confirmable(folder, top=top)
-    with locked(folder):
+    with ExitStack() as held:
+        held.enter_context(locked(folder))
         search = read_search(folder)
+        mirror = held.enter_context(mirrored(folder, search.settings.store))
+        check_held = (lambda: None) if mirror is None else mirror.check_held
         with ray_running(cluster_address(None)):
-            is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds)
+            is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held)
+        search.taken_over = None if mirror is None else mirror.taken_over
         finish(folder, search)
     return _report_missing(folder, search, top=top, seeds=seeds) if is_whole else _say_interrupted()
 

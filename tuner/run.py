@@ -111,11 +111,12 @@ def resume_search(
             resources = settings.resources
             check_room(resources.cpus_per_trial, resources.gpus_per_trial, node_resources())
             budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes
-            duration = settings.duration_seconds if more is None else None
+            stated, duration = (settings.stated_seconds, settings.duration_seconds) if more is None else (None, None)
             recorder.change(
                 num_trials=settings.num_trials,
                 first_answers=settings.first_answers,
                 disk_budget_bytes=budget,
+                stated_seconds=stated,
                 duration_seconds=duration,
                 store=store,
             )
@@ -145,7 +146,8 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         confirm=settings.confirm,
         confirm_seeds=settings.confirm_seeds,
         resources=resources,
-        duration_seconds=settings.duration_seconds,
+        stated_seconds=settings.duration_seconds,
+        duration_seconds=settings.left_seconds,
         disk_budget_bytes=settings.disk_budget_bytes,
         data=settings.data,
         pinned=settings.pinned,

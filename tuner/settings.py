@@ -62,6 +62,8 @@ class SearchSettings:
     time_budget_seconds: float | None = None
     duration_seconds: float | None = None
     """Time for everything, the planning and the confirmation included; trials and epochs are planned to fit."""
+    left_seconds: float | None = None
+    """What is left of it for search and confirmation; the planning says so."""
     disk_budget_bytes: int | None = None
     """Total size of the checkpoints of all trials."""
     concurrent: int | None = None

@@ -45,6 +45,10 @@ def as_model_output(raw: object) -> ModelOutput:
     if isinstance(raw, Tensor):
         return ModelOutput(predictions=raw)
     if isinstance(raw, Mapping):
+        if "predictions" not in raw:
+            raise TypeError(
+                f"The model returned a dict of {', '.join(map(str, raw)) or 'nothing'}, without 'predictions'."
+            )
         return _from_parts(raw["predictions"], (raw.get("aux_outputs"), raw.get("routing_info")))
     if isinstance(raw, tuple) and 1 <= len(raw) <= 3:
         return _from_parts(raw[0], raw[1:])

@@ -8,12 +8,14 @@ import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainable.configuration.fields import typed, unknown_name
+from trainable.configuration.own_frames import in_words, own_frames
 from trainable.configuration.reference import load
 from trainable.models.output import as_model_output
 
@@ -87,10 +89,11 @@ def build_own_network(
     given = {"num_classes": num_outputs} if accepted and "num_classes" in accepted else {}
     try:
         network = build(**(given | (config.network_params or {})))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(_failed(f"{config.network} cannot be built", error)) from error
     if not isinstance(network, nn.Module):
         raise ValueError(f"{config.network} gives a {type(network).__name__}; it must give a torch.nn.Module.")
+    _check_parameters(config.network, network)
     expected = (num_outputs, *size_px) if is_mask else (num_outputs,)
     images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
     with torch.random.fork_rng(devices=[]):
@@ -103,11 +106,11 @@ def _check_output(name: str, network: nn.Module, images: Tensor, expected: tuple
     mode, shape = "training" if network.training else "evaluation", ("B", *expected)
     wanted = f"logits of shape ({', '.join(map(str, shape))})"
     try:
-        with torch.no_grad():
+        with torch.set_grad_enabled(network.training):
             output = as_model_output(network(images))
-    except (TypeError, KeyError) as error:
+    except TypeError as error:
         raise ValueError(_failed(f"{name} must return {wanted} in {mode}", error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         size = "x".join(map(str, images.shape[-2:]))
         raise ValueError(_failed(f"{name} fails on images of {size} px in {mode}", error)) from error
     predictions = output.predictions
@@ -116,6 +119,11 @@ def _check_output(name: str, network: nn.Module, images: Tensor, expected: tuple
         raise ValueError(f"{name} returns predictions of shape ({found}) in {mode}; it must return {wanted}.")
     if not predictions.is_floating_point():
         raise ValueError(f"{name} returns predictions of {predictions.dtype} in {mode}; it must return {wanted}.")
+    if network.training and not predictions.requires_grad:
+        raise ValueError(
+            f"{name} returns predictions that no parameter can learn from in training; leave out no_grad, detach and "
+            "the like."
+        )
 
 
 def _parameters(name: str) -> list[str] | None:
@@ -139,5 +147,15 @@ def _hint(parameter: inspect.Parameter) -> object:
     return Any if parameter.default in (None, parameter.empty) else type(parameter.default)
 
 
-def _failed(what: str, error: Exception) -> str:
-    return f"{what}: {type(error).__name__}: {error}"
+def _check_parameters(name: str, network: nn.Module) -> None:
+    parameters = list(network.parameters())
+    if any(isinstance(one, nn.parameter.UninitializedParameter) for one in parameters):
+        raise ValueError(f"{name} holds lazy layers, which have no shape yet; give each its number of inputs.")
+    if not any(one.requires_grad for one in parameters):
+        raise ValueError(f"{name} has no parameters that can be trained; let it have some with requires_grad.")
+
+
+def _failed(what: str, error: BaseException) -> str:
+    own = own_frames(error)
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{what}: {in_words(error)}{place}"

@@ -113,7 +113,7 @@ def fitted(
     logger.info("%s", _in_words(bought, measured, before))
     if curve is not None and bought.plan.max_epochs < useful:
         logger.warning("%s", _too_short_to_learn(bought.plan, curve))
-    settings = replace(bought.settings, duration_seconds=stated - before)
+    settings = replace(bought.settings, left_seconds=stated - before)
     return settings, plan_on(opened, settings, first_rung=next(iter(bought.plan.rungs), None))
 
 

@@ -71,10 +71,10 @@ def _as_space(reference: str) -> Space:
     """The user's space, or that of a loop of theirs."""
     found: Space | LoopSpace = load(reference, (Space, LoopSpace))
     space = found.as_space(reference) if isinstance(found, LoopSpace) else found
-    own = {
-        name: _Own(getattr(space, name), f"the space {space.name}") for name in ("suggest", "defaults", "recommended")
-    }
-    return replace(space, **own)
+    suggest, defaults, recommended = (
+        _Own(function, f"the space {space.name}") for function in (space.suggest, space.defaults, space.recommended)
+    )
+    return replace(space, suggest=suggest, defaults=defaults, recommended=recommended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from typing import Any, TextIO
 logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
+TAKEN_OVER = ".taken_over"
+"""Holds the sentence about who continues the search elsewhere; hidden, so that no copy has it."""
 _WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -57,6 +59,20 @@ def is_in_use(folder: Path) -> bool:
             if error.errno not in _WITHOUT_LOCKS:
                 raise
     return False
+
+
+def taken_over(folder: Path) -> str | None:
+    """Who continues the search elsewhere, as its last owner here found out; None where nobody does."""
+    note = folder / TAKEN_OVER
+    return note.read_text(encoding="utf-8", errors="replace").strip() or None if note.is_file() else None
+
+
+def note_taken_over(folder: Path, sentence: str | None) -> None:
+    """Keeps the sentence for later commands; None: the search is continued here again."""
+    if sentence is None:
+        (folder / TAKEN_OVER).unlink(missing_ok=True)
+    else:
+        (folder / TAKEN_OVER).write_text(f"{sentence}\n", encoding="utf-8")
 
 
 def _opened(folder: Path) -> TextIO:

@@ -21,6 +21,7 @@ from tuner.records.events import (
     read_event,
 )
 from tuner.records.lines import complete_lines
+from tuner.records.lock import taken_over
 from tuner.records.settings import RecordedSettings, read_settings
 from tuner.records.trial_name import number_of
 
@@ -91,8 +92,7 @@ class TrialRecord:
 
     def measured(self, epoch: int) -> EpochDone:
         """`result_at`, for a trial that must have one; raises LookupError otherwise."""
-        result = self.result_at(epoch)
-        if result is None:
+        if (result := self.result_at(epoch)) is None:
             raise LookupError(f"trial {self.name} has no result for epoch {epoch}")
         return result
 
@@ -105,7 +105,7 @@ class SearchRecord:
     time_budget_seconds: float | None = None
     """Time budget of the running session; None without one, and for a search that is only read."""
     taken_over: str | None = None
-    """Who continues it elsewhere, as the running session found out; what is left is not done here then."""
+    """Who continues it elsewhere, as a session found out; what is left is not done here then."""
     events: list[Event] = field(default_factory=list)
     """All recorded events, in order."""
     sessions: list[SessionStarted] = field(default_factory=list)
@@ -283,7 +283,7 @@ def read_search(folder: Path, *, space: str | None = None) -> SearchRecord:
     settings = read_settings(folder)
     if space is not None and settings.space != space:
         raise ValueError(f"{folder} is a search of the space {settings.space!r}, not of {space!r}")
-    search = SearchRecord(settings)
+    search = SearchRecord(settings, taken_over=taken_over(folder))
     for location, line in complete_lines(folder / TRIALS):
         event = read_event(line, f"{location} is damaged, restore the file from a copy")
         try:

@@ -107,9 +107,9 @@ class RecordedSettings(SpaceAndData):
     """The settings with which a search started.
 
     Some may change: an extension raises `num_trials`, adds `first_answers` in a small space and ends
-    `duration_seconds`; a resume may give another `disk_budget_bytes`. A space with fewer configurations than
-    `num_trials`, and a stated time that is used up, lower it to those; the time may lower `confirm` too. `resources`
-    may follow a cluster.
+    `stated_seconds` and `duration_seconds`; a resume may give another `disk_budget_bytes`. A space with fewer
+    configurations than `num_trials`, and a stated time that is used up, lower it to those; the time may lower `confirm`
+    too. `resources` may follow a cluster.
     """
 
     __pydantic_config__ = STRICT
@@ -139,8 +139,10 @@ class RecordedSettings(SpaceAndData):
     confirm_seeds: ConfirmSeeds = THREE_SEEDS
     """On how many seeds each."""
     resources: TrialResources
+    stated_seconds: Positive | None = None
+    """Time that the user stated for everything; None where none was, and in older folders."""
     duration_seconds: Positive | None = None
-    """Time that was left for search and confirmation when it started; None where no time was stated."""
+    """What was left of it for search and confirmation when it started; None where no time was stated."""
     disk_budget_bytes: AtLeastOne | None = None
     """Total size of the checkpoints of all trials."""
     data: str | None

@@ -77,6 +77,7 @@ WORDS = {
     "reduction_factor": "a rung keeps",
     "confirm": "trials confirmed beside the default",
     "confirm_seeds": "seeds of each confirmed trial",
+    "stated_seconds": "time stated with --for",
     "duration_seconds": "time for search and confirmation when it started",
     "disk_budget_bytes": "disk space for checkpoints",
     "data_fingerprint": "sha256 of the data, its beginning",
@@ -92,10 +93,11 @@ WORDS = {
 def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
     """What was asked for and what was chosen, with the units in words."""
     settings = search.settings
-    seconds, disk = settings.duration_seconds, settings.disk_budget_bytes
+    stated, seconds, disk = settings.stated_seconds, settings.duration_seconds, settings.disk_budget_bytes
     shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
         "resources": str(settings.resources),
         "reduction_factor": f"1 in {settings.reduction_factor}",
+        "stated_seconds": None if stated is None else formatting.duration(stated),
         "duration_seconds": None if seconds is None else formatting.duration(seconds),
         "disk_budget_bytes": None if disk is None else f"{disk / 1e9:.3g} GB",
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),

@@ -90,8 +90,11 @@ def time_in_words(search: SearchRecord, confirmation_seconds: float) -> str:
     words = f"{formatting.duration(total)} {'min' if round(total) < 3600 else 'h'}"
     if round(after):
         words += f": {formatting.duration(in_search)} search, {formatting.duration(after)} {what}"
-    stated = search.settings.duration_seconds
-    return words if stated is None else f"{words}; {formatting.duration(stated)} were left of --for when it started"
+    stated, left = search.settings.stated_seconds, search.settings.duration_seconds
+    if left is None:
+        return words
+    given = "--for" if stated is None else f"--for {formatting.duration(stated)}"
+    return f"{words}; {formatting.duration(left)} were left of {given} when it started"
 
 
 def _worker(result: EpochDone) -> str:

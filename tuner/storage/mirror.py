@@ -15,6 +15,7 @@ from trainable.leg import checkpoint_name
 from trainable.remote.remote_folder import RemoteFolder
 from tuner.records import SETTINGS
 from tuner.records.events import TRIALS, EpochDone, read_event
+from tuner.records.lock import note_taken_over
 from tuner.records.search_record import CHECKPOINTS
 from tuner.storage.fetched_search import check_up_to_date
 from tuner.storage.lease import Lease, LeaseLostError
@@ -81,6 +82,7 @@ class Mirror:
             self.copy()
         except LeaseLostError as error:
             self.taken_over = str(error)
+            note_taken_over(self._folder, self.taken_over)
             return True
         except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
             if not self._is_behind:
@@ -188,6 +190,7 @@ def _take(lease: Lease, folder: Path) -> None:
         if not lease.is_held and (taken_over := lease.take()):
             logger.warning("%s", taken_over)
         check_up_to_date(folder, lease.store)
+        note_taken_over(folder, None)
     except OSError as error:
         logger.warning("%s can't be reached: %s. The search goes on in %s.", lease.store, _first_line(error), folder)
     except ValueError:

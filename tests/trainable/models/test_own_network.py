@@ -52,6 +52,25 @@ class FailsInTraining(Classes):
     def forward(self, images):
         return super().forward(images) if not self.training else super().forward(images)[:, :1]
 
+class Frozen(Classes):
+    def __init__(self, num_classes):
+        super().__init__(num_classes)
+        self.requires_grad_(False)
+
+class Detached(Classes):
+    @torch.no_grad()
+    def forward(self, images):
+        return super().forward(images)
+
+class Lazy(Classes):
+    def __init__(self, num_classes):
+        super().__init__(num_classes)
+        self.head = nn.LazyLinear(num_classes)
+
+class Exits(Classes):
+    def forward(self, images):
+        raise SystemExit(3)
+
 def not_a_network():
     return 3
 
@@ -137,11 +156,15 @@ def test_a_changed_file_that_it_imports_is_named(nets, tmp_path, caplog):
     ("network", "sentence"),
     [
         ("WrongKind", r"must return logits of shape \(B, 2\) in training: TypeError: The model returned str"),
-        ("NoPredictions", r"must return logits of shape \(B, 2\).*'predictions'"),
+        ("NoPredictions", r"must return logits of shape \(B, 2\).*dict of logits, without 'predictions'"),
         ("Whole", r"predictions of torch.int64"),
         ("Fails", r"fails on images of \d+x\d+ px in training: RuntimeError"),
         ("FailsInTraining", r"predictions of shape \(B, 1\) in training; it must return logits of shape \(B, 2\)"),
         ("Masks", r"predictions of shape \(B, 1, \d+, \d+\) in training; it must return logits of shape \(B, 2\)"),
+        ("Frozen", r"Frozen has no parameters that can be trained"),
+        ("Detached", r"returns predictions that no parameter can learn from in training; leave out no_grad"),
+        ("Lazy", r"Lazy holds lazy layers, which have no shape yet"),
+        ("Exits", r"px in training: SystemExit: 3 \(nets_\w+\.py, line \d+\)"),
         ("not_a_network", r"gives a int; it must give a torch.nn.Module"),
         ("Refuses", r"cannot be built: RuntimeError: no luck"),
     ],

@@ -78,7 +78,8 @@ def test_what_is_bought_takes_the_stated_time_with_its_confirmation_and_no_more(
     assert 0.8 * usable < expected.longest_seconds <= 1.02 * usable
     assert expected.median.seconds <= usable
     assert expected.median.trainings == 3 * (1 + chosen.confirm)
-    assert chosen.duration_seconds == pytest.approx(stated - 30 - 10, abs=2)
+    assert chosen.duration_seconds == stated
+    assert chosen.left_seconds == pytest.approx(stated - 30 - 10, abs=2)
 
 
 def test_twice_the_time_buys_more_trials_or_longer_ones_and_confirms_no_fewer(settings, opened):

@@ -32,7 +32,9 @@ from tuner.records import (
     read_search,
     trial_name,
 )
+from tuner.records.settings import read_settings, write_settings
 from tuner.records.trivial import TRIVIAL, TrivialScore
+from tuner.storage.lease import Lease
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +194,23 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
     assert main([str(folder), "--seeds", "1"]) == 1
     name = read_search(folder).trials[1].name
     assert f"error: 1 of 2 trainings missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
+
+
+def test_one_whose_search_another_machine_continues_is_refused_and_its_copy_is_kept_up_to_date(
+    folder, dying, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    store = f"file://{tmp_path}/store"
+    write_settings(folder, replace(read_settings(folder), store=store))
+    lease = Lease(store)
+    lease.take()
+    assert main([str(folder), "--seeds", "1"]) == 2
+    assert f"{store} is in use by process" in capsys.readouterr().err
+    assert not (folder / CONFIRM).exists()
+    lease.release()
+    assert main([str(folder), "--seeds", "1"]) == 1
+    assert (tmp_path / "store" / CONFIRM).read_bytes() == (folder / CONFIRM).read_bytes()
+    assert not (tmp_path / "store/.lease").exists()
 
 
 def test_an_answer_that_changes_is_exported_and_reported_by_the_confirmation_itself(folder, dying, monkeypatch, capsys):

@@ -163,6 +163,7 @@ OPTIONAL = {
     "sampler_reference",
     "space_reference",
     "space_ranges",
+    "stated_seconds",
     "store",
     "track",
 }

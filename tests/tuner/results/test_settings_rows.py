@@ -11,8 +11,10 @@ def test_the_network_and_what_it_starts_from_are_among_them(synthetic_search):
 
 
 def test_they_are_in_words_and_a_time_is_minutes_and_seconds(synthetic_search):
-    search = synthetic_search(duration_seconds=1015.9978, reduction_factor=2, pinned={"max_lr": 1e-3}).recorder.record
+    changes = {"stated_seconds": 1200.0, "duration_seconds": 1015.9978, "reduction_factor": 2}
+    search = synthetic_search(**changes, pinned={"max_lr": 1e-3}).recorder.record
     rows = dict(settings_rows(search))
+    assert rows["time stated with --for"] == "20:00"
     assert rows["time for search and confirmation when it started"] == "16:56"
     assert rows["a rung keeps"] == "1 in 2"
     assert rows["fixed by --set"] == "max_lr 0.001"

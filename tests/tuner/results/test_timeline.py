@@ -95,3 +95,5 @@ def test_the_time_is_the_search_and_what_came_after_it(epochs):
 def test_a_stated_time_is_beside_the_time_taken(synthetic_search):
     search = synthetic_search(duration_seconds=1015.9978).recorder.record
     assert time_in_words(search, 0.0).endswith("; 16:56 were left of --for when it started")
+    search = synthetic_search("stated", stated_seconds=1200.0, duration_seconds=1015.9978).recorder.record
+    assert time_in_words(search, 0.0).endswith("; 16:56 were left of --for 20:00 when it started")

@@ -107,6 +107,11 @@ def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder
     with pytest.raises(LeaseLostError, match=said):
         mirror.check_held()
     assert files(tmp_path / "store/moe/spring") == before
+    # A later command finds it on record, until the search is continued here again.
+    assert read_search(recorder.folder).taken_over == mirror.taken_over
+    (tmp_path / "store/moe/spring/.lease").unlink()
+    with mirrored(recorder.folder, store):
+        assert read_search(recorder.folder).taken_over is None
 
 
 def test_what_is_taken_over_when_only_the_last_changes_are_left_is_told(recorder, store, tmp_path, caplog):
