@@ -12,6 +12,10 @@ EXACT = 2**53
 """Samplers compute in double precision, which holds no larger whole number exactly."""
 
 
+class WrongQuestionError(ValueError):
+    """A space asks for what no sampler can propose."""
+
+
 class CheckedTrial(StubTrial):
     """Checks each question, then answers with an end, the inside of a range, or a choice.
 
@@ -26,11 +30,11 @@ class CheckedTrial(StubTrial):
     def _ask(self, name: str, distribution: Distribution) -> Any:
         self._num_questions += 1
         if self._num_questions > MOST_QUESTIONS:
-            raise ValueError(f"{name} is asked for again and again; it has one answer in a configuration")
+            raise WrongQuestionError(f"{name} is asked for again and again; it has one answer in a configuration")
         check_question(name, distribution)
         earlier = self.distributions.get(name, distribution)
         if earlier != distribution:
-            raise ValueError(
+            raise WrongQuestionError(
                 f"{name} is asked for twice in a configuration, over {in_words(earlier)} and {in_words(distribution)}; "
                 "give one of them another name"
             )
@@ -38,9 +42,9 @@ class CheckedTrial(StubTrial):
 
 
 def check_question(name: object, distribution: Distribution) -> None:
-    """Raises ValueError for a name, a range or choices that no sampler can propose from."""
+    """Raises WrongQuestionError for a name, a range or choices that no sampler can propose from."""
     if not (isinstance(name, str) and name.strip() and name.isprintable()):
-        raise ValueError(f"a parameter is called {name!r}; give it a name of letters")
+        raise WrongQuestionError(f"a parameter is called {name!r}; give it a name of letters")
     if isinstance(distribution, Choices):
         _check_choices(name, distribution)
     else:
@@ -97,30 +101,32 @@ def _check_range(name: str, distribution: FloatRange | IntRange) -> None:
     given = f"{name} is asked for from {low!r} to {high!r}"
     if not (is_right(low) and is_right(high) and (step is None or is_right(step))):
         of_step = "" if step in (None, 1) else f" in steps of {step!r}"
-        raise ValueError(f"{given}{of_step}; give finite {kind}")
+        raise WrongQuestionError(f"{given}{of_step}; give finite {kind}")
     if low > high:
-        raise ValueError(f"{given}; give the smaller first")
+        raise WrongQuestionError(f"{given}; give the smaller first")
     if step is not None and step <= 0:
-        raise ValueError(f"{given} in steps of {step!r}; give a step above 0")
+        raise WrongQuestionError(f"{given} in steps of {step!r}; give a step above 0")
     if log and (low <= 0 or step not in (None, 1)):
-        raise ValueError(f"{given} with log; give a range above 0 and no step, or leave log out")
+        raise WrongQuestionError(f"{given} with log; give a range above 0 and no step, or leave log out")
     if is_whole and max(-low, high) > EXACT:
-        raise ValueError(f"{given}; samplers tell whole numbers apart up to {EXACT}: ask for its logarithm, or choices")
+        raise WrongQuestionError(
+            f"{given}; samplers tell whole numbers apart up to {EXACT}: ask for its logarithm, or choices"
+        )
 
 
 def _check_choices(name: str, distribution: Choices) -> None:
     values = list(distribution.values)
     if not values:
-        raise ValueError(f"{name} is asked for with no choices; give one or more")
+        raise WrongQuestionError(f"{name} is asked for with no choices; give one or more")
     for index, value in enumerate(values):
         if not _is_plain(value):
-            raise ValueError(
+            raise WrongQuestionError(
                 f"{name} has the choice {value!r:.80}, which no record can hold; choices are None, True, False, finite "
                 "numbers, text and tuples of them: give a name that your code looks up"
             )
         if value in values[:index]:
             equal = values[values.index(value)]
-            raise ValueError(f"{name} has the choices {equal!r} and {value!r}, which are equal; give each once")
+            raise WrongQuestionError(f"{name} has the choices {equal!r} and {value!r}, which are equal; give each once")
 
 
 def _is_plain(value: Any) -> bool:

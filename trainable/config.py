@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
-from trainable.configuration.fields import built, changed, unknown_name
+from trainable.configuration.fields import built, changed, check_size, unknown_name
 from trainable.configuration.run_config import Config, RunConfig
 from trainable.techniques.best_epoch import BestEpochConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
@@ -125,6 +125,7 @@ def from_params(params: Mapping[str, object], base: Config) -> Config:
         ValueError: a name is unknown (the nearest is given), belongs to a section that is off, or a value is not of
             its field's type or range.
     """
+    check_size(params)
     params = _with_network_params(params, base)
     sections = _sections(base)
     owners = {inner.name: name for name, kind in sections.items() for inner in fields(kind)}

@@ -4,10 +4,13 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+_POINT_AT_AN_END = re.compile(r"[-+]?(\d+\.|\.\d+)([eE][-+]?\d+)?")
+"""A number that is none in JSON."""
 _PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
 _IN_WORDS = {
     int: "a whole number",
@@ -18,6 +21,10 @@ _IN_WORDS = {
     dict: "an object of names and values",
     type(None): "null",
 }
+
+
+MOST = 2**63 - 1
+"""Largest whole number that a tensor holds."""
 
 
 def typed(value: object, hint: object, name: str) -> object:
@@ -58,6 +65,7 @@ def built(kind: type, data: object, where: str) -> Any:
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"{where} is {data!r}; it must hold the fields of {kind.__name__}.")
+    check_size(data)
     fields = dataclasses.fields(kind)
     names = [field.name for field in fields]
     for name in data:
@@ -112,10 +120,19 @@ def parse_assignments(
     return params
 
 
+def check_size(values: Mapping[str, object]) -> None:
+    """Raises ValueError for a whole number that no tensor holds."""
+    for name, value in values.items():
+        if isinstance(value, int) and abs(value) > MOST:
+            raise ValueError(f"{name} is {value}; it must be at most {MOST}.")
+
+
 def parse_value(text: str) -> Any:
-    """JSON or one of Python's constants as a value, anything else as text."""
+    """JSON, one of Python's constants or a number such as .5 as a value, anything else as text."""
     if text in _PYTHON_CONSTANTS:
         return _PYTHON_CONSTANTS[text]
+    if _POINT_AT_AN_END.fullmatch(text):
+        return float(text)
     try:
         return json.loads(text)
     # Brackets in brackets, a thousand deep, are no value either, nor are numbers of more than 4300 digits.

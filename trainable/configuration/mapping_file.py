@@ -11,11 +11,36 @@ import yaml
 _SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
+class _TwiceError(ValueError):
+    """A name with two values, of which a reader would silently drop the first."""
+
+
 class _YamlLoader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text."""
+    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text. A name may stand once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        _check_once([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        return super().construct_mapping(node, deep)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """An alias may stand inside of what it is an alias of, and then has no end."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias, *; write the value again")
+        return super().compose_node(parent, index)
 
 
 _YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
+
+
+def _check_once(names: list[str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise _TwiceError(f"{name} is given twice; leave one of them out")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_once([name for name, _ in pairs])
+    return dict(pairs)
 
 
 def read_mapping(path: Path, *, wanted: str) -> Mapping[str, Any]:
@@ -32,10 +57,13 @@ def read_mapping(path: Path, *, wanted: str) -> Mapping[str, Any]:
     is_yaml = path.suffix.lower() in (".yaml", ".yml")
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, _YamlLoader) if is_yaml else json.loads(text)
+        content = yaml.load(text, _YamlLoader) if is_yaml else json.loads(text, object_pairs_hook=_unique)
+    except _TwiceError as error:
+        raise ValueError(f"{path}: {error}.") from error
     except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
         kind = "YAML" if is_yaml else "JSON"
         raise ValueError(f"{path} is not {kind} ({error}); give {wanted}.") from error
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}; it must hold names and values.")
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{path} holds {found}; it must hold names and values.")
     return content

@@ -16,10 +16,15 @@ def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def in_words(error: BaseException) -> str:
     """What it says: our own sentences as they are, any other error with its type."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, ValueError) and frames and _is_below(frames[-1], _OURS):
+    if is_our_sentence(error):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def is_our_sentence(error: BaseException) -> bool:
+    """Whether this package raised it, for people."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, ValueError) and bool(frames) and _is_below(frames[-1], _OURS)
 
 
 def _is_below(frame: traceback.FrameSummary, folders: tuple[Path, ...]) -> bool:

@@ -85,6 +85,8 @@ class CamouflageData:
                 raise ValueError(
                     "foreground_values are of a folder's masks; the embedded scenes have none: give --data."
                 )
+        # The embedded scenes have a size of their own, but a wrong value is wrong there, too.
+        _ = self.folder_options
 
     @property
     def folder_options(self) -> FolderOptions:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from trainable.configuration.given_paths import WEIGHTS
 from trainable.configuration.reference import is_reference
 from trainable.configuration.weight_places import check_weights
 from trainable.data.io.folder_layout import require_exists
@@ -20,9 +21,9 @@ def check_places(settings: SearchSettings) -> None:
             require_exists(Path(absolute_source(settings.data)))
         if settings.init is not None:
             initial_weights(settings.init)
-        weights = settings.pinned.get("weights")
-        if isinstance(weights, str):
-            check_weights(weights)
+        for name in WEIGHTS:
+            if isinstance(weights := settings.pinned.get(name), str):
+                check_weights(weights)
     if settings.warm_start not in (None, AUTO):
         read_settings(settings.warm_start)
 

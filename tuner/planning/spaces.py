@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.loop_space import LoopSpace
+from search_spaces.questions import WrongQuestionError
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Space
+from trainable.configuration.own_frames import is_our_sentence
 from trainable.configuration.reference import Reference, activate, find, is_reference, load
 from trainable.loop.loop_error import told
 from tuner.records import RecordedSettings
@@ -88,6 +90,9 @@ class _Own:
         try:
             return self.function(*arguments)
         except Exception as error:
+            if is_our_sentence(error) and not isinstance(error, WrongQuestionError):
+                # Such as one about --set, which the function knows nothing of.
+                raise
             raise told(error, what=self.what) from error
 
 

@@ -106,6 +106,9 @@ def test_a_file_holds_the_same(tmp_path):
         ("max_lr: {low: 0, high: 1, log: true}", r"ranges.yaml: max_lr: 0..1 can't be logarithmic"),
         ("max_lr: [1, 1]", r"ranges.yaml: max_lr: 1,1 has 1 twice"),
         ("max_lr: []", r"ranges.yaml: max_lr: there are no choices; give one or more"),
+        ("max_lr: 1\nmax_lr: 2", r"ranges.yaml: max_lr is given twice; leave one of them out"),
+        ("a: &a [*a]", r"(?s)ranges.yaml is not YAML .*it has an alias"),
+        ("", r"ranges.yaml holds nothing; it must hold names and values"),
         ("- max_lr", r"ranges.yaml holds a list; it must hold names and values"),
         ("a: [", r"(?s)ranges.yaml is not YAML .* give a file with names of parameters"),
         ("dropout: 0.2", r"--set dropout is in .*ranges.yaml too: leave one of them out"),
@@ -116,6 +119,20 @@ def test_a_wrong_file_is_refused_with_its_name(tmp_path, text, sentence):
     file.write_text(text)
     with pytest.raises(ValueError, match=sentence):
         read_given(["dropout=0.1"], file)
+
+
+def test_a_name_that_stands_twice_in_json_is_refused_too(tmp_path):
+    file = tmp_path / "ranges.json"
+    file.write_text('{"max_lr": 1, "max_lr": 2}')
+    with pytest.raises(ValueError, match=r"ranges.json: max_lr is given twice"):
+        read_given([], file)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [(".5", 0.5), ("5.", 5.0), ("-.5e-3", -5e-4), (".", "."), ("007", "007"), ("1.2.3", "1.2.3")]
+)
+def test_a_point_at_an_end_is_a_number(text, value):
+    assert read_given([f"x={text}"]) == ({"x": value}, {})
 
 
 def test_a_missing_file_is_refused(tmp_path):

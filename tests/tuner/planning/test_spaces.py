@@ -213,3 +213,42 @@ def test_the_list_has_a_heading_and_the_default_and_the_range_of_each_parameter(
 def test_a_reference_to_something_else_is_told(file):
     with pytest.raises(ValueError, match=rf"{MODULE}:MyTask is the class MyTask; it must be a Space"):
         find_space(f"{file}:MyTask")
+
+
+LOOP = """
+from search_spaces import LoopSpace
+
+def train(params, trial):
+    pass
+
+def suggest(trial):
+    return {"lr": trial.suggest_float("lr", LOW, 1), "depth": trial.suggest_int("depth", 1, 1 / DEPTH)}
+
+SPACE = LoopSpace(name="mine", train=train, objective="loss", suggest=suggest, defaults={}, max_epochs=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("low", "depth", "pinned", "sentence"),
+    [
+        (
+            "2",
+            "1",
+            {},
+            r"^the space mine failed:\n  File .*from 2 to 1; .* \(wrong_loop\.py, line 8\)$",
+        ),
+        ("0", "0", {}, r"^the space mine failed:\n  File .*ZeroDivisionError: .* \(wrong_loop\.py, line 8\)$"),
+        ("0", "0.5", {}, r"depth is asked for from 1 to 2.0; give finite whole numbers"),
+        ("0", "1", {"lr": "high"}, r"^--set lr is 'high'; it must be a number, such as from 0 to 1$"),
+    ],
+)
+def test_what_is_wrong_in_a_space_has_the_users_line_and_what_is_wrong_in_set_has_not(
+    tmp_path, monkeypatch, low, depth, pinned, sentence
+):
+    text = LOOP.replace("LOW", low).replace("1 / DEPTH", f"1 / {depth}" if depth != "1" else "4")
+    (tmp_path / "wrong_loop.py").write_text(text)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "wrong_loop", raising=False)
+    settings = SearchSettings(space=f"{tmp_path}/wrong_loop.py:SPACE", pinned=pinned)
+    with pytest.raises(ValueError, match=re.compile(sentence, re.DOTALL)):
+        plan_search(settings)
