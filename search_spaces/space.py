@@ -93,10 +93,14 @@ class Space:
     """The longest warm-up that `suggest` may draw, as a share of `max_epochs`."""
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"name is {self.name!r}, but must be a word of letters, digits and underscores")
+        if not (isinstance(self.name, str) and self.name.isidentifier()):
+            raise ValueError(f"name is {self.name!r:.80}, but must be a word of letters, digits and underscores")
         if self.mode not in MODES:
             raise ValueError(f"mode of {self.name} is {self.mode!r}, but must be one of {', '.join(MODES)}")
+        for count in ("max_epochs", "grace_epochs", "reduction_factor", "num_trials", "confirm"):
+            value = getattr(self, count)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError(f"{count} of {self.name} is {value!r:.80}, but must be a whole number (int)")
         if not 1 <= self.grace_epochs <= self.max_epochs:
             given, limit = self.grace_epochs, self.max_epochs
             raise ValueError(f"grace_epochs of {self.name} is {given}, but must be from 1 to max_epochs ({limit})")

@@ -23,6 +23,10 @@ SPACE = Space(
     ("change", "sentence"),
     [
         ({"name": "my space"}, "name is 'my space', but must be a word"),
+        ({"name": 3}, "name is 3, but must be a word"),
+        ({"max_epochs": "3"}, "max_epochs of .* is '3', but must be a whole number"),
+        ({"max_epochs": 12.5}, "max_epochs of .* is 12.5, but must be a whole number"),
+        ({"num_trials": True}, "num_trials of .* is True, but must be a whole number"),
         ({"mode": "best"}, "mode of toy is 'best', but must be one of max, min"),
         ({"grace_epochs": 0}, r"grace_epochs of toy is 0, but must be from 1 to max_epochs \(12\)"),
         ({"grace_epochs": 13}, "grace_epochs of toy is 13"),
