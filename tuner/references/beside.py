@@ -11,7 +11,7 @@ from tuner.records import SearchRecord
 from tuner.records.events import EpochDone, Event
 from tuner.records.recorder import Listener
 from tuner.records.trivial import PROBE, TRIVIAL, Split
-from tuner.references.measuring import Measured, measure_at_lowest_priority
+from tuner.references.measuring import Measured, measure_at_low_priority
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class References(Listener):
             settings = self._search.settings
             carried = CarriedConfig(config, settings.references)
             arguments = (carried, settings.data_fingerprint, self._split)
-            self._call = BackgroundCall(measure_at_lowest_priority, *arguments, trivial=trivial, probe=probe)
+            self._call = BackgroundCall(measure_at_low_priority, *arguments, trivial=trivial, probe=probe)
 
     def finish(self) -> None:
         """Waits for what is being measured, writes it and says what came of it."""

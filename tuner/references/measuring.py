@@ -14,7 +14,8 @@ from tuner.formatting import metric
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 
 PROBE_NAME = "a linear probe"
-LOWEST_PRIORITY = 19
+LOW_PRIORITY = 10
+"""A tenth of a core beside a busy trial; at 19, the lowest, a search on a busy machine would end by waiting for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,12 @@ class Measured:
     """Why there is no probe, where it was asked for."""
 
 
-def measure_at_lowest_priority(
+def measure_at_low_priority(
     carried: CarriedConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: bool
 ) -> Measured:
     """As `measure`, with what the trials leave of the processors, for the rest of this process."""
     if hasattr(os, "nice"):
-        os.nice(LOWEST_PRIORITY)
+        os.nice(LOW_PRIORITY)
     torch.set_num_threads(1)
     return measure(carried.read(), fingerprint, split, trivial=trivial, probe=probe)
 
