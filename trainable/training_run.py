@@ -126,7 +126,7 @@ class TrainingRun:
 
         metrics = self._next_epoch(computed)
         monitored = metrics[self.monitor.name]
-        self.trainer.scheduler.observe(monitored)
+        self.trainer.scheduler.observe(monitored, epochs=span_epochs)
         if self.early_stopping is not None:
             self.early_stopping.observe(monitored, epochs=span_epochs)
         if self.best_epoch is not None:
@@ -159,7 +159,7 @@ class TrainingRun:
     def test(self, data: Any = None) -> dict[str, float]:
         """Metrics of the handed-over weights, without a prefix.
 
-        On the test split, which no search ever opens, or on `data` in its place.
+        On the test split, by which no trials are compared, or on `data` in its place.
         """
         splits = self._splits if data is None else replace(self._splits, test=data)
         weights = self.handed_over.weights
@@ -241,8 +241,10 @@ class TrainingRun:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
             self.micro_batches.halve(epoch=self.epoch + 1)
-            self._make_batches()
+            # Given back first: new batches lie on the device only where enough of it is free.
+            del self._training, self._validation
             empty_cache(self.device)
+            self._make_batches()
             self.trainer.load_state_dict(unpacked(before, self.device))
 
     def _trained(self) -> dict[str, float]:

@@ -13,6 +13,7 @@ from trainable.techniques.experts.collapse_response import CollapseResponse, Res
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
+from trainable.techniques.optim.precision import Precision
 
 
 class Net(nn.Module):
@@ -321,7 +322,7 @@ def test_a_non_finite_loss_ends_the_epoch_before_it_reaches_the_weights():
     trainer = OptimizedTrainer(
         model, torch.optim.AdamW(model.parameters()), NumpyLike(2), "cpu", enable_progressive_aug=False
     )
-    with pytest.raises(DivergedError, match=r"loss became nan in epoch 3, optimizer step 2") as caught:
+    with pytest.raises(DivergedError, match=r"loss became nan in epoch 4, optimizer step 2") as caught:
         trainer.train_epoch(batches(), 3)
     assert caught.value.step == 2
     assert weights(trainer).isfinite().all()
@@ -439,6 +440,46 @@ def test_a_loader_that_has_no_length_or_no_batch_is_refused():
         trainer_of().train_epoch([], 0)
 
 
+def test_an_fp16_update_that_ran_out_of_memory_is_tried_again_from_the_state_before():
+    class FullAtFirst(torch.optim.SGD):
+        """Where Adam allocates its moments."""
+
+        is_full = True
+
+        def step(self, closure=None):
+            if self.is_full:
+                raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB")
+            return super().step(closure)
+
+    trainers = []
+    for is_full in (False, True):
+        torch.manual_seed(0)
+        model = Net()
+        optimizer = FullAtFirst(model.parameters(), lr=1e-2)
+        trainer = trainer_of(model, optimizer=optimizer)
+        trainer.precision = Precision(name="fp16", device_type="cpu", reason="of this test")
+        trainer.scaler = trainer.precision.scaler()
+        before = trainer.state_dict()
+        if is_full:
+            with pytest.raises(torch.OutOfMemoryError):
+                trainer.train_epoch(batches(), 0)
+            trainer.load_state_dict(before)
+        optimizer.is_full = False
+        trainer.train_epoch(batches(), 0)
+        trainers.append(trainer)
+    assert torch.equal(weights(trainers[0]), weights(trainers[1]))
+
+
+def test_an_average_that_is_switched_on_at_a_resume_begins_at_the_weights_of_the_checkpoint():
+    trained = trainer_of()
+    for epoch in range(3):
+        trained.train_epoch(batches(), epoch)
+    resumed = trainer_of(seed=7)
+    resumed.averaging = WeightAverage(resumed.model, decay=0.99)
+    resumed.load_state_dict(trained.state_dict())
+    assert resumed.validate(batches(seed=1)) == trained.validate(batches(seed=1))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -470,7 +511,7 @@ def test_a_response_to_collapse_is_said_and_counted(caplog):
     with caplog.at_level("INFO", logger="trainable.trainer"):
         metrics = trainer.train_epoch(batches(sizes=(32,) * 10), 0)
     assert metrics["collapse_acts"] == 1
-    assert "experts collapsed, epoch 0: rebalance (factor 2)" in caplog.text
+    assert "experts collapsed, epoch 1: rebalance (factor 2)" in caplog.text
 
 
 def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():

@@ -219,7 +219,7 @@ def test_a_run_after_another_in_one_process_is_the_run_alone(begin):
 def test_a_validation_metric_that_is_not_finite_ends_the_run_with_its_name(begin, monkeypatch):
     run = begin()
     monkeypatch.setattr(run.trainer, "evaluate", lambda *_, **__: Evaluation({"loss": 0.1}, {"s_measure": math.nan}))
-    with pytest.raises(DivergedError, match="val/s_measure became nan in epoch 0"):
+    with pytest.raises(DivergedError, match="val/s_measure became nan in epoch 1"):
         run.run_epoch()
 
 

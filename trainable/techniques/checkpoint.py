@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from trainable.supervision.base import Supervision
 from trainable.techniques.optim.gradient_update import GradientStep
+from trainable.techniques.optim.precision import Precision
 from trainable.techniques.optim.schedule import Schedule
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.techniques import Techniques
@@ -127,6 +128,7 @@ class Resumable:
     model: nn.Module
     supervision: Supervision
     optimizer: torch.optim.Optimizer
+    precision: Precision
     scaler: torch.amp.GradScaler
     scheduler: Schedule
     gradient_step: GradientStep
@@ -184,12 +186,17 @@ class Resumable:
         self.model.load_state_dict(state["model"])
         self.supervision.load_state_dict(state["supervision"])
         load_optimizer_state(self.optimizer, state["optimizer"])
+        # A new one: an update that ran out of memory leaves the scaler in the middle of it, which no state undoes.
+        self.scaler = self.precision.scaler()
         # Empty when the saved run did not scale its loss; the scaler then starts from its initial state.
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         for name, part in self._parts().items():
             if name in state["parts"]:
                 part.load_state_dict(state["parts"][name])
+        if self.techniques.averaging is not None and "averaging" not in state["parts"]:
+            # It was off then: the average begins at the weights of the checkpoint, not at those it was built with.
+            self.techniques.averaging.restart()
         for name in state["counters"].keys() & self.counters:
             setattr(self, name, state["counters"][name])
         restore_random_state(state["random"], self.device)

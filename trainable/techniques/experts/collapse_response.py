@@ -73,6 +73,7 @@ class CollapseEvent:
     """One action of the response."""
 
     epoch: int
+    """From 0; its text counts from 1."""
     step: int
     action: Action
     layer: int | None
@@ -84,7 +85,7 @@ class CollapseEvent:
         where = "" if self.layer is None else f" in layer {self.layer}"
         which = "" if self.expert is None else f" of expert {self.expert}"
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.numbers.items())
-        return f"experts collapsed, epoch {self.epoch}: {self.action}{which}{where} ({numbers})"
+        return f"experts collapsed, epoch {self.epoch + 1}: {self.action}{which}{where} ({numbers})"
 
 
 class _Done(TypedDict):

@@ -10,7 +10,8 @@ lowers the scale, and only many in a row are divergence.
 Source: Ott et al., Scaling Neural Machine Translation, 2018, https://arxiv.org/abs/1806.00187 (accumulation); Pascanu
 et al., On the Difficulty of Training Recurrent Neural Networks, 2013, https://arxiv.org/abs/1211.5063 (clipping by
 norm); Micikevicius et al., Mixed Precision Training, 2018, https://arxiv.org/abs/1710.03740 (skipping).
-Cost: memory of one micro-batch, time of all; one pass over the gradients and one read an update.
+Cost: activations of one micro-batch and the images of all, time of all; one pass over the gradients and one read an
+update.
 Off: accumulation by `accumulation_steps=1`, clipping by `max_grad_norm=None`; the check never is.
 """
 
@@ -34,10 +35,10 @@ MAX_SKIPPED_UPDATES = 20
 
 
 class DivergedError(ArithmeticError):
-    """A loss term or the gradient is not finite; carries epoch, step and term."""
+    """A loss term or the gradient is not finite; carries the epoch, from 0, step and term. Its text counts from 1."""
 
     def __init__(self, *, term: str, value: float, epoch: int, step: int) -> None:
-        super().__init__(f"{term} became {value} in epoch {epoch}, optimizer step {step}")
+        super().__init__(f"{term} became {value} in epoch {epoch + 1}, optimizer step {step}")
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
 
     def __reduce__(self) -> tuple:

@@ -29,7 +29,7 @@ class OptimizerConfig:
     max_lr: float = 3e-3
     """Peak learning rate of all that is neither backbone nor a custom layer, > 0."""
     weight_decay: float = 0.01
-    """Decoupled weight decay, >= 0."""
+    """Weight decay, >= 0: decoupled with adamw, L2 regularisation with the others."""
     backbone_lr_ratio: float = 1.0
     """Rate of the backbone relative to `max_lr`, 0 to 1; 0 freezes it."""
     custom_layers: tuple[str, ...] | None = None

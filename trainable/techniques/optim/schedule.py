@@ -5,7 +5,7 @@ it stays there. The epoch is a real number, so the trainer moves it with every o
 already trains at more than the start, and neither accumulation nor the number of batches matters. A shape is a function
 of `fraction`, from 0, the end of the warm-up, to 1, the end of the budget; `floor` is the lowest rate as a share of the
 highest. `PlateauSchedule` alone depends on more than the epoch: after the warm-up, more than `patience_epochs`
-validations in a row without a better objective multiply the rate by `factor`, never below the floor. Validations during
+epochs in a row without a better objective multiply the rate by `factor`, never below the floor. Validations during
 the warm-up count for the best value only: a rate that was never reached is not lowered.
 Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
 https://arxiv.org/abs/1608.03983 (cosine, restarts); Goyal et al., Accurate, Large Minibatch SGD, 2017,
@@ -111,8 +111,12 @@ class Schedule(ABC):
     def lr_at(self, epoch: float) -> float:
         """Rate of the fastest group after `epoch` epochs."""
 
-    def observe(self, objective: float) -> None:  # noqa: B027 - doing nothing is right for all kinds but one
-        """Receives the objective after each validation; schedules that depend on the epoch alone ignore it."""
+    def observe(self, objective: float, *, epochs: int = 1) -> None:  # noqa: B027 - nothing is right for all but one
+        """Receives the monitored value after each validation; schedules that depend on the epoch alone ignore it.
+
+        Args:
+            epochs: since the last validation.
+        """
 
     def step(self, epoch: float | None = None) -> None:
         """Moves to the time after `epoch` epochs, or one epoch on."""
@@ -246,12 +250,12 @@ class PlateauSchedule(Schedule):
             return self.max_lr * linear_rise(epoch / self.warmup_epochs, start=self.floor)
         return self.max_lr * max(self.floor, self.factor**self.reductions)
 
-    def observe(self, objective: float) -> None:
+    def observe(self, objective: float, *, epochs: int = 1) -> None:
         assert math.isfinite(objective), objective
         if self._sign * objective > self._best:
             self._best, self.epochs_without_improvement = self._sign * objective, 0
         elif self.last_epoch >= self.warmup_epochs:
-            self.epochs_without_improvement += 1
+            self.epochs_without_improvement += epochs
         if self.epochs_without_improvement > self.patience_epochs:
             self.reductions += 1
             self.epochs_without_improvement = 0

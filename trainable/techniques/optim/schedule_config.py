@@ -43,7 +43,7 @@ class ScheduleConfig:
     plateau_factor: float = 0.5
     """Factor on the rate at a plateau, above 0 and below 1."""
     plateau_patience_fraction: float = 0.1
-    """More validations than this share of the planned epochs without an improvement are a plateau, above 0 to 1."""
+    """More epochs than this share of the planned ones without an improvement are a plateau, above 0 to 1."""
 
     step_fraction: float = 0.5
     """Share of the planned epochs between two steps down, after the warm-up, above 0 to 1."""

@@ -142,6 +142,20 @@ def test_a_standstill_during_the_warmup_lowers_nothing():
     assert schedule.lr_at(10) == MAX_LR
 
 
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_patience_counts_epochs_however_seldom_is_validated(every):
+    schedule = built("plateau", warmup_fraction=0.0, plateau_patience_fraction=0.25)
+    for epoch in range(1, 16):
+        schedule.step(epoch)
+        if epoch % every == 0:
+            schedule.observe(0.5, epochs=every)
+        reduced = epoch if schedule.lr_at(epoch) < MAX_LR else None
+        if reduced:
+            break
+    # Five epochs of patience after the first validation, and the first validation beyond them.
+    assert reduced == every + every * (5 // every + 1)
+
+
 def test_a_restored_plateau_goes_on_counting():
     def observed(schedule, epochs):
         for epoch in epochs:
