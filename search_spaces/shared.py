@@ -12,7 +12,7 @@ HEAD_STARTS = ("random", "probe")
 
 
 def max_lr_range(situation: Situation) -> tuple[float, float]:
-    """Of all layers from scratch; beside pre-trained weights of the new layers, and it reaches the documents' 5e-5."""
+    """From scratch, of all layers; pre-trained, of the new layers, down to below the source documents' 5e-5."""
     return (3e-5, 1e-2) if situation.pretrained else (3e-4, 3e-2)
 
 

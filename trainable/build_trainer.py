@@ -1,4 +1,4 @@
-"""From a configuration to a trainer: the one place where its network, optimizer, schedule and techniques are made."""
+"""From a configuration to a trainer: its network, optimizer, schedule and techniques."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def build_trainer(
     algorithm: Algorithm | None = None,
     ranks: Ranks | None = None,
 ) -> Trainer:
-    """The one place where a configuration becomes a trainer with every technique that it switches on.
+    """The trainer of a configuration: averaging, unfreezing and clipping are made here, other techniques by the task.
 
     The optimizer's algorithm is the configuration's own unless given.
     """

@@ -1,4 +1,4 @@
-"""The documented door: a trainer around a model of one's own, every technique by an argument."""
+"""The interface of the source documents: a trainer around your own model, every technique by an argument."""
 
 from collections.abc import Iterable
 from dataclasses import replace

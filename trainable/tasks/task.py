@@ -42,7 +42,7 @@ class Task(ABC, Generic[Config]):
     """One workload. Stateless: everything it makes comes from a configuration and opened data."""
 
     name: ClassVar[str]
-    """The workload's word in every room."""
+    """Its name in records, configurations and `--space`."""
     objective: ClassVar[str]
     """The metric that a search compares, one of `metric_names`; free of the loss that is searched."""
     mode: ClassVar[str]

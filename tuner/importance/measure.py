@@ -1,7 +1,7 @@
 """Which parameters separate good from poor trials, compared with chance.
 
 What: each parameter's share in separating the best quarter of the trials from all of them, measured at the first rung,
-before any trial is stopped. A trial that diverged, ran out of memory or collapsed counts as the worst. Chance: the same
+before any trial is stopped. A trial that counts as bad (`Outcome.counts_as_bad`) has the worst value. Chance: the same
 shares after repeatedly shuffling the values among the trials.
 Source: PED-ANOVA, in ped_anova.py.
 Cost: 0.2 s for 300 trials of 25 parameters, 1 s for 3000.
@@ -36,7 +36,7 @@ class Importance:
     epoch: int
     num_trials: int
     num_ended_before: int
-    """Number of trials that diverged, ran out of memory or collapsed, and count as the worst."""
+    """Number of trials that count as the worst (`Outcome.counts_as_bad`)."""
 
     @property
     def beyond_chance(self) -> list[str]:

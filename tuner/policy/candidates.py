@@ -131,7 +131,7 @@ class _DrawnAnswers:
             return self._choice(name, distribution)
         low, high, step, log = distribution
         if isinstance(distribution, IntRange):
-            # Half a step beyond each end: the ends are as likely as the rest.
+            # Half a step beyond each end: the ends are as likely as the rest; .49, as rounding must not reach the next.
             low, high = low - 0.5 * distribution.step, high + 0.49 * distribution.step
         if name in self._known:
             near = _to_unit(self._known[name], low, high, log) + self._generator.gauss(0.0, self._spread)

@@ -1,11 +1,11 @@
-"""The fixed settings of successive halving: the rungs, how many trials continue, and which values are better."""
+"""The settings of successive halving: the rungs, how many trials continue, and which values are better."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalvingConfig:
-    """The fixed settings of a search."""
+    """The settings of a policy; only the slots may change while it runs."""
 
     rung_epochs: tuple[int, ...]
     """Epochs at which trials are compared, ascending; empty: every trial trains to full length."""

@@ -103,7 +103,7 @@ class SearchRecord:
 
     settings: RecordedSettings
     time_budget_seconds: float | None = None
-    """Time budget of the running session; None without one, and for a search that is only read."""
+    """Limit of the run time over all sessions, as given to this one; None without, and when only read."""
     taken_over: str | None = None
     """Who continues it elsewhere, as a session found out; what is left is not done here then."""
     events: list[Event] = field(default_factory=list)

@@ -22,7 +22,7 @@ from tuner.policy.samplers.prediction import GaussianProcessPredictor, Predictio
 from tuner.policy.samplers.sampler import Sampler
 
 STARTUP_VALUES = 20
-"""Values needed before anything is predicted."""
+"""Values needed before the prediction proposes or promotes."""
 NUM_GOOD = 5
 """Number of best-predicted trials near which new configurations are drawn."""
 MAX_CONTENDERS = 200

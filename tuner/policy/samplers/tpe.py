@@ -3,8 +3,8 @@
 What: every proposal has its own sampler, seeded by the proposal's number, on a study of the trials that ended or wait,
 so it depends only on the reported results. Completed and plateaued trials are COMPLETE. Trials that wait or were
 stopped at a rung are PRUNED, with their values by epoch: TPE ranks them behind those that got further. Trials that
-diverged, ran out of memory or collapsed are PRUNED and infeasible, which TPE ranks behind all others whatever their
-early values. Failed trials are ignored.
+count as bad (`Outcome.counts_as_bad`) are PRUNED and infeasible, which TPE ranks behind all others whatever their early
+values. Failed trials are ignored.
 TPE divides these trials into the best (a tenth, at most 25) and the rest, and its time grows with the rest: a long
 study is replaced from time to time by its best and latest trials.
 Source: Bergstra, Bardenet, Bengio, Kegl, "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011,
