@@ -65,6 +65,8 @@ def settings_from(space: str, options: Mapping[str, Any]) -> SearchSettings:
     Raises:
         ValueError: an unknown keyword, or a value that is not allowed.
     """
+    if not isinstance(space, str):
+        raise ValueError(f"space is {space!r:.80}; give the name of one, such as 'moe', or 'file.py:NAME'.")
     for name in options:
         if name not in SearchOptions.__annotations__:
             raise ValueError(unknown_name("keyword of search", name, SearchOptions.__annotations__))
@@ -87,21 +89,33 @@ def _value_of(keyword: str, value: Any) -> Any:
         return None if value is None else parse_duration(str(value))
     if keyword == "track":
         return (value,) if isinstance(value, str) else tuple(value)
-    if keyword == "ranges":
-        return {name: _range_of(name, given) for name, given in value.items()}
-    if keyword == "limits":
-        return dict(value)
-    if keyword == "pinned":
-        return with_found_files(value)
+    if keyword in ("ranges", "limits", "pinned"):
+        return _by_name(keyword, value)
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
     if Path in (hint, *get_args(hint)):
         is_address = str in get_args(hint) and is_uri(value)
-        return value if value is None or is_address else Path(value)
+        return value if value is None or is_address else path_of(value, keyword)
     if keyword == "data" and isinstance(value, Path):
         return str(value)
     # Schedulers, samplers and numbers that are not finite have sentences of their own.
     is_checked_later = keyword in ("scheduler", "sampler") or (isinstance(value, float) and not math.isfinite(value))
     return value if is_checked_later else typed(value, hint, option_of(keyword))
+
+
+def path_of(value: object, keyword: str) -> Path:
+    """Raises ValueError for what is no path."""
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{keyword} is {value!r:.80}; give a path.")
+    return Path(value)
+
+
+def _by_name(keyword: str, value: Any) -> Any:
+    """A mapping from names of parameters."""
+    if not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
+        raise ValueError(f"{keyword} is {value!r:.80}; give a dict by parameter, such as {{'max_lr': ...}}.")
+    if keyword == "ranges":
+        return {name: _range_of(name, given) for name, given in value.items()}
+    return with_found_files(value) if keyword == "pinned" else dict(value)
 
 
 def _range_of(name: str, given: object) -> Range | OneOf:

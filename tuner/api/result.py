@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuner import formatting
 from tuner.answer.comparison import Confirmation, read_confirmations
 from tuner.answer.handed_over import handed_over
+from tuner.api.keywords import path_of
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 
 if TYPE_CHECKING:
@@ -190,4 +191,5 @@ def load(folder: str | Path) -> SearchResult:
     Raises:
         ValueError: the folder holds no search, or a damaged one.
     """
-    return SearchResult(Path(folder), read_search(Path(folder)))
+    folder = path_of(folder, "folder")
+    return SearchResult(folder, read_search(folder))

@@ -13,7 +13,7 @@ from trainable import process
 from trainable.process import collector_paused
 from trainable.remote.uri import is_uri
 from trainable.reporting.waiting import Waiting
-from tuner.api.keywords import SearchOptions, settings_from
+from tuner.api.keywords import SearchOptions, path_of, settings_from
 from tuner.planning.places import check_places, check_search
 from tuner.ray.cluster import restored_environment
 from tuner.settings import DEFAULT_SPACE, SearchSettings
@@ -79,6 +79,7 @@ def resume(
     given |= {"num_cpus": num_cpus, "num_gpus": num_gpus} | ({} if trials is None else {"trials": trials})
     with environment():
         checked = settings_from(DEFAULT_SPACE, given)
+        folder = folder if is_uri(folder) else path_of(folder, "folder")
         check_search(folder)
         load_libraries()
         return continue_from(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner import search
+from tuner import load, resume, search
 from tuner.api.keywords import SETTING_OF, SearchOptions, settings_from
 from tuner.records import Recorder
 from tuner.search import _settings
@@ -54,12 +54,26 @@ def test_a_keyword_means_what_the_option_means(options, keywords):
         ({"pinned": {"seed": 3}}, "--set seed=3 would be overruled; give it as --seed."),
         ({"ranges": {"max_lr": "fast"}}, "ranges has max_lr='fast'; give a text such as '1e-3..1e-2' or '4,6,8'"),
         ({"space": "meo"}, "meo is no search space"),
+        ({"space": None}, "space is None; give the name of one"),
+        ({"space": 5}, "space is 5; give the name of one"),
+        ({"pinned": ["max_lr"]}, "pinned is ['max_lr']; give a dict by parameter"),
+        ({"pinned": {1: 2}}, "pinned is {1: 2}; give a dict by parameter"),
+        ({"ranges": "max_lr=1..2"}, "ranges is 'max_lr=1..2'; give a dict by parameter"),
+        ({"limits": [5]}, "limits is [5]; give a dict by parameter"),
+        ({"storage": 5}, "storage is 5; give a path."),
     ],
 )
 def test_a_wrong_keyword_is_told_in_the_commands_sentence(keywords, sentence):
     with pytest.raises(ValueError) as error:
         search(**keywords)
     assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("function", [load, resume])
+@pytest.mark.parametrize("folder", [None, 3])
+def test_what_is_no_folder_is_told(function, folder):
+    with pytest.raises(ValueError, match=f"^folder is {folder}; give a path.$"):
+        function(folder)
 
 
 def test_importing_the_package_and_its_functions_loads_neither_torch_nor_ray():
