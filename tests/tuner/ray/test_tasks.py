@@ -31,8 +31,12 @@ def test_each_call_ends_once_with_its_result_or_its_error():
 @pytest.mark.skipif("RAY_worker_niceness" in os.environ, reason="the user has set another priority")
 def test_a_call_has_the_priority_of_the_search():
     """Ray's own choice, 15, leaves a trial a thirtieth of a core beside another program."""
-    ((_, call),) = run_tasks(os.nice, [("own", (0,))], ONE_CPU, in_new_processes=True)
-    assert call.result() == os.nice(0)
+
+    def priority():
+        return os.nice(0)
+
+    ((_, call),) = run_tasks(priority, [("own", ())], ONE_CPU, in_new_processes=True)
+    assert call.result() == priority()
 
 
 def test_a_call_whose_process_dies_leaves_the_others_alone():
