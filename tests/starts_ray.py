@@ -4,6 +4,6 @@ STARTS_RAY = (
     "tests/tuner/end_to_end/",
     "tests/tuner/test_run.py",
     "tests/tuner/confirmation/test_confirm.py",
-    "tests/tuner/references/test_references.py",
+    "tests/tuner/baselines/test_baselines.py",
     "tests/tuner/ray/",
 )

@@ -27,7 +27,7 @@ from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
 from tuner.records.settings import read_settings
 from tuner.records.trivial import PROBE, TRIVIAL
-from tuner.results import references, report_text
+from tuner.results import baselines, report_text
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.data import say_data
 from tuner.results.headline import State
@@ -129,7 +129,7 @@ def write_measured(
         report_text.say_what_was_searched(search),
         report_text.say_exported(search, answer),
         report_text.say_confirmations(search, confirmations),
-        references.say_references(search, reference_rows(folder, search)),
+        baselines.say_baselines(search, baseline_rows(folder, search)),
         say_importance(search, importance),
         report_text.say_trials(search, exported),
         say_data(search.settings),
@@ -140,11 +140,11 @@ def write_measured(
     return output / REPORT
 
 
-def reference_rows(folder: Path, search: SearchRecord) -> list[references.Row]:
+def baseline_rows(folder: Path, search: SearchRecord) -> list[baselines.Row]:
     """The exported trial and the default beside what needs no training."""
     answer = handed_over(folder, search)
     exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
-    return references.rows_of(search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder))
+    return baselines.rows_of(search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder))
 
 
 def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
@@ -153,8 +153,8 @@ def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
     exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
     scores = TRIVIAL.read(folder), PROBE.read(folder)
     warning = warning_of_nothing_learned(search, exported, confirmations, *scores)
-    rows = reference_rows(folder, search)
-    values = ("Validation", references.in_words(rows, "validation")), ("Test", references.in_words(rows, "test"))
+    rows = baseline_rows(folder, search)
+    values = ("Validation", baselines.in_words(rows, "validation")), ("Test", baselines.in_words(rows, "test"))
     lines = [f"{name:<12}{words}" for name, words in values if words]
     return lines if warning is None else [f"{'Caution':<12}{warning}", *lines]
 

@@ -14,6 +14,7 @@ from trainable.reporting.tracking import tracker_errors
 from trainable.workloads.exported_config import current_versions
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
+from tuner.baselines.beside import Baselines
 from tuner.budget.disk import needed_checkpoints
 from tuner.budget.stated_time import affordable_confirmation
 from tuner.ending.steps import confirm_and_tell, finish, live_page
@@ -34,7 +35,6 @@ from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
 from tuner.records.trivial import TRIVIAL
-from tuner.references.beside import References
 from tuner.session import open_session
 from tuner.settings import SearchSettings
 from tuner.storage.lease import Lease
@@ -217,8 +217,8 @@ def _run_session(
     session = open_session(recorder, plan.pinned, seconds=seconds)
     shown = make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard)
     view = ThrottledView(shown)
-    references = References(folder, search, "validation")
-    recorder.listen([*_copies(recorder, plan), view, live_page(folder), FirstRungNotice(folder), references])
+    baselines = Baselines(folder, search, "validation")
+    recorder.listen([*_copies(recorder, plan), view, live_page(folder), FirstRungNotice(folder), baselines])
     recorder.listen(starting_notices(shown))
 
     def step() -> None:
@@ -241,7 +241,7 @@ def _run_session(
         recorder.stop_listening()
     session.close()
     if session.stop_reason is None:
-        references.finish()
+        baselines.finish()
     return session.stop_reason is None and not search.is_unfinished
 
 

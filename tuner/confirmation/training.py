@@ -16,6 +16,7 @@ from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.answer.comparison import confirmed_runs
+from tuner.baselines.beside import Baselines
 from tuner.budget.time_left import TimeLeft
 from tuner.confirmation.remaining import Remaining, TrainingKey
 from tuner.confirmation.wanted import Training, first_round, next_trainings, num_further_seeds
@@ -24,7 +25,6 @@ from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord, append_run, read_search
 from tuner.records.typed_json import finite_or_none
-from tuner.references.beside import References
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,9 @@ def confirm(
     """
     record = read_search(folder)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
-    references, has_all = References(folder, record, "test"), True
+    baselines, has_all = Baselines(folder, record, "test"), True
     if first_round(record, top, seeds.first):
-        references.begin()
+        baselines.begin()
     else:
         logger.info("confirming: nothing, because no other trial reached the default's last epoch")
     process_seconds = None
@@ -83,7 +83,7 @@ def confirm(
         has_all = _train_batch(folder, record, todo, remaining, on_run, on_wait)
         # Those that run wait for the next batch.
         process_seconds = 0.0
-    references.finish()
+    baselines.finish()
     return confirmed_runs(folder, record)
 
 

@@ -16,7 +16,7 @@ from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.advice import advice_for
-from tuner.results.references import tested_values
+from tuner.results.baselines import tested_values
 
 LUCK: dict[Split, float] = {"validation": 3.0, "test": 2.0}
 """Standard deviations of a random answer that count as luck."""

@@ -14,7 +14,7 @@ from tuner.budget.disk import folder_bytes
 from tuner.export import trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
-from tuner.results.references import Row
+from tuner.results.baselines import Row
 
 NOT_USED = "not used"
 """Value of a field whose technique is off."""
@@ -40,7 +40,7 @@ def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataF
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
 
 
-def references(rows: Sequence[Row]) -> pd.DataFrame:
+def baselines(rows: Sequence[Row]) -> pd.DataFrame:
     """The objective of the best trial, the default and what needs no training, on both splits."""
     columns = ["", "validation split", "test split"]
     return pd.DataFrame([row[:3] for row in rows], columns=columns).set_index("").dropna(axis="columns", how="all")

@@ -11,7 +11,7 @@ from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.budget.time_left import time_left
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
-from tuner.report import reference_rows, results_table
+from tuner.report import baseline_rows, results_table
 from tuner.views import page_data
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing
@@ -75,7 +75,7 @@ def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None
     st.markdown(f"{best}; {ended_words(search)} ended; {clock}")
     if answer is not None and answer.remark is not None:
         st.caption(answer.remark)
-    beside = page_data.references(reference_rows(folder, search))
+    beside = page_data.baselines(baseline_rows(folder, search))
     if not beside.empty:
         st.dataframe(beside)
 

@@ -134,7 +134,7 @@ def test_decided_it_would_take_nothing(folder):
     assert handed_over(folder, read_search(folder)).to_decide is None
 
 
-class NoReferences:
+class NoBaselines:
     """Measures nothing beside the confirmation."""
 
     def __init__(self, *_):
@@ -163,7 +163,7 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
 
     for name, double in {"check_room": lambda *_: None, "node_resources": list, "run_tasks": run_tasks}.items():
         monkeypatch.setattr(f"tuner.confirmation.training.{name}", double)
-    monkeypatch.setattr("tuner.confirmation.training.References", NoReferences)
+    monkeypatch.setattr("tuner.confirmation.training.Baselines", NoBaselines)
     monkeypatch.setattr("tuner.confirmation.training._carried", lambda *_: None)
 
     def killed(run, progress):

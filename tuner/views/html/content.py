@@ -16,9 +16,9 @@ from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 from tuner.records.trivial import PROBE, TRIVIAL, Split
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
+from tuner.results.baselines import Row, in_words, rows_of
 from tuner.results.headline import Headline, State, headline_of
 from tuner.results.importance_text import mattered_most, num_missing
-from tuner.results.references import Row, in_words, rows_of
 from tuner.results.samples import Samples, fails_most, read_samples
 from tuner.results.timeline import parts_of_time, time_in_words
 
@@ -94,7 +94,7 @@ def claims(result: Result) -> list[str]:
     return [one for one in (chosen, *(claim.sentence for claim in tested), answer.remark) if one]
 
 
-def references(result: Result) -> list[Row]:
+def baselines(result: Result) -> list[Row]:
     """The exported trial and the default beside what needs no training; empty where nothing of that was measured."""
     rows = rows_of(
         result.search,
@@ -109,7 +109,7 @@ def references(result: Result) -> list[Row]:
 def _untrained(result: Result) -> str | None:
     """What needs no training, on the split of the headline, in a few words."""
     split: Split = "test" if result.headline.where == "on the test split" else "validation"
-    return in_words([row for row in references(result) if not row.is_trial], split) or None
+    return in_words([row for row in baselines(result) if not row.is_trial], split) or None
 
 
 def facts(result: Result) -> dict[str, str]:

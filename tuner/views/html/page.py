@@ -31,13 +31,13 @@ from tuner.views.figures.techniques import draw_techniques
 from tuner.views.figures.timeline import draw_timeline
 from tuner.views.html.content import (
     Result,
+    baselines,
     claims,
     commands,
     facts,
     headline_words,
     more_trials_for_importance,
     notes,
-    references,
     time_parts,
 )
 
@@ -80,7 +80,7 @@ def render(result: Result) -> str:
         commands=commands(result),
         differences=[] if exported is None else differences(search, exported, result.importance),
         claims=claims(result),
-        references=references(result),
+        baselines=baselines(result),
         to_measure=more_trials_for_importance(result),
         drawings=drawings,
         figures=_as_script(figures),

@@ -1,22 +1,22 @@
-"""References that are measured while trials or confirmations train; neither waits for them."""
+"""Baselines that are measured while trials or confirmations train; neither waits for them."""
 
 import logging
 from pathlib import Path
 
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
+from tuner.baselines.measuring import Measured, measure_at_low_priority
 from tuner.export import trial_config
 from tuner.ray.tasks import BackgroundCall
 from tuner.records import SearchRecord
 from tuner.records.events import EpochDone, Event
 from tuner.records.recorder import Listener
 from tuner.records.trivial import PROBE, TRIVIAL, Split
-from tuner.references.measuring import Measured, measure_at_low_priority
 
 logger = logging.getLogger(__name__)
 
 
-class References(Listener):
+class Baselines(Listener):
     """Of one split: what the folder lacks is measured once, and written as soon as it is there.
 
     As a listener of a search it begins after the first epoch, which it could otherwise delay; where nobody

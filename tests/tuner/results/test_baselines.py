@@ -8,7 +8,7 @@ import pytest
 from tuner.export import export
 from tuner.records import ConfirmedRun, append_run, read_search
 from tuner.records.trivial import PROBE, TRIVIAL, ProbeScore, TrivialScore
-from tuner.report import outcome_lines, reference_rows, write_report
+from tuner.report import baseline_rows, outcome_lines, write_report
 from tuner.views import page_data
 
 
@@ -26,7 +26,7 @@ def trivial(objective):
 
 
 def measured(folder):
-    """Both references on both splits, and two seeds of default and winner."""
+    """Both baselines on both splits, and two seeds of default and winner."""
     for split, low, high in (("validation", 0.31, 0.41), ("test", 0.32, 0.42)):
         TRIVIAL.write(folder, split, trivial(low))
         PROBE.write(folder, split, probed(high))
@@ -39,7 +39,7 @@ def measured(folder):
 
 def test_the_report_has_all_four_on_both_splits(folder):
     search = measured(folder)
-    rows = {row.name: row for row in reference_rows(folder, search)}
+    rows = {row.name: row for row in baseline_rows(folder, search)}
     best, default = search.trials[1], search.default_trial
     assert list(rows) == [
         f"trial {best.name}",
@@ -77,7 +77,7 @@ def test_without_a_test_split_nothing_is_said_of_it(folder):
     TRIVIAL.write(folder, "validation", trivial(0.0))
     lines = outcome_lines(folder, read_search(folder))
     assert [line.split()[0] for line in lines] == ["Validation"]
-    table = page_data.references(reference_rows(folder, read_search(folder)))
+    table = page_data.baselines(baseline_rows(folder, read_search(folder)))
     assert list(table.columns) == ["validation split"]
     assert table.loc["an empty mask", "validation split"] == 0.0
 

@@ -12,13 +12,13 @@ import torch
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import get_workload
+from tuner.baselines.beside import Baselines
+from tuner.baselines.measuring import PROBE_NAME, measure
 from tuner.export import trial_config
 from tuner.ray.cluster import ray_running
 from tuner.records import read_search
 from tuner.records.events import EpochDone
 from tuner.records.trivial import PROBE, TRIVIAL
-from tuner.references.beside import References
-from tuner.references.measuring import PROBE_NAME, measure
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def in_this_process(monkeypatch):
         def is_done(self):
             return True
 
-    monkeypatch.setattr("tuner.references.beside.BackgroundCall", Call)
-    monkeypatch.setattr("tuner.references.measuring.os.nice", lambda _: None)
+    monkeypatch.setattr("tuner.baselines.beside.BackgroundCall", Call)
+    monkeypatch.setattr("tuner.baselines.measuring.os.nice", lambda _: None)
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def last_epoch_of(search):
 
 
 def test_the_trivial_prediction_of_the_test_split_is_that_of_the_workload(folder):
-    references = References(folder, read_search(folder), "test")
+    baselines = Baselines(folder, read_search(folder), "test")
     with ray_running(None):
-        references.begin()
-        references.finish()
+        baselines.begin()
+        baselines.finish()
     workload, config, data = opened(folder)
     floor = workload.trivial_floor(config, data, "test")
     measured = TRIVIAL.read(folder)["test"]
@@ -83,18 +83,18 @@ def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_bef
     with_trained_weights, in_this_process, caplog
 ):
     folder, search = with_trained_weights, read_search(with_trained_weights)
-    references = References(folder, search, "validation")
+    baselines = Baselines(folder, search, "validation")
     other = next(event for event in search.decisions) if search.decisions else None
     if other is not None:
-        references.on_event(search, other)
-    references.finish()
+        baselines.on_event(search, other)
+    baselines.finish()
     assert not (folder / PROBE.name).exists()
 
     caplog.set_level(logging.INFO)
     result = last_epoch_of(search)
     assert isinstance(result, EpochDone)
-    references.on_event(search, result)
-    references.finish()
+    baselines.on_event(search, result)
+    baselines.finish()
     workload, config, data = opened(folder)
     by_hand = workload.linear_probe(config, data, "validation")
     measured = PROBE.read(folder)["validation"]
@@ -106,9 +106,9 @@ def test_a_search_measures_its_trained_weights_after_the_first_epoch_and_not_bef
 def test_what_is_there_is_not_measured_again(with_trained_weights, in_this_process):
     folder = with_trained_weights
     for _ in range(2):
-        references = References(folder, read_search(folder), "test")
-        references.begin()
-        references.finish()
+        baselines = Baselines(folder, read_search(folder), "test")
+        baselines.begin()
+        baselines.finish()
         written = (folder / TRIVIAL.name).stat().st_mtime_ns, (folder / PROBE.name).stat().st_mtime_ns
     assert ((folder / TRIVIAL.name).stat().st_mtime_ns, (folder / PROBE.name).stat().st_mtime_ns) == written
 
@@ -117,9 +117,9 @@ def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, in_this_p
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["data"]["source"] = str(folder / "gone")
     (folder / "settings.json").write_text(json.dumps(settings))
-    references = References(folder, read_search(folder), "test")
-    references.begin()
-    references.finish()
+    baselines = Baselines(folder, read_search(folder), "test")
+    baselines.begin()
+    baselines.finish()
     assert "Nothing was measured beside the test split; the next run tries again" in caplog.text
     assert not (folder / TRIVIAL.name).exists()
 

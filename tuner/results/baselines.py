@@ -51,7 +51,7 @@ def rows_of(
     return rows
 
 
-def say_references(search: SearchRecord, rows: Sequence[Row]) -> str:
+def say_baselines(search: SearchRecord, rows: Sequence[Row]) -> str:
     """The section of a report; empty where nothing was measured beside the trials."""
     if all(row.is_trial for row in rows):
         return ""

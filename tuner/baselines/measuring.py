@@ -1,4 +1,4 @@
-"""Measures the references of one split, in the process of a call that takes no slot."""
+"""Measures the baselines of one split, in the process of a call that takes no slot."""
 
 import math
 import os
