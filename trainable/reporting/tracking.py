@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,10 @@ from trainable.process import silenced
 
 TRACKERS = ("mlflow", "wandb")
 """Names of packages, and of the extras that install them."""
+CLIENTS = {"mlflow": "mlflow.tracking", "wandb": "wandb"}
+"""The module that logs."""
+IMPORT_ERRORS = (ImportError, AttributeError, TypeError)
+"""What an old package raises beside newer ones: a name is missing, or protobuf refuses its generated code."""
 PROJECT = "vision-tuner"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -43,12 +48,17 @@ class Tracker(Protocol):
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raises ValueError for a tracker that is unknown or whose package is not installed."""
+    """Raises ValueError for a tracker that is unknown, or whose package is not installed or can't be imported."""
     for name in names:
         if name not in TRACKERS:
             raise ValueError(f"--track is {name!r}; allowed: {', '.join(TRACKERS)}. TensorBoard is always on.")
+        install = f"pip install 'vision-tuner[{name}]'"
         if find_spec(name) is None:
-            raise ValueError(f"--track {name} needs its package; install it with: pip install 'vision-tuner[{name}]'.")
+            raise ValueError(f"--track {name} needs its package; install it with: {install}.")
+        try:
+            import_module(CLIENTS[name])
+        except IMPORT_ERRORS as error:
+            raise ValueError(f"--track {name}: can't be imported ({error}); update it: {install}.") from error
     if names:
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)

@@ -27,6 +27,21 @@ def test_a_tracker_that_is_not_installed_is_told_with_the_extra_that_installs_it
         check_trackers([name])
 
 
+@pytest.mark.parametrize("fault", ["from google import gone", "raise TypeError('Descriptors cannot be created')"])
+def test_a_tracker_that_is_installed_and_can_not_be_imported_is_told_with_the_reason(fault, tmp_path, monkeypatch):
+    package = tmp_path / "mlflow"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tracking.py").write_text(fault)
+    for name in [name for name in sys.modules if name.split(".")[0] == "mlflow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"can't be imported \(.*(gone|Descriptors).*\); update it: pip install"):
+        check_trackers(["mlflow"])
+    for name in ("mlflow", "mlflow.tracking"):
+        sys.modules.pop(name, None)
+
+
 def test_an_unknown_tracker_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="--track is 'mlfow'; allowed: mlflow, wandb"):
         check_trackers(["mlfow"])
