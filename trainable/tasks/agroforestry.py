@@ -51,7 +51,7 @@ class AgroforestryData:
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
     split_fractions: tuple[float, float, float] | None = None
-    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
+    """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     generator: CrownSceneConfig = field(default_factory=CrownSceneConfig)
     """The embedded generator's settings."""
 
@@ -119,7 +119,7 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         for split in SPLIT_NAMES:
             if getattr(splits, split).num_crowns == 0:
                 raise ValueError(
-                    f"No crown is annotated in the {split} part of {data.source}, so val/map_50 cannot be measured; "
+                    f"No crown is annotated in the {split} split of {data.source}, so val/map_50 cannot be measured; "
                     "annotate more images, or divide them otherwise with --set split_seed=1."
                 )
         return splits

@@ -49,7 +49,7 @@ class DishesData:
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more."""
     split_fractions: tuple[float, float, float] | None = None
-    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
+    """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     plates: PlateConfig = field(default_factory=PlateConfig)
     """The embedded generator's settings."""
 

@@ -33,7 +33,7 @@ class LeafData:
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more."""
     split_fractions: tuple[float, float, float] | None = None
-    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
+    """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     labels_per_class: int | None = None
     """Images of each class that keep their label in the training split; None keeps all labels."""
     leaves: LeafPictureConfig = field(default_factory=LeafPictureConfig)
@@ -52,7 +52,7 @@ class LeafData:
 
 
 def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | None) -> Splits:
-    """The splits with all images of the training part, labelled or not."""
+    """The splits with all images of the training split, labelled or not."""
     cache_dir = cache_dir or default_cache_dir()
     if data.source == EMBEDDED:
         return leaf_splits(data.leaves, cache_dir, on_progress)

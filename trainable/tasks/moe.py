@@ -72,7 +72,7 @@ class CamouflageData:
     split_seed: int = 0
     """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
     split_fractions: tuple[float, float, float] | None = None
-    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
+    """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
     """The embedded generator's settings."""
 

@@ -57,7 +57,7 @@ class FundusData:
     split_seed: int = 0
     """Which of the possible divisions of a folder into training and validation, and test where it names none."""
     split_fractions: tuple[float, float, float] | None = None
-    """Shares of train, validation and test where a folder names no parts; None: 0.6, 0.2, 0.2."""
+    """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     fundus: FundusConfig = field(default_factory=FundusConfig)
     """The embedded generator's settings."""
 

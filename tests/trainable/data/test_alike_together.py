@@ -1,4 +1,4 @@
-"""Pictures that look the same under unrelated names stay in one part wherever the division is ours."""
+"""Pictures that look the same under unrelated names stay in one split wherever the division is ours."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +66,7 @@ def crowns(root, cache, **options):
 
 
 def parts_by_scene(opened) -> dict[str, set[str]]:
-    """The parts that a00 and z00, a01 and z01 ... lie in."""
+    """The splits that a00 and z00, a01 and z01 ... lie in."""
     parts: dict[str, set[str]] = {}
     for part in ("train", "validation", "test"):
         for name in getattr(opened.splits, part).names:
@@ -76,7 +76,7 @@ def parts_by_scene(opened) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])
-def test_a_picture_and_its_copy_of_another_name_are_in_one_part_and_counted(tmp_path, open_folder: Callable):
+def test_a_picture_and_its_copy_of_another_name_are_in_one_split_and_counted(tmp_path, open_folder: Callable):
     opened = open_folder(tmp_path / "data", tmp_path / "cache")
     parts = parts_by_scene(opened)
     assert len(parts) == NUM_SCENES
@@ -87,7 +87,7 @@ def test_a_picture_and_its_copy_of_another_name_are_in_one_part_and_counted(tmp_
 
 
 @pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])
-def test_a_group_pattern_divides_by_names_alone_and_what_looks_the_same_across_parts_is_told(
+def test_a_group_pattern_divides_by_names_alone_and_what_looks_the_same_across_splits_is_told(
     tmp_path, open_folder: Callable
 ):
     opened = open_folder(tmp_path / "data", tmp_path / "cache", group_pattern=".+")

@@ -420,7 +420,7 @@ def tables_name_parts(root):
         ("retina", tables_name_parts),
     ],
 )
-def test_parts_that_only_masks_annotations_or_tables_name_are_kept_too(tmp_path, caplog, space, build):
+def test_splits_that_only_masks_annotations_or_tables_name_are_kept_too(tmp_path, caplog, space, build):
     build(tmp_path / "data")
     with caplog.at_level(logging.INFO, "trainable"):
         splits = opened(space, tmp_path / "data")

@@ -162,7 +162,7 @@ def test_data_with_classes_and_no_crowns_trains_the_semantic_head_and_cannot_be_
         {"tile_px": 64, "overlap_px": 0, "void_label": 11, "group_pattern": "^[^_]+", "weight_decay": 0.0},
         task.default_config(source),
     )
-    with pytest.raises(ValueError, match="No crown is annotated in the train part"):
+    with pytest.raises(ValueError, match="No crown is annotated in the train split"):
         task.open_data(config, cache_dir=tmp_path)
     options = CrownFolderOptions(tile_px=64, overlap_px=0, void_label=11, group_pattern="^[^_]+")
     data = open_crown_folder(DATA / "camvid", options, cache_dir=tmp_path).splits

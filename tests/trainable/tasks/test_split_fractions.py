@@ -1,4 +1,4 @@
-"""How a folder without parts is divided can be chosen in every workload."""
+"""How a folder without splits is divided can be chosen in every workload."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def sizes(workload, folder, cache_dir, **params):
 
 
 @pytest.mark.parametrize("workload", ["dishes", "leaf"])
-def test_the_parts_have_the_shares_that_were_asked_for(workload, class_folder, tmp_path_factory):
+def test_the_splits_have_the_shares_that_were_asked_for(workload, class_folder, tmp_path_factory):
     cache_dir = tmp_path_factory.mktemp("cache")
     params = {"split_fractions": [0.8, 0.1, 0.1]} | ({"dirty_variants": False} if workload == "dishes" else {})
     assert sizes(workload, class_folder, cache_dir, **params) == (32, 4, 4)

@@ -17,33 +17,33 @@ from trainable.data.io.folder_layout import (
     plain_name,
     subfolders,
 )
-from trainable.data.io.parts import split_of
+from trainable.data.io.split_names import split_of
 
 _MOST_NAMED = 5
 _FOLD = re.compile(r"(?i)(cv[-_ ]?)?(fold|split)[-_ ]?[0-9]+")
 
 
-def part_folders(pictures: Sequence[Path]) -> set[str]:
-    """Names of the folders of parts, which hold folders of classes in turn."""
+def split_folders(pictures: Sequence[Path]) -> set[str]:
+    """Names of the folders of splits, which hold folders of classes in turn."""
     return {file.parts[0] for file in pictures if len(file.parts) > 2 and split_of(Path(file.parts[0]))}
 
 
-def class_of(file: Path, parts: set[str]) -> str | None:
+def class_of(file: Path, splits: set[str]) -> str | None:
     """The class that a picture's folder names; None when it lies in no class folder."""
-    depth = 1 if parts else 0
-    if len(file.parts) < depth + 2 or (parts and file.parts[0] not in parts):
+    depth = 1 if splits else 0
+    if len(file.parts) < depth + 2 or (splits and file.parts[0] not in splits):
         return None
     return plain_name(file.parts[depth])
 
 
 def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
     """Raises DataError for a tree whose classes lie elsewhere, or in two spellings."""
-    parts = part_folders(pictures)
+    splits = split_folders(pictures)
     below: dict[str, set[str]] = {}
     direct: set[str] = set()
     for file in pictures:
-        if (name := class_of(file, parts)) is not None:
-            inside = file.parts[2 if parts else 1 :]
+        if (name := class_of(file, splits)) is not None:
+            inside = file.parts[2 if splits else 1 :]
             below.setdefault(name, set()).update(inside[:1] if len(inside) > 1 else ())
             direct |= {name} if len(inside) == 1 else set()
     names = sorted(below)
@@ -51,37 +51,37 @@ def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
         # In quotes where a space at the end would not be seen.
         one, other = (name if name == name.strip() else repr(name) for name in twins)
         raise DataError(
-            f"{root} holds one class under two names, {one} and {other}: give the folder one name, in every part."
+            f"{root} holds one class under two names, {one} and {other}: give the folder one name, in every split."
         )
-    if names and not parts and all(split_of(Path(name)) for name in names):
+    if names and not splits and all(split_of(Path(name)) for name in names):
         raise DataError(
-            f"The folders {', '.join(names)} of {root} name parts, but hold images and no class folders: put a folder "
+            f"The folders {', '.join(names)} of {root} name splits, but hold images and no class folders: put a folder "
             "for each class into each of them, or a table of labels beside them."
         )
     if below and not direct and min(len(inside) for inside in below.values()) > 1:
-        _check_level(root, below, parts)
+        _check_level(root, below, splits)
 
 
 def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
-    """Pictures in no class folder, and folders beside those of parts; a class that is named as a part."""
-    parts = part_folders(pictures)
-    lost = [file for file in pictures if class_of(file, parts) is None]
-    beside = Counter(file.parts[0] for file in lost if parts and len(file.parts) > 1 and file.parts[0] not in parts)
+    """Pictures in no class folder, and folders beside those of splits; a class that is named as a split."""
+    splits = split_folders(pictures)
+    lost = [file for file in pictures if class_of(file, splits) is None]
+    beside = Counter(file.parts[0] for file in lost if splits and len(file.parts) > 1 and file.parts[0] not in splits)
     flat = [file for file in lost if len(file.parts) == 1 or file.parts[0] not in beside]
     findings = [
-        _left_out(name, f"lies beside the folders of the parts, with {counted(number, 'picture')}")
+        _left_out(name, f"lies beside the folders of the splits, with {counted(number, 'picture')}")
         for name, number in sorted(beside.items())
     ]
     for place, number in Counter(file.parent for file in flat).items():
         first = next(file for file in flat if file.parent == place)
         others = f", as do {counted(number - 1, 'other')}" if number > 1 else ""
         findings.append(_left_out(plain_name(first), f"lies in no class folder{others}"))
-    named = {file.parts[0] for file in pictures if not parts and len(file.parts) > 1 and split_of(Path(file.parts[0]))}
+    named = {file.parts[0] for file in pictures if not splits and len(file.parts) > 1 and split_of(Path(file.parts[0]))}
     return findings + [
         Finding(
             file=plain_name(name),
-            problem="is named as a part, but holds pictures and no class folders",
-            action="Read as a class, since folders that name no part lie beside it.",
+            problem="is named as a split, but holds pictures and no class folders",
+            action="Read as a class, since folders that name no split lie beside it.",
             severity=Severity.WARNING,
         )
         for name in sorted(named)
@@ -90,8 +90,8 @@ def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
 
 def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Finding]:
     """For each class folder: that it holds no picture, folders alone where others hold pictures, or other files."""
-    parts = part_folders(pictures)
-    tops = [Path(name) for name in sorted(parts)] or [Path()]
+    splits = split_folders(pictures)
+    tops = [Path(name) for name in sorted(splits)] or [Path()]
     endings: dict[Path, Counter[str]] = {}
     for file in files:
         if len(file.parts) > len(tops[0].parts) + 1:
@@ -133,15 +133,15 @@ def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator
             )
 
 
-def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> None:
+def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> None:
     """Of class folders that hold folders alone."""
     if len(below) == 1:
         ((only, inside),) = below.items()
         listed = ", ".join(sorted(map(plain_name, inside))[:_MOST_NAMED])
-        if parts:
+        if splits:
             raise DataError(
-                f"{root} holds one class, {only}, in each part, and in it the folders {listed}: if these are the "
-                f"classes, move them up into the folders of the parts, beside {only}."
+                f"{root} holds one class, {only}, in each split, and in it the folders {listed}: if these are the "
+                f"classes, move them up into the folders of the splits, beside {only}."
             )
         raise DataError(
             f"{root} holds one folder of images, {only}, and in it the folders {listed}: give "
@@ -150,10 +150,11 @@ def _check_level(root: Path, below: dict[str, set[str]], parts: set[str]) -> Non
     inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
     if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
         variants, classes = sorted(below), ", ".join(sorted(next(iter(inner)))[:3])
-        if parts or all(split_of(Path(name)) for name in next(iter(inner))):
+        if splits or all(split_of(Path(name)) for name in next(iter(inner))):
             raise DataError(
-                f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: put the folders of "
-                f"classes into those of parts, with nothing between: {next(iter(sorted(parts)), 'train')}/CLASS/*.jpg."
+                f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: put the folders "
+                "of classes into those of splits, with nothing between: "
+                f"{next(iter(sorted(splits)), 'train')}/CLASS/*.jpg."
             )
         if all(map(_FOLD.fullmatch, variants)):
             raise DataError(

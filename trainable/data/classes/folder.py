@@ -1,7 +1,7 @@
 """A folder of class folders, checked, split and cached, as the labelled images that a task trains on.
 
 Files are found and hashed; unless this content is in the cache already, they are decoded and resized once, then dealt
-to parts class by class, all images of one source together. Every bad file is reported before anything trains.
+to splits class by class, all images of one source together. Every bad file is reported before anything trains.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import numpy as np
 from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
-from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
+from trainable.data.io.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read_upright, shrink_image
@@ -34,7 +34,7 @@ from trainable.data.io.findings import (
 from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.io.parts import keep_named_parts
+from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import (
     DIVISION_VERSION,
     SPLIT_NAMES,
@@ -134,28 +134,28 @@ class _Source:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
         images = [(image.file, image.class_name, image.split, self.digests[image.file]) for image in self.images]
         findings = [asdict(finding) for finding in self.findings]
-        parts = [DIVISION_VERSION, images, self.groups, asdict(self.options), findings]
-        return "classes-" + hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:24]
+        content = [DIVISION_VERSION, images, self.groups, asdict(self.options), findings]
+        return "classes-" + hashlib.sha256(json.dumps(content, default=Path.as_posix).encode()).hexdigest()[:24]
 
 
 def _names_of_sources(images: Sequence[ClassImage], options: ClassFolderOptions) -> list[str]:
-    """What a pattern looks for a source in: the file's name, in which each given part may number its images anew.
+    """What a pattern looks for a source in: the file's name, in which each given split may number its images anew.
 
-    A variant belongs to the original in its own part, else to that in another. Where the user gave the pattern, a name
-    means the same source in every part.
+    A variant belongs to the original in its own split, else to that in another. Where the user gave the pattern, a name
+    means the same source in every split.
     """
     names = [plain_name(image.file.stem) for image in images]
     if not options.keeps_alike or not any(image.split for image in images):
         return names
     sources = matched_sources(names, options.group_pattern or "")
-    parts_of_originals: dict[str, list[str | None]] = {}
+    splits_of_originals: dict[str, list[str | None]] = {}
     for image, name, source in zip(images, names, sources, strict=True):
         if name == source:
-            parts_of_originals.setdefault(source, []).append(image.split)
+            splits_of_originals.setdefault(source, []).append(image.split)
     numbered = []
     for image, name, source in zip(images, names, sources, strict=True):
-        parts = parts_of_originals.get(source, [image.split])
-        numbered.append(f"{image.split if image.split in parts else parts[0]}/{name}")
+        splits = splits_of_originals.get(source, [image.split])
+        numbered.append(f"{image.split if image.split in splits else splits[0]}/{name}")
     return numbered
 
 
@@ -170,27 +170,27 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
             decoded,
             num_pixels=lambda image: num_pixels(source.root / image.file),
         )
-        parts, findings = _divided(source, looks)
+        splits, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
         refuse_errors(findings, source.root, counted(len(source.images), "image"))
 
-        def samples(part: str) -> Iterator[LabelledSample]:
-            for image, own, picture in zip(source.images, parts, pictures, strict=True):
-                if own == part:
+        def samples(split: str) -> Iterator[LabelledSample]:
+            for image, own, picture in zip(source.images, splits, pictures, strict=True):
+                if own == split:
                     assert isinstance(picture, Stored), picture
                     label, digest = source.class_names.index(image.class_name), source.digests[image.file]
                     pixels = decoded.read(picture)
                     yield LabelledSample(name=plain_name(image.file), image=pixels, label=label, digest=digest)
 
         size = (source.options.image_size_px, source.options.image_size_px)
-        write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, source.class_names)
+        write_labelled(folder, {split: samples(split) for split in SPLIT_NAMES}, size, source.class_names)
     write_findings(folder, findings)
 
 
 def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
-    """The part of each image, and findings about copies and about the classes of each part.
+    """The split of each image, and findings about copies and about the classes of each split.
 
-    The part is what its folder says, else that of the split; a part with its own folder takes no others.
+    The split is what its folder says, else as the folder is divided; a split with its own folder takes no others.
     """
     files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
     names = [plain_name(file) for file in files]
@@ -203,66 +203,66 @@ def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Findin
             alike.extend(warnings)
         return stratified_class_split(groups, [labels[row] for row in rows], shares, seed=source.options.split_seed)
 
-    parts = keep_named_parts([image.split for image in source.images], source.options.fractions, deal)
-    findings = check_copies(files, labels, source.groups, source.digests, parts)
-    findings += check_copies_across_parts(files, parts) + _classes_read(source, parts) + _thin_parts(source, parts)
-    return parts, findings + alike + check_lookalikes(names, parts, looks)
+    splits = keep_named_splits([image.split for image in source.images], source.options.fractions, deal)
+    findings = check_copies(files, labels, source.groups, source.digests, splits)
+    findings += check_copies_across_splits(files, splits) + _classes_read(source, splits) + _thin_splits(source, splits)
+    return splits, findings + alike + check_lookalikes(names, splits, looks)
 
 
-def _classes_read(source: _Source, parts: Sequence[str]) -> list[Finding]:
-    """The classes of each part with their numbers of images."""
-    counts = Counter(zip(parts, (image.class_name for image in source.images), strict=True))
+def _classes_read(source: _Source, splits: Sequence[str]) -> list[Finding]:
+    """The classes of each split with their numbers of images."""
+    counts = Counter(zip(splits, (image.class_name for image in source.images), strict=True))
     findings = []
-    for part in filter(parts.__contains__, SPLIT_NAMES):
-        listed = [f"{name} {counts[part, name]}" for name in source.class_names if counts[part, name]]
+    for split in filter(splits.__contains__, SPLIT_NAMES):
+        listed = [f"{name} {counts[split, name]}" for name in source.class_names if counts[split, name]]
         rest = len(listed) - _MOST_LISTED
         more = f" and {counted(rest, 'more class', 'more classes')}" if rest > 0 else ""
         problem = ", ".join(listed[:_MOST_LISTED]) + more
-        findings.append(Finding(file=part, problem=problem, action="Read as classes.", severity=Severity.NOTE))
+        findings.append(Finding(file=split, problem=problem, action="Read as classes.", severity=Severity.NOTE))
     return findings
 
 
-def _thin_parts(source: _Source, parts: Sequence[str]) -> list[Finding]:
-    """A part without images cannot be used; one that lacks a class says less than it seems to."""
-    found = {(part, image.class_name) for part, image in zip(parts, source.images, strict=True)}
+def _thin_splits(source: _Source, splits: Sequence[str]) -> list[Finding]:
+    """A split without images cannot be used; one that lacks a class says less than it seems to."""
+    found = {(split, image.class_name) for split, image in zip(splits, source.images, strict=True)}
     sources = Counter(
         name for name, _ in {(own.class_name, group) for own, group in zip(source.images, source.groups, strict=True)}
     )
     empty = [
         Finding(
-            file=part,
+            file=split,
             problem=f"gets no image: no class has images of more than {counted(max(sources.values()), 'source')}",
             action="Add images of other sources: each class is divided by source, train first.",
         )
-        for part in SPLIT_NAMES
-        if part not in parts
+        for split in SPLIT_NAMES
+        if split not in splits
     ]
     lacking = [
         Finding(
             file=name,
-            problem=f"has no image in the {part} part",
-            action="Add images of other sources; until then metrics of that part do not know the class.",
+            problem=f"has no image in the {split} split",
+            action="Add images of other sources; until then metrics of that split do not know the class.",
             severity=Severity.WARNING,
         )
-        for part in SPLIT_NAMES
+        for split in SPLIT_NAMES
         for name in source.class_names
-        if part in parts and (part, name) not in found
+        if split in splits and (split, name) not in found
     ]
-    return empty + lacking + _foreign_parts(found)
+    return empty + lacking + _foreign_splits(found)
 
 
-def _foreign_parts(found: set[tuple[str, str]]) -> list[Finding]:
-    """An error for a part whose folders hold none of the classes that are trained: they are no classes, or others."""
-    classes = {part: {name for own, name in found if own == part} for part in SPLIT_NAMES}
+def _foreign_splits(found: set[tuple[str, str]]) -> list[Finding]:
+    """An error for a split whose folders hold none of the classes that are trained: they are no classes, or others."""
+    classes = {split: {name for own, name in found if own == split} for split in SPLIT_NAMES}
     return [
         Finding(
-            file=part,
-            problem=f"holds {first_of(sorted(classes[part]), _MOST_LISTED)}, but none of the classes of train: "
+            file=split,
+            problem=f"holds {first_of(sorted(classes[split]), _MOST_LISTED)}, but none of the classes of train: "
             f"{first_of(sorted(classes['train']), _MOST_LISTED)}",
-            action="Put its images into folders of these classes, or take the folder of the part away.",
+            action="Put its images into folders of these classes, or take the folder of the split away.",
         )
-        for part in SPLIT_NAMES
-        if classes[part] and classes["train"] and not classes[part] & classes["train"]
+        for split in SPLIT_NAMES
+        if classes[split] and classes["train"] and not classes[split] & classes["train"]
     ]
 
 

@@ -1,4 +1,4 @@
-"""Which column of a table is the image, which its class, its group or its part: by their names, and never in doubt."""
+"""Which column of a table is the image, which its class, its group or its split: by their names, and never in doubt."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
-from trainable.data.io.part_lists import part_column
 from trainable.data.io.picture_names import PictureKeys
+from trainable.data.io.split_lists import split_column
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
 
 _LABEL = re.compile(
@@ -38,7 +38,7 @@ class LabelColumns:
     def described(self, table: Table) -> str:
         """What was read as what, for the user."""
         name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
-        meanings = {"image": self.image, "class": self.label, "group": self.group, "part": self.split}
+        meanings = {"image": self.image, "class": self.label, "group": self.group, "split": self.split}
         read = [f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None]
         if self.one_hot:
             read.insert(1, f"class from {counted(len(self.one_hot), 'column')} of 0 and 1")
@@ -73,7 +73,7 @@ def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
         return None
     groups = next((found for pattern in _GROUPS if (found := columns_named(table.header, pattern))), [])
     group = only_column(table, groups, "the group")
-    split = part_column(table)
+    split = split_column(table)
     image = image_column(table, images, keys)
     labels = [at for at in columns_named(table.header, _LABEL) if at not in (image, group, split)]
     label = only_column(table, labels, "the class")

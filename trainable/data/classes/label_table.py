@@ -1,7 +1,7 @@
 """Classes from a table beside a flat folder of images, as APTOS, EyePACS, ISIC and HAM10000 have them.
 
 One row an image, with its label in one column, or a column of 0 and 1 for each class. A column of patients, lesions or
-plants groups, a column `split` names parts.
+plants groups, a column `split` names splits.
 """
 
 import re
@@ -16,9 +16,9 @@ from trainable.data.classes.layout import ClassImage
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, plain_name
-from trainable.data.io.part_lists import LEFT_OUT, parts_of_rows
-from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
+from trainable.data.io.split_lists import LEFT_OUT, splits_of_rows
+from trainable.data.io.split_names import split_of
 from trainable.data.io.table import (
     SPREADSHEET_ENDINGS,
     TABLE_ENDINGS,
@@ -90,7 +90,7 @@ def _refuse_spreadsheets(root: Path, paths: Sequence[Path]) -> None:
 
 
 def _class_folders(pictures: Sequence[Path]) -> set[Path]:
-    """Folders of images whose name says neither a part nor that they hold images."""
+    """Folders of images whose name says neither a split nor that they hold images."""
     return {
         picture.parent
         for picture in pictures
@@ -108,14 +108,14 @@ def _add(
 ) -> list[Finding]:
     """Adds the images of one table, and says what was read and what left out."""
     rows = columns.rows(table)
-    parts, findings = parts_of_rows(file, table, rows, columns.split)
-    columns = columns if any(parts) else replace(columns, split=None)
+    splits, findings = splits_of_rows(file, table, rows, columns.split)
+    columns = columns if any(splits) else replace(columns, split=None)
     described, action = columns.described(table), "Read so; nothing to do."
     findings.append(Finding(file=plain_name(file), problem=described, action=action, severity=Severity.NOTE))
     left_out: dict[str, list[str]] = {}
     for row in table.uneven if columns.has_header else ():
         left_out.setdefault("have too few or too many cells", []).append(f"row {row.number}")
-    for row, label, part in zip(rows, columns.labels(table), parts, strict=True):
+    for row, label, split in zip(rows, columns.labels(table), splits, strict=True):
         cell = row.cells[columns.image]
         key = keys.find(cell)
         pictures = names.find(cell if picture_key(cell) == key else key, file) if key else []
@@ -125,10 +125,10 @@ def _add(
             left_out.setdefault(reason, []).append(row.cells[columns.image])
         elif not label:
             left_out.setdefault("have no class, or several", []).append(f"row {row.number}")
-        elif part == LEFT_OUT:
-            left_out.setdefault("name no part as the others do", []).append(f"row {row.number}")
+        elif split == LEFT_OUT:
+            left_out.setdefault("name no split as the others do", []).append(f"row {row.number}")
         else:
-            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, part, file))
+            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, split, file))
             if first.class_name != label:
                 problem = f"row {row.number}: {pictures[0].name} is {label} here, {first.class_name} above"
                 action = "Remove the wrong one of the rows."
@@ -137,13 +137,13 @@ def _add(
     return findings
 
 
-def _image(picture: Path, row: Row, label: str, columns: LabelColumns, part: str | None, table: Path) -> ClassImage:
-    """Its part is that of its row, else of its folder, else of the table's name, such as `valid.csv`."""
+def _image(picture: Path, row: Row, label: str, columns: LabelColumns, split: str | None, table: Path) -> ClassImage:
+    """Its split is that of its row, else of its folder, else of the table's name, such as `valid.csv`."""
     group = "" if columns.group is None else row.cells[columns.group]
     return ClassImage(
         file=picture,
         class_name=label,
-        split=part or split_of(picture.parent) or split_of(Path(table.stem)),
+        split=split or split_of(picture.parent) or split_of(Path(table.stem)),
         group=group or None,
     )
 

@@ -1,6 +1,6 @@
 """Which image has which label in a folder of class folders.
 
-`<root>/<class>/*.jpg` is divided by us; `<root>/train|valid|test/<class>/*.jpg` keeps the parts that its folders name,
+`<root>/<class>/*.jpg` is divided by us; `<root>/train|valid|test/<class>/*.jpg` keeps the splits that its folders name,
 and lists (`train.txt`) keep theirs. Classes are numbered in the order of their names. Images may lie deeper; what is no
 image beside them is left alone. Where no folders hold classes, `label_table.py` reads a table.
 """
@@ -14,12 +14,12 @@ from trainable.data.classes.class_folders import (
     class_folder_findings,
     class_of,
     outside_of_classes,
-    part_folders,
+    split_folders,
 )
 from trainable.data.io.findings import DataError, Finding
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
-from trainable.data.io.part_lists import LEFT_OUT, listed_parts
-from trainable.data.io.parts import split_of
+from trainable.data.io.split_lists import LEFT_OUT, listed_splits
+from trainable.data.io.split_names import split_of
 
 _EXPECTED = "a folder of images for each class"
 
@@ -32,9 +32,9 @@ class ClassImage:
     """Below the data folder."""
     class_name: str
     split: str | None
-    """The part that a folder, a table or a list names: train, validation, test; None when none does."""
+    """The split that a folder, a table or a list names: train, validation, test; None when none does."""
     group: str | None = None
-    """Whom or what it is of, where a table says so; images of one group are all in one part."""
+    """Whom or what it is of, where a table says so; images of one group are all in one split."""
 
 
 def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
@@ -52,21 +52,21 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
     images.sort(key=lambda image: image.file.as_posix())
     if any(image.split for image in images):
         return images, findings
-    # Lists of parts count where nothing else names one.
-    parts, listed = listed_parts(root, [image.file for image in images])
-    kept = [replace(image, split=part) for image, part in zip(images, parts, strict=True) if part != LEFT_OUT]
+    # Lists of splits count where nothing else names one.
+    splits, listed = listed_splits(root, [image.file for image in images])
+    kept = [replace(image, split=split) for image, split in zip(images, splits, strict=True) if split != LEFT_OUT]
     return kept, findings + listed
 
 
 def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> tuple[list[ClassImage], list[Finding]]:
-    parts = part_folders(pictures)
+    splits = split_folders(pictures)
     findings = outside_of_classes(pictures) + list(class_folder_findings(root, files, pictures))
     images = []
     for file in pictures:
-        name = class_of(file, parts)
+        name = class_of(file, splits)
         if name is not None and (root / file).is_file():
-            part = split_of(Path(file.parts[0])) if parts else None
-            images.append(ClassImage(file=file, class_name=name, split=part))
+            split = split_of(Path(file.parts[0])) if splits else None
+            images.append(ClassImage(file=file, class_name=name, split=split))
         elif name is not None:
             problem, action = "is a link to a file that is not there", "Restore the file, or remove it."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action))

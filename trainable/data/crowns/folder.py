@@ -25,7 +25,7 @@ from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
-from trainable.data.io.copies import check_copies, check_copies_across_parts, source_files
+from trainable.data.io.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.io.counted import wide_by_high
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
@@ -33,7 +33,7 @@ from trainable.data.io.findings import BadFileError, DataError, Finding, errors_
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
-from trainable.data.io.parts import keep_named_parts
+from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import SPLIT_NAMES, DivisionOptions, Splits, group_ids, stratified_group_split
 
 _BYTES_PER_PIXEL = 8
@@ -105,7 +105,7 @@ def _build(
     on_progress: Callable[[int, int], None] | None,
     folder: Path,
 ) -> None:
-    parts, copies = _divided(sources, options, digests, _looks(sources))
+    splits, copies = _divided(sources, options, digests, _looks(sources))
     images, findings = named_crowns(sources.images, one_kind=options.one_kind)
     kinds = _kinds(images, options)
     label_images = [image.label_image for image in images if image.label_image is not None]
@@ -113,8 +113,8 @@ def _build(
     findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
     tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
 
-    def tiles(part: str) -> Iterator[Tile]:
-        own = [image for image, its_part in zip(images, parts, strict=True) if its_part == part]
+    def tiles(split: str) -> Iterator[Tile]:
+        own = [image for image, its_split in zip(images, splits, strict=True) if its_split == split]
         cut = partial(_cut, sources.root, options=options, kinds=kinds)
         for image, result in zip(
             own, in_parallel(cut, own, tick, num_pixels=lambda image: image.num_pixels), strict=True
@@ -126,7 +126,7 @@ def _build(
                 dropped.add(image, shape, reason)
             yield from result.tiles
 
-    write_tiles(folder, {part: tiles(part) for part in SPLIT_NAMES}, kinds=kinds, semantic_classes=classes)
+    write_tiles(folder, {split: tiles(split) for split in SPLIT_NAMES}, kinds=kinds, semantic_classes=classes)
     findings += dropped.findings(images)
     if errors_among(findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
@@ -152,9 +152,9 @@ def _looks(sources: CrownSources) -> np.ndarray:
 def _divided(
     sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
-    """The part of each image, by its folder or the split, and findings about copies.
+    """The split of each image, by its folder or as the folder is divided, and findings about copies.
 
-    All tiles of an image, and all images of a group, are in one part.
+    All tiles of an image, and all images of a group, are in one split.
     """
     files = [image.file for image in sources.images]
     name_of = {image.file: image.name for image in sources.images}
@@ -170,11 +170,11 @@ def _divided(
         return stratified_group_split(own, crown_shares, shares, seed=options.split_seed)
 
     try:
-        parts = keep_named_parts([image.part for image in sources.images], options.fractions, deal)
+        splits = keep_named_splits([image.split for image in sources.images], options.fractions, deal)
     except ValueError as error:
         raise DataError(f"{sources.root}: {error}", [*sources.findings, *alike]) from error
-    same = check_copies(files, [None] * len(files), groups, digests, parts)
-    return parts, same + check_copies_across_parts(files, parts) + alike + check_lookalikes(shown, parts, looks)
+    same = check_copies(files, [None] * len(files), groups, digests, splits)
+    return splits, same + check_copies_across_splits(files, splits) + alike + check_lookalikes(shown, splits, looks)
 
 
 def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_c
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
-from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureNames, picture_key
+from trainable.data.io.split_names import split_of
 from trainable.data.io.table import SPREADSHEET_ENDINGS, predicted
 
 _SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used; predictions last."
@@ -150,7 +150,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
     found.findings += [predicted(file, what) for what in annotated.predicted]
     where = _keep_problems(found, file, annotated)
     for picture in annotated.pictures.values():
-        own = _of_the_same_part(file, names.find(picture.name, file))
+        own = _of_the_same_split(file, names.find(picture.name, file))
         if len(annotated.pictures) == 1:
             own = _own_picture(found, file, picture.name, own, names)
         if len(own) > 1:
@@ -171,7 +171,7 @@ def _gather_yolo(
     headers: Mapping[Path, Header],
 ) -> None:
     """The txt files that have the name of a picture, whose sides turn fractions into pixels."""
-    matched = {file: own for file in labels if (own := _of_the_same_part(file, names.find(file.stem, file)))}
+    matched = {file: own for file in labels if (own := _of_the_same_split(file, names.find(file.stem, file)))}
     try:
         classes = read_classes(root, paths) if matched else YoloClasses(names={})
     except BadFileError as error:
@@ -207,10 +207,10 @@ def _kind(file: Path) -> str:
     return (file.parent / f"*{file.suffix}").as_posix()
 
 
-def _of_the_same_part(file: Path, pictures: Sequence[Path]) -> list[Path]:
-    """Numbers begin anew in each part: a file in `train` says nothing of a picture in `test`."""
-    part = split_of(file.parent)
-    return [picture for picture in pictures if part is None or split_of(picture.parent) in (None, part)]
+def _of_the_same_split(file: Path, pictures: Sequence[Path]) -> list[Path]:
+    """Numbers begin anew in each split: a file in `train` says nothing of a picture in `test`."""
+    split = split_of(file.parent)
+    return [picture for picture in pictures if split is None or split_of(picture.parent) in (None, split)]
 
 
 def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path]:

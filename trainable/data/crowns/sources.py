@@ -13,8 +13,8 @@ from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, require_folder
-from trainable.data.io.part_lists import LEFT_OUT, named_parts
 from trainable.data.io.picture_names import PictureNames, picture_key
+from trainable.data.io.split_lists import LEFT_OUT, named_splits
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
@@ -40,8 +40,8 @@ class CrownImage:
     annotated_in: str | None
     """The file that the crowns are from, or all files of its kind where each image has one."""
     label_image: Path | None
-    part: str | None = None
-    """The part that a folder or a list names; None when none does."""
+    split: str | None = None
+    """The split that a folder or a list names; None when none does."""
 
     @property
     def num_pixels(self) -> int:
@@ -95,8 +95,8 @@ def find_sources(root: Path) -> CrownSources:
         if file in chosen or file in label_images
     ]
     described_in = [_described_in(chosen.get(image.file), image.file) for image in found]
-    parts, beside = named_parts(root, [image.file for image in found], described_in)
-    found = [replace(image, part=part) for image, part in zip(found, parts, strict=True) if part != LEFT_OUT]
+    splits, beside = named_splits(root, [image.file for image in found], described_in)
+    found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
     findings += beside
     if not found:
         raise DataError(f"{root} {_NOTHING_FOUND}", [*findings, *gathered.other_files()])
@@ -107,7 +107,7 @@ def find_sources(root: Path) -> CrownSources:
 
 
 def _described_in(candidate: Candidate | None, picture: Path) -> Path | None:
-    """The file whose path may name the picture's part; of a file of the picture's own name, its folder alone."""
+    """The file whose path may name the picture's split; of a file of the picture's own name, its folder alone."""
     if candidate is None:
         return None
     is_own = picture_key(candidate.file.stem) == picture_key(picture.name)

@@ -1,7 +1,7 @@
 """A folder of fundus photographs with tables of their grades, checked, split and cached.
 
 Photographs lie anywhere below the folder, in IDRiD's layout (`1. Original Images/a. Training Set/*.jpg`) or another;
-tables as grade_tables.py reads them. Official parts are kept: what a training folder holds is divided into training and
+tables as grade_tables.py reads them. Official splits are kept: a training folder is divided into training and
 validation by patient, a testing folder stays untouched. Most rows of a table may have no photograph.
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.fundus.crop import cropped_to_retina
-from trainable.data.fundus.grade_tables import part_in
+from trainable.data.fundus.grade_tables import split_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
-from trainable.data.io.copies import check_copies, check_copies_across_parts
+from trainable.data.io.copies import check_copies, check_copies_across_splits
 from trainable.data.io.counted import counted
 from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import num_pixels, read_upright
@@ -27,8 +27,8 @@ from trainable.data.io.findings import BadFileError, Finding, Severity, read_fin
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.io.parts import keep_named_parts
 from trainable.data.io.picture_names import picture_key
+from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import SPLIT_NAMES, stratified_class_split
 
 _COUNTS_FILE = "table_counts.json"
@@ -80,28 +80,28 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
             decoded,
             num_pixels=lambda file: num_pixels(source.root / file),
         )
-        parts, findings = _divided(source, looks)
+        splits, findings = _divided(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
         refuse_errors(findings, source.root, counted(len(source.files), "photograph"))
 
-        def samples(part: str) -> Iterator[LabelledSample]:
+        def samples(split: str) -> Iterator[LabelledSample]:
             for row, picture in enumerate(pictures):
-                if parts[row] == part:
+                if splits[row] == split:
                     assert isinstance(picture, Stored), picture
                     file, label = source.files[row], tuple(source.labels[row][task] for task in source.tasks)
                     name, digest = plain_name(file.with_suffix("")), source.digests[file]
                     yield LabelledSample(name=name, image=decoded.read(picture), label=label, digest=digest)
 
         size, class_names = (source.options.image_size_px,) * 2, tuple(CLASS_NAMES[task] for task in source.tasks)
-        write_labelled(folder, {part: samples(part) for part in SPLIT_NAMES}, size, class_names)
+        write_labelled(folder, {split: samples(split) for split in SPLIT_NAMES}, size, class_names)
     write_findings(folder, findings)
-    (folder / _COUNTS_FILE).write_text(json.dumps(_table_counts(source, parts)), encoding="utf-8")
+    (folder / _COUNTS_FILE).write_text(json.dumps(_table_counts(source, splits)), encoding="utf-8")
 
 
 def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
-    """The part of each photograph, and findings about copies and about parts without a label.
+    """The split of each photograph, and findings about copies and about splits without a label.
 
-    The part is what its path or its table says, else by patient and grade of the first task.
+    The split is what its path or its table says, else by patient and grade of the first task.
     """
     first = source.tasks[0] if source.tasks else 0
     names = [plain_name(file) for file in source.files]
@@ -114,48 +114,48 @@ def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[F
             alike.extend(warnings)
         return stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
 
-    parts = keep_named_parts(source.parts, source.options.fractions, deal)
-    findings = check_copies(source.files, source.labels, source.groups, source.digests, parts)
-    findings += check_copies_across_parts(source.files, parts)
-    findings += _unlabelled_parts(source, parts) + _missing_grades(source, parts) + _single_grades(source)
-    return parts, findings + alike + check_lookalikes(names, parts, looks)
+    splits = keep_named_splits(source.splits, source.options.fractions, deal)
+    findings = check_copies(source.files, source.labels, source.groups, source.digests, splits)
+    findings += check_copies_across_splits(source.files, splits)
+    findings += _unlabelled_splits(source, splits) + _missing_grades(source, splits) + _single_grades(source)
+    return splits, findings + alike + check_lookalikes(names, splits, looks)
 
 
-def _unlabelled_parts(source: FundusSource, parts: Sequence[str]) -> list[Finding]:
-    """Neither can be learned nor measured what has no label in a part."""
+def _unlabelled_splits(source: FundusSource, splits: Sequence[str]) -> list[Finding]:
+    """Neither can be learned nor measured what has no label in a split."""
     labelled = {
-        (part, task)
-        for part, labels in zip(parts, source.labels, strict=True)
+        (split, task)
+        for split, labels in zip(splits, source.labels, strict=True)
         for task in source.tasks
         if labels[task] != MISSING
     }
     return [
         Finding(
-            file=part,
+            file=split,
             problem=f"has no photograph with a grade of {TASK_NAMES[task]}",
-            action="Add photographs with such a grade, of several patients for each part.",
+            action="Add photographs with such a grade, of several patients for each split.",
         )
-        for part in SPLIT_NAMES
+        for split in SPLIT_NAMES
         for task in source.tasks
-        if (part, task) not in labelled
+        if (split, task) not in labelled
     ]
 
 
-def _missing_grades(source: FundusSource, parts: Sequence[str]) -> list[Finding]:
-    """Grades that some photograph of the folder has, and none of a part whose photographs have others of the task."""
+def _missing_grades(source: FundusSource, splits: Sequence[str]) -> list[Finding]:
+    """Grades that some photograph of the folder has, and none of a split whose photographs have others of the task."""
     found = {
-        (part, task, labels[task])
-        for part, labels in zip(parts, source.labels, strict=True)
+        (split, task, labels[task])
+        for split, labels in zip(splits, source.labels, strict=True)
         for task in source.tasks
         if labels[task] != MISSING
     }
     findings = []
-    for part, task in sorted({(part, task) for part, task, _ in found}, key=lambda own: SPLIT_NAMES.index(own[0])):
-        there = {grade for own_part, own_task, grade in found if (own_part, own_task) == (part, task)}
+    for split, task in sorted({(split, task) for split, task, _ in found}, key=lambda own: SPLIT_NAMES.index(own[0])):
+        there = {grade for own_split, own_task, grade in found if (own_split, own_task) == (split, task)}
         if lacking := sorted({grade for _, own_task, grade in found if own_task == task} - there):
             problem = f"has no photograph of {TASK_NAMES[task]} grade {', '.join(map(str, lacking))}"
-            action = "Add photographs of other patients; until then metrics of that part do not know the grade."
-            findings.append(Finding(file=part, problem=problem, action=action, severity=Severity.WARNING))
+            action = "Add photographs of other patients; until then metrics of that split do not know the grade."
+            findings.append(Finding(file=split, problem=problem, action=action, severity=Severity.WARNING))
     return findings
 
 
@@ -180,21 +180,21 @@ def _single_grades(source: FundusSource) -> list[Finding]:
     ]
 
 
-def _table_counts(source: FundusSource, parts: Sequence[str]) -> list[list[int]]:
+def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]]:
     """Rows of each grade that training may know of."""
     held_out = {
-        (picture_key(file.name), part_in(file))
-        for file, part in zip(source.files, parts, strict=True)
-        if part != "train"
+        (picture_key(file.name), split_in(file))
+        for file, split in zip(source.files, splits, strict=True)
+        if split != "train"
     }
     known = [
         labels
         for table in source.tables
-        if table.part in (None, "train")
+        if table.split in (None, "train")
         for image, labels in table.grades.items()
-        # Its photographs may lie in the folder of its part, or of any part if it names none, or in no part's folder.
-        if table.parts.get(image, "train") == "train"
-        and held_out.isdisjoint((image, part) for part in (None, *((table.part,) if table.part else SPLIT_NAMES)))
+        # Its photographs may lie in the folder of its split, or of any split if it names none, or in no split's folder.
+        if table.splits.get(image, "train") == "train"
+        and held_out.isdisjoint((image, split) for split in (None, *((table.split,) if table.split else SPLIT_NAMES)))
     ]
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
-from trainable.data.io.part_lists import part_column
 from trainable.data.io.picture_names import PictureKeys
+from trainable.data.io.split_lists import split_column
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
 
 _EDEMA = re.compile(r"edema|oedema|\bdme\b")
@@ -28,7 +28,7 @@ class GradeColumns:
     grades: tuple[int | None, ...]
     """Of each task; None where the table has none."""
     patient: int | None = None
-    part: int | None = None
+    split: int | None = None
     has_header: bool = True
 
     def described(self, table: Table) -> str:
@@ -37,7 +37,7 @@ class GradeColumns:
             "photograph": self.image,
             **dict(zip(TASK_NAMES, self.grades, strict=True)),
             "patient": self.patient,
-            "part": self.part,
+            "split": self.split,
         }
         name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
         read = ", ".join(f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None)
@@ -66,12 +66,12 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
         for task, found in zip(TASK_NAMES, (retinopathy, edema), strict=True)
     )
     patient = only_column(table, columns_named(table.header, PATIENT_COLUMN), "the patient")
-    part = part_column(table)
-    others = [at for at in images if at not in (*grades, patient, part)]
+    split = split_column(table)
+    others = [at for at in images if at not in (*grades, patient, split)]
     if not others:
         return None
     image = image_column(table, others, photographs)
-    return GradeColumns(image=image, grades=grades, patient=patient, part=part)
+    return GradeColumns(image=image, grades=grades, patient=patient, split=split)
 
 
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:

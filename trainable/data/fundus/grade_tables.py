@@ -15,9 +15,9 @@ from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
-from trainable.data.io.part_lists import parts_of_rows
-from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
+from trainable.data.io.split_lists import splits_of_rows
+from trainable.data.io.split_names import split_of
 from trainable.data.io.table import (
     SPREADSHEET_ENDINGS,
     TABLE_ENDINGS,
@@ -52,18 +52,18 @@ class GradeTable:
 
     file: Path
     """Below the data folder."""
-    part: str | None
-    """The part that its path names: train, validation, test; None when none does."""
+    split: str | None
+    """The split that its path names: train, validation, test; None when none does."""
     grades: dict[str, Grades]
     """By the image's name without folder and ending."""
     patients: dict[str, str] = field(default_factory=dict)
     """By the same name, where the table says it."""
-    parts: dict[str, str] = field(default_factory=dict)
-    """By the same name, where a column of the table says it; LEFT_OUT where its value is no part."""
+    splits: dict[str, str] = field(default_factory=dict)
+    """By the same name, where a column of the table says it; LEFT_OUT where its value is no split."""
 
 
-def part_in(path: Path) -> str | None:
-    """The part that a path below the data folder speaks of, by a folder or by the file's name."""
+def split_in(path: Path) -> str | None:
+    """The split that a path below the data folder speaks of, by a folder or by the file's name."""
     return split_of(path.with_suffix(""))
 
 
@@ -113,20 +113,20 @@ def read_grade_tables(
 def _graded(
     file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys
 ) -> tuple[GradeTable, list[Finding]]:
-    found = GradeTable(file=file, part=part_in(file), grades={})
+    found = GradeTable(file=file, split=split_in(file), grades={})
     rows = columns.rows(table)
-    parts, findings = parts_of_rows(file, table, rows, columns.part)
-    columns = columns if any(parts) else replace(columns, part=None)
+    splits, findings = splits_of_rows(file, table, rows, columns.split)
+    columns = columns if any(splits) else replace(columns, split=None)
     findings.append(note(file.as_posix(), columns.described(table), "Read so; nothing to do."))
     otherwise = []
-    for row, part in zip(rows, parts, strict=True):
+    for row, split in zip(rows, splits, strict=True):
         written = picture_key(row.cells[columns.image])
         image = photographs.find(written) or written
         if image != written:
             otherwise.append(f"{written} as {image}")
         findings += _add(found, row, image, columns)
-        if part is not None:
-            findings += _add_part(found, row, image, part)
+        if split is not None:
+            findings += _add_split(found, row, image, split)
     if otherwise:
         problem = (
             f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {first_of(otherwise, _MAX_NAMED)}"
@@ -156,10 +156,10 @@ def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list
     return []
 
 
-def _add_part(found: GradeTable, row: Row, image: str, part: str) -> list[Finding]:
-    if found.parts.setdefault(image, part) == part:
+def _add_split(found: GradeTable, row: Row, image: str, split: str) -> list[Finding]:
+    if found.splits.setdefault(image, split) == split:
         return []
-    problem = f"row {row.number}: {image} is of {part} here, of {found.parts[image]} in a row above"
+    problem = f"row {row.number}: {image} is of {split} here, of {found.splits[image]} in a row above"
     return [Finding(file=found.file.as_posix(), problem=problem, action="Remove the wrong one of the rows.")]
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Self
 
 from trainable.data.classes.labelled_images import MISSING
-from trainable.data.fundus.grade_tables import Grades, GradeTable, part_in, read_grade_tables
+from trainable.data.fundus.grade_tables import Grades, GradeTable, read_grade_tables, split_in
 from trainable.data.fundus.grades import TASK_NAMES
-from trainable.data.fundus.photograph_parts import named_by_tables, sharing_a_row, speaking
+from trainable.data.fundus.photograph_splits import named_by_tables, sharing_a_row, speaking
 from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity, errors_among
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
-from trainable.data.io.part_lists import LEFT_OUT, named_parts
-from trainable.data.io.parts import split_of
 from trainable.data.io.picture_names import PictureKeys, picture_key
+from trainable.data.io.split_lists import LEFT_OUT, named_splits
+from trainable.data.io.split_names import split_of
 from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids
 
 _CROP_VERSION = 1
@@ -47,7 +47,7 @@ class FundusSource:
     files: list[Path]
     labels: list[Grades]
     groups: list[str]
-    parts: list[str | None]
+    splits: list[str | None]
     """Those that paths or tables name: train, validation, test; None when nothing does."""
     tables: list[GradeTable]
     findings: list[Finding]
@@ -62,21 +62,21 @@ class FundusSource:
         keys = PictureKeys(picture_key(file.name) for file in photographs)
         tables, findings = read_grade_tables(root, paths, keys)
         if any(split_of(file.parent) for file in photographs):
-            parts, notes = named_parts(root, photographs)
+            splits, notes = named_splits(root, photographs)
             findings += notes
-            photographs = [file for file, part in zip(photographs, parts, strict=True) if part != LEFT_OUT]
+            photographs = [file for file, split in zip(photographs, splits, strict=True) if split != LEFT_OUT]
         found = [
             (file, _agreed([table.grades[picture_key(file.name)] for table in speaking(file, tables)]))
             for file in photographs
         ]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
-        parts, about_parts = named_by_tables([file for file, rows in found if len(rows) == 1], tables)
+        splits, about_splits = named_by_tables([file for file, rows in found if len(rows) == 1], tables)
         graded = [(file, rows[0]) for file, rows in found if len(rows) == 1]
-        kept = [(*one, part) for one, part in zip(graded, parts, strict=True) if part != LEFT_OUT]
-        files, labels, parts = [list(column) for column in zip(*kept, strict=True)] if kept else ([], [], [])
+        kept = [(*one, split) for one, split in zip(graded, splits, strict=True) if split != LEFT_OUT]
+        files, labels, splits = [list(column) for column in zip(*kept, strict=True)] if kept else ([], [], [])
         digests = content_digests(root, files, cache_dir)
-        findings += about_parts + sharing_a_row(files, tables, digests)
+        findings += about_splits + sharing_a_row(files, tables, digests)
         names = [plain_name(file.stem) for file in files]
         if options.group_pattern is None:
             names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
@@ -85,7 +85,7 @@ class FundusSource:
             files=files,
             labels=labels,
             groups=group_ids(names, [digests[file] for file in files], options.group_pattern),
-            parts=parts,
+            splits=splits,
             tables=tables,
             findings=findings + _untrained_tasks(labels),
             digests=digests,
@@ -100,7 +100,7 @@ class FundusSource:
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
         photographs = [(file, self.digests[file]) for file in self.files]
-        tables = [(table.file, table.grades, table.parts) for table in self.tables]
+        tables = [(table.file, table.grades, table.splits) for table in self.tables]
         findings = [asdict(finding) for finding in self.findings]
         everything = json.dumps(
             [_CROP_VERSION, DIVISION_VERSION, photographs, tables, asdict(self.options), findings],
@@ -162,7 +162,7 @@ def _require_match(
         raise DataError(f"No row of {table.file.as_posix()} in {root} has a grade that can be read.", findings)
     names = "names no image" if example is None else f"names {example!r}"
     raise DataError(
-        f"Not one of {len(found)} photographs in {root} has a row in a table of its part: "
+        f"Not one of {len(found)} photographs in {root} has a row in a table of its split: "
         f"{table.file.as_posix()} {names}, a photograph is {found[0][0].as_posix()}. "
         "Names are compared without folder, ending, case and leading zeros.",
         findings,
@@ -174,10 +174,10 @@ def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[Grad
     findings = [
         Finding(
             file=file.as_posix(),
-            problem="has no row in a table of its part" if not rows else "has other grades in another table",
+            problem="has no row in a table of its split" if not rows else "has other grades in another table",
             action="It is left out; add its row."
             if not rows
-            else "Remove the wrong one of the rows, or put it into the folder of a part.",
+            else "Remove the wrong one of the rows, or put it into the folder of a split.",
             severity=Severity.WARNING if not rows else Severity.ERROR,
         )
         for file, rows in found
@@ -187,7 +187,7 @@ def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[Grad
         here = {
             picture_key(file.name)
             for file, _ in found
-            if None in (table.part, part_in(file)) or part_in(file) == table.part
+            if None in (table.split, split_in(file)) or split_in(file) == table.split
         }
         missing = len(table.grades.keys() - here)
         if missing:

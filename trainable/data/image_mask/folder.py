@@ -1,7 +1,7 @@
 """A folder of images and masks, checked, split and cached, as the sets that a task trains on.
 
-Pairs are found and hashed; unless this content is in the cache already, every file is checked, dealt to a part, decoded
-and resized. A second search on the same files decodes nothing.
+Pairs are found and hashed; unless this content is in the cache already, every file is checked, put into a split,
+decoded and resized. A second search on the same files decodes nothing.
 """
 
 from collections.abc import Callable

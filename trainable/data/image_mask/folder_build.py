@@ -26,7 +26,7 @@ from trainable.data.image_mask.mask_check import (
     facts_of,
 )
 from trainable.data.image_mask.pairs import Pair
-from trainable.data.io.copies import check_copies_across_parts
+from trainable.data.io.copies import check_copies_across_splits
 from trainable.data.io.counted import counted
 from trainable.data.io.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
 from trainable.data.io.decoding import (
@@ -44,7 +44,7 @@ from trainable.data.io.findings import BadFileError, Finding, Severity, refuse_e
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import require_space
 from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.io.parts import keep_named_parts
+from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import SPLIT_NAMES, stratified_group_split
 
 _BYTES_PER_PIXEL = 4
@@ -73,7 +73,7 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
             decoded,
             num_pixels=lambda pair: num_pixels(source.root / pair.image),
         )
-        parts, findings = _divide(source, inspections, looks)
+        splits, findings = _divide(source, inspections, looks)
         findings = [*source.findings, *_check_masks(source, inspections), *findings]
         findings += [image for image in images if isinstance(image, Finding)]
         findings = list(dict.fromkeys(findings))
@@ -81,14 +81,14 @@ def build_folder(source: FolderSource, on_progress: Callable[[int, int], None] |
             findings, source.root, counted(len(source.pairs), "pair of image and mask", "pairs of image and mask")
         )
 
-        def samples(part: str) -> Iterator[Sample]:
-            for row in (row for row, own in enumerate(parts) if own == part):
+        def samples(split: str) -> Iterator[Sample]:
+            for row in (row for row, own in enumerate(splits) if own == split):
                 image, mask = images[row], inspections[row].mask
                 assert isinstance(image, Stored), image
                 assert mask is not None, source.pairs[row].name
                 yield _sample(source, row, decoded.read(image), mask.read(decoded))
 
-        write_splits(folder, {part: samples(part) for part in SPLIT_NAMES}, size)
+        write_splits(folder, {split: samples(split) for split in SPLIT_NAMES}, size)
     write_findings(folder, findings)
 
 
@@ -156,9 +156,9 @@ def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> li
 def _divide(
     source: FolderSource, inspections: Sequence[_Inspection], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
-    """The part of each pair, and findings about copies.
+    """The split of each pair, and findings about copies.
 
-    The part is what its folder says, else that of the split; a part with its own folder takes no others.
+    The split is what its folder says, else as the folder is divided; a split with its own folder takes no others.
     """
     images, named = [pair.image for pair in source.pairs], [pair.split for pair in source.pairs]
     files = [plain_name(image) for image in images]
@@ -174,29 +174,29 @@ def _divide(
         return stratified_group_split(groups, foregrounds, shares, seed=source.options.split_seed)
 
     try:
-        parts = keep_named_parts(named, source.options.fractions, deal) if named else []
+        splits = keep_named_splits(named, source.options.fractions, deal) if named else []
     except ValueError as error:
         action = "Add images, or give the folder above a train and a test folder."
         findings.append(Finding(file="all images", problem=str(error), action=action))
-        parts = [part or "train" for part in named]
-    findings += check_copies_across_parts(images, parts) + check_lookalikes(files, parts, looks)
-    return parts, findings + _empty_parts(parts, [inspection.facts for inspection in inspections])
+        splits = [split or "train" for split in named]
+    findings += check_copies_across_splits(images, splits) + check_lookalikes(files, splits, looks)
+    return splits, findings + _empty_splits(splits, [inspection.facts for inspection in inspections])
 
 
-def _empty_parts(parts: Sequence[str], facts: Sequence[MaskFacts | None]) -> list[Finding]:
-    """A warning for each part whose masks are all empty while those of others are not, as placeholders are."""
+def _empty_splits(splits: Sequence[str], facts: Sequence[MaskFacts | None]) -> list[Finding]:
+    """A warning for each split whose masks are all empty while those of others are not, as placeholders are."""
     held: dict[str, list[bool]] = {}
-    for part, fact in zip(parts, facts, strict=True):
+    for split, fact in zip(splits, facts, strict=True):
         if fact:
-            held.setdefault(part, []).append(fact.foreground > 0)
+            held.setdefault(split, []).append(fact.foreground > 0)
     return [
         Finding(
-            file=part,
+            file=split,
             problem=f"holds no object: all of its {counted(len(own), 'mask')} are empty",
             action="Check that they are no placeholders: an empty prediction is right for each of them.",
             severity=Severity.WARNING,
         )
-        for part, own in held.items()
+        for split, own in held.items()
         if not any(own) and any(map(any, held.values()))
     ]
 

@@ -53,7 +53,7 @@ class FolderSource:
     digests: dict[Path, str]
     """sha256 of each file."""
     groups: list[str]
-    """The source of each pair, which is all in one part."""
+    """The source of each pair, which is all in one split."""
     options: FolderOptions
 
     @classmethod
@@ -75,8 +75,8 @@ class FolderSource:
             (pair.name, pair.image, pair.mask, pair.split, self.digests[pair.image], self.digests[pair.mask])
             for pair in self.pairs
         ]
-        parts = [pairs, asdict(self.options), [asdict(finding) for finding in self.findings]]
-        return hashlib.sha256(json.dumps(parts, default=Path.as_posix).encode()).hexdigest()[:32]
+        content = [pairs, asdict(self.options), [asdict(finding) for finding in self.findings]]
+        return hashlib.sha256(json.dumps(content, default=Path.as_posix).encode()).hexdigest()[:32]
 
     def content(self, pair: Pair) -> str:
         """sha256 of what this pair teaches: both files, and which way round the mask is read."""

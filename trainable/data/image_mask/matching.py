@@ -8,7 +8,7 @@ from pathlib import Path
 from trainable.data.image_mask.roles import bare_image_name, bare_mask_name, barest_image_name
 from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.parts import split_of
+from trainable.data.io.split_names import split_of
 
 Key = Callable[[Path], Hashable]
 _KEYS: tuple[tuple[Key, Key], ...] = (
@@ -26,7 +26,7 @@ _KEYS: tuple[tuple[Key, Key], ...] = (
 def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
     """The mask of each image that has one; both lie below folders of their own.
 
-    What several images or several masks are called matches nothing, nor do two of different parts.
+    What several images or several masks are called matches nothing, nor do two of different splits.
     """
     mask_of: dict[Path, Path] = {}
     for image_key, mask_key in _KEYS:
@@ -35,7 +35,7 @@ def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, P
         mask_called = _only([mask for mask in masks if mask not in taken], mask_key)
         for name, image in image_called.items():
             mask = mask_called.get(name)
-            # Numbers begin anew in each part: `test/7.png` is not the mask of `train/7.jpg`.
+            # Numbers begin anew in each split: `test/7.png` is not the mask of `train/7.jpg`.
             if mask is not None and len({split_of(image.parent), split_of(mask.parent)} - {None}) < 2:
                 mask_of[image] = mask
     return mask_of
@@ -78,7 +78,7 @@ def _missing_mask(image: Path, mask_place: Path, mask_names: list[str]) -> Findi
         return Finding(
             file=plain_name(image),
             problem=f"has no mask: {plain_name(mask_place.name)} holds no {plain_name(stem)} for it alone, but one "
-            "that may be of several images, or is of another part",
+            "that may be of several images, or is of another split",
             action="Put the masks into folders named as those of the images, or give each image another name.",
         )
     hint = f"; there is {plain_name(near)}, but names must be equal" if near else ""

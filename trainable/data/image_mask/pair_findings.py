@@ -8,7 +8,7 @@ from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
-from trainable.data.io.parts import split_of
+from trainable.data.io.split_names import split_of
 
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
@@ -17,8 +17,8 @@ _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do
 def read_as(images: Path, masks: Path, num_pairs: int) -> Finding:
     """In one folder or in two."""
     where = "images and masks in this folder" if images == masks else f"images with the masks of {plain_name(masks)}"
-    part = split_of(images)
-    return note(plain_name(images), f"{num_pairs} {where}{f' ({part})' if part else ''}", "Read as images and masks.")
+    split = split_of(images)
+    return note(plain_name(images), f"{num_pairs} {where}{f' ({split})' if split else ''}", "Read as images and masks.")
 
 
 def more_than_one(place: Path, images: Sequence[Path], masks: Sequence[Path]) -> Finding:

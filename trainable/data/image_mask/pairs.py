@@ -1,8 +1,8 @@
 """Which image belongs to which mask, in the folder layouts that sets of images and masks come in.
 
 A pair of folders lies side by side, at most four levels below the given one: `Imgs` and `GT`, `images` and `labels`,
-`DUTS-TR-Image` and `DUTS-TR-Mask`, `train` and `train_masks`, `JPEGImages` and `SegmentationClass`; parts may lie below
-them (`images/train`, `masks/train`) or below the images alone. Or image and mask lie in one folder: `a.jpg` and
+`DUTS-TR-Image` and `DUTS-TR-Mask`, `train` and `train_masks`, `JPEGImages` and `SegmentationClass`; splits may lie
+below them (`images/train`, `masks/train`) or below the images alone. Or image and mask lie in one folder: `a.jpg` and
 `a_mask.png`, `a.jpg` and `a.png`. docs/data.md draws them. Files are matched by name, never by order.
 """
 
@@ -15,7 +15,7 @@ from trainable.data.image_mask.matching import match_by_name, unmatched, without
 from trainable.data.image_mask.roles import Role, images_and_masks, role_of
 from trainable.data.io.findings import Finding, errors_among
 from trainable.data.io.folder_layout import files_below, is_hidden, is_image, plain_name, require_folder, subfolders
-from trainable.data.io.part_lists import LEFT_OUT, named_parts
+from trainable.data.io.split_lists import LEFT_OUT, named_splits
 
 _MAX_DEPTH = 4
 
@@ -31,7 +31,7 @@ class Pair:
     mask: Path
     """Below the data folder."""
     split: str | None = None
-    """The part that a folder's name or a list says: train, validation, test; None when nothing does."""
+    """The split that a folder's name or a list says: train, validation, test; None when nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
     if pairs:
         findings += pair_findings.left_out(root, [(pair.images, pair.masks) for pair in folders])
     pairs.sort(key=lambda pair: pair.name)
-    parts, beside = named_parts(root, [pair.image for pair in pairs], [pair.mask.parent for pair in pairs])
-    kept = [replace(pair, split=part) for pair, part in zip(pairs, parts, strict=True) if part != LEFT_OUT]
+    splits, beside = named_splits(root, [pair.image for pair in pairs], [pair.mask.parent for pair in pairs])
+    kept = [replace(pair, split=split) for pair, split in zip(pairs, splits, strict=True) if split != LEFT_OUT]
     return kept, findings + beside
 
 

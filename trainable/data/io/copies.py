@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.parts import split_of
+from trainable.data.io.split_names import split_of
 
 _FLIP = "(?:(?:horizontal|vertical)[-_ ]?|[hv])?flip(?:ped|s)?(?:[-_ ]?(?:lr|ud|tb|horizontal|vertical|[hvxy]))?"
 COPY_MARKS = (
@@ -58,17 +58,19 @@ def marks_copies(name: str) -> bool:
     return not _MARK.sub("", name).strip("_- ")
 
 
-def check_copies_across_parts(files: Sequence[Path], parts: Sequence[str]) -> list[Finding]:
-    """A warning for each copy whose original, or another copy of it, lies in another part and none in its own."""
-    without_part = [Path(*(name for name in file.parts[:-1] if not split_of(Path(name))), file.name) for file in files]
-    sources = [_source(file) for file in without_part]
-    originals = {(source, part) for source, part, file in zip(sources, parts, files, strict=True) if not is_copy(file)}
+def check_copies_across_splits(files: Sequence[Path], splits: Sequence[str]) -> list[Finding]:
+    """A warning for each copy whose original, or another copy of it, lies in another split and none in its own."""
+    without_split = [Path(*(name for name in file.parts[:-1] if not split_of(Path(name))), file.name) for file in files]
+    sources = [_source(file) for file in without_split]
+    originals = {
+        (source, split) for source, split, file in zip(sources, splits, files, strict=True) if not is_copy(file)
+    }
     first: dict[str, tuple[Path, str]] = {}
     findings = []
-    for file, part, source in sorted(zip(files, parts, sources, strict=True), key=lambda one: is_copy(one[0])):
-        other, its_part = first.setdefault(source, (file, part))
-        if its_part != part and is_copy(file) and (source, part) not in originals:
-            problem = f"({part}) is named as a copy of {plain_name(other)} ({its_part})"
+    for file, split, source in sorted(zip(files, splits, sources, strict=True), key=lambda one: is_copy(one[0])):
+        other, its_split = first.setdefault(source, (file, split))
+        if its_split != split and is_copy(file) and (source, split) not in originals:
+            problem = f"({split}) is named as a copy of {plain_name(other)} ({its_split})"
             action = "Remove one of the two if it is: what is trained on cannot be tested on."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING))
     return findings
@@ -79,25 +81,25 @@ def check_copies(
     labels: Sequence[Hashable],
     groups: Sequence[str],
     digests: Mapping[Path, str],
-    parts: Sequence[str],
+    splits: Sequence[str],
 ) -> list[Finding]:
-    """An error for one picture with two labels or one source in two parts; a warning for other copies."""
+    """An error for one picture with two labels or one source in two splits; a warning for other copies."""
     first_of: dict[str, tuple[Path, str]] = {}
     first_with: dict[str, tuple[Path, Hashable]] = {}
     findings = []
-    for file, label, group, part in zip(files, labels, groups, parts, strict=True):
-        relative, relative_part = first_of.setdefault(group, (file, part))
+    for file, label, group, split in zip(files, labels, groups, splits, strict=True):
+        relative, relative_split = first_of.setdefault(group, (file, split))
         twin, twin_label = first_with.setdefault(digests[file], (file, label))
         same = f"is the same picture as {plain_name(twin)}"
         if twin_label != label:
             action = "Remove one of the two: a picture has one class."
             findings.append(Finding(file=plain_name(file), problem=same, action=action))
-        elif part != relative_part:
-            problem = f"({part}) has the same source as {plain_name(relative)} ({relative_part})"
+        elif split != relative_split:
+            problem = f"({split}) has the same source as {plain_name(relative)} ({relative_split})"
             action = "Remove one of the two: what is trained on cannot be tested on."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action))
         elif twin is not file:
-            action = "Both stay in the same part; nothing to do, or remove one."
+            action = "Both stay in the same split; nothing to do, or remove one."
             findings.append(Finding(file=plain_name(file), problem=same, action=action, severity=Severity.WARNING))
     return findings
 
@@ -109,7 +111,7 @@ def _source(file: Path) -> str:
     behind = [mark.start() for mark in marks if re.search("[0-9]", stem[: mark.start()])]
     name = stem[: min(behind)] if behind else _MARK.sub("", stem)
     folders = [_MARK.sub("", folder) for folder in file.parent.parts]
-    return plain_name("/".join(filter(None, (part.strip("_- ") for part in (*folders, name)))))
+    return plain_name("/".join(filter(None, (word.strip("_- ") for word in (*folders, name)))))
 
 
 def _tool_mark(stem: str) -> str | None:

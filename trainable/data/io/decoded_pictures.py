@@ -1,4 +1,4 @@
-"""Decoded pictures that wait on disk until it is known which part each goes to, so that memory does not hold them."""
+"""Decoded pictures that wait on disk until it is known which split each goes to, so that memory does not hold them."""
 
 import os
 import tempfile

@@ -1,6 +1,6 @@
 """Pictures that look the same, whatever their files are called: saved again, resized, cut a little.
 
-Where we divide the folder they stay in one part; across parts that folders name they are reported.
+Where we divide the folder they stay in one split; across splits that folders name they are reported.
 
 What: the signs of the 255 lowest frequencies of a picture of 32 x 32 grey levels, a perceptual hash. Of unrelated
 pictures half of them differ; saved again at another size and quality, 2 to 6 % do.
@@ -69,25 +69,25 @@ def keep_alike_together(
         return joined, []
     named = [f"{files[row]} as {files[other]}" for row, other in sorted(apart.items())]
     problem = f"{len(named)} look the same as another: {first_of(named, _MAX_NAMED)}"
-    action = "They stay in one part; --set group_pattern='.+' divides them by their files' names instead."
+    action = "They stay in one split; --set group_pattern='.+' divides them by their files' names instead."
     return joined, [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
 
 
-def check_lookalikes(files: Sequence[str], parts: Sequence[str], looks: np.ndarray) -> list[Finding]:
-    """A warning for each picture that looks like one of another part, by the first such one.
+def check_lookalikes(files: Sequence[str], splits: Sequence[str], looks: np.ndarray) -> list[Finding]:
+    """A warning for each picture that looks like one of another split, by the first such one.
 
     Args:
         looks: the pictures' signatures, shape (N, 4).
     """
-    part_of = np.array(parts)
+    split_of = np.array(splits)
     found: dict[int, int] = {}
-    for later, earlier in combinations([part for part in ("test", "validation", "train") if part in parts], 2):
-        for row, others in _alike(looks, np.flatnonzero(part_of == later), np.flatnonzero(part_of == earlier)):
+    for later, earlier in combinations([split for split in ("test", "validation", "train") if split in splits], 2):
+        for row, others in _alike(looks, np.flatnonzero(split_of == later), np.flatnonzero(split_of == earlier)):
             found.setdefault(row, int(others[0]))
     return [
         Finding(
             file=files[row],
-            problem=f"({parts[row]}) looks the same as {files[other]} ({parts[other]})",
+            problem=f"({splits[row]}) looks the same as {files[other]} ({splits[other]})",
             action="Look at both: what is trained on cannot be tested on. Remove one, or keep them together by "
             "--set group_pattern.",
             severity=Severity.WARNING,

@@ -1,7 +1,7 @@
-"""Train, validation and test parts that depend on names and contents alone: never on order, clock or machine.
+"""Train, validation and test splits that depend on names and contents alone: never on order, clock or machine.
 
-Every group (all frames of one video, all tiles or copies of one picture) goes to one part. Within each fifth of the
-foreground fractions the groups stand in the order of a hash of their name, and each part takes its share of that order;
+Every group (all frames of one video, all tiles or copies of one picture) goes to one split. Within each fifth of the
+foreground fractions the groups stand in the order of a hash of their name, and each split takes its share of it;
 a group's place follows from its own hash, so that adding files moves few others. Another seed is another such order.
 Labelled images are dealt out class by class instead.
 """
@@ -20,7 +20,7 @@ from trainable.data.io.findings import Finding
 
 MAX_STRATA = 5
 DIVISION_VERSION = 2
-"""Of `stratified_class_split`: part of the keys of caches that hold its parts."""
+"""Of `stratified_class_split`: part of the keys of caches that hold its splits."""
 _MIN_GROUPS_PER_STRATUM = 5
 
 Label = TypeVar("Label", int, str)
@@ -53,17 +53,17 @@ def check_drawn(what: str, *, split_seed: int, split_fractions: Sequence[float] 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DivisionOptions:
-    """How a folder is divided where its own folders or lists name no parts."""
+    """How a folder is divided where its own folders or lists name no splits."""
 
     group_pattern: str | None = None
-    """Regular expression that finds in a file's name the source that it shares with others, all of one part; None:
+    """Regular expression that finds in a file's name the source that it shares with others, all of one split; None:
     what a name calls a copy, a table a patient or a group, or an eye's name its patient, shares its source."""
     keep_alike: bool | None = None
-    """Pictures that look the same stay in one part; None: unless a group_pattern says what belongs together."""
+    """Pictures that look the same stay in one split; None: unless a group_pattern says what belongs together."""
     fractions: tuple[float, float, float] = FRACTIONS
-    """Shares of train, validation and test, sum 1; a part that has its own folder leaves its share to the others."""
+    """Shares of train, validation and test, sum 1; a split that has its own folder leaves its share to the others."""
     split_seed: int = 0
-    """Which of the possible divisions into these parts, 0 or more."""
+    """Which of the possible divisions into these splits, 0 or more."""
 
     @property
     def keeps_alike(self) -> bool:
@@ -117,13 +117,13 @@ def joined_groups(groups: Sequence[str], twins: Iterable[tuple[int, int]]) -> li
 def stratified_group_split(
     groups: Sequence[str], foregrounds: Sequence[float], shares: Mapping[str, float], *, seed: int = 0
 ) -> list[str]:
-    """The part of each image. Every part gets at least one group and about its share of the images.
+    """The split of each image. Every split gets at least one group and about its share of the images.
 
     With another seed the groups are dealt out anew, as chance would; what a search has seen under one seed may be
     tested under the next.
 
     Raises:
-        ValueError: there are fewer groups than parts.
+        ValueError: there are fewer groups than splits.
     """
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
@@ -134,16 +134,16 @@ def stratified_group_split(
             f"{', '.join(shares)}: at least {len(shares)} groups are needed."
         )
     order = _order(members, foregrounds, seed)
-    part_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
-    return [part_of[group] for group in groups]
+    split_of = dict(zip(order, _cut([len(members[group]) for group in order], shares), strict=True))
+    return [split_of[group] for group in groups]
 
 
 def stratified_class_split(
     groups: Sequence[str], labels: Sequence[Label], shares: Mapping[str, float], *, seed: int = 0
 ) -> list[str]:
-    """The part of each image, class by class; a group of several classes counts as one of its rarest.
+    """The split of each image, class by class; a group of several classes counts as one of its rarest.
 
-    A class with fewer groups than parts is in the first parts alone, train first. One with more is in every part,
+    A class with fewer groups than splits is in the first splits alone, train first. One with more is in every split,
     unless that would take another class from one.
     """
     members: dict[str, list[int]] = {}
@@ -154,44 +154,46 @@ def stratified_class_split(
     for group in sorted(members, key=lambda group: _hash(group, seed)):
         rarest = min((labels[row] for row in members[group]), key=lambda label: (num_images[label], label))
         strata.setdefault(rarest, []).append(group)
-    part_of: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for stratum in strata.values():
-        part_of |= _dealt({group: len(members[group]) for group in stratum}, shares)
+        split_of |= _dealt({group: len(members[group]) for group in stratum}, shares)
     _bring_missing_classes(
-        part_of, {group: {labels[row] for row in rows} for group, rows in members.items()}, list(shares)
+        split_of, {group: {labels[row] for row in rows} for group, rows in members.items()}, list(shares)
     )
-    return [part_of[group] for group in groups]
+    return [split_of[group] for group in groups]
 
 
 def _dealt(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, str]:
-    """The part of each group of a class, in order; by size where the first part would get less than half its share."""
+    """The split of each group of a class, in order; by size where the first would get less than half its share."""
     kept = dict(list(shares.items())[: len(sizes)])
     first, least = next(iter(kept)), sum(sizes.values()) * next(iter(kept.values())) / sum(kept.values()) / 2
-    parts = dict(zip(sizes, _cut([*sizes.values()], kept), strict=True))
-    if sum(sizes[group] for group, part in parts.items() if part == first) >= least:
-        return parts
+    splits = dict(zip(sizes, _cut([*sizes.values()], kept), strict=True))
+    if sum(sizes[group] for group, split in splits.items() if split == first) >= least:
+        return splits
     largest_first = sorted(sizes, key=lambda group: -sizes[group])
     return dict(zip(largest_first, _cut([sizes[group] for group in largest_first], kept), strict=True))
 
 
-def _bring_missing_classes(part_of: dict[str, str], classes_of: Mapping[str, set[Label]], parts: Sequence[str]) -> None:
-    """Moves groups of several classes: a class with enough groups comes to every part, one with fewer to the first.
+def _bring_missing_classes(
+    split_of: dict[str, str], classes_of: Mapping[str, set[Label]], splits: Sequence[str]
+) -> None:
+    """Moves groups of several classes: a class with enough groups comes to every split, one with fewer to the first.
 
-    A group leaves a part only where others of its classes stay, or to bring its class to the first part.
+    A group leaves a split only where others of its classes stay, or to bring its class to the first split.
     """
     groups_of: dict[Label, list[str]] = {}
-    for group in part_of:
+    for group in split_of:
         for label in classes_of[group]:
             groups_of.setdefault(label, []).append(group)
     for label, groups in sorted(groups_of.items(), key=lambda item: (len(item[1]), item[0])):
-        for part in parts:
-            if any(part_of[group] == part for group in groups):
+        for split in splits:
+            if any(split_of[group] == split for group in groups):
                 continue
-            counts = Counter((part_of[group], own) for group in part_of for own in classes_of[group])
-            needed = {group: classes_of[group] - ({label} if part == parts[0] else set()) for group in groups}
-            movable = [group for group in groups if all(counts[part_of[group], own] > 1 for own in needed[group])]
+            counts = Counter((split_of[group], own) for group in split_of for own in classes_of[group])
+            needed = {group: classes_of[group] - ({label} if split == splits[0] else set()) for group in groups}
+            movable = [group for group in groups if all(counts[split_of[group], own] > 1 for own in needed[group])]
             if movable:
-                part_of[max(movable, key=lambda group: counts[part_of[group], label])] = part
+                split_of[max(movable, key=lambda group: counts[split_of[group], label])] = split
 
 
 def matched_sources(names: Sequence[str], pattern: str) -> list[str]:
@@ -229,7 +231,7 @@ def _order(members: Mapping[str, Sequence[int]], foregrounds: Sequence[float], s
 
 
 def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
-    """The part of each group in order: cut where the middle of a group passes the share, leaving none empty."""
+    """The split of each group in order: cut where the middle of a group passes the share, leaving none empty."""
     middles = np.cumsum(sizes) - np.array(sizes) / 2
     bounds = np.cumsum(list(shares.values()))[:-1] / sum(shares.values()) * sum(sizes)
     cuts = [int(cut) for cut in np.searchsorted(middles, bounds)]
@@ -238,7 +240,7 @@ def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
     for place in reversed(range(len(cuts))):
         cuts[place] = min(cuts[place], (cuts[place + 1] if place + 1 < len(cuts) else len(sizes)) - 1)
     lengths = np.diff([0, *cuts, len(sizes)])
-    return [part for part, length in zip(shares, lengths, strict=True) for _ in range(length)]
+    return [split for split, length in zip(shares, lengths, strict=True) for _ in range(length)]
 
 
 def _hash(group: str, seed: int) -> str:

@@ -7,7 +7,7 @@ from trainable.data.classes.labelled_images import LabelledSample, open_labelled
 
 @pytest.fixture
 def splits(tmp_path):
-    """Twelve clean and two dirty images to train on, two and one in the other parts."""
+    """Twelve clean and two dirty images to train on, two and one in the other splits."""
 
     def samples(part, counts):
         for label, count in enumerate(counts):
@@ -24,7 +24,7 @@ def splits(tmp_path):
     return open_labelled(folder)
 
 
-def test_variants_fill_the_training_split_up_to_the_ratio_and_no_other_part(splits, tmp_path):
+def test_variants_fill_the_training_split_up_to_the_ratio_and_no_other_split(splits, tmp_path):
     more, reached = with_dirty_variants(splits, DirtyVariantsConfig(clean_per_dirty=2.0), tmp_path)
     assert more.train.class_counts() == (12, 6)
     assert "12 clean and 6 dirty images, 2.00 to 1 where 2 was asked for; 4 are drawn variants" in reached.problem

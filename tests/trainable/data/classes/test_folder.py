@@ -47,7 +47,7 @@ def messages(findings):
     return [f"{finding.severity} {finding.file} {finding.problem}" for finding in findings]
 
 
-def test_every_image_is_in_one_part_and_every_class_in_every_part(plates, opened):
+def test_every_image_is_in_one_split_and_every_class_in_every_split(plates, opened):
     splits = opened(plates).splits
     assert len(all_names(splits)) == len(set(all_names(splits))) == 15
     assert splits.train.class_names == ("clean", "dirty")
@@ -97,7 +97,7 @@ def test_files_of_one_source_stay_together(tmp_path, opened, folder, words, patt
     assert len(set().union(*sources)) == 12
 
 
-def test_the_parts_that_folders_name_are_kept(tmp_path, opened):
+def test_the_splits_that_folders_name_are_kept(tmp_path, opened):
     for number in range(6):
         for kind in "ab":
             write(tmp_path / "set" / "train" / kind / f"{number}.png", 10 * number + (kind == "b"))
@@ -124,7 +124,7 @@ def test_what_is_no_image_is_left_alone_and_said(plates, opened):
     assert "warning lost.png lies in no class folder" in found
 
 
-def test_the_classes_of_each_part_are_told_with_their_numbers(plates, opened):
+def test_the_classes_of_each_split_are_told_with_their_numbers(plates, opened):
     found = messages(opened(plates).findings)
     assert {"note train clean 6, dirty 3", "note validation clean 2, dirty 1", "note test clean 2, dirty 1"} <= set(
         found
@@ -146,7 +146,7 @@ def test_one_picture_under_two_classes_is_refused(plates, opened):
         opened(plates)
 
 
-def test_copies_within_a_class_are_a_warning_and_stay_in_one_part(plates, opened):
+def test_copies_within_a_class_are_a_warning_and_stay_in_one_split(plates, opened):
     (plates / "clean" / "zz_copy.png").write_bytes((plates / "clean" / "plate_2.png").read_bytes())
     folder = opened(plates)
     assert "warning clean/zz_copy.png is the same picture as clean/plate_2.png" in messages(folder.findings)
@@ -154,7 +154,7 @@ def test_copies_within_a_class_are_a_warning_and_stay_in_one_part(plates, opened
     assert [("clean/zz_copy.png" in part.names) == ("clean/plate_2.png" in part.names) for part in parts] == [True] * 3
 
 
-def test_a_source_in_two_named_parts_is_refused(tmp_path, opened):
+def test_a_source_in_two_named_splits_is_refused(tmp_path, opened):
     for part, number in (("train", 1), ("train", 2), ("train", 3), ("test", 4)):
         for kind in "ab":
             write(tmp_path / "set" / part / kind / f"{part}{number}{kind}.png", 10 * number + (kind == "b"))
@@ -164,7 +164,7 @@ def test_a_source_in_two_named_parts_is_refused(tmp_path, opened):
 
 
 def numbered_anew(root):
-    """Three parts whose plates all begin at 0."""
+    """Three splits whose plates all begin at 0."""
     for place, part in enumerate(("train", "valid", "test")):
         for number in range(3):
             write(root / part / "clean" / f"{number}.png", 10 * place + number)
@@ -175,7 +175,7 @@ def numbered_anew(root):
 BY_PLATE = {"group_pattern": SOURCE_OF_A_FILE, "keep_alike": True}
 
 
-def test_parts_may_number_their_images_anew(tmp_path, opened):
+def test_splits_may_number_their_images_anew(tmp_path, opened):
     folder = opened(numbered_anew(tmp_path / "set"), **BY_PLATE)
     assert [len(part.names) for part in (folder.splits.train, folder.splits.validation, folder.splits.test)] == [6] * 3
 
@@ -183,7 +183,7 @@ def test_parts_may_number_their_images_anew(tmp_path, opened):
 @pytest.mark.parametrize(
     ("original", "options"),
     [("test/clean/0.png", BY_PLATE), (None, {"group_pattern": "[0-9]+"})],
-    ids=["its original is in another part", "the user says that numbers mean the same"],
+    ids=["its original is in another split", "the user says that numbers mean the same"],
 )
 def test_a_variant_without_its_original_or_the_users_word_makes_it_one_source(tmp_path, opened, original, options):
     root = numbered_anew(tmp_path / "set")
@@ -226,7 +226,7 @@ def test_folders_of_copies_and_classes_that_all_hold_pictures_are_no_such_folder
     ]
 
 
-def test_a_part_without_images_says_how_many_sources_there_are(tmp_path, opened):
+def test_a_split_without_images_says_how_many_sources_there_are(tmp_path, opened):
     for number in range(2):
         for name in "ab":
             write(tmp_path / "few" / name / f"{name}{number}.png", seed=ord(name) * 10 + number)
@@ -241,10 +241,10 @@ def test_a_spreadsheet_of_classes_is_named_with_what_to_do(tmp_path, opened):
         opened(tmp_path / "flat")
 
 
-def test_a_class_too_small_for_every_part_is_a_warning(plates, opened):
+def test_a_class_too_small_for_every_split_is_a_warning(plates, opened):
     write(plates / "broken" / "only.png", 500)
     findings = opened(plates).findings
-    assert "warning broken has no image in the test part" in messages(findings)
+    assert "warning broken has no image in the test split" in messages(findings)
     assert all(finding.severity is not Severity.ERROR for finding in findings)
 
 
@@ -280,7 +280,7 @@ def test_a_class_of_few_sources_of_unequal_size_is_mostly_trained_on(sizes, seed
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_class_of_three_sources_is_in_every_part_though_they_hold_rarer_classes_too(seed):
+def test_a_class_of_three_sources_is_in_every_split_though_they_hold_rarer_classes_too(seed):
     groups = [f"g{number}" for number in range(12) for _ in range(2)]
     pairs = [("a", "b")] * 3 + [("b", "c")] * 2 + [("c", "d")] * 3 + [("d", "d")] * 4
     labels = [label for pair in pairs for label in pair]
@@ -322,7 +322,7 @@ def test_the_real_leaves_are_read_beside_their_annotations(opened):
     assert any(".xml" in finding.problem for finding in folder.findings)
 
 
-def test_a_part_with_none_of_the_classes_of_train_is_an_error_that_names_both(tmp_path):
+def test_a_split_with_none_of_the_classes_of_train_is_an_error_that_names_both(tmp_path):
     for seed, place in enumerate([*(f"train/{kind}" for kind in ("ok", "rust")), "val/images"]):
         for number in range(4):
             (tmp_path / "data" / place).mkdir(parents=True, exist_ok=True)

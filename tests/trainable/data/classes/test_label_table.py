@@ -54,7 +54,7 @@ def test_a_column_of_labels_gives_the_classes(root, header, names):
     assert classes_of(root) == dict(zip(NAMES, LABELS, strict=True))
 
 
-def test_each_part_may_have_lines_of_json_of_its_own(tmp_path):
+def test_each_split_may_have_lines_of_json_of_its_own(tmp_path):
     for part, names in (("train", NAMES[:8]), ("test", NAMES[8:])):
         write_images(tmp_path, names, folder=part)
         lines = [f'{{"file_name": "{name}.png", "label": "{LABELS[NAMES.index(name)]}"}}' for name in names]
@@ -117,7 +117,7 @@ def test_an_image_of_two_classes_is_an_error(root):
         find_tabled_images(root)
 
 
-def test_a_column_of_lesions_groups_and_a_column_of_parts_is_kept(root, tmp_path):
+def test_a_column_of_lesions_groups_and_a_column_of_splits_is_kept(root, tmp_path):
     parts = ["train"] * 8 + ["val", "val", "test", "test"]
     write_table(root, "image,lesion_id,split,dx", NAMES, [f"l{number // 2}" for number in range(12)], parts, LABELS)
     options = ClassFolderOptions(image_size_px=16)
@@ -127,7 +127,7 @@ def test_a_column_of_lesions_groups_and_a_column_of_parts_is_kept(root, tmp_path
     assert {image.group for image in find_tabled_images(root)[0]} == {f"l{number}" for number in range(6)}
 
 
-def test_images_of_one_name_in_two_parts_take_their_part_s_table(tmp_path):
+def test_images_of_one_name_in_two_splits_take_their_split_s_table(tmp_path):
     for part in ("train", "test"):
         write_images(tmp_path / "set", NAMES[:4], folder=part)
     write_table(tmp_path / "set", "image,label", NAMES[:4], ["a", "b", "a", "b"], file="train.csv")
@@ -146,7 +146,7 @@ def test_class_folders_are_not_overruled_by_a_table_and_a_table_of_other_names_i
     assert find_tabled_images(root) is None
 
 
-def test_the_name_of_a_table_says_the_part_of_its_images(root):
+def test_the_name_of_a_table_says_the_split_of_its_images(root):
     write_table(root, "image,label", NAMES[:8], LABELS[:8], file="train.csv")
     write_table(root, "image,label", NAMES[8:], LABELS[8:], file="valid.csv")
     images, _ = find_tabled_images(root)
@@ -167,11 +167,11 @@ def test_a_class_under_two_names_is_an_error(root, labels):
 
 
 @pytest.mark.parametrize("column", ["split", "Usage"])
-def test_rows_of_a_part_that_nobody_knows_are_left_out_beside_training(root, column):
+def test_rows_of_a_split_that_nobody_knows_are_left_out_beside_training(root, column):
     write_table(root, f"image,label,{column}", NAMES, LABELS, ["Training"] * 6 + ["PrivateTest"] * 3 + ["holdout"] * 3)
     images, _ = find_tabled_images(root)
     assert [image.split for image in images] == ["train"] * 6 + ["test"] * 3
-    assert said(root)["3 of 12 name no part as the others do: row 11, row 12, row 13"] is Severity.WARNING
+    assert said(root)["3 of 12 name no split as the others do: row 11, row 12, row 13"] is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -183,15 +183,15 @@ def test_rows_of_a_part_that_nobody_knows_are_left_out_beside_training(root, col
         ("is_train", ["True"] * 8 + ["False"] * 4),
     ],
 )
-def test_a_column_of_parts_has_many_names(root, column, values):
+def test_a_column_of_splits_has_many_names(root, column, values):
     write_table(root, f"image,label,{column}", NAMES, LABELS, values)
     assert [image.split for image in find_tabled_images(root)[0]] == ["train"] * 8 + ["test"] * 4
 
 
-def test_a_column_of_parts_that_names_none_is_told_and_not_used(root):
+def test_a_column_of_splits_that_names_none_is_told_and_not_used(root):
     write_table(root, "image,label,split", NAMES, LABELS, [0, 1, 2] * 4)
     assert {image.split for image in find_tabled_images(root)[0]} == {None}
-    assert said(root)["the column 'split' names no part, but holds 0, 1, 2"] is Severity.WARNING
+    assert said(root)["the column 'split' names no split, but holds 0, 1, 2"] is Severity.WARNING
 
 
 def test_images_of_one_name_are_told_apart_by_the_folder_that_the_table_writes(tmp_path):

@@ -15,7 +15,7 @@ def touch(root, *files):
 
 
 def read(root):
-    """Class and part of each image."""
+    """Class and split of each image."""
     return {image.file.as_posix(): (image.class_name, image.split) for image in find_class_images(root)[0]}
 
 
@@ -31,22 +31,22 @@ def test_hidden_and_system_folders_are_no_classes_and_hold_no_images(tmp_path, h
 
 
 @pytest.mark.parametrize(("part", "split"), [("valid", "validation"), ("dev", "validation"), ("Test Set", "test")])
-def test_parts_above_classes_are_kept(tmp_path, part, split):
+def test_splits_above_classes_are_kept(tmp_path, part, split):
     touch(tmp_path, *(f"{place}/{kind}/{place}.png" for place in ("train", part) for kind in "ab"))
     assert read(tmp_path)[f"{part}/a/{part}.png"] == ("a", split)
 
 
-def test_a_folder_beside_the_parts_is_named_with_its_pictures(tmp_path):
+def test_a_folder_beside_the_splits_is_named_with_its_pictures(tmp_path):
     touch(tmp_path, "train/a/1.png", "train/b/2.png", "test/a/3.png", "extra/a/4.png", "extra/b/5.png")
-    assert told(tmp_path) == ["extra: lies beside the folders of the parts, with 2 pictures"]
+    assert told(tmp_path) == ["extra: lies beside the folders of the splits, with 2 pictures"]
 
 
-def test_lists_name_the_parts_of_classes(tmp_path):
+def test_lists_name_the_splits_of_classes(tmp_path):
     touch(tmp_path, *(f"{kind}/{number}.png" for kind in "ab" for number in range(3)))
     (tmp_path / "train.txt").write_text("a/0\na/1\nb/0\n")
     (tmp_path / "test.txt").write_text("b/1\n")
     assert Counter(part for _, part in read(tmp_path).values()) == {"train": 3, "test": 1}
-    assert told(tmp_path) == ["a/2.png: and 1 more stand in no list of a part"]
+    assert told(tmp_path) == ["a/2.png: and 1 more stand in no list of a split"]
 
 
 def test_copies_of_names_in_two_forms_of_unicode_are_one_class(tmp_path):
@@ -54,10 +54,10 @@ def test_copies_of_names_in_two_forms_of_unicode_are_one_class(tmp_path):
     assert {kind for kind, _ in read(tmp_path).values()} == {"b", "caf\u00e9"}
 
 
-def test_a_class_named_as_a_part_is_told(tmp_path):
+def test_a_class_named_as_a_split_is_told(tmp_path):
     touch(tmp_path, "bus/1.png", "car/2.png", "train/3.png")
     assert read(tmp_path)["train/3.png"] == ("train", None)
-    assert told(tmp_path) == ["train: is named as a part, but holds pictures and no class folders"]
+    assert told(tmp_path) == ["train: is named as a split, but holds pictures and no class folders"]
 
 
 def test_pictures_that_are_not_read_are_an_error(tmp_path):
@@ -66,15 +66,15 @@ def test_pictures_that_are_not_read_are_an_error(tmp_path):
 
 
 WRONG = {
-    "parts without classes": (
+    "splits without classes": (
         ["train/1.png", "test/2.png"],
-        "The folders test, train of {root} name parts, but hold images and no class folders: put a folder for each",
+        "The folders test, train of {root} name splits, but hold images and no class folders: put a folder for each",
     ),
     "case twins": (
         ["clean/1.png", "Clean/2.png", "dirty/3.png"],
-        "{root} holds one class under two names, Clean and clean: give the folder one name, in every part.",
+        "{root} holds one class under two names, Clean and clean: give the folder one name, in every split.",
     ),
-    "case twins in two parts": (
+    "case twins in two splits": (
         ["train/clean/1.png", "train/dirty/2.png", "test/Clean/3.png", "test/dirty/4.png"],
         "holds one class under two names, Clean and clean",
     ),
@@ -83,25 +83,25 @@ WRONG = {
         "{root} holds one folder of images, Plant Village, and in it the folders healthy, rust: give "
         "--data '{root}/Plant Village'.",
     ),
-    "an extra level above the parts": (
+    "an extra level above the splits": (
         ["set/train/a/1.png", "set/train/b/2.png", "set/test/a/3.png"],
         "holds one folder of images, set, and in it the folders test, train: give --data {root}/set.",
     ),
-    "an extra level below the parts": (
+    "an extra level below the splits": (
         ["train/images/a/1.png", "train/images/b/2.png", "test/images/a/3.png"],
-        "{root} holds one class, images, in each part, and in it the folders a, b: if these are",
+        "{root} holds one class, images, in each split, and in it the folders a, b: if these are",
     ),
     "variants": (
         [f"{variant}/{kind}/1.png" for variant in ("color", "grayscale", "segmented") for kind in ("healthy", "rust")],
         "{root} holds the same folders, healthy, rust ..., in each of color, grayscale, segmented: these look like "
         "variants of one set. Give one of them, such as --data {root}/color; ",
     ),
-    "a level between parts and classes": (
+    "a level between splits and classes": (
         [f"{part}/{site}/{kind}/1.png" for part in ("train", "test") for site in ("s1", "s2") for kind in ("a", "b")],
-        "holds the same folders, a, b ..., in each of s1, s2: put the folders of classes into those of parts, with "
+        "holds the same folders, a, b ..., in each of s1, s2: put the folders of classes into those of splits, with "
         "nothing between: test/CLASS/*.jpg.",
     ),
-    "parts below classes": (
+    "splits below classes": (
         [f"{kind}/{part}/1.png" for kind in ("healthy", "rust") for part in ("train", "test")],
         "holds the same folders, test, train ..., in each of healthy, rust: put the folders of classes into those of",
     ),

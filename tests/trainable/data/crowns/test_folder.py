@@ -1,4 +1,4 @@
-"""A folder with mixed annotations: what is used, what is said, and that no image is in two parts."""
+"""A folder with mixed annotations: what is used, what is said, and that no image is in two splits."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def opened(tmp_path):
     return open_folder
 
 
-def test_every_image_is_in_one_part_with_all_its_tiles(root, opened):
+def test_every_image_is_in_one_split_with_all_its_tiles(root, opened):
     splits = opened(root).splits
     sources = [
         {name.rsplit("_", 2)[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)
@@ -183,7 +183,7 @@ def test_real_label_images_are_read_by_sequence(opened):
     assert sum(map(len, sequences)) == len(set.union(*sequences))
 
 
-def test_parts_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp_path, opened):
+def test_splits_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp_path, opened):
     root = tmp_path / "parts"
     for part, count in (("train", 4), ("valid", 2), ("test", 2), ("extra", 1)):
         names = [f"{part}{number}" for number in range(count)]
@@ -195,7 +195,7 @@ def test_parts_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp_
     sources = [{name.rsplit("_", 2)[0][:-1] for name in part.names} for part in (splits.train, splits.validation)]
     assert sources == [{"train"}, {"valid"}]
     assert {name.rsplit("_", 2)[0] for name in splits.test.names} == {"test0", "test1"}
-    assert "pictures: 1; its name says no part as those beside it do" in [one.problem for one in folder.findings]
+    assert "pictures: 1; its name says no split as those beside it do" in [one.problem for one in folder.findings]
 
 
 def test_copies_that_a_tool_made_stay_with_one_another(tmp_path, opened):
@@ -209,7 +209,7 @@ def test_copies_that_a_tool_made_stay_with_one_another(tmp_path, opened):
     assert sum(map(len, trees)) == len(set.union(*trees)) == 6
 
 
-def test_one_picture_in_two_parts_is_refused(tmp_path, opened):
+def test_one_picture_in_two_splits_is_refused(tmp_path, opened):
     root = tmp_path / "leak"
     for part, names in (("train", "abcd"), ("test", "ef")):
         for name in names:

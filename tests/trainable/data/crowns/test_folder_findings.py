@@ -254,7 +254,7 @@ def test_points_are_told_with_what_to_write_instead(root, opened):
         opened(root)
 
 
-def test_annotations_in_the_folder_of_one_part_say_nothing_of_a_picture_in_another(tmp_path):
+def test_annotations_in_the_folder_of_one_split_say_nothing_of_a_picture_in_another(tmp_path):
     for seed, place in enumerate(("train/a", "train/b", "test/c")):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)

@@ -76,7 +76,7 @@ def with_rows(root, *rows):
         csv.writer(file).writerows(rows)
 
 
-def test_official_parts_are_kept_and_names_that_are_in_both_are_not_mixed_up(root):
+def test_official_splits_are_kept_and_names_that_are_in_both_are_not_mixed_up(root):
     splits = opened(root).splits
     assert all(name.startswith(TRAINING) for name in (*splits.train.names, *splits.validation.names))
     assert splits.test.names == tuple(f"{TESTING}/IDRiD_{index:03d}" for index in range(3))
@@ -104,7 +104,7 @@ def test_class_counts_know_nothing_of_validation_and_test(root):
     assert splits.class_counts[0] == (*trained[:4].tolist(), 4)
 
 
-def test_one_table_for_all_parts_does_not_tell_the_grades_of_the_test(tmp_path):
+def test_one_table_for_all_splits_does_not_tell_the_grades_of_the_test(tmp_path):
     root = tmp_path / "eyes"
     rows = [(f"eye{index:02d}", 4 if index < 3 else index % 2, 0) for index in range(15)]
     for index, (name, *_) in enumerate(rows):
@@ -134,7 +134,7 @@ def test_an_empty_cell_is_a_missing_label(root):
     assert labels[f"{TRAINING}/IDRiD_040"] == [2, -1]
 
 
-def test_both_eyes_of_a_patient_go_to_one_part(tmp_path):
+def test_both_eyes_of_a_patient_go_to_one_split(tmp_path):
     names = [f"patient{number:02d}_{eye}" for number in range(15) for eye in ("left", "right")]
     for index, name in enumerate(names):
         write_photograph(tmp_path / "eyes" / "photographs" / f"{name}.png", index)
@@ -167,7 +167,7 @@ def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
     folder = opened(root)
     (warning,) = (finding for finding in folder.findings if "IDRiD_077" in finding.file)
     assert warning.severity is Severity.WARNING
-    assert (warning.file, warning.problem) == (f"{TRAINING}/IDRiD_077.png", "has no row in a table of its part")
+    assert (warning.file, warning.problem) == (f"{TRAINING}/IDRiD_077.png", "has no row in a table of its split")
     assert not any("077" in name for name in folder.splits.train.names + folder.splits.validation.names)
 
 
@@ -223,7 +223,7 @@ def test_a_set_of_one_grade_is_read_for_that_task_alone_and_says_so(root):
     assert said["no photograph has a grade of edema"] == "Only retinopathy is trained and measured."
 
 
-def test_a_grade_that_a_part_lacks_is_an_error(root):
+def test_a_grade_that_a_split_lacks_is_an_error(root):
     write_table(root / TESTING_TABLE, [(f"IDRiD_{index:03d}", index) for index in range(3)], ["image", "diagnosis"])
     assert "has no photograph with a grade of edema" in refused(root)
 
@@ -248,7 +248,7 @@ def test_the_published_tables_are_read_whole(tmp_path):
     assert any(finding.problem == "403 of 413 rows have no photograph here" for finding in folder.findings)
 
 
-def test_a_patient_of_the_table_goes_to_one_part(tmp_path):
+def test_a_patient_of_the_table_goes_to_one_split(tmp_path):
     rows = [(f"photograph{index:02d}", f"p{index // 2}", index // 2 % 2, 0) for index in range(30)]
     for index, (name, *_) in enumerate(rows):
         write_photograph(tmp_path / "eyes" / f"{name}.png", index)
@@ -276,7 +276,7 @@ def test_hidden_files_of_other_systems_are_passed_over(root):
     assert len(opened(root).splits.test) == 3
 
 
-def test_valid_is_validation_and_a_folder_beside_the_parts_is_left_out_and_told(tmp_path):
+def test_valid_is_validation_and_a_folder_beside_the_splits_is_left_out_and_told(tmp_path):
     root = tmp_path / "eyes"
     names = [f"{part}{index}" for part in ("train", "valid", "test", "more") for index in range(4)]
     for index, name in enumerate(names):
@@ -289,7 +289,7 @@ def test_valid_is_validation_and_a_folder_beside_the_parts_is_left_out_and_told(
         {"valid_images"},
         {"test_images"},
     ]
-    assert any(one.file == "more_images" and "says no part" in one.problem for one in folder.findings)
+    assert any(one.file == "more_images" and "says no split" in one.problem for one in folder.findings)
 
 
 def test_turned_copies_of_a_photograph_are_of_its_patient(tmp_path):
@@ -310,7 +310,7 @@ def test_photographs_behind_a_link_are_read(tmp_path, root):
     assert len(opened(root).splits.train) > 0
 
 
-def test_grades_that_a_part_lacks_are_told_once_for_each_task(root):
+def test_grades_that_a_split_lacks_are_told_once_for_each_task(root):
     told = [(one.file, one.problem) for one in opened(root).findings if one.severity is Severity.WARNING]
     assert ("test", "has no photograph of retinopathy grade 0, 1, 2") in told
     assert ("test", "has no photograph of edema grade 0, 1") in told
@@ -329,7 +329,7 @@ def test_a_row_that_speaks_of_two_pictures_is_an_error_that_names_both(tmp_path,
     assert "one row of grades.csv speaks of both" in str(caught.value)
 
 
-def test_a_photograph_in_the_tables_of_two_parts_is_an_error(tmp_path):
+def test_a_photograph_in_the_tables_of_two_splits_is_an_error(tmp_path):
     root = tmp_path / "eyes"
     for index in range(8):
         write_photograph(root / f"{index}.png", index)
@@ -342,7 +342,7 @@ def test_a_photograph_in_the_tables_of_two_parts_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("column", "test", "train"), [("split", "test", "train"), ("data set", "Test", "Train"), ("is_test", "1", "0")]
 )
-def test_a_column_of_parts_is_kept_and_the_rest_is_left_out_beside_it(tmp_path, column, test, train):
+def test_a_column_of_splits_is_kept_and_the_rest_is_left_out_beside_it(tmp_path, column, test, train):
     root = tmp_path / "graded"
     for index in range(12):
         write_photograph(root / f"{index}.png", index)

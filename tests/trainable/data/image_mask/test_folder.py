@@ -204,7 +204,7 @@ def test_large_objects_are_let_through_when_told(folder, cache):
     assert splits.train.masks.mean() > 0.5
 
 
-def test_a_part_whose_masks_are_all_empty_is_told(tmp_path, write_pairs, cache):
+def test_a_split_whose_masks_are_all_empty_is_told(tmp_path, write_pairs, cache):
     for part in ("train", "test"):
         write_pairs(tmp_path / "data" / part, prefix=part)
     masks = sorted((tmp_path / "data" / "test").rglob("GT/*.png"))
@@ -242,7 +242,7 @@ def test_an_own_validation_folder_is_the_validation_split(tmp_path, cache, write
     assert [len(getattr(splits, split)) for split in SPLIT_NAMES] == [3, 4, 5]
 
 
-def test_copies_stay_in_one_part_and_are_said(folder, cache):
+def test_copies_stay_in_one_split_and_are_said(folder, cache):
     for number in (1, 2, 3):
         shutil.copy(folder / "Imgs" / "img_000.png", folder / "Imgs" / f"img_{number:03d}.png")
     opened = open_pairs(folder, cache)

@@ -1,4 +1,4 @@
-"""Every layout that sets of images and masks come in, matched by name, with the part that a folder or a list names."""
+"""Every layout that sets of images and masks come in, matched by name, with the split that a folder or a list names."""
 
 import os
 import unicodedata
@@ -23,7 +23,7 @@ def serious(findings):
 
 
 def read(root):
-    """Name, mask and part of each pair of a folder in which nothing is wrong."""
+    """Name, mask and split of each pair of a folder in which nothing is wrong."""
     pairs, findings = find_pairs(root)
     assert serious(findings) == []
     return [(pair.name, pair.mask.as_posix(), pair.split) for pair in pairs]
@@ -56,7 +56,7 @@ def test_all_folder_names_in_any_case(tmp_path, images, masks):
         ("valley", None),
     ],
 )
-def test_a_folder_above_says_the_part(tmp_path, place, split):
+def test_a_folder_above_says_the_split(tmp_path, place, split):
     touch(tmp_path, f"{place}/Image/a.jpg", f"{place}/GT_Object/a.png")
     (pair,), _ = find_pairs(tmp_path)
     assert (pair.name, pair.split) == (f"{place}/a", split)
@@ -101,11 +101,11 @@ def test_files_of_others_are_left_alone(tmp_path):
 
 ISIC = "ISIC2018_Task1-2_{}_Input/ISIC_{}", "ISIC2018_Task1_{}_GroundTruth/ISIC_{}_segmentation.png"
 LAYOUTS = {
-    "parts below the folders": (
+    "splits below the folders": (
         ["images/train/a.jpg", "images/val/b.jpg", "masks/train/a.png", "masks/val/b.png"],
         [("train/a", "masks/train/a.png", "train"), ("val/b", "masks/val/b.png", "validation")],
     ),
-    "CAMO's own: one folder of masks for both parts": (
+    "CAMO's own: one folder of masks for both splits": (
         ["Images/Train/a.jpg", "Images/Test/b.jpg", "GT/a.png", "GT/b.png"],
         [("Test/b", "GT/b.png", "test"), ("Train/a", "GT/a.png", "train")],
     ),
@@ -130,7 +130,7 @@ LAYOUTS = {
         ["train/a_01.jpg", "train_masks/a_01_mask.gif"],
         [("train/a_01", "train_masks/a_01_mask.gif", "train")],
     ),
-    "folders of a part by their names": (
+    "folders of a split by their names": (
         ["train_images/1.png", "train_masks/1.png", "test_images/1.png", "test_masks/1.png"],
         [("test_images/1", "test_masks/1.png", "test"), ("train_images/1", "train_masks/1.png", "train")],
     ),
@@ -188,12 +188,12 @@ def test_pictures_in_no_pair_of_folders_are_counted(tmp_path):
     assert serious(findings) == [".: pictures: 1", "test: pictures: 2"]
 
 
-def test_what_lies_beside_the_parts_is_left_out_and_said(tmp_path):
+def test_what_lies_beside_the_splits_is_left_out_and_said(tmp_path):
     for place in ("train", "test", "extra"):
         touch(tmp_path, f"{place}/images/{place}.jpg", f"{place}/masks/{place}.png")
     pairs, findings = find_pairs(tmp_path)
     assert [pair.name for pair in pairs] == ["test/test", "train/train"]
-    assert serious(findings) == ["extra/images: pictures: 1; its name says no part as those beside it do"]
+    assert serious(findings) == ["extra/images: pictures: 1; its name says no split as those beside it do"]
 
 
 def test_a_name_that_two_masks_may_mean_matches_neither(tmp_path):
@@ -231,7 +231,7 @@ def test_a_circle_of_links_ends(tmp_path):
     assert "set/a" in [pair.name for pair in pairs]
 
 
-def test_the_two_leaked_images_are_left_out_of_training_only_where_they_are_in_both_parts(tmp_path):
+def test_the_two_leaked_images_are_left_out_of_training_only_where_they_are_in_both_splits(tmp_path):
     for stem in (*LEAKED_STEMS, "other"):
         touch(tmp_path, f"Train/Image/{stem}.jpg", f"Train/GT_Object/{stem}.png")
     pairs, _ = find_pairs(tmp_path)
@@ -258,7 +258,7 @@ def test_a_mask_may_have_the_images_ending_in_its_name_or_say_no_more_than_mask(
     assert [read_mask for _, read_mask, _ in read(tmp_path)] == [mask]
 
 
-def test_a_mask_of_another_part_is_not_that_of_the_image(tmp_path):
+def test_a_mask_of_another_split_is_not_that_of_the_image(tmp_path):
     touch(tmp_path, *(f"{kind}/train/{name}.png" for kind in ("images", "masks") for name in "ab"))
     touch(tmp_path, "images/train/c.png", "masks/test/c.png")
     pairs, findings = find_pairs(tmp_path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.data.io.copies import check_copies_across_parts, source_files
+from trainable.data.io.copies import check_copies_across_splits, source_files
 from trainable.data.io.splits import group_ids
 from trainable.tasks.dishes import SOURCE_OF_A_FILE
 
@@ -84,10 +84,10 @@ def sources(files):
 
 def told(*files):
     parts = [{"train": "train", "valid": "validation", "test": "test"}[file.split("/")[0]] for file in files]
-    return [finding.problem for finding in check_copies_across_parts([Path(file) for file in files], parts)]
+    return [finding.problem for finding in check_copies_across_splits([Path(file) for file in files], parts)]
 
 
-def test_a_copy_in_another_part_than_its_original_is_told():
+def test_a_copy_in_another_split_than_its_original_is_told():
     assert told("train/rust/leaf_1.png", "test/rust/leaf_1_90deg.png") == [
         "(test) is named as a copy of train/rust/leaf_1.png (train)"
     ]
@@ -97,5 +97,5 @@ def test_a_copy_in_another_part_than_its_original_is_told():
     ]
 
 
-def test_copies_beside_their_original_and_equal_numbers_in_two_parts_are_none():
+def test_copies_beside_their_original_and_equal_numbers_in_two_splits_are_none():
     assert told("train/1.png", "test/1.png", "test/1_90deg.png", "train/1_flipLR.png") == []

@@ -37,7 +37,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_copy_in_another_part_is_told_with_both_names(change):
+def test_a_copy_in_another_split_is_told_with_both_names(change):
     train = [scene(seed) for seed in range(20)]
     pictures = [*train, CHANGES[change](train[7])]
     names = [*(f"train/{seed}.jpg" for seed in range(20)), "test/copy.jpg"]
@@ -46,7 +46,7 @@ def test_a_copy_in_another_part_is_told_with_both_names(change):
     assert warning.problem == "(test) looks the same as train/7.jpg (train)"
 
 
-def test_other_pictures_copies_within_a_part_and_flat_pictures_are_not_told():
+def test_other_pictures_copies_within_a_split_and_flat_pictures_are_not_told():
     pictures = [scene(1), scene(1), scene(2), Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64), (90, 90, 90))]
     assert told("abcde", ["train", "train", "test", "train", "test"], pictures) == []
 

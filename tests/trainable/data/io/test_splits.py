@@ -45,7 +45,7 @@ def test_seed_zero_is_the_division_of_the_bare_names_and_each_other_seed_another
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
-def test_every_part_has_its_share_of_every_object_size(seed):
+def test_every_split_has_its_share_of_every_object_size(seed):
     names, foregrounds = example(500)
     parts = np.array(stratified_group_split(names, foregrounds, SHARES, seed=seed))
     fifth = np.searchsorted(np.quantile(foregrounds, [0.2, 0.4, 0.6, 0.8]), foregrounds, side="right")
@@ -88,13 +88,13 @@ def test_adding_one_file_moves_few_others():
 
 
 @pytest.mark.parametrize("num_images", range(3, 12))
-def test_no_part_is_empty_however_small_the_set(num_images):
+def test_no_split_is_empty_however_small_the_set(num_images):
     names, foregrounds = example(num_images)
     assert set(stratified_group_split(names, foregrounds, SHARES)) == set(SHARES)
 
 
 @pytest.mark.parametrize("large", [0, 1, 2, 3])
-def test_no_part_is_empty_when_one_group_is_most_of_the_set(large):
+def test_no_split_is_empty_when_one_group_is_most_of_the_set(large):
     groups = [f"group_{large}"] * 97 + [f"group_{number}" for number in range(4)]
     assert set(stratified_group_split(groups, [0.1] * len(groups), SHARES)) == set(SHARES)
 

@@ -1,11 +1,11 @@
-"""Lists of pictures name their parts: with folders or without, with or without endings, and never two parts of one."""
+"""Lists of pictures name their splits: with folders or without, with or without endings, never two splits of one."""
 
 from pathlib import Path
 
 import pytest
 
 from trainable.data.io.findings import Severity
-from trainable.data.io.part_lists import LEFT_OUT, listed_parts
+from trainable.data.io.split_lists import LEFT_OUT, listed_splits
 
 PICTURES = [Path(f"images/a {number}.jpg") for number in range(5)]
 
@@ -28,7 +28,7 @@ def write(root, **lists):
 )
 def test_a_line_names_a_picture_however_it_is_written(tmp_path, line):
     write(tmp_path, train=[line.format(n, n) for n in (0, 1, 2)], valid=[line.format(3, 3)], test=[line.format(4, 4)])
-    parts, findings = listed_parts(tmp_path, PICTURES)
+    parts, findings = listed_splits(tmp_path, PICTURES)
     assert parts == ["train", "train", "train", "validation", "test"]
     assert {finding.severity for finding in findings} == {Severity.NOTE}
 
@@ -41,49 +41,49 @@ def test_a_line_names_a_picture_however_it_is_written(tmp_path, line):
         ("image_path,xmin,ymin,xmax,ymax,phase", "a {}.jpg,1,1,9,9,{}", ("train", "dev", "test")),
     ],
 )
-def test_a_column_of_a_table_names_parts(tmp_path, header, row, values):
+def test_a_column_of_a_table_names_splits(tmp_path, header, row, values):
     train, validation, test = values
     rows = [row.format(number, part) for number, part in enumerate([train, train, validation, test, "holdout"])]
     (tmp_path / "of.csv").write_text("\n".join([header, *rows, row.format(9, train)]) + "\n")
-    parts, findings = listed_parts(tmp_path, PICTURES)
+    parts, findings = listed_splits(tmp_path, PICTURES)
     assert parts == ["train", "train", "validation", "test", LEFT_OUT]
     assert "names 1 picture of test, 2 pictures of train, 1 picture of validation, 1 not here" in [
         finding.problem for finding in findings
     ]
 
 
-def test_two_rows_of_one_picture_in_two_parts_are_an_error_and_a_column_of_folds_is_told(tmp_path):
+def test_two_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_told(tmp_path):
     (tmp_path / "boxes.csv").write_text("image,split\na 0,train\na 0,test\n")
-    (error,) = [one for one in listed_parts(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
+    (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
     assert (error.file, error.problem) == ("images/a 0.jpg", "stands in boxes.csv (train) and boxes.csv (test)")
     (tmp_path / "boxes.csv").write_text("image,fold\na 0,0\na 1,1\n")
-    parts, (told,) = listed_parts(tmp_path, PICTURES)
-    assert (parts, told.problem) == ([None] * 5, "the column 'fold' names no part, but holds 0, 1")
+    parts, (told,) = listed_splits(tmp_path, PICTURES)
+    assert (parts, told.problem) == ([None] * 5, "the column 'fold' names no split, but holds 0, 1")
 
 
 def test_the_folder_of_an_entry_counts_where_names_are_the_same(tmp_path):
     write(tmp_path, train=["one/1"], test=["two/1"])
-    assert listed_parts(tmp_path, [Path("one/1.png"), Path("two/1.png")])[0] == ["train", "test"]
+    assert listed_splits(tmp_path, [Path("one/1.png"), Path("two/1.png")])[0] == ["train", "test"]
 
 
 def test_what_no_list_names_is_left_out_where_training_is_listed(tmp_path):
     write(tmp_path, train=["a 0", "a 1"], test=["a 2"])
-    parts, findings = listed_parts(tmp_path, PICTURES)
+    parts, findings = listed_splits(tmp_path, PICTURES)
     assert parts[2:] == ["test", LEFT_OUT, LEFT_OUT]
-    assert "and 1 more stand in no list of a part" in [finding.problem for finding in findings]
+    assert "and 1 more stand in no list of a split" in [finding.problem for finding in findings]
 
 
 def test_what_no_list_names_is_divided_where_only_the_test_is_listed(tmp_path):
     write(tmp_path, test=["a 2"])
-    assert listed_parts(tmp_path, PICTURES)[0] == [None, None, "test", None, None]
+    assert listed_splits(tmp_path, PICTURES)[0] == [None, None, "test", None, None]
 
 
 def test_a_picture_in_two_lists_is_an_error(tmp_path):
     write(tmp_path, train=["a 0", "a 1"], test=["a 1"])
-    (error,) = [one for one in listed_parts(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
+    (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
     assert (error.file, error.problem) == ("images/a 1.jpg", "stands in test.txt (test) and train.txt (train)")
 
 
 def test_texts_that_name_no_picture_are_no_lists(tmp_path):
     write(tmp_path, test=["epoch 1 loss 0.3"], readme=["a 0"])
-    assert listed_parts(tmp_path, PICTURES) == ([None] * 5, [])
+    assert listed_splits(tmp_path, PICTURES) == ([None] * 5, [])

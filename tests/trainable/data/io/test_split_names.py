@@ -1,10 +1,10 @@
-"""Which part a folder's name says, and who is dealt to the parts that no folder names."""
+"""Which split a folder's name says, and who is dealt to the splits that no folder names."""
 
 from pathlib import Path
 
 import pytest
 
-from trainable.data.io.parts import keep_named_parts, split_of
+from trainable.data.io.split_names import keep_named_splits, split_of
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ from trainable.data.io.parts import keep_named_parts, split_of
         ("", None),
     ],
 )
-def test_the_first_or_last_word_of_a_folder_says_the_part(place, part):
+def test_the_first_or_last_word_of_a_folder_says_the_split(place, part):
     assert split_of(Path(place)) == part
 
 
@@ -53,12 +53,12 @@ def deal_in_turn(rows, shares):
     return [list(shares)[row % len(shares)] for row in rows]
 
 
-def test_what_is_named_stays_and_a_part_with_its_own_folder_takes_no_others():
+def test_what_is_named_stays_and_a_split_with_its_own_folder_takes_no_others():
     named = ["train", "train", "test", "train", "validation", None]
-    assert keep_named_parts(named, (0.6, 0.2, 0.2), deal_in_turn)[2:5] == ["test", "train", "validation"]
+    assert keep_named_splits(named, (0.6, 0.2, 0.2), deal_in_turn)[2:5] == ["test", "train", "validation"]
     named = ["train", "train", "test", "test"]
-    assert keep_named_parts(named, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test", "test"]
+    assert keep_named_splits(named, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test", "test"]
 
 
-def test_without_a_name_every_part_takes_its_share():
-    assert keep_named_parts([None] * 3, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test"]
+def test_without_a_name_every_split_takes_its_share():
+    assert keep_named_splits([None] * 3, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test"]
