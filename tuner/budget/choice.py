@@ -18,7 +18,7 @@ from typing import Self
 from trainable.config import TrialConfig
 from tuner import formatting
 from tuner.budget.dry_run_text import length_in_words, try_in_words
-from tuner.budget.duration import MOST_PLAYS, Forecast, Schedule, Seconds, forecast
+from tuner.budget.duration import MOST_PLAYS, DurationEstimate, SearchShape, Seconds, estimate_duration
 from tuner.budget.learning_curve import LEAST_EPOCHS, TRY_SECONDS, LearningCurve
 from tuner.budget.measurement import Measurement, proposed_configs
 from tuner.planning.opened_data import OpenedData
@@ -47,7 +47,7 @@ RESERVE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Costs:
-    """The times of a space's configurations, whatever the length of a training, for many forecasts."""
+    """The times of a space's configurations, whatever the length of a training, for many estimates."""
 
     measured: Measurement
     proposed: tuple[Seconds, ...]
@@ -61,9 +61,9 @@ class _Costs:
         )
         return cls(measured=measured, proposed=proposed, first=first)
 
-    def forecast(self, settings: SearchSettings, plan: Plan, *, most_plays: int) -> Forecast:
-        return forecast(
-            schedule_of(settings, plan, self.measured.resources),
+    def estimate_duration(self, settings: SearchSettings, plan: Plan, *, most_plays: int) -> DurationEstimate:
+        return estimate_duration(
+            shape_of(settings, plan, self.measured.resources),
             costs=self.proposed,
             first=self.first,
             process_seconds=self.measured.process_seconds,
@@ -73,11 +73,11 @@ class _Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bought:
-    """A plan that fits a time, with its forecast."""
+    """A plan that fits a time, with its estimate."""
 
     settings: SearchSettings
     plan: Plan
-    expected: Forecast
+    expected: DurationEstimate
 
 
 def fitted(
@@ -139,8 +139,8 @@ def try_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:
     return TRY_SECONDS if stated is None else min(TRY_SECONDS, TRY_SHARE * stated)
 
 
-def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources) -> Schedule:
-    return Schedule(
+def shape_of(settings: SearchSettings, plan: Plan, resources: TrialResources) -> SearchShape:
+    return SearchShape(
         num_trials=settings.num_trials,
         slots=resources.concurrent,
         max_epochs=plan.max_epochs,
@@ -152,9 +152,9 @@ def schedule_of(settings: SearchSettings, plan: Plan, resources: TrialResources)
     )
 
 
-def expected_of(settings: SearchSettings, plan: Plan, measured: Measurement) -> Forecast:
-    """The forecast of a search from what was measured."""
-    return _Costs.of(plan, measured).forecast(settings, plan, most_plays=MOST_PLAYS)
+def expected_of(settings: SearchSettings, plan: Plan, measured: Measurement) -> DurationEstimate:
+    """The estimate of a search from what was measured."""
+    return _Costs.of(plan, measured).estimate_duration(settings, plan, most_plays=MOST_PLAYS)
 
 
 def _shorter_and_shorter(epochs: int) -> Iterator[int]:
@@ -207,7 +207,7 @@ def _least(settings: SearchSettings, plan: Plan, costs: _Costs, usable_seconds: 
     """The fewest trials, with as many confirmed as fit into their share of the time, one at least."""
     for confirm in range(settings.confirm, -1, -1):
         asked = replace(settings, num_trials=max(LEAST_TRIALS, confirm + 1), confirm=confirm)
-        least = Bought(settings=asked, plan=plan, expected=costs.forecast(asked, plan, most_plays=PLAYS))
+        least = Bought(settings=asked, plan=plan, expected=costs.estimate_duration(asked, plan, most_plays=PLAYS))
         if confirm <= 1 or least.expected.median.confirm_seconds <= CONFIRMED_SHARE * usable_seconds:
             return least
     raise AssertionError(f"confirm is {settings.confirm}")
@@ -219,7 +219,7 @@ def _with_most_trials(least: Bought, costs: _Costs, usable_seconds: float) -> Bo
     while low <= high:
         middle = (low + high) // 2
         settings = replace(least.settings, num_trials=middle)
-        expected = costs.forecast(settings, least.plan, most_plays=PLAYS)
+        expected = costs.estimate_duration(settings, least.plan, most_plays=PLAYS)
         if expected.longest_seconds <= usable_seconds:
             best, low = replace(best, settings=settings, expected=expected), middle + 1
         else:

@@ -18,7 +18,7 @@ from tuner.settings import SearchSettings
 
 
 def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, *, began: float) -> str:
-    """Times a few steps on the cluster that the search would use; returns the text of the forecast.
+    """Times a few steps on the cluster that the search would use; returns the text of the estimate.
 
     Args:
         measured: what the plan was made from; None measures it now.

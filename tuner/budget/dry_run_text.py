@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
 from tuner import formatting
-from tuner.budget.duration import Forecast
+from tuner.budget.duration import DurationEstimate
 from tuner.budget.learning_curve import LearningCurve
 from tuner.budget.measurement import Measurement
 from tuner.budget.step_timing import StepTiming
@@ -101,7 +101,7 @@ def expected_lines(
     plan: Plan,
     resources: TrialResources,
     timings: Mapping[str, StepTiming],
-    expected: Forecast,
+    expected: DurationEstimate,
     start_up: StartUp,
 ) -> list[str]:
     processor = "GPU" if resources.gpus_per_trial else "CPU"
@@ -114,7 +114,7 @@ def expected_lines(
     ]
 
 
-def _time_lines(settings: SearchSettings, plan: Plan, expected: Forecast, start_up: StartUp) -> list[str]:
+def _time_lines(settings: SearchSettings, plan: Plan, expected: DurationEstimate, start_up: StartUp) -> list[str]:
     """The parts scaled to the wall time of the search, which includes slots that wait for the last trial."""
     median = expected.median
     wall, shortest, longest = (

@@ -1,4 +1,4 @@
-"""Forecasts the duration of a search by simulating it with random trials and measured times.
+"""Estimates the duration of a search by simulating it with random trials and measured times.
 
 What: free slots take trials; every trial has the times of the most similar measured configuration, and each epoch's
 value is a hidden quality plus noise; the policy decides as in the search. Then the best and the default are retrained
@@ -39,7 +39,7 @@ _NOISE_OF_A_RUNG = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class SearchShape:
     """What is known about a search before it starts."""
 
     num_trials: int
@@ -55,19 +55,19 @@ class Schedule:
     """Trainings of each; how many more the undecided pair takes is unknown, so each simulation draws it."""
 
 
-def simulated_policy(schedule: Schedule) -> Policy:
+def simulated_policy(shape: SearchShape) -> Policy:
     """The search's policy on numbered configurations; higher is better, the first trial is the default."""
     config = HalvingConfig(
-        rung_epochs=schedule.rung_epochs,
-        max_epochs=schedule.max_epochs,
-        reduction_factor=schedule.reduction_factor,
+        rung_epochs=shape.rung_epochs,
+        max_epochs=shape.max_epochs,
+        reduction_factor=shape.reduction_factor,
         mode="max",
-        slots=schedule.slots,
+        slots=shape.slots,
         seed=0,
-        num_trials=schedule.num_trials,
+        num_trials=shape.num_trials,
     )
     source, first = _Numbers(), [numbered(0)]
-    if schedule.promotes:
+    if shape.promotes:
         return PromotingPolicy(source, config, first=first, predictor=LastValues())
     return StoppingPolicy(RandomSampler(source), config, first=first)
 
@@ -124,7 +124,7 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class DurationEstimate:
     """The median simulation, and the 5 % and 95 % quantiles of the duration."""
 
     median: Play
@@ -132,8 +132,8 @@ class Forecast:
     longest_seconds: float
 
 
-def forecast(
-    schedule: Schedule,
+def estimate_duration(
+    shape: SearchShape,
     costs: Sequence[Seconds],
     *,
     first: Sequence[Seconds],
@@ -141,7 +141,7 @@ def forecast(
     most_learned: float = MOST_LEARNED,
     most_plays: int = MOST_PLAYS,
     seed: int = 0,
-) -> Forecast:
+) -> DurationEstimate:
     """Simulates the search many times.
 
     Args:
@@ -152,15 +152,15 @@ def forecast(
             draws its own between 0 and this.
         most_plays: number of simulations; long searches get fewer.
     """
-    num_plays = max(LEAST_PLAYS, min(most_plays, TRIALS_PLAYED // schedule.num_trials))
+    num_plays = max(LEAST_PLAYS, min(most_plays, TRIALS_PLAYED // shape.num_trials))
     generators = [random.Random(f"{seed} {play}") for play in range(num_plays)]
-    first, num_others = first[: schedule.num_trials], schedule.num_trials - len(first)
+    first, num_others = first[: shape.num_trials], shape.num_trials - len(first)
     plays = []
     for rng in generators:
         drawn = [*first, *(rng.choice(costs) for _ in range(num_others))]
-        plays.append(_play(schedule, drawn, process_seconds, rng, learned=rng.uniform(0, most_learned)))
+        plays.append(_play(shape, drawn, process_seconds, rng, learned=rng.uniform(0, most_learned)))
     plays.sort(key=lambda play: play.seconds)
-    return Forecast(
+    return DurationEstimate(
         median=plays[len(plays) // 2],
         shortest_seconds=plays[round(0.05 * (num_plays - 1))].seconds,
         longest_seconds=plays[round(0.95 * (num_plays - 1))].seconds,
@@ -168,7 +168,7 @@ def forecast(
 
 
 def _play(
-    schedule: Schedule, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random, *, learned: float
+    shape: SearchShape, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random, *, learned: float
 ) -> Play:
     qualities = [rng.gauss(learned * number / len(drawn), 1) for number in range(len(drawn))]
     values = [-math.inf for _ in drawn]
@@ -178,19 +178,19 @@ def _play(
         return values[trial.number]
 
     search = SimulatedSearch(
-        simulated_policy(schedule),
-        slots=schedule.slots,
-        max_epochs=schedule.max_epochs,
+        simulated_policy(shape),
+        slots=shape.slots,
+        max_epochs=shape.max_epochs,
         value=value,
         seconds=lambda trial, begins: drawn[trial.number].epoch + begins * drawn[trial.number].build,
     )
     search.run()
     busy = _busy(search, drawn)
-    batches = confirmation_batches(schedule, search, drawn, values, rng)
+    batches = confirmation_batches(shape, search, drawn, values, rng)
     trainings = [seconds for batch in batches for seconds in batch]
     return Play(
         search_seconds=search.now,
-        confirm_seconds=confirmation_seconds(batches, slots=schedule.slots, process_seconds=process_seconds),
+        confirm_seconds=confirmation_seconds(batches, slots=shape.slots, process_seconds=process_seconds),
         busy=busy,
         busy_seconds=busy.build + busy.epoch + math.fsum(trainings),
         epochs=search.num_epochs,
@@ -215,27 +215,25 @@ def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:
 
 
 def confirmation_batches(
-    schedule: Schedule, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float], rng: random.Random
+    shape: SearchShape, search: SimulatedSearch, drawn: Sequence[Seconds], values: Sequence[float], rng: random.Random
 ) -> list[list[float]]:
     """Seconds of each training of the confirmation, in batches that wait for one another.
 
     First the default and the best that reached full length; then pairs of the default and the best of them.
     """
-    complete = [trial.number for trial in search.trials if trial.epoch == schedule.max_epochs]
+    complete = [trial.number for trial in search.trials if trial.epoch == shape.max_epochs]
     others = sorted((trial for trial in complete if trial != DEFAULT), key=values.__getitem__, reverse=True)
-    best = others[: schedule.confirm]
+    best = others[: shape.confirm]
     if not best:
         return []
     # Without checkpoints, and with one more evaluation, on the test split.
-    epochs, chosen = schedule.max_epochs, [drawn[trial] for trial in (DEFAULT, *best)]
+    epochs, chosen = shape.max_epochs, [drawn[trial] for trial in (DEFAULT, *best)]
     seconds = [one.build + epochs * one.training + (epochs + 1) * one.validation for one in chosen]
     return [
-        seconds * schedule.seeds.first,
+        seconds * shape.seeds.first,
         *(
             seconds[:2] * pairs
-            for pairs in batches_of_pairs(
-                rng.randint(0, schedule.seeds.last - schedule.seeds.first), slots=schedule.slots
-            )
+            for pairs in batches_of_pairs(rng.randint(0, shape.seeds.last - shape.seeds.first), slots=shape.slots)
         ),
     ]
 

@@ -3,7 +3,7 @@
 What: a search closes when what is left of the time is needed for the full lengths that are still missing and for the
     confirmation, which may claim half of it at most; then no trial starts and none is promoted but those. Of the
     confirmation as many trials are trained as fit, and on fewer seeds where not even one fits. Everything is estimated
-    from the recorded seconds of this search's epochs, not from the plan's forecast, so that a machine that has become
+    from the recorded seconds of this search's epochs, not from the plan's estimate, so that a machine that has become
     busy buys fewer trials, not a late end.
 Cost: none. Off: no stated time.
 """

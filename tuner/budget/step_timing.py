@@ -1,4 +1,4 @@
-"""Times a few steps of a training, to forecast its time and memory."""
+"""Times a few steps of a training, to estimate its time and memory."""
 
 import tempfile
 import time

@@ -1,6 +1,6 @@
 """How long a running search still takes, confirmation and report included, by simulating its rest.
 
-What: the recorded events are replayed into the policy of the forecast (duration.py), and from there the slots
+What: the recorded events are replayed into the policy of the estimate (duration.py), and from there the slots
     take trials as in the search. A trial takes the seconds of its own last epochs; a new one those of a trial that
     trained lately. Which trials are good is drawn at random, so each simulation ends at another time.
     More than `MOST_SIMULATED` trials are not simulated: each takes what those that have ended took.
@@ -18,7 +18,7 @@ from tuner.budget.duration import (
     LEAST_PLAYS,
     MOST_LEARNED,
     TRIALS_PLAYED,
-    Schedule,
+    SearchShape,
     Seconds,
     confirmation_batches,
     confirmation_seconds,
@@ -102,25 +102,25 @@ def _extrapolated(search: SearchRecord) -> TimeLeft | None:
 
 def _played(search: SearchRecord, start_seconds: float, rng: random.Random) -> tuple[float, int]:
     """Seconds and epochs of one simulated rest."""
-    schedule, settings = schedule_of(search), search.settings
-    rest = _Rest(search, schedule, rng)
+    shape, settings = shape_of(search), search.settings
+    rest = _Rest(search, shape, rng)
     rest.run()
-    batches = confirmation_batches(schedule, rest, rest.drawn, rest.values, rng)
+    batches = confirmation_batches(shape, rest, rest.drawn, rest.values, rng)
     pace, budget = math.exp(rng.gauss(0, _PACE_SPREAD)), search.time_budget_seconds
     if budget is not None and search.elapsed + pace * rest.now > budget:
         # The session ends there, without a confirmation.
         seconds = max(0.0, budget - search.elapsed)
     else:
-        confirmation = confirmation_seconds(batches, slots=schedule.slots, process_seconds=start_seconds)
+        confirmation = confirmation_seconds(batches, slots=shape.slots, process_seconds=start_seconds)
         seconds = pace * (rest.now + confirmation)
     if settings.duration_seconds is not None:
         seconds = min(seconds, max(0.0, settings.duration_seconds - search.elapsed))
     return seconds + REPORT_STARTS * start_seconds, rest.num_epochs
 
 
-def schedule_of(search: SearchRecord) -> Schedule:
+def shape_of(search: SearchRecord) -> SearchShape:
     settings = search.settings
-    return Schedule(
+    return SearchShape(
         num_trials=settings.num_trials,
         slots=settings.resources.concurrent,
         max_epochs=settings.max_epochs,
@@ -140,16 +140,16 @@ class _Rest(SimulatedSearch):
         values: the last value of each trial, by number.
     """
 
-    def __init__(self, search: SearchRecord, schedule: Schedule, rng: random.Random) -> None:
+    def __init__(self, search: SearchRecord, shape: SearchShape, rng: random.Random) -> None:
         super().__init__(
-            simulated_policy(schedule),
-            slots=schedule.slots,
-            max_epochs=schedule.max_epochs,
+            simulated_policy(shape),
+            slots=shape.slots,
+            max_epochs=shape.max_epochs,
             value=self._value,
             seconds=lambda trial, begins: self.drawn[trial.number].epoch + begins * self.drawn[trial.number].build,
         )
         self._rng = rng
-        count = max(schedule.num_trials, len(search.trials))
+        count = max(shape.num_trials, len(search.trials))
         learned = rng.uniform(0, MOST_LEARNED)
         known = [_quality(search, trial) for trial in search.trials]
         new = [rng.gauss(learned * number / count, 1) for number in range(len(known), count)]

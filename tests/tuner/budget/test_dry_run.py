@@ -11,10 +11,10 @@ from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
 from tuner.budget import step_timing
-from tuner.budget.choice import schedule_of
+from tuner.budget.choice import shape_of
 from tuner.budget.dry_run import dry_run
 from tuner.budget.dry_run_text import StartUp, checked_line, expected_lines, image_lines
-from tuner.budget.duration import Forecast, Play, Seconds
+from tuner.budget.duration import DurationEstimate, Play, Seconds
 from tuner.budget.measurement import drawn_configs, extremes, most_similar, proposed_configs
 from tuner.budget.step_timing import StepTiming, time_steps
 from tuner.planning.plan import plan_search
@@ -79,7 +79,7 @@ def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_updat
 )
 def test_the_schedule_is_that_of_the_scheduler_that_was_asked_for(settings, scheduler, rung_epochs, promotes):
     asked = replace(settings, scheduler=scheduler, confirm=2)
-    told = schedule_of(asked, plan_search(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
+    told = shape_of(asked, plan_search(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
     assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
     assert (told.num_trials, told.slots, told.max_epochs, told.confirm, str(told.seeds)) == (4, 2, 4, 2, "3..6")
 
@@ -141,7 +141,7 @@ def told_of(settings, timings, concurrent=2):
     """Of a search of 60 s on two slots, of which 20 s were waiting for the last trial, and a confirmation of 90 s."""
     busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
     median = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
-    expected = Forecast(median=median, shortest_seconds=100.0, longest_seconds=200.0)
+    expected = DurationEstimate(median=median, shortest_seconds=100.0, longest_seconds=200.0)
     slots = TrialResources(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
     start_up = StartUp(command=4.0, ray=5.0, process=6.0)
     return "\n".join(expected_lines(settings, plan_search(settings), slots, timings, expected, start_up))

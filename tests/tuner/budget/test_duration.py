@@ -1,30 +1,29 @@
-"""The simulated schedule, against numbers worked out by hand."""
+"""The simulated search, against numbers worked out by hand."""
 
 import pytest
 
-from tuner.budget.duration import Schedule, Seconds, simulated_policy
-from tuner.budget.duration import forecast as forecast_of
+from tuner.budget.duration import SearchShape, Seconds, estimate_duration, simulated_policy
 from tuner.policy.simulation import SimulatedSearch
 
 ONE_SECOND = Seconds(training=1.0)
 
 
-def schedule_of(**changes):
+def shape_of(**changes):
     settings = {"num_trials": 12, "slots": 3, "max_epochs": 8, "rung_epochs": (), "reduction_factor": 2}
-    return Schedule(**settings | changes)
+    return SearchShape(**settings | changes)
 
 
-def forecast(schedule, costs, *, first=None, **options):
-    return forecast_of(schedule, costs, first=costs[:1] if first is None else first, **options)
+def estimated(shape, costs, *, first=None, **options):
+    return estimate_duration(shape, costs, first=costs[:1] if first is None else first, **options)
 
 
 def epochs_by_trial(values, **changes):
     """How far each trial comes on one slot, when it always has its value."""
-    schedule = schedule_of(**{"num_trials": len(values), "slots": 1, "max_epochs": 4, "rung_epochs": (1, 2)} | changes)
+    shape = shape_of(**{"num_trials": len(values), "slots": 1, "max_epochs": 4, "rung_epochs": (1, 2)} | changes)
     search = SimulatedSearch(
-        simulated_policy(schedule),
+        simulated_policy(shape),
         slots=1,
-        max_epochs=schedule.max_epochs,
+        max_epochs=shape.max_epochs,
         value=lambda trial: values[trial.number],
         seconds=lambda trial, begins: 1.0,
     )
@@ -33,7 +32,7 @@ def epochs_by_trial(values, **changes):
 
 
 def test_without_rungs_equal_trials_take_rounds_of_all_slots():
-    told = forecast(schedule_of(), [Seconds(training=2.0)])
+    told = estimated(shape_of(), [Seconds(training=2.0)])
     assert (told.median.search_seconds, told.median.busy_seconds, told.median.epochs) == (4 * 8 * 2.0, 12 * 8 * 2.0, 96)
     assert told.shortest_seconds == told.longest_seconds == told.median.seconds == told.median.search_seconds
 
@@ -70,54 +69,54 @@ def test_the_default_goes_on_however_poor_it_is():
 
 
 def test_one_slot_that_halves_at_one_rung_saves_what_the_stopped_half_had_left():
-    told = forecast(schedule_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND], most_learned=0.0).median
+    told = estimated(shape_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND], most_learned=0.0).median
     assert told.epochs == pytest.approx(400 * 2 + 200 * 6, rel=0.06)
     assert told.search_seconds == told.busy_seconds == told.epochs
 
 
 def test_proposals_that_get_better_are_stopped_more_rarely_but_not_promoted_more_often():
-    stopping = schedule_of(num_trials=60, rung_epochs=(2, 4))
-    still, learning = (forecast(stopping, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
+    stopping = shape_of(num_trials=60, rung_epochs=(2, 4))
+    still, learning = (estimated(stopping, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
     assert learning.median.epochs > 1.15 * still.median.epochs
     assert learning.longest_seconds - learning.shortest_seconds > still.longest_seconds - still.shortest_seconds
-    promoting = schedule_of(num_trials=60, rung_epochs=(2, 4), promotes=True)
-    still, learning = (forecast(promoting, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
+    promoting = shape_of(num_trials=60, rung_epochs=(2, 4), promotes=True)
+    still, learning = (estimated(promoting, [ONE_SECOND], most_learned=most) for most in (0.0, 4.0))
     assert learning.median.epochs == pytest.approx(still.median.epochs, abs=8)
 
 
 def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_best_predicted_and_the_default():
-    told = forecast(schedule_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).median
+    told = estimated(shape_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).median
     assert told.epochs - (20 * 2 + 10 * 6) in (0, 6, 12)
 
 
 def test_more_slots_than_trials_take_as_long_as_the_longest_trial():
-    assert forecast(schedule_of(num_trials=2, slots=8), [ONE_SECOND] * 2).median.search_seconds == 8.0
+    assert estimated(shape_of(num_trials=2, slots=8), [ONE_SECOND] * 2).median.search_seconds == 8.0
 
 
 def test_times_that_differ_widen_the_range_around_their_mean():
-    told = forecast(schedule_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
+    told = estimated(shape_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
     assert told.shortest_seconds < told.median.seconds < told.longest_seconds
     assert told.median.seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
 
 
 def test_what_is_tried_first_has_its_own_times():
     """One slot, four trials of 8 epochs: two at 5 s, the others at 1 s."""
-    told = forecast(schedule_of(num_trials=4, slots=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2)
+    told = estimated(shape_of(num_trials=4, slots=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2)
     assert told.median.search_seconds == 8 * (5 + 5 + 1 + 1)
-    assert forecast(schedule_of(num_trials=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2).median.seconds == 40.0
+    assert estimated(shape_of(num_trials=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2).median.seconds == 40.0
 
 
 def test_what_a_search_is_made_of_adds_up():
     one = Seconds(build=3.0, training=2.0, validation=0.5, checkpoint=0.25)
-    told = forecast(schedule_of(num_trials=5, slots=1, max_epochs=4), [one]).median
+    told = estimated(shape_of(num_trials=5, slots=1, max_epochs=4), [one]).median
     assert told.busy == Seconds(build=15.0, training=40.0, validation=10.0, checkpoint=5.0)
     assert told.search_seconds == told.busy_seconds == 70.0
 
 
 def test_a_trial_is_built_again_after_a_pause_and_not_where_it_is_promoted_at_once():
     one = Seconds(build=10.0, training=1.0)
-    schedule = schedule_of(num_trials=4, slots=1, max_epochs=2, rung_epochs=(1,), promotes=True)
-    told = forecast(schedule, [one]).median
+    shape = shape_of(num_trials=4, slots=1, max_epochs=2, rung_epochs=(1,), promotes=True)
+    told = estimated(shape, [one]).median
     assert 4 * 10.0 < told.busy.build <= 10.0 * told.epochs
     assert told.search_seconds == told.busy_seconds == told.busy.build + told.epochs
 
@@ -125,23 +124,23 @@ def test_a_trial_is_built_again_after_a_pause_and_not_where_it_is_promoted_at_on
 def test_the_best_and_the_default_are_trained_again_over_the_slots():
     """Both of two trials, three seeds each: six trainings of 4 epochs, validated and tested, three to a slot."""
     one = Seconds(build=1.0, training=2.0, validation=0.5, checkpoint=100.0)
-    schedule = schedule_of(num_trials=2, slots=2, max_epochs=4, confirm=2)
-    told = forecast(schedule, [one], process_seconds=7.0).median
+    shape = shape_of(num_trials=2, slots=2, max_epochs=4, confirm=2)
+    told = estimated(shape, [one], process_seconds=7.0).median
     assert told.trainings == 6
     assert told.confirm_seconds == 7.0 + 3 * (1.0 + 4 * 2.0 + 5 * 0.5)
 
 
 def test_without_confirmation_nothing_is_trained_again():
-    told = forecast(schedule_of(), [ONE_SECOND], process_seconds=7.0).median
+    told = estimated(shape_of(), [ONE_SECOND], process_seconds=7.0).median
     assert (told.trainings, told.confirm_seconds) == (0, 0.0)
 
 
 def test_no_more_are_trained_again_than_came_to_their_full_length_and_the_default_not_alone():
     for num_trials, trainings in ((1, 0), (2, 6), (3, 9)):
-        schedule = schedule_of(num_trials=num_trials, confirm=3)
-        assert forecast(schedule, [ONE_SECOND]).median.trainings == trainings
+        shape = shape_of(num_trials=num_trials, confirm=3)
+        assert estimated(shape, [ONE_SECOND]).median.trainings == trainings
 
 
 def test_the_same_seed_tells_the_same():
     costs = [ONE_SECOND, Seconds(training=3.0)]
-    assert forecast(schedule_of(), costs, seed=4) == forecast(schedule_of(), costs, seed=4)
+    assert estimated(shape_of(), costs, seed=4) == estimated(shape_of(), costs, seed=4)
