@@ -25,8 +25,8 @@ from trainable.techniques.engine import engine_switched
 from trainable.techniques.gpu_utilisation import gpu_utilisation
 from trainable.techniques.memory import (
     DividedBatches,
-    FittingBatches,
     MemoryShortage,
+    MicroBatchCaps,
     MicroBatches,
     empty_cache,
     forget_peak,
@@ -48,7 +48,7 @@ class TrainingRun:
         splits: the opened data, as the task's `open_data` gives it.
         device: where to train.
         ranks: this process' place among those that train together; None trains alone.
-        fitting: micro-batches that are known to fit from earlier runs of this process.
+        caps: micro-batches that are known to fit from earlier runs of this process.
         log_interval: logs the mean loss so far every so many updates; 0 never does.
     """
 
@@ -59,7 +59,7 @@ class TrainingRun:
         *,
         device: torch.device | str = "cpu",
         ranks: Ranks | None = None,
-        fitting: FittingBatches | None = None,
+        caps: MicroBatchCaps | None = None,
         log_interval: int = 0,
     ) -> None:
         self.config = config
@@ -71,7 +71,7 @@ class TrainingRun:
         self.epoch = 0
         self.monitor = monitor_of(self.task, config)
         self._splits = splits
-        self.micro_batches = MicroBatches(config, FittingBatches() if fitting is None else fitting, self.device)
+        self.micro_batches = MicroBatches(config, MicroBatchCaps() if caps is None else caps, self.device)
         seed_everything(config.seed)
         self._make_batches()
         updates_per_epoch = updates_of(self._training, self.micro_batches.accumulation_steps)

@@ -26,7 +26,7 @@ from trainable.config import TrialConfig
 from trainable.run import Ending, EpochResult
 from trainable.run_setup import open_trial_data
 from trainable.techniques.checkpoint import CheckpointError
-from trainable.techniques.memory import FittingBatches, MemoryShortage, MicroBatches, empty_cache
+from trainable.techniques.memory import MemoryShortage, MicroBatchCaps, MicroBatches, empty_cache
 from trainable.techniques.parallel.data_parallel import join
 from trainable.training_run import TrainingRun
 from trainable.workloads.registry import CarriedConfig
@@ -98,12 +98,12 @@ class RankedRun:
     Args:
         config: the complete configuration.
         living_ranks: returns the ranks, or new ones after they have ended.
-        fitting: micro-batches known to fit from earlier runs.
+        caps: micro-batches known to fit from earlier runs.
     """
 
-    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, fitting: FittingBatches) -> None:
+    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, caps: MicroBatchCaps) -> None:
         self.config = config
-        self.micro_batches = MicroBatches(config, fitting)
+        self.micro_batches = MicroBatches(config, caps)
         self._living_ranks = living_ranks
         folder = mkdtemp(prefix="ranks-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)

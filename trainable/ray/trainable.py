@@ -24,7 +24,7 @@ with collector_paused():
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError
-    from trainable.techniques.memory import FittingBatches, MemoryShortage, empty_cache, shortages_named
+    from trainable.techniques.memory import MemoryShortage, MicroBatchCaps, empty_cache, shortages_named
     from trainable.techniques.optim.gradient_update import DivergedError
     from trainable.workloads.limits import first_over
     from trainable.workloads.registry import CarriedConfig, get_workload
@@ -83,7 +83,7 @@ class LegTrainable(tune.Trainable):
         self._base = self.base.read()
         self._workload, self._torch_device = get_workload(self._base.workload), torch.device(self.device)
         self._rank_actors: RankActors | None = None
-        self._fitting = FittingBatches()
+        self._caps = MicroBatchCaps()
         self._data: dict[str, Any] = {
             "base": self.base,
             "fingerprint": self.fingerprint,
@@ -174,11 +174,11 @@ class LegTrainable(tune.Trainable):
         config = from_params(self._leg.params, self._base)
         if self.ranks > 1:
             assert isinstance(config, TrialConfig), "no other workload can use ranks"
-            return RankedRun(config, self._living_ranks, fitting=self._fitting)
+            return RankedRun(config, self._living_ranks, caps=self._caps)
         empty_cache(self._torch_device)
         # Concurrent trials must not compete for threads.
         torch.set_num_threads(max(1, int(self.cpus_per_rank)))
-        return self._workload.begin(config, self._splits, device=self._torch_device, fitting=self._fitting)
+        return self._workload.begin(config, self._splits, device=self._torch_device, caps=self._caps)
 
     def _living_ranks(self) -> RankActors:
         if self._rank_actors is None or not self._rank_actors.are_alive:

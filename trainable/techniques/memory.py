@@ -142,15 +142,15 @@ def memory_key(config: TrialConfig) -> tuple[object, ...]:
 
 
 @dataclass(frozen=True)
-class FittingBatches:
-    """What is known to fit; one instance per process."""
+class MicroBatchCaps:
+    """Which micro-batches are known to fit; one instance per process."""
 
-    limits: dict[Hashable, int] = field(default_factory=dict)
+    largest: dict[Hashable, int] = field(default_factory=dict)
     """The largest micro-batch by `memory_key`."""
 
-    def fitted(self, key: Hashable, batch_size: int, accumulation_steps: int) -> tuple[int, int]:
+    def apply(self, key: Hashable, batch_size: int, accumulation_steps: int) -> tuple[int, int]:
         """The configured micro-batch, halved until it fits."""
-        while batch_size > self.limits.get(key, batch_size):
+        while batch_size > self.largest.get(key, batch_size):
             batch_size, accumulation_steps = halved(batch_size, accumulation_steps)
         return batch_size, accumulation_steps
 
@@ -159,13 +159,13 @@ class MicroBatches:
     """How large the micro-batches of one training are: as configured, or halved so often that they fit.
 
     Args:
-        fitting: what is known to fit from earlier trainings of this process.
+        caps: what is known to fit from earlier trainings of this process.
         device: where they must fit; None for the ranks of a trial, which have a device each.
     """
 
-    def __init__(self, config: TrialConfig, fitting: FittingBatches, device: torch.device | None = None) -> None:
-        self._configured, self._fitting, self._key = config, fitting, (*memory_key(config), device)
-        self.size, self.accumulation_steps = fitting.fitted(self._key, config.batch_size, config.accumulation_steps)
+    def __init__(self, config: TrialConfig, caps: MicroBatchCaps, device: torch.device | None = None) -> None:
+        self._configured, self._caps, self._key = config, caps, (*memory_key(config), device)
+        self.size, self.accumulation_steps = caps.apply(self._key, config.batch_size, config.accumulation_steps)
         """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
 
     @property
@@ -181,7 +181,7 @@ class MicroBatches:
         """After a shortage in this epoch, which starts again."""
         former = self.size
         self.size, self.accumulation_steps = halved(former, self.accumulation_steps)
-        self._fitting.limits[self._key] = self.size
+        self._caps.largest[self._key] = self.size
         logger.warning(
             "out of memory with micro-batches of %d: restarting epoch %d with %d, accumulating %d per update",
             former,

@@ -17,7 +17,7 @@ from trainable.loop.loop_run import MODEL, LoopRun
 from trainable.remote.local_source import local_source
 from trainable.tasks.presets.preset import Preset
 from trainable.techniques.best_epoch import Monitor
-from trainable.techniques.memory import FittingBatches
+from trainable.techniques.memory import MicroBatchCaps
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.workloads.workload import DEFAULT, DataFacts, Progress, Workload
 
@@ -108,7 +108,7 @@ class LoopWorkload(Workload[LoopConfig]):
         *,
         device: torch.device | str,
         ranks: Ranks | None = None,
-        fitting: FittingBatches | None = None,
+        caps: MicroBatchCaps | None = None,
     ) -> LoopRun:
         if ranks is not None:
             raise ValueError(

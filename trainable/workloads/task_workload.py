@@ -16,7 +16,7 @@ from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.presets.preset import Preset
 from trainable.tasks.registry import default_config
 from trainable.tasks.task import Task
-from trainable.techniques.memory import FittingBatches
+from trainable.techniques.memory import MicroBatchCaps
 from trainable.techniques.optim.optimizer import WithoutAlgorithm
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.training_run import TrainingRun
@@ -96,6 +96,6 @@ class TaskWorkload(Workload[TrialConfig]):
         *,
         device: torch.device | str,
         ranks: Ranks | None = None,
-        fitting: FittingBatches | None = None,
+        caps: MicroBatchCaps | None = None,
     ) -> TrainingRun:
-        return TrainingRun(config, data, device=device, ranks=ranks, fitting=fitting)
+        return TrainingRun(config, data, device=device, ranks=ranks, caps=caps)

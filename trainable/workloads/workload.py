@@ -13,7 +13,7 @@ from trainable.data.io.findings import FindingKind
 from trainable.run import Run
 from trainable.supervision.trivial import TrivialFloor
 from trainable.tasks.presets.preset import Preset
-from trainable.techniques.memory import FittingBatches
+from trainable.techniques.memory import MicroBatchCaps
 from trainable.techniques.parallel.data_parallel import Ranks
 
 Progress = Callable[[int, int], None]
@@ -113,11 +113,11 @@ class Workload(ABC, Generic[Config]):
         *,
         device: torch.device | str,
         ranks: Ranks | None = None,
-        fitting: FittingBatches | None = None,
+        caps: MicroBatchCaps | None = None,
     ) -> Run:
         """The run before its first epoch.
 
         Args:
             ranks: this process' place among those that train together; None trains alone.
-            fitting: micro-batches that are known to fit from earlier runs of this process.
+            caps: micro-batches that are known to fit from earlier runs of this process.
         """

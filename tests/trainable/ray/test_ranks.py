@@ -17,7 +17,7 @@ from trainable.ray import ranks as ray_ranks
 from trainable.ray.ranks import RankActors, RankedRun
 from trainable.run import Ending
 from trainable.techniques.checkpoint import CheckpointError
-from trainable.techniques.memory import FittingBatches, MemoryShortage
+from trainable.techniques.memory import MemoryShortage, MicroBatchCaps
 from trainable.trainer import Trainer
 from trainable.workloads.registry import CarriedConfig
 
@@ -88,28 +88,28 @@ def short_of_memory(monkeypatch, *, most_images, first_epoch=0):
 def test_the_epoch_begins_again_from_where_the_last_one_ended_in_half_the_micro_batch(
     config, living, monkeypatch, tmp_path
 ):
-    expected = RankedRun(config, living, fitting=FittingBatches())
+    expected = RankedRun(config, living, caps=MicroBatchCaps())
     first = expected.run_epoch()
     expected.save(tmp_path / "state.pt")
-    smaller = RankedRun(replace(config, batch_size=2, accumulation_steps=4), living, fitting=FittingBatches())
+    smaller = RankedRun(replace(config, batch_size=2, accumulation_steps=4), living, caps=MicroBatchCaps())
     smaller.restore(tmp_path / "state.pt")
     second = smaller.run_epoch()
     short_of_memory(monkeypatch, most_images=2, first_epoch=1)
-    fitting = FittingBatches()
-    run = RankedRun(config, living, fitting=fitting)
+    caps = MicroBatchCaps()
+    run = RankedRun(config, living, caps=caps)
     assert run.run_epoch().metrics == first.metrics
     assert run.run_epoch().metrics == second.metrics
     assert (run.epoch, run.micro_batches.size, run.micro_batches.accumulation_steps) == (2, 2, 4)
     assert AloneHere.made == 3
-    assert RankedRun(config, living, fitting=fitting).micro_batches.size == 2
-    assert RankedRun(config, living, fitting=FittingBatches()).micro_batches.size == 8
+    assert RankedRun(config, living, caps=caps).micro_batches.size == 2
+    assert RankedRun(config, living, caps=MicroBatchCaps()).micro_batches.size == 8
 
 
 def test_an_image_that_does_not_fit_on_its_own_ends_the_training_with_its_numbers(
     config, living, monkeypatch, tmp_path
 ):
     short_of_memory(monkeypatch, most_images=0)
-    run = RankedRun(replace(config, batch_size=2), living, fitting=FittingBatches())
+    run = RankedRun(replace(config, batch_size=2), living, caps=MicroBatchCaps())
     with pytest.raises(MemoryShortage) as caught:
         run.run_epoch()
     assert caught.value.numbers == {"asked_bytes": 2 * 2**30, "available_bytes": 2**30}
@@ -119,20 +119,20 @@ def test_an_image_that_does_not_fit_on_its_own_ends_the_training_with_its_number
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")], ids=["lost", "damaged"])
 def test_a_checkpoint_that_is_lost_or_damaged_is_an_error_that_the_trial_knows(config, living, tmp_path, damage):
-    run = RankedRun(config, living, fitting=FittingBatches())
+    run = RankedRun(config, living, caps=MicroBatchCaps())
     run.run_epoch()
     run.save(tmp_path / "state.pt")
     damage(tmp_path / "state.pt")
     with pytest.raises(CheckpointError, match=r"state\.pt"):
-        RankedRun(config, living, fitting=FittingBatches()).restore(tmp_path / "state.pt")
+        RankedRun(config, living, caps=MicroBatchCaps()).restore(tmp_path / "state.pt")
 
 
 def test_a_run_that_is_over_says_so_when_it_is_restored(config, living, tmp_path):
-    run = RankedRun(replace(config, max_epochs=1), living, fitting=FittingBatches())
+    run = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps())
     assert run.ending is None
     run.run_epoch()
     run.save(tmp_path / "state.pt")
-    again = RankedRun(replace(config, max_epochs=1), living, fitting=FittingBatches())
+    again = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps())
     again.restore(tmp_path / "state.pt")
     assert (again.epoch, again.ending) == (1, Ending(outcome="completed"))
 
@@ -162,7 +162,7 @@ def test_one_of_two_ranks_short_of_memory_does_not_leave_the_other_waiting(confi
                 ranks.append(RankActors([{"CPU": 1}, {"CPU": 1}], **shared))
             return ranks[-1]
 
-        run = RankedRun(config, living_ranks, fitting=FittingBatches())
+        run = RankedRun(config, living_ranks, caps=MicroBatchCaps())
         result = run.run_epoch()
         assert (run.micro_batches.size, run.micro_batches.accumulation_steps, result.epoch, len(ranks)) == (4, 2, 1, 2)
         assert run.run_epoch().epoch == 2

@@ -6,7 +6,7 @@ import torch
 from trainable.data.image_mask.batches import CropConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.contrastive_term import ContrastiveConfig
-from trainable.techniques.memory import FittingBatches, can_be_halved, halved, memory_key
+from trainable.techniques.memory import MicroBatchCaps, can_be_halved, halved, memory_key
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 from trainable.training_run import TrainingRun
 
@@ -66,11 +66,11 @@ def test_trainings_that_differ_in_seed_and_rate_share_their_limit():
 
 
 def test_what_fitted_limits_later_trainings_of_the_same_size_only():
-    fitting = FittingBatches()
-    fitting.limits["large"] = 4
-    assert fitting.fitted("large", 16, 1) == (4, 4)
-    assert fitting.fitted("large", 2, 8) == (2, 8)
-    assert fitting.fitted("small", 16, 1) == (16, 1)
+    caps = MicroBatchCaps()
+    caps.largest["large"] = 4
+    assert caps.apply("large", 16, 1) == (4, 4)
+    assert caps.apply("large", 2, 8) == (2, 8)
+    assert caps.apply("small", 16, 1) == (16, 1)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def open_run(disc_config):
         disc_config, batch_size=8, accumulation_steps=1, augmentation=None, load_balance=None, collapse=None
     )
     splits = get_task("moe").open_data(config)
-    return lambda fitting=None, **changes: TrainingRun(replace(config, **changes), splits, fitting=fitting)
+    return lambda caps=None, **changes: TrainingRun(replace(config, **changes), splits, caps=caps)
 
 
 def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_smaller_micro_batch(
@@ -132,16 +132,16 @@ def test_a_validation_that_does_not_fit_is_judged_in_the_smaller_micro_batch(ope
 
 
 def test_later_trainings_of_the_size_in_the_same_process_begin_with_what_fitted(open_run, small_memory):
-    fitting = FittingBatches()
-    small_memory(open_run(fitting), limit=4).run_epoch()
-    assert open_run(fitting).micro_batches.size == 4
-    assert open_run(fitting, precision="bf16").micro_batches.size == 8
+    caps = MicroBatchCaps()
+    small_memory(open_run(caps), limit=4).run_epoch()
+    assert open_run(caps).micro_batches.size == 4
+    assert open_run(caps, precision="bf16").micro_batches.size == 8
 
 
 def test_trainings_that_share_nothing_do_not_know_of_each_other(open_run, small_memory):
     small_memory(open_run(), limit=4).run_epoch()
     assert open_run().micro_batches.size == 8
-    assert open_run(FittingBatches()).micro_batches.size == 8
+    assert open_run(MicroBatchCaps()).micro_batches.size == 8
 
 
 def test_an_image_that_does_not_fit_alone_ends_the_training(open_run, small_memory):
