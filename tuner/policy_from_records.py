@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from trainable.configuration.reference import activate
-from tuner.planning.own_sampler import own_sampler
+from tuner.planning.user_sampler import user_sampler
 from tuner.policy.actions import Policy, Promote, outcome_after
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
@@ -80,7 +80,7 @@ def _sampler_of(name: str, space: Callable[[Any], dict], config: HalvingConfig) 
         case "random":
             return RandomSampler(SpaceSource(space))
         case _:
-            return OptunaSampler(space, config, own_sampler(name))
+            return OptunaSampler(space, config, user_sampler(name))
 
 
 class MissingRecords(NamedTuple):

@@ -126,7 +126,7 @@ def resume_search(
 
 def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialResources) -> RecordedSettings:
     """What the user asked for and what was chosen for them."""
-    own_sampler = settings.own_sampler
+    user_sampler = settings.user_sampler
     return RecordedSettings(
         format=FORMAT,
         version=code_version(),
@@ -136,8 +136,8 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         objective=plan.space.objective,
         mode=plan.space.mode,
         scheduler=settings.scheduler,
-        sampler=settings.sampler if own_sampler is None else own_sampler.text,
-        sampler_reference=own_sampler,
+        sampler=settings.sampler if user_sampler is None else user_sampler.text,
+        sampler_reference=user_sampler,
         num_trials=settings.num_trials,
         max_epochs=plan.max_epochs,
         rung_epochs=plan.rungs,

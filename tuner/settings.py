@@ -12,8 +12,8 @@ from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import Reference, find, is_reference
 from trainable.remote.uri import check_uri, child_uri
-from tuner.planning.own_sampler import own_sampler
 from tuner.planning.spaces import FoundSpace, find_space
+from tuner.planning.user_sampler import user_sampler
 from tuner.records.confirm_seeds import DEFAULT_SEEDS, ConfirmSeeds
 from tuner.records.settings import NAME_PATTERN, SAMPLERS, SCHEDULERS, SchedulerName
 
@@ -138,7 +138,7 @@ class SearchSettings:
             raise ValueError("--init and --set weights both set the initial weights; give one of them.")
 
     @property
-    def own_sampler(self) -> Reference | None:
+    def user_sampler(self) -> Reference | None:
         """The user's own sampler; raises ValueError where there is none."""
         return find(self.sampler) if is_reference(self.sampler) else None
 
@@ -196,7 +196,7 @@ def _check_limits(limits: Mapping[str, object], *, ranks: float) -> None:
 
 def _check_sampler(sampler: str) -> None:
     if isinstance(sampler, str) and is_reference(sampler):
-        own_sampler(find(sampler).text)
+        user_sampler(find(sampler).text)
     elif sampler not in SAMPLERS:
         raise ValueError(
             f"--sampler is {sampler!r}; allowed: {', '.join(SAMPLERS)}, or one of your own: module:NAME, file.py:NAME."

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from trainable.configuration.imported_files import imported_files
-from trainable.configuration.own_frames import in_words, own_frames
+from trainable.configuration.user_frames import in_words, user_frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,5 +205,5 @@ def _place(error: BaseException) -> str:
     """The file and line of the user's code that raised it."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: "
-    own = own_frames(error)
+    own = user_frames(error)
     return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""

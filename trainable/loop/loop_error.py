@@ -3,7 +3,7 @@
 import traceback
 from pathlib import Path
 
-from trainable.configuration.own_frames import in_words, own_frames
+from trainable.configuration.user_frames import in_words, user_frames
 
 
 class LoopError(ValueError):
@@ -16,7 +16,7 @@ def told(error: BaseException, *, what: str = "your loop") -> LoopError:
     Args:
         what: failed.
     """
-    own = own_frames(error)
+    own = user_frames(error)
     if not own:
         return LoopError(in_words(error))
     first, *more = in_words(error).splitlines() or [""]

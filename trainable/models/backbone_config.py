@@ -6,14 +6,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainable.models.backbones import Backbone, build_backbone, check_backbone, check_pretrained_batch_norm
-from trainable.models.own_network import OwnNetworkConfig
+from trainable.models.user_network import UserNetworkConfig
 
 MIN_SIDE_PX = 32
 """The coarsest map has stride 32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneConfig(OwnNetworkConfig):
+class BackboneConfig(UserNetworkConfig):
     """Which backbone, and what it starts from."""
 
     backbone: str = "small"

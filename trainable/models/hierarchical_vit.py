@@ -25,7 +25,7 @@ from trainable.models.backbones import (
     check_pretrained_batch_norm,
     has_drop_path,
 )
-from trainable.models.own_network import OwnNetworkConfig
+from trainable.models.user_network import UserNetworkConfig
 from trainable.models.weight_files import read_state_dict, some_of
 
 ENCODER_PREFIX = "backbone."
@@ -67,7 +67,7 @@ ENCODERS: dict[str, EncoderShape] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig(OwnNetworkConfig):
+class EncoderConfig(UserNetworkConfig):
     """Which encoder, and from which weights."""
 
     encoder: str = "small"

@@ -26,11 +26,11 @@ LEAST_LOGIT = -10.0
 """Bias of a class without an image: low, but what smoothed labels can still learn from."""
 
 
-def check_head_start(head_start: str, *, has_own_network: bool) -> None:
+def check_head_start(head_start: str, *, has_user_network: bool) -> None:
     """Raises ValueError when it is none of `HEAD_STARTS`, or the network has no head that is known."""
     if head_start not in HEAD_STARTS:
         raise ValueError(f"head_start is {head_start!r}; give one of {', '.join(HEAD_STARTS)}.")
-    if head_start == PROBE and has_own_network:
+    if head_start == PROBE and has_user_network:
         raise ValueError(
             f"head_start is {PROBE}, but the network is your own, and which layer is its head is not known; set "
             f"it to {RANDOM}."

@@ -14,7 +14,7 @@ from trainable.data.classes.folder import RESIZES
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.io.splits import Splits
 from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
-from trainable.models.own_network import build_own_network
+from trainable.models.user_network import build_user_network
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
 from trainable.supervision.head_start import PROBE, RANDOM, check_head_start, start_head
@@ -42,7 +42,7 @@ class ClassificationConfig(TrialConfig):
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
-        check_head_start(self.head_start, has_own_network=getattr(self.model, "network", None) is not None)
+        check_head_start(self.head_start, has_user_network=getattr(self.model, "network", None) is not None)
 
 
 def started_at_probe(
@@ -56,7 +56,7 @@ def started_at_probe(
     return True
 
 
-OWN_NETWORK = "the network is your own, and which of its layers are features is not known"
+USER_NETWORK = "the network is your own, and which of its layers are features is not known"
 Config = TypeVar("Config", bound=ClassificationConfig)
 
 
@@ -99,7 +99,7 @@ class ClassificationTask(Task[Config]):
         return started_at_probe(self, config, model, train, [len(config.model.class_names)])
 
     def no_linear_probe(self, config: Config) -> str | None:
-        return OWN_NETWORK if config.model.network is not None else None
+        return USER_NETWORK if config.model.network is not None else None
 
     def linear_probe(self, config: Config, model: nn.Module) -> ClassProbe:
         return ClassProbe(features_of(model), len(config.model.class_names))
@@ -123,14 +123,14 @@ class ClassificationTask(Task[Config]):
         )
 
 
-def own_classifier(config: TrialConfig) -> nn.Module:
+def user_classifier(config: TrialConfig) -> nn.Module:
     """The user's network in place of the workload's: images to logits (B, K) of `class_names`.
 
     Raises:
         ValueError: it cannot be built, or returns another form.
     """
     side_px, num_classes = config.data.side_px, len(config.model.class_names)
-    return build_own_network(config.model, num_outputs=num_classes, is_mask=False, size_px=(side_px, side_px))
+    return build_user_network(config.model, num_outputs=num_classes, is_mask=False, size_px=(side_px, side_px))
 
 
 def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:

@@ -22,7 +22,7 @@ from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
-from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes, own_classifier
+from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes, user_classifier
 from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.dishes import PRESETS
 from trainable.tasks.task import Progress
@@ -128,7 +128,7 @@ class DishesTask(ClassificationTask[DishesConfig]):
         return config if has_both else replace(config, dirty_variants=None)
 
     def build_model(self, config: DishesConfig) -> nn.Module:
-        network = Classifier(config.model) if config.model.network is None else own_classifier(config)
+        network = Classifier(config.model) if config.model.network is None else user_classifier(config)
         return network.to(memory_format=torch.channels_last)
 
     def training_batches(

@@ -13,7 +13,7 @@ from trainable.data.io.splits import Splits
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.metrics.calibration import CalibratedMetrics, CollectedLogits
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
-from trainable.tasks.classification import ClassificationConfig, ClassificationTask, own_classifier
+from trainable.tasks.classification import ClassificationConfig, ClassificationTask, user_classifier
 from trainable.tasks.leaf_data import EMBEDDED, LeafData, labelled_part, open_leaves
 from trainable.tasks.presets.leaf import PRESETS
 from trainable.tasks.task import Progress
@@ -55,7 +55,7 @@ class LeafTask(ClassificationTask[ClassificationConfig]):
         return replace(splits, train=labelled_part(splits.train, config.data.labels_per_class))
 
     def build_model(self, config: ClassificationConfig) -> nn.Module:
-        return LeafClassifier(config.model) if config.model.network is None else own_classifier(config)
+        return LeafClassifier(config.model) if config.model.network is None else user_classifier(config)
 
     def test(
         self,

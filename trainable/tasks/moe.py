@@ -22,7 +22,7 @@ from trainable.losses.segmentation_config import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
-from trainable.models.own_network import build_own_network
+from trainable.models.user_network import build_user_network
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.pixel_probe import PixelProbe
@@ -181,7 +181,7 @@ class MoeTask(Task[MoeConfig]):
             network = CamouflageNet(config.model)
         else:
             size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
-            network = build_own_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
+            network = build_user_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
         return network.to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: MoeConfig) -> DeepSupervision:

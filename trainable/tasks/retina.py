@@ -29,7 +29,7 @@ from trainable.supervision.head_start import RANDOM, check_head_start
 from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, grade_predictors
-from trainable.tasks.classification import OWN_NETWORK, own_classifier, started_at_probe
+from trainable.tasks.classification import USER_NETWORK, started_at_probe, user_classifier
 from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -91,7 +91,7 @@ class RetinaConfig(TrialConfig):
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
-        check_head_start(self.head_start, has_own_network=getattr(self.model, "network", None) is not None)
+        check_head_start(self.head_start, has_user_network=getattr(self.model, "network", None) is not None)
         if self.tasks != tuple(task for task in TASK_NAMES if task in self.tasks) or not self.tasks:
             raise ValueError(f"tasks is {self.tasks}; give one or more of {', '.join(TASK_NAMES)}, in this order.")
 
@@ -155,7 +155,7 @@ class RetinaTask(Task[RetinaConfig]):
         )
 
     def build_model(self, config: RetinaConfig) -> nn.Module:
-        network = Classifier(config.model) if config.model.network is None else own_classifier(config)
+        network = Classifier(config.model) if config.model.network is None else user_classifier(config)
         return network.to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: RetinaConfig) -> MultiTaskSupervision:
@@ -202,7 +202,7 @@ class RetinaTask(Task[RetinaConfig]):
         return started_at_probe(self, config, model, train, [len(names) for names in config.classes.values()])
 
     def no_linear_probe(self, config: RetinaConfig) -> str | None:
-        return OWN_NETWORK if config.model.network is not None else None
+        return USER_NETWORK if config.model.network is not None else None
 
     def linear_probe(self, config: RetinaConfig, model: nn.Module) -> GradeProbe:
         return GradeProbe(features_of(model), [len(names) for names in config.classes.values()])

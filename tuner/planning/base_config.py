@@ -16,7 +16,7 @@ from trainable.data.io.decoding import BadFileError, read_header
 from trainable.data.io.folder_layout import files_below, is_image
 from trainable.models.backbones import has_batch_norm, has_drop_path
 from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
-from trainable.models.own_network import ANY_NETWORK
+from trainable.models.user_network import ANY_NETWORK
 from trainable.remote.local_source import absolute_source, local_source
 from trainable.reporting.output_folder import initial_weights
 from trainable.tasks.registry import get_task
@@ -138,7 +138,7 @@ def check_objective(space: Space, workload: Workload[Any]) -> None:
         )
 
 
-def check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
+def check_user_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
     """Raises ValueError for what a loop of the user's own can't be given."""
     if workload.can_use_ranks:
         return
@@ -153,7 +153,7 @@ def check_own_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
         )
 
 
-def check_own_network(settings: SearchSettings, base: RunConfig) -> None:
+def check_user_network(settings: SearchSettings, base: RunConfig) -> None:
     """Raises ValueError for a value that describes the network in whose place the user's stands."""
     network = getattr(getattr(base, "model", None), "network", None)
     if network is None:

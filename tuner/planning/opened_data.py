@@ -11,8 +11,8 @@ from trainable.workloads.workload import DataFacts, Progress, Workload
 from tuner.planning.base_config import (
     base_config,
     check_objective,
-    check_own_loop,
-    check_own_network,
+    check_user_loop,
+    check_user_network,
     fixed_params,
 )
 from tuner.planning.spaces import FoundSpace
@@ -48,11 +48,11 @@ def open_for_search(settings: SearchSettings, *, on_progress: Progress | None = 
     space = found.space if settings.max_epochs is None else found.space.with_max_epochs(settings.max_epochs)
     workload = get_workload(space.workload)
     check_objective(space, workload)
-    check_own_loop(settings, workload)
+    check_user_loop(settings, workload)
     base = base_config(settings, space)
     data = workload.open_data(base, on_progress=on_progress)
     base = from_params(fixed_params(settings, space, base), workload.adapt_to_data(base, data))
-    check_own_network(settings, base)
+    check_user_network(settings, base)
     floor = workload.trivial_floor(base, data, "validation")
     return OpenedData(
         found=found,

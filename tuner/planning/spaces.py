@@ -10,8 +10,8 @@ from search_spaces.loop_space import LoopSpace
 from search_spaces.questions import WrongQuestionError
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Space
-from trainable.configuration.own_frames import is_our_sentence
 from trainable.configuration.reference import Reference, activate, find, is_reference, load
+from trainable.configuration.user_frames import is_our_sentence
 from trainable.loop.loop_error import told
 from tuner.records import RecordedSettings
 
@@ -74,13 +74,14 @@ def _as_space(reference: str) -> Space:
     found: Space | LoopSpace = load(reference, (Space, LoopSpace))
     space = found.as_space(reference) if isinstance(found, LoopSpace) else found
     suggest, defaults, recommended = (
-        _Own(function, f"the space {space.name}") for function in (space.suggest, space.defaults, space.recommended)
+        _UserFunction(function, f"the space {space.name}")
+        for function in (space.suggest, space.defaults, space.recommended)
     )
     return replace(space, suggest=suggest, defaults=defaults, recommended=recommended)
 
 
 @dataclass(frozen=True, slots=True)
-class _Own:
+class _UserFunction:
     """A function of the user's space; what fails in it is told with their lines alone."""
 
     function: Callable[..., Any]

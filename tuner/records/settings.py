@@ -216,8 +216,8 @@ def read_settings(folder: Path) -> RecordedSettings:
         advice = f"{reader} reads it"
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
     settings: RecordedSettings = parsed(text, RecordedSettings, damaged)
-    own_sampler = () if settings.sampler_reference is None else (settings.sampler_reference,)
-    _check_references(folder, (*settings.references, *own_sampler))
+    user_sampler = () if settings.sampler_reference is None else (settings.sampler_reference,)
+    _check_references(folder, (*settings.references, *user_sampler))
     return settings
 
 

@@ -9,7 +9,7 @@ _OURS = tuple(_ROOT / name for name in ("search_spaces", "trainable", "tuner"))
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib"))
 
 
-def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Those of the user's files, the innermost last."""
     return [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_below(frame, _OURS + _LIBRARIES)]
 

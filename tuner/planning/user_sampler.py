@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler
 from trainable.configuration.reference import load
 
 
-def own_sampler(reference: str) -> Callable[[int], BaseSampler]:
+def user_sampler(reference: str) -> Callable[[int], BaseSampler]:
     """Makes a new sampler from a seed.
 
     Args:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from trainable.configuration.fields import typed, unknown_name
-from trainable.configuration.own_frames import in_words, own_frames
 from trainable.configuration.reference import load
+from trainable.configuration.user_frames import in_words, user_frames
 from trainable.models.output import as_model_output
 
 SCRATCH = "scratch"
@@ -26,7 +26,7 @@ CHECKED_IMAGES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnNetworkConfig:
+class UserNetworkConfig:
     """Which network of the user's takes the place of the workload's, and its parameters."""
 
     network: str | None = None
@@ -72,8 +72,8 @@ class OwnNetworkConfig:
             raise ValueError(f"{workload} takes no network of your own; moe, dishes, leaf and retina do.")
 
 
-def build_own_network(
-    config: OwnNetworkConfig, *, num_outputs: int, is_mask: bool, size_px: tuple[int, int]
+def build_user_network(
+    config: UserNetworkConfig, *, num_outputs: int, is_mask: bool, size_px: tuple[int, int]
 ) -> nn.Module:
     """The user's network, after two black images of height and width `size_px` passed through a copy of it.
 
@@ -156,6 +156,6 @@ def _check_parameters(name: str, network: nn.Module) -> None:
 
 
 def _failed(what: str, error: BaseException) -> str:
-    own = own_frames(error)
+    own = user_frames(error)
     place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
     return f"{what}: {in_words(error)}{place}"
