@@ -3,7 +3,7 @@
     python -m tuner.confirm results/moe/<run> --seeds 3..10
 
 The search compared single runs on the validation split; this tests whether the gain holds on data it never saw. Report,
-page and export are written again: the answer may be another.
+page and export are written again: another trial may be selected.
 """
 
 import argparse
@@ -84,10 +84,10 @@ def check_confirmable(folder: Path, *, top: int) -> None:
         ValueError: --top is below 1, the folder holds nothing to confirm, or its data has changed.
     """
     from trainable.run_setup import open_data
-    from tuner.answer.comparison import confirmed_runs
     from tuner.confirmation.wanted import candidates
     from tuner.ending.steps import DATA_NOTES
     from tuner.export import exported_config_of
+    from tuner.selection.comparison import confirmed_runs
 
     if top < 1:
         raise ValueError(f"--top is {top}; it must be 1 or more.")
@@ -99,8 +99,8 @@ def check_confirmable(folder: Path, *, top: int) -> None:
 
 
 def _report_missing(folder: Path, search: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> int:
-    from tuner.answer.comparison import confirmed_runs
     from tuner.confirmation.wanted import next_trainings
+    from tuner.selection.comparison import confirmed_runs
 
     missing = next_trainings(folder, search, top=top, seeds=seeds)
     if not missing:

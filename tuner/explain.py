@@ -14,8 +14,6 @@ from pathlib import Path
 from trainable.command_line import run_main
 from trainable.reporting.visible_text import visible
 from tuner import formatting
-from tuner.answer import in_search
-from tuner.answer.handed_over import handed_over
 from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import measure_importance
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
@@ -24,6 +22,8 @@ from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.lock import is_in_use
 from tuner.results import progress
 from tuner.results.differences import differences
+from tuner.selection import in_search
+from tuner.selection.handed_over import handed_over
 
 PROG = "python -m tuner.explain"
 MOST_PARAMETERS = 5
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     try:
         search = read_search(options.folder)
         if options.trial is None:
-            answer = handed_over(options.folder, search)
-            trial, lines = None if answer is None else answer.trial, explain_search(search, options.folder)
+            selected = handed_over(options.folder, search)
+            trial, lines = None if selected is None else selected.trial, explain_search(search, options.folder)
         else:
             trial = find_trial(search, options.trial)
             lines = explain_trial(search, trial)
@@ -56,11 +56,11 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
     left = None if is_in_use(folder) else what_is_left(folder, search)
     lines = lines if left is None else [left, *lines]
-    answer = handed_over(folder, search)
-    if answer is None:
+    selected = handed_over(folder, search)
+    if selected is None:
         return [*lines, "No trial has a value to compare, so none is exported."]
-    lines.append(_why_it_led(search, answer.trial) if answer.choice is None else answer.choice.sentence)
-    return [*lines, *answer.evidence, *explain_trial(search, answer.trial)]
+    lines.append(_why_it_led(search, selected.trial) if selected.choice is None else selected.choice.sentence)
+    return [*lines, *selected.evidence, *explain_trial(search, selected.trial)]
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:

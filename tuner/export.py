@@ -28,13 +28,13 @@ from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_ove
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
-from tuner.answer.comparison import read_confirmations
-from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
 from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.results.model_card import model_card
+from tuner.selection.comparison import read_confirmations
+from tuner.selection.handed_over import HandedOver, handed_over
 
 PROG = "python -m tuner.export"
 FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "metrics.json", "README.md"
@@ -129,18 +129,18 @@ def export(folder: Path) -> Path:
     """
     record = read_search(folder)
     _tidy(folder)
-    answer = _answer(record, folder)
-    is_lost = last_checkpoint(folder, answer.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
-    weights = {} if is_lost else trained_weights(folder, answer.trial)
-    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, answer.trial, folder))
+    selected = _selected(record, folder)
+    is_lost = last_checkpoint(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
+    weights = {} if is_lost else trained_weights(folder, selected.trial)
+    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
     if weights:
         torch.save(weights, folder / NEW / WEIGHTS)
     trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
     probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
     beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
-    measured = _metrics(answer) | beside
+    measured = _metrics(selected) | beside
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
-    card = model_card(record, answer.trial, read_confirmations(folder, record))
+    card = model_card(record, selected.trial, read_confirmations(folder, record))
     (folder / NEW / CARD).write_text(card, encoding="utf-8")
     # The folder is replaced, not its files: a kill can't leave an old configuration beside new weights.
     if (folder / FOLDER).exists():
@@ -150,7 +150,7 @@ def export(folder: Path) -> Path:
     if is_lost:
         here, config = formatting.argument(folder), formatting.argument(folder / FOLDER / CONFIG)
         raise ValueError(
-            f"{folder / FOLDER} is written without weights: {_without_checkpoint(folder, answer.trial)}. Restore it "
+            f"{folder / FOLDER} is written without weights: {_without_checkpoint(folder, selected.trial)}. Restore it "
             f"from a copy and run python -m tuner.export {here}, or train it again with "
             f"python -m trainable.train --config {config}."
         )
@@ -205,7 +205,7 @@ def _without_checkpoint(folder: Path, trial: TrialRecord) -> str:
 def verify(folder: Path) -> Verification:
     """Retrains the exported configuration in this process, without Ray."""
     record = read_search(folder)
-    trial = _answer(record, folder).trial
+    trial = _selected(record, folder).trial
     device = record.settings.resources.device
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
@@ -237,17 +237,17 @@ def _print_epoch(epoch: int, objective: float, searched: list[float]) -> None:
     sys.stdout.flush()
 
 
-def _answer(record: SearchRecord, folder: Path) -> HandedOver:
-    answer = handed_over(folder, record)
-    if answer is None:
+def _selected(record: SearchRecord, folder: Path) -> HandedOver:
+    selected = handed_over(folder, record)
+    if selected is None:
         raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to export.")
-    return answer
+    return selected
 
 
-def _metrics(answer: HandedOver) -> dict[str, object]:
+def _metrics(selected: HandedOver) -> dict[str, object]:
     """What was measured of its weights, and how its training ended."""
-    trial = answer.trial
-    result = trial.results[answer.epoch]
+    trial = selected.trial
+    result = trial.results[selected.epoch]
     return {
         "trial": trial.name,
         "epoch": result.epoch,

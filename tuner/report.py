@@ -17,9 +17,6 @@ import pandas as pd
 from trainable.command_line import error_line, run_main
 from trainable.reporting.output_folder import check_writable
 from trainable.reporting.visible_text import to_csv_cell, visible
-from tuner.answer import in_search
-from tuner.answer.comparison import read_confirmations
-from tuner.answer.handed_over import handed_over
 from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import Importance, measure_importance
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
@@ -32,6 +29,9 @@ from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.data import say_data
 from tuner.results.headline import State
 from tuner.results.importance_text import say_importance
+from tuner.selection import in_search
+from tuner.selection.comparison import read_confirmations
+from tuner.selection.handed_over import handed_over
 from tuner.views.html.content import read_result
 from tuner.views.html.page import PAGE, write_page
 
@@ -106,8 +106,8 @@ def write_measured(
     folder: Path, search: SearchRecord, importance: Importance | None, output: Path | None = None
 ) -> Path:
     """As `write_report`, for a search that is read and whose importance is measured: that takes seconds."""
-    answer = handed_over(folder, search)
-    exported = None if answer is None else answer.trial
+    selected = handed_over(folder, search)
+    exported = None if selected is None else selected.trial
     output = folder if output is None else output
     confirmations = read_confirmations(folder, search)
     output.mkdir(parents=True, exist_ok=True)
@@ -120,20 +120,20 @@ def write_measured(
         report_text.say_result(
             search,
             confirmations,
-            answer,
+            selected,
             interruption=None if is_running else what_is_left(folder, search),
             nothing_learned=warning_of_nothing_learned(
                 search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder)
             ),
         ),
         report_text.say_what_was_searched(search),
-        report_text.say_exported(search, answer),
+        report_text.say_exported(search, selected),
         report_text.say_confirmations(search, confirmations),
         baselines.say_baselines(search, baseline_rows(folder, search)),
         say_importance(search, importance),
         report_text.say_trials(search, exported),
         say_data(search.settings),
-        "" if answer is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
+        "" if selected is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
     ]
     with replacing(output / REPORT) as partial:
         partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
@@ -142,15 +142,15 @@ def write_measured(
 
 def baseline_rows(folder: Path, search: SearchRecord) -> list[baselines.Row]:
     """The exported trial and the default beside what needs no training."""
-    answer = handed_over(folder, search)
-    exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
+    selected = handed_over(folder, search)
+    exported, confirmations = None if selected is None else selected.trial, read_confirmations(folder, search)
     return baselines.rows_of(search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder))
 
 
 def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
     """What the terminal says of the result: the values on both splits, and whether anything was learned."""
-    answer = handed_over(folder, search)
-    exported, confirmations = None if answer is None else answer.trial, read_confirmations(folder, search)
+    selected = handed_over(folder, search)
+    exported, confirmations = None if selected is None else selected.trial, read_confirmations(folder, search)
     scores = TRIVIAL.read(folder), PROBE.read(folder)
     warning = warning_of_nothing_learned(search, exported, confirmations, *scores)
     rows = baseline_rows(folder, search)

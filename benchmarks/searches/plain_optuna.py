@@ -28,11 +28,11 @@ from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.exported_config import ExportedConfig
 from tuner import formatting
-from tuner.answer.comparison import Confirmation, confirmed_runs
-from tuner.answer.handed_over import handed_over
 from tuner.planning.plan import Plan, plan_from_records
 from tuner.policy.samplers.tpe import DIRECTIONS
 from tuner.records import ConfirmedRun, SearchRecord, append_run, read_runs, read_search, trial_name
+from tuner.selection.comparison import Confirmation, confirmed_runs
+from tuner.selection.handed_over import handed_over
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuner import formatting
-from tuner.answer.comparison import Confirmation, read_confirmations
-from tuner.answer.handed_over import handed_over
 from tuner.api.keywords import path_of
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.selection.comparison import Confirmation, read_confirmations
+from tuner.selection.handed_over import handed_over
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,10 +78,10 @@ class SearchResult:
         """The trial that is exported; None while no trial has a finite objective."""
         from tuner.export import trial_config
 
-        answer = handed_over(self.folder, self.search)
-        if answer is None:
+        selected = handed_over(self.folder, self.search)
+        if selected is None:
             return None
-        trial, result = answer.trial, answer.trial.results[answer.epoch]
+        trial, result = selected.trial, selected.trial.results[selected.epoch]
         return BestTrial(
             trial=trial.name,
             config=trial_config(self.search, trial),
@@ -89,8 +89,8 @@ class SearchResult:
             epoch=result.epoch,
             objective=result.objective,
             metrics=result.metrics,
-            is_confirmed=answer.is_confirmed,
-            remark=answer.remark,
+            is_confirmed=selected.is_confirmed,
+            remark=selected.remark,
         )
 
     def to_pandas(self) -> "pd.DataFrame":

@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 from tuner import formatting
-from tuner.answer import in_search
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import remove, trial_folder
+from tuner.selection import in_search
 
 RESERVE = 3
 """The disk must have room for this many of the largest checkpoint: two trials may write at once, and the records."""

@@ -12,9 +12,9 @@ import math
 import re
 from typing import NamedTuple
 
-from tuner.answer import in_search
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
+from tuner.selection import in_search
 
 RESERVE = 0.05
 """Of the stated time, kept until the confirmation: what report and export take, and estimates that are too low."""

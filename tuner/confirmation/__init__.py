@@ -1,4 +1,5 @@
 """The trainings that test whether the best trials beat the default on data that the search never saw: lists them
-(wanted), runs them (training), and says how long they take (remaining). What they answer is in tuner.answer. May import
-trainable, tuner.answer, tuner.baselines, tuner.budget, tuner.export, tuner.formatting, tuner.ray and tuner.records.
+(wanted), runs them (training), and says how long they take (remaining). What they prove is in tuner.selection. May
+import trainable, tuner.baselines, tuner.budget, tuner.export, tuner.formatting, tuner.ray, tuner.records and
+tuner.selection.
 """

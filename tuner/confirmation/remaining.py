@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 
-from tuner.answer import in_search
 from tuner.budget.duration import batches_of_pairs, makespan
 from tuner.budget.time_left import REPORT_STARTS, TimeLeft, start_seconds
 from tuner.confirmation.wanted import Training
 from tuner.records import SearchRecord
+from tuner.selection import in_search
 
 TrainingKey = tuple[str, int]
 """Name of the trial, and seed."""

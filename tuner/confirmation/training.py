@@ -15,7 +15,6 @@ from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.exported_config import ExportedConfig
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
-from tuner.answer.comparison import confirmed_runs
 from tuner.baselines.beside import Baselines
 from tuner.budget.time_left import TimeLeft
 from tuner.confirmation.remaining import Remaining, TrainingKey
@@ -25,6 +24,7 @@ from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord, append_run, read_search
 from tuner.records.typed_json import finite_or_none
+from tuner.selection.comparison import confirmed_runs
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from itertools import count, islice
 from pathlib import Path
 
 from tuner import formatting
-from tuner.answer import in_search
-from tuner.answer.comparison import confirmed_runs
-from tuner.answer.handed_over import handed_over
 from tuner.budget.time_left import time_left
 from tuner.records import ConfirmSeeds, SearchRecord, TrialRecord
+from tuner.selection import in_search
+from tuner.selection.comparison import confirmed_runs
+from tuner.selection.handed_over import handed_over
 
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own seed is skipped."""
@@ -42,10 +42,10 @@ def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: Confi
     missing = _without(first, known)
     if missing or not first:
         return missing
-    answer, default = handed_over(folder, record), record.default_trial
-    if answer is None or default is None or not answer.is_undecided:
+    selected, default = handed_over(folder, record), record.default_trial
+    if selected is None or default is None or not selected.is_undecided:
         return []
-    pairs = [_without([(default, seed), (answer.trial, seed)], known) for seed in _seeds(record, seeds.last)]
+    pairs = [_without([(default, seed), (selected.trial, seed)], known) for seed in _seeds(record, seeds.last)]
     batch = [pair for pair in pairs if pair][: max(1, record.settings.resources.concurrent // 2)]
     return [training for pair in batch for training in pair]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from trainable.process import silenced
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
-from tuner.answer.handed_over import handed_over
 from tuner.confirmation.training import Progress, confirm, log_training
 from tuner.confirmation.wanted import what_is_left
 from tuner.export import CONFIG, FOLDER, export
@@ -21,6 +20,7 @@ from tuner.listeners.study_copy import mark_exported
 from tuner.listeners.tensorboard import write_columns
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
 from tuner.results.headline import State
+from tuner.selection.handed_over import handed_over
 from tuner.storage.lease import LeaseLostError
 from tuner.views.throttled_view import ThrottledView
 
@@ -129,9 +129,9 @@ def summary(folder: Path, search: SearchRecord, not_exported: str | None) -> lis
 
 
 def _hand_over(folder: Path, search: SearchRecord) -> str | None:
-    """Exports the answer; returns why that can't be done, and None where it is."""
-    answer = handed_over(folder, search)
-    if answer is None:
+    """Exports the selected trial; returns why that can't be done, and None where it is."""
+    selected = handed_over(folder, search)
+    if selected is None:
         if search.is_unfinished and not any(trial.results for trial in search.trials):
             return "interrupted before any epoch ended"
         return "no trial has a finite objective; the report says why each ended"
@@ -140,5 +140,5 @@ def _hand_over(folder: Path, search: SearchRecord) -> str | None:
     except ValueError as error:
         return str(error).rstrip(".")
     finally:
-        mark_exported(folder, answer.trial, answer.remark)
+        mark_exported(folder, selected.trial, selected.remark)
     return None

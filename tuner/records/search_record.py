@@ -152,7 +152,7 @@ class SearchRecord:
 
     @property
     def leader(self) -> TrialRecord | None:
-        """The best on the search's one seed; what is handed over is `tuner.answer.handed_over`."""
+        """The best on the search's one seed; what is handed over is `tuner.selection.handed_over`."""
         if self._leader[0] != len(self.events):
             epoch = self.comparison_epoch
             self._leader = (len(self.events), None if epoch is None else self.ranked(epoch)[0])

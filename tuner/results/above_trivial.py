@@ -10,13 +10,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from tuner import formatting
-from tuner.answer import sequential
-from tuner.answer.comparison import Confirmation
-from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.advice import advice_for
 from tuner.results.baselines import tested_values
+from tuner.selection import sequential
+from tuner.selection.comparison import Confirmation
+from tuner.selection.in_search import handed_over_result
 
 LUCK: dict[Split, float] = {"validation": 3.0, "test": 2.0}
 """Standard deviations of a random answer that count as luck."""

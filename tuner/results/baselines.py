@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tuner import formatting
-from tuner.answer.comparison import Confirmation
-from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.report_text import table
+from tuner.selection.comparison import Confirmation
+from tuner.selection.in_search import handed_over_result
 
 TRIAL = "trial "
 """How the name of a trial's row begins."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tuner import formatting
-from tuner.answer import in_search
-from tuner.answer.comparison import Confirmation
 from tuner.records import SearchRecord, TrialRecord
+from tuner.selection import in_search
+from tuner.selection.comparison import Confirmation
 
 
 class State(StrEnum):

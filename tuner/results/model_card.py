@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuner import formatting
-from tuner.answer.comparison import Confirmation
-from tuner.answer.in_search import handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results.report_text import table
+from tuner.selection.comparison import Confirmation
+from tuner.selection.in_search import handed_over_result
 
 LOADING = """from trainable.predict import TrainedModel
 model = TrainedModel.read("best")                     # this folder

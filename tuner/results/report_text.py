@@ -6,14 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tuner import formatting
-from tuner.answer import in_search
-from tuner.answer.comparison import Confirmation
-from tuner.answer.handed_over import HandedOver
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import value_in_words
 from tuner.results.timeline import search_seconds
+from tuner.selection import in_search
+from tuner.selection.comparison import Confirmation
+from tuner.selection.handed_over import HandedOver
 
 LEFT_OUT = (
     *("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges"),
@@ -25,7 +25,7 @@ LEFT_OUT = (
 def say_result(
     search: SearchRecord,
     confirmations: Sequence[Confirmation],
-    answer: HandedOver | None,
+    selected: HandedOver | None,
     *,
     interruption: str | None = None,
     nothing_learned: str | None = None,
@@ -37,20 +37,20 @@ def say_result(
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
     title += "".join(f"\n\n**{warning}**" for warning in (interruption, nothing_learned) if warning is not None)
-    evidence = [] if answer is None else answer.evidence
-    if answer is not None and answer.trial is search.default_trial:
+    evidence = [] if selected is None else selected.evidence
+    if selected is not None and selected.trial is search.default_trial:
         # No trial is claimed to beat it; what the others had on the test split is the evidence.
         evidence = [*(one.sentence for one in confirmations), *evidence]
     headline = "No trial has a value to compare; the table below says how each ended."
-    if answer is not None:
-        headline = _on_one_seed(search, answer) if answer.choice is None else answer.choice.sentence
+    if selected is not None:
+        headline = _on_one_seed(search, selected) if selected.choice is None else selected.choice.sentence
     parts = [title, f"**{headline}**", *evidence, warning_of_few(settings.images)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _on_one_seed(search: SearchRecord, answer: HandedOver) -> str:
+def _on_one_seed(search: SearchRecord, selected: HandedOver) -> str:
     """The exported trial beside the default, both in the search itself."""
-    trial, comparison, result = answer.trial, answer.in_search, answer.trial.last_result
+    trial, comparison, result = selected.trial, selected.in_search, selected.trial.last_result
     value = formatting.number(result.objective)
     best = f"`{search.settings.metric}` {value} at epoch {result.epoch} on the validation split"
     if comparison is None:
@@ -147,15 +147,15 @@ def _setting(value: object) -> str:
     return formatting.parameter(value)
 
 
-def say_exported(search: SearchRecord, answer: HandedOver | None) -> str:
+def say_exported(search: SearchRecord, selected: HandedOver | None) -> str:
     """How the exported trial was chosen, what it had in the search, and how it differs from the default."""
-    if answer is None:
+    if selected is None:
         return ""
-    how = _chosen_on_one_seed(search, answer.trial) if answer.choice is None else _chosen_on_seeds(search, answer)
-    epoch, last = answer.epoch, answer.trial.last_result.epoch
+    how = _chosen_on_one_seed(search, selected.trial) if selected.choice is None else _chosen_on_seeds(search, selected)
+    epoch, last = selected.epoch, selected.trial.last_result.epoch
     weights = f"Its exported weights are those of epoch {epoch}; it ended at epoch {last}."
     default = search.default_trial
-    differences = "" if default is None else _parameters(answer.trial, default)
+    differences = "" if default is None else _parameters(selected.trial, default)
     return "\n\n".join(part for part in ("## The exported trial", f"{how} {weights}", differences) if part)
 
 
@@ -169,8 +169,8 @@ def _chosen_on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
     )
 
 
-def _chosen_on_seeds(search: SearchRecord, answer: HandedOver) -> str:
-    comparison, value = answer.in_search, formatting.number(answer.trial.last_result.objective)
+def _chosen_on_seeds(search: SearchRecord, selected: HandedOver) -> str:
+    comparison, value = selected.in_search, formatting.number(selected.trial.last_result.objective)
     beside = ""
     if comparison is not None and comparison.trial is not comparison.default:
         beside = f", {formatting.gain(comparison.gain)} than the default at epoch {comparison.epoch}"

@@ -6,12 +6,12 @@ from string import Formatter
 from typing import NamedTuple
 
 from tuner import formatting
-from tuner.answer import in_search
 from tuner.importance.measure import Importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import differences
+from tuner.selection import in_search
 
 SHOWN_DIFFERENCES = 4
 

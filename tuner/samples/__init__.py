@@ -1,3 +1,3 @@
 """Samples of the test split for report.html: the truth beside what the default and the exported trial say. May import
-trainable, tuner.answer.handed_over, tuner.ensemble, tuner.export, tuner.formatting, tuner.records and tuner.results.
+trainable, tuner.selection.handed_over, tuner.ensemble, tuner.export, tuner.formatting, tuner.records and tuner.results.
 """

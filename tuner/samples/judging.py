@@ -17,7 +17,6 @@ from trainable.tasks.task import Task
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
-from tuner.answer.handed_over import handed_over
 from tuner.ensemble import Network, scoring_network
 from tuner.export import exported_config_of, trial_config
 from tuner.records import SearchRecord, TrialRecord
@@ -25,6 +24,7 @@ from tuner.results.samples import POOR_SCORE, Sample, Samples, read_samples, wri
 from tuner.samples.batching import alone, form_of, joined, row_of
 from tuner.samples.kind import JudgedImage, Kind
 from tuner.samples.kinds import kind_of
+from tuner.selection.handed_over import handed_over
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,12 @@ MAX_SECONDS = 60.0
 
 def draw_samples_once(folder: Path, search: SearchRecord) -> None:
     """Of a confirmed search whose samples are not drawn yet; a reason why they can't be is a warning."""
-    answer = handed_over(folder, search)
-    if answer is None or not answer.is_confirmed or read_samples(folder, answer.trial.name) is not None:
+    selected = handed_over(folder, search)
+    if selected is None or not selected.is_confirmed or read_samples(folder, selected.trial.name) is not None:
         return
     try:
         with shortages_named():
-            draw_samples(folder, search, answer.trial)
+            draw_samples(folder, search, selected.trial)
     except (ValueError, OSError, MemoryShortage) as error:
         logger.warning("No sample pictures are drawn: %s", error)
 

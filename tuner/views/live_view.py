@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner import formatting
-from tuner.answer import in_search
 from tuner.budget.time_left import time_left
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import largest_differences
+from tuner.selection import in_search
 from tuner.views.plain_view import ended_words, heading
 from tuner.views.view import View
 

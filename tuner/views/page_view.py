@@ -7,11 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from tuner import formatting
-from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.budget.time_left import time_left
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import baseline_rows, results_table
+from tuner.selection.handed_over import HandedOver, handed_over
 from tuner.views import page_data
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing
@@ -33,9 +33,9 @@ def show(folder: Path) -> None:
 
 def _draw(folder: Path) -> None:
     search = read_search(folder)
-    answer = handed_over(folder, search)
-    exported = None if answer is None else answer.trial
-    _show_progress(search, folder, answer)
+    selected = handed_over(folder, search)
+    exported = None if selected is None else selected.trial
+    _show_progress(search, folder, selected)
     curves, parameters, trials, configuration, checkpoints, machine = st.tabs(
         ["Curves", "Parameters", "Trials", "Configuration", "Checkpoints", "Machine"]
     )
@@ -67,14 +67,14 @@ def _show(drawings: Iterable[Drawing]) -> None:
         st.caption(drawing.caption)
 
 
-def _show_progress(search: SearchRecord, folder: Path, answer: HandedOver | None) -> None:
+def _show_progress(search: SearchRecord, folder: Path, selected: HandedOver | None) -> None:
     st.header(heading(search, results=folder, dashboard=None)["searching"])
     left = time_left(search) if search.is_unfinished else None
     clock = formatting.duration(search.elapsed) + ("" if left is None else f", {left} left")
-    best = best_words(search) if answer is None or answer.choice is None else answer.choice.sentence.rstrip(".")
+    best = best_words(search) if selected is None or selected.choice is None else selected.choice.sentence.rstrip(".")
     st.markdown(f"{best}; {ended_words(search)} ended; {clock}")
-    if answer is not None and answer.remark is not None:
-        st.caption(answer.remark)
+    if selected is not None and selected.remark is not None:
+        st.caption(selected.remark)
     beside = page_data.baselines(baseline_rows(folder, search))
     if not beside.empty:
         st.dataframe(beside)

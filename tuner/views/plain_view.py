@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TextIO
 
 from tuner import formatting
-from tuner.answer import in_search
 from tuner.budget.time_left import time_left
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord
 from tuner.results import progress
+from tuner.selection import in_search
 from tuner.views.view import View
 
 PROGRESS_SECONDS = 60

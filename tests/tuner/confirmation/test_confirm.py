@@ -13,7 +13,6 @@ from ray.exceptions import WorkerCrashedError
 
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
-from tuner.answer.comparison import read_confirmations
 from tuner.budget.time_left import TimeLeft
 from tuner.confirm import main
 from tuner.confirmation.training import Progress, Trained, confirm, log_training
@@ -34,6 +33,7 @@ from tuner.records import (
 )
 from tuner.records.settings import read_settings, write_settings
 from tuner.records.trivial import TRIVIAL, TrivialScore
+from tuner.selection.comparison import read_confirmations
 from tuner.storage.lease import Lease
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner.answer.handed_over import handed_over
 from tuner.confirmation.training import Trained, confirm
 from tuner.confirmation.wanted import FIRST_SEED, is_over, next_trainings
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, append_run, read_search, trial_name
 from tuner.records.confirm_seeds import MOST_SEEDS
+from tuner.selection.handed_over import handed_over
 
 SEEDS = ConfirmSeeds(first=3, last=5)
 NAMES = [trial_name(number, {}) for number in range(3)]

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.answer.comparison import Confirmation
-from tuner.answer.in_search import handed_over_result
 from tuner.records import read_search
 from tuner.records.trivial import TRIVIAL, ProbeScore, TrivialScore
 from tuner.results.above_trivial import warning_at_first_rung, warning_of_nothing_learned
+from tuner.selection.comparison import Confirmation
+from tuner.selection.in_search import handed_over_result
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tuner.answer.comparison import Confirmation
 from tuner.records import read_search
 from tuner.results.headline import State, Verdict, headline_of
+from tuner.selection.comparison import Confirmation
 
 
 @pytest.fixture(scope="module")

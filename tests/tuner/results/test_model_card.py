@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.answer.comparison import Confirmation
 from tuner.records import read_search
 from tuner.results.model_card import LOADING, model_card
+from tuner.selection.comparison import Confirmation
 
 
 @pytest.fixture

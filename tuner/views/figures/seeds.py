@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from tuner import formatting
-from tuner.answer.comparison import Confirmation
 from tuner.records import SearchRecord, TrialRecord
+from tuner.selection.comparison import Confirmation
 from tuner.views.figures.drawing import COMPLETED, DEFAULT, EXPORTED, Drawing, new_figure
 
 

@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tuner import formatting
-from tuner.answer import in_search
-from tuner.answer.comparison import Confirmation, confirmed_runs, read_confirmations
-from tuner.answer.handed_over import HandedOver, handed_over
 from tuner.budget.time_left import time_left
 from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import Importance
@@ -21,6 +18,9 @@ from tuner.results.headline import Headline, State, headline_of
 from tuner.results.importance_text import mattered_most, num_missing
 from tuner.results.samples import Samples, fails_most, read_samples
 from tuner.results.timeline import parts_of_time, time_in_words
+from tuner.selection import in_search
+from tuner.selection.comparison import Confirmation, confirmed_runs, read_confirmations
+from tuner.selection.handed_over import HandedOver, handed_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Result:
     state: State
     exported: TrialRecord | None
     """While the search runs, the best so far."""
-    answer: HandedOver | None
+    selected: HandedOver | None
     confirmations: Sequence[Confirmation]
     importance: Importance | None
     samples: Samples | None
@@ -54,8 +54,8 @@ def read_result(
     Raises:
         ValueError: a file of the confirmation, or of the samples, is damaged.
     """
-    answer = handed_over(folder, search)
-    exported = None if answer is None else answer.trial
+    selected = handed_over(folder, search)
+    exported = None if selected is None else selected.trial
     if state is State.RUNNING and (comparison := in_search.compare_best_so_far(search)) is not None:
         exported = comparison.trial
     return Result(
@@ -63,7 +63,7 @@ def read_result(
         search=search,
         state=state or (State.OVER if is_over(folder, search) else State.INTERRUPTED),
         exported=exported,
-        answer=answer,
+        selected=selected,
         confirmations=read_confirmations(folder, search),
         importance=importance,
         samples=None if exported is None or state is State.RUNNING else read_samples(folder, exported.name),
@@ -86,12 +86,12 @@ def notes(result: Result) -> list[str]:
 
 def claims(result: Result) -> list[str]:
     """How it was chosen, how it does on the test split (the others, where the default is exported), and who led."""
-    answer = result.answer
-    if answer is None:
+    selected = result.selected
+    if selected is None:
         return []
-    tested = result.confirmations if answer.on_test is None else [answer.on_test]
-    chosen = None if answer.choice is None else answer.choice.sentence
-    return [one for one in (chosen, *(claim.sentence for claim in tested), answer.remark) if one]
+    tested = result.confirmations if selected.on_test is None else [selected.on_test]
+    chosen = None if selected.choice is None else selected.choice.sentence
+    return [one for one in (chosen, *(claim.sentence for claim in tested), selected.remark) if one]
 
 
 def baselines(result: Result) -> list[Row]:
@@ -155,8 +155,8 @@ def commands(result: Result) -> dict[str, str]:
         return found | {"Explain the trials so far": f"python -m tuner.explain {place}"}
     if result.state is State.OVER and not result.confirmations:
         found["Score it on the test split"] = f"python -m tuner.confirm {place}"
-    if result.state is State.OVER and result.answer is not None and result.answer.seeds_to_decide is not None:
-        found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {result.answer.seeds_to_decide}"
+    if result.state is State.OVER and result.selected is not None and result.selected.seeds_to_decide is not None:
+        found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {result.selected.seeds_to_decide}"
     if result.state is not State.CONFIRMING:
         found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
         if result.search.settings.images:

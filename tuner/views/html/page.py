@@ -72,7 +72,7 @@ def render(result: Result) -> str:
         notes=notes(result),
         facts=facts(result),
         time_parts=time_parts(result),
-        to_decide=None if result.answer is None else result.answer.to_decide,
+        to_decide=None if result.selected is None else result.selected.to_decide,
         exported_word=word_of_exported(search),
         mattered=what_mattered(result.importance),
         judged_images=None if result.samples is None else which_judged(result.samples),

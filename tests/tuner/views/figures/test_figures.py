@@ -2,9 +2,9 @@
 
 import pytest
 
-from tuner.answer.comparison import Confirmation
 from tuner.importance.measure import measure_importance
 from tuner.records import read_search
+from tuner.selection.comparison import Confirmation
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.parameters import draw_parameters, ticks_of
 from tuner.views.figures.seeds import draw_seeds

@@ -1,8 +1,8 @@
 import pytest
 
 from tests.tuner.recorded_curves import recorded
-from tuner.answer import in_search
 from tuner.policy.outcomes import Outcome
+from tuner.selection import in_search
 
 
 def test_the_winner_is_compared_with_the_default_at_the_last_epoch_that_both_reached(tmp_path):

@@ -12,13 +12,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tuner import explain, load
-from tuner.answer.handed_over import handed_over
 from tuner.confirmation.wanted import FIRST_SEED
 from tuner.ending.steps import finish
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Recorder, append_run, read_search
+from tuner.selection.handed_over import handed_over
 from tuner.views.figures.curves import draw_learning_curves
 from tuner.views.figures.drawing import EXPORTED
 

@@ -2,10 +2,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 from tests.tuner.conftest import recorded_settings
-from tuner.answer.comparison import Confirmation, choose, read_confirmations
-from tuner.answer.sequential import level
 from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
 from tuner.records.events import TrialStarted
+from tuner.selection.comparison import Confirmation, choose, read_confirmations
+from tuner.selection.sequential import level
 
 NAMES = [trial_name(number, {}) for number in range(8)]
 

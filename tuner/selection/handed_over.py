@@ -1,14 +1,14 @@
-"""The one answer of a search: which trial is handed over. Every reader of a results folder shows this one."""
+"""The one trial of a search that is handed over. Every reader of a results folder shows this one."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner import formatting
-from tuner.answer import sequential
-from tuner.answer.comparison import Choice, Confirmation, choose, read_confirmations
-from tuner.answer.in_search import Comparison, compare_with_default, full_seconds, handed_over_result
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.confirm_seeds import MOST_SEEDS
+from tuner.selection import sequential
+from tuner.selection.comparison import Choice, Confirmation, choose, read_confirmations
+from tuner.selection.in_search import Comparison, compare_with_default, full_seconds, handed_over_result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuner import formatting
-from tuner.answer import sequential
 from tuner.records import CONFIRM, ConfirmedRun, SearchRecord, TrialRecord, read_runs
 from tuner.records.events import TRIALS
 from tuner.records.trial_name import number_of
+from tuner.selection import sequential
 
 Value = TypeVar("Value")
 

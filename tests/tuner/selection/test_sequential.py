@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from tuner.answer.sequential import ERROR, LEAST_SEEDS, interval, level, seeds_to_decide
+from tuner.selection.sequential import ERROR, LEAST_SEEDS, interval, level, seeds_to_decide
 
 NUM_CONFIRMATIONS = 20_000
 LAWS = {
