@@ -1,5 +1,6 @@
 """One thread: the tensors of the tests are small, and two test runs on one machine would wait for each other."""
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from trainable.leg import Leg
 from trainable.tasks.registry import get_task
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so, and every command of a test would inherit it: deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,6 +80,11 @@ def begin(disc_config, tmp_path) -> Iterator[Callable]:
     for trial in begun:
         trial.stop()
     torch.set_num_threads(1)
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so, and every command of a test would inherit it: deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def leg(params, folder: Path, *, trial: str = "000-0123abcd", from_epoch: int = 0) -> Leg:

@@ -81,6 +81,9 @@ def build_network(task: Task[Any], config: TrialConfig) -> nn.Module:
             )
         enable()
     if config.compile_backend is not None:
+        # A process keeps eight compiled forms of a function, and runs it uncompiled after that: a worker of a search
+        # would use them up in its first few trials.
+        torch.compiler.reset()
         # In place, so that the names of the weights stay what they are.
         model.compile(backend=config.compile_backend)
     return model

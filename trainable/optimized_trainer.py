@@ -69,6 +69,9 @@ class OptimizedTrainer(Trainer):
     collapse_detector = _Replaceable()
     collapse_response = _Replaceable()
     averaging = _Replaceable()
+    unfreezing = _Replaceable()
+    max_grad_norm = _Replaceable()
+    z_loss_weight = _Replaceable()
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """A training script as the source documentation writes it, with nothing changed but the import."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from trainable import (
     GlobalBatchLoadBalancer,
     OptimizedTrainer,
 )
+from trainable.techniques.techniques import Techniques
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "trainer_alone.md"
 
@@ -130,9 +132,42 @@ def test_a_subclass_brings_its_own_augmentation(loader):
     assert trainer.train_epoch(loader, 0)["aug_strength"] == 1.0
 
 
-def test_the_pages_script_for_classes_learns_them():
+def test_every_technique_may_be_assigned_by_its_name(loader):
+    model = MyCODModel()
+    trainer = trainer_for(model, torch.optim.SGD(model.parameters(), lr=1.0), max_grad_norm=None, max_lr=1.0)
+    for technique in fields(Techniques):
+        setattr(trainer, technique.name, getattr(trainer, technique.name))
+    before = [weight.detach().clone() for weight in model.parameters()]
+    trainer.max_grad_norm = 1e-4
+    trainer.train_epoch(loader, 0)
+    moved = max((new - old).abs().max().item() for new, old in zip(model.parameters(), before, strict=True))
+    assert 0.0 < moved <= 1e-3
+
+
+def test_the_pages_script_goes_on_after_the_last_epoch_to_the_same_weights(loader, tmp_path, monkeypatch):
+    def weights_after(*epochs_of_each_process):
+        (tmp_path / "last.pt").unlink(missing_ok=True)
+        for epochs in epochs_of_each_process:
+            torch.manual_seed(0)
+            model = MyCODModel()
+            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+            trainer = trainer_for(model, optimizer, num_experts=4, total_epochs=4, warmup_epochs=1)
+            names = {"trainer": trainer, "train_loader": DataLoader(loader.dataset, batch_size=4, shuffle=True)}
+            exec(script.replace("range(start, 4)", f"range(start, {epochs})"), names)
+        return torch.cat([weight.flatten() for weight in model.state_dict().values()])
+
+    monkeypatch.chdir(tmp_path)
+    script = page_script("load_checkpoint")
+    assert torch.equal(weights_after(4), weights_after(2, 4))
+
+
+def page_script(word):
     scripts = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    script = next(each for each in scripts if "ClassificationSupervision" in each)
+    return next(each for each in scripts if word in each)
+
+
+def test_the_pages_script_for_classes_learns_them():
+    script = page_script("ClassificationSupervision")
     torch.manual_seed(0)
     labels = torch.arange(32) % 3
     images = torch.rand(32, 3, 8, 8) + 2.0 * nn.functional.one_hot(labels, 3)[:, :, None, None]

@@ -311,6 +311,16 @@ def test_compiled_a_network_gives_the_same_curve_and_its_weights_keep_their_name
     assert weights.keys() == plain[1].keys()
 
 
+@pytest.mark.slow
+def test_many_trainings_in_one_process_are_all_compiled(begin):
+    captured = []
+    for num_experts in range(2, 8):
+        counters.clear()
+        begin({**ROUTED, "num_experts": num_experts}, max_epochs=1, compile_backend="eager").run_epoch()
+        captured.append(counters["stats"]["calls_captured"])
+    assert min(captured) > max(captured) / 2
+
+
 def test_averaging_changes_what_is_judged_and_not_what_is_trained(begin):
     plain, averaged = curve(begin()), curve(begin(PLAIN | {"averaging": True}))
     assert all(torch.equal(plain[1][name], averaged[1][name]) for name in plain[1])

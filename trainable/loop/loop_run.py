@@ -106,7 +106,7 @@ class LoopRun:
         if isinstance(news, Raised):
             raise _named(news.error) from None
         if isinstance(news, Returned):
-            raise LoopError(f"{_name(self._train)} returned without a call of trial.epochs().")
+            raise _without_epochs(self._train)
         return handle.states
 
     def run_epoch(self) -> EpochResult:
@@ -216,7 +216,17 @@ class LoopRun:
 
 def _trained(train: Train, params: Any, trial: Callable[..., LoopTrial], pause: Callable[[Any], None]) -> _Finished:
     handle = trial(pause=pause)
-    return _Finished(train(params, handle), handle.unfinished)
+    value = train(params, handle)
+    if not handle.has_begun:
+        raise _without_epochs(train)
+    return _Finished(value, handle.unfinished)
+
+
+def _without_epochs(train: Train) -> LoopError:
+    return LoopError(
+        f"{_name(train)} returned without a call of trial.epochs(); train in `for epoch in trial.epochs(...)`, with a "
+        "trial.report in each."
+    )
 
 
 def _name(train: Train) -> str:

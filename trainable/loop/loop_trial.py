@@ -59,6 +59,11 @@ class LoopTrial:
         self._states: Mapping[str, Any] | None = None
         self._epoch: int | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """`epochs` was called."""
+        return self._states is not None
+
     def epochs(self, **states: Any) -> Iterator[int]:
         """The epochs to train, counted from 0; on a resume, those after the checkpoint.
 
@@ -70,7 +75,7 @@ class LoopTrial:
         Raises:
             LoopError: called twice, or a state can't be saved.
         """
-        if self._states is not None:
+        if self.has_begun:
             raise LoopError("epochs() is called twice; call it once, and name all states there.")
         check_states(states)
         self._states, first = states, 0

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from trainable.loop.loop_error import LoopError
+from trainable.techniques.checkpoint import counts_on_cpu
 from trainable.techniques.memory import packed
 
 
@@ -38,6 +39,8 @@ def restore_state(state: Any, saved: Any) -> None:
     elif isinstance(state, dict):
         state.clear()
         state.update(saved)
+    elif isinstance(state, torch.optim.Optimizer):
+        state.load_state_dict(counts_on_cpu(saved))
     else:
         state.load_state_dict(saved)
 

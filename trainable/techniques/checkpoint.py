@@ -114,9 +114,22 @@ def restore_random_state(state: dict, device: torch.device = CPU) -> None:
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:
     """Restores moments and step counts, and keeps the hyper-parameters that the optimizer is configured with now."""
     configured = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
+    optimizer.load_state_dict(counts_on_cpu(state))
     for group, options in zip(optimizer.param_groups, configured, strict=True):
         group.update(options)
+
+
+def counts_on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of an optimizer with its step counts on the CPU, wherever it was loaded.
+
+    An unfused optimizer reads them in each update; those on a GPU are waited for, one parameter after the other. Torch
+    moves them where a fused or capturable one wants them.
+    """
+    moments = {
+        index: {name: _on_cpu(one) if name == "step" else one for name, one in slots.items()}
+        for index, slots in state["state"].items()
+    }
+    return {**state, "state": moments}
 
 
 class Resumable:
@@ -203,6 +216,10 @@ class Resumable:
 
     def _parts(self) -> dict[str, Any]:
         return {"scheduler": self.scheduler, "gradient_step": self.gradient_step} | self.techniques.with_state()
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def run_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -250,7 +250,12 @@ def first_break(params, trial):
         break
 
 
+def without_epochs(params, trial):
+    return {"test/loss": 1.0}
+
+
 MISTAKES = {
+    "without_epochs returned without a call of trial.epochs(); train in `for epoch in trial.epochs": without_epochs,
     "epoch 0 ended without a report; call trial.report in each epoch.": silent,
     "epoch 0 is reported twice; report all its numbers at once.": twice,
     "report() is called outside the loop; call it once in each epoch of epochs().": outside,

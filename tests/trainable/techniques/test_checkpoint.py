@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.gpu.test_waits import Crossings
 from trainable.techniques.checkpoint import (
     CheckpointError,
+    counts_on_cpu,
     load_optimizer_state,
     random_state,
     read_checkpoint,
@@ -83,3 +85,12 @@ def test_moments_are_restored_and_hyper_parameters_are_not():
     assert (new.param_groups[0]["lr"], new.param_groups[0]["weight_decay"]) == (0.7, 0.0)
     assert new.param_groups[0]["betas"] == (0.5, 0.6)
     assert new.state[weight]["exp_avg"].tolist() == old.state[weight]["exp_avg"].tolist()
+
+
+def test_step_counts_come_to_lie_on_the_cpu_wherever_the_checkpoint_was_read_to():
+    """Torch's meta device stands for a GPU: what lies there can't be read without it."""
+    saved = {"state": {0: {"step": torch.tensor(3.0, device="meta"), "exp_avg": torch.zeros(2, device="meta")}}}
+    with Crossings():
+        state = counts_on_cpu(saved | {"param_groups": []})
+    assert state["state"][0]["step"].device.type == "cpu"
+    assert state["state"][0]["exp_avg"].device.type == "meta"

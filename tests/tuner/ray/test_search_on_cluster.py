@@ -126,7 +126,8 @@ def test_nodes_that_share_little_train_what_they_can(head, tmp_path, disc_folder
             node.kill()
     trials = read_search(search.folder).trials
     assert {trial.outcome for trial in trials} == {Outcome.COMPLETED, None}
-    assert not search.events("leg_failed")
+    # Before Ray knows that a node is gone, it may say that a process of it can't be reached: a failure of many allowed.
+    assert not [failed for failed in search.events("leg_failed") if "is unavailable" not in failed["error"]]
     assert_no_epoch_is_repeated(search)
     # The trial of the node that left went on elsewhere, from its checkpoint in the store.
     assert any(len({done.process for done in trial.results.values()}) > 1 for trial in trials)

@@ -89,7 +89,8 @@ def test_a_search_goes_on_from_the_store_when_its_machine_is_lost(server, tmp_pa
     lost.mkdir()
     other.mkdir()
     search = Search(lost, lost / "results/moe/run")
-    options = options_of(disc_folder, trials=4, epochs=4)
+    # Long beside the pause between two copies, however fast the machine is.
+    options = options_of(disc_folder, trials=6, epochs=60)
     command = search.begin(*options, cwd=lost)
     try:
         command.until(lambda: len(search.events("result")) >= 2 and "settings.json" in store.names())
@@ -104,7 +105,7 @@ def test_a_search_goes_on_from_the_store_when_its_machine_is_lost(server, tmp_pa
     finally:
         search.end()
     record = read_search(continued.folder)
-    assert (record.is_finished, record.is_unfinished, len(record.trials)) == (True, False, 4)
+    assert (record.is_finished, record.is_unfinished, len(record.trials)) == (True, False, 6)
     # What had been copied was not trained again.
     assert len(continued.events("session")) == 2
     results = [(event["trial"], event["epoch"]) for event in continued.events("result")]
