@@ -151,7 +151,7 @@ def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialReso
         disk_budget_bytes=settings.disk_budget_bytes,
         data=settings.data,
         pinned=settings.pinned,
-        space_ranges=ranges_in_words(plan.pinned.asked),
+        space_ranges=ranges_in_words(plan.pinned_space.asked),
         first_answers=plan.first_answers,
         warm_start=None if settings.warm_start is None else str(settings.warm_start),
         limits=settings.limits,
@@ -214,7 +214,7 @@ def _run_session(
 ) -> bool:
     """Trains until nothing is left or the session is stopped; returns whether all trials have ended."""
     folder, search = recorder.folder, recorder.record
-    session = open_session(recorder, plan.pinned, seconds=seconds)
+    session = open_session(recorder, plan.pinned_space, seconds=seconds)
     shown = make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard)
     view = ThrottledView(shown)
     baselines = Baselines(folder, search, "validation")
@@ -267,7 +267,7 @@ def _copies(recorder: Recorder, plan: Plan) -> list[Dispensable]:
     copies = [
         Dispensable(
             f"The copy for Optuna ({STUDY})",
-            lambda: StudyCopy(folder, search, plan.pinned),
+            lambda: StudyCopy(folder, search, plan.pinned_space),
             remedy="the next --resume rewrites it",
         ),
         Dispensable(

@@ -74,7 +74,7 @@ def tuned(search: SearchRecord, out: Path) -> optuna.Study:
             reduction_factor=plan.space.reduction_factor,
         ),
     )
-    study.enqueue_trial(dict(plan.pinned.points_to_evaluate()[0]), skip_if_exists=True)
+    study.enqueue_trial(dict(plan.pinned_space.points_to_evaluate()[0]), skip_if_exists=True)
     while (spent := sum(len(trial.intermediate_values) for trial in study.get_trials(deepcopy=False))) < budget:
         logger.info("%d of %s trained", spent, formatting.count(budget, "epoch"))
         study.optimize(lambda trial: _trained(trial, plan, search), n_trials=1)

@@ -47,7 +47,7 @@ def continued_by(said):
 
 
 def first_config(plan):
-    return plan.config_of(FixedTrial(plan.pinned.points_to_evaluate()[0]))
+    return plan.config_of(FixedTrial(plan.pinned_space.points_to_evaluate()[0]))
 
 
 def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
@@ -94,7 +94,7 @@ def test_what_is_fixed_holds_in_every_configuration_whether_the_space_knows_it_o
     config = first_config(plan)
     assert (config.optimizer.max_lr, config.model.pyramid_channels) == (1e-3, 16)
     assert (config.precision, config.data.long_side_px) == ("fp32", 32)
-    assert not any("max_lr" in point for point in plan.pinned.points_to_evaluate())
+    assert not any("max_lr" in point for point in plan.pinned_space.points_to_evaluate())
 
 
 def test_data_that_is_named_from_here_is_found_from_everywhere(settings, disc_folder, monkeypatch):
@@ -149,7 +149,7 @@ def played(tmp_path, monkeypatch):
         monkeypatch.setattr(run, "run_legs", play)
         monkeypatch.setattr(run, "Baselines", lambda *_: Unheard())
         folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2, **changes)
-        plan = SimpleNamespace(pinned=space, base=None)
+        plan = SimpleNamespace(pinned_space=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:
             run._search(recorder, plan, RunningRay(dashboard="", scratch=tmp_path), mirror, seconds=None)
             return run._report(recorder, mirror)

@@ -121,7 +121,7 @@ def drawn_configs(plan: Plan) -> list[RunConfig]:
 
 def proposed_configs(plan: Plan) -> list[RunConfig]:
     """Random configurations of the space."""
-    generator, source = random.Random(0), SpaceSource(plan.pinned)
+    generator, source = random.Random(0), SpaceSource(plan.pinned_space)
     return [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
 
 

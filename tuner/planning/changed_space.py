@@ -46,7 +46,7 @@ def check_space(folder: Path, search: SearchRecord) -> None:
 
 
 def _changes(settings: RecordedSettings, plan: Plan) -> Iterator[str]:
-    now = ranges_in_words(plan.pinned.asked)
+    now = ranges_in_words(plan.pinned_space.asked)
     before = now if settings.space_ranges is None else settings.space_ranges
     for name in sorted({*before, *now}):
         if name not in now:
@@ -56,7 +56,7 @@ def _changes(settings: RecordedSettings, plan: Plan) -> Iterator[str]:
         elif before[name] != now[name]:
             yield f"{name} was {before[name]}, is {now[name]}"
     try:
-        default = plan.pinned.points_to_evaluate()[0]
+        default = plan.pinned_space.points_to_evaluate()[0]
     except ValueError:
         # A space that was narrowed past its own default: that on record counts, and is checked with the other trials.
         return
@@ -67,7 +67,7 @@ def _changes(settings: RecordedSettings, plan: Plan) -> Iterator[str]:
 
 
 def _first_misfit(search: SearchRecord, plan: Plan) -> str | None:
-    source = SpaceSource(plan.pinned)
+    source = SpaceSource(plan.pinned_space)
     recorded = [
         *((f"trial {trial.name}", trial.answers) for trial in search.trials),
         *((f"the past trial {past.trial}", past.answers) for past in search.past_trials),

@@ -33,7 +33,7 @@ class Plan(SpaceAndData):
     """A search that is ready to start."""
 
     space: Space
-    pinned: PinnedSpace
+    pinned_space: PinnedSpace
     base: RunConfig
     trivial: TrivialScore | None = None
     """What a prediction scores on the validation split that looks at no image."""
@@ -65,7 +65,7 @@ class Plan(SpaceAndData):
 
     def config_of(self, trial: Any) -> RunConfig:
         """The configuration that an Optuna trial, or a stub, draws from the space."""
-        return from_params(self.pinned(trial), self.base)
+        return from_params(self.pinned_space(trial), self.base)
 
 
 def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
@@ -95,14 +95,14 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
     own = space.defaults(situation).keys()
     pins = {name: value for name, value in settings.pinned.items() if is_of_space(name, own, base)}
     ranges = searched_ranges(settings.ranges, base, PinnedSpace(space, situation).asked)
-    pinned = PinnedSpace(space, situation, pins=pins, ranges=ranges)
-    warm = _warm_start(settings, space, pinned, base, opened.fingerprint)
+    pinned_space = PinnedSpace(space, situation, pins=pins, ranges=ranges)
+    warm = _warm_start(settings, space, pinned_space, base, opened.fingerprint)
     return Plan(
         space=space,
         space_reference=opened.found.reference,
         references=(*opened.found.references, *references_of(getattr(base, "model", None))),
         situation=situation,
-        pinned=pinned,
+        pinned_space=pinned_space,
         pins=pins,
         ranges=ranges,
         base=base,
@@ -113,10 +113,10 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
         class_counts={split: dict(counts) for split, counts in facts.class_counts.items()},
         data_findings=facts.findings,
         rungs=_rungs(settings, space, first_rung),
-        points_to_evaluate=(*pinned.points_to_evaluate(), *warm.points),
+        points_to_evaluate=(*pinned_space.points_to_evaluate(), *warm.points),
         past_trials=tuple(warm.past_trials),
         all_points=_all_configurations(
-            pinned, [one.answers for one in warm.past_trials], num_trials=settings.num_trials
+            pinned_space, [one.answers for one in warm.past_trials], num_trials=settings.num_trials
         ),
     )
 
@@ -132,7 +132,7 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
     space = recorded_space(settings).with_max_epochs(settings.max_epochs)
     return Plan(
         space=space,
-        pinned=PinnedSpace(space, settings.situation, pins=settings.pins, ranges=settings.ranges),
+        pinned_space=PinnedSpace(space, settings.situation, pins=settings.pins, ranges=settings.ranges),
         base=read_config(settings.base_config),
         rungs=settings.rung_epochs,
         points_to_evaluate=settings.first_answers,
@@ -151,7 +151,7 @@ def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequen
     """
     if not 1 <= more <= MOST:
         raise ValueError(f"--trials is {more}; give the number of additional trials, from 1 to {MOST}.")
-    remaining = _all_configurations(plan.pinned, known, num_trials=settings.num_trials + more)
+    remaining = _all_configurations(plan.pinned_space, known, num_trials=settings.num_trials + more)
     if remaining is None:
         return replace(settings, num_trials=settings.num_trials + more)
     if not remaining:
@@ -165,7 +165,7 @@ def log_ranges(plan: Plan) -> None:
     """Says what is searched, and which values of trial 0 are not the default's."""
     for name, one in plan.ranges.items():
         logger.info("Searched: %s %s.", name, one.in_words)
-        default, first = plan.pinned.default_of(name), plan.pinned.points_to_evaluate()[0]
+        default, first = plan.pinned_space.default_of(name), plan.pinned_space.points_to_evaluate()[0]
         if name in first and first[name] != default:
             logger.info("The default, %s=%s, is outside: trial 0 has %s.", name, default, first[name])
 
@@ -180,9 +180,9 @@ def limited_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:
     return replace(settings, num_trials=num_trials)
 
 
-def _all_configurations(pinned: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
+def _all_configurations(space: PinnedSpace, known: Sequence[dict], *, num_trials: int) -> tuple[dict, ...] | None:
     """All new answers of a small space, because random draws would miss some of the last; None for a larger space."""
-    found = configurations(pinned, at_most=num_trials + len(known))
+    found = configurations(space, at_most=num_trials + len(known))
     return None if found is None else tuple(answers for answers in found if answers not in known)
 
 
@@ -195,15 +195,15 @@ def _rungs(settings: SearchSettings, space: Space, first_rung: int | None) -> tu
 
 
 def _warm_start(
-    settings: SearchSettings, space: Space, pinned: PinnedSpace, base: RunConfig, fingerprint: dict[str, str]
+    settings: SearchSettings, space: Space, pinned_space: PinnedSpace, base: RunConfig, fingerprint: dict[str, str]
 ) -> WarmStart:
     if settings.warm_start is None:
         return WarmStart()
     return warm_start(
         settings.warm_start,
-        pinned,
+        pinned_space,
         base=base,
-        points_to_evaluate=pinned.points_to_evaluate(),
+        points_to_evaluate=pinned_space.points_to_evaluate(),
         settings={
             "space": space.name,
             "objective": space.objective,

@@ -39,7 +39,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mappi
     """
     workload, given = get_workload(plan.base.workload), {**pinned, **(ranges or {})}
     try:
-        first = [*plan.first_configs, *map(plan.config_of_answers, plan.pinned.points_at_ends())]
+        first = [*plan.first_configs, *map(plan.config_of_answers, plan.pinned_space.points_at_ends())]
         for config in first:
             workload.check(config)
         configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]

@@ -25,7 +25,7 @@ def test_it_trains_as_many_epochs_as_the_search_the_default_first(study, trained
     search = read_search(trained_folder)
     asked = sum(len(trial.results) for trial in search.trials)
     assert asked <= num_epochs(study) < asked + search.settings.max_epochs
-    assert study.trials[0].params == plan_from_records(search.settings).pinned.points_to_evaluate()[0]
+    assert study.trials[0].params == plan_from_records(search.settings).pinned_space.points_to_evaluate()[0]
     assert max(len(trial.intermediate_values) for trial in study.trials) == search.settings.max_epochs
 
 

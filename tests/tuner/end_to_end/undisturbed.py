@@ -16,7 +16,7 @@ def assert_decided_as_undisturbed(search: Search, place: Path) -> None:
     record = read_search(search.folder)
     folder = place / "undisturbed"
     Recorder.create(folder, record.settings).close()
-    with opened(folder, asking=plan_from_records(record.settings).pinned) as session:
+    with opened(folder, asking=plan_from_records(record.settings).pinned_space) as session:
         Player(session, report=_Recorded(record)).play()
         session.close()
     alone = read_search(folder)

@@ -52,12 +52,12 @@ def test_what_is_on_record_plans_the_same_search_though_its_data_is_gone(setting
     assert (again.base, again.rungs, again.max_epochs) == (plan.base, plan.rungs, plan.max_epochs)
     assert (again.situation, again.pins, again.first_answers) == (plan.situation, plan.pins, plan.first_answers)
     for seed in range(20):
-        assert again.pinned(ends_or_inside(seed)) == plan.pinned(ends_or_inside(seed))
+        assert again.pinned_space(ends_or_inside(seed)) == plan.pinned_space(ends_or_inside(seed))
 
 
 def test_an_extension_asks_for_more_and_no_fewer_than_one():
     recorded = recorded_settings(num_trials=3)
-    plan = SimpleNamespace(pinned=lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0)})
+    plan = SimpleNamespace(pinned_space=lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0)})
     assert extended(recorded, plan, more=20, known=[]).num_trials == 23
     with pytest.raises(ValueError, match="--trials is 0; give the number of additional trials, from 1 to"):
         extended(recorded, plan, more=0, known=[])
@@ -65,7 +65,7 @@ def test_an_extension_asks_for_more_and_no_fewer_than_one():
 
 def test_an_extension_of_a_space_that_holds_few_tries_what_is_left_and_no_more():
     remaining = _all_configurations(GRID, [], num_trials=30)
-    plan, recorded = SimpleNamespace(pinned=GRID), recorded_settings(num_trials=10, first_answers=remaining[:10])
+    plan, recorded = SimpleNamespace(pinned_space=GRID), recorded_settings(num_trials=10, first_answers=remaining[:10])
     longer = extended(recorded, plan, more=20, known=remaining[:10])
     assert (longer.num_trials, longer.first_answers) == (18, remaining)
     with pytest.raises(ValueError, match="Every configuration of the space has been tried"):

@@ -62,7 +62,7 @@ def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_res
 def answer_as_the_space_asks(folder: Path) -> None:
     """The trials of the fixture have parameters alone."""
     settings = read_settings(folder)
-    answers = plan_from_records(settings).pinned.points_to_evaluate()[0]
+    answers = plan_from_records(settings).pinned_space.points_to_evaluate()[0]
     write_settings(folder, replace(settings, first_answers=()))
     lines = [json.loads(line) for line in (folder / TRIALS).read_text().splitlines()]
     changed = [line | ({"answers": answers} if line["event"] == "start" else {}) for line in lines]

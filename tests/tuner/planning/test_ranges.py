@@ -58,7 +58,7 @@ def test_trial_0_has_the_default_or_the_nearest_value_inside(plan, caplog):
 
 def test_the_weight_of_the_boundary_which_the_criterion_decides_is_searched_where_a_range_is_given():
     plan = planned(boundary_emphasis=Range(low=0, high=10))
-    drawn = [plan.pinned(ends_or_inside(seed))["boundary_emphasis"] for seed in range(20)]
+    drawn = [plan.pinned_space(ends_or_inside(seed))["boundary_emphasis"] for seed in range(20)]
     assert min(drawn) == 0
     assert max(drawn) == 10
 
@@ -71,7 +71,7 @@ def test_what_is_on_record_asks_for_the_same(plan, tmp_path):
     assert again.ranges == plan.ranges
     for seed in range(20):
         one, other = ends_or_inside(seed), ends_or_inside(seed)
-        assert again.pinned(one) == plan.pinned(other)
+        assert again.pinned_space(one) == plan.pinned_space(other)
         assert repr(one.distributions) == repr(other.distributions)
 
 

@@ -99,7 +99,7 @@ def test_a_network_of_ones_own_with_weights_is_not_asked_for_what_needs_a_known_
     own = {"network": f"{__name__}:PlainNetwork"}
     plan = plan_search(replace(settings, pinned=own, init=tmp_path / "weights.pt"))
     assert plan.situation.pretrained
-    assert not {"backbone_lr_ratio", "unfreezing", "head_start"} & plan.pinned.asked.keys()
+    assert not {"backbone_lr_ratio", "unfreezing", "head_start"} & plan.pinned_space.asked.keys()
     assert plan.first_configs[0].optimizer.max_lr == 1e-3
 
 
