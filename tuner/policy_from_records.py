@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from trainable.configuration.reference import activate
 from tuner.planning.user_sampler import user_sampler
-from tuner.policy.actions import Policy, Promote, outcome_after
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import Policy, Promote, outcome_after
 from tuner.policy.samplers.forecast import ForecastSampler
 from tuner.policy.samplers.optuna_sampler import OptunaSampler, cmaes_sampler, gp_sampler
 from tuner.policy.samplers.sampler import RandomSampler, Sampler
@@ -101,7 +101,7 @@ def replay_events(
 
     From the records: configurations, values, outcomes and promotions, which reach the policy through `add_past_trial`,
     `start`, `report`, `end` and `promote`. Derived again, and not compared with what is on record: the decision on each
-    result, and the outcome that follows from it. `action` is not called.
+    result, and the outcome that follows from it. `next_work` is not called.
 
     Raises:
         ValueError: the space has changed, so that it no longer holds a recorded trial.

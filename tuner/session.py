@@ -18,10 +18,10 @@ from trainable.remote.uri import child_uri
 from tuner import formatting
 from tuner.budget.disk import CheckpointBudget
 from tuner.budget.stated_time import is_time_to_close
-from tuner.policy.actions import NoWork, Policy, Promote, Start, take_result
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.decision import PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
+from tuner.policy.policy import NoWork, Policy, Promote, Start, take_result
 from tuner.policy_from_records import MissingRecords, build_policy, replay_events
 from tuner.records import Execution, Recorder, TrialRecord, trial_name
 from tuner.records.checkpoints import remove_others, trial_folder
@@ -97,22 +97,22 @@ class Session:
             return NoWork.FINISHED
         if self._due:
             return self._leg(self._due.popleft())
-        action = self._policy.action()
-        if isinstance(action, Start):
-            candidate, name = action.candidate, trial_name(len(self._search.by_name), action.candidate.params)
+        work = self._policy.next_work()
+        if isinstance(work, Start):
+            candidate, name = work.candidate, trial_name(len(self._search.by_name), work.candidate.params)
             self._recorder.start(name, params=candidate.params, answers=candidate.answers)
             self._policy.start(name, candidate)
             return self._leg(self._search.by_name[name])
-        if isinstance(action, Promote):
-            promoted = self._policy.decision_on(action.trial, PROMOTE, to_epoch=action.to_epoch)
-            self._recorder.decision(action.trial, promoted)
-            self._policy.promote(action)
-            return self._leg(self._search.by_name[action.trial])
-        if action is NoWork.FINISHED:
+        if isinstance(work, Promote):
+            promoted = self._policy.decision_on(work.trial, PROMOTE, to_epoch=work.to_epoch)
+            self._recorder.decision(work.trial, promoted)
+            self._policy.promote(work)
+            return self._leg(self._search.by_name[work.trial])
+        if work is NoWork.FINISHED:
             for trial in list(self._policy.paused):
                 self._stop_waiting(trial)
             self._accept_fewer_trials()
-        return action
+        return work
 
     def take(self, trial: str, report: LegReport) -> bool:
         """Records a report and decides; returns whether the leg continues."""

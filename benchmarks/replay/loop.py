@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from benchmarks.replay.problems import Curve, Problem
-from tuner.policy.actions import Policy
+from tuner.policy.policy import Policy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
 

@@ -13,10 +13,10 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from benchmarks.replay.problems import Problem
-from tuner.policy.actions import Action, NoWork, Policy, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import STOP, Decision
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Policy, Start, Work
 from tuner.policy.samplers.tpe import DIRECTIONS
 
 OBJECTIVE, EPOCH = "objective", "training_iteration"
@@ -51,7 +51,7 @@ class RayPolicy(Policy):
         self._running[trial] = RayTrial(self._next_id, candidate.params)
         self._num_started += 1
         self._scheduler.on_trial_add(None, self._running[trial])
-        self._action = None
+        self._work = None
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         one, is_last = self._running[trial], epoch >= self._max_epochs
@@ -72,7 +72,7 @@ class RayPolicy(Policy):
             self._scheduler.on_trial_complete(None, one, one.last_result)
             self._searcher.on_trial_complete(one.trial_id, one.last_result)
         # A proposal that has not started stays: Ray's searchers can't withdraw one.
-        self._action = self._action if isinstance(self._action, Start) else None
+        self._work = self._work if isinstance(self._work, Start) else None
 
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
@@ -81,7 +81,7 @@ class RayPolicy(Policy):
     def _next_id(self) -> str:
         return f"{self._num_started:05d}"
 
-    def _decide(self) -> Action:
+    def _decide(self) -> Work:
         if len(self._running) >= self._slots:
             return NoWork.WAIT
         config = self._searcher.suggest(self._next_id)

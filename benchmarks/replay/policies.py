@@ -18,9 +18,9 @@ from ray.tune.search.optuna import OptunaSearch
 from benchmarks.replay.peers import EPOCH, OBJECTIVE, HighestRungSearcher, RayPolicy
 from benchmarks.replay.problems import Problem, TableProblem
 from benchmarks.replay.told import ToldOptunaSearcher, ToldPolicy
-from tuner.policy.actions import Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig, rung_epochs
+from tuner.policy.policy import Policy
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.schedulers.promoting import PromotingPolicy

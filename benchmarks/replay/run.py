@@ -18,7 +18,7 @@ from benchmarks.replay.peer_process.process import PeerError
 from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Problem, lcbench, taskset
 from benchmarks.replay.synthetic import synthetic
-from tuner.policy.actions import Policy
+from tuner.policy.policy import Policy
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedTrial
 

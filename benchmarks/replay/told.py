@@ -12,9 +12,9 @@ from ray.tune.search import Searcher
 
 from benchmarks.replay.peers import OBJECTIVE
 from benchmarks.replay.problems import TableProblem
-from tuner.policy.actions import Action, Start
 from tuner.policy.candidates import Candidate, SpaceSource
 from tuner.policy.halving import HalvingConfig
+from tuner.policy.policy import Start, Work
 from tuner.policy.samplers.tpe import DIRECTIONS
 from tuner.policy.schedulers.promoting import PromotingPolicy
 
@@ -28,11 +28,11 @@ class ToldPolicy(PromotingPolicy):
         self._problem = problem
         self._rows: set[int] = set()
 
-    def action(self) -> Action:
-        action = super().action()
-        if not isinstance(action, Start):
-            return action
-        return Start(self._source.of(row_params(self._problem, action.candidate.params, self._rows)))
+    def next_work(self) -> Work:
+        work = super().next_work()
+        if not isinstance(work, Start):
+            return work
+        return Start(self._source.of(row_params(self._problem, work.candidate.params, self._rows)))
 
     def start(self, trial: str, candidate: Candidate) -> None:
         self._rows.add(self._problem.nearest(candidate.params))

@@ -17,11 +17,11 @@ import numpy as np
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size
 from benchmarks.searches.simulated_search import MAX_EPOCHS, REDUCTION, RUNG_EPOCHS, space
-from tuner.policy.actions import Action, Promote
 from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
 from tuner.policy.decision import PROMOTE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import Promote, Work
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
@@ -94,9 +94,9 @@ class TimedPolicy(PromotingPolicy):
         self.seconds: list[float] = []
         self._spent = 0.0
 
-    def action(self) -> Action:
+    def next_work(self) -> Work:
         with self._timed():
-            return super().action()
+            return super().next_work()
 
     def start(self, trial: str, candidate: Candidate) -> None:
         with self._timed():

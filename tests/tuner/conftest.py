@@ -13,10 +13,10 @@ from trainable.leg import checkpoint_name
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from trainable.workloads.exported_config import current_versions
-from tuner.policy.actions import Consequences
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import Consequences
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainable.leg import Leg, LegReport, checkpoint_name
 from trainable.run import Ending, EpochResult
-from tuner.policy.actions import NoWork
+from tuner.policy.policy import NoWork
 from tuner.policy.simulation import SimulatedSlots
 from tuner.records import Recorder
 from tuner.session import Session, open_session

@@ -15,8 +15,8 @@ from tests.tuner.conftest import recorded_settings
 from tests.tuner.played_session import FIRST, PAIRS, Player, objective, opened, report_of
 from trainable.leg import Leg, LegReport
 from trainable.run import Ending
-from tuner.policy.actions import NoWork
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import last_checkpoint, remove_leftovers
 from tuner.session import MAX_FAILURES

@@ -17,9 +17,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuner.policy.actions import Policy
 from tuner.policy.candidates import Candidate
 from tuner.policy.halving import HalvingConfig
+from tuner.policy.policy import Policy
 from tuner.policy.samplers.prediction import LastValues
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.schedulers.promoting import PromotingPolicy

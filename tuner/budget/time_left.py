@@ -26,8 +26,8 @@ from tuner.budget.duration import (
     simulated_policy,
     simulated_value,
 )
-from tuner.policy.actions import Promote
 from tuner.policy.decision import PROMOTE
+from tuner.policy.policy import Promote
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted

@@ -1,6 +1,6 @@
 """The decisions of a search: which configuration to try next, and which trial to continue.
 
-    actions, decision, outcomes, halving       what every policy takes and returns
+    policy, decision, outcomes, halving        what every policy takes and returns
     proposals, candidates                      configurations: each once, drawn from a space
     promotion_rungs                            the values of the trials at their rungs, and which of them wait there
     samplers/                                  `--sampler`: who proposes configurations; takes the above

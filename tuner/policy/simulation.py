@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tuner.policy.actions import Consequences, Policy, Promote, Start, take_result
 from tuner.policy.candidates import Candidate
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import Consequences, Policy, Promote, Start, take_result
 
 Work = TypeVar("Work")
 
@@ -128,14 +128,14 @@ class SimulatedSearch(SimulatedSlots[SimulatedTrial]):
         return self.trials[int(name.partition("-")[0])]
 
     def next_work(self) -> SimulatedTrial | None:
-        action = self.policy.action()
-        if isinstance(action, Start):
-            trial = SimulatedTrial(len(self.trials), action.candidate)
+        work = self.policy.next_work()
+        if isinstance(work, Start):
+            trial = SimulatedTrial(len(self.trials), work.candidate)
             self.trials.append(trial)
-            self.policy.start(trial.name, action.candidate)
-        elif isinstance(action, Promote):
-            trial = self.trial(action.trial)
-            self.policy.promote(action)
+            self.policy.start(trial.name, work.candidate)
+        elif isinstance(work, Promote):
+            trial = self.trial(work.trial)
+            self.policy.promote(work)
         else:
             return None
         trial.legs += 1

@@ -18,7 +18,7 @@ from ray.tune.stopper import Stopper
 
 from trainable.leg import Leg
 from trainable.ray.trainable import LEG, REPORT, UNFIT_NODES
-from tuner.policy.actions import NoWork
+from tuner.policy.policy import NoWork
 from tuner.session import Session
 
 MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died|UnfitNodeError")

@@ -12,10 +12,10 @@ from benchmarks.replay.peer_process.process import MODULES, PeerProcess
 from benchmarks.replay.peer_process.space import DescribedSpace
 from benchmarks.replay.policies import Setting
 from tuner.policy import decision
-from tuner.policy.actions import Action, NoWork, Policy, Promote, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Policy, Promote, Start, Work
 
 
 class PeerPolicy(Policy):
@@ -35,12 +35,12 @@ class PeerPolicy(Policy):
     def start(self, trial: str, candidate: Candidate) -> None:
         number = self._num_asked - 1
         self._names[number], self._running[trial] = trial, number
-        self._action = None
+        self._work = None
 
     def promote(self, promotion: Promote) -> None:
         self._running[promotion.trial] = self._waiting.pop(promotion.trial)
         del self.paused[promotion.trial]
-        self._action = None
+        self._work = None
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
         self._forget_wait()
@@ -70,7 +70,7 @@ class PeerPolicy(Policy):
     def add_past_trial(self, trial: str, candidate: Candidate, values: Mapping[int, float], outcome: Outcome) -> None:
         raise NotImplementedError("a replay begins without past trials")
 
-    def _decide(self) -> Action:
+    def _decide(self) -> Work:
         """The peer can't withdraw a proposal: it stays until it begins."""
         if len(self._running) >= self._slots:
             return NoWork.WAIT
@@ -90,7 +90,7 @@ class PeerPolicy(Policy):
         raise self._process.error(f"answered suggest with {answer!r}")
 
     def _forget_wait(self) -> None:
-        self._action = None if self._action is NoWork.WAIT else self._action
+        self._work = None if self._work is NoWork.WAIT else self._work
 
     def _decision(self, trial: str, action: str, *, value: float | None = None) -> Decision:
         return Decision(epoch=self._epochs[trial], rung=None, value=value, cutoff=None, rank=None, of=0, action=action)

@@ -17,8 +17,8 @@ from benchmarks.replay.report import behind, better_variants, bootstrap_means, t
 from benchmarks.replay.run import POINTS, Job, problems_of, run_job
 from benchmarks.replay.synthetic import SyntheticProblem
 from tests.tuner.conftest import recorded_settings
-from tuner.policy.actions import NoWork, Start
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Start
 from tuner.records import Recorder, trial_name
 
 FULL = POINTS - 1
@@ -126,13 +126,13 @@ def test_a_trial_that_diverges_has_failed_for_peers_of_ray():
 
 def test_a_peer_s_proposal_stays_until_it_begins():
     policy = RayPolicy(script := Script(0.5, 0.6), script, slots=2, max_epochs=4)
-    policy.start("00000", policy.action().candidate)
-    proposed = policy.action()
+    policy.start("00000", policy.next_work().candidate)
+    proposed = policy.next_work()
     policy.end("00000", Outcome.STOPPED_AT_RUNG)
-    assert policy.action() is proposed
+    assert policy.next_work() is proposed
     assert isinstance(proposed, Start)
     policy.start("00001", proposed.candidate)
-    assert policy.action() is NoWork.FINISHED
+    assert policy.next_work() is NoWork.FINISHED
 
 
 def test_epochs_take_the_times_of_the_curves():
@@ -167,7 +167,7 @@ def test_on_a_table_ours_chooses_among_the_rows_unless_it_is_to_draw_as_all_othe
     problem = TableProblem("t", ["rate", "width"], rows, np.ones((30, 3)), mode="min")
     setting, held = Setting(problem=problem, slots=1, seed=0, grace_epochs=1), {tuple(row) for row in rows.tolist()}
     for policy, is_row in (("ours", True), ("asha-stopping", False)):
-        proposed = POLICIES[policy](setting).action().candidate
+        proposed = POLICIES[policy](setting).next_work().candidate
         assert (tuple(proposed.params.values()) in held) is is_row
 
 

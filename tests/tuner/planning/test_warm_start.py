@@ -16,10 +16,10 @@ from tests.tuner.conftest import recorded_settings
 from trainable.config import from_params, to_dict
 from trainable.tasks.registry import get_task
 from tuner.planning.warm_start import NUM_BEST, warm_start, with_earlier_search
-from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Start
 from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.schedulers.stopping import StoppingPolicy
@@ -183,10 +183,10 @@ def distances(policy, known, *, num_trials=5):
         policy.add_past_trial(one.trial, SpaceSource(space_of(0.0, 1.0)).of(one.answers), one.values, one.outcome)
     found = []
     for number in range(num_trials):
-        action = policy.action()
-        assert isinstance(action, Start)
-        policy.start(f"n{number}", action.candidate)
-        found.append(abs(action.candidate.params["max_lr"] - 0.52))
+        work = policy.next_work()
+        assert isinstance(work, Start)
+        policy.start(f"n{number}", work.candidate)
+        found.append(abs(work.candidate.params["max_lr"] - 0.52))
         policy.report(f"n{number}", epoch=1, value=-found[-1])
         policy.end(f"n{number}", Outcome.COMPLETED)
     return found
@@ -229,7 +229,7 @@ def test_advice_that_is_wrong_is_outlived(folder, make):
 def test_a_policy_ends_after_as_many_trials_of_its_own_as_were_asked_for(folder, make):
     policy = make(0)
     found = distances(policy, started(folder, space_of(0.0, 1.0)).past_trials, num_trials=10)
-    assert policy.action() is NoWork.FINISHED
+    assert policy.next_work() is NoWork.FINISHED
     if isinstance(policy, PromotingPolicy):
         assert found[int(policy.best_predicted().removeprefix("n"))] < min(found) + 0.01
 

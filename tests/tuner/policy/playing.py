@@ -9,10 +9,10 @@ from typing import Any
 
 import optuna
 
-from tuner.policy.actions import Consequences, NoWork, Policy
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import Consequences, NoWork, Policy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.policy_from_records import policy_of
 from tuner.records.settings import SAMPLERS, SCHEDULERS
@@ -87,8 +87,8 @@ class Noted:
     def paused(self):
         return self.policy.paused
 
-    def action(self):
-        return self.policy.action()
+    def next_work(self):
+        return self.policy.next_work()
 
     def start(self, trial, candidate):
         self._note("start", trial, candidate.answers)
@@ -161,7 +161,7 @@ class Player(SimulatedSearch):
 
     def next_work(self) -> SimulatedTrial | None:
         trial = super().next_work()
-        assert trial or (self.policy.action() is NoWork.FINISHED) == (not self.running)
+        assert trial or (self.policy.next_work() is NoWork.FINISHED) == (not self.running)
         return trial
 
     def take(self, trial: SimulatedTrial, value: float) -> Consequences:

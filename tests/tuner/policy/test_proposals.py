@@ -5,9 +5,9 @@ import random
 import pytest
 
 from tests.tuner.policy.playing import make
-from tuner.policy.actions import NoWork, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Start
 from tuner.policy.proposals import Proposals
 
 
@@ -93,13 +93,13 @@ def test_nothing_is_proposed_when_the_space_holds_nothing_new():
 def begun_by(kind, source_space, **changed):
     """What a policy begins when each trial ends at once."""
     policy, begun = make(kind, asked=source_space, first=(), rung_epochs=(), max_epochs=1, **changed), []
-    while isinstance(action := policy.action(), Start):
+    while isinstance(work := policy.next_work(), Start):
         trial = str(len(begun))
-        begun.append(tuple(action.candidate.params.values()))
-        policy.start(trial, action.candidate)
+        begun.append(tuple(work.candidate.params.values()))
+        policy.start(trial, work.candidate)
         policy.report(trial, epoch=1, value=random.Random(trial).random())
         policy.end(trial, Outcome.COMPLETED)
-    assert action is NoWork.FINISHED
+    assert work is NoWork.FINISHED
     return begun
 
 

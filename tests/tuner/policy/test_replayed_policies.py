@@ -108,12 +108,12 @@ class Asked(Noted):
         self._ask()
         return super()._note(*call, answer=answer)
 
-    def action(self):
+    def next_work(self):
         self._ask()
-        return super().action()
+        return super().next_work()
 
     def _ask(self):
-        assert self.policy.action() is self.policy.action()
+        assert self.policy.next_work() is self.policy.next_work()
         self.policy.trial_to_evict(kept=())
         if isinstance(self.policy, PromotingPolicy):
             self.policy.forecast.predicted()

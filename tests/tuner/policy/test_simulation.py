@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from tuner.policy.actions import NoWork, Promote, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import PAUSE, STOP, Decision
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Promote, Start
 from tuner.policy.simulation import SimulatedSearch
 
 FIRST, SECOND, THIRD = "00000-00000000", "00001-00000001", "00002-00000002"
@@ -24,7 +24,7 @@ class Script:
         self.left, self.stop, self.pause = num_trials, stop or {}, pause or {}
         self.waiting, self.heard = [], []
 
-    def action(self):
+    def next_work(self):
         if self.left:
             return Start(Candidate({"number": self.left}, {}))
         return Promote(self.waiting[0]) if self.waiting else NoWork.FINISHED

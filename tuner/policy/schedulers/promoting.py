@@ -15,11 +15,11 @@ or `none`; the prediction alone: `--sampler random`.
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from tuner.policy.actions import Action, NoWork, Policy, Promote, Start
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Policy, Promote, Start, Work
 from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.proposals import Proposals
 from tuner.policy.samplers.forecast import Forecast, startup_values
@@ -151,20 +151,20 @@ class PromotingPolicy(Policy):
         self.forecast.forget()
         super()._changed()
 
-    def _decide(self) -> Action:
+    def _decide(self) -> Work:
         if len(self.rungs.running) >= self._slots:
             return NoWork.WAIT
         if self._is_closed:
-            return self._last_action()
+            return self._last_work()
         if self._proposals.are_all_started or self.rungs.num_values >= self._startup:
             for waiting in self.rungs.promotable():
                 if (trial := self.forecast.most_promising(waiting)) is not None:
                     return Promote(trial)
         if not self._proposals.are_all_started:
             return Start(self._proposals.next((self._sampler or self.forecast).draw))
-        return self._last_action()
+        return self._last_work()
 
-    def _last_action(self) -> Action:
+    def _last_work(self) -> Work:
         """The default always needs its full length; predictions are final only when nothing runs.
 
         Where the default is predicted best and no other trial has its full length, the best of the others gets it, so

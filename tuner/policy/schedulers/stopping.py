@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tuner.policy.actions import Action, NoWork, Policy, Start
 from tuner.policy.candidates import Candidate
 from tuner.policy.decision import KEEP, STOP, Decision
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Policy, Start, Work
 from tuner.policy.proposals import Proposals
 from tuner.policy.samplers.sampler import Sampler
 from tuner.policy.schedulers.stopping_rungs import StoppingRungs
@@ -55,7 +55,7 @@ class StoppingPolicy(Policy):
         self._sampler.end(trial, outcome)
         self._changed()
 
-    def _decide(self) -> Action:
+    def _decide(self) -> Work:
         if len(self._running) >= self._slots:
             return NoWork.WAIT
         if not self._is_closed and not self._proposals.are_all_started:

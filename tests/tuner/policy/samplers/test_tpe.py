@@ -9,10 +9,10 @@ from optuna.trial import TrialState
 
 from tests.tuner.policy import playing
 from tests.tuner.policy.playing import SOURCE
-from tuner.policy.actions import Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import Start
 from tuner.policy.samplers import tpe
 from tuner.policy.samplers.sampler import RandomSampler
 from tuner.policy.samplers.tpe import TpeSampler
@@ -122,10 +122,10 @@ def best_found(kind, *, seed, mode="min"):
         rung_epochs=(), max_epochs=1, reduction_factor=2, mode=mode, slots=1, seed=seed, num_trials=50
     )
     policy, found = StoppingPolicy(sampler, config), []
-    while isinstance(action := policy.action(), Start):
-        trial, params = str(len(found)), action.candidate.params
+    while isinstance(work := policy.next_work(), Start):
+        trial, params = str(len(found)), work.candidate.params
         found.append((params["x"] - 1) ** 2 + (params["y"] + 2) ** 2)
-        policy.start(trial, action.candidate)
+        policy.start(trial, work.candidate)
         policy.report(trial, epoch=1, value=sign * found[-1])
         policy.end(trial, Outcome.COMPLETED)
     assert len(found) == 50

@@ -8,11 +8,11 @@ import pytest
 
 from tests.tuner.policy import playing
 from tests.tuner.policy.playing import Noted
-from tuner.policy.actions import NoWork, Promote, Start
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.decision import PAUSE, PROMOTE, STOP
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Promote, Start
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 
@@ -79,29 +79,29 @@ def test_the_given_configurations_come_first():
 def test_nothing_is_promoted_until_enough_is_known():
     policy = make(num_trials=8)
     for number in range(4):
-        action = policy.action()
-        assert isinstance(action, Start)
-        policy.start(f"t{number}", action.candidate)
+        work = policy.next_work()
+        assert isinstance(work, Start)
+        policy.start(f"t{number}", work.candidate)
         policy.report(f"t{number}", epoch=1, value=float(number))
-    assert isinstance(policy.action(), Promote)
+    assert isinstance(policy.next_work(), Promote)
 
 
 def test_of_equal_configurations_but_for_luck_the_better_measured_is_promoted():
     policy = begun(make(num_trials=4, reduction_factor=2), ("bad", 0.1, 0.2), ("good", 0.9, 0.8))
-    assert policy.action() == Promote("good")
+    assert policy.next_work() == Promote("good")
 
 
 def test_lower_is_better_when_the_mode_says_so():
     policy = begun(make(num_trials=4, mode="min", reduction_factor=2), ("bad", 0.1, 0.8), ("good", 0.9, 0.2))
-    assert policy.action() == Promote("good")
+    assert policy.next_work() == Promote("good")
     assert policy.best_predicted() == "good"
 
 
 def test_no_more_run_at_a_time_than_there_are_slots():
     policy = make(slots=2)
     for number in range(2):
-        policy.start(f"t{number}", policy.action().candidate)
-    assert policy.action() is NoWork.WAIT
+        policy.start(f"t{number}", policy.next_work().candidate)
+    assert policy.next_work() is NoWork.WAIT
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -112,7 +112,7 @@ def test_a_search_ends_with_its_best_predicted_trial_at_full_length_and_nothing_
     assert len({tuple(params.items()) for params in search.params}) == 12
     assert not search.policy.rungs.running
     assert search.epochs[search.policy.best_predicted()] == LONGEST
-    assert search.policy.action() is NoWork.FINISHED
+    assert search.policy.next_work() is NoWork.FINISHED
 
 
 def test_predictions_lead_towards_the_best_configuration():
@@ -151,11 +151,11 @@ def test_a_space_that_is_exhausted_ends_the_search_without_a_duplicate():
 def test_without_rungs_every_trial_trains_to_its_full_length(longest):
     policy = make(rung_epochs=(), max_epochs=longest, num_trials=30)
     for number in range(30):
-        action = policy.action()
-        policy.start(f"t{number}", action.candidate)
-        assert policy.report(f"t{number}", epoch=longest, value=quality(action.candidate.params, longest)) is None
+        work = policy.next_work()
+        policy.start(f"t{number}", work.candidate)
+        assert policy.report(f"t{number}", epoch=longest, value=quality(work.candidate.params, longest)) is None
         policy.end(f"t{number}", Outcome.COMPLETED)
-    assert policy.action() is NoWork.FINISHED
+    assert policy.next_work() is NoWork.FINISHED
     assert policy.best_predicted() is not None
 
 
@@ -305,7 +305,7 @@ def test_a_trial_that_ended_badly_keeps_no_value():
 def test_a_search_whose_trials_all_diverge_ends():
     search = played(make(), bad=lambda params: True)
     assert len(search.trials) == 12
-    assert search.policy.action() is NoWork.FINISHED
+    assert search.policy.next_work() is NoWork.FINISHED
 
 
 def test_with_random_proposals_the_best_value_at_a_rung_goes_on_and_no_model_predicts():
@@ -315,8 +315,8 @@ def test_with_random_proposals_the_best_value_at_a_rung_goes_on_and_no_model_pre
         policy.start(trial, playing.SOURCE.of(playing.DEFAULT | {"layers": number + 1}))
         assert policy.report(trial, epoch=1, value=value).action == PAUSE
     promoted = []
-    while isinstance(action := policy.action(), Promote):
-        told = policy.decision_on(action.trial, PROMOTE)
-        promoted.append((action.trial, told.rank, told.predicted))
-        policy.promote(action)
+    while isinstance(work := policy.next_work(), Promote):
+        told = policy.decision_on(work.trial, PROMOTE)
+        promoted.append((work.trial, told.rank, told.predicted))
+        policy.promote(work)
     assert promoted == [("b", 1, None), ("c", 2, None)]

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.tuner.policy.playing import DEFAULT, MAX_EPOCHS, SOURCE, make
-from tuner.policy.actions import NoWork, Start, take_result
 from tuner.policy.decision import CONTINUE, KEEP, STOP
 from tuner.policy.outcomes import Outcome
+from tuner.policy.policy import NoWork, Start, take_result
 
 KINDS = ("asha-stopping tpe", "asha-stopping random")
 
@@ -59,22 +59,22 @@ def test_without_rungs_trials_train_to_their_full_length(kind):
 def test_no_more_run_at_a_time_than_there_are_slots_and_the_search_ends_when_all_have(kind):
     policy = make(kind, slots=2, num_trials=3)
     for trial in "ab":
-        policy.start(trial, policy.action().candidate)
-    assert policy.action() is NoWork.WAIT
+        policy.start(trial, policy.next_work().candidate)
+    assert policy.next_work() is NoWork.WAIT
     policy.end("a", Outcome.FAILED)
-    assert isinstance(policy.action(), Start)
-    policy.start("c", policy.action().candidate)
+    assert isinstance(policy.next_work(), Start)
+    policy.start("c", policy.next_work().candidate)
     policy.end("b", Outcome.FAILED)
-    assert policy.action() is NoWork.WAIT
+    assert policy.next_work() is NoWork.WAIT
     policy.end("c", Outcome.FAILED)
-    assert policy.action() is NoWork.FINISHED
+    assert policy.next_work() is NoWork.FINISHED
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_past_trials_stand_at_no_rung_and_take_no_slot(kind):
     policy = make(kind)
     policy.add_past_trial("past/0", configuration(1e-3), {1: 0.9, 2: 0.9}, Outcome.STOPPED_AT_RUNG)
-    assert policy.action().candidate.answers == DEFAULT
+    assert policy.next_work().candidate.answers == DEFAULT
     policy.start("a", configuration(2e-3))
     assert policy.report("a", epoch=1, value=0.1).of == 1
 

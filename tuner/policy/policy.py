@@ -1,4 +1,4 @@
-"""The base of every policy, and the actions that it returns."""
+"""The base of every policy, and the work that it gives to free slots."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ class NoWork(Enum):
     """No trial is left to start or to promote."""
 
 
-Action = Start | Promote | NoWork
+Work = Start | Promote | NoWork
 
 
 class Policy(ABC):
@@ -48,13 +48,13 @@ class Policy(ABC):
         self.paused: Mapping[str, int] = {}
         """The waiting trials and the epoch at which each waits."""
         self._slots, self._is_closed = slots, False
-        self._action: Action | None = None
+        self._work: Work | None = None
 
-    def action(self) -> Action:
-        """The action for the next free slot; it stays the same until another method changes the state."""
-        if self._action is None:
-            self._action = self._decide()
-        return self._action
+    def next_work(self) -> Work:
+        """The work for the next free slot; it stays the same until another method changes the state."""
+        if self._work is None:
+            self._work = self._decide()
+        return self._work
 
     @abstractmethod
     def start(self, trial: str, candidate: Candidate) -> None:
@@ -95,12 +95,12 @@ class Policy(ABC):
         return None
 
     @abstractmethod
-    def _decide(self) -> Action:
-        """The action that follows from the present state."""
+    def _decide(self) -> Work:
+        """The work that follows from the present state."""
 
     def _changed(self) -> None:
-        """The next action is decided anew."""
-        self._action = None
+        """The next work is decided anew."""
+        self._work = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,10 @@ def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epo
         return Consequences(decisions, outcome)
     if decision is None or decision.action != PAUSE:
         return Consequences(decisions, goes_on=True)
-    action = policy.action()
-    if isinstance(action, Promote) and action.trial == trial:
-        promoted = policy.decision_on(trial, PROMOTE, to_epoch=action.to_epoch)
-        policy.promote(action)
+    work = policy.next_work()
+    if isinstance(work, Promote) and work.trial == trial:
+        promoted = policy.decision_on(trial, PROMOTE, to_epoch=work.to_epoch)
+        policy.promote(work)
         return Consequences((decision, promoted), goes_on=True)
     return Consequences(decisions)
 
